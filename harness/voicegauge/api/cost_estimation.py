@@ -37,7 +37,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     account_plan: str | None = msgspec.field(name="plan")
     """Name of the account plan; `None` if the price has no plans."""
     is_cheapest_plan: bool
-    """Whether no other plan of the target costs less. If nothing is known in dollars, it is the first plan."""
+    """Whether no other plan of the target costs less. If no plan has a price in dollars, it is the first plan."""
     usd: float | None
     """The fee of the plan and the price of the units beyond those that it includes, in dollars rounded to the cent;
     `None` if the price is not known in dollars, or if the plan does not allow this volume."""
@@ -49,13 +49,13 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     usd_per_1m_characters: float | None
     """`usd` divided by the number of millions of characters of the texts."""
     request_count: float = msgspec.field(name="requests")
-    """Number of requests. A text takes several if a document limits the length of a request."""
+    """Number of requests. A text takes several requests if it is longer than the documented maximum length."""
     charged_characters: float
     """Number of characters as the provider counts them."""
     exceeds_plan: bool
     """Whether the month needs more than the plan includes, and no more can be bought."""
     usage_basis: UsageBasis = msgspec.field(name="basis")
-    """How tokens and seconds are known."""
+    """Whether the number of charged units is exact, follows from an estimated audio duration, or is an upper bound."""
     is_disputed: bool
     """Whether the documents contradict each other about the price. If so, the highest alternative counts."""
     price_description: str = msgspec.field(name="price")
@@ -65,7 +65,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
 
 
 class CostEstimate(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge cost --json` writes."""
+    """The result of `estimate_cost`, which `voicegauge cost --json` writes as JSON."""
 
     schema: str = "voicegauge/cost/1"
     characters_per_month: int

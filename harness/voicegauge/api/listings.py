@@ -84,7 +84,7 @@ class ProviderRow(Record, frozen=True, kw_only=True):
 
 
 class ProviderList(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge providers --json` writes."""
+    """The result of `list_providers`, which `voicegauge providers --json` writes as JSON."""
 
     schema: str = "voicegauge/providers/2"
     providers: tuple[ProviderRow, ...]
@@ -121,7 +121,7 @@ _MEANING_BY_DRIFT_LEVEL = {
 
 
 class RuleList(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge rules --json` writes."""
+    """The result of `list_rules`, which `voicegauge rules --json` writes as JSON."""
 
     schema: str = "voicegauge/rules/2"
     check_rules: tuple[RuleRow, ...] = msgspec.field(name="rules")
@@ -129,7 +129,7 @@ class RuleList(Record, frozen=True, kw_only=True):
 
 
 class RuleExplanation(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge explain RULE --json` writes."""
+    """The result of `explain_rule`, which `voicegauge explain RULE --json` writes as JSON."""
 
     schema: str = "voicegauge/explain/2"
     id: str
@@ -140,7 +140,7 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     consequence: str = msgspec.field(name="importance")
     """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
     contract_keys: str | None = msgspec.field(name="basis", default=None)
-    """Parts of a contract that the rule reads; `None` for a rule of `drift`, like the following fields."""
+    """Keys of a contract that the rule reads. This and the following fields are `None` for a rule of `drift`."""
     conforming_example: str | None = None
     """An example of traffic that keeps the rule."""
     violating_example: str | None = None
@@ -160,7 +160,7 @@ class AsrEngineRow(Record, frozen=True, kw_only=True):
 
 
 class AsrEngineList(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge asr list --json` writes."""
+    """The result of `list_asr_engines`, which `voicegauge asr list --json` writes as JSON."""
 
     schema: str = "voicegauge/asr/2"
     installed_engines: tuple[AsrEngineRow, ...] = msgspec.field(name="installed")

@@ -20,7 +20,7 @@ from voicegauge.recording.replay import enable_realtime_scheduling
 
 ServerT = TypeVar("ServerT")
 UnmatchedRequestCallback = Callable[[str], None]
-"""Function that is called with a description of every request that is not recorded."""
+"""Function that is called with a description of each request for which there is no recording."""
 
 
 class LocalServer(Generic[ServerT]):

@@ -28,10 +28,11 @@ class LiveOptions:
     allow_insecure_http: bool = False
     """Whether a key may be sent over http, not https, to another machine."""
     account_plans: Sequence[str] = ()
-    """Names of your accounts' plans, with their rate limits and prices; by default the lowest limit and the highest
-    price of each provider."""
+    """Names of the plans of your accounts, which determine rate limits and prices. By default, the lowest rate limit
+    and the highest price of each provider are assumed."""
     credit_prices_usd: Mapping[str, float] = field(default_factory=dict)
-    """Price of one credit in dollars by provider, instead of the documented one; prices in credits are converted."""
+    """Price of one credit in dollars, by provider. It converts prices in credits to dollars, and replaces the
+    documented price of a credit."""
     models: Sequence[str] = ()
     """Names of the models of a server of your own; by default those that the server lists. The first one is used for
     targets whose model the server does not have."""

@@ -43,7 +43,7 @@ RESOURCE_JOURNAL_FOLDER_NAME = "resources"
 
 
 def require_decoders(contracts: Iterable[Contract]) -> None:
-    """Check that the audio that contracts document can be judged, before anything is paid for.
+    """Check, before anything is paid for, that the audio formats in the contracts can be decoded on this machine.
 
     Raises:
         MissingExtraError: a contract documents a format or a bit rate that needs PyAV, which is not installed.
@@ -95,7 +95,7 @@ def build_live_settings(
         listener: receives notices about the cost of the plan and the rate limits that are honored.
         plan: the requests that will be sent, if known; their cost must fit into the budget.
         journals: record what is paid for. What earlier commands have spent according to them counts towards the budget.
-        suggests_fewer_calls: whether the message about a plan over budget can suggest a smaller number of calls.
+        suggests_fewer_calls: whether the error about a plan over budget suggests a smaller `max_calls`.
 
     Raises:
         MissingExtraError: see `require_decoders`.
@@ -144,7 +144,7 @@ def open_journals(
     retry_ambiguous_requests: bool,
     skip_cases_without_verdict: bool = False,
 ) -> CaseJournals:
-    """Open the journals of what is paid for; see `CaseJournals` for the arguments.
+    """Open the journals in which a check or a recording notes what it pays for; see `CaseJournals` for the arguments.
 
     Raises:
         UsageError: `retry_ambiguous_requests` is true, but no earlier command has left an ambiguous request.
@@ -163,7 +163,7 @@ def open_journals(
 
 
 def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener) -> None:
-    """Tell the listener what earlier commands have paid for without a printed result."""
+    """Tell the listener what earlier commands have paid for that ended before they printed a result."""
     if journals.spent_by_earlier_runs_usd:
         usd = f"${journals.spent_by_earlier_runs_usd:.4g}"
         listener.notice(f"an earlier command without a printed result has spent {usd}, which counts towards the budget")
@@ -173,7 +173,7 @@ def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener
 
 @contextmanager
 def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
-    """Tell the listener which requests have no result if an error ends the context, because there is no report then."""
+    """If an error ends the context, tell the listener which paid requests have no result, as no report lists them."""
     try:
         yield
     except (StorageError, TransportError):
@@ -199,8 +199,8 @@ def check_budget(
 ) -> None:
     """Reject a plan whose price is not known or exceeds the budget; see `build_live_settings` for the arguments.
 
-    The plan is not compared with a shared ledger, because other calls spend from it too. Such a ledger stops single
-    requests that exceed the rest of the budget.
+    The plan is not compared with a ledger that several calls share, because the other calls spend from it too. Such a
+    ledger rejects each single request that exceeds the rest of the budget.
     """
     require_prices(plan)
     limit = f"; at most ${live_options.max_cost_usd:.4g}" if plan.price_usd or live_options.max_cost_usd else ""

@@ -105,7 +105,8 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
         host: the host whose API is described; by default that of the first recorded speech request.
 
     Returns:
-        The text of a whole contract, as `overlay`, what the recordings do not show, and what was left out of them.
+        The proposal: in `overlay` the text of a whole contract, then what the recordings do not show, and which
+        requests were left out.
 
     Raises:
         DataError: there is no recording, or none of a speech request to the host.
@@ -191,7 +192,7 @@ def adapt_to_own_servers(
     listener: ProgressListener,
     max_wait_s: float | None = None,
 ) -> Catalogue:
-    """Return the contracts with the models and voices of servers that users run themselves.
+    """Return the contracts, completed with the models and voices of servers that users run themselves.
 
     Args:
         catalogue: the known contracts.
@@ -344,8 +345,8 @@ def collect_contracts(targets: Iterable[BaseTarget]) -> list[Contract]:
 def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> dict[str, float]:
     """Return the caller's prices by target or operation.
 
-    The price of a provider applies to those of its targets and operations for which no price in dollars is documented;
-    a price of 0, which says that the server is your own, to all of them.
+    A price for a whole provider applies to its targets and operations without a documented price in dollars. A price of
+    0 says that the server is your own, and applies to all targets and operations of the provider.
 
     Args:
         catalogue: the known contracts.

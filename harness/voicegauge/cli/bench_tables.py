@@ -90,7 +90,7 @@ _RESULT_COLUMNS = (
 _HIDEABLE_COLUMNS = (_COMPLETION_TIME_COLUMN, _PRICE_PER_MILLION_CHARACTERS_COLUMN, _TOTAL_LATENCY_P95_COLUMN)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
 _MAX_UNWRAPPED_CHARACTERS = 12
-"""Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
+"""Texts of at most this many characters are never wrapped, so that they can be searched for and copied."""
 
 
 def print_summaries(
@@ -100,9 +100,9 @@ def print_summaries(
 
     Args:
         summaries: the results of each target.
-        score_set: the scores of the error rates; `None` if nothing was scored.
+        score_set: the scores from which the error rates are computed; `None` if nothing was scored.
         manifest: the manifest of the run.
-        ramp_samples_note: which samples of a ramp the results count, in words; empty for a run without a ramp.
+        ramp_samples_note: says under which loads of a ramp the counted samples were sent; empty without a ramp.
     """
     provenance = manifest.provenance
     terminal = create_console()
@@ -270,7 +270,7 @@ _DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
 
 
 def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plans: bool) -> list[str]:
-    """Return what the marks of prices mean, for those that occur."""
+    """Return an explanation of each mark beside prices that occurs in the table."""
     notes = []
     if any(one.cost.is_price_disputed for one in summaries):
         notes.append(
@@ -295,7 +295,7 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plan
 
 
 def _format_price_marks(cost: TargetCost) -> str:
-    """Return the marks of a price that may not hold."""
+    """Return the marks beside a price, each of which stands for a reason why the price may not apply."""
     return (_DISPUTED_MARK if cost.is_price_disputed else "") + (
         "" if cost.is_price_stated_by_provider else _THIRD_PARTY_MARK
     )

@@ -24,7 +24,8 @@ PIPE_WIDTH_COLUMNS = 160
 MAX_PIPE_TABLE_COLUMNS = 10_000
 """Largest width of a table, in columns, if the output is not a terminal."""
 MIN_WIDE_TERMINAL_COLUMNS = 120
-"""Width of a terminal from which each fact has a column of its own; a narrower one has two facts in two lines."""
+"""Width of a terminal, in columns, from which each value has a table column of its own. In a narrower terminal, a cell
+has two values, one below the other."""
 
 
 def create_console(*, to_stderr: bool = False) -> Console:
@@ -43,7 +44,7 @@ def create_console(*, to_stderr: bool = False) -> Console:
 
 
 def print_escaped(text: str, *, to_stderr: bool = False, with_newline: bool = True) -> None:
-    """Print a text that may contain names or texts of strangers; control characters are escaped.
+    """Print a text that may contain untrusted parts; control characters are escaped.
 
     Args:
         text: one or several lines.
@@ -92,12 +93,12 @@ def build_emulated_label(explanation: str) -> Text:
 
 
 def show_result(result: Any, json_path: str | None, print_result: Callable[[], None]) -> None:
-    """Print a record unless its JSON goes to standard output, and write it as JSON if wanted.
+    """Print the result of a command unless its JSON goes to standard output; write the JSON if `--json` is given.
 
     Args:
-        result: the result of a command.
+        result: the record that a function of the API returned.
         json_path: the value of `--json`.
-        print_result: function that prints the record for a person.
+        print_result: function that prints the result for a person.
 
     Raises:
         StorageError: the file cannot be written. The record was printed.
@@ -109,7 +110,7 @@ def show_result(result: Any, json_path: str | None, print_result: Callable[[], N
 
 
 def write_json(result: Any, file_or_dash: str) -> None:
-    """Write a record as JSON to a file, in UTF-8 in every locale, or to standard output if `file_or_dash` is "-"."""
+    """Write a result as JSON to a file, in UTF-8 in every locale, or to standard output if `file_or_dash` is "-"."""
     text = msgspec.json.format(msgspec.json.encode(result), indent=2)
     if file_or_dash == "-":
         # In JSON, control characters are in strings only, where the escapes mean the same. Bytes are not recoded.

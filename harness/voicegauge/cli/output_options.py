@@ -27,7 +27,7 @@ ASSIGNABLE_SEVERITIES = ("error", "warning", "info")
 
 
 class FailedWriteCollector:
-    """Collects the errors of files that cannot be written, so that the result is still printed and the others written.
+    """Collects the errors of files that cannot be written, so that the result and the other files are still written.
 
     Each method of `OutputOptions` that writes files takes a collector, and the command calls `raise_collected_errors`
     at its end.

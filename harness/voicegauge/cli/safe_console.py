@@ -1,4 +1,4 @@
-"""A console of rich that prints escape sequences of strangers as text."""
+"""A console of the library rich that prints escape sequences in untrusted texts as visible characters."""
 
 from __future__ import annotations
 

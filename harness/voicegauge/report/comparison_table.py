@@ -28,8 +28,8 @@ PriceUnit = Literal["million", "month"]
 """What a price is for: a million characters, or all characters of a month."""
 
 INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
-"""Keys of the columns that matter most for a decision, most important first; for targets that take audio, "minute"
-comes before "million"."""
+"""Keys of the columns that the page shows at first, most important first; at most `MAX_INITIAL_COLUMNS` of them are
+shown. For targets that take audio, "minute" comes before "million"."""
 MAX_INITIAL_COLUMNS = 6
 """Number of columns that the page shows at first; the others are shown on demand, and in print."""
 

@@ -57,7 +57,7 @@ def render_markdown(analyzed_runs: AnalyzedRuns) -> str:
 
 
 def _format_differences(runs: Sequence[Run]) -> list[str]:
-    """Return a Markdown list of the differences between runs, which are lettered in their order; empty for one run."""
+    """Return a Markdown list of the differences between runs, which are named A, B and so on; empty for one run."""
     if len(runs) == 1:
         return []
     names = choose_run_letters(len(runs))

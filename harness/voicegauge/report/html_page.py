@@ -244,7 +244,7 @@ def render_page(
 
 
 def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
-    """Return the players of each run, first of its worst clips, then of its random ones; all share one size limit."""
+    """Return the players of each run, first those of its worst clips. The players of all runs share a size limit."""
     clips = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in _list_clips(run)]
     players = iter(load_players(clips))
     return [[next(players) for _ in _list_clips(run)] for run in report.runs]
@@ -358,7 +358,7 @@ def _create_report_environment() -> Environment:
 
 
 def _link_count_of_unnamed_targets(text: str) -> Markup:
-    """Escape a sentence, and let the count of targets that it does not name ("and 66 others") lead to the table."""
+    """Escape a sentence as HTML, and link a count such as "66 others" to the table that names these targets."""
     from markupsafe import Markup, escape
 
     before, *unnamed = _UNNAMED_TARGETS_PATTERN.split(escape_unprintable(text), maxsplit=1)

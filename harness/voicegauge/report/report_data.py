@@ -98,7 +98,7 @@ class RunReport(Record, frozen=True, kw_only=True):
     targets: tuple[TargetSummary, ...]
     """Summaries of the targets in the order of the manifest, without warm-up."""
     failure_groups: tuple[FailureGroup, ...] = msgspec.field(name="failures")
-    """Groups of failures, most frequent first; those of a ramp under all loads."""
+    """Groups of failures, most frequent first. For a ramp, they include the failures under all of its loads."""
     worst_clips: tuple[ScoredClip, ...] = msgspec.field(name="worst")
     """The clips with the highest error rates, worst first; a few per target."""
     random_clips: tuple[ScoredClip, ...] = msgspec.field(name="random")

@@ -37,7 +37,7 @@ class ErrorRow(NamedTuple):
 
     language: str
     category: str
-    """Empty for a whole language."""
+    """Category of the texts; empty if the row is about all texts of the language."""
     error_rate: CategoryErrorRate | LanguageErrorRate
 
 

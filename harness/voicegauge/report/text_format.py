@@ -44,7 +44,7 @@ def format_duration(duration_ms: float) -> str:
 
 
 def format_percent(rate: float | None) -> str:
-    """Format a rate as a percentage without its sign: 1 is "100.0"."""
+    """Format a rate as a percentage without the percent sign: 1 becomes "100.0"."""
     return format_number(None if rate is None else rate * 100, 1)
 
 

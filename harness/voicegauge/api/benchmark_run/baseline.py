@@ -1,6 +1,7 @@
-"""Options for what a benchmark compares its targets with: another target, base URL or version of the contract.
+"""Options for the baseline of a benchmark: another target, another base URL, or another version of the contract.
 
-Both are measured in the same run and take turns, so that drift that they share cancels out of a comparison.
+The baseline is measured in the same run, in turn with the targets. If the network or a service becomes slower during
+the run, both are affected alike, so that their comparison remains valid.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from voicegauge.errors import UsageError
 
 @dataclass(frozen=True)
 class BaselineOptions:
-    """What the targets of a benchmark are compared with; at most one of the fields is given."""
+    """The baseline that the targets of a benchmark are compared with. At most one of the fields is given."""
 
     target: str | None = None
-    """Id of a target, which is measured too if it is not named otherwise."""
+    """Id of the target that the others are compared with. It is measured even if the user does not list it as a
+    target."""
     url: str | None = None
-    """Base URL of another server of the only target."""
+    """Base URL of another server, at which the only target of the benchmark is measured too."""
     contract: PathLike | None = None
-    """Another version of the contract of the only target."""
+    """File of another version of the contract, with which the only target of the benchmark is measured too."""
 
     def validate(self, live_options: LiveOptions | None) -> None:
         """Reject options that contradict each other.
@@ -56,22 +58,22 @@ class BaselineOptions:
 
 @dataclass(frozen=True)
 class TargetVariant:
-    """The target of a run on another server, or as another version of the contract describes it."""
+    """The only target of a benchmark, on another server or as another version of its contract describes it."""
 
     target: BaseTarget
     live_options: LiveOptions | None
     """Permission to send to the variant; `None` for the emulator."""
     shares_account: bool
-    """Whether the variant has the servers, and therefore the limits of the account, of the target it is compared
-    with."""
+    """Whether the variant has the same servers as the target that it is compared with, so that both use up the rate
+    limits of one account."""
 
 
 def find_target_variant(
     catalogue: Catalogue, names: Sequence[str], options: BaselineOptions, live_options: LiveOptions | None
 ) -> TargetVariant | None:
-    """Return the other version of the only target; `None` if no URL and no contract is given.
+    """Return the variant of the only target that `options` describe; `None` if they have no URL and no contract.
 
-    Its provider id is that of the target with the host or the version of the contract after an "@".
+    The provider id of the variant is that of the target, followed by "@" and the host or the version of the contract.
 
     Raises:
         ContractError: the contract is not usable.

@@ -141,9 +141,9 @@ def _raise_error_that_stopped_run(run: Run, stop_signal: StopSignal, listener: P
 
 
 def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) -> tuple[str | None, StopReason | None]:
-    """Return why a run that Ctrl-C did not stop is incomplete: one line, and the kind of event.
+    """Return a message of one line that says why the run is incomplete, and the kind of event that stopped it.
 
-    Both are `None` for a complete run.
+    Both are `None` for a complete run. A run that Ctrl-C stopped is not passed to this function.
     """
     if stop_signal.error is not None:
         return str(stop_signal.error), "budget"

@@ -20,7 +20,7 @@ from voicegauge.printable_text import format_count
 from voicegauge.transport import Transport, require_http2
 
 MAX_RAMP_CONCURRENCY = 64.0
-"""The highest concurrency that a ramp tries; times are precise up to it."""
+"""The highest concurrency that a ramp tries. With more requests in flight, times could not be measured precisely."""
 MAX_RAMP_RATE = 300.0
 """The highest rate that a ramp tries, in requests per second."""
 MAX_RAMP_REQUESTS = 4000
@@ -35,7 +35,7 @@ class LoadOptions:
     """Requests per second to each target; `None` to send one when an earlier one ends."""
     arrivals: Literal["constant", "poisson"] = "constant"
     ramp: Literal["concurrency", "rate"] | None = None
-    """The load that a ramp raises as long as `goal` is met: `concurrency` or `rate`; `None` without a ramp."""
+    """What a ramp raises step by step as long as `goal` is met: "concurrency" or "rate"; `None` without a ramp."""
     goal: str = DEFAULT_GOAL
     http2: bool = False
     stop_when_decided: bool = False
@@ -71,7 +71,7 @@ class LoadOptions:
             require_http2()
 
     def adapt_plan_settings_to_ramp(self, settings: BenchPlanSettings, text_count: int) -> BenchPlanSettings:
-        """Return the settings of the plan; that of a ramp repeats the texts as often as the ramp may need.
+        """Return the settings of the plan. If there is a ramp, they repeat the texts as often as its search may need.
 
         Raises:
             UsageError: a ramp cannot have several sessions.

@@ -62,7 +62,7 @@ class PlannedBenchmark:
     """Id of the target that the others are compared with; `None` if none was given."""
 
     def list_contracts_with_live_options(self) -> list[tuple[Contract, LiveOptions]]:
-        """Return the contract of each provider with the permission to send to it; empty for the emulator."""
+        """Return each contract with the options for sending to its live service; empty if the emulator is measured."""
         if self.live_options is None:
             return []
         other = self.target_variant

@@ -77,7 +77,7 @@ def open_run_config(
 def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderAccess]:
     """Return the access to the live services by provider id, with keys from the environment.
 
-    Two versions of a contract share the limits of the account.
+    If a target is measured by two versions of its contract, both share the rate limits of one account.
 
     Raises:
         MissingKeyError: an API key is not set.
@@ -170,9 +170,10 @@ def choose_run_to_continue(
 
 
 def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
-    """Return `config` with the error of times at its concurrency, measured against a server on this machine.
+    """Return `config` with the error of measured times, which is determined by requests to a server on this machine.
 
-    That of a ramp of the concurrency is measured at the highest one that it may try.
+    These requests have the concurrency of the run. For a ramp of the concurrency, it is the highest that the ramp may
+    try.
     """
     try:
         with reduce_event_loop_delays():

@@ -94,7 +94,7 @@ def check_profile(
 
 
 def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:
-    """Return the options without a budget, after checking that the server is not one that is known to charge.
+    """Return `live` without a budget. A server that is known to charge for requests is rejected.
 
     Raises:
         UsageError: as described above.

@@ -20,7 +20,11 @@ def finish_check(
     journals: CaseJournals,
     on_report: Callable[[CheckReport], None] | None,
 ) -> CheckReport:
-    """Return the report after passing it to `on_report`; only then is the record of the check's spending deleted."""
+    """Build the report, pass it to `on_report`, and return it.
+
+    The journals of what the check has spent are deleted after `on_report` returns, so that a killed check is not
+    forgotten.
+    """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
         on_report(report)

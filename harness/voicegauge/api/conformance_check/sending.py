@@ -30,7 +30,7 @@ class SendingOptions:
     """The arguments of `check` that say how its requests are sent."""
 
     get_emulator: EmulatorGetter | None
-    """Returns the emulator; `None` for a live service."""
+    """Function that waits until the emulator runs, and returns it; `None` for a live service."""
     live_options: LiveOptions | None
     prices: Mapping[str, float]
     seed: int

@@ -37,7 +37,7 @@ EmulatorGetter = Callable[[], RunningEmulator]
 def start_emulator(
     targets: Sequence[BaseTarget], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
 ) -> Iterator[EmulatorGetter | None]:
-    """Start an emulator of `targets` if `emulated` is true; it needs a second until it runs.
+    """Start an emulator of `targets` in the background if `emulated` is true. It needs about a second to start.
 
     Yields:
         A function that returns the emulator; `None` if requests are sent to the live service.
@@ -74,8 +74,8 @@ def open_service(
 ) -> Iterator[CheckSettings]:
     """Yield the settings for sending to an emulator or the live service.
 
-    `requested_names` are the checked providers and targets; findings build the command that
-    repeats a case from them. With `None`, findings have no command.
+    `requested_names` are the providers and targets that the user named. They are part of the command in each finding
+    that repeats its case. If they are `None`, findings have no such command.
     """
     if live_options is not None:
         settings = build_live_settings(

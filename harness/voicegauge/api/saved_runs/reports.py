@@ -42,7 +42,7 @@ def analyze_runs(
     credit_prices_usd: Mapping[str, float] | None = None,
     max_clips: int | None = None,
 ) -> AnalyzedRuns:
-    """Load one or several saved runs and summarize them, once for several outputs.
+    """Load and summarize one or several saved runs, so that reports in several formats can be written from the result.
 
     >>> analyzed = voicegauge.analyze_runs(saved_run, text_length=200)
     >>> voicegauge.write_report(analyzed, f"{folder}/short-texts.html").name

@@ -16,7 +16,7 @@ from voicegauge.model import Provenance, Record, Run, ScoreSet
 
 
 class ScoreResult(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge score --json` writes."""
+    """The result of `score`, which `voicegauge score --json` writes as JSON."""
 
     schema: str = "voicegauge/score/2"
     run_folder: str = msgspec.field(name="run")

@@ -69,14 +69,15 @@ class RejectedRequests(Record, frozen=True, kw_only=True):
 
     host: str
     reason: str
-    """The reason of the first of them. Ids in paths are written as {}."""
+    """Why the requests were left out. Ids in paths are replaced by {}, so that similar requests have the same
+    reason."""
     request_count: int = msgspec.field(name="count")
     first_request: str = msgspec.field(name="first")
-    """The first of them: file, position in the file, method and URL."""
+    """The first of these requests: file, position in the file, method and URL."""
 
 
 class Conversion(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge convert --json` writes."""
+    """The result of `convert_all`, which `voicegauge convert --json` writes as JSON."""
 
     schema: str = "voicegauge/convert/3"
     converted_files: tuple[ConvertedFile, ...] = msgspec.field(name="files")
@@ -229,7 +230,7 @@ class _Converter:
     base_urls: Mapping[str, str]
 
     def convert(self, file: Path, output_stem: str) -> ConvertedFile:
-        """Convert one file to one that is called `output_stem`, with the suffix of the output format."""
+        """Convert one file. The output file is named `output_stem`, with the suffix of the output format."""
         written = self.out_folder / f"{output_stem}{SUFFIX_BY_FORMAT[self.output_format]}"
         if written.exists():
             raise UsageError(f"{written} exists already: choose another folder with --out")

@@ -13,7 +13,7 @@ from voicegauge.recording import RecordingChanges
 
 
 class RecordedFile(Record, frozen=True, kw_only=True):
-    """One recording file that was to be written."""
+    """A recording file that was written, or that was left as it is because it must not be overwritten."""
 
     path: str
     provenance: Provenance
@@ -26,7 +26,7 @@ class RecordedFile(Record, frozen=True, kw_only=True):
 
 
 class RecordResult(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge record --json` writes."""
+    """The result of `record`, which `voicegauge record --json` writes as JSON."""
 
     schema: str = "voicegauge/record/2"
     files: tuple[RecordedFile, ...] = ()

@@ -64,7 +64,7 @@ class _ReceivedCases:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingRun:
-    """One call of `record`."""
+    """Plans one call of `record`, sends its requests and writes its files."""
 
     targets: Sequence[BaseTarget]
     contracts: Mapping[str, Contract]
@@ -258,7 +258,7 @@ class RecordingRun:
 
 
 def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str | None:
-    """Return why nothing was recorded if the service rejected everything as with a wrong URL or key, else `None`."""
+    """Return a message if the service rejected every request as it rejects a wrong URL or key; otherwise `None`."""
     if not any(case.kind in ("delivery", "valid") for case in plan.cases):
         return None  # requests that are meant to be rejected
     statuses = Counter(collector.coverage.response_count_by_status)

@@ -21,7 +21,7 @@ QUEUE_CHECK_INTERVAL_S = 0.2
 
 
 class ListenResult(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge listen --json` writes when it ends."""
+    """The result of `listen`, which `voicegauge listen --json` writes as JSON when it ends."""
 
     schema: str = "voicegauge/listen/2"
     voicegauge_version: str = msgspec.field(name="voicegauge")

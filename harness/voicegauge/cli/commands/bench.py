@@ -328,7 +328,7 @@ def command(
 
 
 def _reject_unused_options(ctx: click.Context) -> None:
-    """Reject options of the command line that others leave without an effect, also those with the default value.
+    """Reject options on the command line that have no effect together with the others, even with their default value.
 
     Raises:
         UsageError: an option has no effect.
@@ -402,13 +402,14 @@ def _print_result(result: BenchResult) -> None:
 
 
 MAX_DISTURBED_SHARE = 0.2
-"""Share of disturbed samples above which the times of a run mean nothing."""
+"""Share of disturbed samples above which a run is rejected. A sample is disturbed if this machine was too busy to
+measure its times precisely."""
 MIN_SAMPLES_FOR_DISTURBED_SHARE = 20
-"""Number of samples from which `MAX_DISTURBED_SHARE` applies: one disturbance is a large share of a few samples."""
+"""Number of samples from which `MAX_DISTURBED_SHARE` applies, because one disturbed sample of a few means little."""
 
 
 def _reject_disturbed_run(result: BenchResult) -> None:
-    """Reject a live run whose times this machine was too busy to take.
+    """Reject a live run if this machine was too busy to measure times precisely.
 
     Raises:
         NothingMeasuredError: too many samples are disturbed.

@@ -159,7 +159,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
 
 
 def _describe_missing_results(result: RunComparison) -> list[str]:
-    """Return what could not be compared because only one side has it, one line each."""
+    """Return a line for each target or error rate that only one of the compared runs has."""
     delivery = "transcript" if result.run_kind == "transcription" else "audio"
     return [
         *(
@@ -173,7 +173,7 @@ def _describe_missing_results(result: RunComparison) -> list[str]:
 
 
 def _describe_circumstances(result: RunComparison) -> list[str]:
-    """Return what besides a change of the targets can explain differences, one line each."""
+    """Return a line for each difference of conditions, such as the region, that can explain changes between runs."""
     unfinished = dict.fromkeys(run.run_id for run in (*result.baseline, result.run) if not run.is_finished)
     return [
         *(f"not complete, so the samples so far are compared: {run_id}" for run_id in unfinished),

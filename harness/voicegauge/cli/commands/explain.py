@@ -1,4 +1,4 @@
-"""`voicegauge explain`: say what a rule proves, why it matters, what keeps and what breaks it."""
+"""`voicegauge explain`: explain a rule, with examples of traffic that conforms to it and that violates it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
 MAX_CURVE_STEPS = 120
 """Largest number of steps of a curve. For more values than that, this number of quantiles is drawn."""
-_STATE_COUNT_TIMES = 80
+_STATE_CHART_MOMENT_COUNT = 80
 """Number of moments at which the states of the jobs are counted."""
 
 
@@ -36,7 +36,7 @@ class LatencyCurve(NamedTuple):
 
 
 class StateArea(NamedTuple):
-    """The share of jobs in the state `phase` over time, as an SVG path stacked on the areas before it."""
+    """The share of jobs in one state over time, as an SVG path that is stacked on the areas of earlier states."""
 
     job_state: LatencyPhase
     svg_path: str
@@ -79,7 +79,7 @@ def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
         return None
     ends = _collect_state_end_times(jobs)
     axis = build_linear_scale(ends["processing-or-completed"])
-    moments = [axis.high * i / _STATE_COUNT_TIMES for i in range(_STATE_COUNT_TIMES + 1)]
+    moments = [axis.high * i / _STATE_CHART_MOMENT_COUNT for i in range(_STATE_CHART_MOMENT_COUNT + 1)]
     begins = dict(zip(ends, ([0.0] * len(jobs), *ends.values()), strict=False))
     below = [0.0] * len(moments)
     areas = []

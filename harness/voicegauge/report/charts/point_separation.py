@@ -47,7 +47,8 @@ def _compute_circle_shift(
 ) -> tuple[float, float] | None:
     """Return by how many pixels in x and y `second_circle` moves, and `first_circle` the opposite way.
 
-    `None` if they do not touch. `pair_number` varies the direction of circles with the same center.
+    The result is `None` if the circles do not touch. Circles with the same center are moved in a direction that depends
+    on `pair_number`.
     """
     distance = math.hypot(second_circle.x - first_circle.x, second_circle.y - first_circle.y)
     missing = first_circle.radius + second_circle.radius + _CIRCLE_GAP_PX - distance

@@ -51,9 +51,9 @@ class ScatterPoint(NamedTuple):
     description: str
     """Tooltip and text alternative of the point: target, latency and error rate."""
     x_whisker: tuple[float, float] | None
-    """Ends of the interval of the latency; `None` if an end is missing."""
+    """Ends, in px, of the line that shows the confidence interval of the latency; `None` if an end is missing."""
     y_whisker: tuple[float, float] | None
-    """Ends of the interval of the error rate; `None` if an end is missing."""
+    """Ends, in px, of the line that shows the confidence interval of the error rate; `None` if an end is missing."""
     radius: float = MIN_RADIUS
     """Radius of the circle; the higher the price, the larger it is."""
     rank: int = 0

@@ -61,7 +61,7 @@ class PageFinding(NamedTuple):
 
 
 class CoverageRow(NamedTuple):
-    """How many statements of the contract about one operation were tried, or how many of the rules."""
+    """How many statements of the contract about one operation were tested. One row counts the rules instead."""
 
     operation: str
     """Id of the operation; "rules" for the row about the rules."""

@@ -42,7 +42,8 @@ class ChartedSeries(NamedTuple):
     title: str
     """Name of the metric, followed by the region if the runs name one."""
     setup_label: str
-    """Setup of the runs; empty if each metric of the page has only one setup."""
+    """Configuration of the runs, such as suite and load; empty if each metric of the page has only one
+    configuration."""
     chart: TimeSeriesChart
     latest_value_text: str
     table_rows: tuple[tuple[str, str, int, int], ...]
@@ -50,7 +51,7 @@ class ChartedSeries(NamedTuple):
 
 
 class TargetHistory(NamedTuple):
-    """The series of one target, in which the regions of a metric follow one another."""
+    """The series of one target, sorted by metric and then by region."""
 
     target: str
     series: tuple[ChartedSeries, ...]

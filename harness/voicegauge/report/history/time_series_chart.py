@@ -40,7 +40,7 @@ class ChangeLine(NamedTuple):
 
 
 class LevelLine(NamedTuple):
-    """A horizontal line at the level before or after a change, in px."""
+    """A horizontal line at the usual value of a metric before or after a change; coordinates in px."""
 
     x_start: float
     x_end: float
@@ -116,10 +116,10 @@ def _choose_value_scale(series: MetricSeries) -> AxisScale:
 
 
 def _join_level_lines(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:
-    """Return the levels without overlaps: each one ends where the next one begins.
+    """Return the lines without overlaps: each one ends where the next one begins.
 
     Args:
-        level_lines: for each change, the level before it and the level after it.
+        level_lines: for each change, the line before it and the line after it.
     """
     cut: list[LevelLine] = []
     for index in range(0, len(level_lines), 2):

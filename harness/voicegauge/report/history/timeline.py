@@ -62,7 +62,7 @@ def list_provenances(history: RunHistory) -> list[Provenance]:
 
 
 class SetupLabels(NamedTuple):
-    """What distinguishes the setups of series, without what all of them share."""
+    """Labels that tell setups of series apart. A setup is the configuration of a run, such as its suite and load."""
 
     shared_label: str
     """What all setups have in common; empty if nothing distinguishes them."""

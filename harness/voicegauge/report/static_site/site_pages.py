@@ -43,7 +43,7 @@ class SiteEntry(NamedTuple):
     page_file: str
     run_report: RunReport
     comparison_link: ComparisonLink | None
-    """Link to the comparison with the run before; `None` for the first run of its kind, and for a run without
+    """Link to the comparison with an earlier run; `None` without a comparable earlier run, or if this run has no
     results."""
 
     @property
@@ -92,7 +92,7 @@ def write_site(
 ) -> Path:
     """Write `runs` as pages that link to each other and need no network.
 
-    A run with results is compared with the latest earlier one with results, of the same kind, suite, provenance,
+    A run with results is compared with the latest earlier run that has results and the same kind, suite, provenance,
     region and faults.
 
     Args:
@@ -100,7 +100,8 @@ def write_site(
         folder: the folder of the site, which is created if needed; other files in it are kept.
         text_length: text length at which prices are stated.
         max_clips: number of the worst clips on the page of each run.
-        on_page_written: called with the number of runs that are written and the number of all.
+        on_page_written: called after each page with the number of runs that are written so far and the number of all
+            runs.
 
     Returns:
         The path of the index.
@@ -143,7 +144,7 @@ def _get_comparison_key(run: Run) -> tuple[str, ...]:
 
 
 def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield a file name for the page of each run; ids of runs may come from strangers."""
+    """Yield a file name for the page of each run. It is safe even if the id of the run is not."""
     used: Counter[str] = Counter()
     for run in runs:
         slug = re.sub(r"[^A-Za-z0-9]+", "-", run.manifest.run_id).strip("-")[:MAX_NAME_CHARACTERS] or "run"

@@ -75,7 +75,7 @@ def has_errors_within_asr_floor(run: MeasuredRun) -> bool:
 
 
 def describe_insufficient_asr_accuracy(run: MeasuredRun) -> str:
-    """Say that the ASR engine's own errors exceed the differences between targets; empty if they do not."""
+    """Return a sentence if the ASR engine's errors exceed the differences between targets; otherwise an empty text."""
     rated_targets = _select_rated_targets(run)
     floor = compute_asr_error_floor(run, rated_targets[0].rate.unit) if rated_targets else None
     if floor is None or len(rated_targets) < 2:
@@ -97,7 +97,7 @@ def compute_asr_error_floor(run: MeasuredRun, unit: Literal["word", "character"]
 
 
 def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:
-    """Return the targets with an error rate in words, or else those with one in characters; lowest first."""
+    """Return the targets with a word error rate, or if there are none, with a character error rate; lowest first."""
     words = [_RatedTarget(target, target.wer) for target in run.targets if target.wer]
     rated_targets = words or [_RatedTarget(target, target.cer) for target in run.targets if target.cer]
     return sorted(rated_targets, key=lambda one: one.rate.corpus_rate.value)

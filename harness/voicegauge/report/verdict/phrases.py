@@ -45,13 +45,13 @@ def _format_one_factor(value: float) -> str:
 
 
 def format_error_rate(estimate: Estimate) -> str:
-    """Format an error rate with its interval: "4.5% (1.0 to 7.4)", with a dash."""
+    """Format an error rate with its interval: "4.5% (1.0 to 7.4)", but with a dash for "to"."""
     interval = format_interval(estimate, 100, 1)
     return f"{format_percent(estimate.value)}%" + (f" ({interval})" if interval else "")
 
 
 def format_time(estimate: Estimate) -> str:
-    """Format a time with its interval: "492 ms (482 to 586)", with a dash."""
+    """Format a time with its interval: "492 ms (482 to 586)", but with a dash for "to"."""
     interval = format_interval(estimate)
     return f"{format_ms(estimate.value)} ms" + (f" ({interval})" if interval else "")
 

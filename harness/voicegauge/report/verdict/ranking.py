@@ -33,7 +33,7 @@ class RankingWeights(Record, frozen=True, kw_only=True):
 
 
 class RankedTarget(Record, frozen=True, kw_only=True):
-    """Points of one target: 100 is the best of the run; `None` if a number that counts is missing."""
+    """The points of one target, up to 100. They are `None` if a number from which they are computed is missing."""
 
     target: str
     points: float | None
@@ -143,7 +143,7 @@ def rank_targets(
 
 
 def _compute_points_by_ratio(values: Sequence[float | None]) -> list[float | None]:
-    """Return 100 for the lowest value and 50 for twice that; a value of 0 is best, and then all others have none."""
+    """Return 100 points for the lowest value, and 50 for twice that value; if the lowest is 0, 0 for all others."""
     lowest = min((value for value in values if value is not None), default=0.0)
     return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
 

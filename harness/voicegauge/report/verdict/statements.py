@@ -38,7 +38,7 @@ class MeasuredRun(NamedTuple):
     """All targets, in the order of the columns of `resamples`."""
     resamples: JointResamples
     ramp_samples_note: str = ""
-    """Which samples of a ramp the numbers count, in words; empty for a run without a ramp."""
+    """Says under which loads of a ramp the counted samples were sent; empty for a run without a ramp."""
 
     @property
     def has_uneven_languages(self) -> bool:
