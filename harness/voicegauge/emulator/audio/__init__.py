@@ -15,11 +15,11 @@ from voicegauge.emulator.audio.speech import (
 )
 from voicegauge.emulator.audio.speech_timing import SpeechTiming, build_speech_timings, select_timings
 from voicegauge.emulator.audio.transcript_timing import build_transcript_values, split_transcript_into_timed_phrases
-from voicegauge.emulator.audio.transcription import ASR_LANGUAGE, transcribe_samples, transcribe_upload
+from voicegauge.emulator.audio.transcription import EMBEDDED_ASR_LANGUAGE, transcribe_samples, transcribe_upload
 
 __all__ = [
-    "ASR_LANGUAGE",
     "AUTOMATIC_LANGUAGE",
+    "EMBEDDED_ASR_LANGUAGE",
     "AudioEffect",
     "SpeechSynthesizer",
     "SpeechTiming",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-ASR_LANGUAGE = "en"
+EMBEDDED_ASR_LANGUAGE = "en"
 """The only language of the embedded engine, which is also reported as the detected language."""
 UNSUPPORTED_LANGUAGE_TRANSCRIPT = "EMULATED: the ASR engine of the emulator supports only English"
 MAX_CACHED_TRANSCRIPTS = 256
@@ -30,7 +30,7 @@ _transcription_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
 
-async def transcribe_upload(upload: UploadedFile, field_name: str, language: str = ASR_LANGUAGE) -> str:
+async def transcribe_upload(upload: UploadedFile, field_name: str, language: str = EMBEDDED_ASR_LANGUAGE) -> str:
     """Transcribe an uploaded audio file.
 
     Args:
@@ -51,7 +51,7 @@ async def transcribe_upload(upload: UploadedFile, field_name: str, language: str
     return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)
 
 
-async def transcribe_samples(samples: Samples, sample_rate_hz: int, language: str = ASR_LANGUAGE) -> str:
+async def transcribe_samples(samples: Samples, sample_rate_hz: int, language: str = EMBEDDED_ASR_LANGUAGE) -> str:
     """Transcribe mono `samples` in a thread; the transcript of silence is empty.
 
     Raises:

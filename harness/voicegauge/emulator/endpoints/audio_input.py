@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from voicegauge.contract import AudioInputTarget
 from voicegauge.contract.extension import AudioInputField, ResponseAudio, StemList
 from voicegauge.emulator.audio import (
-    ASR_LANGUAGE,
     AUTOMATIC_LANGUAGE,
+    EMBEDDED_ASR_LANGUAGE,
     AudioEffect,
     SynthesisRequest,
     analyze_music,
@@ -133,7 +133,7 @@ class AudioInputEndpoint:
         assert use is not None
         requested = read_audio_input_field(request, target, "language")
         is_named = isinstance(requested, str) and requested and requested.lower() != AUTOMATIC_LANGUAGE
-        language = requested if is_named else ASR_LANGUAGE
+        language = requested if is_named else EMBEDDED_ASR_LANGUAGE
         text = await transcribe_samples(decoded_audio.samples, decoded_audio.sample_rate_hz, language)
         values = build_transcript_values(
             use.response,
@@ -187,8 +187,8 @@ class AudioInputEndpoint:
         """Return the transcript, a pseudo-translation (the transcript with a mark), and that translation as speech."""
         use = target.conversion
         assert use is not None
-        language = str(read_audio_input_field(request, target, "language") or ASR_LANGUAGE)
-        spoken = language if has_voice_for(language) else ASR_LANGUAGE
+        language = str(read_audio_input_field(request, target, "language") or EMBEDDED_ASR_LANGUAGE)
+        spoken = language if has_voice_for(language) else EMBEDDED_ASR_LANGUAGE
         if rejects_unsupported_values and spoken != language:
             slot = use.request_fields["language"]
             if language not in slot.provider_values and not is_documented_value(request, slot.location, language):
@@ -197,7 +197,7 @@ class AudioInputEndpoint:
         facts = {
             "transcript": text,
             "translation": f"EMULATED translation into {language}: {text}",
-            "source_language": ASR_LANGUAGE,
+            "source_language": EMBEDDED_ASR_LANGUAGE,
             "target_language": language,
         }
         values = {location: facts[name] for name, location in use.response.fact_locations.items() if name in facts}

@@ -57,11 +57,11 @@ class BatchEndpoint:
         whole = whole._replace(queue_time_s=0.0, processing_time_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), batch_items=items)
         balance = self._context.accounts.get_remaining_balance(account, request.operation)
-        return self.add_progress(
+        return self.add_batch_progress(
             self._context.response_builder.build_submit_response(request, job, balance=balance), job
         )
 
-    def add_progress(self, response: EmulatedResponse, job: EmulatedJob) -> EmulatedResponse:
+    def add_batch_progress(self, response: EmulatedResponse, job: EmulatedJob) -> EmulatedResponse:
         """Add the counts and results of the items to `response` if `job` is a batch."""
         batch = job.target.operation.batch
         if batch is None or not isinstance(job, EmulatedBatch):

@@ -24,7 +24,7 @@ _EMPTY_SYNTHESIS_REQUEST = SynthesisRequest(
 """Placeholder for the synthesis request of a job without audio. It is never synthesized."""
 
 
-class SubmitEndpoint:
+class JobSubmissionEndpoint:
     """Accepts jobs without audio."""
 
     def __init__(self, context: EndpointContext) -> None:

@@ -63,7 +63,7 @@ class JobEndpoint:
         if context.clock.advances_per_poll:
             context.clock.advance(POLL_STEP_S)
         context.job_store.update_job_state(job, is_poll=True)
-        return self._batches.add_progress(context.response_builder.build_status_response(request, job), job)
+        return self._batches.add_batch_progress(context.response_builder.build_status_response(request, job), job)
 
     async def _respond_to_download(self, request: ParsedRequest) -> EmulatedResponse:
         for value in request.path_parameters.values():

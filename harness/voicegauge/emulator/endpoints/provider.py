@@ -20,7 +20,7 @@ from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.downloads import AudioDownloads
 from voicegauge.emulator.endpoints.idempotency import IdempotentResponses
 from voicegauge.emulator.endpoints.job_store import JobStore
-from voicegauge.emulator.endpoints.job_submission import SubmitEndpoint
+from voicegauge.emulator.endpoints.job_submission import JobSubmissionEndpoint
 from voicegauge.emulator.endpoints.jobs import JobEndpoint
 from voicegauge.emulator.endpoints.resources import ResourceStore
 from voicegauge.emulator.endpoints.speech import SpeechEndpoint
@@ -74,7 +74,7 @@ class EmulatedProvider:
         self._speech = SpeechEndpoint(context)
         self._batches = BatchEndpoint(context, self._speech)
         self._chats = ChatEndpoint(context)
-        self._submits = SubmitEndpoint(context)
+        self._submits = JobSubmissionEndpoint(context)
         self._jobs = JobEndpoint(context, self._batches)
         self._audio_inputs = AudioInputEndpoint(context)
         self.webhooks = WebhookNotifier(
@@ -111,7 +111,7 @@ class EmulatedProvider:
         add_documented_headers(response, self.accounts.compute_rate_limit_values(account, operation, self._clock.now()))
         await self._clock.sleep(self._fault_injector.sum_fault_delays_s(operation, response.target))
         if not is_repeated:
-            await self.webhooks.subscribe(response)
+            await self.webhooks.subscribe_if_requested(response)
         # After the webhooks: faults of responses must not change what callbacks report.
         self._fault_injector.change_response(response)
         if response.split_into_pieces is not None:

@@ -121,7 +121,7 @@ def has_job_failure_reason(target: Target) -> bool:
 
 def set_creation_time_after_end(response: EmulatedResponse) -> None:
     """Report a creation time an hour after the last state change."""
-    _shift_creation_time(response, _SECONDS_PER_HOUR)
+    _set_creation_time_after_state_change(response, _SECONDS_PER_HOUR)
 
 
 def has_job_timestamps(target: Target) -> bool:
@@ -137,10 +137,10 @@ def has_job_timestamps(target: Target) -> bool:
 def change_creation_time(response: EmulatedResponse) -> None:
     """Report a different creation time in every state."""
     if response.job is not None:
-        _shift_creation_time(response, -60.0 * len(response.job.state_start_times_s))
+        _set_creation_time_after_state_change(response, -60.0 * len(response.job.state_start_times_s))
 
 
-def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
+def _set_creation_time_after_state_change(response: EmulatedResponse, seconds: float) -> None:
     spec = _find_job_spec_of_status_response(response)
     if spec is None or spec.creation_time_location is None or response.job is None:
         return
@@ -231,7 +231,7 @@ def _change_last_digits(text: str) -> str:
 
 def report_excess_usage(response: EmulatedResponse) -> None:
     """Report ten times the tokens or seconds that a successful request used."""
-    for usage in _list_job_usages(response.target) if response.is_body_text_or_json and response.status < 300 else ():
+    for usage in _list_price_usages(response.target) if response.is_body_text_or_json and response.status < 300 else ():
         used = read_value_at(response.body, usage.reported_usage_location)
         if usage.reported_usage_location is not None and isinstance(used, int | float) and not isinstance(used, bool):
             response.body = write_value_at(response.body, usage.reported_usage_location, used * 10)
@@ -239,10 +239,10 @@ def report_excess_usage(response: EmulatedResponse) -> None:
 
 def has_reported_usage(target: Target) -> bool:
     """Whether JSON responses report the usage that the price depends on."""
-    return any(usage.reported_usage_location is not None for usage in _list_job_usages(target))
+    return any(usage.reported_usage_location is not None for usage in _list_price_usages(target))
 
 
-def _list_job_usages(target: Target | None) -> list[PriceUsage]:
+def _list_price_usages(target: Target | None) -> list[PriceUsage]:
     price = target.pricing if target is not None else None
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 

@@ -21,7 +21,7 @@ _MAX_CHARACTERS_OF_CUT_TEXT = 60
 def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
     """Return a function that makes the emulator ignore a field: it replaces the value by the documented default."""
 
-    def change_ignored_field(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+    def replace_ignored_field_by_default(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
         mapping = target.speech.request_fields.get(field)
         return (
             find_default_value(request, mapping.location)
@@ -29,7 +29,7 @@ def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
             else value
         )
 
-    return change_ignored_field
+    return replace_ignored_field_by_default
 
 
 def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:

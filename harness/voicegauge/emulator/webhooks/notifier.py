@@ -91,7 +91,7 @@ class WebhookNotifier:
         if request.operation.webhook.requires_https and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
-    async def subscribe(self, response: EmulatedResponse) -> None:
+    async def subscribe_if_requested(self, response: EmulatedResponse) -> None:
         """Subscribe the request to callbacks if it named a webhook URL, and send the callbacks that are due.
 
         With a real clock, a background task sends callbacks later. Otherwise, they are sent before the response.
