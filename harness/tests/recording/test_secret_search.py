@@ -128,8 +128,8 @@ def test_a_key_that_is_cut_off_is_masked(spelling) -> None:
 @pytest.mark.parametrize("secret", [KEY, "test"])
 @pytest.mark.parametrize("spelling", ["plain", "base64", "URL encoding of all"])
 def test_a_key_is_found_wherever_a_large_text_is_divided(secret, spelling, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._WINDOW_BYTES", 700)
-    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._OVERLAP_BYTES", 300)
+    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._SEARCH_WINDOW_BYTES", 700)
+    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._WINDOW_OVERLAP_BYTES", 300)
     spelled = f" token {SPELLINGS[spelling](secret)} ".encode()
     filling = b"latest %41 " * 120  # 11 bytes each
     for at in range(0, 1_000, 11):

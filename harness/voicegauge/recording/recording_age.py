@@ -25,5 +25,5 @@ def get_recording_time(recording: Recording, exchange: Exchange) -> dt.datetime:
 
 
 def compute_age_days(recording: Recording, exchange: Exchange, now: dt.datetime) -> float:
-    """Number of days from the time at which `exchange` was recorded to `now`."""
+    """Return the number of days from the time at which `exchange` was recorded to `now`."""
     return (now - get_recording_time(recording, exchange)).total_seconds() / 86_400

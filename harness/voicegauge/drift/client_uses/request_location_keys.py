@@ -35,8 +35,8 @@ def _iterate_key_paths(
         return
     if isinstance(type_hint, type) and issubclass(type_hint, msgspec.Struct):
         if type_hint not in parent_types:
-            for name, inner in _get_type_hints(type_hint).items():
-                yield from _iterate_key_paths(inner, (*key_path, name), (*parent_types, type_hint))
+            for key, inner in _get_type_hints_by_key(type_hint).items():
+                yield from _iterate_key_paths(inner, (*key_path, key), (*parent_types, type_hint))
         return
     arguments = typing.get_args(type_hint)
     if typing.get_origin(type_hint) is dict:
@@ -47,5 +47,7 @@ def _iterate_key_paths(
 
 
 @functools.cache
-def _get_type_hints(record_type: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(record_type, include_extras=True)
+def _get_type_hints_by_key(record_type: type[Any]) -> dict[str, Any]:
+    """Return the type of each field by its key in contracts, which may differ from the name of the field."""
+    hints = typing.get_type_hints(record_type, include_extras=True)
+    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(record_type)}

@@ -59,12 +59,12 @@ def _iterate_stated_locations(value: Any, key_path: tuple[str, ...]) -> Iterator
             yield from _iterate_stated_locations(item, key_path)
     elif key_path and isinstance(value, str) and value.startswith(("body#", "header.", "query.")):
         try:
-            yield _StatedLocation(parse_location(value), _is_in_request(key_path))
+            yield _StatedLocation(parse_location(value), _is_request_key_path(key_path))
         except ValueError:
             return  # a text that only begins like a location
 
 
-def _is_in_request(key_path: tuple[str, ...]) -> bool:
+def _is_request_key_path(key_path: tuple[str, ...]) -> bool:
     return any(
         len(pattern) <= len(key_path)
         and all(one in (ANY_KEY, key) for one, key in zip(pattern, key_path, strict=False))  # what follows is below

@@ -72,7 +72,7 @@ _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
     "x-provider": (ProviderSpec, PROVIDER_FACTS),
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
-_KEYS_WITH_DEFAULT = ("x-limits", "x-key")
+_EXTENSION_KEYS_WITH_DEFAULT = ("x-limits", "x-key")
 """Extension keys that are read with their default values if they are missing, so that each entry that only one contract
 has is reported as a separate change."""
 _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, API_KEY_FACTS)}
@@ -161,7 +161,7 @@ def _read_extension(node: DocumentNode, extension_key: str, record_type: type[An
     """Read an extension as plain data, with default values filled in."""
     if node.exists:
         record = convert_record(node.document, node.value, node.pointer, record_type)
-    elif extension_key in _KEYS_WITH_DEFAULT:
+    elif extension_key in _EXTENSION_KEYS_WITH_DEFAULT:
         record = record_type()
     else:
         return _FactVersion(MISSING, node)

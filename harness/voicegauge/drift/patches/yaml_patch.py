@@ -173,16 +173,16 @@ class YamlEditor:
     def _skip_space_backwards(self, offset: int) -> int:
         return len(self._source[:offset].rstrip())
 
-    def _format_block_entry(self, key: str, value: Any, column: int) -> Iterator[str]:
-        """Yield the lines of `key: value`, indented to `column`. A mapping is written on one line if it fits."""
-        margin, name = " " * column, self._format_scalar(key)
+    def _format_block_entry(self, key: str, value: Any, indent_column: int) -> Iterator[str]:
+        """Yield the lines of `key: value`, indented to `indent_column`. A mapping is written on one line if it fits."""
+        margin, name = " " * indent_column, self._format_scalar(key)
         flow = self._format_flow_value(value)
         if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _MAX_LINE_WIDTH:
             yield f"{margin}{name}: {flow}\n"
             return
         yield f"{margin}{name}:\n"
         for child_key, child in value.items():
-            yield from self._format_block_entry(child_key, child, column + INDENT_SPACES)
+            yield from self._format_block_entry(child_key, child, indent_column + INDENT_SPACES)
 
     def _format_flow_value(self, value: Any) -> str:
         """Format a value on one line."""

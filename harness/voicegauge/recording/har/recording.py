@@ -24,7 +24,7 @@ class Recording(Record, frozen=True, kw_only=True):
 
 
 def collect_exchanges_by_group(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
-    """The exchanges of each group in original order, by group name; `None` is the key of those without a group."""
+    """Return the exchanges of each group in their order, by group name. Exchanges without a group are under `None`."""
     groups: dict[str | None, list[Exchange]] = {}
     for exchange in exchanges:
         groups.setdefault(exchange.group, []).append(exchange)

@@ -90,7 +90,7 @@ def read_file_within_limit(path: Path, max_bytes: int) -> bytes:
 
 
 def find_sidecar_names(har_path: Path) -> set[str]:
-    """Names of the sidecar files that a HAR file refers to; empty if the HAR file cannot be read."""
+    """Return the names of the sidecar files that a HAR file refers to; none if the HAR file cannot be read."""
     try:
         return {found[1].decode() for found in _SIDECAR_REFERENCE_PATTERN.finditer(read_file(har_path))}
     except OSError:

@@ -15,7 +15,7 @@ from voicegauge.errors import DataError
 from voicegauge.files import open_file
 from voicegauge.formats import YAML_LOADER, describe_json_error
 
-MAX_FILE_BYTES = 64 * 2**20
+MAX_PARSED_FILE_BYTES = 64 * 2**20
 MAX_NESTING_DEPTH = 60
 """Maximum depth of nested YAML values. Real cassettes have 8 levels; far deeper files would exhaust the stack."""
 _NULL_SCALARS = ("", "~", "null", "Null", "NULL")
@@ -32,11 +32,11 @@ def read_plain_data(path: Path) -> Any:
     """
     try:
         with open_file(path) as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+            raw = file.read(MAX_PARSED_FILE_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE_BYTES:
-        raise DataError(f"{path}: is larger than {MAX_FILE_BYTES} bytes")
+    if len(raw) > MAX_PARSED_FILE_BYTES:
+        raise DataError(f"{path}: is larger than {MAX_PARSED_FILE_BYTES} bytes")
     raw = raw.removeprefix(b"\xef\xbb\xbf")  # byte order mark
     try:
         return msgspec.json.decode(raw)

@@ -13,7 +13,7 @@ from voicegauge.recording.importing.file_formats import is_recording, parse_inte
 from voicegauge.recording.importing.import_recording import convert_to_exchange
 from voicegauge.recording.importing.parsed_interaction import NotImportedError
 
-MAX_FILES = 1000
+MAX_RECORDING_FILES = 1000
 """Largest number of files that a folder of recordings may have."""
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
@@ -37,8 +37,8 @@ def read_recorded_exchanges(path: Path) -> RecordedExchanges:
     if not path.is_dir():
         return _read_file(path)
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _RECORDING_SUFFIXES and file.is_file())
-    if len(files) > MAX_FILES:
-        raise DataError(f"{path}: has more than {MAX_FILES} files: name a folder with fewer")
+    if len(files) > MAX_RECORDING_FILES:
+        raise DataError(f"{path}: has more than {MAX_RECORDING_FILES} files: name a folder with fewer")
     exchanges: list[Exchange] = []
     unreadable_item_messages: list[str] = []
     for file in files:

@@ -22,12 +22,12 @@ _MAX_TEXT_PIECE_BYTES = 4 * 2**20
 
 
 def get_bare_media_type(content_type: str) -> str:
-    """The media type in a Content-Type value: in lower case and without parameters."""
+    """Return the media type in a Content-Type value, in lower case and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def read_multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
-    """The fields and files of a multipart body in their original order; `None` if `body` is not a valid one."""
+    """Return the fields and files of a multipart body in their order; `None` if `body` is not a valid one."""
     if get_bare_media_type(content_type) != "multipart/form-data":
         return None
     try:

@@ -27,7 +27,7 @@ from voicegauge.recording.redaction.credentials import (
 from voicegauge.recording.redaction.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
 
 _AUTH_SCHEME_PATTERN = re.compile(r"[A-Za-z-]{1,20} ")
-"""The scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
+"""Matches the scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
 _HEADERS_WITHOUT_SECRETS = frozenset(
     [
         "accept",

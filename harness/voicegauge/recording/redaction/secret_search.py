@@ -18,10 +18,10 @@ occurs in ordinary sentences, so it is found only next to a word such as "key". 
 twenty."""
 _MAX_CONTEXT_BYTES = 48
 """Number of bytes before and after a short secret that are searched for a word such as "key"."""
-_WINDOW_BYTES = 2**20
+_SEARCH_WINDOW_BYTES = 2**20
 """Number of bytes that are searched at a time. The offsets of decoded escapes, which are kept meanwhile, take up to
 fifty times as much memory."""
-_OVERLAP_BYTES = 2**16
+_WINDOW_OVERLAP_BYTES = 2**16
 """Number of bytes that two windows share, so that one of them has the whole secret. A secret of 64 characters may be
 written with a thousand bytes per character."""
 
@@ -40,7 +40,7 @@ _CHARACTERS_BY_HTML_NAME = {
 }
 _ESCAPE_SPLIT_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([", b"(?:[") + b")")
 """Matches an escape as `_ESCAPE_PATTERN` does, but with a single group around it, as `split` needs it."""
-_MAX_CACHED_CHARACTERS = 500
+_MAX_CACHED_TEXT_CHARACTERS = 500
 """Maximum length of texts whose search is remembered, so that all of them take at most a few megabytes."""
 _BASE64, _HEXADECIMAL = "in base64", "in hexadecimal"
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
@@ -118,8 +118,8 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     if not known:
         return []
     found: list[SecretMatch] = []
-    for start in range(0, max(len(data) - _OVERLAP_BYTES, 1), _WINDOW_BYTES - _OVERLAP_BYTES):
-        window = data[start : start + _WINDOW_BYTES]
+    for start in range(0, max(len(data) - _WINDOW_OVERLAP_BYTES, 1), _SEARCH_WINDOW_BYTES - _WINDOW_OVERLAP_BYTES):
+        window = data[start : start + _SEARCH_WINDOW_BYTES]
         # What is next to a match is needed too. At an edge, another window has it.
         first = _MAX_CONTEXT_BYTES if start else 0
         last = len(window) if start + len(window) == len(data) else len(window) - _MAX_CONTEXT_BYTES
@@ -170,7 +170,7 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
     """
     if not any(secrets):
         return text
-    if len(text) > _MAX_CACHED_CHARACTERS:
+    if len(text) > _MAX_CACHED_TEXT_CHARACTERS:
         return _replace_secrets(text, secrets, mask)
     replaced = _replace_secrets_in_short_text(text, tuple(secrets), mask)
     return text if replaced == text else replaced

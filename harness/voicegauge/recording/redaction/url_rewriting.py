@@ -17,8 +17,9 @@ UrlRewriter = Callable[[str], str]
 OTHER_HOSTS_PATH_PREFIX = "_at"
 """First path segment after the provider in replayed URLs of hosts outside the contract: "_at/cdn.example/a.wav"."""
 _URL_HEADERS = frozenset({"location", "content-location", "link"})
-_PATH_PATTERN = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
-"""The path after a base URL. Its slashes may be escaped, as JSON allows. The look-ahead rejects a longer host name."""
+_URL_PATH_REGEX = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
+"""Matches the path after a base URL. Its slashes may be escaped, as JSON allows. The look-ahead rejects a longer host
+name."""
 
 
 def build_url_rewriter(url_builder_by_base_url: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
@@ -34,7 +35,7 @@ def build_url_rewriter(url_builder_by_base_url: Mapping[str, Callable[[str], str
     if not base_urls:
         return lambda text: text
     either = "|".join(f"({re.escape(url).replace('/', chr(92) * 2 + '?/')})" for url in base_urls)
-    pattern = re.compile(f"(?:{either}){_PATH_PATTERN}")
+    pattern = re.compile(f"(?:{either}){_URL_PATH_REGEX}")
 
     def replace(url_match: re.Match[str]) -> str:
         index = next(i for i, group in enumerate(url_match.groups()) if group is not None)
@@ -116,7 +117,7 @@ class UrlCanonicalizer:
 
 
 def find_relative_path(contract: Contract, url: str) -> str | None:
-    """The path of `url` relative to the server of `contract` that serves it; `None` if no server does."""
+    """Return the path of `url` relative to the server of `contract` that serves it; `None` if no server does."""
     parts = urlsplit(url)
     # Longest first, because the URL of one server may be below the path of another.
     for server in sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True):

@@ -171,7 +171,7 @@ def select_polls_to_replay(operation: Operation, polls: Sequence[Exchange]) -> l
 
 
 def _read_poll_state(operation: Operation, poll: Exchange) -> tuple[int, str]:
-    """The status code and the job state of a response; if the response contains no state, its whole body instead."""
+    """Return the status code and the job state of a response. If it contains no state, its body counts as the state."""
     assert operation.job is not None
     location = operation.job.state_location
     state: object = poll.response.find_header(location.name) if location.kind == "header" else MISSING

@@ -71,7 +71,7 @@ def _split_body(
 
 
 def select_replayable_headers(response: Response) -> Headers:
-    """The recorded headers that are sent again."""
+    """Return the headers of a recorded response that are sent again."""
     return tuple((name, value) for name, value in response.headers if name.lower() not in _CONNECTION_HEADERS)
 
 
