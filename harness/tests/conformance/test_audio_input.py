@@ -110,7 +110,7 @@ def test_the_uploaded_sentence_ends_in_a_pause() -> None:
     assert is_silent(end, decoded.sample_rate_hz)
     assert sentence.text.count(".") == 1
     low, high = compute_plausible_duration_range_s(sentence.text, "en")
-    assert low < sentence.audio_s < high
+    assert low < sentence.audio_duration_s < high
 
 
 def test_free_requests_are_not_counted_as_billable(check) -> None:
@@ -207,7 +207,7 @@ def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
 
 def test_every_billable_call_has_a_target_and_a_duration(cases) -> None:
     accepted = [case for case in cases if case.expected_response.acceptance == "accepted"]
-    assert all(case.is_billable and case.target_name and case.audio_s > 0 for case in accepted)
+    assert all(case.is_billable and case.target_name and case.audio_duration_s > 0 for case in accepted)
 
 
 def test_rejection_reasons_are_planned(cases) -> None:

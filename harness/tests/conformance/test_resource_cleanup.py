@@ -375,7 +375,7 @@ def test_a_billable_deletion_is_not_sent_without_budget(saved_voices, tmp_path) 
     service = Service(load_contract(saved_voices.write_contract(tmp_path, document) / "openapi.yaml"))
     report = service.check(ledger=Ledger(0.6))
     assert (report.resources.deleted_count, service.deletions) == (1, 1)
-    assert all("budget" in one.reason for one in report.resources.remaining_resources)
+    assert all("budget" in one.not_deleted_reason for one in report.resources.remaining_resources)
     assert report.spent_usd <= 0.6
 
 

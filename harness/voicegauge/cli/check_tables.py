@@ -46,7 +46,7 @@ def print_plan(plan: PricedPlan) -> None:
     terminal = create_console()
     rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
     for case in plan.cases:
-        rows.add_row(case.id, case.expected_verdict, _format_usd(case.price_usd) if case.is_billable else "free")
+        rows.add_row(case.id, case.expected_acceptance, _format_usd(case.price_usd) if case.is_billable else "free")
     terminal.print(rows)
     for one in plan.skipped_cases:
         terminal.print(f"not planned: {one.id}: {one.skip_reason}", style="dim", soft_wrap=True)

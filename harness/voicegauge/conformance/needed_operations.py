@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Location, Operation, Target
 
 
-def find_partial_contracts(
+def find_partially_checked_contracts(
     targets: Iterable[BaseTarget], fully_checked_providers: Collection[str] | None = None
 ) -> dict[Contract, list[BaseTarget]]:
     """Return the contracts of which only some targets are checked, each with these targets.
@@ -38,10 +38,10 @@ def find_excluded_operations(
 
     Args:
         targets: the targets to check.
-        fully_checked_providers: see `find_partial_contracts`.
+        fully_checked_providers: see `find_partially_checked_contracts`.
     """
     excluded_operation_names: list[str] = []
-    for contract, chosen in find_partial_contracts(targets, fully_checked_providers).items():
+    for contract, chosen in find_partially_checked_contracts(targets, fully_checked_providers).items():
         needed = {operation.id for target in chosen for operation in iterate_needed_operations(target)}
         excluded_operation_names += [f"{contract.id}/{name}" for name in contract.operations if name not in needed]
     return excluded_operation_names

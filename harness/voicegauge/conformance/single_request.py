@@ -13,32 +13,32 @@ from voicegauge.conformance.cases import (
     build_case,
     build_valid_speech_request,
     count_charged_characters,
-    expect_accepted,
-    expect_invalid,
+    expect_acceptance,
+    expect_rejection_as_invalid,
     set_body_value,
 )
 from voicegauge.contract import MISSING, Target
 
-ExpectedVerdict = Literal["accepted", "rejected"]
+ExpectedAcceptance = Literal["accepted", "rejected"]
 
 
 def build_request_case(
-    target: Target, request: RequestParts, expected_verdict: ExpectedVerdict, description: str
+    target: Target, request: RequestParts, expected_acceptance: ExpectedAcceptance, description: str
 ) -> ConformanceCase:
     """Return the case of a random request, or of a request that a test sends.
 
     Args:
         target: the target of the request.
         request: the request.
-        expected_verdict: whether it should be accepted or rejected.
+        expected_acceptance: whether it should be accepted or rejected.
         description: what is special about the request.
     """
     operation = target.operation
     pointer = f"{operation.pointer}/requestBody"
-    if expected_verdict == "accepted":
-        expected = expect_accepted(description, pointer)
+    if expected_acceptance == "accepted":
+        expected = expect_acceptance(description, pointer)
     else:
-        expected = expect_invalid(operation, description, pointer)
+        expected = expect_rejection_as_invalid(operation, description, pointer)
     case = build_case(
         operation,
         expected,

@@ -157,7 +157,7 @@ def _remove_violations_of_busy_server(cases: Sequence[CaseResult]) -> list[CaseR
     for index in busy:
         is_repeated = index in unavailable and len(unavailable) > 1
         violations = {_SERVER_ERROR_RULE_ID: f"got status 503 in {len(unavailable)} cases"} if is_repeated else {}
-        replaced[index] = msgspec.structs.replace(cases[index], violations=violations)
+        replaced[index] = msgspec.structs.replace(cases[index], message_by_violated_rule=violations)
     return replaced
 
 

@@ -20,7 +20,7 @@ from voicegauge.conformance.proxy import (
     RelayApp,
     TrafficMonitor,
     Upstream,
-    running_relay,
+    run_relay,
 )
 from voicegauge.contract import Contract
 from voicegauge.errors import StorageError, UsageError
@@ -180,6 +180,6 @@ def _run_proxy(
     )
     app = RelayApp(upstream, CaptureMemory(), monitor)
     # The server stops first; then what has passed is judged.
-    server = running_relay(app, host=address[0], port=address[1])
+    server = run_relay(app, host=address[0], port=address[1])
     with monitor.judge_traffic(settings), server as url:
         yield RunningProxy(contract, url, upstream, monitor, recording_path)

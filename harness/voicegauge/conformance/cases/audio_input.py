@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from voicegauge.client import RequestParts, build_audio_input_request
-from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, build_case, expect_accepted
+from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, build_case, expect_acceptance
 from voicegauge.conformance.cases.valid_requests import (
     SpokenSentence,
     add_required_fields,
@@ -56,13 +56,13 @@ def _build_recording_upload_case(target: AudioInputTarget, optional_fields: Opti
     description = f"a valid recording{' with ' + ' and '.join(optional_fields) if optional_fields else ''}"
     return build_case(
         target.operation,
-        expect_accepted(description, target.pointer),
+        expect_acceptance(description, target.pointer),
         target_name=target.name,
         id_prefix=target.id,
         request=add_required_fields(
             target.operation, build_audio_input_request(target, sentence.file, optional_fields)
         ),
-        audio_s=sentence.audio_s,
+        audio_duration_s=sentence.audio_duration_s,
         represents_operation=not optional_fields,
     )
 
@@ -80,7 +80,9 @@ def _set_target_of_case(
     sentence = choose_recorded_sentence(target)
     if request is not None and find_uploaded_audio(target, case) == load_voice_sample().data:
         request = msgspec.structs.replace(request, body={**request.body, _get_audio_field_name(target): sentence.file})
-    return msgspec.structs.replace(case, target_name=target.name, request=request, audio_s=sentence.audio_s)
+    return msgspec.structs.replace(
+        case, target_name=target.name, request=request, audio_duration_s=sentence.audio_duration_s
+    )
 
 
 def _sends_target_constants(request: RequestParts, target: AudioInputTarget) -> bool:

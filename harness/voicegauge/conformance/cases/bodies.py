@@ -12,8 +12,8 @@ from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_bou
 from voicegauge.conformance.cases.case import (
     ConformanceCase,
     build_case,
-    expect_invalid,
     expect_outcome_by_validity,
+    expect_rejection_as_invalid,
     expect_undocumented_outcome,
 )
 from voicegauge.conformance.cases.valid_requests import (
@@ -33,7 +33,7 @@ MAX_SENT_TEXT_CHARACTERS = 10_000
 """Number of characters in the longest valid text that is sent. It is about ten minutes of speech, which cost money."""
 _LONG_TEXT_CHARACTERS = 1_000
 """Number of characters above which a text takes a minute to speak."""
-UNUSUAL_TEXTS: dict[str, str] = {
+UNUSUAL_TEXT_BY_DESCRIPTION: dict[str, str] = {
     "of many scripts": "Grüße, 你好, مرحبا, नमस्ते, 👩‍👩‍👧 and e\u0301 <b>bold</b> &amp; {x}.",
     "of only white space": " \t ",
     "of one character": "a",
@@ -70,7 +70,7 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
     )
     if branch is not None:
         schema = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf")}
-    yield from _iterate_schema_cases(operation, request, schema, pointer, target)
+    yield from _iterate_boundary_value_cases(operation, request, schema, pointer, target)
     yield from _iterate_missing_field_cases(operation, request, media, target)
     for media in operation.request_media.values():
         yield from _iterate_example_cases(operation, media, request, target)
@@ -87,11 +87,11 @@ def plan_schema_branch_cases(
         schema_branch: the schema of the branch, and the JSON pointer to it.
     """
     if is_valid_body(target.operation, request):
-        for case in _iterate_schema_cases(target.operation, request, *schema_branch, target):
+        for case in _iterate_boundary_value_cases(target.operation, request, *schema_branch, target):
             yield msgspec.structs.replace(case, id=f"{target.id}: {case.expected_response.description}")
 
 
-def _iterate_schema_cases(
+def _iterate_boundary_value_cases(
     operation: Operation, request: RequestParts, schema: Any, schema_pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
     for boundary_value in list_boundary_values(operation.contract.schemas, schema, schema_pointer):
@@ -322,7 +322,7 @@ def _build_sample_file(field_name: str) -> UploadedFile:
 
 
 def plan_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
-    """Yield a case for each of the `UNUSUAL_TEXTS`.
+    """Yield a case for each of the `UNUSUAL_TEXT_BY_DESCRIPTION`.
 
     A text that breaks the schema must be rejected. The service may accept or reject any other unusual text, but must
     not respond with a server error.
@@ -331,13 +331,13 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
     if field.location.kind != "body" or not is_valid_body(operation, request):
         return
     pointer = f"{operation.pointer}/x-speech/request/text"
-    for kind, text in UNUSUAL_TEXTS.items():
+    for kind, text in UNUSUAL_TEXT_BY_DESCRIPTION.items():
         changed = set_body_value(request, field.location.pointer_tokens, field.fill_template(text))
         description = f"a text {kind}"
         if is_valid_body(operation, changed):
             expected = expect_undocumented_outcome(description, pointer)
         else:
-            expected = expect_invalid(operation, description, pointer)
+            expected = expect_rejection_as_invalid(operation, description, pointer)
         yield build_case(
             operation,
             expected,

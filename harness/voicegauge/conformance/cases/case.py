@@ -108,7 +108,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """Whether the case is a single call to a billable operation without targets, such as a chat completion."""
     text_character_count: int = 0
     """Number of characters in the text of the request, from which the price is computed."""
-    audio_s: float = 0.0
+    audio_duration_s: float = 0.0
     """Duration in seconds of the recording that the request uploads, from which the price is computed."""
     upload_padding: UploadPadding | None = None
     """The size to which the uploaded file is padded; `None` if it is sent as it is."""
@@ -175,7 +175,7 @@ def build_case(
     )
 
 
-def expect_accepted(description: str, contract_pointer: str) -> ExpectedResponse:
+def expect_acceptance(description: str, contract_pointer: str) -> ExpectedResponse:
     """Return the expected response to a valid request."""
     return ExpectedResponse(
         acceptance="accepted", case_kind="valid", description=description, contract_pointer=contract_pointer
@@ -195,7 +195,7 @@ def expect_undocumented_outcome(
     )
 
 
-def expect_invalid(operation: Operation, description: str, contract_pointer: str) -> ExpectedResponse:
+def expect_rejection_as_invalid(operation: Operation, description: str, contract_pointer: str) -> ExpectedResponse:
     """Return the expected response to a request that breaks the schema of `operation`."""
     return ExpectedResponse(
         acceptance="rejected",
@@ -225,8 +225,8 @@ def expect_outcome_by_validity(
     if is_annotation or not operation.contract.has_normative_source(contract_pointer):
         return expect_undocumented_outcome(description, contract_pointer)
     if is_valid:
-        return expect_accepted(description, contract_pointer)
-    return expect_invalid(operation, description, contract_pointer)
+        return expect_acceptance(description, contract_pointer)
+    return expect_rejection_as_invalid(operation, description, contract_pointer)
 
 
 def find_rejection_statuses(operation: Operation, rejection_reason: RejectionReason) -> tuple[int, ...]:

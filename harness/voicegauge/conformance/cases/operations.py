@@ -14,7 +14,7 @@ from voicegauge.conformance.cases.case import (
     SkippedCase,
     build_case,
     build_operation_name,
-    expect_accepted,
+    expect_acceptance,
     find_rejection_statuses,
 )
 from voicegauge.conformance.cases.parameters import build_operation_request, plan_parameter_cases
@@ -89,13 +89,13 @@ def _iterate_valid_and_invalid_cases(
     include_billable_cases: bool,
 ) -> Iterator[ConformanceCase]:
     """Yield the cases of an operation whose requests need no existing id: a valid request, boundary values, uploads."""
-    yield build_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
+    yield build_case(operation, expect_acceptance("a plain request", operation.pointer), request=request)
     yield from plan_parameter_cases(operation, request, None)
     yield from plan_body_cases(operation, request, None)
     for media in list(operation.request_media.values())[1:]:
         other = _set_target_constants(build_minimal_request(operation, media), target)
         if other is not None:
-            expected = expect_accepted(f"a plain request as {media.name}", media.pointer)
+            expected = expect_acceptance(f"a plain request as {media.name}", media.pointer)
             yield build_case(operation, expected, request=other)
             for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
@@ -116,11 +116,11 @@ def _build_lifecycle_case(operation: Operation, *, sends_resource_use_variants: 
     """
     resource, request = operation.resource, build_minimal_request(operation)
     if request is not None and operation.submit is not None:
-        expected = expect_accepted("a job, polled to its end", f"{operation.pointer}/x-submit")
+        expected = expect_acceptance("a job, polled to its end", f"{operation.pointer}/x-submit")
         return build_case(operation, expected, request=request, is_lifecycle=True)
     if resource is None or request is None:
         return None
-    expected = expect_accepted(f"the lifecycle of a {resource.display_name}", f"{operation.pointer}/x-resource")
+    expected = expect_acceptance(f"the lifecycle of a {resource.display_name}", f"{operation.pointer}/x-resource")
     return build_case(
         operation, expected, request=request, is_lifecycle=True, sends_resource_use_variants=sends_resource_use_variants
     )

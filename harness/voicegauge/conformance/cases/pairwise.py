@@ -16,7 +16,7 @@ import msgspec
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue
-from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_accepted
+from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_acceptance
 from voicegauge.conformance.cases.parameters import convert_to_parameter_text, fits_parameter_schema, takes_webhook_url
 from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
@@ -241,7 +241,7 @@ def _list_pairwise_body_fields(
     target, _ = target_requests[0]
     schemas = target.contract.schemas
     root = schemas.resolve_reference(media_type.part_data.get("schema", {}), media_type.schema_pointer or "")[1]
-    required = _list_identifying_fields(target) | set(media_type.schema.get("required", ()))
+    required = _list_fields_selecting_target(target) | set(media_type.schema.get("required", ()))
     for name, inner in media_type.schema.get("properties", {}).items():
         schema, pointer = schemas.resolve_reference(inner, f"{root}/properties/{escape_pointer_token(name)}")
         if not isinstance(schema, dict) or not target.contract.has_normative_source(pointer):
@@ -265,7 +265,7 @@ def _list_pairwise_body_fields(
             yield PairwiseField(name, tuple(values), pointer, documented_values_by_target=documented)
 
 
-def _list_identifying_fields(target: Target) -> set[str]:
+def _list_fields_selecting_target(target: Target) -> set[str]:
     """Return the names of the body fields by which a request addresses `target`."""
     needed = [
         field.location
@@ -331,7 +331,7 @@ def _select_evenly_spread_values(values: Sequence[Any]) -> list[Any]:
 def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool:
     """Whether a request to `target` may have `value` in `field`: it may unless the contract states otherwise."""
     if value is MISSING:
-        return field.location == "query" or field.name not in _list_identifying_fields(target)
+        return field.location == "query" or field.name not in _list_fields_selecting_target(target)
     if field.documented_values_by_target is not None:
         return value in field.documented_values_by_target.get(target.name, ())
     request = target.speech.request_fields
@@ -360,7 +360,7 @@ def _build_combination_case(
     description = f"{target.name} with {_describe_values(fields, values)}"
     return build_case(
         target.operation,
-        expect_accepted(description, _find_tested_schema_pointer(target, fields)),
+        expect_acceptance(description, _find_tested_schema_pointer(target, fields)),
         target_name=target.name,
         request=request,
         text_character_count=count_charged_characters(target.operation, request),

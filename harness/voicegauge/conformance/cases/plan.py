@@ -28,7 +28,7 @@ from voicegauge.conformance.cases.case import (
     SkippedCase,
     build_case,
     build_operation_name,
-    expect_accepted,
+    expect_acceptance,
 )
 from voicegauge.conformance.cases.operations import mark_billable_cases, plan_operation_cases
 from voicegauge.conformance.cases.order import order_cases
@@ -44,7 +44,7 @@ from voicegauge.conformance.cases.valid_requests import (
     set_body_value,
 )
 from voicegauge.conformance.cases.webhooks import add_webhook_cases
-from voicegauge.conformance.needed_operations import find_excluded_operations, find_partial_contracts
+from voicegauge.conformance.needed_operations import find_excluded_operations, find_partially_checked_contracts
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
@@ -142,7 +142,7 @@ def plan_cases(
     items = _iterate_all_cases(
         targets, spoken_text, left_out, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
     )
-    partial = {contract.id for contract in find_partial_contracts(targets, fully_checked_providers)}
+    partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
     chosen = {(target.contract.id, target.name) for target in targets}
     if include_webhooks:
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
@@ -332,7 +332,7 @@ def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase 
     batch = set_body_value(request, items.pointer_tokens, [items.child("0").read_body(request.body)] * BATCH_ITEM_COUNT)
     return build_case(
         operation,
-        expect_accepted(f"a batch of {BATCH_ITEM_COUNT}, polled to its end", f"{operation.pointer}/x-batch"),
+        expect_acceptance(f"a batch of {BATCH_ITEM_COUNT}, polled to its end", f"{operation.pointer}/x-batch"),
         target_name=target.name,
         request=batch,
         text_character_count=count_charged_characters(operation, batch),
@@ -380,7 +380,7 @@ def _build_delivery_case(
 ) -> ConformanceCase:
     return build_case(
         target.operation,
-        expect_accepted(description, target.pointer),
+        expect_acceptance(description, target.pointer),
         target_name=target.name,
         id_prefix=target.id,
         speech_request=speech_request,

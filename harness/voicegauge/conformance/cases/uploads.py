@@ -14,7 +14,7 @@ from voicegauge.conformance.cases.case import (
     ConformanceCase,
     UploadPadding,
     build_case,
-    expect_accepted,
+    expect_acceptance,
     expect_undocumented_outcome,
     find_rejection_statuses,
 )
@@ -41,9 +41,9 @@ MB_PER_MIB = 2**20 / 10**6
 A limit in MB may be meant in MiB. A file is certainly too large only if it exceeds both readings, and certainly small
 enough only if it exceeds neither.
 """
-SHORT_RECORDING_S = 0.5
+SHORT_RECORDING_DURATION_S = 0.5
 """A duration in seconds that is far below any documented minimum."""
-LONG_RECORDING_S = 90
+LONG_RECORDING_DURATION_S = 90
 """A duration in seconds that is far above any documented maximum, in a file that is below any documented size limit."""
 LOW_SAMPLE_RATE_HZ = 8_000
 """The sample rate of telephones, which is below any documented minimum."""
@@ -159,9 +159,9 @@ def _iterate_duration_variants(
 ) -> Iterator[UploadVariant]:
     durations = [
         (
-            SHORT_RECORDING_S,
+            SHORT_RECORDING_DURATION_S,
             "min_s"
-            if upload_limits.min_duration_s is not None and upload_limits.min_duration_s > SHORT_RECORDING_S
+            if upload_limits.min_duration_s is not None and upload_limits.min_duration_s > SHORT_RECORDING_DURATION_S
             else None,
             False,
         )
@@ -169,9 +169,9 @@ def _iterate_duration_variants(
     if is_voice_sample:
         durations.append(
             (
-                LONG_RECORDING_S,
+                LONG_RECORDING_DURATION_S,
                 "max_s"
-                if upload_limits.max_duration_s is not None and upload_limits.max_duration_s < LONG_RECORDING_S
+                if upload_limits.max_duration_s is not None and upload_limits.max_duration_s < LONG_RECORDING_DURATION_S
                 else None,
                 False,
             )
@@ -296,7 +296,7 @@ def _build_expected_response(
         upload_limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.part_data else "/x-limits"
         pointer = f"{upload_limits}/uploads/{file_field_name}/{upload_variant.limit_key}"
     if upload_variant.is_valid:
-        return expect_accepted(upload_variant.description, pointer)
+        return expect_acceptance(upload_variant.description, pointer)
     if upload_variant.limit_key is None:
         return expect_undocumented_outcome(upload_variant.description, pointer)
     return ExpectedResponse(

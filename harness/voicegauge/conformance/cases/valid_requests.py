@@ -85,7 +85,7 @@ class SpokenSentence(NamedTuple):
     file: UploadedFile
     text: str
     """The words that are spoken."""
-    audio_s: float
+    audio_duration_s: float
     """Duration of the recording in seconds."""
 
 

@@ -12,7 +12,7 @@ from voicegauge.conformance.cases.case import (
     CallbackUrlParameter,
     ConformanceCase,
     SkippedCase,
-    expect_accepted,
+    expect_acceptance,
     find_rejection_statuses,
 )
 from voicegauge.conformance.cases.valid_requests import add_headers, set_body_value
@@ -55,7 +55,7 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
     for index, url in enumerate(operation.webhook.url_fields):
         for mode, posts in _iterate_callback_modes(url):
             description = f"a webhook at {url.location}{f' in mode {mode}' if mode else ''}"
-            expected = expect_accepted(description, f"{operation.pointer}/x-webhook/url/{index}")
+            expected = expect_acceptance(description, f"{operation.pointer}/x-webhook/url/{index}")
             case = (
                 base_case
                 if url.mode_field is None or mode is None

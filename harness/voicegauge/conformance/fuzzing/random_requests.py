@@ -24,7 +24,7 @@ from voicegauge.conformance.fuzzing.strategies import (
 )
 from voicegauge.conformance.fuzzing.violation_search import FuzzEffort, FuzzTest, FuzzTestFactory, ViolationSearch
 from voicegauge.conformance.running import CaseRunner, ResultCollector
-from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
+from voicegauge.conformance.single_request import ExpectedAcceptance, build_request_case
 from voicegauge.contract import Target
 from voicegauge.contract.extension import FieldMapping
 from voicegauge.formats import Location, escape_pointer_token
@@ -61,7 +61,7 @@ async def fuzz_target(
     if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, request):
         collector.add_skipped_result(f"{target.id}: fuzzing", "no valid body to start from")
         return
-    kinds: list[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]]] = [
+    kinds: list[tuple[ExpectedAcceptance, st.SearchStrategy[RandomRequest]]] = [
         ("accepted", build_valid_request_strategy(target, request))
     ]
     if isinstance(request.body, dict):  # a body that is one text cannot have another type
@@ -80,10 +80,10 @@ def _build_request_test(
     case_runner: CaseRunner,
     violation_search: ViolationSearch,
     request_strategy: st.SearchStrategy[RandomRequest],
-    expected_verdict: ExpectedVerdict,
+    expected_acceptance: ExpectedAcceptance,
 ) -> FuzzTestFactory:
     def send_and_judge(random_request: RandomRequest) -> None:
-        case = build_request_case(target, random_request.request, expected_verdict, random_request.description)
+        case = build_request_case(target, random_request.request, expected_acceptance, random_request.description)
         judged = violation_search.run_in_event_loop(case_runner.send_and_judge(case))
         violation_search.raise_if_new_errors(add_request_test(judged.findings, target, case))
 

@@ -24,7 +24,7 @@ from voicegauge.client import (
 from voicegauge.conformance.cases import (
     ConformanceCase,
     build_valid_speech_request,
-    expect_accepted,
+    expect_acceptance,
     expect_undocumented_outcome,
     find_rejection_statuses,
 )
@@ -156,7 +156,7 @@ class StatefulJobs:
         submit_time_s = self._now_s
         text = f"Good morning. This is story number {self._submits}."  # a different text for each job
         operation = self._target.operation
-        expected = expect_accepted("a valid request", self._target.pointer)
+        expected = expect_acceptance("a valid request", self._target.pointer)
 
         def list_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(operation, exchange, self._target)
@@ -248,7 +248,7 @@ class StatefulJobs:
         # The job may have ended long before a poll saw it, even at the submit.
         if limit_s is not None and self._now_s - job.submit_time_s > limit_s / LIFETIME_TOLERANCE_FACTOR:
             return expect_undocumented_outcome(description, pointer, self._statuses_of_expired_job)
-        return expect_accepted(description, status.pointer)
+        return expect_acceptance(description, status.pointer)
 
     async def _poll_late(self, job: _AcceptedJob) -> list[Finding]:
         await self._wait(LATE_POLL_INTERVAL_FACTOR * self._spec.poll_schedule.max_interval_s)

@@ -131,16 +131,16 @@ def _build_example_url(operation: Operation, example_response_body: Any) -> str:
 
 
 def _find_parameter_value(
-    operation: Operation, parameter_name: str, parameter_data: dict[str, Any], example_response_body: Any
+    operation: Operation, parameter_name: str, parameter_definition: dict[str, Any], example_response_body: Any
 ) -> Any:
     """Return a value for a parameter; the name of the parameter if no value is known."""
     if operation.job is not None and operation.job.job_id_location is not None:
         job_id = operation.job.job_id_location.read_body(example_response_body)
         if job_id is not MISSING:
             return job_id
-    if "example" in parameter_data:
-        return parameter_data["example"]
-    sample = find_sample_value(operation.contract.schemas, parameter_data.get("schema", {}))
+    if "example" in parameter_definition:
+        return parameter_definition["example"]
+    sample = find_sample_value(operation.contract.schemas, parameter_definition.get("schema", {}))
     return parameter_name if sample is MISSING else sample
 
 

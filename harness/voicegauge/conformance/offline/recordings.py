@@ -119,7 +119,7 @@ class UnmatchedRequestCounter:
             reason = UnmatchedCallReason(reason.call_noun, "of no target for other reasons")
         counts[reason] += 1
 
-    def report(self, name: str, contract: Contract, collector: ResultCollector) -> None:
+    def report_counts(self, recording_or_traffic_name: str, contract: Contract, collector: ResultCollector) -> None:
         """Report the counted requests of a recording, or of proxied traffic, to the collector.
 
         If no submit addresses a target, nothing was judged.
@@ -129,9 +129,9 @@ class UnmatchedRequestCounter:
             reason = "; ".join(_describe_count(count, *reason) for reason, count in counts.items())
             reason += _describe_targets(operation)
             if operation.speech is not None and not is_judged:
-                collector.add_unjudged_item(f"{contract.id}/{name}", reason)
+                collector.add_unjudged_item(f"{contract.id}/{recording_or_traffic_name}", reason)
             else:
-                collector.add_unmatched_requests(f"{contract.id}/{name}: {operation.id}", reason)
+                collector.add_unmatched_requests(f"{contract.id}/{recording_or_traffic_name}: {operation.id}", reason)
 
 
 def _describe_count(count: int, noun: str, explanation: str) -> str:
@@ -148,16 +148,16 @@ def _report_unmatched_calls(
     recording_path: Path,
     contract: Contract,
     recording: Recording,
-    cases: Mapping[str, ConformanceCase],
+    case_by_id: Mapping[str, ConformanceCase],
     collector: ResultCollector,
 ) -> None:
     """Report the accepted requests that address no target of the contract; most rules are not applied to them."""
-    calls = _parse_calls(contract, recording, cases)
-    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), cases)
+    calls = _parse_calls(contract, recording, case_by_id)
+    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), case_by_id)
     unmatched = UnmatchedRequestCounter()
     for call in calls:
         unmatched.count_call(call, foreign.get(id(call)))
-    unmatched.report(recording_path.name, contract, collector)
+    unmatched.report_counts(recording_path.name, contract, collector)
 
 
 _CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
@@ -227,19 +227,19 @@ def _iterate_age_findings(
 
 
 def iterate_recording_subjects(
-    contract: Contract, recording: Recording, cases: Mapping[str, ConformanceCase] | None = None
+    contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase] | None = None
 ) -> Iterator[CheckSubject]:
     """Yield every exchange as a call, every submit with its polls as a job, and the audio of each delivery.
 
     Args:
         contract: the contract of the recording's provider.
         recording: the recording.
-        cases: the planned cases by id. An exchange recorded for a case is judged against the expected response.
+        case_by_id: the planned cases by id. An exchange recorded for a case is judged against the expected response.
 
     Raises:
         DataError: the contract does not have the operation of an exchange.
     """
-    known = cases or {}
+    known = case_by_id or {}
     calls = _parse_calls(contract, recording, known)
     foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), known)
     yield from (call for call in calls if id(call) not in foreign)

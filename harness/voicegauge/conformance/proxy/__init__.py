@@ -3,7 +3,7 @@
 from voicegauge.conformance.proxy.captured_bodies import CaptureMemory
 from voicegauge.conformance.proxy.judge_process import FindingCallback, TrafficMonitor
 from voicegauge.conformance.proxy.relay_app import PROXY_HEADER, RelayApp
-from voicegauge.conformance.proxy.relay_server import running_relay
+from voicegauge.conformance.proxy.relay_server import run_relay
 from voicegauge.conformance.proxy.traffic_records import JudgeSettings, ProxyReport
 from voicegauge.conformance.proxy.upstream import Upstream
 
@@ -16,5 +16,5 @@ __all__ = [
     "RelayApp",
     "TrafficMonitor",
     "Upstream",
-    "running_relay",
+    "run_relay",
 ]

@@ -8,7 +8,7 @@ from voicegauge.conformance.proxy.relay_app import RelayApp
 from voicegauge.emulator.server import running_app
 
 
-def running_relay(app: RelayApp, *, host: str, port: int) -> AbstractContextManager[str]:
+def run_relay(app: RelayApp, *, host: str, port: int) -> AbstractContextManager[str]:
     """Serve `app` in a thread; the value of the context is its root URL. Its connections are closed at the end.
 
     Raises:

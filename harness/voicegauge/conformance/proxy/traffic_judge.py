@@ -139,7 +139,7 @@ class TrafficJudge:
         """Judge the jobs that have not ended, and return the report of all exchanges."""
         while self._jobs:
             self._close_oldest_job()
-        self._unmatched.report("traffic", self._contract, self._collector)
+        self._unmatched.report_counts("traffic", self._contract, self._collector)
         self._collector.secrets |= self._redactor.secrets.keys()
         return self._collector.build_report()
 

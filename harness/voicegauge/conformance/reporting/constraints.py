@@ -100,8 +100,10 @@ class ConstrainedRequest:
     @property
     def request_shape(self) -> Hashable:
         """The names and types in the request. Requests with the same shape try the same constraints."""
-        parameters = tuple([None if parsed is None else _compute_shape(parsed.value) for parsed in self.parameters])
-        return self._media_type, _compute_shape(self.call.request_value), parameters
+        parameters = tuple(
+            [None if parsed is None else _compute_json_shape(parsed.value) for parsed in self.parameters]
+        )
+        return self._media_type, _compute_json_shape(self.call.request_value), parameters
 
 
 class TriedConstraints:
@@ -269,12 +271,12 @@ def _iterate_schema_constraints(
             )
 
 
-def _compute_shape(value: Any) -> Any:
+def _compute_json_shape(value: Any) -> Any:
     """Return the keys and types of a JSON value. The order and number of a list's items do not matter."""
     if isinstance(value, dict):
-        return tuple([(key, _compute_shape(inner)) for key, inner in value.items()])
+        return tuple([(key, _compute_json_shape(inner)) for key, inner in value.items()])
     if isinstance(value, list):
-        return frozenset(map(_compute_shape, value))
+        return frozenset(map(_compute_json_shape, value))
     return MISSING if value is MISSING else type(value)
 
 

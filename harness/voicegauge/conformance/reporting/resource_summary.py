@@ -16,7 +16,7 @@ class RemainingResource(Record, frozen=True, kw_only=True):
     """What such a resource is called: "saved voice"."""
     id: str | None
     """The id of the resource; `None` if no response contained a usable one."""
-    reason: str
+    not_deleted_reason: str = msgspec.field(name="reason")
     """Why it was not deleted, in one line."""
     created_at: str
     """Time of the request that created it: UTC, ISO 8601."""

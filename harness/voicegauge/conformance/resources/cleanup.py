@@ -189,17 +189,18 @@ class ResourceCleanup:
             write_outcome(ResourceDeletedEvent(request_number=number))
         return reason
 
-    def _build_remaining_resource(self, resource: RequestedResource, reason: str) -> RemainingResource:
+    def _build_remaining_resource(self, resource: RequestedResource, not_deleted_reason: str) -> RemainingResource:
         spec = self._find_resource_spec(resource)
         return RemainingResource(
             operation=f"{self._contract.id}/{resource.request_event.operation}",
             resource_type=spec.display_name if spec is not None else "resource",
             id=resource.id,
-            reason=reason,
+            not_deleted_reason=not_deleted_reason,
             created_at=resource.request_event.requested_at,
         )
 
 
 def describe_remaining_resource(resource: RemainingResource) -> str:
     """Describe a resource that stays in the account in one line."""
-    return f"{resource.resource_type} {resource.id or '(unknown id)'} of {resource.operation}: {resource.reason}"
+    name = f"{resource.resource_type} {resource.id or '(unknown id)'}"
+    return f"{name} of {resource.operation}: {resource.not_deleted_reason}"

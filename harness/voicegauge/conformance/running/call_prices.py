@@ -26,7 +26,7 @@ def build_price_name(priced_item: PricedItem) -> str:
 
 
 def compute_price_usd(
-    priced_item: PricedItem, price_usd_by_name: Mapping[str, float], character_count: int, audio_s: float = 0.0
+    priced_item: PricedItem, price_usd_by_name: Mapping[str, float], character_count: int, audio_duration_s: float = 0.0
 ) -> float | None:
     """Return the price of one request in dollars; `None` if it is unknown.
 
@@ -35,12 +35,12 @@ def compute_price_usd(
         price_usd_by_name: prices that the user gave, in dollars per request, by the name that `build_price_name`
             returns. They replace prices in the contract.
         character_count: number of characters in the text.
-        audio_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
+        audio_duration_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
     """
     return quote_price(
         priced_item,
         character_count,
-        audio_s=audio_s or None,
+        audio_s=audio_duration_s or None,
         user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
     ).price_usd
 
@@ -60,8 +60,8 @@ def compute_case_price_usd(
     if item is None:
         return None
     if not case.is_billable:
-        return compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_s)
-    return _compute_highest_price_usd([item], price_usd_by_name, case.text_character_count, case.audio_s)
+        return compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
+    return _compute_highest_price_usd([item], price_usd_by_name, case.text_character_count, case.audio_duration_s)
 
 
 def compute_lifecycle_step_price_usd(
@@ -103,12 +103,12 @@ def _compute_highest_price_usd(
     priced_items: Sequence[PricedItem],
     price_usd_by_name: Mapping[str, float],
     character_count: int,
-    audio_s: float = 0.0,
+    audio_duration_s: float = 0.0,
 ) -> float:
     known = [
         usd
         for item in priced_items
-        if (usd := compute_price_usd(item, price_usd_by_name, character_count, audio_s)) is not None
+        if (usd := compute_price_usd(item, price_usd_by_name, character_count, audio_duration_s)) is not None
     ]
     if not known:
         name = build_price_name(priced_items[0])

@@ -122,9 +122,9 @@ class CallbackMonitor:
             sender_verification="verified" if _has_valid_signature(together) else "unverified",
         )
 
-    def _remove_reported_findings(self, findings: Iterable[Finding], callback_key: Sequence[str]) -> Iterator[Finding]:
+    def _remove_reported_findings(self, findings: Iterable[Finding], job_key: Sequence[str]) -> Iterator[Finding]:
         for finding in findings:
-            name = ("/".join(callback_key), finding.fingerprint)
+            name = ("/".join(job_key), finding.fingerprint)
             if name not in self._reported:
                 self._reported.add(name)
                 yield finding

@@ -203,7 +203,10 @@ class CaseRunner:
         item = find_priced_item(self._contract, case)
         if self.service.is_emulated or item is None:
             return False
-        return compute_price_usd(item, self.service.price_usd_by_name, case.text_character_count, case.audio_s) == 0
+        return (
+            compute_price_usd(item, self.service.price_usd_by_name, case.text_character_count, case.audio_duration_s)
+            == 0
+        )
 
     async def judge_case(self, case: ConformanceCase) -> JudgedCase:
         """Send one case, judge the responses and collect the findings.

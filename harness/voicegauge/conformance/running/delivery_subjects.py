@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory, SpeechDelivery
-from voicegauge.conformance.cases import expect_accepted, explain_inconclusive_status
+from voicegauge.conformance.cases import expect_acceptance, explain_inconclusive_status
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobState
 from voicegauge.model import Delivery, Exchange, SpeechRequest, StateObservation
@@ -74,7 +74,7 @@ def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
         return
     is_submit = call.operation.speech is not None
     description = "a valid request" if is_submit else f"{call.operation.id} for a job that was accepted"
-    yield CaseOutcome(call, expect_accepted(description, call.operation.pointer))
+    yield CaseOutcome(call, expect_acceptance(description, call.operation.pointer))
 
 
 def _is_audio_reported_ready(

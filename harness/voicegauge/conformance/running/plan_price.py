@@ -20,7 +20,7 @@ class PricedCase(Record, frozen=True, kw_only=True):
 
     id: str
     kind: CaseKind
-    expected_verdict: str = msgspec.field(name="expects")
+    expected_acceptance: str = msgspec.field(name="expects")
     """The expected response: "accepted", "rejected", or "either" if the documents say neither."""
     is_billable: bool
     """Whether the case may be accepted, and costs money if it is."""
@@ -96,7 +96,9 @@ def price_plan(
     for case in plan.cases:
         item = find_priced_item(contracts[case.provider], case)
         usd = (
-            0.0 if item is None else compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_s)
+            0.0
+            if item is None
+            else compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
         )
         if not case.is_billable:
             usd = 0.0  # a rejected request is free
@@ -109,7 +111,7 @@ def price_plan(
         expects = case.expected_response.acceptance
         cases.append(
             PricedCase(
-                id=case.id, kind=case.kind, expected_verdict=expects, is_billable=case.is_billable, price_usd=usd
+                id=case.id, kind=case.kind, expected_acceptance=expects, is_billable=case.is_billable, price_usd=usd
             )
         )
     return PricedPlan(

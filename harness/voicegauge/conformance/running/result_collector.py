@@ -198,7 +198,7 @@ def _build_case_result(
     verdict: str,
     status: int | None,
     not_judged_reason: str | None = None,
-    violations: Mapping[str, str] = MappingProxyType({}),
+    message_by_violated_rule: Mapping[str, str] = MappingProxyType({}),
 ) -> CaseResult:
     return CaseResult(
         id=case.id,
@@ -208,5 +208,5 @@ def _build_case_result(
         status=status,
         not_judged_reason=not_judged_reason,
         is_delivery=case.speech_request is not None and not case.expects_failure,
-        message_by_violated_rule=dict(violations),
+        message_by_violated_rule=dict(message_by_violated_rule),
     )

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory
 from voicegauge.client import Client, RequestParts, find_id_parameter
-from voicegauge.conformance.cases import BATCH_ITEM_COUNT, expect_accepted
+from voicegauge.conformance.cases import BATCH_ITEM_COUNT, expect_acceptance
 from voicegauge.conformance.running.sending.resource_lifecycle import SendStep
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import BatchSpec
@@ -129,4 +129,4 @@ async def _poll_job(status_operation: Operation, job_id: object, send_step: Send
 
 
 def _expect_accepted_outcome(call: Call, description: str) -> CaseOutcome:
-    return CaseOutcome(call, expect_accepted(description, call.operation.pointer))
+    return CaseOutcome(call, expect_acceptance(description, call.operation.pointer))

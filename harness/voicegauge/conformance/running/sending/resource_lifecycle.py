@@ -12,7 +12,7 @@ from typing import Literal
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, ResourceStep, ResourceStepKind
 from voicegauge.checks.rules import find_resource_item
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases import build_operation_request, expect_accepted, expect_undocumented_outcome
+from voicegauge.conformance.cases import build_operation_request, expect_acceptance, expect_undocumented_outcome
 from voicegauge.conformance.running.sending.resource_requests import (
     build_resource_use_request,
     build_resource_use_variants,
@@ -187,7 +187,7 @@ class ResourceLifecycle:
     def _expect_accepted_outcome(
         self, call: Call, description: str, contract_pointer: str | None = None
     ) -> CaseOutcome:
-        return CaseOutcome(call, expect_accepted(description, contract_pointer or self._resource_pointer))
+        return CaseOutcome(call, expect_acceptance(description, contract_pointer or self._resource_pointer))
 
     def _expect_either_outcome(self, call: Call, description: str, contract_pointer: str | None = None) -> CaseOutcome:
         return CaseOutcome(call, expect_undocumented_outcome(description, contract_pointer or self._resource_pointer))
