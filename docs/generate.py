@@ -29,9 +29,9 @@ from voicegauge.api import (
     list_providers,
 )
 from voicegauge.bench.analysis.comparison import RunComparison
+from voicegauge.bench.bench_result import BenchPlanResult, BenchResult
 from voicegauge.bench.history import RunHistory
 from voicegauge.bench.planning import SuiteFile, TextRow
-from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
 from voicegauge.conformance import CheckReport
 from voicegauge.conformance import PricedPlan as PricedCheck

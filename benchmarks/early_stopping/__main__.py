@@ -45,7 +45,7 @@ def stop_simulated_run(slowdown: float, seed: int, rounds: list[SampleRound]) ->
     services = {OLD: Service(), NEW: Service(slowdown=slowdown)}
     samples = simulate_run(services, DESIGN, np.random.default_rng(seed)).samples
     half = len(samples) // 2
-    rule, sent = StopRule(rounds, OLD, margin=MARGIN), 0
+    rule, sent = StopRule(rounds, OLD, equivalence_margin=MARGIN), 0
     for number in range(half):
         for sample in (samples[number], samples[half + number]):
             sent += 1

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from voicegauge.bench.calibration import measure_timing_error, run_loopback_server
-from voicegauge.bench.running import open_spaced_transport, reduce_event_loop_delays
+from voicegauge.bench.running import open_transport_with_spaced_requests, reduce_event_loop_delays
 
 CLIENT_FILE = Path(__file__).with_name("timed_client.py")
 PEER_FOLDER = Path.home() / ".cache" / "voicegauge" / "aiohttp"
@@ -82,7 +82,7 @@ def main() -> int:
             problems += print_rows(in_flight, errors)
     for in_flight in (1, 16):
         with reduce_event_loop_delays():
-            stated = asyncio.run(measure_timing_error(in_flight, open_spaced_transport))
+            stated = asyncio.run(measure_timing_error(in_flight, open_transport_with_spaced_requests))
         print(f"\nthe calibration states {stated.p50_ms:.2f} ms (p50), {stated.p99_ms:.2f} ms (p99) at {in_flight}")
     for problem in problems:
         print(problem)

@@ -25,11 +25,11 @@ Measure = Callable[[str], Awaitable[tuple[float, float]]]
 @asynccontextmanager
 async def open_voicegauge() -> AsyncIterator[Measure]:
     """Yield a function that measures as `voicegauge bench` does."""
-    from voicegauge.bench.running import open_spaced_transport, reduce_event_loop_delays
+    from voicegauge.bench.running import open_transport_with_spaced_requests, reduce_event_loop_delays
     from voicegauge.model import Request
 
     with reduce_event_loop_delays():
-        async with open_spaced_transport() as transport:
+        async with open_transport_with_spaced_requests() as transport:
 
             async def measure(url: str) -> tuple[float, float]:
                 request = Request(method="POST", url=url, headers=tuple(HEADERS.items()), body=BODY)

@@ -11,7 +11,7 @@ import asyncio
 import random
 from typing import Any
 
-from voicegauge.bench.load import MeasuredLevel, parse_goal, search_highest_level
+from voicegauge.bench.load import StepMeasurements, parse_goal, search_highest_load_level
 from voicegauge.model import Failure, Latency, Sample
 from voicegauge.transport import VirtualClock
 
@@ -43,7 +43,7 @@ async def ramp_server(capacity: int, seed: int) -> tuple[float | None, int]:
         busy -= 1
         return build_sample(duration_s)
 
-    async def measure(level: float, requests: int) -> MeasuredLevel:
+    async def measure(level: float, requests: int) -> StepMeasurements:
         remaining, samples, start_s = iter(range(requests)), list[Sample](), clock.monotonic()
 
         async def send_in_turn() -> None:
@@ -51,10 +51,12 @@ async def ramp_server(capacity: int, seed: int) -> tuple[float | None, int]:
                 samples.append(await send())
 
         await asyncio.gather(*(send_in_turn() for _ in range(int(level))))
-        return MeasuredLevel(samples, clock.monotonic() - start_s)
+        return StepMeasurements(samples, clock.monotonic() - start_s)
 
     goal = parse_goal(GOAL)
-    found = await search_highest_level(measure, goal, level_unit="concurrency", first_level=1.0, max_level=64.0)
+    found = await search_highest_load_level(
+        measure, goal, load_unit="concurrency", first_load_level=1.0, max_load_level=64.0
+    )
     return found.highest_level, sum(step.requests for step in found.steps)
 
 

@@ -12,7 +12,7 @@ import pytest
 import voicegauge
 from voicegauge.bench.running.audio_facts import (
     count_samples_without_encoding,
-    describe_replaced_formats,
+    describe_unexpected_formats,
     measure_audio,
 )
 from voicegauge.bench.running.run_store import save_audio
@@ -100,11 +100,11 @@ def test_raw_samples_of_an_unknown_encoding_are_no_failure_and_pointed_out(tmp_p
 def test_audio_of_another_format_than_documented_is_pointed_out(tmp_path: Path) -> None:
     target = voicegauge.load_contracts().find_provider("openai-compatible").targets["speech"]
     sample = msgspec.structs.replace(measured(tmp_path, SPEECH, "audio/mpeg"), target=target.id)
-    described = describe_replaced_formats([sample, sample], {target.id: target})
+    described = describe_unexpected_formats([sample, sample], {target.id: target})
     assert described == {target.id: "2 clips of wav, not mp3"}
     mp3 = encode(np.zeros(RATE, np.float32), RATE, "mp3")[0]
     right = msgspec.structs.replace(measured(tmp_path, mp3, "audio/mpeg"), target=target.id)
-    assert describe_replaced_formats([right], {target.id: target}) == {}
+    assert describe_unexpected_formats([right], {target.id: target}) == {}
 
 
 @pytest.mark.parametrize("asr", ["none", "embedded"])

@@ -12,7 +12,7 @@ from voicegauge.bench.load.dispatch import (
     MAX_LEAD_ROUNDS,
     ArrivalRate,
     ProviderLimit,
-    schedule_arrivals,
+    compute_due_times,
     send_closed_loop,
     send_open_loop,
 )
@@ -114,7 +114,7 @@ async def test_a_fixed_rate_does_not_wait_for_the_rest_of_a_run_that_is_to_end()
 
 
 def test_poisson_arrivals_have_exponential_intervals() -> None:
-    due_s = [at_s for at_s, _ in schedule_arrivals(build_rounds(4000, "a"), ArrivalRate(5.0, "poisson"), seed=1)]
+    due_s = [at_s for at_s, _ in compute_due_times(build_rounds(4000, "a"), ArrivalRate(5.0, "poisson"), seed=1)]
     gaps_s = sorted(after - before for before, after in pairwise(due_s))
     assert sum(gaps_s) / len(gaps_s) == pytest.approx(0.2, rel=0.05)
     assert gaps_s[len(gaps_s) // 2] == pytest.approx(0.1386, rel=0.06), "the median is ln 2 of the mean"

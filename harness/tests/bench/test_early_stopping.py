@@ -34,7 +34,7 @@ def sampled(planned: PlannedSample, ms: float, **more: object) -> Sample:
 def watch(ratio: float, *, count: int = 400, seed: int = 0, margin: float = 0.1) -> EarlyStop:
     """Show samples of both targets to a rule until it has decided."""
     rounds, rng = build_rounds(count, OLD, NEW), np.random.default_rng(seed)
-    rule, sent = StopRule(rounds, OLD, margin=margin), 0
+    rule, sent = StopRule(rounds, OLD, equivalence_margin=margin), 0
     for old, new in rounds:
         sent += 2
         rule.add_samples([sampled(old, 300 * rng.lognormal(0, 0.2)), sampled(new, 300 * ratio * rng.lognormal(0, 0.2))])
@@ -46,9 +46,9 @@ def watch(ratio: float, *, count: int = 400, seed: int = 0, margin: float = 0.1)
 def test_the_interval_hardly_ever_excludes_the_mean_although_it_is_looked_at_after_every_observation() -> None:
     missed = 0
     for seed in range(100):
-        sequence, misses = ConfidenceSequence(0.05, tightest_count=100), False
+        sequence, misses = ConfidenceSequence(0.05, tightest_observation_count=100), False
         for observation in np.random.default_rng(seed).normal(1.0, 3.0, 200):
-            sequence.add(float(observation))
+            sequence.add_observation(float(observation))
             interval = sequence.compute_interval()
             misses = misses or (interval is not None and not interval[0] <= 1.0 <= interval[1])
         missed += misses

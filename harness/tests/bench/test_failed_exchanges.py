@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 
 from voicegauge.bench.planning.suite import Suite
-from voicegauge.bench.running.failed_exchanges import MAX_BODY_CHARACTERS, FailedExchanges
+from voicegauge.bench.running.failed_exchanges import MAX_QUOTED_BODY_CHARACTERS, FailedExchangeQuoter
 from voicegauge.bench.running.runner import run_plan
 from voicegauge.contract import Target
 from voicegauge.model import Delivery, Exchange, Failure
@@ -41,22 +41,26 @@ def deliver(status: int, response_body: bytes, kind: str = "rejected", content_t
 
 
 @pytest.fixture
-def failed_exchanges() -> FailedExchanges:
-    return FailedExchanges({"acme": KEY}, ())
+def failed_exchanges() -> FailedExchangeQuoter:
+    return FailedExchangeQuoter({"acme": KEY}, ())
 
 
 def test_one_exchange_is_quoted_for_each_kind_and_status(
-    failed_exchanges: FailedExchanges, targets: dict[str, Target]
+    failed_exchanges: FailedExchangeQuoter, targets: dict[str, Target]
 ) -> None:
     target = targets["acme/now"]
     deliveries = [deliver(400, b"no"), deliver(400, b"no"), deliver(500, b"no", "server_error")]
-    quoted = [failed_exchanges.quote_first(target, one) for one in deliveries]
+    quoted = [failed_exchanges.quote_first_of_each_cause(target, one) for one in deliveries]
     assert [one and one.status for one in quoted] == [400, None, 500]
 
 
-def test_the_key_is_masked_wherever_it_appears(failed_exchanges: FailedExchanges, targets: dict[str, Target]) -> None:
+def test_the_key_is_masked_wherever_it_appears(
+    failed_exchanges: FailedExchangeQuoter, targets: dict[str, Target]
+) -> None:
     body = json.dumps({"error": f"bad key {KEY}"}).encode()
-    quoted = failed_exchanges.quote_first(targets["acme/now"], deliver(401, body, content_type="application/json"))
+    quoted = failed_exchanges.quote_first_of_each_cause(
+        targets["acme/now"], deliver(401, body, content_type="application/json")
+    )
     assert quoted
     assert quoted.request_body.text == '{"text": "Hello"}'
     assert KEY not in repr(quoted)
@@ -73,17 +77,19 @@ def test_the_key_is_masked_wherever_it_appears(failed_exchanges: FailedExchanges
     ],
 )
 def test_a_body_is_quoted_as_far_as_it_is_text_and_small(
-    failed_exchanges: FailedExchanges,
+    failed_exchanges: FailedExchangeQuoter,
     targets: dict[str, Target],
     body: bytes,
     content_type: str,
     text_start: str,
     note: str,
 ) -> None:
-    quoted = failed_exchanges.quote_first(targets["acme/now"], deliver(500, body, content_type=content_type))
+    quoted = failed_exchanges.quote_first_of_each_cause(
+        targets["acme/now"], deliver(500, body, content_type=content_type)
+    )
     assert quoted
     assert quoted.response_body.text.startswith(text_start)
-    assert len(quoted.response_body.text) <= MAX_BODY_CHARACTERS
+    assert len(quoted.response_body.text) <= MAX_QUOTED_BODY_CHARACTERS
     assert (quoted.response_body.bytes, quoted.response_body.note) == (len(body), note)
 
 

@@ -80,7 +80,7 @@ def test_a_single_wild_night_never_raises_an_alert_and_two_do() -> None:
 
     def find(values: list[float]) -> list[LevelShift]:
         return find_level_shifts(
-            values, [50] * len(values), SpreadAssumption(0.1, 0.0), alpha=0.001, is_relevant=lambda *_: True
+            values, [50] * len(values), SpreadAssumption(0.1, 0.0), alpha=0.001, is_difference_relevant=lambda *_: True
         )
 
     assert find(levels) == []
@@ -97,7 +97,7 @@ def test_unchanged_nights_rarely_raise_an_alert() -> None:
             [50] * 50,
             SpreadAssumption(0.1, 0.0),
             alpha=0.01,
-            is_relevant=lambda *_: True,
+            is_difference_relevant=lambda *_: True,
         )
         for _ in range(30)
     ]

@@ -378,7 +378,7 @@ def test_an_interrupted_run_with_other_options_is_pointed_out(
 def test_times_that_were_taken_while_the_machine_was_too_busy_are_not_valid(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("voicegauge.bench.running.sample_building.is_disturbed", lambda _lag_ms, _latency_ms: True)
+    monkeypatch.setattr("voicegauge.bench.running.sample_building.is_timing_disturbed", lambda *_times_ms: True)
     few = ("--asr", "none", "--no-report")
     assert bench("sync", more=few) == 0, "a single disturbance is a large share of a few samples"
     assert bench("sync", more=(*few, "--repetitions", "7", "--max-cost", "9")) == 3

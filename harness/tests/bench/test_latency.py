@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.running.latency import measure_latency, measure_phases
+from voicegauge.bench.running.latency import measure_latency, measure_request_phases
 from voicegauge.contract import Target, load_contract
 from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, StateObservation, Timing
 
@@ -118,7 +118,7 @@ def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
     assert answer.timing is not None
     opened = msgspec.structs.replace(answer.timing, wait_ms=2.0, connect_ms=8.0, tls_ms=20.0, delay_before_send_ms=30.0)
     delivery = delivered_by(msgspec.structs.replace(answer, timing=opened))
-    found, phases = measure_latency(delivery, targets["acme/now"]), measure_phases(delivery)
+    found, phases = measure_latency(delivery, targets["acme/now"]), measure_request_phases(delivery)
     assert found is not None
     assert (found.ttfb_ms, found.ttfa_ms, found.total_latency_ms) == (10.0, 15.0, 70.0)
     assert phases is not None

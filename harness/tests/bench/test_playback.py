@@ -151,7 +151,7 @@ def test_playback_stalls_when_the_buffer_is_empty(chunks, stalls, audible, arriv
     assert played.stalls_ms == pytest.approx(stalls)
     assert played.requested_position_played_at_ms == pytest.approx(audible)
     assert played.requested_position_arrived_at_ms == arrived
-    assert played.worst_deficit_ms == pytest.approx(deficit)
+    assert played.max_lateness_ms == pytest.approx(deficit)
 
 
 ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, max_size=12).map(

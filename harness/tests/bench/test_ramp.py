@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from voicegauge.bench.analysis import compare_runs, summarize_targets
-from voicegauge.bench.load import level_search
+from voicegauge.bench.load import load_level_search
 from voicegauge.bench.load.goal import parse_goal
-from voicegauge.bench.load.level_search import MeasuredLevel, search_highest_level
+from voicegauge.bench.load.load_level_search import StepMeasurements, search_highest_load_level
 from voicegauge.bench.load.ramp_sending import RampSettings, send_ramp
 from voicegauge.bench.planning.plan import PlannedSample
 from voicegauge.bench.running import load_run
@@ -50,7 +50,7 @@ def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str =
             busy -= 1
             return build_sample(total_latency_ms=duration_s * 1000)
 
-        async def measure(level: float, requests: int) -> MeasuredLevel:
+        async def measure(level: float, requests: int) -> StepMeasurements:
             remaining, samples, start_s = iter(range(requests)), list[Sample](), asyncio.get_running_loop().time()
 
             async def send_in_turn() -> None:
@@ -58,10 +58,10 @@ def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str =
                     samples.append(await send())
 
             await asyncio.gather(*(send_in_turn() for _ in range(int(level))))
-            return MeasuredLevel(samples, asyncio.get_running_loop().time() - start_s)
+            return StepMeasurements(samples, asyncio.get_running_loop().time() - start_s)
 
-        return await search_highest_level(
-            measure, parse_goal(goal), level_unit="concurrency", first_level=1.0, max_level=max_level
+        return await search_highest_load_level(
+            measure, parse_goal(goal), load_unit="concurrency", first_load_level=1.0, max_load_level=max_level
         )
 
     return run_in_virtual_time(ramp())
@@ -147,10 +147,10 @@ def test_a_goal_is_judged_with_retries_and_failures_against_success() -> None:
     goal = parse_goal("success>=75%, ttfa:p50<=0.5s, rtf:p95<=1")
     good = [build_sample(n, total_latency_ms=400.0, audio_s=2.0) for n in range(3)]
     retried = msgspec.structs.replace(build_sample(3, total_latency_ms=100.0), attempts=2)
-    assert goal.measure([*good, retried]) == {"success": 0.75, "ttfa:p50": 400.0, "rtf:p95": 0.2}
+    assert goal.measure_conditions([*good, retried]) == {"success": 0.75, "ttfa:p50": 400.0, "rtf:p95": 0.2}
     assert goal.is_met([*good, retried])
     assert not goal.is_met([*good, retried, build_sample(4, failure=FAILED)])
-    assert goal.count_good_samples([*good, retried, build_sample(5, total_latency_ms=501.0)]) == 3
+    assert goal.count_samples_meeting_goal([*good, retried, build_sample(5, total_latency_ms=501.0)]) == 3
     assert not goal.is_met([])
 
 
@@ -255,7 +255,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
-    monkeypatch.setattr(level_search, "MIN_SENT_SHARE", 0.0)  # however busy this machine is
+    monkeypatch.setattr(load_level_search, "MIN_SENT_LOAD_SHARE", 0.0)  # however busy this machine is
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]

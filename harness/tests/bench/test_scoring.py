@@ -242,7 +242,7 @@ def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
         monkeypatch.setattr("voicegauge.bench.scoring.dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 60.0)
         with ClusterConnection(cluster.scheduler_address) as connection:
             gpu_workers = list(connection.client.ncores())
-            monkeypatch.setattr(ClusterConnection, "gpu_workers", gpu_workers)
+            monkeypatch.setattr(ClusterConnection, "gpu_worker_addresses", gpu_workers)
             monkeypatch.setattr("voicegauge.bench.scoring.dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 1.0)
 
             def kill_workers_after_first_group(done: int, _total: int) -> None:

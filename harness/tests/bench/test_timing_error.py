@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from voicegauge.bench.calibration import measure_timing_error
-from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_errors
-from voicegauge.bench.running.loop_lag import LoopLag, _has_frozen_objects, is_disturbed, reduce_event_loop_delays
+from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_timing_errors
+from voicegauge.bench.running.event_loop_lag import (
+    EventLoopLag,
+    _has_frozen_objects,
+    is_timing_disturbed,
+    reduce_event_loop_delays,
+)
 from voicegauge.cli import run as voicegauge
 from voicegauge.transport import Transport
 
@@ -25,13 +30,13 @@ async def test_the_error_is_measured_at_a_server_that_states_its_delays() -> Non
 
 
 def test_errors_in_both_directions_count() -> None:
-    found = summarize_errors([-3.0, 0.5, 1.0, -0.25], 4)
+    found = summarize_timing_errors([-3.0, 0.5, 1.0, -0.25], 4)
     assert (found.p50_ms, found.p99_ms) == (0.5, 3.0)
 
 
 @in_virtual_time
 async def test_a_busy_event_loop_is_noticed_with_its_time() -> None:
-    loop, lag = asyncio.get_running_loop(), LoopLag()
+    loop, lag = asyncio.get_running_loop(), EventLoopLag()
 
     def work_ms(duration_ms: float) -> None:
         loop.now_s += duration_ms / 1000  # type: ignore[attr-defined]  # as if a callback took that long
@@ -49,11 +54,11 @@ async def test_a_busy_event_loop_is_noticed_with_its_time() -> None:
     ("lag_ms", "latency_ms", "disturbed"), [(9, 100, False), (11, 100, True), (300, 60_000, False)]
 )
 def test_a_lag_is_judged_by_the_latency(lag_ms: float, latency_ms: float, *, disturbed: bool) -> None:
-    assert is_disturbed(lag_ms, latency_ms) is disturbed
+    assert is_timing_disturbed(lag_ms, latency_ms) is disturbed
 
 
 def test_a_process_that_has_frozen_its_objects_keeps_them_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.bench.running.loop_lag._has_frozen_objects", _has_frozen_objects)
+    monkeypatch.setattr("voicegauge.bench.running.event_loop_lag._has_frozen_objects", _has_frozen_objects)
     frozen_count = gc.get_freeze_count()
     with reduce_event_loop_delays():
         pass

@@ -1,6 +1,6 @@
 """Plans, runs and scores benchmarks, and computes the statistics of saved runs."""
 
-from voicegauge.bench.result import BenchPlanResult, BenchResult, summarize_bench_plan
+from voicegauge.bench.bench_result import BenchPlanResult, BenchResult, summarize_bench_plan
 
 __all__ = [
     "BenchPlanResult",

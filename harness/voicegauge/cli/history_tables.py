@@ -45,7 +45,7 @@ def print_history(history: RunHistory) -> None:
     hidden = len(history.skipped_runs) - MAX_OMITTED_RUNS_SHOWN
     if hidden > 0:
         console.print(f"left out: {hidden} more; --json lists all")
-    if not history.is_judged:
+    if not history.has_series_long_enough:
         console.print(NOT_JUDGED_TEXT)
         return
     alerts = len(history.new_regressions)

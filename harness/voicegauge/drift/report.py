@@ -115,7 +115,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
 
 
 def format_shortened_json(value: Any) -> str:
-    """Format `value` as JSON on one line. A text longer than `MAX_VALUE_CHARACTERS` loses its middle."""
+    """Format `value` as JSON on one line. A text longer than `MAX_QUOTED_VALUE_CHARACTERS` loses its middle."""
     text = msgspec.json.encode(value, order="deterministic").decode()
     if len(text) <= MAX_VALUE_CHARACTERS:
         return text

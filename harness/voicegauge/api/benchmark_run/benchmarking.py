@@ -36,7 +36,7 @@ from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.load import DEFAULT_GOAL
 from voicegauge.bench.planning import BenchPlanSettings
 from voicegauge.bench.running import StopSignal, begin_run, check_region
-from voicegauge.bench.stopping import DEFAULT_MARGIN
+from voicegauge.bench.stopping import DEFAULT_EQUIVALENCE_MARGIN
 from voicegauge.errors import UsageError
 
 
@@ -60,7 +60,7 @@ def benchmark(
     goal: str = DEFAULT_GOAL,
     http2: bool = False,
     stop_when_decided: bool = False,
-    equivalence_margin: float = DEFAULT_MARGIN,
+    equivalence_margin: float = DEFAULT_EQUIVALENCE_MARGIN,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),

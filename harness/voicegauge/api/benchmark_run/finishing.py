@@ -16,7 +16,7 @@ from voicegauge.bench.running import (
     RunOutcome,
     StopSignal,
     count_samples_without_encoding,
-    describe_replaced_formats,
+    describe_unexpected_formats,
     load_run,
     measure_audio,
     save_run,
@@ -106,7 +106,7 @@ def _save_finished_or_partial_run(
         samples = measure_audio(run_folder, outcome.samples, config.targets, measuring.advance)
     for target, count in count_samples_without_encoding(samples).items():
         listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
-    for target, clips in describe_replaced_formats(samples, config.targets).items():
+    for target, clips in describe_unexpected_formats(samples, config.targets).items():
         listener.notice(f"{target}: {clips} as requested or documented: voicegauge check {target} says more")
     manifest = msgspec.structs.replace(
         load_run(run_folder).manifest, finished=is_finished, spent_usd=outcome.spent_usd, early_stop=outcome.early_stop

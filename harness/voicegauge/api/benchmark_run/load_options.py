@@ -11,8 +11,8 @@ from typing import Literal
 from voicegauge.api.options import LiveOptions
 from voicegauge.bench.load import DEFAULT_GOAL, ArrivalRate, RampSettings, parse_goal
 from voicegauge.bench.planning import BenchPlanSettings
-from voicegauge.bench.running import RunConfig, open_spaced_transport
-from voicegauge.bench.stopping import DEFAULT_MARGIN, StopRule
+from voicegauge.bench.running import RunConfig, open_transport_with_spaced_requests
+from voicegauge.bench.stopping import DEFAULT_EQUIVALENCE_MARGIN, StopRule
 from voicegauge.client import create_rate_limiter, find_account_plans
 from voicegauge.contract import BaseTarget
 from voicegauge.errors import UsageError
@@ -40,7 +40,7 @@ class LoadOptions:
     http2: bool = False
     stop_when_decided: bool = False
     """Whether sampling ends when every target is known to differ from the first one, or to be as fast."""
-    equivalence_margin: float = DEFAULT_MARGIN
+    equivalence_margin: float = DEFAULT_EQUIVALENCE_MARGIN
     """Relative difference of total latency that does not matter to `stop_when_decided`."""
 
     def validate(self) -> None:
@@ -65,7 +65,7 @@ class LoadOptions:
             raise UsageError(
                 f"a margin of {self.equivalence_margin:g} is not possible: give a share above 0, such as 0.1 for 10%"
             )
-        if self.equivalence_margin != DEFAULT_MARGIN and not self.stop_when_decided:
+        if self.equivalence_margin != DEFAULT_EQUIVALENCE_MARGIN and not self.stop_when_decided:
             raise UsageError("--margin is for --stop-when-decided: add it")
         if self.http2:
             require_http2()
@@ -114,7 +114,7 @@ class LoadOptions:
         """Return a copy of `config` with these options."""
         if self.stop_when_decided:
             baseline_target = next(iter(config.targets))
-            rule = StopRule(config.plan.rounds, baseline_target, margin=self.equivalence_margin)
+            rule = StopRule(config.plan.rounds, baseline_target, equivalence_margin=self.equivalence_margin)
             config = dataclasses.replace(config, stop_rule=rule)
         if self.http2:
             config = dataclasses.replace(config, http2=True, open_transport=_open_http2_transport)
@@ -127,7 +127,7 @@ class LoadOptions:
 
 
 def _open_http2_transport() -> Transport:
-    return open_spaced_transport(http2=True)
+    return open_transport_with_spaced_requests(http2=True)
 
 
 def find_max_ramp_load(config: RunConfig, load_unit: Literal["concurrency", "rate"]) -> float:

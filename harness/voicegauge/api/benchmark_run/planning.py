@@ -27,7 +27,7 @@ from voicegauge.bench.planning import (
     BenchPlan,
     BenchPlanSettings,
     Suite,
-    find_targets_needing_sample_url,
+    find_targets_needing_voice_sample_url,
     load_own_texts,
     load_suite,
     needs_voice_sample,
@@ -36,7 +36,7 @@ from voicegauge.bench.planning import (
     validate_requests_can_be_built,
 )
 from voicegauge.bench.scoring import choose_scoring_asr
-from voicegauge.bench.stopping import DEFAULT_MARGIN
+from voicegauge.bench.stopping import DEFAULT_EQUIVALENCE_MARGIN
 from voicegauge.client import find_missing_key_variables
 from voicegauge.contract import BaseTarget, Catalogue, Contract, Target
 from voicegauge.emulator import validate_fault_names
@@ -102,7 +102,7 @@ def plan_benchmark(
     goal: str = DEFAULT_GOAL,
     http2: bool = False,
     stop_when_decided: bool = False,
-    equivalence_margin: float = DEFAULT_MARGIN,
+    equivalence_margin: float = DEFAULT_EQUIVALENCE_MARGIN,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
@@ -329,7 +329,7 @@ def plan_requests(
         chosen,
         settings,
         provenance=Provenance.EMULATED if live_options is None else Provenance.LIVE,
-        prices=prices,
+        user_price_usd_by_target=prices,
         base_urls=base_urls,
         voice_sample=voice,
     )
@@ -340,7 +340,9 @@ def plan_requests(
     if voice is not None and not any(isinstance(one, Target) and needs_voice_sample(one) for one in targets.values()):
         listener.notice("the voice sample is not used: none of the targets requires one")
     if voice is not None and voice.data is not None:
-        for target_id in find_targets_needing_sample_url(one for one in targets.values() if isinstance(one, Target)):
+        for target_id in find_targets_needing_voice_sample_url(
+            one for one in targets.values() if isinstance(one, Target)
+        ):
             listener.notice(
                 f"{target_id} takes a voice sample as a URL, not as a file: the one of its contract is used"
             )

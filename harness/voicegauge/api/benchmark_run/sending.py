@@ -185,8 +185,8 @@ def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> 
 
 
 def _find_max_concurrency(config: RunConfig) -> int:
-    is_ramped = config.ramp is not None and config.ramp.level_unit == "concurrency"
-    return int(config.ramp.max_level) if config.ramp is not None and is_ramped else config.concurrency
+    is_ramped = config.ramp is not None and config.ramp.load_unit == "concurrency"
+    return int(config.ramp.max_load_level) if config.ramp is not None and is_ramped else config.concurrency
 
 
 def send_requests(
@@ -247,7 +247,7 @@ async def _run_until_interrupted(
 
     def on_ramp_step(number: int, load: float) -> None:
         assert config.ramp is not None, "only a ramp has steps"
-        listener.ramp_step_started(number, format_load(config.ramp.level_unit, load))
+        listener.ramp_step_started(number, format_load(config.ramp.load_unit, load))
 
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:

@@ -50,11 +50,15 @@ class DelayedResponseProtocol(asyncio.Protocol):
             else:
                 respond(received_s)
 
-    def _send_bytes(self, received_s: float) -> None:
-        self._transport.write(_build_head(received_s, f"Content-Length: {len(STREAMED_CHUNK)}") + STREAMED_CHUNK)
+    def _send_bytes(self, request_received_s: float) -> None:
+        self._transport.write(
+            _build_head(request_received_s, f"Content-Length: {len(STREAMED_CHUNK)}") + STREAMED_CHUNK
+        )
 
-    def _start_stream(self, received_s: float) -> None:
-        self._transport.write(_build_head(received_s, "Transfer-Encoding: chunked") + _encode_chunk(STREAMED_CHUNK))
+    def _start_stream(self, request_received_s: float) -> None:
+        self._transport.write(
+            _build_head(request_received_s, "Transfer-Encoding: chunked") + _encode_chunk(STREAMED_CHUNK)
+        )
         asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, LATER_CHUNK_COUNT)
 
     def _continue_stream(self, chunks_left: int) -> None:
@@ -73,9 +77,9 @@ def _read_content_length(head: bytes) -> int:
     return 0
 
 
-def _build_head(received_s: float, length: str) -> bytes:
-    delay_ms = (time.perf_counter() - received_s) * 1000
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/basic\r\nX-Delay-Ms: {delay_ms:.3f}\r\n{length}\r\n\r\n"
+def _build_head(request_received_s: float, length_header: str) -> bytes:
+    delay_ms = (time.perf_counter() - request_received_s) * 1000
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/basic\r\nX-Delay-Ms: {delay_ms:.3f}\r\n{length_header}\r\n\r\n"
     return head.encode()
 
 

@@ -31,17 +31,19 @@ async def measure_timing_error(concurrency: int, open_transport: Callable[[], Tr
     """
     with run_loopback_server() as url:
         async with open_transport() as transport:
-            await _measure_errors_ms(transport, url, [0] * concurrency, concurrency)  # opens the connections
+            await _measure_timing_errors_ms(transport, url, [0] * concurrency, concurrency)  # opens the connections
             count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_CONCURRENCY * concurrency)
             delays_ms = list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
-            errors_ms = await _measure_errors_ms(transport, url, delays_ms, concurrency)
-    return summarize_errors(errors_ms, concurrency)
+            errors_ms = await _measure_timing_errors_ms(transport, url, delays_ms, concurrency)
+    return summarize_timing_errors(errors_ms, concurrency)
 
 
-async def _measure_errors_ms(transport: Transport, url: str, delays_ms: Sequence[int], concurrency: int) -> list[float]:
+async def _measure_timing_errors_ms(
+    transport: Transport, url: str, delays_ms: Sequence[int], concurrency: int
+) -> list[float]:
     remaining, errors_ms = iter(delays_ms), list[float]()
 
-    async def send_in_turn() -> None:
+    async def send_requests_in_turn() -> None:
         for delay_ms in remaining:
             request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_REQUEST_BODY)
             exchange = await transport.send(request, provider_id="", operation_id="")
@@ -50,13 +52,13 @@ async def _measure_errors_ms(transport: Transport, url: str, delays_ms: Sequence
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(concurrency):
-            tasks.create_task(send_in_turn())
+            tasks.create_task(send_requests_in_turn())
     return errors_ms
 
 
-def summarize_errors(errors_ms: Sequence[float], concurrency: int) -> TimingError:
+def summarize_timing_errors(timing_errors_ms: Sequence[float], concurrency: int) -> TimingError:
     """Return the median and the 99th percentile of the absolute errors."""
-    ordered = sorted(map(abs, errors_ms))
+    ordered = sorted(map(abs, timing_errors_ms))
 
     def find_percentile(fraction: float) -> float:
         return ordered[max(math.ceil(len(ordered) * fraction) - 1, 0)]

@@ -1,4 +1,4 @@
-"""Measures the metrics of one run that a history follows: one value for each target and metric."""
+"""Computes the metrics of one saved run for a history of runs: one value for each target and metric."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures",
 HistoryUnit = Literal["ms", "rate", "usd"]
 
 _FAULTS_PREFIX = "faults "
-MAX_COUNT = 2**53
-"""Largest number of samples, words or characters that is accepted, because a damaged run may claim any number."""
+MAX_OBSERVATION_COUNT = 2**53
+"""Largest number of samples, words or characters that is accepted: a damaged run may contain any number."""
 
 UNIT_BY_METRIC: dict[HistoryMetric, HistoryUnit] = {
     "total_latency_ms": "ms",
@@ -50,10 +50,10 @@ class HistoryValue(Record, frozen=True, kw_only=True):
 class HistoryTarget(Record, frozen=True, kw_only=True):
     """One target of a run: its metrics, and what its contract stated at the time."""
 
-    target: str
+    target_id: str = msgspec.field(name="target")
     contract_version: str
     contract_sha256: str
-    price: str
+    price_text: str = msgspec.field(name="price")
     """The documented price as text, such as "$0.015 / request"."""
     metrics: tuple[HistoryValue, ...]
 
@@ -61,7 +61,7 @@ class HistoryTarget(Record, frozen=True, kw_only=True):
 class HistoryRun(Record, frozen=True, kw_only=True):
     """The metrics of one run, and the facts that decide with which other runs they can be compared."""
 
-    path: str
+    run_file_path: str = msgspec.field(name="path")
     """Path of the run's run.json, relative to the folder of the history."""
     run_id: str
     created_at: str
@@ -69,9 +69,9 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     provenance: Provenance
     region: str | None
     """The region that the run names; `None` if it names none."""
-    setup: str
+    setup_description: str = msgspec.field(name="setup")
     """Suite, number of texts, load, faults and base URLs as text; runs are comparable only if it is equal."""
-    scoring: str
+    scoring_description: str = msgspec.field(name="scoring")
     """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
     voicegauge_version: str = msgspec.field(name="voicegauge")
     """Version of voicegauge that measured the run."""
@@ -83,12 +83,12 @@ class HistoryRun(Record, frozen=True, kw_only=True):
         return self.created_at[:10]
 
 
-def compute_run_metrics(run: Run, path: str) -> HistoryRun:
+def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
     """Return the metrics of every target of a run.
 
     Args:
         run: the run; its counted samples and newest scores are used.
-        path: path of its run.json, relative to the folder of the history.
+        run_file_path: path of its run.json, relative to the folder of the history.
 
     Raises:
         DataError: the run has no sample, or the scores do not contain every sample of the run.
@@ -100,24 +100,24 @@ def compute_run_metrics(run: Run, path: str) -> HistoryRun:
         raise DataError(f"has no sample: {reason}")
     samples = group_target_samples(run, scores)
     return HistoryRun(
-        path=path,
+        run_file_path=run_file_path,
         run_id=manifest.run_id,
         created_at=datetime.fromisoformat(manifest.created_at).astimezone(UTC).isoformat(),
         provenance=manifest.provenance,
         region=manifest.region,
-        setup=_describe_setup(run),
-        scoring=_describe_scoring(scores),
+        setup_description=_describe_setup(run),
+        scoring_description=_describe_scoring(scores),
         voicegauge_version=manifest.voicegauge,
         targets=tuple(
-            _measure_target(samples[target.id], target, takes_audio=manifest.kind != "speech")
+            _compute_target_metrics(samples[target.id], target, takes_audio=manifest.kind != "speech")
             for target in manifest.targets
         ),
     )
 
 
-def has_injected_faults(setup: str) -> bool:
+def has_injected_faults(setup_description: str) -> bool:
     """Whether `HistoryRun.setup` names faults that were injected into the emulator."""
-    return any(part.startswith(_FAULTS_PREFIX) for part in setup.split(", "))
+    return any(part.startswith(_FAULTS_PREFIX) for part in setup_description.split(", "))
 
 
 def _describe_setup(run: Run) -> str:
@@ -141,47 +141,47 @@ def _describe_scoring(scores: ScoreSet | None) -> str:
     return f"{scores.asr}, {scores.normalizer}{settings}"
 
 
-def _measure_target(target_samples: TargetSamples, target: TargetRef, *, takes_audio: bool) -> HistoryTarget:
+def _compute_target_metrics(target_samples: TargetSamples, target: TargetRef, *, takes_audio: bool) -> HistoryTarget:
     failures, samples = target_samples.count_failures_and_samples()
     is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
     metrics = [
-        _measure_time(target_samples, "total_latency_ms", lambda latency: latency.total_latency_ms),
-        _measure_time(target_samples, "ttfa_ms", lambda latency: latency.ttfa_ms) if is_streamed else None,
+        _compute_median_time(target_samples, "total_latency_ms", lambda latency: latency.total_latency_ms),
+        _compute_median_time(target_samples, "ttfa_ms", lambda latency: latency.ttfa_ms) if is_streamed else None,
         # Without any delivery there is no error rate, only failures.
-        _measure_errors(target_samples, "wer") if failures < samples else None,
-        _measure_errors(target_samples, "cer") if failures < samples else None,
-        _build_metric("failures", failures / samples, samples) if samples else None,
+        _compute_error_rate(target_samples, "wer") if failures < samples else None,
+        _compute_error_rate(target_samples, "cer") if failures < samples else None,
+        _build_history_value("failures", failures / samples, samples) if samples else None,
         # Targets that take audio are not priced by characters; a changed price is an event all the same.
-        None if takes_audio else _measure_price(target_samples, target),
+        None if takes_audio else _compute_price(target_samples, target),
     ]
     return HistoryTarget(
-        target=target.id,
+        target_id=target.id,
         contract_version=target.contract_version,
         contract_sha256=target.contract_sha256,
-        price=target.price.description,
+        price_text=target.price.description,
         metrics=tuple(metric for metric in metrics if metric is not None),
     )
 
 
-def _build_metric(metric: HistoryMetric, value: float, sample_count: int) -> HistoryValue:
-    if not math.isfinite(value) or sample_count > MAX_COUNT:
+def _build_history_value(metric: HistoryMetric, value: float, sample_count: int) -> HistoryValue:
+    if not math.isfinite(value) or sample_count > MAX_OBSERVATION_COUNT:
         raise DataError(f"{metric} is not a plausible number")
     return HistoryValue(metric=metric, value=float(value), observation_count=sample_count, unit=UNIT_BY_METRIC[metric])
 
 
-def _measure_time(
+def _compute_median_time(
     samples: TargetSamples, metric: HistoryMetric, select_time: Callable[[Latency], float | None]
 ) -> HistoryValue | None:
     times = [timed.time_ms for timed in samples.collect_times(select_time)]
-    return _build_metric(metric, float(np.median(times)), len(times)) if times else None
+    return _build_history_value(metric, float(np.median(times)), len(times)) if times else None
 
 
-def _measure_errors(samples: TargetSamples, metric: Literal["wer", "cer"]) -> HistoryValue | None:
+def _compute_error_rate(samples: TargetSamples, metric: Literal["wer", "cer"]) -> HistoryValue | None:
     counts = samples.count_errors_by_sample("word" if metric == "wer" else "character")
     units = sum(count.reference_units for count in counts)
-    return _build_metric(metric, sum(count.errors for count in counts) / units, units) if units else None
+    return _build_history_value(metric, sum(count.errors for count in counts) / units, units) if units else None
 
 
-def _measure_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
+def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
     price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
-    return None if price is None else _build_metric("usd_per_1m_characters", price, len(samples.samples))
+    return None if price is None else _build_history_value("usd_per_1m_characters", price, len(samples.samples))

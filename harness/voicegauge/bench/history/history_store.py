@@ -87,26 +87,39 @@ class HistoryStore:
         rows = self._connection.execute("SELECT path, modified_ns, size_bytes FROM runs")
         return {path: FileState(modified_ns, size_bytes) for path, modified_ns, size_bytes in rows}
 
-    def add_run(self, run: HistoryRun, state: FileState) -> None:
+    def add_run(self, run: HistoryRun, file_state: FileState) -> None:
         """Store a run; it replaces an earlier one with the same path."""
         with self._connection:
-            self._connection.execute("DELETE FROM runs WHERE path = ?", (run.path,))
+            self._connection.execute("DELETE FROM runs WHERE path = ?", (run.run_file_path,))
             self._connection.execute(
                 "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (
-                    *(run.path, state.modified_ns, state.size_bytes, run.run_id, run.created_at, run.provenance.value),
-                    *(run.region, run.setup, run.scoring, run.voicegauge_version),
+                    *(
+                        run.run_file_path,
+                        file_state.modified_ns,
+                        file_state.size_bytes,
+                        run.run_id,
+                        run.created_at,
+                        run.provenance.value,
+                    ),
+                    *(run.region, run.setup_description, run.scoring_description, run.voicegauge_version),
                 ),
             )
             for target in run.targets:
                 self._connection.execute(
                     "INSERT INTO targets VALUES (?,?,?,?,?)",
-                    (run.path, target.target, target.contract_version, target.contract_sha256, target.price),
+                    (
+                        run.run_file_path,
+                        target.target_id,
+                        target.contract_version,
+                        target.contract_sha256,
+                        target.price_text,
+                    ),
                 )
                 self._connection.executemany(
                     "INSERT INTO metrics VALUES (?,?,?,?,?,?)",
                     [
-                        (run.path, target.target, one.metric, one.value, one.observation_count, one.unit)
+                        (run.run_file_path, target.target_id, one.metric, one.value, one.observation_count, one.unit)
                         for one in target.metrics
                     ],
                 )

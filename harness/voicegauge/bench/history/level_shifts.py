@@ -30,18 +30,19 @@ MAX_SEGMENTED_NIGHTS = 60
 """Largest number of nights that are segmented, so that the chance of a false alert does not grow with the history."""
 NIGHTS_TO_CONFIRM_SHIFT = 2
 """Number of nights at the new level before an alert."""
-_ASSUMED_DEGREES_OF_FREEDOM = 3.0
-"""Weight of the assumed spread, in degrees of freedom."""
+_PRIOR_DEGREES_OF_FREEDOM = 3.0
+"""Weight of the assumed spread, in degrees of freedom, beside the spread that is measured."""
 _INDEPENDENT_TESTS_PER_NIGHT = 3.0
 """Number of independent tests that each night counts as. A shift is looked for at every earlier night, but the tests
 resemble each other: together they raise as many false alerts as about three independent ones, as the benchmark
 `history` measures."""
-_CLIP_LIMIT_SHARE = 0.9
-"""Values are clipped at this share of the threshold, so that one night stays below it and two in a row exceed it."""
+_CLIP_LIMIT_PER_THRESHOLD = 0.9
+"""Limit at which values are clipped, divided by the threshold of a shift. Below 1, so that one night cannot exceed the
+threshold, but two nights in a row can."""
 
 
 class LevelShift(NamedTuple):
-    """A lasting change of the level of a series, located by two indices of nights."""
+    """A lasting change of the level of a series, with the indices of the first night and of the confirming night."""
 
     first_night_index: int
     confirmed_night_index: int
@@ -57,24 +58,24 @@ class SpreadAssumption(NamedTuple):
 
 
 def find_level_shifts(
-    levels: Sequence[float],
+    night_levels: Sequence[float],
     sample_counts: Sequence[int],
     spread_assumption: SpreadAssumption,
     *,
     alpha: float,
-    is_relevant: Callable[[range, range], bool],
+    is_difference_relevant: Callable[[range, range], bool],
 ) -> list[LevelShift]:
-    """Return the shifts of a series; each is found from the nights up to its confirmation only.
+    """Return the shifts of a series. Each one is found without the nights after its confirmation.
 
     Args:
-        levels: the level of each night, oldest first, on a scale on which its spread does not depend on the level.
+        night_levels: the level of each night, oldest first, transformed so that its spread does not depend on it.
         sample_counts: number of samples of each night; nights with fewer than usual count as less certain.
         spread_assumption: what is assumed about the spread.
         alpha: probability that a night falsely confirms a shift.
-        is_relevant: returns whether the difference between two ranges of nights is large enough to matter.
+        is_difference_relevant: returns whether the difference between two ranges of nights is large enough to matter.
     """
     shifts: list[LevelShift] = []
-    values, counts = np.asarray(levels, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
+    values, counts = np.asarray(night_levels, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
     start = 0
     for night in range(len(values)):
         start = max(start, night + 1 - MAX_SEGMENTED_NIGHTS)
@@ -83,7 +84,7 @@ def find_level_shifts(
         first_night_index = _find_latest_shift(
             values[: night + 1], counts[: night + 1], start, spread_assumption, alpha
         )
-        if first_night_index is not None and is_relevant(
+        if first_night_index is not None and is_difference_relevant(
             range(start, first_night_index), range(first_night_index, night + 1)
         ):
             shifts.append(LevelShift(first_night_index, night))
@@ -92,33 +93,39 @@ def find_level_shifts(
 
 
 def _find_latest_shift(
-    values: FloatArray, counts: FloatArray, start: int, spread_assumption: SpreadAssumption, alpha: float
+    night_levels: FloatArray,
+    sample_counts: FloatArray,
+    start_index: int,
+    spread_assumption: SpreadAssumption,
+    alpha: float,
 ) -> int | None:
-    """Return the index of the first night of the latest segment since `start`; `None` if there is only one segment."""
-    spread, degrees_of_freedom = _estimate_spread(values, spread_assumption)
+    """Return the index of the first night of the latest segment since `start_index`; `None` if there is one segment."""
+    spread, degrees_of_freedom = _estimate_spread(night_levels, spread_assumption)
     threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
-    usual_level = np.median(values[start:-NIGHTS_TO_CONFIRM_SHIFT])
-    uncertainty = np.sqrt(np.maximum(1.0, np.median(counts[start:]) / np.maximum(counts[start:], 1.0)))
+    usual_level = np.median(night_levels[start_index:-NIGHTS_TO_CONFIRM_SHIFT])
+    uncertainty = np.sqrt(
+        np.maximum(1.0, np.median(sample_counts[start_index:]) / np.maximum(sample_counts[start_index:], 1.0))
+    )
     scores = np.clip(
-        (values[start:] - usual_level) / (spread * uncertainty),
-        -_CLIP_LIMIT_SHARE * threshold,
-        _CLIP_LIMIT_SHARE * threshold,
+        (night_levels[start_index:] - usual_level) / (spread * uncertainty),
+        -_CLIP_LIMIT_PER_THRESHOLD * threshold,
+        _CLIP_LIMIT_PER_THRESHOLD * threshold,
     )
     segmentation = (
         load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_TO_CONFIRM_SHIFT).fit(scores.reshape(-1, 1))
     )
     *shifts, _end = segmentation.predict(pen=threshold**2)
-    return start + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE_SHIFT else None
+    return start_index + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE_SHIFT else None
 
 
-def _estimate_spread(values: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:
+def _estimate_spread(night_levels: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:
     """Return the standard deviation between nights without a shift, and its degrees of freedom."""
-    differences = np.diff(values)
+    differences = np.diff(night_levels)
     limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
     variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2
     freedom = 0.6 * len(differences)  # neighboring differences share a night
-    total = freedom + _ASSUMED_DEGREES_OF_FREEDOM
-    pooled = (_ASSUMED_DEGREES_OF_FREEDOM * spread_assumption.assumed_spread**2 + freedom * variance) / total
+    total = freedom + _PRIOR_DEGREES_OF_FREEDOM
+    pooled = (_PRIOR_DEGREES_OF_FREEDOM * spread_assumption.assumed_spread**2 + freedom * variance) / total
     return max(pooled**0.5, spread_assumption.min_spread), total
 
 

@@ -57,7 +57,7 @@ def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
     for run in runs:
         for target in run.targets:
             for history_value in target.metrics:
-                key = _build_key(run, target.target, history_value)
+                key = _build_series_key(run, target.target_id, history_value)
                 grouped.setdefault(key, {}).setdefault(run.night, []).append(history_value)
     return [
         MetricSeries(key=key, nights=tuple(_pool_runs(night, found) for night, found in sorted(nights.items())))
@@ -65,7 +65,7 @@ def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
     ]
 
 
-def _build_key(run: HistoryRun, target: str, history_value: HistoryValue) -> SeriesKey:
+def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue) -> SeriesKey:
     is_scored = history_value.metric in ("wer", "cer")
     return SeriesKey(
         provenance=run.provenance,
@@ -73,7 +73,7 @@ def _build_key(run: HistoryRun, target: str, history_value: HistoryValue) -> Ser
         metric=history_value.metric,
         unit=history_value.unit,
         region=run.region,
-        setup=f"{run.setup}, {run.scoring}" if is_scored else run.setup,
+        setup=f"{run.setup_description}, {run.scoring_description}" if is_scored else run.setup_description,
     )
 
 
@@ -90,42 +90,44 @@ def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue
     return NightValue(night=night, value=pooled, observation_count=sum(n for _, n in values), run_count=len(values))
 
 
-def _pool_values(unit: HistoryUnit, values: Sequence[tuple[float, int]]) -> float:
-    total = sum(n for _, n in values)
+def _pool_values(unit: HistoryUnit, values_with_counts: Sequence[tuple[float, int]]) -> float:
+    total = sum(n for _, n in values_with_counts)
     if unit == "rate":
-        return sum(value * n for value, n in values) / total
-    return math.exp(sum(n * math.log(max(value, MIN_TIME_FOR_LOGARITHM_MS)) for value, n in values) / total)
+        return sum(value * n for value, n in values_with_counts) / total
+    return math.exp(sum(n * math.log(max(value, MIN_TIME_FOR_LOGARITHM_MS)) for value, n in values_with_counts) / total)
 
 
-def compute_level(unit: HistoryUnit, nights: Sequence[NightValue]) -> float:
-    """Return the level of a series over `nights`: the median of times, or the rate over all samples."""
+def compute_level(unit: HistoryUnit, night_values: Sequence[NightValue]) -> float:
+    """Return the level of a series over `night_values`: the median of times, or the rate over all samples."""
     if unit == "rate":
-        return _pool_values(unit, [(one.value, one.observation_count) for one in nights])
-    return float(np.median([one.value for one in nights]))
+        return _pool_values(unit, [(one.value, one.observation_count) for one in night_values])
+    return float(np.median([one.value for one in night_values]))
 
 
-def compute_change(unit: HistoryUnit, before: float, after: float) -> float:
-    """Return the change from the level `before` to the level `after`: relative for times, the difference for rates."""
-    return after - before if unit == "rate" else after / max(before, MIN_TIME_FOR_LOGARITHM_MS) - 1
+def compute_level_change(unit: HistoryUnit, level_before: float, level_after: float) -> float:
+    """Return the change of a level: relative for times, the difference for rates."""
+    return (
+        level_after - level_before if unit == "rate" else level_after / max(level_before, MIN_TIME_FOR_LOGARITHM_MS) - 1
+    )
 
 
-def transform_to_constant_spread(unit: HistoryUnit, nights: Sequence[NightValue]) -> list[float]:
-    """Return the values of `nights` on a scale on which their spread does not depend on the level.
+def transform_to_constant_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> list[float]:
+    """Return the values of `night_values` on a scale on which their spread does not depend on the level.
 
     These are logarithms of times; for rates, the arc sine of Anscombe (1948, "The transformation of Poisson, binomial
     and negative-binomial data"), which is also defined for nights without any error.
     """
     if unit != "rate":
-        return [math.log(max(one.value, MIN_TIME_FOR_LOGARITHM_MS)) for one in nights]
+        return [math.log(max(one.value, MIN_TIME_FOR_LOGARITHM_MS)) for one in night_values]
     return [
         math.asin(math.sqrt(min((one.value * one.observation_count + 0.375) / (one.observation_count + 0.75), 1.0)))
-        for one in nights
+        for one in night_values
     ]
 
 
-def assume_spread(unit: HistoryUnit, nights: Sequence[NightValue]) -> SpreadAssumption:
-    """Return what is assumed about the spread of the transformed values before enough nights are measured."""
+def assume_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> SpreadAssumption:
+    """Return the assumption about the spread of transformed values that holds until enough nights are measured."""
     if unit != "rate":
         return SpreadAssumption(DEFAULT_LATENCY_DRIFT, 0.0)
-    sampling_spread = 0.5 / math.sqrt(float(np.median([max(one.observation_count, 1) for one in nights])))
+    sampling_spread = 0.5 / math.sqrt(float(np.median([max(one.observation_count, 1) for one in night_values])))
     return SpreadAssumption(sampling_spread, sampling_spread)

@@ -25,8 +25,7 @@ _ERRORS_OF_UNDAMAGED_FILES = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
     *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
 }
-"""SQLite error codes that do not mean that the store is damaged: another process uses it, or its folder or disk cannot
-be written."""
+"""SQLite error codes of a store that is not damaged, but locked by another process, or not writable."""
 
 
 class SkippedRun(Record, frozen=True, kw_only=True):
@@ -86,7 +85,7 @@ def _is_writable(store_file: Path) -> bool:
 
 
 def _find_run_files(folder: Path, unreadable_folders: list[SkippedRun]) -> list[Path]:
-    def note_error(error: OSError) -> None:
+    def record_unreadable_folder(error: OSError) -> None:
         where = Path(error.filename or folder)
         if where == folder:
             raise DataError(f"{folder}: cannot be read: {error.strerror}: give the folder that contains the runs")
@@ -94,25 +93,25 @@ def _find_run_files(folder: Path, unreadable_folders: list[SkippedRun]) -> list[
             SkippedRun(path=str(where.relative_to(folder)), reason=f"cannot be read: {error.strerror}")
         )
 
-    walk = os.walk(folder, onerror=note_error)
+    walk = os.walk(folder, onerror=record_unreadable_folder)
     return sorted(Path(parent) / RUN_FILE_NAME for parent, _, names in walk if RUN_FILE_NAME in names)
 
 
 def _update_store(
-    store: HistoryStore, folder: Path, files: Sequence[Path], report_progress: ReportProgress
+    store: HistoryStore, folder: Path, run_files: Sequence[Path], report_progress: ReportProgress
 ) -> list[SkippedRun]:
     """Add new and changed runs to the store, remove runs whose file is gone, and return the runs that were left out."""
     known = store.read_file_states()
     skipped: list[SkippedRun] = []
-    for done, file in enumerate(files):
-        report_progress(done, len(files))
+    for done, file in enumerate(run_files):
+        report_progress(done, len(run_files))
         path = str(file.relative_to(folder))
         try:
             status = file.stat()
             state = FileState(status.st_mtime_ns, status.st_size)
             if known.pop(path, None) != state:
                 store.remove_run(path)
-                store.add_run(_measure_run_file(file, path), state)
+                store.add_run(_load_run_metrics(file, path), state)
         except (DataError, OSError) as error:
             reason = str(error).removeprefix(f"{file}: ")
             skipped.append(SkippedRun(path=path, reason=reason))
@@ -121,7 +120,7 @@ def _update_store(
     return skipped
 
 
-def _measure_run_file(file: Path, path: str) -> HistoryRun:
+def _load_run_metrics(file: Path, relative_path: str) -> HistoryRun:
     run = load_run(file)
     if not run.manifest.finished:
         is_live = run.manifest.provenance is Provenance.LIVE
@@ -129,7 +128,7 @@ def _measure_run_file(file: Path, path: str) -> HistoryRun:
             "the command that started it resumes it" if is_live else "measure it again; an emulated run is not resumed"
         )
         raise DataError(f"is not finished: {advice}")
-    return compute_run_metrics(run, path)
+    return compute_run_metrics(run, relative_path)
 
 
 def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> RunsInFolder:
@@ -137,7 +136,7 @@ def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> RunsInFolder:
     first_by_content: dict[HistoryRun, HistoryRun] = {}
     skipped = []
     for run in runs:
-        first = first_by_content.setdefault(msgspec.structs.replace(run, path=""), run)
+        first = first_by_content.setdefault(msgspec.structs.replace(run, run_file_path=""), run)
         if first is not run:
-            skipped.append(SkippedRun(path=run.path, reason=f"is a copy of {first.path}"))
+            skipped.append(SkippedRun(path=run.run_file_path, reason=f"is a copy of {first.run_file_path}"))
     return RunsInFolder(list(first_by_content.values()), skipped)

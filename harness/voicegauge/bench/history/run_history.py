@@ -16,8 +16,8 @@ from voicegauge.bench.history.metric_series import (
     SeriesKey,
     assume_spread,
     build_series,
-    compute_change,
     compute_level,
+    compute_level_change,
     transform_to_constant_spread,
 )
 from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun, read_runs_in_folder
@@ -95,8 +95,8 @@ class RunHistory(Record, frozen=True, kw_only=True):
         return tuple(change for change in self.changes if change.is_new and change.direction == "regression")
 
     @property
-    def is_judged(self) -> bool:
-        """Whether any series is long enough for a change of its level to be found."""
+    def has_series_long_enough(self) -> bool:
+        """Whether at least one series has enough nights to find a change of its level."""
         return any(len(one.nights) >= MIN_NIGHTS_SINCE_SHIFT for one in self.series if one.key.unit != "usd")
 
     @property
@@ -166,7 +166,7 @@ def _find_changes_of_series(
     unit, nights = series.key.unit, series.nights
     min_change = settings.min_rate_change if unit == "rate" else settings.min_slowdown
 
-    def get_levels(before: range, after: range) -> tuple[float, float]:
+    def compute_levels(before: range, after: range) -> tuple[float, float]:
         return compute_level(unit, _select_nights(nights, before)), compute_level(unit, _select_nights(nights, after))
 
     shifts = find_level_shifts(
@@ -174,14 +174,16 @@ def _find_changes_of_series(
         [one.observation_count for one in nights],
         assume_spread(unit, nights),
         alpha=alpha,
-        is_relevant=lambda before, after: abs(compute_change(unit, *get_levels(before, after))) >= min_change,
+        is_difference_relevant=lambda before, after: (
+            abs(compute_level_change(unit, *compute_levels(before, after))) >= min_change
+        ),
     )
     starts = [0, *(shift.first_night_index for shift in shifts)]
     return [
         _build_change(
             series,
             shift,
-            get_levels(
+            compute_levels(
                 range(start, shift.first_night_index), range(shift.first_night_index, shift.confirmed_night_index + 1)
             ),
             latest_night,
@@ -190,8 +192,8 @@ def _find_changes_of_series(
     ]
 
 
-def _select_nights(nights: Sequence[NightValue], night_range: range) -> Sequence[NightValue]:
-    return nights[night_range.start : night_range.stop]
+def _select_nights(night_values: Sequence[NightValue], night_range: range) -> Sequence[NightValue]:
+    return night_values[night_range.start : night_range.stop]
 
 
 def _build_change(
@@ -207,7 +209,7 @@ def _build_change(
         is_new=confirmed_night == latest_night,
         level_before=before,
         level_after=after,
-        change=compute_change(series.key.unit, before, after),
+        change=compute_level_change(series.key.unit, before, after),
     )
 
 
@@ -217,7 +219,7 @@ def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
     latest: dict[tuple[Provenance, str, str | None], str] = {}
     events: list[HistoryEvent] = []
     for run in runs:
-        for kind, target, fact in _list_facts(run):
+        for kind, target, fact in _list_tracked_facts(run):
             key = run.provenance, kind, target
             before = latest.get(key, fact)
             latest[key] = fact
@@ -235,12 +237,15 @@ def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
     return events
 
 
-def _list_facts(run: HistoryRun) -> list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]]:
+def _list_tracked_facts(run: HistoryRun) -> list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]]:
     facts: list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]] = [
         ("voicegauge", None, run.voicegauge_version)
     ]
     for target in run.targets:
-        facts += [("price", target.target, target.price), ("contract", target.target, _describe_contract(target))]
+        facts += [
+            ("price", target.target_id, target.price_text),
+            ("contract", target.target_id, _describe_contract(target)),
+        ]
     return facts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.bench.load.dispatch import ArrivalRate, ProviderLimit, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import DEFAULT_GOAL, Goal, GoalCondition, parse_goal
-from voicegauge.bench.load.level_search import MeasuredLevel, search_highest_level
+from voicegauge.bench.load.load_level_search import StepMeasurements, search_highest_load_level
 from voicegauge.bench.load.ramp_sending import RampSettings, RampStepListener, SampleCollector, send_ramp
 
 __all__ = [
@@ -12,14 +12,14 @@ __all__ = [
     "ArrivalRate",
     "Goal",
     "GoalCondition",
-    "MeasuredLevel",
     "ProviderLimit",
     "RampSettings",
     "RampStepListener",
     "SampleCollector",
     "SampleSender",
+    "StepMeasurements",
     "parse_goal",
-    "search_highest_level",
+    "search_highest_load_level",
     "send_closed_loop",
     "send_open_loop",
     "send_ramp",

@@ -16,7 +16,7 @@ from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.transport import Clock
 
 MAX_LEAD_ROUNDS = 4
-"""Number of rounds by which the other targets may be ahead of a target whose provider accepts no more requests."""
+"""Maximum number of rounds that the other targets may be ahead of a target whose provider is at its limit."""
 
 SampleSender = Callable[[PlannedSample, float | None], Awaitable[None]]
 """Function (planned sample, due time) that sends a sample and waits for its end. The due time is in seconds of the
@@ -24,10 +24,10 @@ clock; `None` if the sample is not due at a fixed time."""
 
 
 class ArrivalRate(NamedTuple):
-    """Requests per second that are sent to each target, whether earlier ones have ended or not."""
+    """The rate at which requests are sent to each target, even if earlier requests have not ended."""
 
     requests_per_s: float
-    arrivals: Literal["constant", "poisson"] = "constant"
+    arrival_process: Literal["constant", "poisson"] = "constant"
     """Whether requests are sent in equal intervals or as a Poisson process."""
 
 
@@ -66,7 +66,7 @@ async def send_closed_loop(
                 in_flight[tasks.create_task(_await_to_end(send_sample(planned, None)))] = planned
             ended, _ = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
-                turns.record_end(in_flight.pop(task))
+                turns.record_request_end(in_flight.pop(task))
 
 
 class _SampleQueue:
@@ -97,8 +97,8 @@ class _SampleQueue:
                 return planned
         return None
 
-    def record_end(self, planned_sample: PlannedSample) -> None:
-        """Note that the request of a sample has ended, so that its provider accepts another one."""
+    def record_request_end(self, planned_sample: PlannedSample) -> None:
+        """Record that the request of a sample has ended, so that its provider accepts another one."""
         if (limit := self._limit_by_target.get(planned_sample.target)) is not None:
             self._in_flight[limit.provider] -= 1
 
@@ -122,7 +122,7 @@ async def send_open_loop(
         seed: seed of the intervals of a Poisson process.
         should_end: returns whether no further sample is to be sent; asked when one is due.
     """
-    schedule = schedule_arrivals([list(row) for row in rounds], rate, seed=seed)
+    schedule = compute_due_times([list(row) for row in rounds], rate, seed=seed)
     start_s = clock.monotonic()
     async with asyncio.TaskGroup() as tasks:
         for after_s, planned in schedule:
@@ -138,7 +138,7 @@ async def _await_to_end(request_awaitable: Awaitable[None]) -> None:
     await request_awaitable
 
 
-def schedule_arrivals(
+def compute_due_times(
     rounds: Sequence[Sequence[PlannedSample]], rate: ArrivalRate, *, seed: int
 ) -> list[tuple[float, PlannedSample]]:
     """Return each sample with the time at which it is due, in seconds from the start, in ascending order.
@@ -155,5 +155,5 @@ def schedule_arrivals(
         at_s = index * interval_s / len(queues)
         for planned in samples:
             due.append((at_s, planned))
-            at_s += gaps.expovariate(rate.requests_per_s) if rate.arrivals == "poisson" else interval_s
+            at_s += gaps.expovariate(rate.requests_per_s) if rate.arrival_process == "poisson" else interval_s
     return sorted(due, key=lambda one: one[0])

@@ -38,7 +38,7 @@ class Goal(Record, frozen=True, kw_only=True):
     """The goal as the user gave it."""
     conditions: tuple[GoalCondition, ...]
 
-    def measure(self, samples: Sequence[Sample]) -> dict[str, float | None]:
+    def measure_conditions(self, samples: Sequence[Sample]) -> dict[str, float | None]:
         """Return the measured value of each condition, by its text; `None` as the value if no request succeeded."""
         return {_format_condition_name(one): _measure_condition(one, samples) for one in self.conditions}
 
@@ -46,7 +46,7 @@ class Goal(Record, frozen=True, kw_only=True):
         """Whether `samples` meet every condition."""
         return all(_meets_condition(one, _measure_condition(one, samples)) for one in self.conditions)
 
-    def count_good_samples(self, samples: Sequence[Sample]) -> int:
+    def count_samples_meeting_goal(self, samples: Sequence[Sample]) -> int:
         """Return the number of requests that succeeded at the first attempt and met every limit on their own times."""
         limits = [one for one in self.conditions if one.metric != _SUCCESS_METRIC]
         return sum(

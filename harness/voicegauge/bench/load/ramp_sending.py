@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.load.dispatch import ArrivalRate, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import Goal
-from voicegauge.bench.load.level_search import MeasuredLevel, search_highest_level
-from voicegauge.bench.load.sent_share import compute_closed_loop_share, compute_open_loop_share
+from voicegauge.bench.load.load_level_search import StepMeasurements, search_highest_load_level
+from voicegauge.bench.load.sent_share import compute_sent_share_of_concurrency, compute_sent_share_of_rate
 from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.model import RampResult, Sample
 from voicegauge.transport import Clock
@@ -18,11 +18,11 @@ from voicegauge.transport import Clock
 class RampSettings(NamedTuple):
     """What a ramp raises, the goal that must be met, and the highest level that it tries."""
 
-    level_unit: Literal["concurrency", "rate"]
+    load_unit: Literal["concurrency", "rate"]
     goal: Goal
-    max_level: float
+    max_load_level: float
     """The highest level that may be tried."""
-    arrivals: Literal["constant", "poisson"] = "constant"
+    arrival_process: Literal["constant", "poisson"] = "constant"
 
 
 SampleCollector = Callable[[Sequence[PlannedSample], int], Awaitable[Sequence[Sample]]]
@@ -40,7 +40,7 @@ async def send_ramp(
     *,
     clock: Clock,
     seed: int,
-    on_step: RampStepListener = lambda _number, _level: None,
+    on_ramp_step: RampStepListener = lambda _number, _level: None,
 ) -> RampResult:
     """Search the highest level that meets the goal, with as many samples of `rounds` as the search takes.
 
@@ -51,14 +51,14 @@ async def send_ramp(
         collect_samples: returns the samples of one step.
         clock: the clock of durations.
         seed: seed of the intervals of a Poisson process.
-        on_step: called when a step begins.
+        on_ramp_step: called when a step begins.
     """
     step_numbers = itertools.count(1)
     remaining: Iterator[PlannedSample] = itertools.chain.from_iterable(rounds)
 
-    async def measure_level(level: float, requests: int) -> MeasuredLevel:
+    async def measure_load_level(level: float, requests: int) -> StepMeasurements:
         step_number = next(step_numbers)
-        on_step(step_number, level)
+        on_ramp_step(step_number, level)
         step = list(itertools.islice(remaining, requests))
         step_rounds: list[SampleRound] = [(planned,) for planned in step]
         due_s_by_id: dict[str, float] = {}
@@ -71,20 +71,24 @@ async def send_ramp(
             due_s_by_id[planned.id] = sending_started_s if due_s is None else due_s
 
         start_s = clock.monotonic()
-        if settings.level_unit == "concurrency":
+        if settings.load_unit == "concurrency":
             await send_closed_loop(step_rounds, int(level), send_and_note_times)
         else:
-            rate = ArrivalRate(level, settings.arrivals)
+            rate = ArrivalRate(level, settings.arrival_process)
             await send_open_loop(step_rounds, rate, send_and_note_times, clock=clock, seed=seed)
         duration_s = clock.monotonic() - start_s
         samples = await collect_samples(step, step_number)
-        if settings.level_unit == "concurrency":
+        if settings.load_unit == "concurrency":
             occupied_s = [occupied_s_by_id[sample.id] for sample in samples]
-            sent_share = compute_closed_loop_share(samples, occupied_s, int(level))
+            sent_share = compute_sent_share_of_concurrency(samples, occupied_s, int(level))
         else:
-            sent_share = compute_open_loop_share([due_s_by_id[sample.id] for sample in samples], samples)
-        return MeasuredLevel(samples, duration_s, sent_share)
+            sent_share = compute_sent_share_of_rate([due_s_by_id[sample.id] for sample in samples], samples)
+        return StepMeasurements(samples, duration_s, sent_share)
 
-    return await search_highest_level(
-        measure_level, settings.goal, level_unit=settings.level_unit, first_level=1.0, max_level=settings.max_level
+    return await search_highest_load_level(
+        measure_load_level,
+        settings.goal,
+        load_unit=settings.load_unit,
+        first_load_level=1.0,
+        max_load_level=settings.max_load_level,
     )

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from voicegauge.model import Sample
 
-MIN_SENT_SHARE = 0.95
-"""Share of the planned load below which a step of a ramp is invalid: it says nothing about the planned load."""
+MIN_SENT_LOAD_SHARE = 0.95
+"""Smallest share of the planned load that a step of a ramp must send. A step that sends less is invalid, because it
+says nothing about the planned load."""
 
 
-def compute_closed_loop_share(samples: Sequence[Sample], occupied_s: Sequence[float], concurrency: int) -> float | None:
+def compute_sent_share_of_concurrency(
+    samples: Sequence[Sample], slot_times_s: Sequence[float], concurrency: int
+) -> float | None:
     """Return the share of the planned concurrency that was in flight.
 
     There are `concurrency` slots for requests in flight. A request occupies a slot from the decision to send it until
@@ -20,33 +23,33 @@ def compute_closed_loop_share(samples: Sequence[Sample], occupied_s: Sequence[fl
 
     Args:
         samples: the samples of one step, in the order in which they were sent.
-        occupied_s: for each sample, how long it occupied its slot, in seconds.
+        slot_times_s: for each sample, the time for which it occupied its slot, in seconds.
         concurrency: number of slots.
 
     Returns:
         The share, at most 1; `None` if the latency of a request is not known.
     """
-    latencies_s = [_get_duration_s(sample) for sample in samples[concurrency:]]
-    total_s = sum(occupied_s[concurrency:])
+    latencies_s = [_get_latency_s(sample) for sample in samples[concurrency:]]
+    total_s = sum(slot_times_s[concurrency:])
     if None in latencies_s or total_s <= 0:
         return None
     return min(sum(latency_s for latency_s in latencies_s if latency_s is not None) / total_s, 1.0)
 
 
-def _get_duration_s(sample: Sample) -> float | None:
+def _get_latency_s(sample: Sample) -> float | None:
     latency = sample.latency
     if latency is None:
         return None
     return (latency.submit_latency_ms if latency.total_latency_ms is None else latency.total_latency_ms) / 1000
 
 
-def compute_open_loop_share(due_s: Iterable[float], samples: Iterable[Sample]) -> float | None:
+def compute_sent_share_of_rate(due_times_s: Iterable[float], samples: Iterable[Sample]) -> float | None:
     """Return the share of the planned rate at which requests were sent.
 
     A rate is the slope of a line through the times of the requests, so that a single late one changes little.
 
     Args:
-        due_s: when each sample was due, in seconds.
+        due_times_s: when each sample was due, in seconds.
         samples: the samples, in the same order.
 
     Returns:
@@ -54,7 +57,7 @@ def compute_open_loop_share(due_s: Iterable[float], samples: Iterable[Sample]) -
     """
     due_and_sent = [
         (due, due + sample.latency.delay_ms / 1000)
-        for due, sample in zip(due_s, samples, strict=True)
+        for due, sample in zip(due_times_s, samples, strict=True)
         if sample.latency is not None and sample.latency.delay_ms is not None
     ]
     if len(due_and_sent) < 3 or len({due for due, _ in due_and_sent}) < 2:

@@ -16,7 +16,7 @@ from voicegauge.bench.planning.speech_requests import (
 from voicegauge.bench.planning.spoken_uploads import SpokenUpload, synthesize_texts
 from voicegauge.bench.planning.suite import Suite, SuiteFile, SuiteText, load_suite
 from voicegauge.bench.planning.voice_samples import (
-    find_targets_needing_sample_url,
+    find_targets_needing_voice_sample_url,
     needs_voice_sample,
     read_voice_sample,
 )
@@ -33,7 +33,7 @@ __all__ = [
     "SuiteText",
     "TextRow",
     "build_speech_request",
-    "find_targets_needing_sample_url",
+    "find_targets_needing_voice_sample_url",
     "load_own_texts",
     "load_suite",
     "needs_voice_sample",

@@ -169,27 +169,27 @@ def _read_table(file: Path, content: str) -> _RowsWithLineNumbers:
         raise DataError(f"{file}:{rows.line_num}: is not CSV: {error}") from None
 
 
-def _check_column_names(file: Path, names: list[str]) -> None:
+def _check_column_names(file: Path, column_names: list[str]) -> None:
     known = f"the columns are text, and optionally {', '.join(name for name in _COLUMN_NAMES if name != 'text')}"
-    unknown = [name for name in names if name not in _COLUMN_NAMES]
+    unknown = [name for name in column_names if name not in _COLUMN_NAMES]
     if unknown:
         raise DataError(f"{file}:1: unknown column {unknown[0]!r}: {known}")
-    if "text" not in names:
+    if "text" not in column_names:
         raise DataError(f"{file}:1: there is no column text: {known}")
-    if len(set(names)) < len(names):
+    if len(set(column_names)) < len(column_names):
         raise DataError(f"{file}:1: a column occurs twice: {known}")
 
 
-def _build_table_row(file: Path, line: int, names: list[str], cells: list[str]) -> TextRow:
-    if len(cells) != len(names):
+def _build_table_row(file: Path, line_number: int, column_names: list[str], cells: list[str]) -> TextRow:
+    if len(cells) != len(column_names):
         raise DataError(
-            f"{file}:{line}: the row has {len(cells)} cells, the header {len(names)}: "
+            f"{file}:{line_number}: the row has {len(cells)} cells, the header {len(column_names)}: "
             'write a text that contains the delimiter in "quotes"'
         )
     values: Mapping[str, str | None] = {
-        name: cell.strip() or None for name, cell in zip(names, cells, strict=True) if name != "text"
+        name: cell.strip() or None for name, cell in zip(column_names, cells, strict=True) if name != "text"
     }
-    return TextRow(text=cells[names.index("text")], **values)
+    return TextRow(text=cells[column_names.index("text")], **values)
 
 
 _READER_BY_SUFFIX: Mapping[str, Callable[[Path, str], _RowsWithLineNumbers]] = {

@@ -144,7 +144,7 @@ def plan_benchmark_requests(
     settings: BenchPlanSettings,
     *,
     provenance: Provenance,
-    prices: Mapping[str, float] = {},
+    user_price_usd_by_target: Mapping[str, float] = {},
     base_urls: Mapping[str, str] = {},
     voice_sample: VoiceSample | None = None,
 ) -> BenchPlan:
@@ -155,7 +155,8 @@ def plan_benchmark_requests(
         targets: the targets to measure.
         settings: sessions, repetitions, warm-up and seed.
         provenance: `emulated` or `live`.
-        prices: the user's own prices in dollars per request, by target id; they replace the contracts' prices.
+        user_price_usd_by_target: the user's own prices in dollars per request, by target id. They replace the prices
+            of the contracts.
         base_urls: base URLs set by the user.
         voice_sample: the voice sample sent to cloning targets.
 
@@ -169,7 +170,7 @@ def plan_benchmark_requests(
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     prices_by_text = {
         t.id: {
-            text: quote_price(t, _count_characters(t, text.text), user_price_usd=prices.get(t.id))
+            text: quote_price(t, _count_characters(t, text.text), user_price_usd=user_price_usd_by_target.get(t.id))
             for text in suite.texts
             if supports_language(t, text.language)
         }
@@ -184,9 +185,11 @@ def plan_benchmark_requests(
         suite=suite.ref,
         run_kind=kind,
         settings=settings,
-        targets=tuple(build_target_ref(target, prices.get(target.id)) for target in able),
+        targets=tuple(build_target_ref(target, user_price_usd_by_target.get(target.id)) for target in able),
         rounds=rounds,
-        target_costs=tuple(_build_planned_target_cost(target, rounds, prices.get(target.id)) for target in able),
+        target_costs=tuple(
+            _build_planned_target_cost(target, rounds, user_price_usd_by_target.get(target.id)) for target in able
+        ),
         unsupported_target_ids=tuple(target.id for target in targets if target not in able),
         provenance=provenance,
         sha256=_compute_plan_sha256(
@@ -236,22 +239,22 @@ def supports_language(target: BaseTarget, language: str) -> bool:
 
 
 def _plan_session(
-    session: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]], settings: BenchPlanSettings
+    session: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]], settings: BenchPlanSettings
 ) -> Sequence[SampleRound]:
     """Plan the rounds of one session.
 
     Args:
         session: number of the session, counted from 1.
-        prices: price of each text that is sent to a target, by target id.
+        price_by_target_and_text: price of each text that is sent to a target, by target id.
         settings: repetitions, warm-up and seed.
     """
     # Each session has its own generator, so that adding sessions does not reorder the earlier ones.
     order = random.Random(f"{settings.seed}/{session}")  # noqa: S311 - a reproducible order, not a secret
-    rounds = [_plan_warmup_round(session, index, prices) for index in range(settings.warmup)]
-    texts = list(dict.fromkeys(text for by_text in prices.values() for text in by_text))
+    rounds = [_plan_warmup_round(session, index, price_by_target_and_text) for index in range(settings.warmup)]
+    texts = list(dict.fromkeys(text for by_text in price_by_target_and_text.values() for text in by_text))
     for repetition in range(1, settings.repetitions + 1):
         for text in order.sample(texts, len(texts)):
-            able = [target_id for target_id, by_text in prices.items() if text in by_text]
+            able = [target_id for target_id, by_text in price_by_target_and_text.items() if text in by_text]
             rounds.append(
                 tuple(
                     PlannedSample(
@@ -259,7 +262,7 @@ def _plan_session(
                         text=text,
                         session=session,
                         repetition=repetition,
-                        price=prices[target_id][text],
+                        price=price_by_target_and_text[target_id][text],
                     )
                     for target_id in order.sample(able, len(able))
                 )
@@ -268,11 +271,11 @@ def _plan_session(
 
 
 def _plan_warmup_round(
-    session: int, round_index: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]]
+    session: int, round_index: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]]
 ) -> SampleRound:
     """Plan one warm-up request per target; after the last text, the first text is used again."""
     planned = []
-    for target_id, by_text in prices.items():
+    for target_id, by_text in price_by_target_and_text.items():
         texts = list(by_text)
         text = texts[round_index % len(texts)]
         repetition = -(round_index // len(texts))

@@ -22,7 +22,7 @@ class SpokenUpload(NamedTuple):
 
     file: UploadedFile
     """The audio file: WAV, mono, 16 bits, sample rate `SAMPLE_RATE_HZ`."""
-    audio_s: float
+    audio_duration_s: float
     """Duration of the audio in seconds, including the leading silence."""
 
 

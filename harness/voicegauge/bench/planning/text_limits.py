@@ -12,7 +12,7 @@ from voicegauge.client import RequestParts
 from voicegauge.contract import Target
 from voicegauge.errors import UsageError
 
-_MAX_NAMED_TEXTS = 3
+_MAX_TEXTS_NAMED_IN_MESSAGE = 3
 
 
 def check_text_lengths(
@@ -30,7 +30,7 @@ def check_text_lengths(
         UsageError: texts are too long; the message names them, the target and its limit.
     """
     longest_first = sorted(texts, key=lambda one: len(one.text), reverse=True)
-    plan_limit = _find_plan_limit(target, is_live=is_live)
+    plan_limit = _find_account_plan_limit(target, is_live=is_live)
     schema_limit = _find_schema_limit(target, longest_first[0], build_request)
     limit = min((one for one in (plan_limit, schema_limit) if one is not None), default=None)
     too_long = [one for one in longest_first if limit is not None and len(one.text) > limit]
@@ -42,7 +42,7 @@ def check_text_lengths(
         )
 
 
-def _find_plan_limit(target: Target, *, is_live: bool) -> int | None:
+def _find_account_plan_limit(target: Target, *, is_live: bool) -> int | None:
     limits = target.operation.limits
     if is_live:
         return limits.find_plan(target.contract.account_plans).max_text_characters
@@ -72,5 +72,7 @@ def _find_schema_limit(
 
 
 def _format_text_names(texts: Sequence[SuiteText]) -> str:
-    named = ", ".join(f"{one.id} ({len(one.text)})" for one in texts[:_MAX_NAMED_TEXTS])
-    return named + (f" and {len(texts) - _MAX_NAMED_TEXTS} more" if len(texts) > _MAX_NAMED_TEXTS else "")
+    named = ", ".join(f"{one.id} ({len(one.text)})" for one in texts[:_MAX_TEXTS_NAMED_IN_MESSAGE])
+    return named + (
+        f" and {len(texts) - _MAX_TEXTS_NAMED_IN_MESSAGE} more" if len(texts) > _MAX_TEXTS_NAMED_IN_MESSAGE else ""
+    )

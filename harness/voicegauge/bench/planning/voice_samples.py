@@ -55,7 +55,7 @@ def read_voice_sample(url_or_file: str) -> VoiceSample:
     return VoiceSample(data=data, filename=path.name, media_type=media_type)
 
 
-def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
+def check_voice_sample(voice_sample: VoiceSample, targets: Iterable[Target]) -> None:
     """Compare the user's voice sample with the documented limits of the targets that it is uploaded to.
 
     Raises:
@@ -64,13 +64,13 @@ def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
     """
     for target in targets:
         slot = target.speech.request_fields.get("voice_sample_upload")
-        if sample.data is None or slot is None or "voice_sample_upload" not in target.target_spec.required_fields:
+        if voice_sample.data is None or slot is None or "voice_sample_upload" not in target.target_spec.required_fields:
             continue
         field = slot.location.pointer_tokens[0]
         limits = target.operation.limits.upload_limits.get(field)
-        for key, reason in _iterate_violated_limits(sample.data, limits) if limits else ():
+        for key, reason in _iterate_violated_limits(voice_sample.data, limits) if limits else ():
             place = target.contract.document.find_position(_find_limit_pointer(target, field, key))
-            raise UsageError(f"{sample.filename}: {reason}: limit of {target.id} ({place.path}:{place.line})")
+            raise UsageError(f"{voice_sample.filename}: {reason}: limit of {target.id} ({place.path}:{place.line})")
 
 
 def needs_voice_sample(target: Target) -> bool:
@@ -78,7 +78,7 @@ def needs_voice_sample(target: Target) -> bool:
     return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.target_spec.required_fields)
 
 
-def find_targets_needing_sample_url(targets: Iterable[Target]) -> tuple[str, ...]:
+def find_targets_needing_voice_sample_url(targets: Iterable[Target]) -> tuple[str, ...]:
     """Return the ids of the targets that need the URL of a voice sample, because a file cannot be uploaded to them."""
     return tuple(
         target.id
@@ -88,11 +88,11 @@ def find_targets_needing_sample_url(targets: Iterable[Target]) -> tuple[str, ...
     )
 
 
-def _iterate_violated_limits(data: bytes, limits: UploadLimits) -> Iterator[tuple[str, str]]:
+def _iterate_violated_limits(voice_sample_bytes: bytes, limits: UploadLimits) -> Iterator[tuple[str, str]]:
     """Yield the keys of the violated limits, each with the sentence that explains it."""
-    if limits.max_bytes is not None and len(data) > limits.max_bytes:
-        yield "max_bytes", f"has {len(data):,} bytes, at most {limits.max_bytes:,} are allowed"
-    audio = decode(data)
+    if limits.max_bytes is not None and len(voice_sample_bytes) > limits.max_bytes:
+        yield "max_bytes", f"has {len(voice_sample_bytes):,} bytes, at most {limits.max_bytes:,} are allowed"
+    audio = decode(voice_sample_bytes)
     if limits.accepted_formats and not _has_allowed_format(audio, limits):
         yield "formats", f"is {audio.container}, {' or '.join(limits.accepted_formats)} is required"
     if limits.min_duration_s is not None and audio.duration_s < limits.min_duration_s:

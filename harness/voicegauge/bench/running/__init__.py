@@ -2,7 +2,7 @@
 
 from voicegauge.bench.running.audio_facts import (
     count_samples_without_encoding,
-    describe_replaced_formats,
+    describe_unexpected_formats,
     measure_audio,
 )
 from voicegauge.bench.running.continuation import (
@@ -11,12 +11,12 @@ from voicegauge.bench.running.continuation import (
     find_run_to_continue,
     find_runs_of_other_plans,
 )
+from voicegauge.bench.running.event_loop_lag import reduce_event_loop_delays
 from voicegauge.bench.running.journal import read_journal
-from voicegauge.bench.running.loop_lag import reduce_event_loop_delays
 from voicegauge.bench.running.manifest import build_manifest, check_region
 from voicegauge.bench.running.provider_access import ProviderAccess, build_emulated_access, build_live_access
 from voicegauge.bench.running.purchases import JournalState
-from voicegauge.bench.running.run_config import RunConfig, RunOutcome, StopSignal, open_spaced_transport
+from voicegauge.bench.running.run_config import RunConfig, RunOutcome, StopSignal, open_transport_with_spaced_requests
 from voicegauge.bench.running.run_store import (
     RUN_FILE_NAME,
     create_run_folder,
@@ -41,13 +41,13 @@ __all__ = [
     "check_region",
     "count_samples_without_encoding",
     "create_run_folder",
-    "describe_replaced_formats",
+    "describe_unexpected_formats",
     "find_run_folder",
     "find_run_to_continue",
     "find_runs_of_other_plans",
     "load_run",
     "measure_audio",
-    "open_spaced_transport",
+    "open_transport_with_spaced_requests",
     "read_journal",
     "reduce_event_loop_delays",
     "run_plan",

@@ -112,7 +112,7 @@ def count_samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
     return dict(Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_s is None))
 
 
-def describe_replaced_formats(samples: Iterable[Sample], targets: Mapping[str, BaseTarget]) -> dict[str, str]:
+def describe_unexpected_formats(samples: Iterable[Sample], targets: Mapping[str, BaseTarget]) -> dict[str, str]:
     """Describe, by target, the clips that have another container than that of the requested or documented format."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for sample in samples:

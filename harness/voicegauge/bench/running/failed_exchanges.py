@@ -16,17 +16,17 @@ from voicegauge.model import BodyExcerpt, Delivery, Exchange, ExchangeExcerpt, H
 from voicegauge.recording import Redactor, get_bare_media_type
 from voicegauge.speech.audio import sniff_container
 
-MAX_BODY_CHARACTERS = 2_000
+MAX_QUOTED_BODY_CHARACTERS = 2_000
 """Number of characters that are quoted of a body."""
 MAX_MASKED_BODY_BYTES = 256 * 1024
 """Size above which a body is not quoted, or only its beginning is read, because masking it would disturb the times."""
-MAX_HEADERS = 40
-MAX_VALUE_CHARACTERS = 500
+MAX_QUOTED_HEADERS = 40
+MAX_QUOTED_VALUE_CHARACTERS = 500
 """Number of characters that are quoted of a URL or a header."""
 
 
-class FailedExchanges:
-    """Chooses which failed exchanges of a run a report quotes, and quotes them; it may be used by several threads."""
+class FailedExchangeQuoter:
+    """Quotes failed exchanges of a run for its report: the first one for each cause of failure. It is thread-safe."""
 
     def __init__(self, key_by_provider: Mapping[str, str | None], earlier_samples: Iterable[Sample]) -> None:
         """Prepare to quote exchanges of a run.
@@ -43,7 +43,7 @@ class FailedExchanges:
             if sample.failed_exchange is not None and sample.failure is not None
         }
 
-    def quote_first(self, target: BaseTarget, delivery: Delivery) -> ExchangeExcerpt | None:
+    def quote_first_of_each_cause(self, target: BaseTarget, delivery: Delivery) -> ExchangeExcerpt | None:
         """Return the exchange in which a delivery failed, as an excerpt.
 
         It is `None` if the delivery did not fail, has no exchange, may contain a secret even after masking, or failed
@@ -86,7 +86,7 @@ def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | 
         return None
     return ExchangeExcerpt(
         method=request.method,
-        url=_truncate(masked.request.url, MAX_VALUE_CHARACTERS),
+        url=_truncate(masked.request.url, MAX_QUOTED_VALUE_CHARACTERS),
         request_headers=_truncate_headers(masked.request.headers),
         request_body=_quote_body(masked.request.body, len(request.body), request_body.note),
         status=response.status,
@@ -96,7 +96,7 @@ def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | 
 
 
 class _QuotableBody(NamedTuple):
-    """The part of a body that is masked and quoted, and a note on why it is not the whole body."""
+    """The part of a body that is masked and quoted; the note says why it is not the whole body."""
 
     content: bytes
     note: str = ""
@@ -137,13 +137,16 @@ def _quote_body(masked_body: bytes, size_bytes: int, note: str) -> BodyExcerpt:
     if not is_utf8(masked_body):
         return BodyExcerpt(text="", bytes=size_bytes, note="binary")
     text = masked_body.decode()
-    is_cut = len(text) > MAX_BODY_CHARACTERS
-    return BodyExcerpt(text=text[:MAX_BODY_CHARACTERS], bytes=size_bytes, note="only the beginning" if is_cut else "")
+    is_cut = len(text) > MAX_QUOTED_BODY_CHARACTERS
+    return BodyExcerpt(
+        text=text[:MAX_QUOTED_BODY_CHARACTERS], bytes=size_bytes, note="only the beginning" if is_cut else ""
+    )
 
 
 def _truncate_headers(headers: Headers) -> Headers:
     return tuple(
-        (_truncate(name, 100), _truncate(value, MAX_VALUE_CHARACTERS)) for name, value in headers[:MAX_HEADERS]
+        (_truncate(name, 100), _truncate(value, MAX_QUOTED_VALUE_CHARACTERS))
+        for name, value in headers[:MAX_QUOTED_HEADERS]
     )
 
 

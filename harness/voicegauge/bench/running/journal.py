@@ -1,4 +1,6 @@
-"""Reads and writes the journal of a run. It has events of submits, and these events of samples.
+"""Reads and writes the journal of a run. It contains the events of submits, and those of samples.
+
+The events of samples:
 
 {"event": "job_left_open", "sample": {...}}      its status could not be fetched: the next run polls it
 {"event": "sample_finished", "sample": {...}, "billing": "accepted"}

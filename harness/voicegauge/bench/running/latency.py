@@ -16,7 +16,7 @@ from voicegauge.model import Delivery, Exchange, Interval, Latency, RequestPhase
 
 
 def find_latency_start_ms(delivery: Delivery, due_ms: float | None = None) -> float | None:
-    """Return the moment from which the latency of `delivery` counts, on the clock of `Timing.started_ms`.
+    """Return the time at which the latency of `delivery` starts, on the clock of `Timing.started_ms`.
 
     Args:
         delivery: the delivery.
@@ -43,7 +43,7 @@ def find_submit_timing(delivery: Delivery) -> Timing | None:
     )
 
 
-def measure_phases(delivery: Delivery) -> RequestPhases | None:
+def measure_request_phases(delivery: Delivery) -> RequestPhases | None:
     """Return the durations of the phases of the last submit; `None` if it was not timed."""
     timing = find_submit_timing(delivery)
     if timing is None:
@@ -62,7 +62,7 @@ def measure_phases(delivery: Delivery) -> RequestPhases | None:
 
 
 def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | None = None) -> Latency | None:
-    """Measure the latency of `delivery` from its first submit, or from the moment at which that was due.
+    """Measure the latency of `delivery` from its first submit, or from the time at which the first submit was due.
 
     Args:
         delivery: the delivery.
@@ -83,7 +83,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
         sent_ms=_get_sent_ms(submit) - latency_start_ms,
         first_byte_ms=submit_start_ms + _compute_first_byte_ms(submit),
         complete_ms=submit_start_ms + submit.total_ms,
-        delay_ms=delay_ms,
+        send_delay_ms=delay_ms,
     )
     job = _measure_job_phases(delivery, target, submit_times)
     submit_only = Latency(
@@ -137,13 +137,13 @@ class _JobPhaseBounds(NamedTuple):
 
 
 class _SubmitTimes(NamedTuple):
-    """Times of the last submit, in milliseconds from the moment from which the latency counts."""
+    """Times of the last submit, in milliseconds from the start of the latency."""
 
     sent_ms: float
     first_byte_ms: float
     complete_ms: float
-    delay_ms: float
-    """Time from the moment from which the latency counts to the sending of the first submit, in milliseconds."""
+    send_delay_ms: float
+    """Delay from the start of the latency to the sending of the first submit, in milliseconds."""
 
 
 def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _SubmitTimes) -> _JobPhaseBounds:
@@ -178,14 +178,14 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
     return _JobPhaseBounds(queue, processing, completion)
 
 
-class StatedDuration(NamedTuple):
+class ProviderStatedDuration(NamedTuple):
     """How long a job took according to the provider's timestamps, in milliseconds."""
 
     duration_ms: float
     resolution_ms: float
 
 
-def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> StatedDuration | None:
+def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> ProviderStatedDuration | None:
     """Return the time from `created` to `completed`; `None` if the contract or the response does not have both."""
     if job_spec.creation_time_location is None or job_spec.end_time_location is None:
         return None
@@ -196,10 +196,12 @@ def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> StatedDurat
     if created is None or completed is None or completed < created:
         return None
     is_whole_seconds = created.microsecond == completed.microsecond == 0
-    return StatedDuration((completed - created).total_seconds() * 1000, 1000.0 if is_whole_seconds else 1.0)
+    return ProviderStatedDuration((completed - created).total_seconds() * 1000, 1000.0 if is_whole_seconds else 1.0)
 
 
-def _narrow_bounds(observed_bounds: Interval, stated_duration: StatedDuration, submit_times: _SubmitTimes) -> Interval:
+def _narrow_bounds(
+    observed_bounds: Interval, stated_duration: ProviderStatedDuration, submit_times: _SubmitTimes
+) -> Interval:
     """Return the bounds that agree with the provider's timestamps, or `observed_bounds` if these contradict it.
 
     The job was created between the start of its submit and the end of the response.
@@ -225,7 +227,7 @@ def _compute_state_entry_bounds(
     When the previous poll was sent, the job was still in an earlier state; this gives the lower
     bound. The response that first showed the state gives the upper bound.
     """
-    delay_ms, earliest_ms = submit_times.delay_ms, submit_times.sent_ms
+    delay_ms, earliest_ms = submit_times.send_delay_ms, submit_times.sent_ms
     low_ms = observations[observation_index - 1].requested_ms + delay_ms if observation_index else earliest_ms
     high_ms = observations[observation_index].response_began_ms + delay_ms
     return Interval(low_ms=min(max(low_ms, earliest_ms), high_ms), high_ms=high_ms)

@@ -13,7 +13,7 @@ from voicegauge.errors import UsageError
 from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 from voicegauge.version import __version__
 
-_VERSIONED_LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "soundfile", "jiwer")
+_LIBRARIES_WITH_RECORDED_VERSION = ("httpx", "httpcore", "msgspec", "numpy", "soundfile", "jiwer")
 """Libraries whose version can influence a time, an error count or an interval."""
 MAX_REGION_CHARACTERS = 40
 
@@ -58,8 +58,8 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         warmup=settings.warmup,
         concurrency=config.concurrency,
         requests_per_s=config.rate.requests_per_s if config.rate is not None else None,
-        arrivals=config.rate.arrivals if config.rate is not None else "constant",
-        ramp_by=config.ramp.level_unit if config.ramp is not None else None,
+        arrivals=config.rate.arrival_process if config.rate is not None else "constant",
+        ramp_by=config.ramp.load_unit if config.ramp is not None else None,
         http2=config.http2,
         timing_error=config.timing_error,
         seed=settings.seed,
@@ -80,4 +80,4 @@ def collect_environment() -> dict[str, str]:
         "processor": platform.processor() or platform.machine(),
         "processors": str(os.cpu_count()),
     }
-    return system | {name: metadata.version(name) for name in _VERSIONED_LIBRARIES}
+    return system | {name: metadata.version(name) for name in _LIBRARIES_WITH_RECORDED_VERSION}

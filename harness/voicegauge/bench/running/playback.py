@@ -105,28 +105,28 @@ class SimulatedPlayback(NamedTuple):
     stalls_ms: tuple[float, ...]
     """Duration of each buffer underrun."""
     requested_position_played_at_ms: float
-    """Time at which the given moment of the audio is played."""
+    """Time at which the requested position of the audio is played."""
     requested_position_arrived_at_ms: float
-    """Time at which the given moment of the audio has arrived."""
-    worst_deficit_ms: float
+    """Time at which the requested position of the audio has arrived."""
+    max_lateness_ms: float
     """Longest time by which audio arrives too late for a player that never stalls."""
 
 
-def simulate_playback(chunks: Sequence[tuple[float, float]], requested_position_s: float) -> SimulatedPlayback:
+def simulate_playback(chunk_arrivals: Sequence[tuple[float, float]], requested_position_s: float) -> SimulatedPlayback:
     """Simulate a player that starts with the first audio and stalls when its buffer is empty.
 
     Args:
-        chunks: tuples (arrival in ms, seconds of audio that can be played by then); both values ascend.
-        requested_position_s: the moment of the audio to report, in seconds from its start.
+        chunk_arrivals: tuples (arrival in ms, seconds of audio that can be played by then); both values ascend.
+        requested_position_s: the position in the audio whose times are reported, in seconds from its start.
     """
     stalls: list[float] = []
     buffered_s = 0.0
     empty_ms: float | None = None  # when the buffered audio will have been played
-    played_ms = arrived_ms = chunks[-1][0]
+    played_ms = arrived_ms = chunk_arrivals[-1][0]
     first_ms: float | None = None  # when playback starts
     worst_deficit_ms = 0.0
     found = False
-    for at_ms, playable_s in chunks:
+    for at_ms, playable_s in chunk_arrivals:
         if playable_s <= buffered_s:  # a chunk that completes no audio frame
             continue
         if empty_ms is not None and at_ms - empty_ms > MIN_STALL_MS:
@@ -168,6 +168,6 @@ def add_playback_measurements(
         first_speech_ms=playback.requested_position_arrived_at_ms,
         underruns=len(playback.stalls_ms),
         stalled_ms=sum(playback.stalls_ms),
-        worst_deficit_ms=playback.worst_deficit_ms,
+        worst_deficit_ms=playback.max_lateness_ms,
     )
     return measured, playback.requested_position_played_at_ms

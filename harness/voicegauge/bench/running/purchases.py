@@ -17,19 +17,19 @@ class SamplePurchases(PurchaseHistory):
 
     finished_sample: Sample | None = None
     sample_with_open_job: Sample | None = None
-    """The sample as a failure, while its job can still be polled; otherwise `None`."""
+    """The sample, recorded as a failure, if its job can still be polled; otherwise `None`."""
 
     def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
-        """Note that another submit begins; the sample does not count as finished any more."""
+        """Record that another submit begins, so that the sample does not count as finished."""
         super().record_submit(submitted_at, price_usd, idempotency_key)
         self.finished_sample = self.sample_with_open_job = None
 
     def record_job_left_open(self, sample: Sample) -> None:
-        """Note that the job of the last submit could not be followed to its end."""
+        """Record that the job of the last submit could not be polled to its end."""
         self.sample_with_open_job = sample
 
     def record_sample_finished(self, sample: Sample, billing: BillingStatus) -> None:
-        """Note the finished sample, and what is known about the charge for its last submit."""
+        """Record the finished sample, and what is known about the charge for its last submit."""
         self.finished_sample, self.sample_with_open_job = sample, None
         if self.purchases:
             last = self.purchases[-1]
@@ -71,7 +71,7 @@ class JournalState(PurchaseAccount[SamplePurchases]):
         return {name: one.finished_sample for name, one in self.histories.items() if one.finished_sample is not None}
 
     def find_unpaid_samples(self, plan: BenchPlan, *, retry_ambiguous: bool) -> list[PlannedSample]:
-        """Return the planned samples whose next request is yet to be paid.
+        """Return the planned samples for which another request must be paid.
 
         Args:
             plan: the plan of the run.

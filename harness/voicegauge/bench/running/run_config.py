@@ -14,20 +14,20 @@ from voicegauge.errors import VoicegaugeError
 from voicegauge.model import AmbiguousRequest, EarlyStop, OpenJob, RampResult, Sample, TimingError, VoiceSample
 from voicegauge.transport import Clock, Transport
 
-SEND_INTERVAL_S = 0.002
+MIN_SEND_INTERVAL_S = 0.002
 """Minimum time between two requests in seconds: sending one takes a millisecond of work, during which the response to
 another would be noticed late."""
 MAX_IN_FLIGHT_AT_FIXED_RATE = 512
-"""Number of requests in flight above which a run at a fixed rate sends no more until one ends."""
+"""Maximum number of requests in flight of a run at a fixed rate. At this number, no request is sent until one ends."""
 
 
-def open_spaced_transport(*, http2: bool = False) -> Transport:
-    """Open the connections of a benchmark, whose requests begin at least `SEND_INTERVAL_S` apart.
+def open_transport_with_spaced_requests(*, http2: bool = False) -> Transport:
+    """Open the connections of a benchmark, whose requests begin at least `MIN_SEND_INTERVAL_S` apart.
 
     Raises:
         MissingExtraError: HTTP/2 is requested and not installed.
     """
-    return Transport(min_send_interval_s=SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=http2)
+    return Transport(min_send_interval_s=MIN_SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=http2)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RunConfig:
     """Number of requests in flight, of all targets together."""
     max_cost_usd: float | None = None
     """The budget in dollars; `None` for an emulator, which costs nothing."""
-    prices: Mapping[str, float] = field(default_factory=dict)
+    user_price_usd_by_target: Mapping[str, float] = field(default_factory=dict)
     """The user's own prices in dollars per request, by target id."""
     voice_sample: VoiceSample | None = None
     """The user's own voice sample; `None` to use the bundled one."""
@@ -65,7 +65,7 @@ class RunConfig:
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
     http2: bool = False
     """Whether `open_transport` opens connections with HTTP/2, where a server supports it."""
-    open_transport: Callable[[], Transport] = open_spaced_transport
+    open_transport: Callable[[], Transport] = open_transport_with_spaced_requests
     """Function that opens the connections of one session."""
     clock: Clock | None = None
     """Clock for waits between polls and retries; by default the real clock."""

@@ -25,9 +25,9 @@ from voicegauge.bench.planning import (
     synthesize_texts,
 )
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.failed_exchanges import FailedExchanges
+from voicegauge.bench.running.event_loop_lag import EventLoopLag, reduce_event_loop_delays
+from voicegauge.bench.running.failed_exchanges import FailedExchangeQuoter
 from voicegauge.bench.running.journal import JobLeftOpenEvent, SampleFinishedEvent, open_journal, read_journal
-from voicegauge.bench.running.loop_lag import LoopLag, reduce_event_loop_delays
 from voicegauge.bench.running.provider_access import create_provider_semaphores, open_clients
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.run_config import MAX_IN_FLIGHT_AT_FIXED_RATE, RunConfig, RunOutcome, StopSignal
@@ -126,7 +126,7 @@ class _PlanRunner:
         self._samples = {
             name: one for name, one in earlier_journal_state.finished_samples.items() if name not in is_bought_again
         }
-        self._failed_exchanges = FailedExchanges(
+        self._failed_exchanges = FailedExchangeQuoter(
             {provider: access.api_key for provider, access in config.access_by_provider.items()},
             self._samples.values(),
         )
@@ -147,7 +147,7 @@ class _PlanRunner:
         self._slots = asyncio.Semaphore(in_flight)
         self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
         self._clock = config.clock or RealClock()
-        self._loop_lag = LoopLag()
+        self._loop_lag = EventLoopLag()
         self._ramp_result: RampResult | None = None
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
 
@@ -191,7 +191,7 @@ class _PlanRunner:
         """Whether every sample was sent, or as many as the ramp or the stop rule needs."""
         if self._config.ramp is not None:
             return self._ramp_result is not None and self._ramp_result.is_complete
-        if self._is_decided:
+        if self._is_stop_rule_decided:
             return True
         return all(name in self._samples for name in planned_ids)
 
@@ -334,7 +334,7 @@ class _PlanRunner:
         delivery: Delivery,
         price_quote: PriceQuote,
         sample_times: SampleTimes,
-        lag_ms: float,
+        max_lag_ms: float,
     ) -> Sample:
         earlier = self._earlier_state
         is_resumed = planned_sample.id in earlier.open_jobs
@@ -344,10 +344,10 @@ class _PlanRunner:
             delivery,
             price_quote,
             sample_times,
-            attempts=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.attempts,
-            lag_ms=lag_ms,
-            audio=self._save_audio(planned_sample, delivery),
-            failed_exchange=self._failed_exchanges.quote_first(target, delivery),
+            attempt_count=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.attempts,
+            max_lag_ms=max_lag_ms,
+            saved_audio=self._save_audio(planned_sample, delivery),
+            failed_exchange=self._failed_exchanges.quote_first_of_each_cause(target, delivery),
         )
         self._emulated |= any(map(is_emulated, delivery.exchanges))
         # The emulator's jobs end with it, and an emulated run is never resumed.
@@ -372,10 +372,10 @@ class _PlanRunner:
 
     def _should_end(self) -> bool:
         """Return whether no more requests are sent: the run is to be stopped, or everything is decided."""
-        return self._stop.requested or self._is_decided
+        return self._stop.requested or self._is_stop_rule_decided
 
     @property
-    def _is_decided(self) -> bool:
+    def _is_stop_rule_decided(self) -> bool:
         return self._config.stop_rule is not None and self._config.stop_rule.is_decided
 
     async def _request_delivery(
@@ -390,7 +390,7 @@ class _PlanRunner:
                 job.job_id,
                 reservation=held,
                 charged_usd=charged_usd,
-                price_usd=self._config.prices.get(target.id),
+                price_usd=self._config.user_price_usd_by_target.get(target.id),
             )
         observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd)
         # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
@@ -403,7 +403,7 @@ class _PlanRunner:
                 observer=observer,
                 price_usd=price_quote.price_usd,
                 cancel_on_interrupt=False,
-                request_to_repeat=self._find_repeated_request(planned_sample),
+                request_to_repeat=self._find_request_to_repeat(planned_sample),
             )
         assert isinstance(target, Target), "a target without audio input synthesizes speech"
         speech = build_speech_request(target, planned_sample.text, self._config.voice_sample)
@@ -411,12 +411,12 @@ class _PlanRunner:
             target,
             speech,
             observer=observer,
-            price_usd=self._config.prices.get(target.id),
+            price_usd=self._config.user_price_usd_by_target.get(target.id),
             cancel_on_interrupt=False,
-            request_to_repeat=self._find_repeated_request(planned_sample),
+            request_to_repeat=self._find_request_to_repeat(planned_sample),
         )
 
-    def _find_repeated_request(self, planned_sample: PlannedSample) -> RequestToRepeat | None:
+    def _find_request_to_repeat(self, planned_sample: PlannedSample) -> RequestToRepeat | None:
         purchase = self._repeatable.get(planned_sample.id)
         if purchase is None or purchase.idempotency_key is None:
             return None
@@ -438,8 +438,8 @@ class _PlanRunner:
         upload = self._uploads.get(planned_sample.text.id)
         if upload is None:
             return planned_sample.price
-        usd = self._config.prices.get(target.id)
-        return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_s, user_price_usd=usd)
+        usd = self._config.user_price_usd_by_target.get(target.id)
+        return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_duration_s, user_price_usd=usd)
 
 
 def _iterate_texts(plan: BenchPlan) -> Iterable[SuiteText]:

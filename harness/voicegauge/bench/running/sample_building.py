@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from voicegauge.bench.planning import PlannedSample
-from voicegauge.bench.running.latency import find_latency_start_ms, measure_latency, measure_phases
-from voicegauge.bench.running.loop_lag import is_disturbed
+from voicegauge.bench.running.event_loop_lag import is_timing_disturbed
+from voicegauge.bench.running.latency import find_latency_start_ms, measure_latency, measure_request_phases
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.contract import BaseTarget, PriceQuote, reports_usage
@@ -31,9 +31,9 @@ def build_sample(
     price_quote: PriceQuote,
     sample_times: SampleTimes,
     *,
-    attempts: int,
-    lag_ms: float,
-    audio: AudioFacts | None,
+    attempt_count: int,
+    max_lag_ms: float,
+    saved_audio: AudioFacts | None,
     failed_exchange: ExchangeExcerpt | None,
 ) -> Sample:
     """Return the sample of a delivery.
@@ -44,9 +44,9 @@ def build_sample(
         delivery: what was delivered, or the failure.
         price_quote: the price of the request.
         sample_times: when the sample was started.
-        attempts: number of submits, with those of earlier processes.
-        lag_ms: the longest lag of the event loop meanwhile, in milliseconds.
-        audio: the saved audio; `None` if there is none.
+        attempt_count: number of submits, with those of earlier processes.
+        max_lag_ms: the longest lag of the event loop meanwhile, in milliseconds.
+        saved_audio: the saved audio; `None` if there is none.
         failed_exchange: the exchange that failed; `None` if none is quoted.
     """
     latency = measure_latency(delivery, target, due_ms=sample_times.due_ms)
@@ -55,17 +55,17 @@ def build_sample(
     return Sample(
         **_build_planned_fields(planned_sample),
         started_at=sample_times.started_at.isoformat(timespec="milliseconds"),
-        attempts=attempts,
+        attempts=attempt_count,
         polls=_count_polls(delivery),
         request_id=delivery.job.id if delivery.job else None,
         latency=latency,
-        phases=measure_phases(delivery),
+        phases=measure_request_phases(delivery),
         streaming=None
         if latency_start_ms is None
         else measure_streaming(delivery, target, latency_start_ms=latency_start_ms),
-        max_lag_ms=lag_ms,
-        is_disturbed=is_disturbed(lag_ms, total_ms),
-        audio=audio,
+        max_lag_ms=max_lag_ms,
+        is_disturbed=is_timing_disturbed(max_lag_ms, total_ms),
+        audio=saved_audio,
         transcript=delivery.text,
         cost=_build_cost(price_quote, delivery, target),
         failure=delivery.failure,

@@ -46,7 +46,7 @@ async def send_rounds(
     seed = config.plan.settings.seed
     if config.ramp is not None:
         return await send_ramp(
-            rounds, config.ramp, send_sample, collect_samples, clock=clock, seed=seed, on_step=on_ramp_step
+            rounds, config.ramp, send_sample, collect_samples, clock=clock, seed=seed, on_ramp_step=on_ramp_step
         )
     if config.rate is None:
         await send_with_concurrency(rounds, config, send_sample)

@@ -24,7 +24,7 @@ class ClusterConnection:
     """A connection to a Dask cluster, which is opened when it is first needed and closed with its context."""
 
     def __init__(self, address: str) -> None:
-        """Open nothing yet.
+        """Prepare a connection, which is not opened yet.
 
         Args:
             address: address of the Dask scheduler.
@@ -51,7 +51,7 @@ class ClusterConnection:
         return self._resources.enter_context(_connect_to_cluster(self.address))
 
     @functools.cached_property
-    def gpu_workers(self) -> list[str]:
+    def gpu_worker_addresses(self) -> list[str]:
         """The addresses of the workers whose torch found a GPU.
 
         Raises:
@@ -59,17 +59,17 @@ class ClusterConnection:
         """
         return sorted(address for address, has_gpu in self.client.run(is_gpu_available).items() if has_gpu)
 
-    def check_workers(self, addresses: Collection[str]) -> None:
+    def check_workers(self, worker_addresses: Collection[str]) -> None:
         """Check that the cluster still has a worker; a worker that is restarted has time to come back.
 
         Args:
-            addresses: the workers that may be used; empty for any worker.
+            worker_addresses: the workers that may be used; empty for any worker.
 
         Raises:
             UnreachableError: for `CLUSTER_WORKER_TIMEOUT_S`, none of them was there.
         """
         present = self.client.ncores()
-        if any(address in present for address in addresses) if addresses else present:
+        if any(address in present for address in worker_addresses) if worker_addresses else present:
             self._missing_since_s = None
             return
         now_s = time.monotonic()
@@ -86,7 +86,7 @@ class ClusterConnection:
 
     @contextlib.contextmanager
     def report_lost_workers(self) -> Iterator[None]:
-        """Turn the errors of Dask about workers and schedulers that disappeared into one of voicegauge.
+        """Convert the errors that Dask raises if workers or the scheduler disappear into one error of voicegauge.
 
         Raises:
             UnreachableError: the workers or the scheduler disappeared.
@@ -129,7 +129,7 @@ def _open_client(client_class: Any, address: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _silence_loggers(*packages: str) -> Iterator[None]:
-    """Print no log lines of packages meanwhile: what matters to the user is reported as one error."""
+    """Suppress the log lines of packages while the context lasts: what matters to the user is reported as one error."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in packages]
     silenced = [logger for logger in map(logging.getLogger, names) if not logger.disabled]
     for logger in silenced:
@@ -142,7 +142,7 @@ def _silence_loggers(*packages: str) -> Iterator[None]:
 
 
 def _check_cluster_address(address: str) -> None:
-    """Check that `address` can be that of a scheduler; with another one, Dask would fail late and with a long message.
+    """Check that `address` can be the address of a scheduler. Otherwise Dask would fail late, with a long message.
 
     Raises:
         UsageError: the address has no host or no port.

@@ -19,7 +19,7 @@ from voicegauge.bench.scoring.transcription import (
     TranscriptionProgress,
     TranscriptionsByCacheKey,
     build_transcript_cache_key,
-    choose_device,
+    move_to_gpu_if_available,
     transcribe_clips,
 )
 from voicegauge.errors import DataError, MissingExtraError
@@ -95,7 +95,7 @@ def score_run(
         return None
     with contextlib.ExitStack() as resources:
         connection = resources.enter_context(ClusterConnection(cluster)) if cluster is not None else None
-        asr = choose_device(asr, connection)
+        asr = move_to_gpu_if_available(asr, connection)
         languages = sorted({text.language for text in texts})
         left_out = tuple(language for language in languages if not asr.supports_language(language))
         supported = [sample for sample in samples if sample.language not in left_out]
@@ -191,10 +191,10 @@ def _save_reference_clip(references_folder: Path, language: str, wav: bytes) -> 
     return _build_saved_clip(references_folder, language, facts)
 
 
-def _score_sample(sample: Sample, transcripts: TranscriptionsByCacheKey) -> Score:
+def _score_sample(sample: Sample, transcriptions: TranscriptionsByCacheKey) -> Score:
     transcription = Transcription("missing", "")
     if sample.audio:
-        transcription = transcripts[build_transcript_cache_key(sample.audio, sample.language)]
+        transcription = transcriptions[build_transcript_cache_key(sample.audio, sample.language)]
     return _score_transcription(sample, transcription)
 
 
@@ -209,12 +209,12 @@ def _score_transcription(sample: Sample, transcription: Transcription) -> Score:
 
 
 def _measure_error_floor(
-    reference_clips: dict[SpokenText, AudioClip], transcripts: TranscriptionsByCacheKey
+    reference_clips: dict[SpokenText, AudioClip], transcriptions: TranscriptionsByCacheKey
 ) -> tuple[AsrErrorFloor, ...]:
     """Count the errors of the ASR engine on the reference speech, by language."""
     by_language: dict[str, list[Score]] = {}
     for text, clip in reference_clips.items():
-        transcription = transcripts[clip.cache_key]
+        transcription = transcriptions[clip.cache_key]
         by_language.setdefault(text.language, []).append(
             score_transcript(
                 sample_id="reference",

@@ -87,8 +87,10 @@ TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
 """Transcriptions by `AudioClip.cache_key`."""
 
 
-def choose_device(asr: Asr, cluster: ClusterConnection | None) -> Asr:
-    """Return `asr` on a GPU if it can use one and this machine, or a worker of the cluster, has one; else `asr`.
+def move_to_gpu_if_available(asr: Asr, cluster: ClusterConnection | None) -> Asr:
+    """Return `asr` configured for a GPU, if it can use one and this machine or a worker of the cluster has one.
+
+    Otherwise `asr` is returned unchanged.
 
     Raises:
         VoicegaugeError: the cluster cannot be used; see `ClusterConnection.client`.
@@ -98,7 +100,7 @@ def choose_device(asr: Asr, cluster: ClusterConnection | None) -> Asr:
         return asr
     if cluster is None:
         return on_gpu if is_gpu_available() else asr
-    return on_gpu if cluster.gpu_workers else asr
+    return on_gpu if cluster.gpu_worker_addresses else asr
 
 
 def transcribe_clips(
@@ -130,7 +132,7 @@ def transcribe_clips(
     remaining = [clip for key, clip in unique.items() if key not in transcripts]
     if progress:
         progress(len(transcripts), len(unique))
-    _check_files(remaining)  # reports a damaged file now, not after an hour of transcribing
+    _check_clip_files(remaining)  # reports a damaged file now, not after an hour of transcribing
     if not remaining:
         return transcripts
     groups = list(_group_clips(remaining, asr.clips_per_batch))
@@ -144,7 +146,7 @@ def transcribe_clips(
     return transcripts
 
 
-def _check_files(clips: Sequence[AudioClip]) -> None:
+def _check_clip_files(clips: Sequence[AudioClip]) -> None:
     missing = [clip.path for clip in clips if not clip.path.exists()]
     if missing:
         files = "1 audio file is" if len(missing) == 1 else f"{len(missing)} audio files are"
@@ -198,7 +200,7 @@ def _exit_when_parent_exits() -> None:
 def _open_cluster_pool(asr: Asr, cluster: ClusterConnection) -> Iterator[_TranscriptionPool]:
     groups_in_flight, gpu_workers = MAX_CLIPS_IN_FLIGHT_ON_CLUSTER, list[str]()
     if asr.clips_per_batch > 1:  # all on GPUs, so that one run has transcripts of one kind of device
-        gpu_workers = cluster.gpu_workers
+        gpu_workers = cluster.gpu_worker_addresses
         groups_in_flight = max(2 * len(gpu_workers), groups_in_flight // asr.clips_per_batch)
     executor = cluster.client.get_executor(pure=False, **({"workers": gpu_workers} if gpu_workers else {}))
     with cluster.report_lost_workers():
@@ -273,9 +275,13 @@ _transcription_lock = threading.Lock()
 
 
 def _transcribe_group(
-    asr_id: str, asr: Asr, files: Sequence[AudioClip | bytes], audio_facts: Sequence[AudioFacts], language: str
+    asr_id: str,
+    asr: Asr,
+    clips_or_contents: Sequence[AudioClip | bytes],
+    audio_facts: Sequence[AudioFacts],
+    language: str,
 ) -> list[Transcription]:
-    contents = [file.read() if isinstance(file, AudioClip) else file for file in files]
+    contents = [file.read() if isinstance(file, AudioClip) else file for file in clips_or_contents]
     audios = [EncodedAudio.from_facts(data, facts) for data, facts in zip(contents, audio_facts, strict=True)]
     with _transcription_lock:
         engine = _asr_engine_by_key.setdefault((asr_id, asr.clips_per_batch), asr)

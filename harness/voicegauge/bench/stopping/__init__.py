@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from voicegauge.bench.stopping.confidence_sequence import ConfidenceSequence
-from voicegauge.bench.stopping.stop_rule import DEFAULT_MARGIN, STOP_ALPHA, StopRule
+from voicegauge.bench.stopping.stop_rule import DEFAULT_EQUIVALENCE_MARGIN, STOP_ALPHA, StopRule
 
-__all__ = ["DEFAULT_MARGIN", "STOP_ALPHA", "ConfidenceSequence", "StopRule"]
+__all__ = ["DEFAULT_EQUIVALENCE_MARGIN", "STOP_ALPHA", "ConfidenceSequence", "StopRule"]

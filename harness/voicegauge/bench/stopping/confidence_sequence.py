@@ -17,22 +17,23 @@ MIN_OBSERVATIONS = 20
 class ConfidenceSequence:
     """A confidence sequence: an interval of the mean of the observations so far."""
 
-    def __init__(self, alpha: float, tightest_count: int) -> None:
+    def __init__(self, alpha: float, tightest_observation_count: int) -> None:
         """Create a sequence that has no observations yet.
 
         Args:
             alpha: probability that the interval ever excludes the true mean.
-            tightest_count: number of observations at which the interval is tightest; chosen before the first one.
+            tightest_observation_count: number of observations at which the interval is tightest. It is chosen before
+                the first observation.
         """
         self._alpha = alpha
         # The parameter of the mixture that is best for one number of observations (the same paper, appendix B.2).
         log_odds = -2 * math.log(alpha)
-        self._mixture = (log_odds + math.log(log_odds + 1)) / max(tightest_count, MIN_OBSERVATIONS)
+        self._mixture = (log_odds + math.log(log_odds + 1)) / max(tightest_observation_count, MIN_OBSERVATIONS)
         self.count = 0
         self.mean = 0.0
         self._squares = 0.0
 
-    def add(self, observation: float) -> None:
+    def add_observation(self, observation: float) -> None:
         """Add one observation."""
         self.count += 1
         deviation = observation - self.mean

@@ -16,7 +16,7 @@ from voicegauge.model import EarlyStop, Sample, TargetDecision
 
 STOP_ALPHA = 0.01
 """Probability that the decision about any target is wrong, however often the targets are compared."""
-DEFAULT_MARGIN = 0.10
+DEFAULT_EQUIVALENCE_MARGIN = 0.10
 """Default relative difference of total latency that does not matter; 0.1 is 10%."""
 MAX_LOG_RATIO = math.log(2)
 """Largest absolute log ratio of a pair; larger ones are clipped, so that a single outlier does not widen the
@@ -26,19 +26,27 @@ interval."""
 class StopRule:
     """Compares the targets of a run with its baseline target while samples arrive."""
 
-    def __init__(self, rounds: Sequence[SampleRound], baseline_target: str, *, margin: float = DEFAULT_MARGIN) -> None:
+    def __init__(
+        self,
+        rounds: Sequence[SampleRound],
+        baseline_target: str,
+        *,
+        equivalence_margin: float = DEFAULT_EQUIVALENCE_MARGIN,
+    ) -> None:
         """Create a rule that has no samples yet.
 
         Args:
             rounds: the plan.
             baseline_target: id of the target that the others are compared with.
-            margin: relative difference of total latency that does not matter; 0.1 is 10%.
+            equivalence_margin: relative difference of total latency that does not matter; 0.1 is 10%.
         """
-        self._baseline, self._margin = baseline_target, margin
+        self._baseline, self._margin = baseline_target, equivalence_margin
         self._planned_requests = sum(map(len, rounds))
         targets = dict.fromkeys(one.target for row in rounds for one in row if one.target != baseline_target)
         self._comparisons = [
-            _TargetComparison(target, _pair_samples(rounds, baseline_target, target), STOP_ALPHA / len(targets), margin)
+            _TargetComparison(
+                target, _pair_sample_ids(rounds, baseline_target, target), STOP_ALPHA / len(targets), equivalence_margin
+            )
             for target in targets
         ]
         self._log_latency_by_sample: dict[str, float | None] = {}
@@ -54,7 +62,7 @@ class StopRule:
             total_ms = sample.latency.total_latency_ms if sample.latency and sample.failure is None else None
             self._log_latency_by_sample[sample.id] = math.log(total_ms) if total_ms else None
         for comparison in self._comparisons:
-            comparison.add_known_pairs(self._log_latency_by_sample)
+            comparison.add_finished_pairs(self._log_latency_by_sample)
 
     def build_early_stop(self, request_count: int) -> EarlyStop:
         """Return what is decided after `request_count` requests."""
@@ -69,7 +77,7 @@ class StopRule:
         )
 
 
-def _pair_samples(rounds: Sequence[SampleRound], baseline_target: str, target: str) -> list[tuple[str, str]]:
+def _pair_sample_ids(rounds: Sequence[SampleRound], baseline_target: str, target: str) -> list[tuple[str, str]]:
     """Return, for each round, the ids of the samples of the baseline target and of the target, without warm-up."""
     pairs = []
     for row in rounds:
@@ -80,16 +88,18 @@ def _pair_samples(rounds: Sequence[SampleRound], baseline_target: str, target: s
 
 
 class _TargetComparison:
-    """Compares one target with the baseline target; the first decision is final."""
+    """Compares one target with the baseline target until there is a decision, which is final."""
 
-    def __init__(self, target: str, pairs: list[tuple[str, str]], alpha: float, margin: float) -> None:
-        self._target, self._pairs, self._limit = target, pairs, math.log1p(margin)
-        self._sequence = ConfidenceSequence(alpha, tightest_count=len(pairs) // 2)
+    def __init__(
+        self, target: str, sample_id_pairs: list[tuple[str, str]], alpha: float, equivalence_margin: float
+    ) -> None:
+        self._target, self._pairs, self._limit = target, sample_id_pairs, math.log1p(equivalence_margin)
+        self._sequence = ConfidenceSequence(alpha, tightest_observation_count=len(sample_id_pairs) // 2)
         self._next_pair = 0
         self.decision: str | None = None
 
-    def add_known_pairs(self, log_latency_by_sample: dict[str, float | None]) -> None:
-        """Add the next pairs of which both samples are finished, until there is a decision.
+    def add_finished_pairs(self, log_latency_by_sample: dict[str, float | None]) -> None:
+        """Add the next pairs of samples, as long as both samples are finished and nothing is decided.
 
         Args:
             log_latency_by_sample: logarithm of the total latency in milliseconds by sample id; `None` for a failed
@@ -102,7 +112,7 @@ class _TargetComparison:
             self._next_pair += 1
             old, new = log_latency_by_sample[before], log_latency_by_sample[after]
             if old is not None and new is not None:
-                self._sequence.add(min(max(new - old, -MAX_LOG_RATIO), MAX_LOG_RATIO))
+                self._sequence.add_observation(min(max(new - old, -MAX_LOG_RATIO), MAX_LOG_RATIO))
                 self.decision = self._decide()
 
     def _decide(self) -> str | None:

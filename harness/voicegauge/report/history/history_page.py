@@ -87,7 +87,7 @@ def render_history_page(history: RunHistory) -> str:
 
 def _build_headline(history: RunHistory) -> str:
     alerts = history.new_regressions
-    if not history.is_judged:
+    if not history.has_series_long_enough:
         return capitalize_sentence(f"{NOT_JUDGED_TEXT}.")
     if not alerts:
         return f"No new regression on the latest night, {history.nights[-1]}."

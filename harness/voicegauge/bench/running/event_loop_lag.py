@@ -22,7 +22,7 @@ _MAX_OBJECTS_FROZEN_BY_PYTHON = 10_000
 """Number of objects that may be frozen in a process that has frozen none itself: Python 3.12 freezes some hundred."""
 
 
-class LoopLag:
+class EventLoopLag:
     """The lags of the running event loop, in the order of time."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class LoopLag:
                 self._lags_ms.append(lag_ms)
 
 
-def is_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
+def is_timing_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
     """Whether a lag is too long for a sample with this latency."""
     return max_lag_ms > max(MAX_LAG_MS, (latency_ms or 0.0) * MAX_LAG_SHARE)
 
