@@ -1,4 +1,4 @@
-"""Finds the rules that apply to an operation: those for which the contract states what they check."""
+"""Finds the rules that apply to an operation: those whose keys are in the contract (`Rule.contract_keys`)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _is_stated_by_operation(operation: Operation, statement_key: str, statement_
 
 
 def _iterate_extension_values(operation: Operation, extension_key: str) -> Iterable[Any]:
-    """Return the values of an `x-` key that concern an operation."""
+    """Return the values in the contract, under an `x-` key, that concern `operation`."""
     contract, use = operation.contract, operation.audio_input
     status = operation.started_job_operation
     found: dict[str, Iterable[Any]] = {
@@ -134,7 +134,7 @@ def find_resources(operation: Operation) -> list[ResourceSpec]:
 
 
 def _list_price_specs(operation: Operation) -> list[Any]:
-    """Return the prices of an operation and its targets; for a status operation, of the targets that start its jobs."""
+    """Return the prices of `operation`, of its targets, and of the targets whose jobs it polls."""
     targets = operation.contract.targets.values() if operation.job is not None else ()
     started = (target for target in targets if target.job_operation is operation)
     return [operation.pricing, *(target.pricing for target in (*operation.targets, *started))]
@@ -157,7 +157,7 @@ def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
 
 
 def _documents_response(operation: Operation, statement_path: str) -> bool:
-    """Whether the operation documents what a path names: "/<statuses>/<part of the response>/<name>"."""
+    """Whether `operation` documents a part of a response, named as in "/4XX/headers/Retry-After"."""
     statuses, part, name = (*statement_path.split("/")[1:4], "*", "*", "*")[:3]
     matching = [
         r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))

@@ -25,13 +25,13 @@ MAX_MESSAGE_CHARACTERS = 400
 
 
 _CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
-"""Pairs of rules whose disputed findings about one response have one cause, such as a document that gives a status a
-body of its own: only the finding of the second rule (the value) is reported, not that of the first (the key)."""
+"""By rule id, the id of another rule whose disputed finding about the same response has the same cause. Only the
+finding of that other rule (the value) is reported. For example, a document may give one status a body of its own."""
 _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 
 
 ReproductionCommandBuilder = Callable[[Exchange], str | None]
-"""Returns the shell command that sends the request of an exchange again; `None` if no command can."""
+"""Function that returns the shell command that sends the request of an exchange again; `None` if no command can."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Checker:
     provenance: Provenance
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
     build_reproduction_command: ReproductionCommandBuilder | None = None
-    """A function that returns the shell command that shows a finding again; `None` for findings without commands."""
+    """Function that returns the shell command that reproduces a finding; `None` if findings have no commands."""
     mask_secrets: Callable[[str], str] = str
-    """A function that returns a text with its secrets masked."""
+    """Function that masks the secrets in a text."""
 
     def iterate_findings(
         self,
@@ -89,7 +89,7 @@ class Checker:
     ) -> Iterator[tuple[CheckSubject, list[Finding]]]:
         """Apply the rules to the subjects of one case, and yield each subject with its findings.
 
-        A server error that is neither expected nor documented is a finding of the rule server-error alone.
+        A server error that is neither expected nor documented gives one finding, of the rule server-error.
 
         Args:
             subjects: the subjects; the same call may be part of several of them.
@@ -113,12 +113,12 @@ class Checker:
 
     @functools.cached_property
     def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
-        """The rules for each class of subjects that was judged so far, including the rules for its base classes."""
+        """Cache: by class of subjects, the rules for the class and for its base classes."""
         return {}
 
     @functools.cached_property
     def _rules_by_class_and_operation(self) -> dict[tuple[type[CheckSubject], Operation], tuple[Rule, ...]]:
-        """A cache: the rules that apply to a class of subjects and an operation, about half of all rules."""
+        """Cache: by class of subjects and operation, the rules that apply to them."""
         return {}
 
     def _find_rules(self, subject: CheckSubject) -> tuple[Rule, ...]:

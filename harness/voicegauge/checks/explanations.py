@@ -16,7 +16,7 @@ EXPLANATIONS_FILE = Path(__file__).parent / "explanations.yaml"
 
 
 class Explanation(Record, frozen=True, kw_only=True):
-    """Why a rule matters, with an example of each outcome."""
+    """Why a rule matters, with an example that follows the rule and one that breaks it."""
 
     consequence: str
     """What goes wrong for a client if the rule is broken."""
@@ -25,9 +25,10 @@ class Explanation(Record, frozen=True, kw_only=True):
     violating_example: str
     """An example of traffic that breaks the rule."""
     fault_id: str | None = None
-    """Id of the emulator's fault that breaks the rule; `None` if no fault breaks this rule alone."""
+    """Id of the fault of the emulator that breaks only this rule; `None` if there is no such fault."""
     emulated_target_id: str | None = None
-    """Id of a bundled provider or target whose emulator can have the fault; `None` for the first such one."""
+    """Id of the provider or target that an example command emulates with the fault; `None` for the first that can have
+    it."""
 
 
 @cache

@@ -36,9 +36,9 @@ class Violation(NamedTuple):
     evidence: str | None = None
     """An excerpt of the exchange that shows the violation; the checker shortens and masks it."""
     exchange: Exchange | None = None
-    """The exchange that shows the violation; `None` if it is the exchange of the subject."""
+    """The exchange that shows the violation; `None` if it is `CheckSubject.exchange` of the subject."""
     cause_rule_id: str | None = None
-    """Id of the rule whose violation by the same subject has this one as an effect; `None` without such a cause."""
+    """Id of another rule whose violation, by the same subject, causes this violation; `None` without such a cause."""
 
 
 @dataclass(frozen=True)

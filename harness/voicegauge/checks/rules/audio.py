@@ -12,7 +12,8 @@ from voicegauge.checks.subjects import SpeechDelivery
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that do not name a format."""
 _BITRATE_TOLERANCE = 0.15
-"""Relative difference that is accepted: an encoder with a variable bit rate does not meet its mean in a short file."""
+"""Accepted relative difference between the measured and the documented bit rate. In a short file, an encoder with a
+variable bit rate does not reach its mean."""
 _AUDIO_CONTRACT_KEYS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 
 
@@ -147,7 +148,7 @@ class _ExpectedFormat(NamedTuple):
     """The format in words, with the provider's name for it if that differs: "mp3 for mp3_44100"."""
     container: str
     codec: str | None
-    """The codec that is documented for the provider's name; `None` if none is."""
+    """The codec that the contract documents for the format; `None` if it documents none."""
     is_fixed: bool
     """Whether the contract states one format for all requests."""
     is_default: bool
@@ -177,7 +178,7 @@ def _find_expected_format(speech_delivery: SpeechDelivery) -> _ExpectedFormat | 
 
 
 def _find_cause_rule_id(speech_delivery: SpeechDelivery) -> str | None:
-    """Return the id of the rule audio-format if the audio has a wrong container, which breaks other rules as well.
+    """Return "audio-format" if the audio has a wrong container, which is then the cause of other violations.
 
     Return `None` if the container is the expected one, or if one of the two is not known.
     """

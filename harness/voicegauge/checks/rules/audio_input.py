@@ -14,8 +14,8 @@ from voicegauge.contract.extension import AudioInputField, ConversionSpec
 from voicegauge.formats import Location
 
 MAX_TRANSCRIPT_WER = 0.5
-"""Word error rate above which a transcript counts as wrong. On clean speech every recognizer has a lower rate, and the
-transcript of another recording has a higher one."""
+"""Word error rate above which a transcript counts as wrong. Every recognizer has a lower rate on clean speech. The
+transcript of another recording has a higher rate."""
 DURATION_TOLERANCE_S = 0.5
 """Tolerance for durations in seconds, because codecs pad frames and a duration may be rounded to half a second."""
 RELATIVE_DURATION_TOLERANCE = 0.05

@@ -163,7 +163,7 @@ def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[t
 
 
 def _compute_documented_price(target: Target, price: PriceSpec, character_count: int) -> float | None:
-    """Return the documented price for a number of characters, in the provider's currency."""
+    """Return the documented price of a text with `character_count` characters, in the provider's currency."""
     if not price.depends_only_on_text:
         return None  # tokens and seconds are not known from the request
     priced = target

@@ -50,7 +50,7 @@ def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
 
 
 def _find_state_spec(job_spec: JobSpec, state_name: str | None) -> JobState | None:
-    """Return the documented state of that name; `None` if the response reports no state or another one."""
+    """Return the documented state with the name `state_name`; `None` if there is none."""
     return None if state_name is None else job_spec.states.get(state_name)
 
 

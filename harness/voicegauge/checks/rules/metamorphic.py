@@ -1,4 +1,4 @@
-"""Rules that compare two deliveries whose requests differ in one parameter: how the audio must differ then.
+"""Rules about how the audio of two deliveries must differ if their requests differ in one parameter.
 
 Such metamorphic rules need no reference audio. Synthesis is not deterministic in general, so no rule requires equal
 audio, unless a document promises it. Durations are compared with wide bounds: repeated syntheses of one text by a
@@ -17,18 +17,18 @@ from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import DeliveryPair, SpeechDelivery
 
 MIN_JUDGED_SPEED_CHANGE = 1.4
-"""Smallest change of speed that is judged, as a factor. Smaller changes are lost in the variation between two
+"""Smallest change of speed that is judged, as a factor. A smaller change is hidden by the variation between two
 syntheses of the same text."""
 MEASURED_SPEED_EXPONENT_RANGE = (1 / 3, 2.0)
-"""Smallest and largest exponent to which the requested change of speed may be raised to give the measured change. At
-twice the speed, the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are
-often not shortened, and some engines scale phonemes unevenly."""
+"""The measured change of speed must be the requested change raised to an exponent in this range. At twice the speed,
+the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are often not
+shortened, and some engines scale phonemes unevenly."""
 MAX_SAME_WORDS_DURATION_RATIO = 1.6
 """Largest ratio between the durations of the same words in two formats, or with and without markup. Encoders add less
 than a tenth of a second."""
 MAX_SAME_WORDS_MISMATCH = 0.7
-"""Largest result of `measure_speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words
-even if another voice speaks them, and above 0.8 for other words."""
+"""Largest result of `measure_speech_mismatch` for recordings of the same words. It is below 0.6 for the same words even
+if another voice speaks them, and above 0.8 for other words."""
 MIN_SAME_SEED_CORRELATION = 0.9
 """Smallest correlation of two waveforms from the same seed. Rounding on different processors and encoding change it far
 less; two syntheses with different random numbers are not correlated."""
@@ -38,8 +38,8 @@ MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
 """Smallest ratio between the durations of a text sent twice in one request and the same text sent once. The ratio is
 about 2 if everything is spoken."""
 MIN_COMPARED_SPEECH_S = 0.5
-"""Duration in seconds of the shortest audible speech that is compared. In shorter speech, pauses and the silence at
-both ends matter too much."""
+"""Minimum duration of audible speech that is compared, in seconds. In shorter speech, pauses and the silence at both
+ends matter too much."""
 
 
 class _AudibleDurations(NamedTuple):

@@ -1,4 +1,4 @@
-"""The rule about the age of recordings."""
+"""Registers the rule that a recording must not be too old."""
 
 from __future__ import annotations
 

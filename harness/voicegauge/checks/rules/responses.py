@@ -128,7 +128,7 @@ def _check_error_shape(call: Call) -> Iterator[Violation]:
 
 
 def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
-    """Yield violations if the body of an error response with an undocumented status differs from documented errors.
+    """Yield violations of the documented schemas of errors by an error response whose status is not documented.
 
     The body should match the schema of a documented error, because clients parse all errors in the same way.
     """
@@ -182,7 +182,7 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
 
 
 def build_schema_violation(error: SchemaError, value: Any) -> Violation:
-    """Return the violation for one error of schema validation of `value`."""
+    """Return the violation that reports `error`, which the validation of `value` against its schema has found."""
     prefix = f"{error.pointer}: " if error.pointer else ""
     found = read_pointer(value, [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]])
     evidence = None if found is MISSING else quote_json(found, MAX_QUOTED_CHARACTERS)

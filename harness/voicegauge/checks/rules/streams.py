@@ -13,7 +13,7 @@ from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import escape_pointer_token
 
 MAX_VIOLATIONS_PER_RULE = 5
-"""Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
+"""Maximum number of violations of one rule that are reported for one stream. A hostile stream could have thousands."""
 
 
 def _build_stream_pointer(call: Call, *pointer_tokens: str) -> str:

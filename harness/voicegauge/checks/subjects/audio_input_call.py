@@ -1,4 +1,4 @@
-"""A call that sent audio, with the audio that came back."""
+"""Defines a call that sent audio, with the audio of the response, as a subject of rules."""
 
 from __future__ import annotations
 

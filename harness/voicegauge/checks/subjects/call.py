@@ -1,4 +1,4 @@
-"""One exchange, read as its operation documents, and the base class of subjects about one call."""
+"""Defines calls: single exchanges, read as their operations document, and the base class of subjects about one call."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Call(CheckSubject):
 
     @property
     def can_be_sent_again(self) -> bool:
-        """Whether a user could send the request again, which needs the whole request, not only the response."""
+        """Whether a user could send the request again. It is false if only the response is known."""
         return self.request_intent != "unknown"
 
     # The response
@@ -101,7 +101,7 @@ class Call(CheckSubject):
 
     @property
     def unread_body_reason(self) -> str | None:
-        """Which limit of voicegauge a JSON body of the response exceeds, so that it is not judged; `None` if none."""
+        """Which limit of voicegauge the JSON body of the response exceeds, so that it is not judged; `None` if none."""
         limit = self.parsed_exchange.exceeded_json_limit if self._must_be_json else None
         return None if limit is None else f"the body of the response {limit}, the limit of voicegauge"
 
@@ -139,7 +139,7 @@ class Call(CheckSubject):
 
     @property
     def request_value(self) -> Any:
-        """The value of the request body, as in `RequestBody`."""
+        """The parsed value of the request body: `RequestBody.value`."""
         return self.request_body.value
 
     @property
@@ -191,7 +191,7 @@ class Call(CheckSubject):
 
 
 class _RequestValues:
-    """The parts of a request from which `Location.read_request` reads values; a part is parsed when it is read."""
+    """The values of a request, in the form that `Location.read_request` reads, parsed on first use."""
 
     __slots__ = ("_call",)
 
@@ -217,7 +217,7 @@ class _RequestValues:
 
 @dataclass(frozen=True, eq=False)
 class CallSubject(CheckSubject):
-    """Base class of subjects about one call. They have the operation, target, exchange and dispute pointers of it."""
+    """Base class of subjects about one call, with the operation, target, exchange and dispute pointers of the call."""
 
     call: Call
 

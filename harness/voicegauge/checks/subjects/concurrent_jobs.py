@@ -1,4 +1,4 @@
-"""Several jobs of one account."""
+"""Defines several jobs of one account, in progress at the same time, as a subject of rules."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio, EncodedAudio, RawAudioFormat  # numpy
 
 _RAW_FORMAT_PREFIXES = ("pcm", "raw", "mulaw", "ulaw", "alaw", "linear", "l16")
-"""Beginnings of the names that providers use for raw samples, such as "pcm" in "pcm_16000"."""
+"""Beginnings of the names that providers give to formats of raw samples, such as "pcm" in "pcm_16000"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +171,6 @@ class SpeechDelivery(CheckSubject):
 
 
 def _find_neutral_value(field_mapping: FieldMapping, value: object) -> str | None:
-    """Return the provider-independent name of a value in a request; `None` if it is neither text nor in the map."""
+    """Return the provider-independent name of a value in a request; `None` if `field_mapping` has no name for it."""
     name = field_mapping.find_provider_independent_value(value)
     return name if isinstance(name, str) else None

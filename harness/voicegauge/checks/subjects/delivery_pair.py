@@ -11,8 +11,9 @@ from voicegauge.contract import Operation, Target
 from voicegauge.model import Exchange
 
 ComparedParameter = Literal["speed", "voice", "language", "seed", "repetition", "format", "text", "markup"]
-"""The parameter in which the two requests differ. For `text`, the second request repeats the text of the first. For
-`repetition`, both requests are equal and have the same seed. For `markup`, the second has tags that change nothing."""
+"""The parameter of a request whose effect is checked by comparing two deliveries. For `text`, the second request
+repeats the text of the first. For `repetition`, both requests are equal and have the same seed. For `markup`, the
+second has tags that change nothing."""
 
 
 @dataclass(frozen=True, eq=False)

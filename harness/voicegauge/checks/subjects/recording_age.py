@@ -1,4 +1,4 @@
-"""The age of a recording."""
+"""Defines the age of a recording as a subject of rules."""
 
 from __future__ import annotations
 

@@ -23,13 +23,14 @@ class ResourceStep(CallSubject):
     resource_id: str
     step_kind: ResourceStepKind
     description: str
-    """A phrase that names the operation and what happened to the resource before."""
+    """A phrase that names the operation of the call and what was done to the resource before the call."""
     contract_pointer: str
     """JSON pointer to the statement in the contract that the call tests."""
     expected_state: str | None = None
     """The state that was set last; `None` if the resource has no documented states."""
     listed_item: dict[str, Any] | None = None
-    """The JSON object of the resource in the listed resources; `None` if it is not listed, or for other steps."""
+    """The JSON object of the resource in the response of a `list` step; `None` if it is not listed, or for other
+    steps."""
     is_use_forbidden: bool = False
     """Whether the resource is in a state in which the documents forbid using it."""
     is_deleted: bool = False

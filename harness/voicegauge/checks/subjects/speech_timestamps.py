@@ -1,4 +1,4 @@
-"""Reads the times of characters or words that a response has beside its speech."""
+"""Reads from a response when each character or word of its speech is spoken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voicegauge.formats import read_pointer_values
 
 
 class TimestampLists(NamedTuple):
-    """The timestamps of one documented kind in a response, in three lists, unchecked: of any length and type."""
+    """The timestamps of characters or words in a response, in three lists whose lengths and types are not checked."""
 
     timestamps_spec: SpeechTimestamps | EventTimestamps
     description_pointer: str
@@ -43,7 +43,7 @@ class TimestampLists(NamedTuple):
 
 
 def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]:
-    """Yield each documented kind of timestamps that the response with the audio has."""
+    """Yield the timestamps in the response with the audio, separately for each documented kind (characters, words)."""
     target, audio = speech_delivery.target, speech_delivery.documented_audio
     if audio is None or speech_delivery.delivery.audio is None:
         return

@@ -68,7 +68,7 @@ class RequestCallbacks(CheckSubject):
     polls: tuple[Call, ...] = ()
     """The status requests about the job of the request."""
     are_all_received: bool = False
-    """Whether the receiver waited long enough to have received all callbacks."""
+    """Whether the receiver waited so long that a callback that was not received counts as missing."""
     webhook_secret: str | None = None
     """The secret with which the provider signs callbacks; `None` if it is not known."""
 
@@ -105,7 +105,7 @@ class RequestCallbacks(CheckSubject):
 
     @functools.cached_property
     def callback_subjects(self) -> tuple[Callback, ...]:
-        """The callbacks as subjects of their own. The receiver responds to every callback with 200."""
+        """The callbacks as subjects of their own, each in an exchange with the 200 that the receiver responds."""
         return tuple(
             Callback(
                 self.documented_body,

@@ -40,9 +40,8 @@ _LARGE_BLOCK_CONTAINERS = ("MP3", "WAV", "WAVEX", "RF64", "AIFF", "RAW")
 """Containers, as libsndfile names them, that are decoded in large blocks. No block of them fails: the samples are not
 compressed, or the decoder conceals damage (MP3)."""
 _TRUNCATION_TOLERANCE_S = 0.05
-"""Number of seconds by which a complete file may be shorter than it declares. Encoders
-pad and trim by up to two frames of 1152 samples,
-which are 0.048 s at 48 kHz."""
+"""Number of seconds by which a complete file may be shorter than it declares. Encoders pad and trim by up to two frames
+of 1152 samples, which are 0.048 s at 48 kHz."""
 _CONTAINER_BY_SNDFILE_NAME = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}
 """Names that this package gives to containers, by libsndfile's names, where the two differ."""
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from voicegauge.speech.audio.limits import Samples
 
 SILENCE_DBFS = -50.0
-"""Level in dBFS below which a frame is silent. Active speech is
-commonly at -26 dBov (ITU-T P.56, as used with P.800), the weak
-parts of speech are about 20 dB lower, and the noise floor of 16-bit audio is near -96 dBFS."""
+"""Level in dBFS below which a frame is silent. Active speech is commonly at -26 dBov (ITU-T P.56, as used with P.800),
+the weak parts of speech are about 20 dB lower, and the noise floor of 16-bit audio is near -96 dBFS."""
 MAX_BELOW_LOUDEST_FRAME_DB = 30.0
 """Largest difference, in decibels, between the loudest frame and a frame of speech. A quieter frame is background
 noise."""

@@ -84,7 +84,7 @@ def correlate_waveforms(first_samples: Samples, second_samples: Samples) -> floa
 
 
 def _are_same_waveform(first_samples: Samples, second_samples: Samples) -> bool:
-    """Whether two recordings at `_RATE_HZ` are one waveform, apart from what codecs change."""
+    """Whether two recordings at `_ANALYSIS_RATE_HZ` have the same waveform, apart from what codecs change."""
     if abs(len(first_samples) - len(second_samples)) > _MAX_LENGTH_DIFFERENCE_S * _ANALYSIS_RATE_HZ:
         return False
     is_audible = bool(first_samples.any() and second_samples.any())

@@ -28,9 +28,8 @@ MIN_WORDS_PER_MINUTE = 80
 WORD_GAP_UNIT_S = 0.031
 """Duration of one unit of espeak-ng's word gap, in seconds, measured at the slowest speaking rate of espeak-ng."""
 DITHER_SNR_DB = 50.0
-"""Signal-to-noise ratio of the noise that is added to speech, in decibels.
-Without noise, recognizers make errors on the digital
-silence in synthetic speech."""
+"""Signal-to-noise ratio of the noise that is added to speech, in decibels. Without noise, recognizers make errors on
+the digital silence in synthetic speech."""
 _NOISE_BLOCK_FRAMES = 2**16
 MAX_TEXT_CHARACTERS = 100_000
 
