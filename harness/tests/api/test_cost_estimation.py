@@ -17,7 +17,7 @@ from voicegauge.errors import UnknownNameError, UsageError
 def estimate(targets: str, catalogue: Catalogue, **options) -> dict[str | None, float | None]:
     """Return the cost in dollars by plan."""
     result = voicegauge.estimate_cost(targets, contracts=catalogue, **options)
-    return {cost.account_plan: cost.usd for cost in result.costs}
+    return {cost.account_plan: cost.cost_usd for cost in result.costs}
 
 
 def test_each_plan_has_its_cost_and_the_cheapest_depends_on_the_volume(voicegauge_catalogue: Catalogue) -> None:
@@ -50,7 +50,7 @@ def test_of_several_named_plans_the_cheapest_is_found_and_each_has_its_own_price
     costs = voicegauge.estimate_cost(
         "lmnt/blizzard", characters_per_month=1_000_000, account_plans=["indie", "pro"], contracts=voicegauge_catalogue
     ).costs
-    assert [(cost.account_plan, cost.usd, cost.is_cheapest_plan) for cost in costs] == [
+    assert [(cost.account_plan, cost.cost_usd, cost.is_cheapest_plan) for cost in costs] == [
         ("indie", 50.0, False),
         ("pro", 49.0, True),
     ]
@@ -69,7 +69,7 @@ def test_the_last_text_of_a_month_may_be_shorter(voicegauge_catalogue: Catalogue
     (cost,) = voicegauge.estimate_cost(
         "pixazo/xtts-v2", characters_per_month=2_500, text_length=1_000, contracts=voicegauge_catalogue
     ).costs
-    assert (cost.request_count, cost.charged_characters, cost.usd) == (3, 2_500, 0.05)  # 3 x $0.015 = $0.045
+    assert (cost.request_count, cost.charged_characters, cost.cost_usd) == (3, 2_500, 0.05)  # 3 x $0.015 = $0.045
     assert cost.usd_per_1m_characters == pytest.approx(20)
 
 
@@ -95,7 +95,7 @@ def test_own_texts_show_what_the_provider_counts(voicegauge_catalogue: Catalogue
     assert result.text_length == 10
     # 7 and 13 characters, of which 6 count twice: 26 of 20.
     assert result.costs[0].charged_characters == pytest.approx(2_600_000)
-    assert result.costs[0].usd == 41.6
+    assert result.costs[0].cost_usd == 41.6
 
 
 def test_credits_are_converted_at_the_rate_of_the_user(voicegauge_catalogue: Catalogue) -> None:

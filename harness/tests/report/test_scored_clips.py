@@ -28,7 +28,7 @@ def worst(run: Run) -> tuple[ScoredClip, ...]:
 
 def clip_with(folder: Path, clip: ScoredClip, audio: bytes, media_type: str) -> ScoredClip:
     _, file = save_audio(folder, audio)
-    return replace(clip, audio=EncodedAudio(audio, media_type=media_type).measure_facts(file))
+    return replace(clip, audio_facts=EncodedAudio(audio, media_type=media_type).measure_facts(file))
 
 
 def tone(seconds: float) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_a_small_file_is_embedded_unchanged_and_a_large_one_as_mp3(tmp_path: Pat
     assert kept.note == ""
     assert (smaller.data_uri or "").startswith("data:audio/mpeg;base64,")
     assert "measured as wav" in smaller.note
-    assert len(smaller.data_uri or "") < large.audio.bytes / 2
+    assert len(smaller.data_uri or "") < large.audio_facts.bytes / 2
 
 
 def test_the_declared_media_type_is_ignored(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_the_declared_media_type_is_ignored(tmp_path: Path) -> None:
 def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "wav")[0], "audio/wav")
-    found = load_players([(folder, clip)] * 4, max_bytes=2 * clip.audio.bytes)
+    found = load_players([(folder, clip)] * 4, max_bytes=2 * clip.audio_facts.bytes)
     assert [player.data_uri is not None for player in found] == [True, True, False, False]
-    assert clip.audio.file in found[3].note
+    assert clip.audio_facts.file in found[3].note
 
 
 def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -
     outside = EncodedAudio(secret).measure_facts("../secret.wav")
     (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
     linked = replace(outside, file="link.wav")
-    other = replace(clip.audio, sha256="0" * 64)
-    gone = replace(clip.audio, file="audio/gone.wav")
-    found = load_players([(folder, replace(clip, audio=audio)) for audio in (outside, linked, other, gone)])
+    other = replace(clip.audio_facts, sha256="0" * 64)
+    gone = replace(clip.audio_facts, file="audio/gone.wav")
+    found = load_players([(folder, replace(clip, audio_facts=audio)) for audio in (outside, linked, other, gone)])
     assert [player.data_uri for player in found] == [None] * 4
     assert all("missing from the run's folder" in player.note for player in found)
 
@@ -123,4 +123,4 @@ def test_a_player_has_the_measured_audio(tmp_path: Path) -> None:
     clip = worst(run)[0]
     (player,) = load_players([(folder, clip)])
     played = decode(base64.b64decode((player.data_uri or "").split(",")[1]))
-    assert abs(played.duration_s - (clip.audio.audio_s or 0)) < 0.2
+    assert abs(played.duration_s - (clip.audio_facts.audio_s or 0)) < 0.2

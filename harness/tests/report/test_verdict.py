@@ -164,7 +164,7 @@ def test_a_rate_of_requests_replaces_the_concurrency(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST,), repetitions=1)
     manifest = msgspec.structs.replace(run.manifest, requests_per_s=5.0, arrivals="poisson")
     facts = {
-        f.name: f.values
+        f.name: f.run_values
         for f in list_main_facts(analyze_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]).report)
     }
     assert facts["Rate"] == ("5 requests/s to each target, poisson arrivals",)
@@ -191,7 +191,7 @@ def test_one_count_says_how_often_the_machine_was_busy(tmp_path: Path) -> None:
     report = analyze_runs([(folder, msgspec.structs.replace(run, samples=busy))]).report
     said = "during 16 of 16 samples this machine was too busy"
     assert any(said in caution for caution in report.runs[0].verdict.cautions)
-    (times,) = next(fact.values for fact in list_main_facts(report) if fact.name == "Error of times")
+    (times,) = next(fact.run_values for fact in list_main_facts(report) if fact.name == "Error of times")
     assert said in times
 
 

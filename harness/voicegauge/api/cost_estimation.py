@@ -38,7 +38,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """Name of the account plan; `None` if the price has no plans."""
     is_cheapest_plan: bool
     """Whether no other plan of the target costs less. If no plan has a price in dollars, it is the first plan."""
-    usd: float | None
+    cost_usd: float | None = msgspec.field(name="usd")
     """The fee of the plan and the price of the units beyond those that it includes, in dollars rounded to the cent;
     `None` if the price is not known in dollars, or if the plan does not allow this volume."""
     fee_usd: float | None
@@ -47,7 +47,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """Credits that the requests use, also those that the fee includes; `None` if no document states a price in
     credits."""
     usd_per_1m_characters: float | None
-    """`usd` divided by the number of millions of characters of the texts."""
+    """`cost_usd` divided by the number of millions of characters of the texts."""
     request_count: float = msgspec.field(name="requests")
     """Number of requests. A text takes several requests if it is longer than the documented maximum length."""
     charged_characters: float
@@ -88,7 +88,7 @@ def estimate_cost(
     """Compute what targets cost in a month, with each account plan. Nothing is sent.
 
     >>> estimate = voicegauge.estimate_cost("openai/tts-1", characters_per_month=2_000_000)
-    >>> estimate.costs[0].usd
+    >>> estimate.costs[0].cost_usd
     30.0
 
     Args:
@@ -179,7 +179,7 @@ def _build_monthly_cost(
         target=target.id,
         account_plan=bill.plan_name,
         is_cheapest_plan=is_cheapest_plan,
-        usd=bill.total_usd,
+        cost_usd=bill.total_usd,
         fee_usd=bill.fee_usd,
         credits=bill.total_credits,
         usd_per_1m_characters=None if bill.total_usd is None else bill.total_usd / characters_per_month * 1_000_000,

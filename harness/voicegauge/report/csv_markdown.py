@@ -52,7 +52,7 @@ def render_markdown(analyzed_runs: AnalyzedRuns) -> str:
     Of several runs, the differences of the others from the first one are stated before the tables.
     """
     report = analyzed_runs.report
-    tables = [line for run in report.runs for line in _format_run(run, report)]
+    tables = [line for run in report.runs for line in _format_run_as_markdown(run, report)]
     return "\n".join([*_format_differences([run for _, run in analyzed_runs.runs]), *tables])
 
 
@@ -66,7 +66,7 @@ def _format_differences(runs: Sequence[Run]) -> list[str]:
     return [_escape_markdown(lettered), "", *(f"- {_escape_markdown(one.headline)}" for one in differences), ""]
 
 
-def _format_run(run: RunReport, report: BenchReport) -> list[str]:
+def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
     columns = build_comparison_columns(run.targets, report.text_length, report.characters_per_month)
     heads = [
         "Target",
@@ -160,7 +160,7 @@ def _format_scoring_method(run: RunReport) -> str:
     known = run.scoring.known_words or "made for the bundled suites"
     closed = f" (closed vocabulary: {known})" if run.scoring.has_closed_vocabulary else ""
     uneven = " The targets were not measured in the same languages." if run.has_uneven_languages else ""
-    return f"ASR engine {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
+    return f"ASR engine {run.scoring.asr_engine}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
 
 
 def _format_cell(cell: TableCell) -> str:

@@ -373,4 +373,4 @@ def _format_rate_interval(estimate: Estimate) -> str:
 
 def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
     """Return the facts that have a value for at least one run."""
-    return [fact for fact in facts if any(fact.values)]
+    return [fact for fact in facts if any(fact.run_values)]

@@ -54,9 +54,9 @@ MAX_MESSAGE_LENGTH = 300
 class ScoringMethod(Record, frozen=True, kw_only=True):
     """How the errors of a run were counted; an error rate is meaningless without it."""
 
-    asr: str
+    asr_engine: str = msgspec.field(name="asr")
     """ASR engine, model and hash of the model's weights."""
-    asr_reason: str = msgspec.field(name="reason")
+    asr_selection_reason: str = msgspec.field(name="reason")
     """Why this ASR engine was selected."""
     normalizer: str
     settings: dict[str, str]
@@ -77,11 +77,11 @@ class FailureGroup(Record, frozen=True, kw_only=True):
 
     target: str
     kind: FailureKind
-    status: int | None
+    http_status: int | None = msgspec.field(name="status")
     """The HTTP status; `None` for a failure without a response."""
     message: str
     count: int
-    exchange: ExchangeExcerpt | None = None
+    example_exchange: ExchangeExcerpt | None = msgspec.field(name="exchange", default=None)
     """One exchange that failed with this kind and status. Only the group with the most frequent message has one; `None`
     also if no exchange was saved, as for a broken connection."""
 
@@ -220,8 +220,8 @@ def _summarize_run(
 
 def _build_scoring_method(run: Run, scores: ScoreSet) -> ScoringMethod:
     return ScoringMethod(
-        asr=scores.asr,
-        asr_reason=scores.asr_reason,
+        asr_engine=scores.asr,
+        asr_selection_reason=scores.asr_reason,
         normalizer=scores.normalizer,
         settings=scores.settings,
         has_closed_vocabulary=scores.closed_vocabulary,
@@ -248,10 +248,10 @@ def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
         FailureGroup(
             target=target,
             kind=kind,
-            status=status,
+            http_status=status,
             message=message,
             count=count,
-            exchange=exchanges.pop((target, kind, status), None),
+            example_exchange=exchanges.pop((target, kind, status), None),
         )
         for (target, kind, status, message), count in counts.most_common()
     )

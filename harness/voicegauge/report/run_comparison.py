@@ -95,7 +95,7 @@ def compare_with_first_run(runs: Sequence[Run], run_letters: Sequence[str]) -> t
 def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return the facts that differ between the runs and may explain why their numbers differ."""
     facts = (*list_main_facts(report), *list_environment_facts(report))
-    return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.values)) > 1)
+    return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.run_values)) > 1)
 
 
 def _compare_run_with_first(first_run: Run, run: Run, first_name: str, name: str) -> RunDifference:

@@ -17,7 +17,7 @@ class RunFact(NamedTuple):
     """One row of a table: a name, and a value for each run, which is empty if the fact does not apply to the run."""
 
     name: str
-    values: tuple[str, ...]
+    run_values: tuple[str, ...]
 
 
 def _describe_provenance(provenance: Provenance) -> str:
@@ -57,7 +57,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
             "ASR engine": _format_asr,
-            "Reason for this engine": lambda r: r.scoring.asr_reason if r.scoring else "",
+            "Reason for this engine": lambda r: r.scoring.asr_selection_reason if r.scoring else "",
             "Vocabulary": _describe_vocabulary,
             "Engine settings": lambda r: (
                 ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else ""
@@ -130,7 +130,7 @@ def _format_suite(run: RunReport) -> str:
 
 
 def _format_asr(run: RunReport) -> str:
-    return run.scoring.asr if run.scoring else "not scored"
+    return run.scoring.asr_engine if run.scoring else "not scored"
 
 
 def _describe_vocabulary(run: RunReport) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from voicegauge.files import read_file
 from voicegauge.model import AudioFacts, Record, Sample, Score
 from voicegauge.report.word_diff import DiffSegment, diff_words
@@ -40,12 +42,12 @@ class ScoredClip(Record, frozen=True, kw_only=True):
     """The transcript as the ASR engine wrote it."""
     audio_content: Literal["speech", "silence", "missing", "undecodable"]
     error_rate: float
-    errors: int
-    units: int
+    error_count: int = msgspec.field(name="errors")
+    unit_count: int = msgspec.field(name="units")
     unit: Literal["word", "character"]
     diff: tuple[DiffSegment, ...]
     """Alignment of the normalized text with the normalized transcript."""
-    audio: AudioFacts
+    audio_facts: AudioFacts = msgspec.field(name="audio")
 
 
 class ClipPlayer(NamedTuple):
@@ -114,11 +116,11 @@ def _build_clip(sample: Sample, score: Score) -> ScoredClip:
         transcript=score.transcript,
         audio_content=score.audio_content,
         error_rate=score.error_rate,
-        errors=score.errors,
-        units=score.units,
+        error_count=score.errors,
+        unit_count=score.units,
         unit=score.unit,
         diff=diff_words(score),
-        audio=sample.audio,
+        audio_facts=sample.audio,
     )
 
 
@@ -133,7 +135,7 @@ def load_players(
     """
     players = []
     for folder, clip in clips:
-        player, size_bytes = _load_player(folder, clip.audio, max_bytes)
+        player, size_bytes = _load_player(folder, clip.audio_facts, max_bytes)
         max_bytes -= size_bytes
         players.append(player)
     return players

@@ -52,13 +52,13 @@ class FailureCause(NamedTuple):
     """The failures of one target that have the same kind and status."""
 
     kind: FailureKind
-    status: int | None
+    http_status: int | None
     failure_count: int
     messages: tuple[FailureGroup, ...]
     """The most frequent messages."""
     unlisted_message_count: int
     """Number of further messages."""
-    exchange: QuotedExchange | None
+    example_exchange: QuotedExchange | None
 
 
 class TargetSection(NamedTuple):
@@ -140,15 +140,17 @@ def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, ancho
 def _group_by_cause(failures: Sequence[FailureGroup]) -> tuple[FailureCause, ...]:
     by_cause: dict[tuple[FailureKind, int | None], list[FailureGroup]] = {}
     for failure in failures:
-        by_cause.setdefault((failure.kind, failure.status), []).append(failure)
+        by_cause.setdefault((failure.kind, failure.http_status), []).append(failure)
     causes = [
         FailureCause(
             kind=kind,
-            status=status,
+            http_status=status,
             failure_count=sum(failure.count for failure in group),
             messages=tuple(group[:MAX_MESSAGES_PER_CAUSE]),
             unlisted_message_count=max(len(group) - MAX_MESSAGES_PER_CAUSE, 0),
-            exchange=next((_quote_exchange(failure.exchange) for failure in group if failure.exchange), None),
+            example_exchange=next(
+                (_quote_exchange(failure.example_exchange) for failure in group if failure.example_exchange), None
+            ),
         )
         for (kind, status), group in by_cause.items()
     ]

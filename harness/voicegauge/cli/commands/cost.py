@@ -105,8 +105,8 @@ def _print_estimate(estimate: CostEstimate, *, all_plans: bool, has_own_texts: b
     table = create_table(*headings, right_aligned_columns=amount_headings)
     if not is_wide:
         table.columns[0].no_wrap, table.columns[0].max_width = False, MAX_NARROW_TARGET_WIDTH
-    for cost in sorted(shown, key=lambda one: math.inf if one.usd is None else one.usd):
-        amounts = (_format_usd(cost.usd), _format_usd(cost.usd_per_1m_characters))
+    for cost in sorted(shown, key=lambda one: math.inf if one.cost_usd is None else one.cost_usd):
+        amounts = (_format_usd(cost.cost_usd), _format_usd(cost.usd_per_1m_characters))
         remark = _describe_remarks(cost, has_own_texts=has_own_texts)
         if is_wide:
             table.add_row(cost.target, cost.account_plan or "", *amounts, remark)
@@ -134,7 +134,7 @@ def _print_missing_credit_prices(costs: Sequence[MonthlyCost]) -> None:
 
 
 def _needs_credit_price(cost: MonthlyCost) -> bool:
-    return cost.usd is None and cost.credits is not None and not cost.exceeds_plan
+    return cost.cost_usd is None and cost.credits is not None and not cost.exceeds_plan
 
 
 def _format_usd(amount_usd: float | None) -> str:

@@ -24,7 +24,7 @@ class CurveTick(NamedTuple):
     """A labeled position on an axis."""
 
     position_px: float
-    text: str
+    label: str
 
 
 class LatencyCurve(NamedTuple):

@@ -33,7 +33,7 @@ class AxisTick(NamedTuple):
 
     position_px: float
     """Position of the tick in px."""
-    text: str
+    label: str
 
 
 class ScatterPoint(NamedTuple):

@@ -21,7 +21,7 @@ class ChartTick(NamedTuple):
     """A label of an axis, with its position along the axis."""
 
     position_px: float
-    text: str
+    label: str
 
 
 class ChartPoint(NamedTuple):
