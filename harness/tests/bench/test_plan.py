@@ -113,7 +113,7 @@ def test_the_plan_is_priced_by_request_and_by_character(suite: Suite, targets: d
 def test_an_undocumented_price_is_rejected_and_can_be_given(suite: Suite, targets: dict[str, Target]) -> None:
     with pytest.raises(UsageError, match=r"--price acme/unpriced=USD"):
         plan(suite, targets).check_budget(1.0)
-    plan(suite, targets, prices={"acme/unpriced": 0.02}).check_budget(1.0)
+    plan(suite, targets, user_price_usd_by_target={"acme/unpriced": 0.02}).check_budget(1.0)
 
 
 def test_a_recommended_length_is_not_the_longest_text_of_a_target(voicegauge_catalogue: Catalogue) -> None:

@@ -135,7 +135,7 @@ def test_one_busy_response_is_not_judged_and_more_are_a_server_error() -> None:
         busy = {
             "status": 503,
             "not_judged_reason": "busy (503)",
-            "violations": {"status-undocumented": "got status 503"},
+            "message_by_violated_rule": {"status-undocumented": "got status 503"},
         }
         cases = [msgspec.structs.replace(one, **(busy if one.id.endswith(names) else {})) for one in cases]
         report = CheckReport(
