@@ -226,7 +226,7 @@ def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, t
     report = service.check(resource_journals_folder=journals, on_deletion_message=notices.append)
     left = report.resources.remaining_resources
     assert report.resources.created_count == len(left) > 2
-    assert {one.reason for one in left} == {f"deleteVoice responded with status {status}"}
+    assert {one.not_deleted_reason for one in left} == {f"deleteVoice responded with status {status}"}
     assert all(one.id and one.id.startswith("voice_") for one in left)
     assert report.findings == ()
     assert notices == []
@@ -243,7 +243,7 @@ def test_resources_whose_id_was_not_received_are_found_in_the_list(service, tmp_
     report = service.check(resource_journals_folder=tmp_path)
     created = report.resources
     assert created.created_count == created.deleted_count == service.deletions > 2 or created.remaining_resources
-    assert all("it is one of voice_" in one.reason for one in created.remaining_resources)
+    assert all("it is one of voice_" in one.not_deleted_reason for one in created.remaining_resources)
 
 
 async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
@@ -279,7 +279,7 @@ def test_a_resource_whose_creation_was_lost_is_found_by_its_values(service, tmp_
     asyncio.run(_create_voices(service, names))
     resources = service.check((), resource_journals_folder=tmp_path).resources
     assert (resources.deleted_count_of_earlier_runs, service.deletions) == (deleted, deleted)
-    assert [reason in one.reason for one in resources.remaining_resources] == ([True] if reason else [])
+    assert [reason in one.not_deleted_reason for one in resources.remaining_resources] == ([True] if reason else [])
     assert bool(list(tmp_path.rglob("*.jsonl"))) is bool(reason)
 
 
@@ -293,7 +293,7 @@ def test_resources_whose_id_was_not_received_are_named_without_a_list(service) -
     service.hides_ids = True
     report = service.check()
     assert service.deletions == 0
-    assert {(one.id, one.reason.partition(":")[0]) for one in report.resources.remaining_resources} == {
+    assert {(one.id, one.not_deleted_reason.partition(":")[0]) for one in report.resources.remaining_resources} == {
         (None, "its id is not known, because no response contained a usable one")
     }
 
@@ -309,7 +309,7 @@ def test_the_ids_of_another_account_are_kept_for_its_key(service, tmp_path) -> N
     created = service.check(resource_journals_folder=tmp_path).resources.created_count
     service.status_of_deletions = 0
     report = service.check((), resource_journals_folder=tmp_path, key="another-key")
-    assert {one.reason for one in report.resources.remaining_resources} == {
+    assert {one.not_deleted_reason for one in report.resources.remaining_resources} == {
         "it was created with another API key: run the command again with that key"
     }
     assert service.check((), resource_journals_folder=tmp_path).resources.deleted_count_of_earlier_runs == created
@@ -435,7 +435,7 @@ def test_a_resource_stays_known_if_the_list_cannot_be_read(service, tmp_path, bo
     asyncio.run(_lose_response(service.contract, tmp_path, "http://emulated"))
     service.list_body = body
     [left] = service.check((), resource_journals_folder=tmp_path).resources.remaining_resources
-    assert (left.id, "the list of all could not be read" in left.reason) == (None, True)
+    assert (left.id, "the list of all could not be read" in left.not_deleted_reason) == (None, True)
     assert service.deletions == 0
     [path] = tmp_path.rglob("*.jsonl")
     assert "not_created" not in path.read_text()
