@@ -47,7 +47,7 @@ def test_documented_examples_violate_only_disputed_statements(contract) -> None:
     assert judged
     findings = [finding for _, found in judged for finding in found]
     assert [finding for finding in findings if finding.severity is not Severity.DISPUTED] == []
-    assert all(finding.reading for finding in findings)
+    assert all(finding.satisfied_claim for finding in findings)
 
 
 def test_examples_for_the_emulator_conform_to_the_contract(contract) -> None:
@@ -76,7 +76,7 @@ RECORDED = load_recordings([find_bundled_folder("fixtures")])
 
 def test_every_target_and_operation_is_recorded(contract) -> None:
     exchanges = [one for recording in RECORDED if recording.provider == contract.id for one in recording.exchanges]
-    delivered = {one.group.partition(":")[0] for one in exchanges if one.group.endswith(": a full delivery")}
+    delivered = {one.group_id.partition(":")[0] for one in exchanges if one.group_id.endswith(": a full delivery")}
     assert delivered == {target.id for target in contract.targets.values()}
     assert {one.operation for one in exchanges} >= set(contract.operations)
 
@@ -92,7 +92,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     targets = list(contract.targets.values())
     recorded = [recording for recording in RECORDED if recording.provider == contract.id]
     replay = Replay(recorded, [contract])
-    groups = {exchange.group for recording in recorded for exchange in recording.exchanges}
+    groups = {exchange.group_id for recording in recorded for exchange in recording.exchanges}
     plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=True)
     cases = tuple(case for case in plan.cases if case.id in groups)
     assert {case.id for case in cases} == groups

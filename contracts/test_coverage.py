@@ -59,7 +59,7 @@ def followed(contract: Contract) -> Iterator[str]:
             yield from filter(None, [getattr(getattr(response, key, None), "download_operation_id", None)])
         if operation.resource is not None:
             parts = (operation.resource.listing, operation.resource.deletion, *operation.resource.transitions)
-            yield from (part.operation for part in parts if part is not None)
+            yield from (part.operation_id for part in parts if part is not None)
 
 
 def test_every_operation_has_an_accepted_case(contract, cases) -> None:

@@ -35,8 +35,8 @@ REQUEST_SPREAD = 0.25
 OUTLIER_SHARE = 0.02
 OUTLIER_FACTOR = 4.0
 WORDS_PER_TEXT = 12
-FAILURE = Failure(kind="server_error", message="500", status=500)
-AUDIO = AudioFacts(sha256="a" * 64, file="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=2.0)
+FAILURE = Failure(kind="server_error", message="500", http_status=500)
+AUDIO = AudioFacts(sha256="a" * 64, file_path="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=2.0)
 PRICE = TargetPrice(description="simulated", usd=AmountPerUnit(amount=0.01, unit="request"))
 
 
@@ -106,10 +106,10 @@ def _build_sample(target: str, at: tuple[int, ...], latency_ms: float, has_faile
         category="plain",
         session=session + 1,
         repetition=repetition + 1,
-        warmup=False,
+        is_warmup=False,
         started_at="2026-11-01T00:00:00Z",
-        attempts=1,
-        polls=0,
+        submit_count=1,
+        poll_count=0,
         latency=None
         if has_failed
         else Latency(submit_latency_ms=latency_ms * 0.2, ttfa_ms=latency_ms * 0.4, total_latency_ms=latency_ms),
@@ -130,7 +130,7 @@ def build_score(sample: Sample, errors: int, *, units: int) -> Score:
         reference="",
         hypothesis="",
         transcript="",
-        units=units,
+        reference_unit_count=units,
         hits=units - deletions - substitutions,
         substitutions=substitutions,
         deletions=deletions,
@@ -146,8 +146,8 @@ def build_manifest(
         schema_version=RUN_SCHEMA_VERSION,
         run_id=f"night-{night}",
         created_at=f"2026-11-{night + 1:02}T00:00:00Z",
-        finished=True,
-        voicegauge="0",
+        is_finished=True,
+        voicegauge_version="0",
         provenance=Provenance.EMULATED,
         suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, texts=texts),
         targets=tuple(
@@ -156,7 +156,7 @@ def build_manifest(
         ),
         sessions=sessions,
         repetitions=repetitions,
-        warmup=0,
+        warmup_request_count=0,
         concurrency=concurrency,
         seed=0,
     )

@@ -193,7 +193,7 @@ def judge_cases(
         charged_usd,
         ledger_usd,
         lost=len(ambiguous),
-        bought_again=sum(one.bought_again for one in ambiguous),
+        bought_again=sum(one.was_sent_again for one in ambiguous),
         charges=len(provider.charges),
     )
 

@@ -188,7 +188,7 @@ class SimulatedUser:
         run = Run(manifest=manifest, samples=outcome.samples, ambiguous_requests=outcome.ambiguous_requests)
         save_run(folder, run)
         killer.step("while scoring")
-        manifest = msgspec.structs.replace(manifest, finished=outcome.is_complete)
+        manifest = msgspec.structs.replace(manifest, is_finished=outcome.is_complete)
         save_run(folder, msgspec.structs.replace(run, manifest=manifest))
         return CommandEnd(folder, outcome, out_of_budget=isinstance(stop.error, BudgetError))
 

@@ -79,7 +79,7 @@ def judge_run(
         charged_usd=charged_usd,
         ledger_usd=state.spent_usd,
         lost=len(state.ambiguous_requests),
-        bought_again=sum(one.bought_again for one in state.ambiguous_requests),
+        bought_again=sum(one.was_sent_again for one in state.ambiguous_requests),
         charges=len(charges),
     )
 
@@ -101,7 +101,9 @@ def _double_purchases(plan: BenchPlan, charges: Sequence[Charge], demanded: Mapp
 def _untraced_purchases(plan: BenchPlan, charges: Sequence[Charge], run: Run, state: JournalState) -> list[str]:
     """Find charges of which the run shows neither a sample, nor an open job, nor an ambiguous request."""
     known = (
-        {sample.id for sample in run.samples} | state.open_jobs.keys() | {one.id for one in state.ambiguous_requests}
+        {sample.id for sample in run.samples}
+        | state.open_jobs.keys()
+        | {one.sample_or_case_id for one in state.ambiguous_requests}
     )
     return [f"{name} was charged and is not in the run" for name in _charges_by_sample(plan, charges).keys() - known]
 
@@ -116,9 +118,9 @@ def _wrong_audio(run: Run, speak: Callable[[str], bytes]) -> list[str]:
 
 def differences(run: Run, unbroken: Run) -> list[str]:
     """Return how the results of `run` differ from those of an unbroken run, other than by times and listed losses."""
-    if not run.manifest.finished:
+    if not run.manifest.is_finished:
         return ["the run is not finished"]
-    listed = {one.id for one in run.ambiguous_requests}
+    listed = {one.sample_or_case_id for one in run.ambiguous_requests}
     lost = {sample.id for sample in run.samples if sample.is_lost}
     found = [f"{name} is lost and not listed" for name in lost - listed]
     samples, expected = _by_id(run), _by_id(unbroken)

@@ -75,7 +75,7 @@ def main() -> int:
         found = [stop_simulated_run(slowdown, seed, rounds) for seed in range(runs)]
         decisions = [one.targets[0].decision for one in found]
         wrong = sum(is_wrong(decision, slowdown) for decision in decisions)
-        saved = statistics.mean(1 - one.requests / one.planned_requests for one in found)
+        saved = statistics.mean(1 - one.sent_request_count / one.planned_request_count for one in found)
         shares = [f"{decisions.count(word) / runs:.1%}" for word in ("slower", "faster", "equal", None)]
         cells = (f"{slowdown:.0%}", *shares, f"{wrong} of {runs}", f"{saved:.0%}")
         print(f"| {' | '.join(cells)} |", flush=True)

@@ -78,7 +78,7 @@ def measure(asr: Asr, clips: Sequence[SpokenText], worsen: Worsen = lambda sampl
     for index, spoken in enumerate(clips):
         transcript = asr.transcribe(worsen(say(spoken), index), "en")
         found = score_transcript(sample_id=spoken.text, reference=spoken.text, transcript=transcript, language="en")
-        errors, words = errors + found.errors, words + found.units
+        errors, words = errors + found.errors, words + found.reference_unit_count
     return Rate(errors, words)
 
 

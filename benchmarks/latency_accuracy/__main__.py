@@ -83,7 +83,10 @@ def main() -> int:
     for in_flight in (1, 16):
         with reduce_event_loop_delays():
             stated = asyncio.run(measure_timing_error(in_flight, open_transport_with_spaced_requests))
-        print(f"\nthe calibration states {stated.p50_ms:.2f} ms (p50), {stated.p99_ms:.2f} ms (p99) at {in_flight}")
+        print(
+            f"\nthe calibration states {stated.median_error_ms:.2f} ms (p50), "
+            f"{stated.p99_error_ms:.2f} ms (p99) at {in_flight}"
+        )
     for problem in problems:
         print(problem)
     return 1 if problems else 0

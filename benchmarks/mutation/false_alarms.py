@@ -154,7 +154,7 @@ def main() -> None:
         findings = asyncio.run(check_correct_provider(contracts[index], plans[index], seed, coverage))
         false_alarms += bool(findings)
         for finding in findings:
-            print(f"seed {seed}: {finding.rule}: {finding.message} ({finding.case})", flush=True)
+            print(f"seed {seed}: {finding.rule}: {finding.message} ({finding.case_id})", flush=True)
     print(f"{options.runs} clean runs, {coverage.exchanges.total()} exchanges, {false_alarms} with a finding")
     planned = {case.id for plan in plans for case in plan}
     print(f"{len(coverage.cases & planned)} of {len(planned)} planned cases have a verdict")

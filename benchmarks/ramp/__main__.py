@@ -16,7 +16,7 @@ from voicegauge.model import Failure, Latency, Sample
 from voicegauge.transport import VirtualClock
 
 GOAL = "success>=0.99,total:p95<=2000ms"
-TOO_MANY = Failure(kind="rate_limited", message="429", status=429)
+TOO_MANY = Failure(kind="rate_limited", message="429", http_status=429)
 
 
 def build_sample(duration_s: float | None) -> Sample:
@@ -24,8 +24,8 @@ def build_sample(duration_s: float | None) -> Sample:
     fixed: dict[str, Any] = dict.fromkeys(("id", "target", "text_id", "text", "language", "category", "started_at"), "")
     latency = None if duration_s is None else Latency(submit_latency_ms=0.0, total_latency_ms=duration_s * 1000)
     failure = TOO_MANY if duration_s is None else None
-    numbers = {"session": 1, "repetition": 1, "attempts": 1, "polls": 0}
-    return Sample(**fixed, **numbers, warmup=False, latency=latency, failure=failure)
+    numbers = {"session": 1, "repetition": 1, "submit_count": 1, "poll_count": 0}
+    return Sample(**fixed, **numbers, is_warmup=False, latency=latency, failure=failure)
 
 
 async def ramp_server(capacity: int, seed: int) -> tuple[float | None, int]:
@@ -57,7 +57,7 @@ async def ramp_server(capacity: int, seed: int) -> tuple[float | None, int]:
     found = await search_highest_load_level(
         measure, goal, load_unit="concurrency", first_load_level=1.0, max_load_level=64.0
     )
-    return found.highest_level, sum(step.requests for step in found.steps)
+    return found.highest_load, sum(step.request_count for step in found.steps)
 
 
 def main() -> int:

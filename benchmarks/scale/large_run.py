@@ -35,9 +35,9 @@ POLL_MS = 500.0
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "near", "the", "old", "river", "bank"]
 CLIPS = 40
 RATE_HZ = 16_000
-FAILURE = Failure(kind="server_error", message="the server responded with status 500", status=500)
+FAILURE = Failure(kind="server_error", message="the server responded with status 500", http_status=500)
 PHASES = RequestPhases(
-    wait_ms=0.1,
+    connection_wait_ms=0.1,
     dns_ms=None,
     connect_ms=None,
     tls_ms=None,
@@ -92,7 +92,7 @@ def _save_clips(folder: Path) -> list[AudioFacts]:
         clips.append(
             AudioFacts(
                 sha256=digest,
-                file=file,
+                file_path=file,
                 bytes=len(audio),
                 media_type=media_type,
                 container="wav",
@@ -122,17 +122,17 @@ def _build_sample(
         category=f"category-{text % 8}",
         session=session + 1,
         repetition=repetition + 1,
-        warmup=False,
+        is_warmup=False,
         started_at="2026-11-01T00:00:00.000+00:00",
-        attempts=1,
-        polls=3 if target % 3 == 1 else 0,
+        submit_count=1,
+        poll_count=3 if target % 3 == 1 else 0,
         latency=latency,
-        phases=PHASES,
+        request_phases=PHASES,
         streaming=_build_streaming(time_ms) if target % 3 == 2 and not has_failed else None,
         audio=None if has_failed else clips[text % CLIPS],
         cost=Cost(price_usd=None if has_failed else 0.01),
         failure=FAILURE if has_failed else None,
-        max_lag_ms=0.5,
+        max_own_lag_ms=0.5,
     )
 
 

@@ -77,7 +77,7 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
     """Benchmarks skip the calibration, which starts a process and takes a third of a second."""
 
     async def measure(concurrency: int, _open_transport: object) -> TimingError:
-        return TimingError(concurrency=concurrency, requests=96, p50_ms=0.1, p99_ms=1.0)
+        return TimingError(concurrency=concurrency, request_count=96, median_error_ms=0.1, p99_error_ms=1.0)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("voicegauge.api.benchmark_run.sending.measure_timing_error", measure)

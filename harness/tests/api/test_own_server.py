@@ -41,11 +41,11 @@ def test_one_line_finds_what_the_server_does_wrong() -> None:
     assert {"speed-ignored", "voice-ignored", "audio-format", "response-kind-ignored", "accepts-invalid"} <= found
     assert not found & {"rejects-valid", "audio-missing", "wrong-error-status"}
     assert report.spent_usd == 0
-    messages = [message for finding in report.findings for message in finding.messages or {finding.message: 1}]
+    messages = [message for finding in report.findings for message in finding.message_counts or {finding.message: 1}]
     assert any("voice 'no-such-value'" in message for message in messages)
     assert any("expected mp3, the documented default, got wav" in message for message in messages)
     (status,) = (finding for finding in report.findings if finding.rule == "status-undocumented")
-    assert status.occurrences > 3
+    assert status.occurrence_count > 3
     assert "422" in status.message
     assert "listVoicesOutsideAudio" not in " ".join(report.operations)
 
@@ -57,7 +57,7 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
             (options(f"{url}/v1", models=["big"], voices=["ann"]), "big", "ann"),
         ):
             report = voicegauge.check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"])
-            command = next(finding.reproduce for finding in report.findings if finding.reproduce)
+            command = next(finding.reproduction_command for finding in report.findings if finding.reproduction_command)
             case = voicegauge.plan_check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"])
             assert case.spending.total.spent_usd == 0
             shown = f"--model {model} --voice {voice}" if model == "big" else "--case"

@@ -58,15 +58,15 @@ def run_of(plan: BenchPlan, samples: tuple[Sample, ...]) -> Run:
         schema_version=1,
         run_id="run",
         created_at="2026-01-01T00:00:00+00:00",
-        finished=True,
-        voicegauge="0",
+        is_finished=True,
+        voicegauge_version="0",
         provenance=plan.provenance,
         suite=plan.suite,
         kind=plan.run_kind,
         targets=plan.targets,
         sessions=1,
         repetitions=1,
-        warmup=0,
+        warmup_request_count=0,
         concurrency=1,
         seed=0,
     )
@@ -96,7 +96,7 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
     (summary,) = summarize_targets(run_of(plan, samples), scores)
     assert summary.cost.credits_per_audio_minute == 2000
     assert summary.wer is not None
-    assert summary.wer.reference_units == sum(score.units for score in scores.scores)
+    assert summary.wer.reference_units == sum(score.reference_unit_count for score in scores.scores)
     assert summary.rtf is not None
     assert summary.ttfb_ms is not None
     assert (summary.ttfa_ms, summary.ttfs_ms) == (None, None), "a transcript is not audio"

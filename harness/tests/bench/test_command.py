@@ -97,7 +97,7 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     assert [target["samples"] for target in result["targets"]] == [2, 2]
     assert all(target["wer"]["units"] > 0 for target in result["targets"])
     saved = load_run(Path(result["folder"]))
-    assert saved.manifest.finished
+    assert saved.manifest.is_finished
     assert saved.manifest.spent_usd == 0
     assert len(saved.samples) == 6
     assert len(saved.score_sets) == 1
@@ -209,12 +209,12 @@ def test_after_a_kill_the_same_command_pays_for_nothing_twice(
     process.communicate()
     past = read_journal(folder)
     assert len(past.open_jobs) == 1
-    assert not load_run(folder).manifest.finished
+    assert not load_run(folder).manifest.is_finished
     assert voicegauge(words) == 0
     assert f"resuming {folder}" in " ".join(capsys.readouterr().err.split())
     saved = load_run(folder)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
-    assert saved.manifest.finished
+    assert saved.manifest.is_finished
     assert [sample.failure for sample in saved.samples] == [None, None, None]
     assert submits(emulator) == 3
     assert saved.manifest.spent_usd == pytest.approx(0.03)
@@ -275,7 +275,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
     assert voicegauge(words) == 0
     assert submits(emulator) == 3
     assert {sample.failure for sample in load_run(folder).samples} == {None}
-    assert load_run(folder).manifest.finished
+    assert load_run(folder).manifest.is_finished
 
 
 def complaint(words: list[str], capsys: pytest.CaptureFixture[str], status: int) -> str:
@@ -337,7 +337,7 @@ def test_when_every_request_fails_nothing_was_measured(
     (folder,) = (tmp_path / "runs").iterdir()
     run = load_run(folder)
     assert [sample.failure is None for sample in run.samples] == [False] * 3
-    assert run.manifest.faults == ("failed-without-reason",)
+    assert run.manifest.fault_ids == ("failed-without-reason",)
 
 
 @pytest.mark.slow

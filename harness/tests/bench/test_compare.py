@@ -538,7 +538,7 @@ def test_targets_of_one_run_alone_are_named() -> None:
     assert (found.targets_only_in_baseline, found.targets_only_in_run) == (("acme/old",), ())
 
 
-@pytest.mark.parametrize("samples", [(), (msgspec.structs.replace(build_sample(1), warmup=True),)])
+@pytest.mark.parametrize("samples", [(), (msgspec.structs.replace(build_sample(1), is_warmup=True),)])
 def test_a_run_without_a_sample_is_not_comparable(samples: tuple[Sample, ...]) -> None:
     for pair in (
         (build_run(samples), build_run((build_sample(1),))),
@@ -581,14 +581,14 @@ def save_runs(folder: Path, *runs: Run) -> list[str]:
 
 def test_runs_that_are_not_complete_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [draw_run(seed, texts=5) for seed in (1, 2)]
-    partial = msgspec.structs.replace(runs[1], manifest=msgspec.structs.replace(runs[1].manifest, finished=False))
+    partial = msgspec.structs.replace(runs[1], manifest=msgspec.structs.replace(runs[1].manifest, is_finished=False))
     run_command(["compare", *save_runs(tmp_path, runs[0], partial), "--fail-on", "never"])
     assert "not complete, so the samples so far are compared: drawn-2\n" in capsys.readouterr().out
 
 
 def test_different_versions_of_http_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [draw_run(seed, texts=5) for seed in (1, 2)]
-    newer = msgspec.structs.replace(runs[1], manifest=msgspec.structs.replace(runs[1].manifest, http2=True))
+    newer = msgspec.structs.replace(runs[1], manifest=msgspec.structs.replace(runs[1].manifest, uses_http2=True))
     run_command(["compare", *save_runs(tmp_path, runs[0], newer), "--fail-on", "never"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "different versions of HTTP, which alone can change times: drawn-1: HTTP/1.1 drawn-2: HTTP/2" in printed

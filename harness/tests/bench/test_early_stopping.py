@@ -58,18 +58,18 @@ def test_the_interval_hardly_ever_excludes_the_mean_although_it_is_looked_at_aft
 @pytest.mark.parametrize(("ratio", "decision"), [(1.3, "slower"), (0.7, "faster"), (1.0, "equal")])
 def test_sampling_ends_early_with_the_right_decision(ratio: float, decision: str) -> None:
     found = watch(ratio)
-    assert found.is_stopped
-    assert found.requests < 0.7 * found.planned_requests
+    assert found.has_stopped_early
+    assert found.sent_request_count < 0.7 * found.planned_request_count
     (target,) = found.targets
-    assert (target.target, target.decision, 2 * target.pairs) == (NEW, decision, found.requests)
-    assert target.low is not None
-    assert target.high is not None
-    assert target.low < ratio - 1 < target.high
+    assert (target.target, target.decision, 2 * target.pair_count) == (NEW, decision, found.sent_request_count)
+    assert target.change_lower_bound is not None
+    assert target.change_upper_bound is not None
+    assert target.change_lower_bound < ratio - 1 < target.change_upper_bound
 
 
 def test_what_the_plan_does_not_decide_is_said() -> None:
     found = watch(1.0, count=30, margin=0.01)
-    assert (found.is_stopped, found.targets[0].decision) == (False, None)
+    assert (found.has_stopped_early, found.targets[0].decision) == (False, None)
     assert found.describe() == (
         "sampling did not stop early (after 60 of 60 requests): acme/new is not decided "
         "(looked at after every request, 1% error)"
@@ -83,9 +83,9 @@ def test_pairs_count_in_the_order_of_the_plan_and_without_failures() -> None:
     slow, failed, *fast = rounds
     rule.add_samples([sampled(failed[0], 100.0), sampled(failed[1], 100.0, failure=FAILED)])
     rule.add_samples(sampled(one, ms) for row in fast for one, ms in zip(row, (100.0, 200.0), strict=True))
-    assert rule.build_early_stop(79).targets[0].pairs == 0
+    assert rule.build_early_stop(79).targets[0].pair_count == 0
     rule.add_samples(sampled(one, 100.0) for one in slow)
-    assert rule.build_early_stop(80).targets[0].pairs >= 20
+    assert rule.build_early_stop(80).targets[0].pair_count >= 20
     assert rule.is_decided
 
 
@@ -101,9 +101,9 @@ async def test_a_run_sends_nothing_more_when_it_is_decided(
         outcome = await run_plan(dataclasses.replace(config, stop_rule=rule), tmp_path)
     assert outcome.is_complete
     assert outcome.early_stop is not None
-    assert outcome.early_stop.is_stopped
+    assert outcome.early_stop.has_stopped_early
     assert outcome.early_stop.targets[0].decision == "faster"
-    assert outcome.early_stop.requests == len(outcome.samples) < config.plan.request_count / 2
+    assert outcome.early_stop.sent_request_count == len(outcome.samples) < config.plan.request_count / 2
 
 
 def test_the_report_names_an_early_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

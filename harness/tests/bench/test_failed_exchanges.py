@@ -36,8 +36,8 @@ def deliver(status: int, response_body: bytes, kind: str = "rejected", content_t
         ),
         response=ReceivedResponse(status=status, headers=(("Content-Type", content_type),), body=response_body),
     )
-    failure = Failure(kind=kind, message="no", status=status)  # type: ignore[arg-type]  # one of the kinds
-    return Delivery(target="acme/now", exchanges=(exchange,), attempts=1, failure=failure)
+    failure = Failure(kind=kind, message="no", http_status=status)  # type: ignore[arg-type]  # one of the kinds
+    return Delivery(target="acme/now", exchanges=(exchange,), submit_count=1, failure=failure)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_body_is_quoted_as_far_as_it_is_text_and_small(
     assert quoted
     assert quoted.response_body.text.startswith(text_start)
     assert len(quoted.response_body.text) <= MAX_QUOTED_BODY_CHARACTERS
-    assert (quoted.response_body.bytes, quoted.response_body.note) == (len(body), note)
+    assert (quoted.response_body.bytes, quoted.response_body.omission_reason) == (len(body), note)
 
 
 async def test_a_run_saves_the_exchange_of_the_first_rejection(

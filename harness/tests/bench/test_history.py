@@ -142,7 +142,9 @@ def test_prices_and_contracts_are_marked_when_they_change(tmp_path: Path) -> Non
     later = msgspec.structs.replace(build_target_ref(usd=0.02), contract_version="2", contract_sha256="d" * 64)
     price = msgspec.structs.replace(later.price, description="$0.02 / request")
     save_nights(tmp_path, 2)
-    save(tmp_path / "later", made_run(2, targets=(msgspec.structs.replace(later, price=price),), voicegauge="1"))
+    save(
+        tmp_path / "later", made_run(2, targets=(msgspec.structs.replace(later, price=price),), voicegauge_version="1")
+    )
     history = read_run_history(tmp_path)
     found = {(one.kind, one.target, one.old_value, one.new_value) for one in history.events}
     assert found == {
@@ -220,7 +222,7 @@ def test_a_store_in_use_or_behind_a_link_is_left_alone(nights: Path, monkeypatch
 def test_unusable_runs_are_named_and_left_out(nights: Path) -> None:
     (nights / "damaged").mkdir()
     (nights / "damaged" / "run.json").write_text('{"manifest": {')
-    save(nights / "unfinished", made_run(20, finished=False))
+    save(nights / "unfinished", made_run(20, is_finished=False))
     save(nights / "empty", build_run(()))
     save(nights / "undated", made_run(21, created_at="yesterday"))
     shutil.copytree(nights / "00", nights / "copy")

@@ -94,11 +94,11 @@ def test_killed_while_scoring_the_same_command_sends_nothing_again(
             with pytest.raises(MemoryError):
                 bench("sync", "queued")
     assert submits(provider) == 6
-    assert not load_run(only_run(out)).manifest.finished
+    assert not load_run(only_run(out)).manifest.is_finished
     assert bench("sync", "queued") == 0
     assert submits(provider) == 6
     saved = load_run(only_run(out))
-    assert saved.manifest.finished
+    assert saved.manifest.is_finished
     assert saved.manifest.spent_usd == pytest.approx(3 * 0.008 + 3 * 0.009)
     assert bench("sync", "queued") == 0
     assert submits(provider) == 12, "a finished run is not continued"
@@ -118,7 +118,7 @@ def test_killed_before_the_result_is_printed_the_same_command_prints_it_and_send
     found = json.loads(result.read_bytes())
     assert found["folder"] == str(only_run(out))
     assert found["manifest"]["finished"]
-    assert load_run(only_run(out)).manifest.finished
+    assert load_run(only_run(out)).manifest.is_finished
 
 
 def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_demand(
@@ -270,8 +270,8 @@ def test_a_job_whose_status_cannot_be_fetched_is_polled_by_the_next_run(
     assert bench("queued") == 0
     assert submits(provider) == 3
     saved = load_run(only_run(out))
-    assert saved.manifest.finished
-    assert {(sample.failure, sample.attempts) for sample in saved.samples} == {(None, 1)}
+    assert saved.manifest.is_finished
+    assert {(sample.failure, sample.submit_count) for sample in saved.samples} == {(None, 1)}
     assert saved.open_jobs == ()
     assert saved.manifest.spent_usd == pytest.approx(3 * 0.009)
 
@@ -368,7 +368,7 @@ def test_an_interrupted_run_with_other_options_is_pointed_out(
     assert bench("sync") == 0
     folder = only_run(out)
     saved = load_run(folder)
-    unfinished = msgspec.structs.replace(saved, manifest=msgspec.structs.replace(saved.manifest, finished=False))
+    unfinished = msgspec.structs.replace(saved, manifest=msgspec.structs.replace(saved.manifest, is_finished=False))
     (folder / "run.json").write_bytes(msgspec.json.encode(unfinished))
     assert bench("sync", more=("--asr", "none", "--no-report", "--limit", "1")) == 0
     assert f"{folder} is an interrupted run with other options" in " ".join(capsys.readouterr().err.split())

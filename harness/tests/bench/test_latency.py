@@ -36,14 +36,14 @@ def exchange(
     timing = Timing(
         started_at=0.0,
         started_ms=1000.0 + response_began_ms,
-        wait_ms=0.0,
+        connection_wait_ms=0.0,
         connect_ms=None,
         tls_ms=None,
         send_ms=1.0,
         ttfb_ms=total - receive - 1.0,
         receive_ms=receive,
         total_ms=total,
-        chunks=() if first is None else ((first, 10), (total, 90)),
+        chunk_arrivals=() if first is None else ((first, 10), (total, 90)),
     )
     response = Response(status=200, headers=(("Content-Type", media or "application/json"),))
     return Exchange(
@@ -65,7 +65,7 @@ def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Deliver
     return Delivery(
         target=target,
         exchanges=tuple(exchanges),
-        attempts=1,
+        submit_count=1,
         job=Job(id="1", status_operation="status", observations=observations),
         audio=b"RIFF",
         audio_exchange_index=1,
@@ -78,7 +78,7 @@ def delivered_by(answer: Exchange) -> Delivery:
     return Delivery(
         target="acme/now",
         exchanges=(answer,),
-        attempts=1,
+        submit_count=1,
         audio=b"RIFF",
         audio_exchange_index=0,
         submit_exchange_index=0,
@@ -99,30 +99,37 @@ def test_times_count_from_the_first_submit_and_from_when_it_was_due(targets: dic
     delivery = Delivery(
         target="acme/now",
         exchanges=(refused, answer),
-        attempts=2,
+        submit_count=2,
         audio=b"RIFF",
         audio_exchange_index=1,
         submit_exchange_index=1,
-        first_sent_ms=1000.0,
+        first_submit_sent_ms=1000.0,
     )
     found = measure_latency(delivery, targets["acme/now"])
     assert found is not None
-    assert (found.total_latency_ms, found.retries_ms, found.delay_ms) == (5100.0, 5000.0, None)
+    assert (found.total_latency_ms, found.retries_ms, found.start_delay_ms) == (5100.0, 5000.0, None)
     late = measure_latency(delivery, targets["acme/now"], due_ms=990.0)
     assert late is not None
-    assert (late.total_latency_ms, late.retries_ms, late.delay_ms) == (5110.0, 5000.0, 10.0)
+    assert (late.total_latency_ms, late.retries_ms, late.start_delay_ms) == (5110.0, 5000.0, 10.0)
 
 
 def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
     assert answer.timing is not None
-    opened = msgspec.structs.replace(answer.timing, wait_ms=2.0, connect_ms=8.0, tls_ms=20.0, delay_before_send_ms=30.0)
+    opened = msgspec.structs.replace(
+        answer.timing, connection_wait_ms=2.0, connect_ms=8.0, tls_ms=20.0, delay_before_send_ms=30.0
+    )
     delivery = delivered_by(msgspec.structs.replace(answer, timing=opened))
     found, phases = measure_latency(delivery, targets["acme/now"]), measure_request_phases(delivery)
     assert found is not None
     assert (found.ttfb_ms, found.ttfa_ms, found.total_latency_ms) == (10.0, 15.0, 70.0)
     assert phases is not None
-    assert (phases.wait_ms, phases.connect_ms, phases.tls_ms, phases.is_new_connection) == (2.0, 8.0, 20.0, True)
+    assert (phases.connection_wait_ms, phases.connect_ms, phases.tls_ms, phases.is_new_connection) == (
+        2.0,
+        8.0,
+        20.0,
+        True,
+    )
 
 
 def test_audio_inside_json_arrives_with_the_last_byte(targets: dict[str, Target]) -> None:
@@ -177,9 +184,13 @@ def test_the_true_time_always_lies_within_the_bounds(
 
 
 def test_a_failure_after_the_submit_keeps_the_submit_latency(targets: dict[str, Target]) -> None:
-    failure = Failure(kind="rejected", message="no", status=400)
+    failure = Failure(kind="rejected", message="no", http_status=400)
     delivery = Delivery(
-        target="acme/job", exchanges=(exchange("submit", 0.0),), attempts=1, submit_exchange_index=0, failure=failure
+        target="acme/job",
+        exchanges=(exchange("submit", 0.0),),
+        submit_count=1,
+        submit_exchange_index=0,
+        failure=failure,
     )
     found = measure_latency(delivery, targets["acme/job"])
     assert found is not None
@@ -197,7 +208,7 @@ def test_without_a_timed_submit_there_are_no_times(targets: dict[str, Target], s
     delivery = Delivery(
         target="acme/job",
         exchanges=(untimed,),
-        attempts=0,
+        submit_count=0,
         audio=b"x",
         audio_exchange_index=0,
         submit_exchange_index=submit,

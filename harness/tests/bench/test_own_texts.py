@@ -164,6 +164,6 @@ def test_a_suitable_voice_sample_and_one_that_no_target_takes_are_accepted(tmp_p
 
 def test_words_that_the_embedded_whisper_does_not_know_are_counted() -> None:
     texts = ["The kettle is on the stove.", "Kubernetes costs $45.50 on the 22nd."]
-    assert count_unknown_words(texts) == KnownWords(words=13, unknown=1)
+    assert count_unknown_words(texts) == KnownWords(word_count=13, unknown_word_count=1)
     assert str(count_unknown_words(texts)) == "1 of 13 words unknown: do not interpret these error rates"
-    assert count_unknown_words(texts[:1]).unknown == 0
+    assert count_unknown_words(texts[:1]).unknown_word_count == 0

@@ -63,14 +63,14 @@ def _delivery(target: Target, media_type: str, chunks: list[tuple[float, bytes]]
     timing = Timing(
         started_at=0.0,
         started_ms=5000.0,
-        wait_ms=0.0,
+        connection_wait_ms=0.0,
         connect_ms=None,
         tls_ms=None,
         send_ms=1.0,
         ttfb_ms=4.0,
         receive_ms=last - 5.0,
         total_ms=last,
-        chunks=tuple((at, len(data)) for at, data in chunks),
+        chunk_arrivals=tuple((at, len(data)) for at, data in chunks),
     )
     response = Response(
         status=200,
@@ -85,7 +85,12 @@ def _delivery(target: Target, media_type: str, chunks: list[tuple[float, bytes]]
         timing=timing,
     )
     return Delivery(
-        target=target.id, exchanges=(exchange,), attempts=1, audio=b"x", audio_exchange_index=0, submit_exchange_index=0
+        target=target.id,
+        exchanges=(exchange,),
+        submit_count=1,
+        audio=b"x",
+        audio_exchange_index=0,
+        submit_exchange_index=0,
     )
 
 
@@ -197,7 +202,7 @@ def test_a_header_before_the_audio_does_not_count_as_audio(tmp_path) -> None:
     (tmp_path / "a.wav").write_bytes(data)
     made = msgspec.structs.replace(
         build_sample(),
-        audio=AudioFacts(sha256="a", file="a.wav", bytes=len(data), media_type=media_type, container=None),
+        audio=AudioFacts(sha256="a", file_path="a.wav", bytes=len(data), media_type=media_type, container=None),
         latency=Latency(submit_latency_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, total_latency_ms=900.0),
         streaming=Streaming(chunks=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
     )

@@ -101,7 +101,9 @@ def test_every_ambiguous_request_of_one_sample_is_spent_and_listed(state) -> Non
     """A later request of the same sample does not replace the price of an earlier one."""
     past = state(started("a", at="1"), started("a", at="2"), started("a", at="3"))
     assert past.spent_usd == pytest.approx(0.03)
-    assert [(one.id, one.sent_at, one.counted_usd, one.bought_again) for one in past.ambiguous_requests] == [
+    assert [
+        (one.sample_or_case_id, one.sent_at, one.counted_usd, one.was_sent_again) for one in past.ambiguous_requests
+    ] == [
         ("a", "1", 0.01, True),
         ("a", "2", 0.01, True),
         ("a", "3", 0.01, False),
@@ -117,7 +119,7 @@ def test_a_sample_that_is_bought_again_is_no_longer_finished_nor_lost(state) -> 
     past = state(finished("a"))
     assert set(past.finished_samples) == {"a"}
     assert past.spent_usd == pytest.approx(0.02)
-    assert [(one.reason, one.bought_again) for one in past.ambiguous_requests] == [("connection reset", True)]
+    assert [(one.reason, one.was_sent_again) for one in past.ambiguous_requests] == [("connection reset", True)]
 
 
 def test_a_server_error_is_spent_and_ambiguous(state) -> None:

@@ -31,7 +31,7 @@ from ..builders.rounds import build_rounds
 from ..builders.runs import FAILED, build_run, build_sample
 from ..builders.virtual_time import run_in_virtual_time
 
-TOO_MANY = Failure(kind="rate_limited", message="429", status=429)
+TOO_MANY = Failure(kind="rate_limited", message="429", http_status=429)
 
 
 def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str = "success>=0.99") -> RampResult:
@@ -70,18 +70,18 @@ def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str =
 @pytest.mark.parametrize("capacity", [1, 8, 13, 32])
 def test_the_capacity_of_a_server_is_found(capacity: int) -> None:
     found = search(capacity)
-    assert (found.highest_level, found.is_limited) == (capacity, False)
-    assert sum(step.requests for step in found.steps) < 2500
-    best = max(found.steps, key=lambda step: step.goodput_per_s if step.is_met else 0.0)
+    assert (found.highest_load, found.meets_goal_at_max_load) == (capacity, False)
+    assert sum(step.request_count for step in found.steps) < 2500
+    best = max(found.steps, key=lambda step: step.goodput_per_s if step.meets_goal else 0.0)
     assert best.goodput_per_s == best.requests_per_s
 
 
 def test_a_ramp_ends_at_the_highest_allowed_level_and_at_a_missed_first_one() -> None:
     limited = search(100, max_level=12.0)
-    assert (limited.highest_level, limited.is_limited) == (12.0, True)
-    assert max(step.level for step in limited.steps) == 12.0
+    assert (limited.highest_load, limited.meets_goal_at_max_load) == (12.0, True)
+    assert max(step.load for step in limited.steps) == 12.0
     slow = search(8, goal="total:p50<=1ms")
-    assert (slow.highest_level, [step.is_met for step in slow.steps]) == (None, [False, False])
+    assert (slow.highest_load, [step.meets_goal for step in slow.steps]) == (None, [False, False])
 
 
 def ramp_with_slow_sender(
@@ -104,7 +104,9 @@ def ramp_with_slow_sender(
             await asyncio.sleep(1.0)
             busy -= 1
             latency = Latency(
-                submit_latency_ms=1000, total_latency_ms=1000, delay_ms=None if delay_s is None else delay_s * 1000
+                submit_latency_ms=1000,
+                total_latency_ms=1000,
+                start_delay_ms=None if delay_s is None else delay_s * 1000,
             )
             sample = build_sample(planned.text.id, target="a", failure=TOO_MANY if is_rejected else None)
             samples[planned.id] = msgspec.structs.replace(sample, latency=latency)
@@ -122,12 +124,12 @@ def ramp_with_slow_sender(
 @pytest.mark.parametrize("level_unit", ["concurrency", "rate"])
 def test_a_load_that_this_machine_did_not_send_is_not_reached(level_unit: Literal["concurrency", "rate"]) -> None:
     found = ramp_with_slow_sender(level_unit, sent_per_s=10.0)
-    assert found.highest_level is not None
-    assert 9.0 <= found.highest_level <= 10.6
-    assert not found.is_limited
-    invalid = [step for step in found.steps if step.level == 16.0]
-    assert [(step.is_valid, step.is_met) for step in invalid] == [(False, False)] * 2
-    assert invalid[0].sent_share == pytest.approx(10 / 16, abs=0.05)
+    assert found.highest_load is not None
+    assert 9.0 <= found.highest_load <= 10.6
+    assert not found.meets_goal_at_max_load
+    invalid = [step for step in found.steps if step.load == 16.0]
+    assert [(step.is_valid, step.meets_goal) for step in invalid] == [(False, False)] * 2
+    assert invalid[0].sent_load_share == pytest.approx(10 / 16, abs=0.05)
     assert invalid[0].verdict.startswith("invalid: 6")
     assert re.search(r"; this machine sent only \d\d% of .*, so the target may bear more$", found.describe())
 
@@ -137,8 +139,8 @@ def test_a_load_that_was_sent_is_valid_and_timed_without_measuring_its_audio(
     level_unit: Literal["concurrency", "rate"],
 ) -> None:
     found = ramp_with_slow_sender(level_unit, capacity=8)
-    assert found.highest_level == pytest.approx(8, rel=0.06)
-    assert all(step.is_valid and step.sent_share == pytest.approx(1) for step in found.steps)
+    assert found.highest_load == pytest.approx(8, rel=0.06)
+    assert all(step.is_valid and step.sent_load_share == pytest.approx(1) for step in found.steps)
     assert found.steps[0].requests_per_s == pytest.approx(1, rel=0.03)
     assert "machine" not in found.describe()
 
@@ -146,7 +148,7 @@ def test_a_load_that_was_sent_is_valid_and_timed_without_measuring_its_audio(
 def test_a_goal_is_judged_with_retries_and_failures_against_success() -> None:
     goal = parse_goal("success>=75%, ttfa:p50<=0.5s, rtf:p95<=1")
     good = [build_sample(n, total_latency_ms=400.0, audio_s=2.0) for n in range(3)]
-    retried = msgspec.structs.replace(build_sample(3, total_latency_ms=100.0), attempts=2)
+    retried = msgspec.structs.replace(build_sample(3, total_latency_ms=100.0), submit_count=2)
     assert goal.measure_conditions([*good, retried]) == {"success": 0.75, "ttfa:p50": 400.0, "rtf:p95": 0.2}
     assert goal.is_met([*good, retried])
     assert not goal.is_met([*good, retried, build_sample(4, failure=FAILED)])
@@ -173,25 +175,25 @@ def test_a_goal_that_cannot_be_read_is_one_line(text: str) -> None:
         parse_goal(text)
 
 
-def build_step(level: float, *, is_met: bool) -> RampStep:
+def build_step(level: float, *, meets_goal: bool) -> RampStep:
     return RampStep(
-        level=level,
-        requests=2,
+        load=level,
+        request_count=2,
         duration_s=1.0,
         requests_per_s=2.0,
         goodput_per_s=2.0,
-        success=1.0,
+        success_rate=1.0,
         ttfa_p95_ms=None,
         total_latency_p95_ms=None,
-        values={},
-        is_met=is_met,
+        value_by_condition={},
+        meets_goal=meets_goal,
     )
 
 
 def build_ramp_run(*verdicts: bool, has_steps: bool = True) -> Run:
     """A ramp with two samples of 100 ms at the first level, of 200 ms at the second, and so on."""
     levels = [2.0**index for index in range(len(verdicts))]
-    steps = tuple(build_step(level, is_met=is_met) for level, is_met in zip(levels, verdicts, strict=True))
+    steps = tuple(build_step(level, meets_goal=meets_goal) for level, meets_goal in zip(levels, verdicts, strict=True))
     samples = tuple(
         msgspec.structs.replace(
             build_sample(text, repetition=number, total_latency_ms=100.0 * number),
@@ -200,19 +202,31 @@ def build_ramp_run(*verdicts: bool, has_steps: bool = True) -> Run:
         for number, _ in enumerate(steps, 1)
         for text in (1, 2)
     )
-    best = max((step.level for step in steps if step.is_met), default=None)
+    best = max((step.load for step in steps if step.meets_goal), default=None)
     result = RampResult(
-        by="concurrency", goal="rtf<=1", highest_level=best, is_limited=False, is_complete=True, steps=steps
+        load_type="concurrency",
+        goal="rtf<=1",
+        highest_load=best,
+        meets_goal_at_max_load=False,
+        is_search_complete=True,
+        steps=steps,
     )
-    return msgspec.structs.replace(build_run(samples, ramp_by="concurrency"), ramp=result)
+    return msgspec.structs.replace(build_run(samples, ramp_load_type="concurrency"), ramp=result)
 
 
 def test_a_bound_that_this_machine_set_is_named_also_if_an_earlier_step_had_to_be_repeated() -> None:
     def build_invalid_step(level: float) -> RampStep:
-        return msgspec.structs.replace(build_step(level, is_met=False), is_valid=False, sent_share=0.5)
+        return msgspec.structs.replace(build_step(level, meets_goal=False), is_valid=False, sent_load_share=0.5)
 
-    steps = (build_invalid_step(1), build_step(1, is_met=True), build_invalid_step(2), build_invalid_step(2))
-    found = RampResult(by="rate", goal="rtf<=1", highest_level=1, is_limited=False, is_complete=True, steps=steps)
+    steps = (build_invalid_step(1), build_step(1, meets_goal=True), build_invalid_step(2), build_invalid_step(2))
+    found = RampResult(
+        load_type="rate",
+        goal="rtf<=1",
+        highest_load=1,
+        meets_goal_at_max_load=False,
+        is_search_complete=True,
+        steps=steps,
+    )
     says = "1 requests/s meet rtf<=1; this machine sent only 50% of 2 requests/s, so the target may bear more"
     assert found.describe() == says
 
@@ -238,7 +252,7 @@ def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:
             build_ramp_run(True, True, has_steps=False),
             "1, 2 requests in flight, mixed: the run does not tell them apart",
         ),
-        (build_run((build_sample(),), ramp_by="rate"), "loads of an unfinished ramp, mixed"),
+        (build_run((build_sample(),), ramp_load_type="rate"), "loads of an unfinished ramp, mixed"),
     ],
 )
 def test_numbers_that_mix_the_loads_of_a_ramp_say_so(run: Run, says: str) -> None:

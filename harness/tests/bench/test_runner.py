@@ -75,18 +75,18 @@ async def test_every_planned_sample_is_timed_and_saved(
         assert audio.container == "wav"
         assert audio.audio_s is not None
         assert audio.audio_s > 0.5
-        assert (tmp_path / audio.file).stat().st_size == audio.bytes
+        assert (tmp_path / audio.file_path).stat().st_size == audio.bytes
         if sample.target == "acme/job":
             assert sample.request_id is not None
             assert sample.request_id.startswith("job-")
-            assert sample.polls >= 1
+            assert sample.poll_count >= 1
             assert latency.completion_ms is not None
             bounds = latency.completion_ms
             assert 0 <= bounds.low_ms <= bounds.high_ms <= latency.total_latency_ms
             assert latency.submit_latency_ms <= bounds.high_ms
             assert sample.cost.price_usd == 0.01
         else:
-            assert (sample.polls, latency.completion_ms) == (0, None)
+            assert (sample.poll_count, latency.completion_ms) == (0, None)
             assert sample.cost.price_usd == pytest.approx(len(sample.text) * 0.0001)
 
 
@@ -193,7 +193,7 @@ async def test_retries_are_counted(suite: Suite, targets: dict[str, Target], ser
 
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
     outcome = await run_plan(order(suite, targets, url, "now"), tmp_path)
-    assert [sample.attempts for sample in outcome.samples] == [2, 2, 2]
+    assert [sample.submit_count for sample in outcome.samples] == [2, 2, 2]
     events = [json.loads(line)["event"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert events == (["submit_started", "submit_completed"] * 2 + ["sample_finished"]) * 3
 

@@ -83,7 +83,7 @@ class Folder:
         return found
 
 
-FAILURE = Failure(kind="server_error", message="500", status=500)
+FAILURE = Failure(kind="server_error", message="500", http_status=500)
 
 
 @pytest.fixture
@@ -101,13 +101,17 @@ def test_every_sample_is_scored_whatever_the_audio_contains(folder: Folder) -> N
     silent = folder.add(wav(np.zeros(RATE, np.float32)))
     broken = folder.add(b"<html>502 Bad Gateway</html>")
     failed = folder.add(None)
-    folder.add(wav(speech()), warmup=True)
+    folder.add(wav(speech()), is_warmup=True)
     scores = {score.sample_id: score for score in folder.scored().scores}
     assert set(scores) == {spoken.id, silent.id, broken.id, failed.id}
     assert scores[spoken.id].error_rate <= 0.4
     lost = {silent.id: "silence", broken.id: "undecodable", failed.id: "missing"}
     for name, audio_content in lost.items():
-        assert (scores[name].audio_content, scores[name].deletions, scores[name].units) == (audio_content, WORDS, WORDS)
+        assert (scores[name].audio_content, scores[name].deletions, scores[name].reference_unit_count) == (
+            audio_content,
+            WORDS,
+            WORDS,
+        )
 
 
 def test_a_score_set_names_the_engine_and_its_error_floor(folder: Folder) -> None:
@@ -116,11 +120,11 @@ def test_a_score_set_names_the_engine_and_its_error_floor(folder: Folder) -> Non
     assert found.asr.startswith("whisper:embedded@")
     assert found.asr_reason == "no official weights of Whisper are installed, and the run is emulated"
     assert found.normalizer == "whisper-english/1"
-    assert found.closed_vocabulary
+    assert found.has_closed_vocabulary
     assert {"openai-whisper", "jiwer", "silence_gate", "floor_voice"} <= set(found.settings)
-    (floor,) = found.floor
-    assert (floor.language, floor.unit, floor.units, floor.texts) == ("en", "word", WORDS, 1)
-    assert floor.errors <= 3
+    (floor,) = found.error_floors
+    assert (floor.language, floor.unit, floor.reference_unit_count, floor.text_count) == ("en", "word", WORDS, 1)
+    assert floor.error_count <= 3
 
 
 def test_languages_that_the_engine_does_not_support_are_left_out_and_listed(folder: Folder) -> None:
@@ -128,9 +132,9 @@ def test_languages_that_the_engine_does_not_support_are_left_out_and_listed(fold
     folder.add(wav(speech("Guten Morgen.", "de")), language="de", text="Guten Morgen.")
     folder.add(None, language="ja", text="おはよう。")
     found = folder.scored()
-    assert found.left_out == ("de", "ja")
+    assert found.unsupported_languages == ("de", "ja")
     assert [score.sample_id for score in found.scores] == [english.id]
-    assert [floor.language for floor in found.floor] == ["en"]
+    assert [floor.language for floor in found.error_floors] == ["en"]
 
 
 def test_raw_audio_is_decoded_as_declared(folder: Folder) -> None:
@@ -161,13 +165,13 @@ def test_scoring_again_gives_the_same_and_transcribes_nothing(folder: Folder, em
 def test_audio_that_was_changed_is_rejected(folder: Folder, empty_cache: None, damage: str) -> None:
     made = folder.add(wav(speech()))
     assert made.audio is not None
-    path = folder.path / made.audio.file
+    path = folder.path / made.audio.file_path
     if damage == "gone":
         path.unlink()
     elif damage == "changed":
         path.write_bytes(wav(speech("Something else.")))
     else:
-        audio = msgspec.structs.replace(made.audio, file="../../secret.wav")
+        audio = msgspec.structs.replace(made.audio, file_path="../../secret.wav")
         folder.samples = [msgspec.structs.replace(made, audio=audio)]
     advice = r"\.wav: 1 audio file is missing.*: restore .*audio, or measure again" if damage == "gone" else r"\.wav"
     with pytest.raises(DataError, match=advice) as caught:
@@ -231,7 +235,7 @@ def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
     assert asr is not None
     monkeypatch.setattr(type(asr), "clips_per_batch", 2)  # as on a GPU
     clips = [
-        AudioClip(folder.path / sample.audio.file, sample.audio, sample.language)
+        AudioClip(folder.path / sample.audio.file_path, sample.audio, sample.language)
         for sample in folder.samples
         if sample.audio is not None
     ]

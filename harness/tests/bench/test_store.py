@@ -153,7 +153,7 @@ def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
-    save_run(tmp_path, build_run((), finished=False))
+    save_run(tmp_path, build_run((), is_finished=False))
     with open_journal(tmp_path, is_durable=False) as journal:
         journal.write(SampleFinishedEvent(sample=build_sample(1), billing=BillingStatus.ACCEPTED))
     assert load_run(tmp_path).samples == (build_sample(1),)
@@ -174,7 +174,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
 
 
 def save_live_run(folder: Path, *events: JournalEvent, **changes: object) -> Path:
-    save_run(folder, build_run((), **{"plan_sha256": "same", "finished": False, "max_cost_usd": 1.0, **changes}))
+    save_run(folder, build_run((), **{"plan_sha256": "same", "is_finished": False, "max_cost_usd": 1.0, **changes}))
     with open_journal(folder, is_durable=False) as journal:
         for event in events:
             journal.write(event)
@@ -204,7 +204,7 @@ REJECTED = (
         ((), {}, True),
         (REJECTED, {}, False),
         ((submitting("a"), SubmitNotSentEvent(id="a")), {}, False),
-        (PAID, {"finished": True}, False),
+        (PAID, {"is_finished": True}, False),
         (PAID, {"plan_sha256": "other"}, False),
         (PAID, {"max_cost_usd": None}, False),
     ],
@@ -226,11 +226,11 @@ def test_the_newest_unfinished_run_is_continued(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_with_an_ambiguous_request_is_continued_on_demand(tmp_path: Path) -> None:
-    folder = save_live_run(tmp_path / "run", submitting("a"), finished=True)
+    folder = save_live_run(tmp_path / "run", submitting("a"), is_finished=True)
     assert continued(tmp_path) is None
     assert continued(tmp_path, retry_ambiguous=True) == folder
     settled = (submitting("a"), *PAID, SampleFinishedEvent(sample=build_sample("a"), billing=BillingStatus.ACCEPTED))
-    save_live_run(tmp_path / "run", *settled[1:], finished=True)
+    save_live_run(tmp_path / "run", *settled[1:], is_finished=True)
     assert continued(tmp_path, retry_ambiguous=True) == folder, "the last request of the sample is the one that counts"
 
 
@@ -245,7 +245,7 @@ def test_a_live_run_of_another_version_is_not_silently_bought_again(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "changes", [{"finished": True}, {"targets": (build_target_ref("acme/other"),)}, {"max_cost_usd": None}]
+    "changes", [{"is_finished": True}, {"targets": (build_target_ref("acme/other"),)}, {"max_cost_usd": None}]
 )
 def test_other_runs_of_another_version_are_in_nobodys_way(tmp_path: Path, changes: dict[str, object]) -> None:
     save_live_run(tmp_path / "run", *PAID, schema_version=2, **changes)
@@ -287,7 +287,7 @@ def test_a_damaged_manifest_of_an_unpaid_run_is_in_nobodys_way(
 def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
     folder = save_live_run(tmp_path / "run", *PAID, plan_sha256="other")
     save_live_run(tmp_path / "same", *PAID)
-    save_live_run(tmp_path / "finished", *PAID, plan_sha256="other", finished=True)
+    save_live_run(tmp_path / "finished", *PAID, plan_sha256="other", is_finished=True)
     assert find_runs_of_other_plans(tmp_path, plan()) == [folder]
 
 
@@ -295,7 +295,7 @@ def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
     job = SubmitCompletedEvent(id="b", http_status=202, billing_status=BillingStatus.ACCEPTED, job_id="j1")
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
-    assert [(one.id, one.counted_usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]
+    assert [(one.sample_or_case_id, one.counted_usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]
     assert [(one.sample_id, one.job_id) for one in loaded.open_jobs] == [("b", "j1")]
 
 

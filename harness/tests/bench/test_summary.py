@@ -91,7 +91,7 @@ def test_a_missing_score_is_an_error() -> None:
 def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
     samples = (build_sample(1), build_sample(2, language="xx"))
     made, scores = scored(samples, (build_score(samples[0], 1),))
-    (found,) = summarize_targets(made, msgspec.structs.replace(scores, left_out=("xx",)))
+    (found,) = summarize_targets(made, msgspec.structs.replace(scores, unsupported_languages=("xx",)))
     assert found.wer is not None
     assert found.wer.corpus_rate.sample_count == 1
     assert [one.language for one in found.error_rates_by_language] == ["en"]
@@ -103,7 +103,7 @@ def test_a_language_without_a_rate_is_named_next_to_the_dash(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     made, scores = scored((build_sample(1, language="xx"),), ())
-    scores = msgspec.structs.replace(scores, left_out=("xx",))
+    scores = msgspec.structs.replace(scores, unsupported_languages=("xx",))
     print_summaries(summarize_targets(made, scores), scores, made.manifest)
     printed = capsys.readouterr().out
     assert "- (xx)" in printed
@@ -177,10 +177,12 @@ def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: 
 
 
 PLANS = (
-    TargetPlan(name="free", monthly_fee_usd=0, included=10_000, usd=0, overage=False),
-    TargetPlan(name="small", monthly_fee_usd=10, included=200_000, usd=0.00005),
-    TargetPlan(name="large", monthly_fee_usd=49, included=1_250_000, usd=0.000045),
-    TargetPlan(name="unknown fee", included=9_000_000, usd=0.000001),
+    TargetPlan(
+        name="free", monthly_fee_usd=0, included_units_per_month=10_000, usd_per_extra_unit=0, allows_extra_units=False
+    ),
+    TargetPlan(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
+    TargetPlan(name="large", monthly_fee_usd=49, included_units_per_month=1_250_000, usd_per_extra_unit=0.000045),
+    TargetPlan(name="unknown fee", included_units_per_month=9_000_000, usd_per_extra_unit=0.000001),
 )
 
 
@@ -204,7 +206,7 @@ def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: fl
 
 def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> None:
     spoken = build_sample(1, words="x" * 50, audio_s=5.0)  # a tenth of a second per character
-    plans = (TargetPlan(name="pro", monthly_fee_usd=5, included=100, usd=0.03),)
+    plans = (TargetPlan(name="pro", monthly_fee_usd=5, included_units_per_month=100, usd_per_extra_unit=0.03),)
 
     def find_month_usd(unit: str) -> float | None:
         price = TargetPrice(description="", usd=AmountPerUnit(amount=0.1, unit=unit), plans=plans)

@@ -74,10 +74,10 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(ROOM))
-    plan = TargetPlan(name="pro", monthly_fee_usd=10, included=0, usd=1.25)
+    plan = TargetPlan(name="pro", monthly_fee_usd=10, included_units_per_month=0, usd_per_extra_unit=1.25)
     prices = {
-        SHORT: msgspec.structs.replace(price_per("request", 1.25), disputed=True),
-        LONG: msgspec.structs.replace(price_per("request", 1.25), stated_by_provider=False, plans=(plan,)),
+        SHORT: msgspec.structs.replace(price_per("request", 1.25), is_disputed=True),
+        LONG: msgspec.structs.replace(price_per("request", 1.25), is_stated_by_provider=False, plans=(plan,)),
     }
     made = build_run(
         tuple(build_sample(target=name, cost=Cost(price_usd=1.25)) for name in prices),
@@ -101,7 +101,7 @@ def test_a_single_target_is_compared_with_no_other_and_an_interval_is_explained_
     assert "no other target" in printed(ROOM)[1]
     few = tuple(build_sample(text) for text in range(3))
     made = build_run(few)
-    print_summaries(summarize_targets(made), None, msgspec.structs.replace(made.manifest, finished=False))
+    print_summaries(summarize_targets(made), None, msgspec.structs.replace(made.manifest, is_finished=False))
     out = capsys.readouterr().out
     assert "medians, without intervals: too few texts" in out
     assert "the run is not complete: the numbers are of the samples so far" in out

@@ -25,13 +25,13 @@ from ..builders.virtual_time import in_virtual_time
 
 async def test_the_error_is_measured_at_a_server_that_states_its_delays() -> None:
     found = await measure_timing_error(2, lambda: Transport(min_send_interval_s=0.002))
-    assert (found.concurrency, found.requests) == (2, 32 * len(DELAYS_MS))
-    assert 0 <= found.p50_ms <= found.p99_ms
+    assert (found.concurrency, found.request_count) == (2, 32 * len(DELAYS_MS))
+    assert 0 <= found.median_error_ms <= found.p99_error_ms
 
 
 def test_errors_in_both_directions_count() -> None:
     found = summarize_timing_errors([-3.0, 0.5, 1.0, -0.25], 4)
-    assert (found.p50_ms, found.p99_ms) == (0.5, 3.0)
+    assert (found.median_error_ms, found.p99_error_ms) == (0.5, 3.0)
 
 
 @in_virtual_time

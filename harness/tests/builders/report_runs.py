@@ -139,9 +139,17 @@ PLANNED = (
         usd=None,
         usd_per_character=0.00005,
         plans=(
-            TargetPlan(name="free", monthly_fee_usd=0, included=10_000, usd=0, overage=False),
-            TargetPlan(name="small", monthly_fee_usd=10, included=200_000, usd=0.00005),
-            TargetPlan(name="large", monthly_fee_usd=199, included=5_700_000, usd=0.000035),
+            TargetPlan(
+                name="free",
+                monthly_fee_usd=0,
+                included_units_per_month=10_000,
+                usd_per_extra_unit=0,
+                allows_extra_units=False,
+            ),
+            TargetPlan(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
+            TargetPlan(
+                name="large", monthly_fee_usd=199, included_units_per_month=5_700_000, usd_per_extra_unit=0.000035
+            ),
         ),
     ),
     Voice(
@@ -150,7 +158,7 @@ PLANNED = (
         700,
         0.07,
         max_characters=300,
-        plans=(TargetPlan(name="pro", monthly_fee_usd=20, included=1_000, usd=0.01),),
+        plans=(TargetPlan(name="pro", monthly_fee_usd=20, included_units_per_month=1_000, usd_per_extra_unit=0.01),),
     ),
 )
 """Targets with account plans."""
@@ -229,13 +237,13 @@ def _manifest(
     return build_manifest(
         run_id=f"20261121-0912-{seed:04x}",
         created_at="2026-11-21T09:12:31Z",
-        finished=finished,
-        voicegauge="0.1.0",
+        is_finished=finished,
+        voicegauge_version="0.1.0",
         provenance=provenance,
         suite=SuiteRef(id="smoke", version=1, sha256=hashlib.sha256(b"smoke").hexdigest(), texts=texts),
         targets=tuple(_target(voice) for voice in voices),
         repetitions=repetitions,
-        warmup=1,
+        warmup_request_count=1,
         seed=seed,
         environment={"python": "3.11.7", "platform": "Linux-6.1-x86_64", "httpx": "0.28.1"},
         max_cost_usd=1.0,
@@ -254,7 +262,7 @@ def _target(voice: Voice) -> TargetRef:
             description=voice.price,
             usd=_usd(voice),
             plans=voice.plans,
-            disputed=voice.disputed,
+            is_disputed=voice.disputed,
             sources=("Pricing page, 2026-11-20",),
         ),
         max_characters=voice.max_characters,
@@ -288,16 +296,16 @@ def _sample(
         category=category,
         session=0,
         repetition=repetition,
-        warmup=repetition == 0 and number == 0,
+        is_warmup=repetition == 0 and number == 0,
         started_at="2026-11-21T09:12:32Z",
-        attempts=2 if failed else 1,
-        polls=3 if voice.job else 0,
+        submit_count=2 if failed else 1,
+        poll_count=3 if voice.job else 0,
         latency=None if failed else _latency(voice, rng),
         audio=None if failed else _audio(folder, 1.2 + len(text) / 40),
         cost=Cost(
             price_usd=_price(voice, text),
             charged_usd=voice.charged_usd,
-            disputed=voice.disputed,
+            is_price_disputed=voice.disputed,
         ),
         failure=failure,
         failed_exchange=None if failure is None else _exchange(message),
@@ -311,7 +319,7 @@ def _price(voice: Voice, text: str) -> float | None:
 
 
 def _failure(rng: random.Random, message: str) -> Failure:
-    return Failure(kind=rng.choice(("failed", "server_error", "timeout")), message=message, status=503)
+    return Failure(kind=rng.choice(("failed", "server_error", "timeout")), message=message, http_status=503)
 
 
 def _exchange(message: str) -> ExchangeExcerpt:
@@ -322,7 +330,7 @@ def _exchange(message: str) -> ExchangeExcerpt:
         request_body=BodyExcerpt(text='{"text": "Hello"}', bytes=17),
         status=503,
         response_headers=(("Content-Type", "text/html"), ("X-Reason", message)),
-        response_body=BodyExcerpt(text=f"<p>{message}", bytes=90_000, note="only the beginning"),
+        response_body=BodyExcerpt(text=f"<p>{message}", bytes=90_000, omission_reason="only the beginning"),
     )
 
 
@@ -363,7 +371,7 @@ def _audio(folder: Path, seconds: float) -> AudioFacts:
     digest, file = save_audio(folder, content)
     return AudioFacts(
         sha256=digest,
-        file=file,
+        file_path=file,
         bytes=len(content),
         media_type="audio/wav",
         container="wav",
@@ -387,7 +395,7 @@ def _score(sample: Sample, error: float, rng: random.Random, transcript: str | N
             reference=reference,
             hypothesis="",
             transcript="",
-            units=len(units),
+            reference_unit_count=len(units),
             hits=0,
             substitutions=0,
             deletions=len(units),
@@ -415,7 +423,7 @@ def _score(sample: Sample, error: float, rng: random.Random, transcript: str | N
         reference=reference,
         hypothesis=hypothesis,
         transcript=hypothesis if transcript is not None else hypothesis.capitalize() + ".",
-        units=len(units),
+        reference_unit_count=len(units),
         hits=len(units) - subs - dels,
         substitutions=max(subs, 1) if transcript is not None else subs,
         deletions=dels,
@@ -429,11 +437,15 @@ def _score_set(scores: tuple[Score, ...], languages: Sequence[str], *, closed: b
         asr_reason="no Whisper weights on this machine; the run is emulated" if closed else "named with --asr",
         normalizer="whisper-english/1",
         settings={"temperature": "0", "language": "en"},
-        closed_vocabulary=closed,
+        has_closed_vocabulary=closed,
         scores=scores,
-        floor=tuple(
+        error_floors=tuple(
             AsrErrorFloor(
-                language=language, unit="character" if language == "ja" else "word", units=120, errors=5, texts=12
+                language=language,
+                unit="character" if language == "ja" else "word",
+                reference_unit_count=120,
+                error_count=5,
+                text_count=12,
             )
             for language in languages
         ),

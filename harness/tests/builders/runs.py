@@ -51,14 +51,14 @@ def build_manifest(**changes: object) -> Manifest:
         "schema_version": RUN_SCHEMA_VERSION,
         "run_id": "made",
         "created_at": "2026-11-21T00:00:00Z",
-        "finished": True,
-        "voicegauge": "0",
+        "is_finished": True,
+        "voicegauge_version": "0",
         "provenance": Provenance.EMULATED,
         "suite": SUITE,
         "targets": (build_target_ref(),),
         "sessions": 1,
         "repetitions": 1,
-        "warmup": 0,
+        "warmup_request_count": 0,
         "concurrency": 1,
         "seed": 0,
     }
@@ -95,22 +95,22 @@ def build_sample(
         category=category,
         session=session,
         repetition=repetition,
-        warmup=repetition < 1,
+        is_warmup=repetition < 1,
         started_at="2026-11-21T00:00:00Z",
-        attempts=1,
-        polls=0,
+        submit_count=1,
+        poll_count=0,
         latency=None if failure else latency,
         audio=None
         if failure
         else AudioFacts(
-            sha256="a" * 64, file="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=audio_s
+            sha256="a" * 64, file_path="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=audio_s
         ),
         cost=cost or Cost(price_usd=0.01),
         failure=failure,
     )
 
 
-FAILED = Failure(kind="server_error", message="500", status=500)
+FAILED = Failure(kind="server_error", message="500", http_status=500)
 
 
 def build_score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Score:
@@ -121,7 +121,7 @@ def build_score(of: Sample, errors: int, units: int = 10, *, unit: str = "word")
         reference="",
         hypothesis="",
         transcript="",
-        units=units,
+        reference_unit_count=units,
         hits=max(units - errors, 0),
         substitutions=0,
         deletions=min(errors, units),

@@ -30,7 +30,7 @@ def delivered(acme):
         delivery = Delivery(
             target="acme/voice-1",
             exchanges=(exchange,),
-            attempts=1,
+            submit_count=1,
             audio=audio,
             media_type=media_type,
             audio_exchange_index=0,
@@ -103,7 +103,7 @@ def test_a_wrong_media_type_of_a_wrong_format_is_part_of_one_finding(
     media_type = f"audio/{declared}"
     (finding,) = judge(delivered(_wav(), format="mp3", media_type=media_type, content_type=media_type))
     expected = {"audio-media-type": f"declared as {media_type}, but it is wav"} if is_effect else {}
-    assert (finding.rule, finding.effects) == ("audio-format", expected)
+    assert (finding.rule, finding.same_cause_messages) == ("audio-format", expected)
 
 
 def test_an_effect_is_a_finding_if_its_cause_is_not_judged(delivered, judge) -> None:

@@ -48,7 +48,7 @@ def charged(submit, judge, contract_of) -> Callable[..., list[Finding]]:
 
 
 def parts(finding: Finding) -> tuple[str, str | None, str | None, str | None]:
-    return finding.message, finding.where.contract_pointer, finding.where.pointer, finding.evidence
+    return finding.message, finding.where.contract_pointer, finding.where.traffic_pointer, finding.evidence
 
 
 SPEAK = "/paths/~1speak/post"
@@ -226,7 +226,9 @@ def test_usage_that_only_the_last_event_of_a_stream_reports_is_judged(
     sent = submit(stream, headers={"Content-Type": "text/event-stream"})
     call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
     found = [finding for finding in judge(call) if finding.rule == "usage-above-bound"]
-    assert [(finding.evidence, finding.where.pointer) for finding in found] == [(text, None) for text in findings]
+    assert [(finding.evidence, finding.where.traffic_pointer) for finding in found] == [
+        (text, None) for text in findings
+    ]
 
 
 @pytest.mark.parametrize(("used", "right"), [(5, True), (0.5, True), (3, False)])

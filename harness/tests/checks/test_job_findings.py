@@ -32,7 +32,7 @@ class Said(NamedTuple):
 def said(finding: Finding) -> Said:
     where = finding.where
     at = (where.contract_pointer or "").removeprefix(STATUS)
-    return Said(finding.rule, finding.message, at, where.pointer, finding.evidence)
+    return Said(finding.rule, finding.message, at, where.traffic_pointer, finding.evidence)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def history(submit, poll, acme) -> Callable[..., JobHistory]:
 def shown(judge: Callable[..., list[Finding]], subject: Any) -> list[tuple[Said, dict[str, Any]]]:
     """The findings, each with the body of the response that shows it."""
     found = judge(subject, build_reproduction_command=lambda exchange: exchange.response.body.decode())
-    return [(said(finding), json.loads(finding.reproduce or "null")) for finding in found]
+    return [(said(finding), json.loads(finding.reproduction_command or "null")) for finding in found]
 
 
 BUSY = {"state": "busy"}

@@ -37,7 +37,7 @@ def pair(acme):
         delivery = Delivery(
             target="acme/voice-1",
             exchanges=(exchange,),
-            attempts=1,
+            submit_count=1,
             audio=audio,
             media_type="audio/wav",
             audio_exchange_index=0,

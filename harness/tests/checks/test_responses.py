@@ -79,9 +79,12 @@ def test_a_url_that_the_provider_chose_lacks_no_parameter_of_its_path(poll, rule
 
 def test_a_finding_has_the_contract_statement_and_the_evidence(submit, judge, acme) -> None:
     (finding,) = judge(submit({"id": 3, "state": "new"}), mask_secrets=lambda text: text.replace("3", "***"))
-    assert finding.where.file == str(acme.document.path)
-    assert "properties: {id: {type: string}" in acme.document.path.read_text().splitlines()[finding.where.line - 1]
-    assert finding.where.pointer == "/id"
+    assert finding.where.contract_file == str(acme.document.path)
+    assert (
+        "properties: {id: {type: string}"
+        in acme.document.path.read_text().splitlines()[finding.where.contract_line - 1]
+    )
+    assert finding.where.traffic_pointer == "/id"
     assert finding.evidence == "***"
     assert finding.where.target == "acme/voice-1"
 

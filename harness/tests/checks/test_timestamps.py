@@ -78,7 +78,7 @@ def _judge(acme: Contract, *lines: list[dict[str, Any]]) -> dict[str, str]:
     delivery = Delivery(
         target="acme/lines",
         exchanges=(exchange,),
-        attempts=1,
+        submit_count=1,
         audio=audio,
         audio_exchange_index=0,
         submit_exchange_index=0,

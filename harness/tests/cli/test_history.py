@@ -47,7 +47,7 @@ def test_a_price_fails_if_any_change_does(saved_nights: Path, tmp_path: Path) ->
     for index in range(CHANGED_NIGHT, CHANGED_NIGHT + 2):
         save(folder / f"{index:02}", made_run(index))
     assert run_history(folder, "--fail-on", "change") == 0
-    save(folder / "later", made_run(CHANGED_NIGHT + 2, voicegauge="1"))
+    save(folder / "later", made_run(CHANGED_NIGHT + 2, voicegauge_version="1"))
     assert run_history(folder) == 0
     assert run_history(folder, "--fail-on", "change") == 1
 

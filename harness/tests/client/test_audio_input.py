@@ -75,15 +75,15 @@ def test_a_field_without_a_parameter_is_rejected() -> None:
 async def test_a_transcript_is_text_with_its_charge(send) -> None:
     provider = Provider(JSONResponse({"text": "hello"}, headers={"X-Credits-Used": "2000"}))
     delivery = await send(provider, "stt-whisper")
-    assert (delivery.text, delivery.audio, delivery.failure) == ("hello", None, None)
-    assert (delivery.audio_exchange_index, delivery.submit_exchange_index, delivery.attempts) == (0, 0, 1)
+    assert (delivery.transcript, delivery.audio, delivery.failure) == ("hello", None, None)
+    assert (delivery.audio_exchange_index, delivery.submit_exchange_index, delivery.submit_count) == (0, 0, 1)
     assert delivery.charged_credits == 2000
     assert provider.requests == [("/v1/stt/", "Bearer sk-1")]
 
 
 async def test_converted_audio_is_the_body(send) -> None:
     delivery = await send(Provider(Response(b"RIFF", media_type="audio/wav")), "voice-openvoice")
-    assert (delivery.audio, delivery.media_type, delivery.text) == (b"RIFF", "audio/wav", None)
+    assert (delivery.audio, delivery.media_type, delivery.transcript) == (b"RIFF", "audio/wav", None)
 
 
 async def test_audio_behind_a_url_is_fetched_without_the_key(send) -> None:
@@ -120,10 +120,10 @@ async def test_a_response_without_a_transcript_is_a_failure(send, body) -> None:
 
 async def test_a_rejected_upload_is_sent_again_only_if_it_is_temporary(send) -> None:
     provider = Provider(Response(status_code=429), JSONResponse({"text": "hello"}))
-    assert (await send(provider, "stt-whisper")).attempts == 2
+    assert (await send(provider, "stt-whisper")).submit_count == 2
     provider = Provider(Response(status_code=413))
     delivery = await send(provider, "stt-whisper")
-    assert (delivery.attempts, delivery.failure.status) == (1, 413)
+    assert (delivery.submit_count, delivery.failure.http_status) == (1, 413)
 
 
 async def test_money_is_reserved_before_audio_is_sent(send) -> None:

@@ -33,7 +33,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
     ]
     assert (delivery.job.id, delivery.job.status_operation) == ("j1", "status")
     assert [exchange.operation for exchange in delivery.exchanges] == ["submit", *["status"] * 3, DOWNLOAD_OPERATION]
-    assert (delivery.attempts, delivery.submit_exchange_index, delivery.audio_exchange_index) == (1, 0, 4)
+    assert (delivery.submit_count, delivery.submit_exchange_index, delivery.audio_exchange_index) == (1, 0, 4)
     assert not delivery.has_open_job
     assert delivery.audio is delivery.exchanges[4].response.body
 
@@ -164,7 +164,7 @@ async def test_a_result_that_is_rejected_says_so(speak, script, status, status_c
     script.on("GET /results/j1", Response("not now", status_code))
     delivery, _ = await speak(edit=edit_result([JOB_ID]))
     assert delivery.failure.message == f"fetching the result: HTTP {status_code}: not now"
-    assert (delivery.failure.kind, delivery.failure.status) == (kind, status_code)
+    assert (delivery.failure.kind, delivery.failure.http_status) == (kind, status_code)
     assert (delivery.has_open_job, delivery.audio) == (has_open_job, None)
 
 
@@ -195,7 +195,7 @@ async def test_rejected_submits_are_sent_again_as_documented(speak, script, stat
     watcher = Watcher()
     delivery, clock = await speak(observer=watcher)
     assert delivery.audio == WAV
-    assert delivery.attempts == 3
+    assert delivery.submit_count == 3
     assert delivery.submit_exchange_index == 2
     assert clock.sleeps[0] == pytest.approx(2.1, abs=0.1)
     assert clock.sleeps[1] == 7
@@ -226,8 +226,8 @@ async def test_rejected_submits_are_sent_again_as_documented(speak, script, stat
 async def test_a_rejection_is_a_failure_with_its_kind(speak, script, status_code, kind, sends):
     script.on("POST /speech", JSONResponse({"error": f"no {KEY}"}, status_code, headers={"Location": "/elsewhere"}))
     delivery, _ = await speak()
-    assert (delivery.failure.kind, delivery.failure.status) == (kind, status_code)
-    assert delivery.attempts == len(script.requests) == sends
+    assert (delivery.failure.kind, delivery.failure.http_status) == (kind, status_code)
+    assert delivery.submit_count == len(script.requests) == sends
     assert "no [redacted]" in delivery.failure.message
     assert KEY not in delivery.failure.message
 
@@ -263,7 +263,7 @@ async def test_a_submit_that_may_have_been_paid_for_is_not_sent_again(contract):
         delivery = await client.speak(loaded.find_target_by_name("one"), HELLO)
     assert delivery.failure.kind == "network"
     assert "may have been charged" in delivery.failure.message
-    assert len(connections) == delivery.attempts == 1
+    assert len(connections) == delivery.submit_count == 1
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.01, 0)
 
 
@@ -272,5 +272,5 @@ async def test_a_submit_that_never_left_is_sent_again_and_costs_nothing(contract
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": "http://127.0.0.1:1"}, clock=clock, ledger=ledger)
         delivery = await client.speak(loaded.find_target_by_name("one"), HELLO)
-    assert (delivery.failure.kind, delivery.attempts, len(clock.sleeps)) == ("network", 3, 2)
+    assert (delivery.failure.kind, delivery.submit_count, len(clock.sleeps)) == ("network", 3, 2)
     assert (ledger.spent_usd, ledger.reserved_usd) == (0, 0)

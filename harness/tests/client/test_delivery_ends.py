@@ -31,7 +31,7 @@ async def unreachable(contract, **options):
 async def test_a_submit_that_cannot_connect_is_noted_as_not_sent_each_time(contract):
     delivery, events = await unreachable(contract)
     assert events == ["submitting", "not sent"] * 3
-    assert (delivery.target, delivery.attempts, delivery.billing) == ("acme/one", 3, "not_sent")
+    assert (delivery.target, delivery.submit_count, delivery.billing_status) == ("acme/one", 3, "not_sent")
     assert not delivery.has_open_job
     assert "may have been charged" not in delivery.failure.message
 

@@ -210,7 +210,7 @@ async def test_a_job_paid_for_before_is_resumed(speak, script, status):
     delivery, clock = await speak(speech="j1", method="resume_job")
     assert delivery.audio == WAV
     assert script.routes == ["GET /jobs/j1", "GET /jobs/j1", "GET /files/a.wav"]
-    assert (delivery.attempts, delivery.submit_exchange_index, delivery.job.id) == (0, None, "j1")
+    assert (delivery.submit_count, delivery.submit_exchange_index, delivery.job.id) == (0, None, "j1")
     assert (delivery.charged_usd, delivery.charged_credits) == (None, None)
     assert clock.sleeps == [0, 2]
 
@@ -233,7 +233,7 @@ async def test_a_job_whose_status_cannot_be_fetched_stays_open(speak, script, st
     script.on("GET /jobs/j1", answer)
     delivery, _ = await speak()
     assert delivery.failure is not None
-    assert (delivery.has_open_job, delivery.billing) == (has_open_job, "accepted")
+    assert (delivery.has_open_job, delivery.billing_status) == (has_open_job, "accepted")
 
 
 async def test_a_job_whose_audio_cannot_be_fetched_stays_open(speak, script, status):

@@ -136,4 +136,4 @@ def test_only_a_request_with_a_price_is_ambiguous(price_usd: float | None, lost:
     history.record_submit("2026-01-01T00:00:00+00:00", price_usd)
     account = PurchaseAccount({"one": history})
     assert account.ids_with_ambiguous_last_request == lost
-    assert {one.id for one in account.ambiguous_requests} == lost
+    assert {one.sample_or_case_id for one in account.ambiguous_requests} == lost

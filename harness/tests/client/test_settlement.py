@@ -39,7 +39,7 @@ async def test_a_server_error_without_a_documented_refusal_is_spent_and_not_sent
     script.on("POST /speech", JSONResponse({"error": "try again"}, status))
     ledger = Ledger(1.0)
     delivery, _ = await speak(ledger=ledger, edit=lambda data: data["x-provider"].update(retry={}))
-    assert (ledger.spent_usd, delivery.attempts) == (PRICE_USD, 1)
+    assert (ledger.spent_usd, delivery.submit_count) == (PRICE_USD, 1)
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
@@ -48,7 +48,7 @@ async def test_a_server_error_documented_for_retries_may_have_been_charged(speak
     script.on("POST /speech", JSONResponse({"error": "try again"}, status))
     ledger = Ledger(1.0)
     delivery, _ = await speak(ledger=ledger, edit=lambda data: data["x-provider"]["retry"].update(statuses=[status]))
-    assert (ledger.spent_usd, delivery.attempts) == (PRICE_USD, 1)
+    assert (ledger.spent_usd, delivery.submit_count) == (PRICE_USD, 1)
 
 
 async def test_a_delivery_whose_connection_was_lost_is_spent(contract, disconnecting_server):
@@ -93,7 +93,7 @@ async def test_retries_have_the_same_idempotency_key(speak, script):
     ledger = Ledger(1.0)
     delivery, _ = await speak(ledger=ledger, edit=with_idempotency)
     keys = [request.headers["idempotency-key"] for _, request, _ in script.requests]
-    assert (len(keys), len(set(keys)), delivery.attempts) == (3, 1, 3)
+    assert (len(keys), len(set(keys)), delivery.submit_count) == (3, 1, 3)
     # The rejection of the last attempt says nothing about the lost one.
     assert (ledger.spent_usd, ledger.reserved_usd) == (PRICE_USD, 0)
 
@@ -108,5 +108,5 @@ async def test_two_requests_have_different_idempotency_keys(speak, script):
 async def test_no_idempotency_key_is_sent_unless_it_is_documented(speak, script):
     script.on("POST /speech", LostResponse())
     delivery, _ = await speak()
-    assert delivery.attempts == 1
+    assert delivery.submit_count == 1
     assert "idempotency-key" not in script.requests[0][1].headers

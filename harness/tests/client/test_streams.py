@@ -99,8 +99,8 @@ def test_pieces_may_be_cut_anywhere_and_comments_stand_between(streaming, script
     assert delivery.audio == SPEECH
     timing = delivery.exchanges[0].timing
     assert timing is not None
-    assert len(timing.chunks) > 10
-    assert sum(size for _, size in timing.chunks) == len(whole)
+    assert len(timing.chunk_arrivals) > 10
+    assert sum(size for _, size in timing.chunk_arrivals) == len(whole)
 
 
 def test_a_connection_that_stays_open_after_the_end_is_left(streaming, script) -> None:

@@ -240,7 +240,11 @@ async def test_a_wait_that_takes_too_long_is_not_followed_by_a_submit(contract, 
         client = Client(contract(), transport, base_urls=base_urls, key=KEY, clock=LateClock(), max_wait_s=3)
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
     assert delivery.failure.message == "no time is left for the next request; a delivery may take 3 s"
-    assert (delivery.failure.kind, delivery.billing, len(script.requests)) == ("timeout", BillingStatus.REJECTED, 1)
+    assert (delivery.failure.kind, delivery.billing_status, len(script.requests)) == (
+        "timeout",
+        BillingStatus.REJECTED,
+        1,
+    )
 
 
 @pytest.mark.parametrize(("max_wait_s", "limit_s"), [(250, 250), (None, MAX_SUBMIT_AND_DOWNLOAD_S)])
@@ -253,7 +257,7 @@ async def test_retries_do_not_outlast_the_deadline(contract, max_wait_s, limit_s
     limit = f"a delivery may take {limit_s:g} s, and the next attempt is due in 110 s"
     assert delivery.failure.message == f"HTTP 503: busy; {limit}"
     assert (len(called), clock.monotonic()) == (2, 310)
-    assert delivery.billing is BillingStatus.REJECTED
+    assert delivery.billing_status is BillingStatus.REJECTED
 
 
 async def test_the_wait_for_a_rate_limit_does_not_count(contract):

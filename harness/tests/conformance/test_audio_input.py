@@ -138,7 +138,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
     rule, only = FOUND_BY[fault]
     report = check(only, fault)
     assert {finding.rule for finding in report.findings if finding.severity is Severity.ERROR} == {rule}
-    assert all(finding.where.line and finding.reproduce for finding in report.findings)
+    assert all(finding.where.contract_line and finding.reproduction_command for finding in report.findings)
 
 
 def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) -> None:

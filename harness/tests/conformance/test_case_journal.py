@@ -89,16 +89,16 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
     assert again.earlier_ambiguous_case_ids == {"one"}
     assert reason in (again.find_skip_reason(case("one")) or "")
     assert "may have been charged $0.0100" in (again.find_skip_reason(case("one")) or "")
-    assert [(one.counted_usd, one.bought_again) for one in again.ambiguous_requests] == [(0.01, False)]
+    assert [(one.counted_usd, one.was_sent_again) for one in again.ambiguous_requests] == [(0.01, False)]
     again.close()
     on_demand = open_journal(retry_ambiguous_requests=True)
     assert on_demand.find_skip_reason(case("one")) is None
     pay(on_demand, "one", 200, ACCEPTED)
     on_demand.record_case_finished("one")
-    assert [one.bought_again for one in on_demand.ambiguous_requests] == [True]
+    assert [one.was_sent_again for one in on_demand.ambiguous_requests] == [True]
     on_demand.close()
     later = open_journal()
-    assert ([one.bought_again for one in later.ambiguous_requests], later.earlier_ambiguous_case_ids) == (
+    assert ([one.was_sent_again for one in later.ambiguous_requests], later.earlier_ambiguous_case_ids) == (
         [True],
         frozenset(),
     )

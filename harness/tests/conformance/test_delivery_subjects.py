@@ -24,7 +24,7 @@ from voicegauge.model import (
 SPEECH = SpeechRequest(text="Good morning.")
 URL = "https://api.pixelapi.dev/outputs/job-1.wav"
 LATE = Failure(kind="timeout", message="cdn: waiting for the response: nothing for 120 s")
-GONE = Failure(kind="rejected", message="downloading the audio: HTTP 404", status=404)
+GONE = Failure(kind="rejected", message="downloading the audio: HTTP 404", http_status=404)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def rules_of(target):
         delivery = Delivery(
             target=target.id,
             exchanges=exchanges,
-            attempts=1,
+            submit_count=1,
             job=Job(id="job-1", status_operation=target.job_operation.id, observations=(seen,)),
             failure=failure,
             submit_exchange_index=0,

@@ -40,7 +40,7 @@ def _with_error_example(value: str, more: str = ""):
 def test_a_documented_response_that_breaks_its_schema_is_found(findings) -> None:
     (finding,) = findings(_with_error_example("{error: 5}"))
     assert (finding.rule, finding.provenance, finding.where.operation) == ("error-shape", "documented", "speak")
-    assert finding.reproduce is None
+    assert finding.reproduction_command is None
 
 
 def test_inferred_examples_are_judged_on_request(findings) -> None:

@@ -54,5 +54,5 @@ def test_fuzzing_reports_the_smallest_request_that_breaks_a_rule(check) -> None:
 
     report, again = search(), search()
     assert {finding.rule for finding in report.findings} == {"accepts-invalid"}
-    assert all(finding.reproduce for finding in report.findings)
-    assert [finding.case for finding in again.findings] == [finding.case for finding in report.findings]
+    assert all(finding.reproduction_command for finding in report.findings)
+    assert [finding.case_id for finding in again.findings] == [finding.case_id for finding in report.findings]

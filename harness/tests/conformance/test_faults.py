@@ -131,9 +131,9 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check, check_over_sockets
     assert errors <= {rule, *also}
     assert any(case.verdict == "failed" for case in report.case_results)
     found = next(finding for finding in report.findings if finding.rule == rule)
-    assert found.where.file
-    assert found.where.line
-    assert found.reproduce
+    assert found.where.contract_file
+    assert found.where.contract_line
+    assert found.reproduction_command
     assert EMULATOR_API_KEY not in str(report)
 
 

@@ -62,8 +62,8 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert errors == {FOUND_BY[fault]}
     found = next(finding for finding in report.findings if finding.rule == FOUND_BY[fault])
-    assert found.where.line
-    assert found.reproduce
+    assert found.where.contract_line
+    assert found.reproduction_command
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,11 @@ async def test_cases_without_affected_responses_are_counted_as_if_sent(faulty, t
         every, fewer = await detect(mutant, CONTRACT, cases), await detect(mutant, CONTRACT, cases, traffic)
         assert every.found is not None
         assert fewer.found is not None
-        assert (fewer.found.rule, fewer.found.case, fewer.calls) == (every.found.rule, every.found.case, every.calls)
+        assert (fewer.found.rule, fewer.found.case_id, fewer.calls) == (
+            every.found.rule,
+            every.found.case_id,
+            every.calls,
+        )
     assert any(traffic.cases[_cases()[0].id].responses.isdisjoint({mutant.affected_response}) for mutant in affected)
 
 

@@ -118,7 +118,7 @@ def test_one_cause_is_one_finding(report) -> None:
     (of_streams,) = (finding for finding in rejections if "'sse'" in finding.message)
     assert of_streams.case == "openai-compatible/speech-sse: a full delivery"
     assert of_streams.message.startswith("requests with body#/stream_format 'sse': rejected with 4")
-    assert (of_streams.messages, of_streams.occurrences >= 3) == ({}, True)
+    assert (of_streams.message_counts, of_streams.occurrence_count >= 3) == ({}, True)
     (disputed,) = (one for one in report.findings if one.severity is Severity.DISPUTED and "422" in one.message)
     assert disputed.rule == "status-undocumented"
 

@@ -31,7 +31,12 @@ HOSTILE = "\x00\x1b[31m 100%,\r\n::error::x ]]> <b> | `@all` \ud800é"
 
 
 def finding(**changes) -> Finding:
-    where = {"provider": "acme", "operation": "speak", "file": str(Path.cwd() / "a, b.yaml"), "line": 7}
+    where = {
+        "provider": "acme",
+        "operation": "speak",
+        "contract_file": str(Path.cwd() / "a, b.yaml"),
+        "contract_line": 7,
+    }
     given = {
         "rule": "response-schema",
         "severity": Severity.ERROR,
@@ -226,7 +231,12 @@ def test_a_baseline_entry_is_unused_only_after_a_complete_check_with_its_rule() 
 def test_a_fingerprint_does_not_depend_on_lines_wording_or_list_indexes() -> None:
     def seen(line: int, pointer: str, **more: object) -> str:
         where = FindingLocation(
-            provider="acme", operation="speak", line=line, pointer=pointer, contract_pointer="/paths", **more
+            provider="acme",
+            operation="speak",
+            contract_line=line,
+            traffic_pointer=pointer,
+            contract_pointer="/paths",
+            **more,
         )
         return finding(where=where, message=str(line)).fingerprint
 
@@ -237,9 +247,9 @@ def test_a_fingerprint_does_not_depend_on_lines_wording_or_list_indexes() -> Non
 def test_a_grouped_finding_names_every_different_value() -> None:
     wrong = [f"expected {name}, got mp3" for name in ("opus", "aac", "opus", "flac", "opus")]
     (merged,) = merge_findings(finding(message=message) for message in wrong)
-    assert (merged.message, merged.occurrences) == (wrong[0], 5)
-    assert merged.messages == {wrong[0]: 3, wrong[1]: 1, wrong[3]: 1}
-    assert json.loads(msgspec.json.encode(merged))["messages"] == merged.messages
+    assert (merged.message, merged.occurrence_count) == (wrong[0], 5)
+    assert merged.message_counts == {wrong[0]: 3, wrong[1]: 1, wrong[3]: 1}
+    assert json.loads(msgspec.json.encode(merged))["messages"] == merged.message_counts
     exported = report(merged)
     for text in (
         format_junit_xml(exported),
@@ -249,12 +259,12 @@ def test_a_grouped_finding_names_every_different_value() -> None:
     ):
         assert all(f"expected {name}, got mp3" in text for name in ("opus", "aac", "flac"))
     (same,) = merge_findings(finding(message=wrong[0]) for _ in range(3))
-    assert (same.occurrences, same.messages) == (3, {})
+    assert (same.occurrence_count, same.message_counts) == (3, {})
 
 
 def test_a_hostile_service_cannot_fill_a_finding_with_messages() -> None:
     (merged,) = merge_findings(finding(message=f"got {value}") for value in range(1000))
-    assert (merged.occurrences, len(merged.messages)) == (1000, 100)
+    assert (merged.occurrence_count, len(merged.message_counts)) == (1000, 100)
 
 
 def test_the_terminal_names_every_different_value(check) -> None:

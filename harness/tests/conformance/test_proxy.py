@@ -195,7 +195,7 @@ async def test_endless_traffic_with_a_finding_keeps_it_once_and_counts_it() -> N
         for _ in range(3):
             await client.get(f"{running.url}/v1/models")
     assert len(new) == len(running.findings) == len({(finding.fingerprint, finding.message) for finding in new})
-    assert {finding.occurrences for finding in running.report.report.findings} == {3}
+    assert {finding.occurrence_count for finding in running.report.report.findings} == {3}
 
 
 def test_merging_findings_between_exchanges_changes_no_report(monkeypatch) -> None:
@@ -219,7 +219,7 @@ def test_merging_findings_between_exchanges_changes_no_report(monkeypatch) -> No
             judge.judge_exchange(relayed_exchange)
         reports.append(judge.build_report())
     assert reports[0].findings == reports[1].findings
-    assert {finding.occurrences for finding in reports[0].findings} == {3}
+    assert {finding.occurrence_count for finding in reports[0].findings} == {3}
 
 
 async def test_a_finding_is_shown_again_at_the_upstream_without_the_key_and_masked_headers() -> None:
@@ -231,7 +231,7 @@ async def test_a_finding_is_shown_again_at_the_upstream_without_the_key_and_mask
         headers = {**KEY, "X-Stainless-Arch": "x64", "X-Trace": "sk-other-0123456789abcdef"}
         async with httpx.AsyncClient(headers=headers) as client:
             await client.post(f"{running.url}/v1/audio/speech", json=SPEECH)
-    commands = {finding.reproduce or "" for finding in running.report.report.findings}
+    commands = {finding.reproduction_command or "" for finding in running.report.report.findings}
     assert commands
     for command in commands:
         assert f"curl -sS -i {url}/base/audio/speech " in command
@@ -404,7 +404,7 @@ def test_a_job_is_judged_while_it_runs(faulty_emulator, tmp_path) -> None:
     ):
         run_job(client)
     assert_judged_like_the_recording(running.report, tmp_path / "a.har")
-    groups = {exchange.group for exchange in load_har(tmp_path / "a.har").exchanges}
+    groups = {exchange.group_id for exchange in load_har(tmp_path / "a.har").exchanges}
     assert groups == {"conversation 1"}
 
 
@@ -439,5 +439,5 @@ def run_job(client: httpx.Client) -> None:
 
 def assert_judged_like_the_recording(report, file_or_folder: Path) -> None:
     checked = voicegauge.check(report.provider, recordings=[file_or_folder])
-    expected = {(f.fingerprint, f.severity, f.occurrences) for f in checked.findings if f.provenance == "emulated"}
-    assert {(f.fingerprint, f.severity, f.occurrences) for f in report.report.findings} == expected
+    expected = {(f.fingerprint, f.severity, f.occurrence_count) for f in checked.findings if f.provenance == "emulated"}
+    assert {(f.fingerprint, f.severity, f.occurrence_count) for f in report.report.findings} == expected

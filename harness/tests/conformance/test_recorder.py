@@ -132,7 +132,7 @@ def test_a_recording_contains_no_port_and_no_key(recorded) -> None:
     assert {exchange.request.url.split("/")[2] for exchange in one.exchanges} == {"gateway.pixazo.ai"}
     jobs = {}
     for exchange in one.exchanges:
-        jobs.setdefault(exchange.group, []).append(exchange.operation)
+        jobs.setdefault(exchange.group_id, []).append(exchange.operation)
     assert jobs["pixazo/xtts-v2: a full delivery"][:2] == ["generateXtts", "getRequestStatus"]
     assert "(download)" in jobs["pixazo/xtts-v2: a full delivery"]
 
@@ -143,7 +143,8 @@ def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voi
     one = load_har(recorded / "pixazo" / "xtts-v2.har")
     good = next(e for e in one.exchanges if e.operation == "generateXtts" and e.response.status == 202)
     changed = [
-        msgspec.structs.replace(e, response=good.response) if "without a key" in e.group else e for e in one.exchanges
+        msgspec.structs.replace(e, response=good.response) if "without a key" in e.group_id else e
+        for e in one.exchanges
     ]
     save_har(tmp_path / "pixazo" / "a.har", changed, provenance=Provenance.EMULATED, contract=contract)
     collector = ResultCollector([], 0)
@@ -163,7 +164,7 @@ def _exchange(group: str | None, at: dt.datetime | None = None) -> Exchange:
         request=Request(method="POST", url="https://gateway.pixazo.ai/x"),
         response=Response(status=202),
         timing=timing,
-        group=group,
+        group_id=group,
     )
 
 
@@ -270,4 +271,4 @@ def test_an_expired_recording_is_a_warning_and_an_error_in_ci(case, tmp_path, da
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     for finding in findings:
         assert finding.message == "xtts-v2.har is 91 days old, more than 90: record it again"
-        assert finding.reproduce == f"voicegauge record pixazo/xtts-v2 --live --out {tmp_path} --yes"
+        assert finding.reproduction_command == f"voicegauge record pixazo/xtts-v2 --live --out {tmp_path} --yes"

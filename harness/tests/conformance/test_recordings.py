@@ -89,7 +89,7 @@ def _exchange(operation, at_s, answer, model="small"):
     timing = Timing(
         started_at=1.7e9 + at_s,
         started_ms=5_000 + 1000 * at_s,
-        wait_ms=0,
+        connection_wait_ms=0,
         connect_ms=None,
         tls_ms=None,
         send_ms=1,
@@ -107,7 +107,7 @@ def _exchange(operation, at_s, answer, model="small"):
     headers, body = (("Content-Type", "application/json"), ("X-Limit", "5")), json.dumps(answer).encode()
     response = Response(status=202 if operation == "submit" else 200, headers=headers, body=body)
     return Exchange(
-        provider="acme", operation=operation, request=request, response=response, timing=timing, group="one"
+        provider="acme", operation=operation, request=request, response=response, timing=timing, group_id="one"
     )
 
 

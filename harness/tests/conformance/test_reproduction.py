@@ -73,7 +73,7 @@ def test_a_curl_line_shows_the_finding_of_an_emulated_check_again(monkeypatch, t
     report = check("pixelapi", emulated=True, faults=[fault], case_ids=[case])
     (finding,) = [finding for finding in report.findings if finding.rule == "accepts-invalid"]
     with emulator_by(report.emulator_command) as port:
-        line = finding.reproduce.replace(str(EMULATOR_PORT), str(port))
+        line = finding.reproduction_command.replace(str(EMULATOR_PORT), str(port))
         monkeypatch.delenv("PIXELAPI_KEY", raising=False)
         assert run_in_bash(line).startswith("HTTP/1.1 200")
         assert run_in_bash(line, PIXELAPI_KEY="my-key").startswith("HTTP/1.1 200")
@@ -89,9 +89,9 @@ def test_a_curl_line_uploads_a_file_that_exists(monkeypatch, tmp_path) -> None:
     (finding,) = [finding for finding in report.findings if finding.rule == "accepts-invalid"]
     (saved,) = (tmp_path / "a cache" / "requests").iterdir()
     assert saved.read_bytes() == load_voice_sample().data
-    assert f'=@"{saved}";filename="reference.mp3";type=audio/mpeg' in finding.reproduce
+    assert f'=@"{saved}";filename="reference.mp3";type=audio/mpeg' in finding.reproduction_command
     with emulator_by(report.emulator_command) as port:
-        line = finding.reproduce.replace(str(EMULATOR_PORT), str(port))
+        line = finding.reproduction_command.replace(str(EMULATOR_PORT), str(port))
         assert run_in_bash(line).startswith("HTTP/1.1 200")
 
 
@@ -114,10 +114,10 @@ def test_a_finding_about_several_requests_is_shown_again_by_its_case(capfd) -> N
     case = "pixelapi/voice-design: a full delivery"
     report = check("pixelapi/voice-design", emulated=True, faults=["terminal-flip"], case_ids=[case])
     (finding,) = [finding for finding in report.findings if finding.rule == "job-terminal-changed"]
-    assert finding.reproduce == (
+    assert finding.reproduction_command == (
         f"voicegauge check pixelapi/voice-design --emulated --fault terminal-flip --case '{case}'"
     )
-    (again,) = [one for one in run_again(finding.reproduce, capfd) if one["rule"] == finding.rule]
+    (again,) = [one for one in run_again(finding.reproduction_command, capfd) if one["rule"] == finding.rule]
     assert again["message"] == finding.message
 
 
@@ -125,8 +125,8 @@ def test_a_comparison_is_shown_again_with_both_deliveries(capfd) -> None:
     case = "ttsai/kokoro: a full delivery with speed 2"
     report = check("ttsai/kokoro", emulated=True, faults=["speed-ignored"], case_ids=[case], seed=3)
     (finding,) = [finding for finding in report.findings if finding.rule == "speed-ignored"]
-    assert "--seed 3" in finding.reproduce
-    assert [one["message"] for one in run_again(finding.reproduce, capfd)] == [finding.message]
+    assert "--seed 3" in finding.reproduction_command
+    assert [one["message"] for one in run_again(finding.reproduction_command, capfd)] == [finding.message]
 
 
 def test_a_delivery_from_a_live_service_is_shown_again_by_its_case(acme, acme_contracts, monkeypatch, capfd) -> None:
@@ -148,9 +148,9 @@ def test_steps_with_several_jobs_are_shown_again_by_a_test() -> None:
     report = check_job_steps("pixelapi/voice-design", steps, emulated=True, faults=["crosstalk"])
     assert report.findings
     for finding in report.findings:
-        assert finding.reproduce is None
-        assert finding.test is not None
-        assert "voicegauge_jobs('pixelapi/voice-design', ['submit', 'submit', " in finding.test
+        assert finding.reproduction_command is None
+        assert finding.reproduction_test is not None
+        assert "voicegauge_jobs('pixelapi/voice-design', ['submit', 'submit', " in finding.reproduction_test
 
 
 def test_a_poll_in_a_recording_is_not_sent_again(tmp_path, capfd) -> None:

@@ -108,7 +108,7 @@ def test_a_field_without_effect_is_found(check_acme) -> None:
     finding = findings["response-kind-ignored"]
     assert finding.message == "expected a stream of events for body#/stream_format 'sse', got audio/mpeg"
     assert finding.where.contract_pointer.endswith("/x-speech/targets/events/audio")
-    assert finding.reproduce.endswith("--case 'acme/events: a full delivery'")
+    assert finding.reproduction_command.endswith("--case 'acme/events: a full delivery'")
 
 
 async def test_the_client_reads_either_kind(acme_of) -> None:

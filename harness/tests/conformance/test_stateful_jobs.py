@@ -100,9 +100,9 @@ def test_mixed_up_jobs_are_found_in_few_steps(fuzz, inject_faults, take, target)
     report = fuzz(target)
     assert {finding.rule for finding in report.findings} & {"job-id-changed", "job-created-changed", "job-crosstalk"}
     finding = report.findings[0]
-    steps = finding.case.partition("jobs, ")[2].split("; ")
+    steps = finding.case_id.partition("jobs, ")[2].split("; ")
     assert len(steps) <= 8  # of at most 16: shrinking is limited, because a live service charges for it
-    assert f"voicegauge_jobs('{target}', {steps!r})" in finding.test
+    assert f"voicegauge_jobs('{target}', {steps!r})" in finding.reproduction_test
     assert finding.rule in take(target, *steps)
 
 

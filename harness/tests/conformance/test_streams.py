@@ -62,7 +62,7 @@ def test_a_fault_of_a_stream_is_found_by_its_rule(fault, check) -> None:
     assert rule in errors
     assert errors <= {rule, *also}
     found = next(finding for finding in report.findings if finding.rule == rule)
-    assert found.where.line
+    assert found.where.contract_line
     assert found.where.operation == "streamSpeech"
 
 

@@ -76,7 +76,7 @@ def _time_exchange(started_ms: float, total_ms: float, receive_ms: float) -> Tim
     return Timing(
         started_at=0,
         started_ms=started_ms,
-        wait_ms=0,
+        connection_wait_ms=0,
         connect_ms=None,
         tls_ms=None,
         send_ms=0,
@@ -99,7 +99,7 @@ async def test_a_request_that_waits_is_complete_after_one_exchange(load) -> None
     timed = [
         msgspec.structs.replace(one, timing=timing) for one, timing in zip(delivery.exchanges, timings, strict=True)
     ]
-    sent_at_zero = msgspec.structs.replace(delivery, exchanges=tuple(timed), first_sent_ms=0.0)
+    sent_at_zero = msgspec.structs.replace(delivery, exchanges=tuple(timed), first_submit_sent_ms=0.0)
     latency = measure_latency(sent_at_zero, acme.find_target_by_name("kiwi-wait"))
     assert latency.completion_ms == Interval(low_ms=880, high_ms=880), "the service responds when the job ends"
     assert (latency.queue_ms, latency.processing_ms, latency.total_latency_ms) == (None, None, 1000)

@@ -108,9 +108,9 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
     report = check(*TARGETS, reproduction=Reproduction(check_arguments=("--emulated",)))
     assert _found(report) == {rule: operations}
     found = next(finding for finding in report.findings if finding.rule == rule)
-    assert found.where.file
-    assert found.where.line
-    assert found.reproduce or rule == "callback-schema"  # a callback cannot be sent again by the user
+    assert found.where.contract_file
+    assert found.where.contract_line
+    assert found.reproduction_command or rule == "callback-schema"  # a callback cannot be sent again by the user
 
 
 def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:

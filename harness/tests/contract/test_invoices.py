@@ -56,7 +56,7 @@ def test_half_a_cent_is_rounded_up(usd: float, cents: float) -> None:
 
 
 def test_a_plan_without_overage_includes_no_more_than_its_units() -> None:
-    free = PlanPrice(usd_per_unit=0, included_units_per_month=1, monthly_fee_usd=0, allows_more_units=False)
+    free = PlanPrice(usd_per_unit=0, included_units_per_month=1, monthly_fee_usd=0, allows_extra_units=False)
     price = PriceSpec(
         unit="1k_characters",
         usd_per_unit=2,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.extension import TranscriptResponse, TranscriptSegmentFields
+from voicegauge.contract.extension import TranscriptionResponse, TranscriptSegmentFields
 from voicegauge.emulator.audio.conversion import (
     MAX_PITCH_SHIFT_SEMITONES,
     STEM_NAMES_BY_COUNT,
@@ -98,7 +98,7 @@ def test_a_pause_ends_a_phrase() -> None:
 
 
 def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
-    response = TranscriptResponse(
+    response = TranscriptionResponse(
         text_location="body#/text",
         segments_location="body#/segments",
         segment_field_names=TranscriptSegmentFields(speaker="speaker", words="words"),

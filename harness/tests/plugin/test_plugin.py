@@ -226,7 +226,7 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
         rule="callback-schema",
         severity=Severity.ERROR,
         message="no id",
-        where=FindingLocation(provider="acme", file="openapi.yaml", line=7),
+        where=FindingLocation(provider="acme", contract_file="openapi.yaml", contract_line=7),
         provenance=Provenance.EMULATED,
     )
     with pytest.raises(pytest.fail.Exception) as failed:
@@ -235,7 +235,7 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
 
 
 def test_a_doubtful_check_fails_with_its_cause_instead_of_its_consequences() -> None:
-    where = FindingLocation(provider="acme", file="openapi.yaml", line=7)
+    where = FindingLocation(provider="acme", contract_file="openapi.yaml", contract_line=7)
     findings = [
         Finding(rule=rule, severity=Severity.ERROR, message="404", where=where, provenance=Provenance.LIVE)
         for rule in ("rejects-valid", "error-shape", "error-shape")

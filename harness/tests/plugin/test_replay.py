@@ -32,7 +32,7 @@ def _poll(job: str, state: str) -> Exchange:
         operation="getRequestStatus",
         request=Request(method="GET", url=STATUS + job, headers=(("Ocp-Apim-Subscription-Key", "k"),)),
         response=Response(status=200, headers=(("Content-Type", "application/json"),), body=body),
-        group=f"job {job}",
+        group_id=f"job {job}",
     )
 
 

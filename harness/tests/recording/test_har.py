@@ -25,14 +25,14 @@ CONTRACT = load_catalogue().find_provider("pixazo")
 TIMING = Timing(
     started_at=1_700_000_000.123,
     started_ms=12.5,
-    wait_ms=0.1,
+    connection_wait_ms=0.1,
     connect_ms=1.5,
     tls_ms=2.5,
     send_ms=0.2,
     ttfb_ms=30.25,
     receive_ms=4,
     total_ms=39,
-    chunks=((35.5, 100), (39.0, 300)),
+    chunk_arrivals=((35.5, 100), (39.0, 300)),
 )
 
 
@@ -289,10 +289,10 @@ def test_multipart_of_other_tools_is_restored_byte_for_byte(tmp_path, odd):
 
 
 def test_groups_and_what_was_masked_come_back(tmp_path):
-    grouped = msgspec.structs.replace(exchange(asked=(("Authorization", "Bearer abcdefgh"),)), group="a job")
+    grouped = msgspec.structs.replace(exchange(asked=(("Authorization", "Bearer abcdefgh"),)), group_id="a job")
     save(tmp_path / "a.har", grouped, exchange())
     loaded = load_har(tmp_path / "a.har")
-    assert [one.group for one in loaded.exchanges] == ["a job", None]
+    assert [one.group_id for one in loaded.exchanges] == ["a job", None]
     assert collect_exchanges_by_group(loaded.exchanges) == {"a job": loaded.exchanges[:1], None: loaded.exchanges[1:]}
     assert loaded.redaction_count_by_location == {"request header authorization": 1}
 

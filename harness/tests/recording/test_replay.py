@@ -36,7 +36,7 @@ def made(operation, method, url, answer, *, body=b"", status=200, headers=(KEY,)
         operation=operation,
         request=Request(method=method, url=url, headers=headers, body=body),
         response=Response(status=status, headers=(("Content-Type", content_type),), body=payload),
-        group=group,
+        group_id=group,
     )
 
 
@@ -266,7 +266,7 @@ async def test_a_client_is_replayed_in_process_at_the_contracts_urls() -> None:
         delivery = await client.resume_job(target, "job-1")
         assert delivery.audio == b"RIFF....", delivery.failure
         spoken = await client.speak(target, SpeechRequest(text="never recorded"))
-    assert spoken.failure.status == 501
+    assert spoken.failure.http_status == 501
     assert "nearest" in played.unmatched[0]
 
 

@@ -46,7 +46,7 @@ def exchange(operation, url, answer, *, asked=None, timing=None, headers=()):
         request=Request(method="GET" if asked is None else "POST", url=url, headers=(*sent, JSON), body=body),
         response=Response(status=200, headers=(("Content-Type", media_type), *headers), body=payload),
         timing=timing,
-        group="one",
+        group_id="one",
     )
 
 
@@ -85,14 +85,14 @@ def streamed(gaps_ms: list[float], *, ttfb_ms: float = TTFB_MS, piece: int = PIE
     timing = Timing(
         started_at=1.7e9,
         started_ms=0,
-        wait_ms=wait_ms,
+        connection_wait_ms=wait_ms,
         connect_ms=None,
         tls_ms=None,
         send_ms=send_ms,
         ttfb_ms=ttfb_ms,
         receive_ms=at_ms - wait_ms - send_ms - ttfb_ms,
         total_ms=at_ms,
-        chunks=tuple(chunks),
+        chunk_arrivals=tuple(chunks),
     )
     body = bytes(range(250)) * (piece * len(gaps_ms) // 250)
     return exchange("(download)", f"https://cdn.example/{name}", body, timing=timing)

@@ -27,17 +27,17 @@ DOCUMENT = "paths:\n  /speak:\n    post:\n      required: [request_id]\n      ot
 
 
 def find(severity: Severity, message: str, number: int = 0, **changes: object) -> Finding:
-    where = FindingLocation(provider="acme", operation=f"speak{number}", pointer="/request_id", **changes)
+    where = FindingLocation(provider="acme", operation=f"speak{number}", traffic_pointer="/request_id", **changes)
     return Finding(
         rule="response-schema",
         severity=severity,
         message=message,
         where=where,
         provenance=Provenance.LIVE,
-        case="acme/one: a full delivery",
+        case_id="acme/one: a full delivery",
         evidence='{"request": 1}',
-        reproduce="curl -X POST https://api.acme.test/speak",
-        reading="the pricing page says another thing" if severity is Severity.DISPUTED else None,
+        reproduction_command="curl -X POST https://api.acme.test/speak",
+        satisfied_claim="the pricing page says another thing" if severity is Severity.DISPUTED else None,
     )
 
 
@@ -72,7 +72,7 @@ def page(tmp_path: Path) -> str:
     findings = (
         find(Severity.INFO, "a header is missing"),
         find(Severity.DISPUTED, "the price is 2, not 1"),
-        find(Severity.ERROR, '"request_id" is a required property', file=str(document), line=4),
+        find(Severity.ERROR, '"request_id" is a required property', contract_file=str(document), contract_line=4),
     )
     return render_findings_page(build_check_page(report_of(*findings, coverage=coverage)))
 

@@ -220,7 +220,7 @@ def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: P
 def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_path: Path) -> None:
     usual = make_run(tmp_path / "a", VOICES[:2], repetitions=1, texts=3)
     folder, run = usual
-    manifest = msgspec.structs.replace(run.manifest, faults=("flaky-503", "slow"))
+    manifest = msgspec.structs.replace(run.manifest, fault_ids=("flaky-503", "slow"))
     faulty = folder, msgspec.structs.replace(run, manifest=manifest)
     page = page_of(usual, faulty)
     assert page.count('class="chip faults"') == 1
@@ -293,12 +293,12 @@ def poisoned(run: Run, text: str) -> Run:
     )
     scores = replace(run.score_sets[0], asr=text, asr_reason=text, normalizer=text, settings={text: text})
     said = tuple(replace(s, transcript=text, reference=text, hypothesis=text[::-1]) for s in scores.scores)
-    floor = tuple(replace(f, language=text) for f in scores.floor)
+    floor = tuple(replace(f, language=text) for f in scores.error_floors)
     return replace(
         run,
         manifest=manifest,
         samples=samples,
-        score_sets=(replace(scores, scores=said, floor=floor, left_out=(text,)),),
+        score_sets=(replace(scores, scores=said, error_floors=floor, unsupported_languages=(text,)),),
     )
 
 

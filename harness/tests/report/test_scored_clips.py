@@ -43,7 +43,7 @@ def test_worst_clips_come_first_with_a_few_per_target_and_no_warm_up(tmp_path: P
     assert len(clips) == DEFAULT_MAX_CLIPS
     counts = [sum(clip.target == target.id for clip in clips) for target in run.manifest.targets]
     assert max(counts) == MAX_CLIPS_PER_TARGET
-    warm = {sample.id for sample in run.samples if sample.warmup}
+    warm = {sample.id for sample in run.samples if sample.is_warmup}
     assert not warm & {clip.sample_id for clip in clips}
     assert BROKEN.id not in {clip.target for clip in clips}  # it left nothing to listen to
 
@@ -81,7 +81,7 @@ def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     clip = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "wav")[0], "audio/wav")
     found = load_players([(folder, clip)] * 4, max_bytes=2 * clip.audio_facts.bytes)
     assert [player.data_uri is not None for player in found] == [True, True, False, False]
-    assert clip.audio_facts.file in found[3].note
+    assert clip.audio_facts.file_path in found[3].note
 
 
 def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_run_without_a_success_says_so_and_is_not_compared(tmp_path: Path) -> 
     samples = tuple(
         msgspec.structs.replace(one, failure=Failure(kind="network", message="status 500")) for one in failed.samples
     )
-    manifest = msgspec.structs.replace(failed.manifest, finished=False)
+    manifest = msgspec.structs.replace(failed.manifest, is_finished=False)
     save_run(folder, msgspec.structs.replace(failed, manifest=manifest, samples=samples))
     write_site([(run, load_run(run)) for run in runs], tmp_path / "site", max_clips=0)
     index = (tmp_path / "site" / "index.html").read_text()

@@ -122,7 +122,7 @@ def test_a_price_that_only_a_third_party_states_is_not_a_dispute(tmp_path: Path)
     folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=1)
     first = run.manifest.targets[0]
     targets = (
-        msgspec.structs.replace(first, price=msgspec.structs.replace(first.price, stated_by_provider=False)),
+        msgspec.structs.replace(first, price=msgspec.structs.replace(first.price, is_stated_by_provider=False)),
         *run.manifest.targets[1:],
     )
     manifest = msgspec.structs.replace(run.manifest, targets=targets)
@@ -151,7 +151,9 @@ def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -
 
 def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST,), repetitions=1)
-    lost = AmbiguousRequest(id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", counted_usd=None, reason="stopped")
+    lost = AmbiguousRequest(
+        sample_or_case_id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", counted_usd=None, reason="stopped"
+    )
     killed = msgspec.structs.replace(run, samples=(), score_sets=(), ambiguous_requests=(lost,))
     page = render_markdown(analyze_runs([(folder, killed)]))
     assert "No request was measured." in page
@@ -162,7 +164,7 @@ def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_pat
 
 def test_a_rate_of_requests_replaces_the_concurrency(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST,), repetitions=1)
-    manifest = msgspec.structs.replace(run.manifest, requests_per_s=5.0, arrivals="poisson")
+    manifest = msgspec.structs.replace(run.manifest, requests_per_s=5.0, arrival_process="poisson")
     facts = {
         f.name: f.run_values
         for f in list_main_facts(analyze_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]).report)

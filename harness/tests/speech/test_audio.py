@@ -326,7 +326,12 @@ def test_facts_of_audio_with_a_header_have_no_raw_format() -> None:
 def test_facts_of_decoded_audio() -> None:
     data, media_type = encode(tone(), RATE, "wav")
     facts = EncodedAudio(data, media_type=media_type).measure_facts("audio/x.wav")
-    assert (facts.file, facts.bytes, facts.media_type, facts.container) == ("audio/x.wav", len(data), media_type, "wav")
+    assert (facts.file_path, facts.bytes, facts.media_type, facts.container) == (
+        "audio/x.wav",
+        len(data),
+        media_type,
+        "wav",
+    )
     assert (facts.sample_rate_hz, facts.channels, facts.raw_format, facts.audio_s) == (
         RATE,
         1,
@@ -355,7 +360,7 @@ def test_facts_of_what_cannot_be_decoded() -> None:
     assert not audio.is_silent
     assert facts == AudioFacts(
         sha256=hashlib.sha256(b"OggSbroken").hexdigest(),
-        file="audio/x",
+        file_path="audio/x",
         bytes=10,
         media_type="audio/ogg",
         container="ogg",

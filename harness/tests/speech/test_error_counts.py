@@ -32,7 +32,7 @@ def test_swapping_reference_and_hypothesis_preserves_the_number_of_errors(one: s
 @given(words, words, st.sampled_from(["silence", "missing", "undecodable"]))
 def test_audio_without_speech_counts_as_all_deleted(text: str, transcript: str, content: str) -> None:
     found = score_transcript(sample_id="a", reference=text, transcript=transcript, language="en", audio_content=content)
-    assert (found.deletions, found.errors) == (found.units, found.units)
+    assert (found.deletions, found.errors) == (found.reference_unit_count, found.reference_unit_count)
     assert (found.transcript, found.hypothesis) == ("", "")
 
 
@@ -43,22 +43,28 @@ def test_each_kind_of_error_is_counted() -> None:
         transcript="one dish and old bird sang loudly",
         language="en",
     )
-    assert (found.units, found.hits, found.substitutions, found.deletions, found.insertions) == (7, 5, 1, 1, 1)
+    assert (found.reference_unit_count, found.hits, found.substitutions, found.deletions, found.insertions) == (
+        7,
+        5,
+        1,
+        1,
+        1,
+    )
     assert found.error_rate == pytest.approx(3 / 7)
 
 
 def test_languages_without_spaces_are_counted_in_characters() -> None:
     found = score_transcript(sample_id="a", reference="你好,世界!", transcript="你好 世间", language="zh-CN")
-    assert (found.unit, found.units, found.hits, found.substitutions) == ("character", 4, 3, 1)
+    assert (found.unit, found.reference_unit_count, found.hits, found.substitutions) == ("character", 4, 3, 1)
 
 
 def test_with_an_empty_reference_everything_is_inserted() -> None:
     found = score_transcript(sample_id="a", reference="[laughs]", transcript="thank you", language="en")
-    assert (found.units, found.insertions, found.error_rate) == (0, 2, 2.0)
+    assert (found.reference_unit_count, found.insertions, found.error_rate) == (0, 2, 2.0)
 
 
 @pytest.mark.parametrize(("language", "text"), [("en", "The shop (on the left) is open."), ("fr", "Il (Paul) dort.")])
 def test_parentheses_count_in_a_reference_and_not_in_a_transcript(language: str, text: str) -> None:
     said = text.replace("(", "").replace(")", "")
     found = score_transcript(sample_id="a", reference=text, transcript=f"{said} (music)", language=language)
-    assert (found.errors, found.units) == (0, len(said.split()))
+    assert (found.errors, found.reference_unit_count) == (0, len(said.split()))

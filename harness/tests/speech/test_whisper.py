@@ -189,4 +189,4 @@ def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path, own_pr
     assert [score.transcript for score in found.scores] == [text.strip() for text in TEXTS.values()]
     assert found.asr == asr_of(spec).id
     assert found.asr_reason == "requested"
-    assert not found.closed_vocabulary
+    assert not found.has_closed_vocabulary

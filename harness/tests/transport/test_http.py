@@ -189,7 +189,7 @@ async def test_content_encodings_are_undone(listen, encoding, compress):
     async with Transport() as transport:
         exchange = await get(transport, await listen(handler))
     assert exchange.response.body == b"speech " * 50
-    assert sum(size for _, size in exchange.timing.chunks) == len(wire)
+    assert sum(size for _, size in exchange.timing.chunk_arrivals) == len(wire)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip, gzip"])

@@ -45,11 +45,11 @@ async def test_the_split_of_an_exchange_is_what_the_server_did() -> None:
     assert timing.dns_ms is None, "the URL has an IP address"
     assert timing.is_new_connection
     assert timing.http_version == "HTTP/1.1"
-    assert timing.delay_before_send_ms == pytest.approx(timing.wait_ms + timing.connect_ms, abs=EXACTLY)
-    assert [size for _, size in timing.chunks] == [4, 4, 4]
-    gaps = [b - a for (a, _), (b, _) in zip(timing.chunks, timing.chunks[1:], strict=False)]
+    assert timing.delay_before_send_ms == pytest.approx(timing.connection_wait_ms + timing.connect_ms, abs=EXACTLY)
+    assert [size for _, size in timing.chunk_arrivals] == [4, 4, 4]
+    gaps = [b - a for (a, _), (b, _) in zip(timing.chunk_arrivals, timing.chunk_arrivals[1:], strict=False)]
     assert gaps == [pytest.approx(100, abs=EXACTLY)] * 2
-    parts = timing.wait_ms + timing.connect_ms + timing.send_ms + timing.ttfb_ms + timing.receive_ms
+    parts = timing.connection_wait_ms + timing.connect_ms + timing.send_ms + timing.ttfb_ms + timing.receive_ms
     assert parts == pytest.approx(timing.total_ms, abs=EXACTLY)
 
 
@@ -61,7 +61,7 @@ async def test_waiting_for_a_connection_is_not_the_servers_time() -> None:
 
     async with listening(handler) as url, Transport(max_connections=1) as transport:
         exchanges = await asyncio.gather(get(transport, url), get(transport, url))
-    waits = sorted(exchange.timing.wait_ms for exchange in exchanges)
+    waits = sorted(exchange.timing.connection_wait_ms for exchange in exchanges)
     assert waits == pytest.approx([0, 150], abs=EXACTLY)
     assert [exchange.timing.ttfb_ms for exchange in exchanges] == pytest.approx([150, 150], abs=EXACTLY)
 

@@ -76,8 +76,8 @@ class Checker:
                 if index is None:
                     findings.append(finding)
                 else:
-                    effects = {**findings[index].effects, rule.id: finding.message}
-                    findings[index] = msgspec.structs.replace(findings[index], effects=effects)
+                    effects = {**findings[index].same_cause_messages, rule.id: finding.message}
+                    findings[index] = msgspec.structs.replace(findings[index], same_cause_messages=effects)
         yield from findings
 
     def iterate_findings_by_subject(
@@ -156,20 +156,20 @@ class Checker:
                 provider=contract.id,
                 operation=exchange.operation,
                 target=subject.target.id if subject.target else None,
-                pointer=self.mask_secrets(violation.value_pointer)
+                traffic_pointer=self.mask_secrets(violation.value_pointer)
                 if violation.value_pointer
                 else violation.value_pointer,
-                file=str(position.path),
-                line=position.line,
+                contract_file=str(position.path),
+                contract_line=position.line,
                 contract_pointer=violation.contract_pointer,
             ),
             provenance=self.provenance,
-            case=case_id,
+            case_id=case_id,
             evidence=self._mask_and_shorten(violation.evidence, MAX_EVIDENCE_CHARACTERS)
             if violation.evidence
             else None,
-            reproduce=self._find_reproduction_command(build_reproduction_command, subject, exchange),
-            reading=f"{dispute.claim} ({dispute.document_name})" if dispute else None,
+            reproduction_command=self._find_reproduction_command(build_reproduction_command, subject, exchange),
+            satisfied_claim=f"{dispute.claim} ({dispute.document_name})" if dispute else None,
         )
 
     def _mask_and_shorten(self, text: str, max_characters: int) -> str:

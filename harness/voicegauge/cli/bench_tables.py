@@ -107,7 +107,7 @@ def print_summaries(
     provenance = manifest.provenance
     terminal = create_console()
     if provenance is Provenance.EMULATED:
-        faults = f" (faults injected: {', '.join(manifest.faults)})" if manifest.faults else ""
+        faults = f" (faults injected: {', '.join(manifest.fault_ids)})" if manifest.fault_ids else ""
         terminal.print(
             build_emulated_label(f"the numbers show that the tool works, not how fast a provider is{faults}")
         )
@@ -124,7 +124,7 @@ def print_summaries(
     columns = [column for column in _RESULT_COLUMNS if column not in absent]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     print_table(terminal, rows)
-    if not manifest.finished:
+    if not manifest.is_finished:
         terminal.print("the run is not complete: the numbers are of the samples so far", soft_wrap=True)
     if ramp_samples_note:
         terminal.print(ramp_samples_note, soft_wrap=True)
@@ -135,18 +135,18 @@ def print_summaries(
 def print_ramp(ramp: RampResult) -> None:
     """Print the steps of a ramp and its result."""
     terminal = create_console()
-    names = [name for name in (ramp.steps[0].values if ramp.steps else ()) if name != "success"]
+    names = [name for name in (ramp.steps[0].value_by_condition if ramp.steps else ()) if name != "success"]
     headings = (ramp.unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)
     rows = create_table(*headings, "goal", right_aligned_columns=headings)
     for step in ramp.steps:
         rows.add_row(
-            f"{step.level:g}",
-            str(step.requests),
+            f"{step.load:g}",
+            str(step.request_count),
             f"{step.requests_per_s:.3g}",
             f"{step.goodput_per_s:.3g}",
-            _NO_VALUE_TEXT if step.success is None else f"{step.success:.1%}",
+            _NO_VALUE_TEXT if step.success_rate is None else f"{step.success_rate:.1%}",
             _NO_VALUE_TEXT if step.total_latency_p95_ms is None else f"{step.total_latency_p95_ms:.0f}",
-            *(_NO_VALUE_TEXT if (value := step.values[name]) is None else f"{value:.4g}" for name in names),
+            *(_NO_VALUE_TEXT if (value := step.value_by_condition[name]) is None else f"{value:.4g}" for name in names),
             step.verdict,
         )
     terminal.print(rows)
@@ -159,10 +159,12 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     if manifest.early_stop is not None:
         lines.append(manifest.early_stop.describe())
     if manifest.requests_per_s is not None:
-        lines.append(f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrivals} arrivals")
+        lines.append(
+            f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrival_process} arrivals"
+        )
     if error is not None:
         lines.append(
-            f"error of times: {error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), "
+            f"error of times: {error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99), "
             f"with {error.concurrency} requests in flight at a server on this machine"
         )
     if busy := describe_disturbed_samples(summaries):
@@ -242,10 +244,12 @@ def _build_legend(
         )
     if score_set:
         lines.append(f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}")
-        if score_set.closed_vocabulary:
+        if score_set.has_closed_vocabulary:
             lines.append(_warn_of_closed_vocabulary(score_set))
-        if score_set.left_out:
-            lines.append(f"not scored: {', '.join(score_set.left_out)}, which {score_set.asr} does not know")
+        if score_set.unsupported_languages:
+            lines.append(
+                f"not scored: {', '.join(score_set.unsupported_languages)}, which {score_set.asr} does not know"
+            )
     if hidden_columns:
         names = ", ".join(column.heading.replace("\n", " ") for column in hidden_columns)
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
@@ -307,7 +311,7 @@ def _warn_of_closed_vocabulary(score_set: ScoreSet) -> str | Text:
     known = score_set.known_words
     if known is None:
         return f"{score_set.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts"
-    return Text(f"{score_set.asr}: small vocabulary; {known}", style="red" if known.unknown else "")
+    return Text(f"{score_set.asr}: small vocabulary; {known}", style="red" if known.unknown_word_count else "")
 
 
 def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:

@@ -151,7 +151,7 @@ def _format_operation(finding: Finding) -> str:
 
 def _describe_findings_of_rule(findings: list[Finding]) -> Text:
     """Return the severity, the rule, the operation and the number of findings in one line."""
-    count = sum(finding.occurrences for finding in findings)
+    count = sum(finding.occurrence_count for finding in findings)
     return _format_title(findings[0]).append(f"  {count} time{_choose_plural_ending(count)}")
 
 
@@ -186,7 +186,7 @@ class NewFindingPrinter:
 
     def print_finding(self, finding: Finding) -> None:
         """Print a finding, without the lines that it shares with the finding printed before."""
-        group = (finding.rule, _format_operation(finding), finding.reproduce)
+        group = (finding.rule, _format_operation(finding), finding.reproduction_command)
         if group == self._last_group:
             self._terminal.print(f"  {finding.message}", soft_wrap=True)
         else:
@@ -202,18 +202,18 @@ def print_finding_counts(terminal: Console, findings: Sequence[Finding]) -> None
 
 
 def _print_finding(terminal: Console, finding: Finding) -> None:
-    messages = finding.messages or {finding.message: finding.occurrences}
+    messages = finding.message_counts or {finding.message: finding.occurrence_count}
     shown = list(messages.items())[:MAX_MESSAGES_SHOWN]
     hidden = len(messages) - len(shown)
     lines = [
         *(("", f"{message}  ({count} times)" if count > 1 else message) for message, count in shown),
         ("... and ", f"{hidden} more messages (--json has all)" if hidden else ""),
-        *(("also ", f"{rule}: {message}") for rule, message in finding.effects.items()),
+        *(("also ", f"{rule}: {message}") for rule, message in finding.same_cause_messages.items()),
         ("at ", _format_location(finding)),
-        ("case ", finding.case),
+        ("case ", finding.case_id),
         ("seen ", finding.evidence),
-        ("disputed: ", finding.reading),
-        ("", finding.reproduce or finding.test),
+        ("disputed: ", finding.satisfied_claim),
+        ("", finding.reproduction_command or finding.reproduction_test),
     ]
     for label, text in lines:
         for line in (text or "").splitlines():
@@ -222,11 +222,11 @@ def _print_finding(terminal: Console, finding: Finding) -> None:
 
 def _format_location(finding: Finding) -> str:
     where = finding.where
-    if where.file is None:
+    if where.contract_file is None:
         return ""
-    path = Path(where.file)
+    path = Path(where.contract_file)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{where.line}" if where.line else str(shown)
+    return f"{shown}:{where.contract_line}" if where.contract_line else str(shown)
 
 
 def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:

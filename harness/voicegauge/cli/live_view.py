@@ -44,7 +44,7 @@ class TargetProgress:
         cost = sample.cost
         self.spent_usd += (cost.price_usd if cost.charged_usd is None else cost.charged_usd) or 0.0
         latency_ms = sample.latency.total_latency_ms if sample.latency and not sample.failure else None
-        if latency_ms is not None and not sample.warmup:
+        if latency_ms is not None and not sample.is_warmup:
             bisect.insort(self.latencies_ms, latency_ms)
 
     @property

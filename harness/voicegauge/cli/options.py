@@ -430,9 +430,9 @@ def _read_prices(_ctx: click.Context, param: click.Parameter, values: Sequence[s
     """Return the dollars by name that `--price` or `--credit-rate` states."""
     if not values:
         return {}
-    from voicegauge.contract import parse_credit_rate, parse_price_override
+    from voicegauge.contract import parse_credit_price, parse_price_override
 
     try:
-        return dict(map(parse_price_override if param.name == "prices" else parse_credit_rate, values))
+        return dict(map(parse_price_override if param.name == "prices" else parse_credit_price, values))
     except UsageError as error:
         raise click.BadParameter(str(error)) from error

@@ -31,7 +31,9 @@ def offer_to_record_again(report: CheckReport, offered_commands: set[str], *, ma
     """
     stale = (finding for finding in report.findings if finding.rule == "recording-stale")
     commands = [
-        command for command in (finding.reproduce for finding in stale) if command and command not in offered_commands
+        command
+        for command in (finding.reproduction_command for finding in stale)
+        if command and command not in offered_commands
     ]
     if not commands or not _is_terminal_interactive():
         return False

@@ -62,7 +62,7 @@ def _iterate_posted_bodies(
 
 
 def find_callback_id_location(operation: Operation) -> Location:
-    """Return the location of the id that callbacks repeat, in the response to the request that caused them."""
+    """Return where the response to a request has the id that the callbacks of this request repeat."""
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
     if webhook.body_locations is not None and webhook.body_locations.submit_id_location is not None:

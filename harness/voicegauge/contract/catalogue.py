@@ -161,8 +161,8 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
     """Load the bundled contracts and those in `folders`, which replace bundled ones with the same id.
 
     Raises:
-        ContractError: a document cannot be used, or would send the key of a bundled contract elsewhere; or a folder has
-            two contracts with the same id.
+        ContractError: a document cannot be used, or would send the key of a bundled contract to other servers; or a
+        folder has two contracts with the same id.
     """
     bundled_paths = _list_bundled_paths(find_bundled_folder("contracts"))
     own = [contract for folder in folders for contract in _load_folder(folder)]
@@ -193,7 +193,8 @@ def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contra
     """Check that a replacement of a bundled contract sends the same key to the same servers.
 
     Raises:
-        ContractError: the replacement sends the key elsewhere, which a user who names the provider would not expect.
+        ContractError: the replacement sends the key to other servers, which a user who names the provider would not
+        expect.
     """
     servers = _list_server_origins(user_contract) - _list_server_origins(bundled_contract)
     if servers:

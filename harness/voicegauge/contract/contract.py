@@ -437,7 +437,7 @@ class AudioInputTarget(BaseTarget):
 
     @property
     def response(self) -> SpeechResponse:
-        """The documented response of the target's operation. A transcription has no audio, and none is a job."""
+        """The documented response of the target's operation, which is never a job, nor audio for a transcription."""
         audio = self.conversion.response.audio if self.conversion else None
         return SpeechResponse(audio=audio, charge_location=self.audio_input.response.charge_location)
 

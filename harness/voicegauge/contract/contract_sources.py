@@ -30,8 +30,8 @@ class ContractSources:
         """Whether a normative document states the part of a request at `pointer`.
 
         If no source is given, it counts as normative. The source is the `x-source` of that part or of the closest part
-        around it. That of an operation does not count: a user who calls an operation that only a client library
-        documents expects it to work.
+        around it. The `x-source` of an operation does not count: a user who calls an operation that only a client
+        library documents expects it to work.
         """
         pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
         first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0

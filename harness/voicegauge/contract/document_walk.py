@@ -28,7 +28,9 @@ _NAME_MAPPING_KEYS = frozenset(
 )
 """Keys whose values map names to objects, such as `properties`. The names are not keywords: a property may be called
 `default`."""
-_DATA_KEYS = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"})
+_PROVIDER_DATA_KEYS = frozenset(
+    {"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"}
+)
 """Keys whose values are the provider's data, not parts of the document."""
 
 
@@ -64,6 +66,6 @@ def _list_inner_values(pointer: str, value: Any, *, keys_are_names: bool) -> lis
 
 
 def _is_provider_data(key: str, item: Any) -> bool:
-    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES_KEY):
+    if key in _PROVIDER_DATA_KEYS or (key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES_KEY):
         return True
     return key == "examples" and isinstance(item, list)

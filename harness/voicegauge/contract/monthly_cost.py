@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Target
-from voicegauge.contract.extension import TEXT_UNITS, PriceSpec
+from voicegauge.contract.extension import UNITS_COUNTED_FROM_TEXT, PriceSpec
 from voicegauge.contract.pricing import count_units, get_unit_size, round_up_quantity
 
 _CENT_USD = Decimal("0.01")
@@ -76,7 +76,8 @@ class MonthlyBill(NamedTuple):
     usage_basis: UsageBasis
     """How the number of units is known."""
     is_disputed: bool
-    """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
+    """Whether documents contradict each other about the price. If the price has no amount, its highest alternative
+    counts."""
 
 
 def round_to_cents(amount_usd: float) -> float:
@@ -157,11 +158,11 @@ def compute_monthly_bill(
         if (
             plan is not None
             and plan.included_units_per_month is not None
-            and (plan.monthly_fee_usd is not None or not plan.allows_more_units)
+            and (plan.monthly_fee_usd is not None or not plan.allows_extra_units)
         ):
             # Without a documented fee, included units would seem to be free, so they are charged.
             units = max(0.0, units - plan.included_units_per_month)
-            exceeds_plan |= not plan.allows_more_units and units > 0
+            exceeds_plan |= not plan.allows_extra_units and units > 0
         if plan is not None and plan.monthly_fee_usd is not None:
             fees.append(plan.monthly_fee_usd)
         dollars.append(None if unit_usd is None else unit_usd * units)
@@ -195,7 +196,7 @@ def _count_group_units(price_part: PriceSpec, request_group: RequestGroup) -> fl
 
 
 def _determine_usage_basis(price_part: PriceSpec, request_group: RequestGroup) -> UsageBasis:
-    if price_part.unit in TEXT_UNITS:
+    if price_part.unit in UNITS_COUNTED_FROM_TEXT:
         return "exact"
     if price_part.unit in ("second", "minute") and request_group.audio_s_per_request is not None:
         return "exact"

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
-from voicegauge.contract.extension import PriceUsage, StreamSpec
+from voicegauge.contract.extension import StreamSpec, UsageSpec
 from voicegauge.contract.schemas import SchemaError, parse_text_value
 from voicegauge.formats import (
     EVENT_STREAM_MEDIA_TYPE,
@@ -82,7 +82,7 @@ class RequestBody:
 class ParsedExchange:
     """The bodies, query and stream events of one exchange, parsed when they are first used.
 
-    Parsing never raises an error, because peers are not trusted.
+    Parsing never raises an error, because services and clients may send anything.
     """
 
     __slots__ = ("_values", "exchange")
@@ -201,7 +201,7 @@ class ParsedExchange:
         """
         return _parse_amount(self.read_response(location))
 
-    def read_usage(self, usage: PriceUsage, stream_spec: StreamSpec | None) -> float | None:
+    def read_usage(self, usage: UsageSpec, stream_spec: StreamSpec | None) -> float | None:
         """Return the tokens or seconds that the response, or the last event of a stream, reports; else `None`.
 
         Args:

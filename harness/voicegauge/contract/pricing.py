@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
-from voicegauge.contract.extension import CharacterCounting, PriceSpec, PriceUnit, PriceUsage, SourceDocument
+from voicegauge.contract.extension import CharacterCounting, PriceSpec, PriceUnit, SourceDocument, UsageSpec
 from voicegauge.errors import UsageError
 
 ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
@@ -45,7 +45,8 @@ class PriceQuote(NamedTuple):
     """The price in dollars; `None` if neither a document nor the user states it."""
     price_credits: float | None
     is_disputed: bool
-    """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
+    """Whether documents contradict each other about the price. If the price has no amount, its highest alternative
+    counts."""
 
 
 def parse_price_override(text: str) -> tuple[str, float]:
@@ -57,7 +58,7 @@ def parse_price_override(text: str) -> tuple[str, float]:
     return _parse_named_amount(text, "NAME=USD, such as acme=0 or acme/voice-1=0.02")
 
 
-def parse_credit_rate(text: str) -> tuple[str, float]:
+def parse_credit_price(text: str) -> tuple[str, float]:
     """Parse the price of one credit in dollars that the user sets for a provider: "acme=0.001".
 
     Raises:
@@ -164,7 +165,7 @@ def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_cou
 
 
 def compute_reported_cost(
-    target: BaseTarget, character_count: int | None, read_usage: Callable[[PriceUsage], float | None]
+    target: BaseTarget, character_count: int | None, read_usage: Callable[[UsageSpec], float | None]
 ) -> PriceQuote | None:
     """Return the cost of the usage that a response reports; `None` if it does not determine the cost.
 
@@ -205,12 +206,12 @@ class PlanUnitPrice(NamedTuple):
 
     name: str
     monthly_fee_usd: float | None
-    """`None` if no document states the fee."""
+    """The fee of the plan per month, in dollars; `None` if no document states it."""
     included_units_per_month: float | None
     """Number of units per month that the fee includes."""
-    usd_per_unit: float
+    usd_per_extra_unit: float
     """Price of a unit beyond the included ones."""
-    allows_more_units: bool
+    allows_extra_units: bool
     """Whether more than the included units can be bought."""
 
 
@@ -220,12 +221,12 @@ class UnitPrice(NamedTuple):
     amount: float
     unit: CostUnit
     plans: tuple[PlanUnitPrice, ...] = ()
-    """For a price in dollars: the account plans."""
+    """The account plans that have a price of their own; empty for a price in credits."""
 
 
 CostUnit = Literal["request", "character", "minute", "estimated_character"]
-"""`minute` is a minute of audio. `estimated_character` is a character at the upper bound of a price that depends on
-tokens, seconds of computing or several of these, or on which characters the text has."""
+"""What a price is for. `minute` is a minute of audio. `estimated_character` is a character at the upper bound of a
+price that depends on tokens, seconds of computing or several of these, or on which characters the text has."""
 
 _QuantityKind = Literal["request", "character", "minute", "usage"]
 _SIZE_AND_QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _QuantityKind]] = {
@@ -286,7 +287,7 @@ def count_units(price: PriceSpec, character_count: int, audio_s: float | None) -
     return round_up_quantity(price, quantity) / get_unit_size(price)
 
 
-def compute_usage_bound(usage: PriceUsage, character_count: int) -> float:
+def compute_usage_bound(usage: UsageSpec, character_count: int) -> float:
     """Return the documented upper bound of the tokens or seconds that a text uses."""
     return usage.max_per_request + usage.max_per_character * character_count
 
@@ -343,7 +344,7 @@ def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: 
             usd = plan.credits_per_unit * credit_usd
         if usd is not None:
             included = None if plan.included_units_per_month is None else plan.included_units_per_month * unit_size
-            yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.allows_more_units)
+            yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.allows_extra_units)
 
 
 def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCredits:
@@ -351,7 +352,7 @@ def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCre
 
 
 def _select_unit_price(readings: Sequence[_PricedReading], currency: Literal["usd", "credits"]) -> UnitPrice | None:
-    """Select one of the unit prices. The first is that of the price itself, the rest are those of its alternatives."""
+    """Return the unit price of the first reading if it is known; else the highest one of the other readings."""
     known = [reading for reading in readings if getattr(reading.unit_cost, currency) is not None]
     if not known:
         return None
@@ -405,7 +406,7 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
 
 
 def is_stated_by_provider(target: BaseTarget) -> bool:
-    """Whether a normative document states an amount of the price. A price without a named document counts as such."""
+    """Whether a normative document states an amount of the price. This is assumed if the price names no document."""
     documents = _list_price_documents(target)
     return not documents or any(document.is_normative for document in documents)
 

@@ -331,7 +331,7 @@ class MultipartReader:
             return UploadedFile(filename=name, media_type=media_type, data=self._data.getvalue())
         self._data.flush()
         mapped = mmap.mmap(self._data.fileno(), 0, access=mmap.ACCESS_READ)
-        return MappedFile(filename=name, media_type=media_type, data=b"", mapped=mapped)
+        return MappedFile(filename=name, media_type=media_type, data=b"", memory_map=mapped)
 
     def _read_part(self) -> bytes:
         self._data.seek(0)

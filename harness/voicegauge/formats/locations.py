@@ -34,7 +34,7 @@ MISSING: Any = object()
 """Marks the absence of a value, because `None` is the JSON value `null`."""
 EVERY_ITEM = "*"
 """The token that stands for every item of a list."""
-MAX_INDEX = 9_999
+MAX_LIST_INDEX = 9_999
 """The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
 `None`."""
 _INDEX_PATTERN = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -200,8 +200,8 @@ class EventLocation(_LocationBase):
 
 _IS_REQUEST_LOCATION_KEY = "is_in_request"
 RequestLocation = Annotated[Location, msgspec.Meta(extra={_IS_REQUEST_LOCATION_KEY: True})]
-"""Type of a record field whose value is a location in a request. In the grammar of contracts, a plain `Location` is in
-a response."""
+"""Type of a record field whose value is a location in a request. In the grammar of contracts, a field of type
+`Location` is a location in a response."""
 
 
 def is_request_location(type_hint: Any) -> bool:
@@ -369,8 +369,8 @@ def write_pointer(root: Any, pointer_tokens: Sequence[str], new_value: Any) -> A
         root = [] if _INDEX_PATTERN.fullmatch(token) else {}
     if isinstance(root, list):
         index = int(token) if _INDEX_PATTERN.fullmatch(token) else None
-        if index is None or index > MAX_INDEX:
-            raise ValueError(f"{token!r} is not a list index: it must be a number up to {MAX_INDEX}")
+        if index is None or index > MAX_LIST_INDEX:
+            raise ValueError(f"{token!r} is not a list index: it must be a number up to {MAX_LIST_INDEX}")
         root.extend(None for _ in range(index + 1 - len(root)))
         root[index] = write_pointer(root[index], rest, new_value)
     elif isinstance(root, dict):

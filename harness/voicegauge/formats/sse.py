@@ -110,16 +110,16 @@ class MessageParser:
         line_feed = carriage_return = -1
         while True:
             if line_feed < at:
-                line_feed = self._find_or_end(b"\n", at)
+                line_feed = self._find_byte_or_end(b"\n", at)
             if carriage_return < at:
-                carriage_return = self._find_or_end(b"\r", at)
+                carriage_return = self._find_byte_or_end(b"\r", at)
             line_end = min(line_feed, carriage_return)
             if line_end == received:
                 return
             yield line_end
             at = line_end + 1
 
-    def _find_or_end(self, byte: bytes, start: int) -> int:
+    def _find_byte_or_end(self, byte: bytes, start: int) -> int:
         """Return the offset of the first `byte` in the buffer from `start` on; the size of the buffer without one."""
         found = self._buffer.find(byte, start)
         return len(self._buffer) if found < 0 else found

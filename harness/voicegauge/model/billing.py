@@ -31,7 +31,7 @@ class BillingStatus(StrEnum):
 class AmbiguousRequest(Record, frozen=True, kw_only=True):
     """A request whose price counts as spent although its result is unknown or was not saved."""
 
-    id: str
+    sample_or_case_id: str = msgspec.field(name="id")
     """Id of the sample or test case that the request was sent for."""
     sent_at: str
     """Time at which the request was sent: UTC, in ISO 8601 format."""
@@ -40,8 +40,8 @@ class AmbiguousRequest(Record, frozen=True, kw_only=True):
     known, which happens only with an emulator."""
     reason: str
     """One line that explains why the result is unknown or was not saved."""
-    bought_again: bool = False
-    """Whether the request was sent again later because the user asked for that."""
+    was_sent_again: bool = msgspec.field(default=False, name="bought_again")
+    """Whether the user had the request sent again later, with `--retry-ambiguous`."""
 
 
 class OpenJob(Record, frozen=True, kw_only=True):
@@ -63,8 +63,9 @@ class OpenJob(Record, frozen=True, kw_only=True):
 def describe_ambiguous_requests(ambiguous_requests: Sequence[AmbiguousRequest]) -> list[str]:
     """Return one line for each request that may have been charged without a result."""
     return [
-        f"may have been charged, without a result: {one.id}{_format_price(one.counted_usd)}: {one.reason}"
-        f"{' (bought again)' if one.bought_again else ''}"
+        f"may have been charged, without a result: {one.sample_or_case_id}"
+        f"{_format_price(one.counted_usd)}: {one.reason}"
+        f"{' (bought again)' if one.was_sent_again else ''}"
         for one in ambiguous_requests
     ]
 
@@ -82,11 +83,14 @@ def describe_unresolved_requests(
     """
     if is_emulated:  # the emulator charges nothing, so nothing can be paid for again
         return [
-            *(f"sent to the emulator, without a saved result: {one.id}: {one.reason}" for one in ambiguous_requests),
+            *(
+                f"sent to the emulator, without a saved result: {one.sample_or_case_id}: {one.reason}"
+                for one in ambiguous_requests
+            ),
             *(f"still open at the emulator: {one.sample_id}, job {one.job_id}: {one.reason}" for one in open_jobs),
         ]
     lines = describe_ambiguous_requests(ambiguous_requests)
-    count = sum(not one.bought_again for one in ambiguous_requests)
+    count = sum(not one.was_sent_again for one in ambiguous_requests)
     if count:
         lines.append(f"the same command with --retry-ambiguous pays for {'it' if count == 1 else 'them'} again")
     lines += [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 
 
@@ -12,17 +14,17 @@ class TargetDecision(Record, frozen=True, kw_only=True):
 
     target: str
     decision: Literal["slower", "faster", "equal"] | None
-    """`faster`, `slower`, or `equal` if any difference is smaller than the margin; `None` if the samples did not decide
-    it."""
-    pairs: Count
+    """`faster`, `slower`, or `equal` if any difference is smaller than the margin; `None` if the samples do not show
+    which."""
+    pair_count: Count = msgspec.field(name="pairs")
     """Number of compared pairs of samples; both samples of a pair are of the same round."""
-    change: Number | None
-    """Geometric mean of the ratios of the pairs, less one; each ratio counts as a factor of two at most; `None` without
-    a pair."""
-    low: Number | None
+    latency_change: Number | None = msgspec.field(name="change")
+    """Relative difference from the baseline: the geometric mean of the latency ratios of the pairs, minus 1. A ratio
+    counts as a factor of 2 at most. `None` without a pair."""
+    change_lower_bound: Number | None = msgspec.field(name="low")
     """Lower end of the interval of `change`, which is valid however often it is looked at; `None` with too few
     pairs."""
-    high: Number | None
+    change_upper_bound: Number | None = msgspec.field(name="high")
 
 
 class EarlyStop(Record, frozen=True, kw_only=True):
@@ -32,21 +34,21 @@ class EarlyStop(Record, frozen=True, kw_only=True):
     """Target that the others are compared with."""
     margin: float
     """Relative difference of total latency that does not matter."""
-    alpha: NonNegativeNumber
-    """Probability that any decision is false, however often it is looked at."""
-    is_stopped: bool
-    """Whether samples of the plan were not sent because everything was decided."""
-    requests: Count
+    false_decision_probability: NonNegativeNumber = msgspec.field(name="alpha")
+    """Highest probability that any decision is wrong, however often the samples are evaluated."""
+    has_stopped_early: bool = msgspec.field(name="is_stopped")
+    """Whether planned samples were not sent because there is a decision about every target."""
+    sent_request_count: Count = msgspec.field(name="requests")
     """Number of requests that were sent, including warm-up and excluding retries."""
-    planned_requests: Count
+    planned_request_count: Count = msgspec.field(name="planned_requests")
     targets: tuple[TargetDecision, ...]
 
     def describe(self) -> str:
         """Return in one sentence what was decided, and how many requests that took."""
         decisions = "; ".join(self._describe_target(one) for one in self.targets)
-        sent = f"after {self.requests:,} of {self.planned_requests:,} requests"
-        state = f"sampling stopped {sent}" if self.is_stopped else f"sampling did not stop early ({sent})"
-        return f"{state}: {decisions} (looked at after every request, {self.alpha:.0%} error)"
+        sent = f"after {self.sent_request_count:,} of {self.planned_request_count:,} requests"
+        state = f"sampling stopped {sent}" if self.has_stopped_early else f"sampling did not stop early ({sent})"
+        return f"{state}: {decisions} (looked at after every request, {self.false_decision_probability:.0%} error)"
 
     def _describe_target(self, target_decision: TargetDecision) -> str:
         if target_decision.decision is None:

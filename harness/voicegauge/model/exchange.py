@@ -120,12 +120,12 @@ class UploadedFile(Record, frozen=True, kw_only=True):
 class MappedFile(UploadedFile, frozen=True, kw_only=True):
     """A large file of a multipart body that was received, on disk; `data` is empty."""
 
-    mapped: mmap.mmap
+    memory_map: mmap.mmap = msgspec.field(name="mapped")
 
     @property
     def content(self) -> FileContent:
         """The bytes of the file, which take no memory as long as they are not read."""
-        return self.mapped
+        return self.memory_map
 
 
 class Timing(Record, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ class Timing(Record, frozen=True, kw_only=True):
     """Unix time, in seconds, at which the call began."""
     started_ms: float
     """Time at which the call began on the monotonic clock, in milliseconds, to order the exchanges of one run."""
-    wait_ms: float
+    connection_wait_ms: float = msgspec.field(name="wait_ms")
     """Time spent waiting for a free connection of the pool."""
     dns_ms: float | None = None
     """Duration of the name lookup; `None` if an open connection was reused, and for a URL with an IP address."""
@@ -148,13 +148,13 @@ class Timing(Record, frozen=True, kw_only=True):
     send_ms: float
     """Time spent writing the request."""
     ttfb_ms: float
-    """Time from sending the request's last byte to receiving the response's first byte, as the operating system passed
-    them on."""
+    """Time from sending the last byte of the request to receiving the first byte of the response, both as seen by the
+    operating system."""
     receive_ms: float
     """Time from the response's first byte to its last byte."""
     total_ms: float
     """Time from the call to the response's last byte, including the wait for a connection."""
-    chunks: tuple[tuple[float, int], ...] = ()
+    chunk_arrivals: tuple[tuple[float, int], ...] = msgspec.field(default=(), name="chunks")
     """For each piece of the body, its arrival time in milliseconds after the call and its number of bytes."""
     http_version: str = ""
     """The version that the connection used, such as "HTTP/1.1"; empty if it is not known."""
@@ -177,7 +177,7 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     request: Request
     response: Response
     timing: Timing | None = None
-    group: str | None = None
+    group_id: str | None = msgspec.field(default=None, name="group")
     """Id shared by the exchanges of a recording that belong together: the submit, the polls and the download of one
     job."""
 
@@ -189,8 +189,8 @@ class BodyExcerpt(Record, frozen=True, kw_only=True):
     """The beginning as text; empty if the body is binary or may contain a secret."""
     bytes: Count
     """Size of the whole body in bytes."""
-    note: str = ""
-    """Why the text is not the whole body; empty if it is."""
+    omission_reason: str = msgspec.field(default="", name="note")
+    """Why `text` is not the whole body; empty if it is."""
 
 
 class ExchangeExcerpt(Record, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+import msgspec
+
 from voicegauge.model.base import Provenance, Record, Severity
 
 
@@ -14,14 +16,14 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     provider: str
     operation: str | None = None
     target: str | None = None
-    pointer: str | None = None
+    traffic_pointer: str | None = msgspec.field(default=None, name="pointer")
     """JSON pointer into the request or response, such as "/output/media_url/0"."""
-    file: str | None = None
+    contract_file: str | None = msgspec.field(default=None, name="file")
     """The contract document with the violated statement."""
-    line: int | None = None
-    """Line of the violated statement in `file`, counted from 1."""
+    contract_line: int | None = msgspec.field(default=None, name="line")
+    """Line of the violated statement in `contract_file`, counted from 1."""
     contract_pointer: str | None = None
-    """JSON pointer to the violated statement in `file`."""
+    """JSON pointer to the violated statement in `contract_file`."""
 
 
 class FindingClip(Record, frozen=True, kw_only=True):
@@ -43,31 +45,32 @@ class Finding(Record, frozen=True, kw_only=True):
     """One sentence that states the expected and the observed value."""
     where: FindingLocation
     provenance: Provenance
-    case: str | None = None
+    case_id: str | None = msgspec.field(default=None, name="case")
     """Id of the planned test case whose traffic has the violation."""
     evidence: str | None = None
     """An excerpt of the traffic that shows the violation, shortened and without secrets."""
-    reproduce: str | None = None
+    reproduction_command: str | None = msgspec.field(default=None, name="reproduce")
     """A shell command that sends the request again; keys are read from environment variables."""
-    test: str | None = None
+    reproduction_test: str | None = msgspec.field(default=None, name="test")
     """For a finding of fuzzing: a pytest test that sends the request again and uses voicegauge's pytest plugin."""
-    reading: str | None = None
+    satisfied_claim: str | None = msgspec.field(default=None, name="reading")
     """For a disputed finding: the contradicting statement that the traffic conforms to."""
-    occurrences: int = 1
-    """Number of times the violation was found; `case`, `evidence` and the commands are those of the first one."""
-    messages: dict[str, int] = {}
-    """Each different message with its number of occurrences, such as one for each wrong value, in the order in which
-    they were found; empty if all occurrences have the same message. At most 100 messages are listed."""
-    effects: dict[str, str] = {}
-    """Messages of violations of other rules that have the same cause and are not reported apart, by rule id."""
+    occurrence_count: int = msgspec.field(default=1, name="occurrences")
+    """Number of times the violation was found. `case_id`, `evidence` and the commands are those of the first time."""
+    message_counts: dict[str, int] = msgspec.field(default={}, name="messages")
+    """How often each message occurred, if the messages of the occurrences differ, for example in the wrong value;
+    otherwise empty. The messages are in the order in which they were found, and 100 at most."""
+    same_cause_messages: dict[str, str] = msgspec.field(default={}, name="effects")
+    """Messages about violations of other rules that have the same cause, by rule id. They are not findings of their
+    own."""
     clip: FindingClip | None = None
-    """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if there is no
-    more room because of the clips of other findings."""
+    """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if the clips
+    of other findings fill the space in the report."""
 
     @property
     def violated_rules(self) -> tuple[str, ...]:
         """Ids of the rule of the finding, and of the rules whose violations follow from the same cause."""
-        return (self.rule, *self.effects)
+        return (self.rule, *self.same_cause_messages)
 
     @property
     def fingerprint(self) -> str:
@@ -78,6 +81,6 @@ class Finding(Record, frozen=True, kw_only=True):
         operation is the first to show the violation. All items of a list count as one location.
         """
         where = self.where
-        pointer = "/".join("*" if token.isdecimal() else token for token in (where.pointer or "").split("/"))
+        pointer = "/".join("*" if token.isdecimal() else token for token in (where.traffic_pointer or "").split("/"))
         parts = [self.rule, where.provider, where.operation, where.contract_pointer, pointer]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

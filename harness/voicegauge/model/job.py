@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.billing import BillingStatus
 from voicegauge.model.exchange import Exchange
@@ -56,7 +58,7 @@ class Failure(Record, frozen=True, kw_only=True):
 
     kind: FailureKind
     message: str
-    status: Count | None = None
+    http_status: Count | None = msgspec.field(default=None, name="status")
     """The HTTP status that caused the failure; `None` if the failure has another cause."""
 
 
@@ -68,11 +70,11 @@ class Delivery(Record, frozen=True, kw_only=True):
 
     target: str
     exchanges: tuple[Exchange, ...]
-    attempts: int
+    submit_count: int = msgspec.field(name="attempts")
     """Number of submit requests that were sent, including retries."""
     job: Job | None = None
     audio: bytes | None = None
-    text: str | None = None
+    transcript: str | None = msgspec.field(default=None, name="text")
     """The transcript, if the request asked for a transcription."""
     media_type: str | None = None
     """The media type that the provider declares for the audio; `None` if it declares none."""
@@ -80,12 +82,12 @@ class Delivery(Record, frozen=True, kw_only=True):
     """Index in `exchanges` of the exchange with the audio or the transcript."""
     submit_exchange_index: int | None = None
     """Index in `exchanges` of the last submit request."""
-    first_sent_ms: float | None = None
+    first_submit_sent_ms: float | None = msgspec.field(default=None, name="first_sent_ms")
     """Time at which the first submit request was sent, on the clock of `Timing.started_ms`; `None` if this delivery
     sent none."""
     charged_usd: float | None = None
     charged_credits: float | None = None
-    billing: BillingStatus = BillingStatus.ACCEPTED
+    billing_status: BillingStatus = msgspec.field(default=BillingStatus.ACCEPTED, name="billing")
     """What is known about whether the provider charges for the request."""
     has_open_job: bool = False
     """Whether the job may still succeed because its status or its result could not be fetched."""

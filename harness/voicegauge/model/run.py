@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from voicegauge.model.base import Count, NonNegativeNumber, Provenance, Record, SignedCount
 from voicegauge.model.billing import AmbiguousRequest, OpenJob
 from voicegauge.model.data_frame import build_data_frame
@@ -49,11 +51,11 @@ class TargetPlan(Record, frozen=True, kw_only=True):
     name: str
     monthly_fee_usd: NonNegativeNumber | None = None
     """Fee of the plan per month in dollars; `None` if no document states it."""
-    included: NonNegativeNumber | None = None
+    included_units_per_month: NonNegativeNumber | None = msgspec.field(default=None, name="included")
     """Number of units per month that the fee pays for, in the unit of the target's price."""
-    usd: NonNegativeNumber
+    usd_per_extra_unit: NonNegativeNumber = msgspec.field(name="usd")
     """Price in US dollars of a unit beyond the included ones."""
-    overage: bool = True
+    allows_extra_units: bool = msgspec.field(default=True, name="overage")
     """Whether units beyond the included ones can be bought."""
 
 
@@ -68,9 +70,9 @@ class TargetPrice(Record, frozen=True, kw_only=True):
     """The price in credits; `None` if no document states one."""
     plans: tuple[TargetPlan, ...] = ()
     """The account plans that the price in dollars depends on."""
-    disputed: bool = False
+    is_disputed: bool = msgspec.field(default=False, name="disputed")
     """Whether the documents contradict each other about the price."""
-    stated_by_provider: bool = True
+    is_stated_by_provider: bool = msgspec.field(default=True, name="stated_by_provider")
     """Whether the price is stated by a document that binds the provider, or by the user; `False` if only others state
     it, such as third parties or client libraries."""
     sources: tuple[str, ...] = ()
@@ -99,10 +101,10 @@ class TimingError(Record, frozen=True, kw_only=True):
 
     concurrency: Count
     """Number of requests in flight."""
-    requests: Count
-    p50_ms: NonNegativeNumber
+    request_count: Count = msgspec.field(name="requests")
+    median_error_ms: NonNegativeNumber = msgspec.field(name="p50_ms")
     """Median of the absolute errors in milliseconds."""
-    p99_ms: NonNegativeNumber
+    p99_error_ms: NonNegativeNumber = msgspec.field(name="p99_ms")
     """99th percentile of the absolute errors, in milliseconds."""
 
 
@@ -113,9 +115,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     run_id: str
     created_at: str
     """Time at which the run was started: UTC, in ISO 8601 format."""
-    finished: bool
+    is_finished: bool = msgspec.field(name="finished")
     """Whether the run is complete. If it was interrupted or stopped, the same command continues it."""
-    voicegauge: str
+    voicegauge_version: str = msgspec.field(name="voicegauge")
     """Version of voicegauge that measured the run."""
     provenance: Provenance
     """Where the traffic of the run comes from."""
@@ -124,24 +126,24 @@ class Manifest(Record, frozen=True, kw_only=True):
     targets: tuple[TargetRef, ...]
     sessions: Count
     repetitions: Count
-    warmup: Count
+    warmup_request_count: Count = msgspec.field(name="warmup")
     """Number of warm-up requests per target and session; they are excluded from every result."""
     concurrency: Count
     """Maximum number of requests that are in progress at the same time."""
     requests_per_s: float | None = None
     """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
-    arrivals: Literal["constant", "poisson"] = "constant"
+    arrival_process: Literal["constant", "poisson"] = msgspec.field(default="constant", name="arrivals")
     """Whether the requests of a fixed rate had equal intervals."""
-    ramp_by: Literal["concurrency", "rate"] | None = None
+    ramp_load_type: Literal["concurrency", "rate"] | None = msgspec.field(default=None, name="ramp_by")
     """The load that `--ramp` raised; `None` for a run without it."""
-    http2: bool = False
+    uses_http2: bool = msgspec.field(default=False, name="http2")
     """Whether HTTP/2 was used with servers that support it. The version of each request is in the samples."""
     timing_error: TimingError | None = None
     """The error of the run's times; `None` if it could not be measured."""
     seed: SignedCount
     base_urls: dict[str, str] = {}
     """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""
-    faults: tuple[str, ...] = ()
+    fault_ids: tuple[str, ...] = msgspec.field(default=(), name="faults")
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
@@ -165,25 +167,25 @@ class AsrErrorFloor(Record, frozen=True, kw_only=True):
     language: str
     unit: str
     """The unit in which errors are counted: `word` or `character`."""
-    units: Count
+    reference_unit_count: Count = msgspec.field(name="units")
     """Number of units in the reference texts."""
-    errors: Count
-    texts: Count
+    error_count: Count = msgspec.field(name="errors")
+    text_count: Count = msgspec.field(name="texts")
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
     """The number of words of the texts that an ASR engine with a closed vocabulary can recognize."""
 
-    words: Count
+    word_count: Count = msgspec.field(name="words")
     """Number of words in the texts, each text once."""
-    unknown: Count
+    unknown_word_count: Count = msgspec.field(name="unknown")
     """Number of these words that the engine does not know, and therefore never recognizes."""
 
     def __str__(self) -> str:
         """Return the numbers in words, with their consequence for error rates."""
-        if self.unknown:
-            return f"{self.unknown} of {self.words} words unknown: do not interpret these error rates"
-        return f"all {self.words} words known: lower error rates than with an ASR engine that knows every word"
+        if self.unknown_word_count:
+            return f"{self.unknown_word_count} of {self.word_count} words unknown: do not interpret these error rates"
+        return f"all {self.word_count} words known: lower error rates than with an ASR engine that knows every word"
 
 
 class ScoreSet(Record, frozen=True, kw_only=True):
@@ -197,16 +199,16 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     """Name and version of the normalizer, such as "whisper-english/1"."""
     settings: dict[str, str] = {}
     """Engine settings and library versions that can change a transcript or an error count."""
-    left_out: tuple[str, ...] = ()
+    unsupported_languages: tuple[str, ...] = msgspec.field(default=(), name="left_out")
     """Languages that the engine does not support; their samples have no score."""
-    closed_vocabulary: bool = False
+    has_closed_vocabulary: bool = msgspec.field(default=False, name="closed_vocabulary")
     """Whether the ASR engine knows only the small vocabulary of the bundled suites. Its error rates are then too low,
     and meaningless for other texts."""
     known_words: KnownWords | None = None
     """For a closed vocabulary: how many words of the texts the engine knows. `None` for other engines, and in runs of
     older versions."""
     scores: tuple[Score, ...] = ()
-    floor: tuple[AsrErrorFloor, ...] = ()
+    error_floors: tuple[AsrErrorFloor, ...] = msgspec.field(default=(), name="floor")
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -236,19 +238,19 @@ class Run(Record, frozen=True, kw_only=True):
     def describe_load(self) -> str:
         """Return the load under which the counted samples were sent, such as "16 requests in flight"."""
         manifest, ramp = self.manifest, self.ramp
-        if manifest.ramp_by is None and ramp is None:
+        if manifest.ramp_load_type is None and ramp is None:
             if manifest.requests_per_s is None:
                 return format_load("concurrency", manifest.concurrency)
-            return f"{format_load('rate', manifest.requests_per_s)}, {manifest.arrivals} arrivals"
+            return f"{format_load('rate', manifest.requests_per_s)}, {manifest.arrival_process} arrivals"
         if ramp is None or not ramp.steps:
             return "loads of an unfinished ramp, mixed"
-        if ramp.highest_level is not None and self._has_best_load():
-            return format_load(ramp.by, ramp.highest_level)
-        return f"{format_load(ramp.by, *sorted({step.level for step in ramp.steps}))}, mixed"
+        if ramp.highest_load is not None and self._has_best_load():
+            return format_load(ramp.load_type, ramp.highest_load)
+        return f"{format_load(ramp.load_type, *sorted({step.load for step in ramp.steps}))}, mixed"
 
     def describe_ramp_numbers(self) -> str:
         """Return which samples of a ramp its numbers count, in words; empty for a run without a ramp."""
-        if self.manifest.ramp_by is None and self.ramp is None:
+        if self.manifest.ramp_load_type is None and self.ramp is None:
             return ""
         load = self.describe_load()
         if self._has_best_load():
@@ -256,7 +258,7 @@ class Run(Record, frozen=True, kw_only=True):
             return f"the numbers are of the {count} requests at {load}, the highest load that met the goal"
         if self.ramp is None or not self.ramp.steps:
             return f"the numbers are of {load}"
-        reason = "no load met the goal" if self.ramp.highest_level is None else "the run does not tell them apart"
+        reason = "no load met the goal" if self.ramp.highest_load is None else "the run does not tell them apart"
         return f"the numbers are of {load}: {reason}"
 
     def _has_best_load(self) -> bool:

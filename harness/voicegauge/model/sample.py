@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
@@ -16,7 +18,7 @@ from voicegauge.model.job import Failure, Interval
 class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     """How long each phase of the last submit took, in milliseconds, and the connection that it used."""
 
-    wait_ms: Number
+    connection_wait_ms: Number = msgspec.field(name="wait_ms")
     """Duration of the wait for a free connection."""
     dns_ms: Number | None
     """Duration of the name lookup; `None` on a reused connection, and for a URL with an IP address."""
@@ -46,8 +48,8 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     submit_latency_ms: NonNegativeNumber
     """Time until the response to the last submit was complete."""
     retries_ms: Number = 0.0
-    """Time from the first submit to the last one, which was not rejected; 0 without retries."""
-    delay_ms: Number | None = None
+    """Time from the first submit to the last retry; 0 without retries."""
+    start_delay_ms: Number | None = msgspec.field(default=None, name="delay_ms")
     """At a fixed rate, the time from the moment at which the first submit was due until it was sent; otherwise
     `None`."""
     queue_ms: Interval | None = None
@@ -73,7 +75,7 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
 class Streaming(Record, frozen=True, kw_only=True, gc=False):
     """Arrival of audio that was streamed in the response to the submit, and its simulated playback.
 
-    Times are milliseconds from the moment from which the latency of the sample counts.
+    Times are in milliseconds, and begin at the same moment as the times in `Latency`.
     """
 
     first_event_ms: Number | None = None
@@ -100,7 +102,7 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     """Measurements of one audio file."""
 
     sha256: str
-    file: str
+    file_path: str = msgspec.field(name="file")
     """Path of the file, relative to the run's folder."""
     bytes: Count
     media_type: str | None
@@ -116,8 +118,9 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     leading_silence_s: Number | None = None
     """Duration before the first audible speech, ignoring clicks and background noise."""
     speech_onset_s: Number | None = None
-    """Duration before the first 10 ms whose RMS is above 0.01, which is how coval defines the first audible speech;
-    `None` if there is no such frame. With `ttfa_ms`, the round trip, it makes the time to first audible speech."""
+    """Duration before the first 10 ms whose RMS is above 0.01, which is how the Coval benchmark defines the first
+    audible speech; `None` if there is no such frame. With `ttfa_ms`, the round trip, it makes the time to first audible
+    speech."""
     rms_dbfs: Number | None = None
 
 
@@ -128,7 +131,7 @@ class Cost(Record, frozen=True, kw_only=True, gc=False):
     price_credits: NonNegativeNumber | None = None
     charged_usd: NonNegativeNumber | None = None
     charged_credits: NonNegativeNumber | None = None
-    disputed: bool = False
+    is_price_disputed: bool = msgspec.field(default=False, name="disputed")
     """Whether the documents contradict each other about the price."""
 
 
@@ -145,18 +148,18 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Category of the text in its suite."""
     session: Count
     repetition: Count
-    warmup: bool
+    is_warmup: bool = msgspec.field(name="warmup")
     """Whether this is a warm-up sample; those are excluded from every result."""
     started_at: str
     """Time at which the request was started: UTC, in ISO 8601 format."""
-    attempts: Count
+    submit_count: Count = msgspec.field(name="attempts")
     """Number of submit requests that were sent, including retries."""
-    polls: Count
+    poll_count: Count = msgspec.field(name="polls")
     """Number of status requests that were sent."""
     request_id: str | None = None
     """The provider's id of the job."""
     latency: Latency | None = None
-    phases: RequestPhases | None = None
+    request_phases: RequestPhases | None = msgspec.field(default=None, name="phases")
     """Phases of the last submit; `None` if it was not timed."""
     streaming: Streaming | None = None
     """How the streamed audio arrived; `None` if the audio was not streamed or its chunks were not timed."""
@@ -169,9 +172,9 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     failed_exchange: ExchangeExcerpt | None = None
     """The exchange in which the delivery failed. It is kept for one sample of each target, kind of failure and
     status."""
-    max_lag_ms: Number | None = None
+    max_own_lag_ms: Number | None = msgspec.field(default=None, name="max_lag_ms")
     """Longest time for which voicegauge itself was too busy to notice anything while the sample was in progress;
-    `None` if it was not watched."""
+    `None` if this was not measured."""
     is_disturbed: bool = False
     """Whether voicegauge itself was too busy for more than 10 ms and more than 1% of the total latency."""
     ramp_step: Count | None = None
@@ -182,7 +185,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     @property
     def is_measured(self) -> bool:
         """Whether the sample counts in results: it is not a warm-up and was not lost because voicegauge was stopped."""
-        return not self.warmup and not (self.failure is not None and self.failure.kind == "interrupted")
+        return not self.is_warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 
 class Score(Record, frozen=True, kw_only=True, gc=False):
@@ -199,7 +202,7 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     """The transcript after normalization."""
     transcript: str
     """The transcript as the ASR engine returned it, before normalization."""
-    units: Count
+    reference_unit_count: Count = msgspec.field(name="units")
     """Number of units in `reference`."""
     hits: Count
     substitutions: Count
@@ -214,4 +217,4 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     @property
     def error_rate(self) -> float:
         """Number of errors divided by the number of reference units; for an empty reference, the number of errors."""
-        return self.errors / max(self.units, 1)
+        return self.errors / max(self.reference_unit_count, 1)

@@ -79,7 +79,7 @@ _IDENTITY_COLUMNS = (
     _build_required_column("repetition", "integer", "", "Number of the repetition of the text.", "sample.repetition"),
     _build_column("ramp_step", "integer", "", "Number of the step of a ramp, from 1.", "sample.ramp_step"),
     _build_required_column(
-        "warmup", "boolean", "", "Whether it is a warm-up sample, which no result counts.", "sample.warmup"
+        "warmup", "boolean", "", "Whether it is a warm-up sample, which no result counts.", "sample.is_warmup"
     ),
     _build_required_column("text_id", "text", "", "Id of the text in its suite.", "sample.text_id"),
     _build_required_column("language", "text", "", "Language of the text, as a BCP 47 code.", "sample.language"),
@@ -96,11 +96,11 @@ _IDENTITY_COLUMNS = (
         _read_failure_status,
         can_be_missing=False,
     ),
-    _build_required_column("attempts", "integer", "requests", "Submits, including retries.", "sample.attempts"),
-    _build_required_column("polls", "integer", "requests", "Status requests.", "sample.polls"),
+    _build_required_column("attempts", "integer", "requests", "Submits, including retries.", "sample.submit_count"),
+    _build_required_column("polls", "integer", "requests", "Status requests.", "sample.poll_count"),
     _build_column("request_id", "text", "", "The provider's id of the job.", "sample.request_id"),
     _build_column("failure", "text", "", "Kind of the failure, such as `rate_limited`.", "sample.failure.kind"),
-    _build_column("failure_status", "integer", "", "HTTP status of the failure.", "sample.failure.status"),
+    _build_column("failure_status", "integer", "", "HTTP status of the failure.", "sample.failure.http_status"),
     _build_column("failure_message", "text", "", "What happened.", "sample.failure.message"),
     _build_required_column(
         "is_lost", "boolean", "", "Whether it counts as paid although its result is unknown.", "sample.is_lost"
@@ -135,24 +135,28 @@ _PHASE_COLUMNS = (
 
 def _build_time_columns() -> Iterable[SampleColumn]:
     for name, meaning in _LATENCY_COLUMNS:
-        yield _build_column(f"{name}_ms", "number", "ms", meaning, f"sample.latency.{name}_ms")
+        attribute = "start_delay_ms" if name == "delay" else f"{name}_ms"
+        yield _build_column(f"{name}_ms", "number", "ms", meaning, f"sample.latency.{attribute}")
     for name, meaning in _INTERVAL_COLUMNS:
         for bound in ("low", "high"):
             text = f"{meaning}, {'at least' if bound == 'low' else 'at most'}."
             yield _build_column(f"{name}_{bound}_ms", "number", "ms", text, f"sample.latency.{name}_ms.{bound}_ms")
     for name, meaning in _PHASE_COLUMNS:
         text = f"Phase of the last submit: {meaning}."
-        yield _build_column(f"phase_{name}_ms", "number", "ms", text, f"sample.phases.{name}_ms")
+        attribute = "connection_wait_ms" if name == "wait" else f"{name}_ms"
+        yield _build_column(f"phase_{name}_ms", "number", "ms", text, f"sample.request_phases.{name}_ms")
     yield _build_column(
         "is_new_connection",
         "boolean",
         "",
         "Whether the last submit opened a connection.",
-        "sample.phases.is_new_connection",
+        "sample.request_phases.is_new_connection",
     )
-    yield _build_column("http_version", "text", "", "HTTP version of the last submit.", "sample.phases.http_version")
     yield _build_column(
-        "max_lag_ms", "number", "ms", "Longest time for which voicegauge itself was too busy.", "sample.max_lag_ms"
+        "http_version", "text", "", "HTTP version of the last submit.", "sample.request_phases.http_version"
+    )
+    yield _build_column(
+        "max_lag_ms", "number", "ms", "Longest time for which voicegauge itself was too busy.", "sample.max_own_lag_ms"
     )
     yield _build_required_column(
         "is_disturbed", "boolean", "", "Whether that may have changed the times.", "sample.is_disturbed"
@@ -204,14 +208,14 @@ _RESULT_COLUMNS = (
         "boolean",
         "",
         "Whether documents contradict each other about the price.",
-        "sample.cost.disputed",
+        "sample.cost.is_price_disputed",
     ),
     SampleColumn("asr", "text", "", "ASR engine of the scores.", lambda row: row.asr if row.score else None),
     _build_column(
         "audio_content", "text", "", "`speech`, `silence`, `missing` or `undecodable`.", "score.audio_content"
     ),
     _build_column("unit", "text", "", "What errors are counted in: `word` or `character`.", "score.unit"),
-    _build_column("units", "integer", "", "Units of the reference.", "score.units"),
+    _build_column("units", "integer", "", "Units of the reference.", "score.reference_unit_count"),
     _build_column("hits", "integer", "", "Units that were recognized.", "score.hits"),
     _build_column("substitutions", "integer", "", "Units that were replaced.", "score.substitutions"),
     _build_column("deletions", "integer", "", "Units that are missing.", "score.deletions"),

@@ -120,7 +120,8 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
 
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     lines = [
-        f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})" + (f"\n    {f.reproduce}" if f.reproduce else "")
+        f"{f.rule}: {f.message} ({f.where.contract_file}:{f.where.contract_line})"
+        + (f"\n    {f.reproduction_command}" if f.reproduction_command else "")
         for f in errors
     ]
     if errors and report.doubt_reason is not None:

@@ -59,5 +59,5 @@ def load_recordings(paths: Iterable[Path], *, group_name_part: str = "") -> list
 
 
 def _filter_groups(recording: Recording, group_name_part: str) -> Recording:
-    exchanges = tuple(exchange for exchange in recording.exchanges if group_name_part in (exchange.group or ""))
+    exchanges = tuple(exchange for exchange in recording.exchanges if group_name_part in (exchange.group_id or ""))
     return msgspec.structs.replace(recording, exchanges=exchanges)

@@ -114,9 +114,9 @@ def _format_ramp(run: RunReport) -> list[str]:
     heads = [run.ramp.unit, "Requests", "Success", "TTFA p95 ms", "Total p95 ms", "Goodput/s", "Goal"]
     rows = [
         [
-            f"{step.level:g}",
-            str(step.requests),
-            f"{format_percent(step.success)}%",
+            f"{step.load:g}",
+            str(step.request_count),
+            f"{format_percent(step.success_rate)}%",
             format_ms(step.ttfa_p95_ms),
             format_ms(step.total_latency_p95_ms),
             f"{step.goodput_per_s:.3g}",
@@ -149,7 +149,7 @@ def _join_column_headings(group: str, label: str) -> str:
 
 def _format_run_heading(run: RunReport) -> str:
     manifest = run.manifest
-    faults = f", with faults {_escape_markdown(', '.join(manifest.faults))}" if manifest.faults else ""
+    faults = f", with faults {_escape_markdown(', '.join(manifest.fault_ids))}" if manifest.fault_ids else ""
     prefix = "" if manifest.provenance == "live" else f"{manifest.provenance.upper()}{faults}: "
     return f"{prefix}voicegauge {_escape_markdown(manifest.suite.id)}, {_escape_markdown(manifest.created_at)}"
 

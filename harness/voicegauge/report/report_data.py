@@ -224,10 +224,10 @@ def _build_scoring_method(run: Run, scores: ScoreSet) -> ScoringMethod:
         asr_selection_reason=scores.asr_reason,
         normalizer=scores.normalizer,
         settings=scores.settings,
-        has_closed_vocabulary=scores.closed_vocabulary,
+        has_closed_vocabulary=scores.has_closed_vocabulary,
         known_words=scores.known_words,
-        error_floor=scores.floor,
-        unsupported_languages=scores.left_out,
+        error_floor=scores.error_floors,
+        unsupported_languages=scores.unsupported_languages,
         earlier_asr_engines=tuple(other.asr for other in run.score_sets[:-1]),
     )
 
@@ -235,12 +235,12 @@ def _build_scoring_method(run: Run, scores: ScoreSet) -> ScoringMethod:
 def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
     failed = [(sample, sample.failure) for sample in run.samples if sample.failure and sample.is_measured]
     counts = Counter(
-        (sample.target, failure.kind, failure.status, shorten_to_one_line(failure.message, MAX_MESSAGE_LENGTH))
+        (sample.target, failure.kind, failure.http_status, shorten_to_one_line(failure.message, MAX_MESSAGE_LENGTH))
         for sample, failure in failed
     )
     # Those of warm-up requests too: they have the same cause.
     exchanges = {
-        (sample.target, sample.failure.kind, sample.failure.status): sample.failed_exchange
+        (sample.target, sample.failure.kind, sample.failure.http_status): sample.failed_exchange
         for sample in run.samples
         if sample.failure and sample.failed_exchange
     }

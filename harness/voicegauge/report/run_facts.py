@@ -41,7 +41,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Provenance": lambda r: _describe_provenance(r.manifest.provenance),
             "Run": lambda r: r.manifest.run_id,
             "Started": lambda r: r.manifest.created_at,
-            "Finished": lambda r: "yes" if r.manifest.finished else "no: interrupted; the samples so far are shown",
+            "Finished": lambda r: "yes" if r.manifest.is_finished else "no: interrupted; the samples so far are shown",
             "Measured": lambda r: _NOTE_BY_RUN_KIND[r.manifest.kind],
             "Suite": _format_suite,
             "Targets": lambda r: str(len(r.manifest.targets)),
@@ -51,9 +51,9 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Concurrency": lambda r: (
                 "" if r.ramp or r.manifest.requests_per_s is not None else str(r.manifest.concurrency)
             ),
-            "Ramp": lambda r: f"{r.ramp.by}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
+            "Ramp": lambda r: f"{r.ramp.load_type}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
             "Rate": _format_request_rate,
-            "HTTP": lambda r: "HTTP/2 with servers that support it" if r.manifest.http2 else "HTTP/1.1",
+            "HTTP": lambda r: "HTTP/2 with servers that support it" if r.manifest.uses_http2 else "HTTP/1.1",
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
             "ASR engine": _format_asr,
@@ -65,7 +65,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
             "Not scored": _format_unscored_languages,
             "Scored earlier by": lambda r: ", ".join(r.scoring.earlier_asr_engines) if r.scoring else "",
-            "Injected faults": lambda r: ", ".join(r.manifest.faults),
+            "Injected faults": lambda r: ", ".join(r.manifest.fault_ids),
             "Region": lambda r: r.manifest.region or "",
             "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
             "Spent": _format_spending,
@@ -76,7 +76,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
 def list_environment_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return the facts about where the runs were measured, and digests that show whether two runs are comparable."""
     names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
-    value_getters: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
+    value_getters: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge_version}
     for name in names:
         value_getters[name] = partial(_get_environment_value, name)
     value_getters["Suite, SHA-256"] = lambda r: r.manifest.suite.sha256
@@ -110,18 +110,18 @@ def _format_timing_error(run: RunReport) -> str:
     note = f"; {busy}" if busy else ""
     if error is None:
         return f"not measured{note}"
-    measured = f"{error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99)"
+    measured = f"{error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99)"
     return f"{measured}, with {error.concurrency} requests in flight at a server on the same machine{note}"
 
 
 def _format_request_rate(run: RunReport) -> str:
     rate = run.manifest.requests_per_s
-    return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrivals} arrivals"
+    return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrival_process} arrivals"
 
 
 def _format_repetitions(run: RunReport) -> str:
     count = "as many as the ramp needed" if run.ramp else str(run.manifest.repetitions)
-    return f"{count}, after {run.manifest.warmup} for warm-up"
+    return f"{count}, after {run.manifest.warmup_request_count} for warm-up"
 
 
 def _format_suite(run: RunReport) -> str:

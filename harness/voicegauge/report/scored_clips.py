@@ -102,7 +102,7 @@ def select_random_clips(
 
 def _has_playable_audio(sample: Sample) -> bool:
     """Whether the sample succeeded and has audio; a failed sample is listed as a failure instead."""
-    return sample.audio is not None and sample.failure is None and not sample.warmup
+    return sample.audio is not None and sample.failure is None and not sample.is_warmup
 
 
 def _build_clip(sample: Sample, score: Score) -> ScoredClip:
@@ -117,7 +117,7 @@ def _build_clip(sample: Sample, score: Score) -> ScoredClip:
         audio_content=score.audio_content,
         error_rate=score.error_rate,
         error_count=score.errors,
-        unit_count=score.units,
+        unit_count=score.reference_unit_count,
         unit=score.unit,
         diff=diff_words(score),
         audio_facts=sample.audio,
@@ -152,17 +152,17 @@ def _load_player(folder: Path, audio_facts: AudioFacts, max_bytes: int) -> tuple
     if media_type is None or (len(content) > MAX_UNCOMPRESSED_CLIP_BYTES and media_type != "audio/mpeg"):
         encoded = _encode_mp3(content, audio_facts)
         if encoded is None:
-            return ClipPlayer(None, f"Browsers cannot play {audio_facts.container}: {audio_facts.file}"), 0
+            return ClipPlayer(None, f"Browsers cannot play {audio_facts.container}: {audio_facts.file_path}"), 0
         content, media_type = encoded
         note = f"Re-encoded as MP3; measured as {audio_facts.container}."
     if len(content) > max_bytes:
-        return ClipPlayer(None, f"Left out to keep the page small: {audio_facts.file}"), 0
+        return ClipPlayer(None, f"Left out to keep the page small: {audio_facts.file_path}"), 0
     return ClipPlayer(f"data:{media_type};base64,{base64.b64encode(content).decode()}", note), len(content)
 
 
 def _read_measured_audio(folder: Path, audio_facts: AudioFacts) -> bytes | None:
     """Return the measured audio; `None` if the file is missing, is outside the run's folder, or was changed."""
-    path = (folder / audio_facts.file).resolve()
+    path = (folder / audio_facts.file_path).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
     content = read_file(path)

@@ -123,7 +123,7 @@ class ExchangeTrace:
         return Timing(
             started_at=self._started_at,
             started_ms=started_s * 1000,
-            wait_ms=(self._first_event_s - started_s) * 1000,
+            connection_wait_ms=(self._first_event_s - started_s) * 1000,
             dns_ms=self._resolved_s * 1000 if self._is_resolved else None,
             connect_ms=self._measure_step_ms("connect_tcp", excluded_s=self._resolved_s),
             tls_ms=self._measure_step_ms("start_tls"),
@@ -132,7 +132,7 @@ class ExchangeTrace:
             ttfb_ms=max(first_byte_s - sent_s, 0.0) * 1000,
             receive_ms=(end_s - first_byte_s) * 1000,
             total_ms=(end_s - started_s) * 1000,
-            chunks=tuple(self._chunks),
+            chunk_arrivals=tuple(self._chunks),
             http_version=http_version,
         )
 

@@ -37,8 +37,8 @@ def test_a_conversation_is_read_from_every_format(name: str, catalogue: Catalogu
         assert exchange.response.status == item.status
         assert exchange.response.body == item.response_body
         assert exchange.response.media_type == dict(item.response_headers)["Content-Type"]
-    assert len({exchange.group for exchange in imported.exchanges}) == 1
-    assert imported.exchanges[0].group
+    assert len({exchange.group_id for exchange in imported.exchanges}) == 1
+    assert imported.exchanges[0].group_id
 
 
 def test_at_least_twelve_variants() -> None:
@@ -89,7 +89,13 @@ def test_times_of_a_har_file_are_imported_and_replayed(catalogue: Catalogue, tmp
     timing, exchange = timed(catalogue, tmp_path, startedDateTime="2026-03-01T10:00:00+01:00", timings=phases)
     assert timing is not None
     assert timing.started_at == 1_772_355_600
-    assert (timing.wait_ms, timing.dns_ms, timing.connect_ms, timing.tls_ms, timing.send_ms) == (2, 3, 10, 20, 1)
+    assert (timing.connection_wait_ms, timing.dns_ms, timing.connect_ms, timing.tls_ms, timing.send_ms) == (
+        2,
+        3,
+        10,
+        20,
+        1,
+    )
     assert timing.delay_before_send_ms == 35
     assert (timing.ttfb_ms, timing.receive_ms, timing.total_ms) == (400, 50.5, 486.5)
     plan = schedule_response(exchange, 1.0)

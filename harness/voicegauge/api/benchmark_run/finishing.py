@@ -82,7 +82,7 @@ def finish_benchmark(
     elif unscored_reason:
         planned_benchmark.listener.notice(f"no error rates: {unscored_reason}")
     save_run(run_folder, run)
-    run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
+    run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, is_finished=outcome.is_complete))
     page = (
         write_report([(run_folder, run)], run_folder / REPORT_FILE_NAME, text_length=text_length)
         if write_html_report
@@ -109,7 +109,10 @@ def _save_finished_or_partial_run(
     for target, clips in describe_unexpected_formats(samples, config.targets).items():
         listener.notice(f"{target}: {clips} as requested or documented: voicegauge check {target} says more")
     manifest = msgspec.structs.replace(
-        load_run(run_folder).manifest, finished=is_finished, spent_usd=outcome.spent_usd, early_stop=outcome.early_stop
+        load_run(run_folder).manifest,
+        is_finished=is_finished,
+        spent_usd=outcome.spent_usd,
+        early_stop=outcome.early_stop,
     )
     if outcome.is_emulated:
         # A live run against the emulator's URL: the numbers are the emulator's all the same.

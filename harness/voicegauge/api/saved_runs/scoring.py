@@ -69,6 +69,7 @@ def score(
 
 
 def _explain_unscored_run(run: Run, scores: ScoreSet) -> str:
-    if scores.left_out:
-        return f"{scores.asr} knows none of its languages ({', '.join(scores.left_out)}): choose another --asr"
+    if scores.unsupported_languages:
+        languages = ", ".join(scores.unsupported_languages)
+        return f"{scores.asr} knows none of its languages ({languages}): choose another --asr"
     return "it has no samples to score" + ("" if run.samples else ": it was stopped before the first one")

@@ -321,10 +321,10 @@ def _build_compared_run(run: Run) -> ComparedRun:
     return ComparedRun(
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
-        is_finished=run.manifest.finished,
-        faults=run.manifest.faults,
+        is_finished=run.manifest.is_finished,
+        faults=run.manifest.fault_ids,
         region=run.manifest.region,
-        uses_http2=run.manifest.http2,
+        uses_http2=run.manifest.uses_http2,
         session_count=run.manifest.sessions,
         load_description=run.describe_load(),
         sample_count=len(run.select_counted_samples()),
@@ -392,4 +392,4 @@ def _find_score_set_with_same_settings(run: Run, reference_score_set: ScoreSet) 
 
 
 def _build_scoring_key(score_set: ScoreSet) -> tuple[object, ...]:
-    return score_set.asr, score_set.normalizer, score_set.settings, score_set.closed_vocabulary
+    return score_set.asr, score_set.normalizer, score_set.settings, score_set.has_closed_vocabulary

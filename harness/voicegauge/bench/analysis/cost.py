@@ -243,8 +243,8 @@ def compute_target_cost(
         text_length=text_length,
         characters_per_month=characters_per_month,
         price_function=line,
-        is_price_disputed=target.price.disputed,
-        is_price_stated_by_provider=target.price.stated_by_provider,
+        is_price_disputed=target.price.is_disputed,
+        is_price_stated_by_provider=target.price.is_stated_by_provider,
         price_text=target.price.description,
         takes_audio=takes_audio,
     )
@@ -324,10 +324,10 @@ def _iterate_account_plan_prices(
             yield AccountPlanPrice(
                 name=plan.name,
                 monthly_fee_usd=plan.monthly_fee_usd,
-                included_units=(plan.included or 0.0) / units_per_character,
+                included_units=(plan.included_units_per_month or 0.0) / units_per_character,
                 unit=unit,
-                overage_usd_per_unit=plan.usd * units_per_character,
-                allows_overage=plan.overage,
+                overage_usd_per_unit=plan.usd_per_extra_unit * units_per_character,
+                allows_overage=plan.allows_extra_units,
             )
 
 

@@ -14,7 +14,7 @@ class ScoresBySample:
     """Finds the scores of samples in a score set."""
 
     def __init__(self, score_set: ScoreSet) -> None:
-        self._left_out = frozenset(score_set.left_out)
+        self._left_out = frozenset(score_set.unsupported_languages)
         self._scores = {score.sample_id: score for score in score_set.scores}
 
     def pair_with(self, samples: Sequence[Sample]) -> ScoredSamples:

@@ -232,7 +232,7 @@ def summarize_targets(
             takes_audio=run.manifest.kind != "speech",
         )
         summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost, seed)
-        unscored = {s.language for s in samples} & set(score_set.left_out if score_set else ())
+        unscored = {s.language for s in samples} & set(score_set.unsupported_languages if score_set else ())
         summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
     return _add_comparison_fields(summaries, resamples or resample_targets(run, score_set, seed=seed))
 
@@ -329,7 +329,7 @@ def _summarize_target(
         disturbed_sample_count=sum(sample.is_disturbed for sample in samples),
         failure_count=sum(kinds.values()),
         failure_count_by_kind=dict(kinds.most_common()),
-        mean_attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
+        mean_attempts=sum(s.submit_count for s in samples) / len(samples) if samples else None,
         submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
         queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
         processing_ms=estimate_median_bounds(lambda latency: latency.processing_ms),
@@ -434,7 +434,9 @@ def _compute_characters_per_s(sample: Sample) -> float | None:
 
 def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
     """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
-    corpus = estimate_ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored_samples), seed=seed)
+    corpus = estimate_ratio_of_sums(
+        ((s.text_id, score.errors, score.reference_unit_count) for s, score in scored_samples), seed=seed
+    )
     rates = SampledValues([(s.text_id, score.error_rate) for s, score in scored_samples])
     median_rate, mean_rate = estimate_median(rates, seed=seed), estimate_mean(rates, seed=seed)
     if not (corpus and median_rate and mean_rate):
@@ -444,7 +446,7 @@ def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> Error
         corpus_rate=corpus,
         mean=mean_rate,
         median=median_rate,
-        reference_units=sum(score.units for _, score in scored_samples),
+        reference_units=sum(score.reference_unit_count for _, score in scored_samples),
         substitutions=sum(score.substitutions for _, score in scored_samples),
         deletions=sum(score.deletions for _, score in scored_samples),
         insertions=sum(score.insertions for _, score in scored_samples),

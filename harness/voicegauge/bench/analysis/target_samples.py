@@ -75,7 +75,7 @@ class TargetSamples:
     def count_errors_by_sample(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
         """Return the errors of the samples counted in `unit`, including failed ones; empty if every sample failed."""
         return [
-            ErrorCount(sample.text_id, score.errors, score.units, sample.failure is not None)
+            ErrorCount(sample.text_id, score.errors, score.reference_unit_count, sample.failure is not None)
             for sample, score in self._scored
             if score.unit == unit
         ]

@@ -65,7 +65,7 @@ def summarize_timing_errors(timing_errors_ms: Sequence[float], concurrency: int)
 
     return TimingError(
         concurrency=concurrency,
-        requests=len(ordered),
-        p50_ms=round(find_percentile(0.5), 3),
-        p99_ms=round(find_percentile(0.99), 3),
+        request_count=len(ordered),
+        median_error_ms=round(find_percentile(0.5), 3),
+        p99_error_ms=round(find_percentile(0.99), 3),
     )

@@ -107,7 +107,7 @@ def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
         region=manifest.region,
         setup_description=_describe_setup(run),
         scoring_description=_describe_scoring(scores),
-        voicegauge_version=manifest.voicegauge,
+        voicegauge_version=manifest.voicegauge_version,
         targets=tuple(
             _compute_target_metrics(samples[target.id], target, takes_audio=manifest.kind != "speech")
             for target in manifest.targets
@@ -127,8 +127,8 @@ def _describe_setup(run: Run) -> str:
         f"{suite.id}/{suite.version} ({suite.sha256[:8]})",
         f"{suite.texts} texts",
         run.describe_load(),
-        *(["HTTP/2"] if manifest.http2 else []),
-        *([f"{_FAULTS_PREFIX}{' + '.join(manifest.faults)}"] if manifest.faults else []),
+        *(["HTTP/2"] if manifest.uses_http2 else []),
+        *([f"{_FAULTS_PREFIX}{' + '.join(manifest.fault_ids)}"] if manifest.fault_ids else []),
         *(f"{name} at {url}" for name, url in sorted(manifest.base_urls.items())),
     ]
     return ", ".join(parts)

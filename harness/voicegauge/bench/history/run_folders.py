@@ -122,7 +122,7 @@ def _update_store(
 
 def _load_run_metrics(file: Path, relative_path: str) -> HistoryRun:
     run = load_run(file)
-    if not run.manifest.finished:
+    if not run.manifest.is_finished:
         is_live = run.manifest.provenance is Provenance.LIVE
         advice = (
             "the command that started it resumes it" if is_live else "measure it again; an emulated run is not resumed"

@@ -92,7 +92,7 @@ def _parse_condition(text: str) -> GoalCondition:
 
 def succeeded_at_first_attempt(sample: Sample) -> bool:
     """Whether a request succeeded at the first attempt: a rejection that a retry overcomes shows too much load."""
-    return sample.failure is None and sample.attempts == 1
+    return sample.failure is None and sample.submit_count == 1
 
 
 def _format_condition_name(condition: GoalCondition) -> str:

@@ -62,18 +62,18 @@ async def search_highest_load_level(
             missed = level
         level = _choose_next_load_level(met, missed, max_load_level, is_whole_number=load_unit == "concurrency")
     return RampResult(
-        by=load_unit,
+        load_type=load_unit,
         goal=goal.text,
-        highest_level=met,
-        is_limited=met == max_load_level,
-        is_complete=_has_last_step_requests(steps),
+        highest_load=met,
+        meets_goal_at_max_load=met == max_load_level,
+        is_search_complete=_has_last_step_requests(steps),
         steps=tuple(steps),
     )
 
 
 def _has_last_step_requests(steps: Sequence[RampStep]) -> bool:
     """Whether the last step sent a request. A step sends none if the run was stopped."""
-    return not steps or steps[-1].requests > 0
+    return not steps or steps[-1].request_count > 0
 
 
 async def _run_steps_and_judge_goal(
@@ -87,17 +87,17 @@ async def _run_steps_and_judge_goal(
         is_met = is_valid and bool(samples) and goal.is_met(samples)
         steps.append(
             RampStep(
-                level=load_level,
-                requests=len(samples),
+                load=load_level,
+                request_count=len(samples),
                 duration_s=duration_s,
                 requests_per_s=len(samples) / max(duration_s, 1e-9),
                 goodput_per_s=goal.count_samples_meeting_goal(samples) / max(duration_s, 1e-9),
-                success=sum(map(succeeded_at_first_attempt, samples)) / len(samples) if samples else None,
+                success_rate=sum(map(succeeded_at_first_attempt, samples)) / len(samples) if samples else None,
                 ttfa_p95_ms=find_time_percentile("ttfa", 95.0, samples),
                 total_latency_p95_ms=find_time_percentile("total", 95.0, samples),
-                values=goal.measure_conditions(samples),
-                is_met=is_met,
-                sent_share=sent_share,
+                value_by_condition=goal.measure_conditions(samples),
+                meets_goal=is_met,
+                sent_load_share=sent_share,
                 is_valid=is_valid,
             )
         )

@@ -56,9 +56,9 @@ def compute_sent_share_of_rate(due_times_s: Iterable[float], samples: Iterable[S
         The share, at most 1; `None` if fewer than three requests were timed.
     """
     due_and_sent = [
-        (due, due + sample.latency.delay_ms / 1000)
+        (due, due + sample.latency.start_delay_ms / 1000)
         for due, sample in zip(due_times_s, samples, strict=True)
-        if sample.latency is not None and sample.latency.delay_ms is not None
+        if sample.latency is not None and sample.latency.start_delay_ms is not None
     ]
     if len(due_and_sent) < 3 or len({due for due, _ in due_and_sent}) < 2:
         return None

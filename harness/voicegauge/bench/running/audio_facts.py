@@ -84,13 +84,15 @@ class _MeasuredAudio(NamedTuple):
 
 
 def _measure_file(run_folder: Path, saved_audio: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
-    path = run_folder / saved_audio.file
+    path = run_folder / saved_audio.file_path
     try:
         data = read_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     audio = EncodedAudio(data, media_type=saved_audio.media_type, raw_format=_find_documented_raw_format(target))
-    return _MeasuredAudio(audio.measure_facts(saved_audio.file), audio.playback_timeline, _find_audio_failure(audio))
+    return _MeasuredAudio(
+        audio.measure_facts(saved_audio.file_path), audio.playback_timeline, _find_audio_failure(audio)
+    )
 
 
 def _find_audio_failure(audio: EncodedAudio) -> Failure | None:

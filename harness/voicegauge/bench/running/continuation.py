@@ -158,7 +158,7 @@ def begin_run(
         if old.region != config.region:
             there = f"with --region {old.region}" if old.region is not None else "without --region"
             raise UsageError(f"{run_to_continue.run_folder} was started {there}: resume it so")
-        manifest = msgspec.structs.replace(old, finished=False, max_cost_usd=config.max_cost_usd)
+        manifest = msgspec.structs.replace(old, is_finished=False, max_cost_usd=config.max_cost_usd)
         save_run(run_to_continue.run_folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
         return run_to_continue.run_folder
     created = datetime.now(UTC)

@@ -38,7 +38,7 @@ class FailedExchangeQuoter:
         self._secrets = {provider: list_secrets(key) for provider, key in key_by_provider.items()}
         self._lock = threading.Lock()
         self._quoted: set[tuple[str, str, int | None]] = {
-            (sample.target, sample.failure.kind, sample.failure.status)
+            (sample.target, sample.failure.kind, sample.failure.http_status)
             for sample in earlier_samples
             if sample.failed_exchange is not None and sample.failure is not None
         }
@@ -53,7 +53,7 @@ class FailedExchangeQuoter:
         if exchange is None:
             return None
         failure = delivery.failure
-        cause = (target.id, failure.kind if failure else "audio", failure.status if failure else None)
+        cause = (target.id, failure.kind if failure else "audio", failure.http_status if failure else None)
         with self._lock:
             if cause in self._quoted:
                 return None
@@ -70,7 +70,7 @@ def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
         audio, index = delivery.audio, delivery.audio_exchange_index
         is_doubtful = audio is not None and sniff_container(audio) is None and is_utf8(audio)
         return delivery.exchanges[index] if is_doubtful and index is not None else None
-    of_status = [one for one in delivery.exchanges if one.response.status == delivery.failure.status]
+    of_status = [one for one in delivery.exchanges if one.response.status == delivery.failure.http_status]
     return of_status[-1] if of_status else delivery.exchanges[-1]
 
 
@@ -133,13 +133,13 @@ def _mask_secrets(
 
 def _quote_body(masked_body: bytes, size_bytes: int, note: str) -> BodyExcerpt:
     if note or not masked_body:
-        return BodyExcerpt(text="", bytes=size_bytes, note=note)
+        return BodyExcerpt(text="", bytes=size_bytes, omission_reason=note)
     if not is_utf8(masked_body):
-        return BodyExcerpt(text="", bytes=size_bytes, note="binary")
+        return BodyExcerpt(text="", bytes=size_bytes, omission_reason="binary")
     text = masked_body.decode()
     is_cut = len(text) > MAX_QUOTED_BODY_CHARACTERS
     return BodyExcerpt(
-        text=text[:MAX_QUOTED_BODY_CHARACTERS], bytes=size_bytes, note="only the beginning" if is_cut else ""
+        text=text[:MAX_QUOTED_BODY_CHARACTERS], bytes=size_bytes, omission_reason="only the beginning" if is_cut else ""
     )
 
 

@@ -28,7 +28,7 @@ def find_latency_start_ms(delivery: Delivery, due_ms: float | None = None) -> fl
     submit = find_submit_timing(delivery)
     if due_ms is not None or submit is None:
         return None if submit is None else due_ms
-    return delivery.first_sent_ms if delivery.first_sent_ms is not None else _get_sent_ms(submit)
+    return delivery.first_submit_sent_ms if delivery.first_submit_sent_ms is not None else _get_sent_ms(submit)
 
 
 def find_submit_timing(delivery: Delivery) -> Timing | None:
@@ -49,7 +49,7 @@ def measure_request_phases(delivery: Delivery) -> RequestPhases | None:
     if timing is None:
         return None
     return RequestPhases(
-        wait_ms=timing.wait_ms,
+        connection_wait_ms=timing.connection_wait_ms,
         dns_ms=timing.dns_ms,
         connect_ms=timing.connect_ms,
         tls_ms=timing.tls_ms,
@@ -88,8 +88,8 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
     job = _measure_job_phases(delivery, target, submit_times)
     submit_only = Latency(
         submit_latency_ms=submit_times.complete_ms,
-        retries_ms=submit_times.sent_ms - delay_ms if delivery.attempts > 1 else 0.0,
-        delay_ms=None if due_ms is None else delay_ms,
+        retries_ms=submit_times.sent_ms - delay_ms if delivery.submit_count > 1 else 0.0,
+        start_delay_ms=None if due_ms is None else delay_ms,
         queue_ms=job.queue_bounds,
         processing_ms=job.processing_bounds,
         completion_ms=job.completion_bounds,
@@ -101,7 +101,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
     last_byte_ms = start_ms + timing.total_ms
     streaming = measure_streaming(delivery, target, latency_start_ms=latency_start_ms)
     first_audio_ms: float | None
-    if delivery.text is not None:
+    if delivery.transcript is not None:
         first_audio_ms = None
     elif streaming is not None:
         first_audio_ms = streaming.chunks[0][0]
@@ -127,7 +127,7 @@ def _compute_first_byte_ms(timing: Timing) -> float:
 
 
 def _compute_first_chunk_ms(timing: Timing) -> float:
-    return timing.chunks[0][0] if timing.chunks else _compute_first_byte_ms(timing)
+    return timing.chunk_arrivals[0][0] if timing.chunk_arrivals else _compute_first_byte_ms(timing)
 
 
 class _JobPhaseBounds(NamedTuple):

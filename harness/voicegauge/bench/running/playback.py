@@ -51,7 +51,7 @@ def _read_body_arrivals(exchange: Exchange, latency_start_ms: float) -> list[tup
 
     The list is empty if a content encoding was removed, because the timed chunks are then not chunks of the body.
     """
-    chunks = exchange.timing.chunks if exchange.timing is not None else ()
+    chunks = exchange.timing.chunk_arrivals if exchange.timing is not None else ()
     sizes = list(accumulate(size for _, size in chunks))
     if exchange.timing is None or not sizes or sizes[-1] != len(exchange.response.body):
         return []

@@ -124,7 +124,7 @@ def load_run(path: Path) -> Run:
         raise DataError(f"{file}: is a damaged run: {_add_sample_number(str(error), raw)}{DAMAGE_ADVICE}") from error
     if run.manifest.schema_version != RUN_SCHEMA_VERSION:
         _check_format_version(file, raw)
-    if not run.manifest.finished and not run.samples:
+    if not run.manifest.is_finished and not run.samples:
         run = _add_journaled_samples(run, read_journal(file.parent))
     if reason := _describe_damage(run):
         raise DataError(f"{file}: is a damaged run: {reason}{DAMAGE_ADVICE}")

@@ -190,7 +190,7 @@ class _PlanRunner:
     def _has_sent_plan(self, planned_ids: Sequence[str]) -> bool:
         """Whether every sample was sent, or as many as the ramp or the stop rule needs."""
         if self._config.ramp is not None:
-            return self._ramp_result is not None and self._ramp_result.is_complete
+            return self._ramp_result is not None and self._ramp_result.is_search_complete
         if self._is_stop_rule_decided:
             return True
         return all(name in self._samples for name in planned_ids)
@@ -344,7 +344,7 @@ class _PlanRunner:
             delivery,
             price_quote,
             sample_times,
-            attempt_count=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.attempts,
+            attempt_count=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.submit_count,
             max_lag_ms=max_lag_ms,
             saved_audio=self._save_audio(planned_sample, delivery),
             failed_exchange=self._failed_exchanges.quote_first_of_each_cause(target, delivery),
@@ -356,7 +356,7 @@ class _PlanRunner:
             self._left_open.add(sample.id)
         else:
             self._journal.write(
-                SampleFinishedEvent(sample=sample, billing=delivery.billing, is_emulated=self._emulated)
+                SampleFinishedEvent(sample=sample, billing=delivery.billing_status, is_emulated=self._emulated)
             )
         return sample
 
@@ -425,13 +425,13 @@ class _PlanRunner:
     def _save_audio(self, planned_sample: PlannedSample, delivery: Delivery) -> AudioFacts | None:
         """Save the received audio, or the sent audio if a transcript was received; it is measured after the run."""
         data, media_type = delivery.audio, delivery.media_type
-        if delivery.text is not None:
+        if delivery.transcript is not None:
             sent = self._uploads[planned_sample.text.id].file
             data, media_type = sent.data, sent.media_type
         if data is None:
             return None
         digest, file = save_audio(self._folder, data)
-        return AudioFacts(sha256=digest, file=file, bytes=len(data), media_type=media_type, container=None)
+        return AudioFacts(sha256=digest, file_path=file, bytes=len(data), media_type=media_type, container=None)
 
     def _quote_sample_price(self, planned_sample: PlannedSample, target: BaseTarget) -> PriceQuote:
         """Return the planned price, or for audio input the price for the actual duration of the audio."""

@@ -55,22 +55,22 @@ def build_sample(
     return Sample(
         **_build_planned_fields(planned_sample),
         started_at=sample_times.started_at.isoformat(timespec="milliseconds"),
-        attempts=attempt_count,
-        polls=_count_polls(delivery),
+        submit_count=attempt_count,
+        poll_count=_count_polls(delivery),
         request_id=delivery.job.id if delivery.job else None,
         latency=latency,
-        phases=measure_request_phases(delivery),
+        request_phases=measure_request_phases(delivery),
         streaming=None
         if latency_start_ms is None
         else measure_streaming(delivery, target, latency_start_ms=latency_start_ms),
-        max_lag_ms=max_lag_ms,
+        max_own_lag_ms=max_lag_ms,
         is_disturbed=is_timing_disturbed(max_lag_ms, total_ms),
         audio=saved_audio,
-        transcript=delivery.text,
+        transcript=delivery.transcript,
         cost=_build_cost(price_quote, delivery, target),
         failure=delivery.failure,
         failed_exchange=failed_exchange,
-        is_lost=delivery.billing is BillingStatus.AMBIGUOUS,
+        is_lost=delivery.billing_status is BillingStatus.AMBIGUOUS,
     )
 
 
@@ -85,7 +85,7 @@ def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
         "category": planned_sample.text.category,
         "session": planned_sample.session,
         "repetition": planned_sample.repetition,
-        "warmup": planned_sample.is_warmup,
+        "is_warmup": planned_sample.is_warmup,
     }
 
 
@@ -96,10 +96,10 @@ def build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jour
     return Sample(
         **_build_planned_fields(planned_sample),
         started_at=last.submitted_at,
-        attempts=purchases.attempt_count,
-        polls=0,
-        cost=Cost(charged_usd=last.charged_usd, disputed=planned_sample.price.is_disputed),
-        failure=Failure(kind="interrupted", message=last.ambiguous_reason, status=last.http_status),
+        submit_count=purchases.attempt_count,
+        poll_count=0,
+        cost=Cost(charged_usd=last.charged_usd, is_price_disputed=planned_sample.price.is_disputed),
+        failure=Failure(kind="interrupted", message=last.ambiguous_reason, http_status=last.http_status),
         is_lost=True,
     )
 
@@ -117,7 +117,7 @@ def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget)
         price_credits=price_quote.price_credits if is_delivered else None,
         charged_usd=delivery.charged_usd,
         charged_credits=delivery.charged_credits,
-        disputed=price_quote.is_disputed,
+        is_price_disputed=price_quote.is_disputed,
     )
 
 

@@ -115,11 +115,11 @@ def score_run(
         asr_reason=reason,
         normalizer=_list_normalizer_ids(supported),
         settings=_collect_scoring_settings(asr),
-        left_out=left_out,
-        closed_vocabulary=asr.has_closed_vocabulary,
+        unsupported_languages=left_out,
+        has_closed_vocabulary=asr.has_closed_vocabulary,
         known_words=count_unknown_words({one.text for one in supported}) if asr.has_closed_vocabulary else None,
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
-        floor=_measure_error_floor(references, transcripts),
+        error_floors=_measure_error_floor(references, transcripts),
     )
 
 
@@ -150,9 +150,9 @@ def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
 
 
 def _build_saved_clip(run_folder: Path, language: str, audio: AudioFacts) -> AudioClip:
-    path = (run_folder / audio.file).resolve()
+    path = (run_folder / audio.file_path).resolve()
     if not path.is_relative_to(run_folder.resolve()):
-        raise DataError(f"{run_folder}: the run names an audio file outside its folder: {audio.file}")
+        raise DataError(f"{run_folder}: the run names an audio file outside its folder: {audio.file_path}")
     return AudioClip(path, audio, language)
 
 
@@ -187,7 +187,7 @@ def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Samp
 def _save_reference_clip(references_folder: Path, language: str, wav: bytes) -> AudioClip:
     audio = EncodedAudio(wav, media_type="audio/wav")
     facts = audio.measure_facts(f"{audio.sha256}.wav")
-    (references_folder / facts.file).write_bytes(wav)
+    (references_folder / facts.file_path).write_bytes(wav)
     return _build_saved_clip(references_folder, language, facts)
 
 
@@ -228,9 +228,9 @@ def _measure_error_floor(
         AsrErrorFloor(
             language=language,
             unit=scores[0].unit,
-            units=sum(one.units for one in scores),
-            errors=sum(one.errors for one in scores),
-            texts=len(scores),
+            reference_unit_count=sum(one.reference_unit_count for one in scores),
+            error_count=sum(one.errors for one in scores),
+            text_count=len(scores),
         )
         for language, scores in sorted(by_language.items())
     )

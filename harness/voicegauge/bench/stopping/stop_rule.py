@@ -69,10 +69,10 @@ class StopRule:
         return EarlyStop(
             baseline_target=self._baseline,
             margin=self._margin,
-            alpha=STOP_ALPHA,
-            is_stopped=self.is_decided and request_count < self._planned_requests,
-            requests=request_count,
-            planned_requests=self._planned_requests,
+            false_decision_probability=STOP_ALPHA,
+            has_stopped_early=self.is_decided and request_count < self._planned_requests,
+            sent_request_count=request_count,
+            planned_request_count=self._planned_requests,
             targets=tuple(comparison.build_decision() for comparison in self._comparisons),
         )
 
@@ -131,8 +131,8 @@ class _TargetComparison:
         return TargetDecision(
             target=self._target,
             decision=self.decision,  # type: ignore[arg-type]  # one of the words of `_decide`
-            pairs=self._sequence.count,
-            change=math.expm1(self._sequence.mean) if self._sequence.count else None,
-            low=math.expm1(interval[0]) if interval else None,
-            high=math.expm1(interval[1]) if interval else None,
+            pair_count=self._sequence.count,
+            latency_change=math.expm1(self._sequence.mean) if self._sequence.count else None,
+            change_lower_bound=math.expm1(interval[0]) if interval else None,
+            change_upper_bound=math.expm1(interval[1]) if interval else None,
         )

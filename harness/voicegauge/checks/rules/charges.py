@@ -11,7 +11,7 @@ import msgspec
 from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Target, compute_usage_bound, is_rounded_amount, quote_price
-from voicegauge.contract.extension import ChatSpec, PriceSpec, PriceUsage
+from voicegauge.contract.extension import ChatSpec, PriceSpec, UsageSpec
 from voicegauge.formats import Location
 from voicegauge.model import Severity
 
@@ -89,7 +89,7 @@ def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple
     yield from ((f"{price_pointer}/plus/{index}", part) for index, part in enumerate(price.added_parts))
 
 
-def _find_usage_pointer(price_usage: PriceUsage) -> str | None:
+def _find_usage_pointer(price_usage: UsageSpec) -> str | None:
     return (
         price_usage.reported_usage_location.pointer or None if price_usage.reported_usage_location is not None else None
     )

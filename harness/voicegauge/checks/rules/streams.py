@@ -247,10 +247,10 @@ def _check_stream_stalled(call: Call) -> Iterator[Violation]:
     timing, bound = call.exchange.timing, _get_stream_spec(call).max_gap_s if call.event_stream is not None else None
     if timing is None or bound is None:
         return
-    gaps = [(after - before) / 1000 for (before, _), (after, _) in pairwise(timing.chunks)]
+    gaps = [(after - before) / 1000 for (before, _), (after, _) in pairwise(timing.chunk_arrivals)]
     longest = max(gaps, default=0.0)
     if longest > bound:
-        where = f"after {gaps.index(longest) + 1} of {len(timing.chunks)} chunks"
+        where = f"after {gaps.index(longest) + 1} of {len(timing.chunk_arrivals)} chunks"
         yield Violation(
             f"no data for {longest:.2f} s {where}; at most {bound:g} s are documented",
             _build_stream_pointer(call, "max_gap_s"),

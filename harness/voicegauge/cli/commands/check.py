@@ -354,7 +354,11 @@ class _ReportPrinter:
 
 
 def _write_tests(report: CheckReport, folder: Path) -> None:
-    files = {f"test_{f.rule.replace('-', '_')}_{f.fingerprint[:8]}.py": f.test for f in report.findings if f.test}
+    files = {
+        f"test_{f.rule.replace('-', '_')}_{f.fingerprint[:8]}.py": f.reproduction_test
+        for f in report.findings
+        if f.reproduction_test
+    }
     for name, text in files.items():
         write_file(folder / name, text.encode())
     print_escaped(f"wrote {len(files)} test{'' if len(files) == 1 else 's'} to {folder}", to_stderr=True)

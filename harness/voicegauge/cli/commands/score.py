@@ -59,13 +59,13 @@ def _print_scores(result: ScoreResult) -> None:
     run = load_run(result.run_folder)
     print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_ramp_numbers())
     out = create_console()
-    for floor in scores.floor:
+    for floor in scores.error_floors:
         out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)
 
 
 def _format_error_floor(floor: AsrErrorFloor) -> str:
-    rate = floor.errors / max(floor.units, 1)
+    rate = floor.error_count / max(floor.reference_unit_count, 1)
     return (
-        f"{floor.language}: {rate:.1%} of {floor.units} {floor.unit}s are wrong in reference speech "
-        f"of the same {floor.texts} texts"
+        f"{floor.language}: {rate:.1%} of {floor.reference_unit_count} {floor.unit}s are wrong in reference speech "
+        f"of the same {floor.text_count} texts"
     )

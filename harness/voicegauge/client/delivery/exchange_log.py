@@ -122,7 +122,7 @@ class ExchangeLog:
         if requested is not None and requested > MAX_RETRY_AFTER_S:
             failure = build_rejection_failure(response, self.connection.secrets, request_purpose)
             message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
-            too_long = Failure(kind=failure.kind, message=message, status=failure.status)
+            too_long = Failure(kind=failure.kind, message=message, http_status=failure.http_status)
             raise DeliveryFailedError(too_long, is_temporary=True)
         return default_wait_s if requested is None else requested
 

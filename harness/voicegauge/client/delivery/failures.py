@@ -54,7 +54,7 @@ def build_rejection_failure(response: Response, secrets: Sequence[str], request_
         request_purpose: what was requested, if it was not the submit, such as "downloading the audio".
     """
     message = f"{request_purpose + ': ' if request_purpose else ''}{describe_response(response, secrets)}"
-    return Failure(kind=get_failure_kind_of_status(response.status), message=message, status=response.status)
+    return Failure(kind=get_failure_kind_of_status(response.status), message=message, http_status=response.status)
 
 
 def describe_response(response: Response, secrets: Sequence[str]) -> str:

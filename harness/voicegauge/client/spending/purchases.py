@@ -147,11 +147,11 @@ class PurchaseHistory:
         """Return the ambiguous requests for the sample or case, oldest first."""
         return [
             AmbiguousRequest(
-                id=self.sample_or_case_id,
+                sample_or_case_id=self.sample_or_case_id,
                 sent_at=one.submitted_at,
                 counted_usd=one.charge_or_price_usd,
                 reason=one.ambiguous_reason,
-                bought_again=index < len(self.purchases) - 1,
+                was_sent_again=index < len(self.purchases) - 1,
             )
             for index, one in enumerate(self.purchases)
             if one.is_ambiguous

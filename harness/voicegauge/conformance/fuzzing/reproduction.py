@@ -41,7 +41,7 @@ def add_job_steps_test(findings: Sequence[Finding], target: Target, steps: Seque
     """Return `findings` with a test that takes the same steps with jobs again."""
     call = f"voicegauge_jobs({target.id!r}, {list(steps)!r})"
     # A single request shows nothing: it names a job that does not exist any more.
-    without_command = (msgspec.structs.replace(finding, reproduce=None) for finding in findings)
+    without_command = (msgspec.structs.replace(finding, reproduction_command=None) for finding in findings)
     return [_add_test(finding, "voicegauge_jobs", call) for finding in without_command]
 
 
@@ -68,7 +68,7 @@ def _add_test(finding: Finding, fixture_name: str, fixture_call: str) -> Finding
     )
     if len(text) > MAX_TEST_CHARACTERS or not _is_plain_python_test(text):
         return finding
-    return msgspec.structs.replace(finding, test=text)
+    return msgspec.structs.replace(finding, reproduction_test=text)
 
 
 def _is_plain_python_test(text: str) -> bool:

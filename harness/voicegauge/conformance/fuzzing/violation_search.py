@@ -102,7 +102,7 @@ class ViolationSearch:
                 pass  # the findings are in `_latest`: of the smallest example, or of one that did not fail again
             except Unsatisfiable:
                 return  # no example fits the strategy
-            self._known |= {(finding.rule, finding.where.line) for finding in self._latest}
+            self._known |= {(finding.rule, finding.where.contract_line) for finding in self._latest}
             self._runner.collect_findings(self._latest)
             if self._stopped is not None:
                 raise self._stopped
@@ -158,7 +158,9 @@ class ViolationSearch:
         Raises:
             RuleBrokenSignal: there is at least one such error.
         """
-        new = [f for f in findings if f.severity is Severity.ERROR and (f.rule, f.where.line) not in self._known]
+        new = [
+            f for f in findings if f.severity is Severity.ERROR and (f.rule, f.where.contract_line) not in self._known
+        ]
         if new:
             self._latest = new
             raise RuleBrokenSignal

@@ -223,7 +223,7 @@ def _iterate_age_findings(
     command = shlex.join(["voicegauge", "record", name, "--live", "--out", str(out), "--yes", *options])
     for finding in checker.iterate_findings(age, case_id=recording_path.name):
         severity = Severity.ERROR if stale_recordings_fail else finding.severity
-        yield msgspec.structs.replace(finding, severity=severity, reproduce=command)
+        yield msgspec.structs.replace(finding, severity=severity, reproduction_command=command)
 
 
 def iterate_recording_subjects(
@@ -291,7 +291,7 @@ def parse_call(
             "does not have: add it to the contract, or record again"
         )
     call = Call(operation, exchange)
-    case = case_by_id.get(exchange.group or "")
+    case = case_by_id.get(exchange.group_id or "")
     is_invalid = case is not None and case.expected_response.acceptance == "rejected"
     target = operation.find_target(call.read_request)
     return Call(operation, exchange, target, request_intent="invalid" if is_invalid else "valid")
@@ -299,7 +299,7 @@ def parse_call(
 
 def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
     """Yield the outcome of each recorded case: the last response of the operation that it tests."""
-    last = {(call.exchange.group or "", call.operation.id): call for call in calls}
+    last = {(call.exchange.group_id or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
         case = case_by_id.get(group)
         if case is not None and case.operation == operation and explain_missing_verdict(case, call.status) is None:
@@ -355,7 +355,7 @@ def _build_speech_delivery(
     delivery = Delivery(
         target=target.id,
         exchanges=(submit_call.exchange, exchange),
-        attempts=1,
+        submit_count=1,
         audio=audio,
         media_type=declared if isinstance(declared, str) else header,
         audio_exchange_index=1,

@@ -31,7 +31,7 @@ def _build_accepted_finding(finding: Finding) -> AcceptedFinding:
         provider=where.provider,
         operation=where.operation,
         contract_pointer=where.contract_pointer,
-        body_pointer=where.pointer,
+        body_pointer=where.traffic_pointer,
         message=finding.message,
     )
 

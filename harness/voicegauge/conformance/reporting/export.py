@@ -45,11 +45,11 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
 def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity, ...]) -> ReportedFinding:
     where = finding.where
     details = (
-        *(("also ", f"{rule}: {message}") for rule, message in finding.effects.items()),
-        ("case ", finding.case),
+        *(("also ", f"{rule}: {message}") for rule, message in finding.same_cause_messages.items()),
+        ("case ", finding.case_id),
         ("seen ", finding.evidence),
-        ("disputed: ", finding.reading),
-        ("", finding.reproduce),
+        ("disputed: ", finding.satisfied_claim),
+        ("", finding.reproduction_command),
     )
     return ReportedFinding(
         rule=finding.rule,
@@ -58,27 +58,29 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
         message=finding.message,
         other_messages=tuple(
             f"{message} ({count} times)" if count > 1 else message
-            for message, count in finding.messages.items()
+            for message, count in finding.message_counts.items()
             if message != finding.message
         ),
         api_name=where.provider,
         operation=where.operation,
-        location=None if where.file is None else FileLocation(file=where.file, line=where.line),
+        location=None
+        if where.contract_file is None
+        else FileLocation(file=where.contract_file, line=where.contract_line),
         extra_lines=tuple(f"{label}{text}" for label, text in details if text),
-        occurrence_count=finding.occurrences,
+        occurrence_count=finding.occurrence_count,
         fingerprint=finding.fingerprint,
         fails_command=finding.severity in failing_severities,
         sarif_properties={
             "provenance": finding.provenance.value,
             "target": where.target,
-            "pointer": where.pointer,
+            "pointer": where.traffic_pointer,
             "statement": where.contract_pointer,
-            "case": finding.case,
+            "case": finding.case_id,
             "evidence": finding.evidence,
-            "messages": finding.messages or None,
-            "effects": finding.effects or None,
-            "reading": finding.reading,
-            "reproduce": finding.reproduce,
+            "messages": finding.message_counts or None,
+            "effects": finding.same_cause_messages or None,
+            "reading": finding.satisfied_claim,
+            "reproduce": finding.reproduction_command,
         },
     )
 

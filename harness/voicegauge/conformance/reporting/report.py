@@ -119,7 +119,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
     @property
     def emulator_notice(self) -> str | None:
         """How to start the emulator that the curl commands of the findings send to; `None` if none is needed."""
-        commands = (finding.reproduce or "" for finding in self.findings)
+        commands = (finding.reproduction_command or "" for finding in self.findings)
         if self.emulator_command is None or not any(command.startswith("curl ") for command in commands):
             return None
         return f"the curl commands need the emulator, which takes any key: {self.emulator_command}"
@@ -239,11 +239,11 @@ def group_rejections_of_missing_targets(
     where_by_target: dict[str, FindingLocation] = {}
     status_by_case_id = {case.id: case.status for case in cases}
     for finding in findings:
-        target = target_by_case_id.get(finding.case or "")
+        target = target_by_case_id.get(finding.case_id or "")
         if finding.rule == _REJECTS_VALID_RULE_ID and target is not None and target.id in missing:
             where = where_by_target.setdefault(target.id, finding.where)
             fields = ", ".join(f"{at} {value!r}" for at, value in target.selecting_constants.items())
-            rejection = f"requests with {fields}: rejected with {status_by_case_id.get(finding.case or '')}"
+            rejection = f"requests with {fields}: rejected with {status_by_case_id.get(finding.case_id or '')}"
             yield msgspec.structs.replace(finding, where=where, message=rejection if fields else finding.message)
         else:
             yield finding
@@ -266,13 +266,15 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _add_occurrence(merged_finding: Finding, other_finding: Finding) -> Finding:
-    messages = merged_finding.messages or {merged_finding.message: merged_finding.occurrences}
-    for message, count in (other_finding.messages or {other_finding.message: other_finding.occurrences}).items():
+    messages = merged_finding.message_counts or {merged_finding.message: merged_finding.occurrence_count}
+    for message, count in (
+        other_finding.message_counts or {other_finding.message: other_finding.occurrence_count}
+    ).items():
         if message in messages or len(messages) < MAX_MESSAGES_PER_FINDING:
             messages = {**messages, message: messages.get(message, 0) + count}
     return msgspec.structs.replace(
         merged_finding,
-        occurrences=merged_finding.occurrences + other_finding.occurrences,
-        messages=messages if len(messages) > 1 else {},
-        effects={**other_finding.effects, **merged_finding.effects},
+        occurrence_count=merged_finding.occurrence_count + other_finding.occurrence_count,
+        message_counts=messages if len(messages) > 1 else {},
+        same_cause_messages={**other_finding.same_cause_messages, **merged_finding.same_cause_messages},
     )

@@ -123,7 +123,7 @@ class ResultCollector:
         for finding in findings:
             if finding.severity in (Severity.ERROR, Severity.WARNING):
                 violations.setdefault(finding.rule, finding.message)
-                for rule, message in finding.effects.items():
+                for rule, message in finding.same_cause_messages.items():
                     violations.setdefault(rule, f"{message} (follows from {finding.rule}: {finding.message})")
         verdict = "failed" if violations else "passed" if not_judged_reason is None else "skipped"
         self._cases.append(_build_case_result(case, verdict, status, not_judged_reason, violations))

@@ -8,7 +8,7 @@ from voicegauge.contract.extension import ResponseAudio
 from voicegauge.contract.schemas import allows_location
 from voicegauge.formats import EVERY_ITEM, EventLocation, Location, LocationKind, is_form, is_json, is_text
 
-_RAW_SAMPLE_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")
+_RAW_SAMPLE_FORMAT_PREFIXES = ("pcm", "mulaw", "alaw", "ulaw")
 """Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
 
 
@@ -119,7 +119,7 @@ def check_response_audio(
             check_list_location(operation, at, location)
     if (
         response_audio.format is not None
-        and response_audio.format.startswith(_RAW_SAMPLE_FORMATS)
+        and response_audio.format.startswith(_RAW_SAMPLE_FORMAT_PREFIXES)
         and response_audio.sample_rate_hz is None
     ):
         raise document.build_error(pointer, f"raw audio ({response_audio.format}) needs its sample_rate_hz")

@@ -38,7 +38,8 @@ def check_security(operation: Operation) -> None:
 def _find_unusable_scheme_reason(contract: Contract, name: str) -> str | None:
     """Return why the client cannot send a key by a scheme; `None` if it can.
 
-    A key is sent plain, after a word such as Bearer, Basic or "Token", as an OAuth 2 token, or as an AWS signature.
+    The client can send a key as it is, after a word such as Bearer, Basic or "Token", as an OAuth 2 token, or as an AWS
+    signature.
     """
     scheme, key = contract.security_schemes[name], contract.key_specs[name]
     if scheme.get("type") == "oauth2":

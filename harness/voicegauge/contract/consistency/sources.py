@@ -116,7 +116,7 @@ def _check_plan(contract: Contract, pointer: str, plan_name: str, price_part: Pr
         raise document.build_error(
             pointer, f"{plan_name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}"
         )
-    if not plan.allows_more_units and plan.included_units_per_month is None:
+    if not plan.allows_extra_units and plan.included_units_per_month is None:
         raise document.build_error(f"{pointer}/overage", "a plan without overage needs included, the units of a month")
     for currency in ("usd", "credits"):
         amount, highest = plan.get_by_key(currency), price_part.get_by_key(currency)

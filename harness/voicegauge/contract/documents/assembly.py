@@ -10,7 +10,7 @@ from voicegauge.contract.documents.misspelled_keys import reject_misspelled_keys
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
 from voicegauge.contract.documents.overlays import apply_overlay, find_extended_file, is_overlay
 from voicegauge.contract.documents.selection import select_described_operations
-from voicegauge.contract.documents.unfinished import reject_unfinished_values
+from voicegauge.contract.documents.todo_marks import reject_unfinished_values
 from voicegauge.errors import ContractError
 from voicegauge.files import open_file
 from voicegauge.formats import Document, read_document

@@ -12,7 +12,7 @@ _KNOWN_EXTENSION_KEYS = sorted(
 )
 _SIMILAR_KEYS_OF_OTHERS = frozenset(("x-webhooks",))
 """Keys of other tools that are not misspellings of ours, such as Redoc's key for webhooks in OpenAPI 3.0."""
-_MIN_SIMILARITY = 0.87
+_MIN_MISSPELLING_SIMILARITY = 0.87
 """Similarity, from 0 to 1 as `difflib` measures it, from which a key counts as a misspelling: one or two letters are
 missing, added or wrong."""
 
@@ -28,7 +28,7 @@ def reject_misspelled_keys(document: Document) -> None:
         for key in node:
             if not isinstance(key, str) or not key.startswith("x-") or key in accepted:
                 continue
-            near = difflib.get_close_matches(key, _KNOWN_EXTENSION_KEYS, n=1, cutoff=_MIN_SIMILARITY)
+            near = difflib.get_close_matches(key, _KNOWN_EXTENSION_KEYS, n=1, cutoff=_MIN_MISSPELLING_SIMILARITY)
             if near:
                 reason = f"{key} is not a key of voicegauge: did you mean {near[0]}?"
                 raise document.build_error(f"{pointer}/{escape_pointer_token(key)}", reason)

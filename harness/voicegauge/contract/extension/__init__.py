@@ -13,11 +13,11 @@ from voicegauge.contract.extension.audio_input import (
     ConversionResponse,
     ConversionSpec,
     StemList,
+    TranscriptionResponse,
     TranscriptionSpec,
-    TranscriptResponse,
     TranscriptSegmentFields,
 )
-from voicegauge.contract.extension.grammar_schema import OPERATION_RECORDS, ROOT_RECORDS, build_json_schema
+from voicegauge.contract.extension.grammar_schema import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY, build_json_schema
 from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import (
     JobCancellation,
@@ -29,12 +29,12 @@ from voicegauge.contract.extension.job import (
 )
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
 from voicegauge.contract.extension.pricing import (
-    TEXT_UNITS,
+    UNITS_COUNTED_FROM_TEXT,
     CharacterCounting,
     PlanPrice,
     PriceSpec,
     PriceUnit,
-    PriceUsage,
+    UsageSpec,
 )
 from voicegauge.contract.extension.provider import (
     CreditSpec,
@@ -85,11 +85,11 @@ from voicegauge.contract.extension.webhooks import (
 )
 
 __all__ = [
-    "OPERATION_RECORDS",
     "RAW_SAMPLE_CODECS",
-    "ROOT_RECORDS",
+    "RECORD_BY_OPERATION_KEY",
+    "RECORD_BY_ROOT_KEY",
     "STATUS_CODES_BY_REASON",
-    "TEXT_UNITS",
+    "UNITS_COUNTED_FROM_TEXT",
     "AudioCodec",
     "AudioFact",
     "AudioFormat",
@@ -125,7 +125,6 @@ __all__ = [
     "PollSchedule",
     "PriceSpec",
     "PriceUnit",
-    "PriceUsage",
     "ProviderSpec",
     "RecordingAgeLimit",
     "RejectionReason",
@@ -149,10 +148,11 @@ __all__ = [
     "SubmitResponseLocations",
     "SubmitSpec",
     "TargetSpec",
-    "TranscriptResponse",
     "TranscriptSegmentFields",
+    "TranscriptionResponse",
     "TranscriptionSpec",
     "UploadLimits",
+    "UsageSpec",
     "WaitPreference",
     "WebhookEmulation",
     "WebhookModeField",

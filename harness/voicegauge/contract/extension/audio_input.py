@@ -86,7 +86,7 @@ class TranscriptSegmentFields(Record, frozen=True, kw_only=True):
     """Name of the field with the list of words and their times, which is present if word timestamps were requested."""
 
 
-class TranscriptResponse(Record, frozen=True, kw_only=True):
+class TranscriptionResponse(Record, frozen=True, kw_only=True):
     """Locations of the transcript and of what else the response to a transcription states."""
 
     text_location: Location = field(name="text")
@@ -103,7 +103,7 @@ class TranscriptionSpec(Record, frozen=True, kw_only=True):
     """`x-transcription` on an operation: speech to text."""
 
     request_fields: dict[AudioInputField, FieldMapping] = field(name="request")
-    response: TranscriptResponse
+    response: TranscriptionResponse
     targets: dict[str, AudioInputTargetSpec]
 
 

@@ -22,7 +22,7 @@ from voicegauge.contract.extension.webhooks import WebhookSpec
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 
-OPERATION_RECORDS: Mapping[str, type[Record]] = {
+RECORD_BY_OPERATION_KEY: Mapping[str, type[Record]] = {
     "x-speech": SpeechSpec,
     "x-job": JobSpec,
     "x-stream": StreamSpec,
@@ -39,7 +39,7 @@ OPERATION_RECORDS: Mapping[str, type[Record]] = {
     "x-source": SourceReference,
 }
 """The records of the `x-` keys of an operation."""
-ROOT_RECORDS: Mapping[str, type[Record]] = {"x-provider": ProviderSpec, "x-limits": LimitsSpec}
+RECORD_BY_ROOT_KEY: Mapping[str, type[Record]] = {"x-provider": ProviderSpec, "x-limits": LimitsSpec}
 """The records of the `x-` keys at the root."""
 _LOCATION_PATTERN = r"^(body(#/.*)?|(query|path|header)\..+)$"
 _EVENT_LOCATION_PATTERN = r"^(event|data(#/.*)?)$"
@@ -80,7 +80,7 @@ def build_json_schema() -> dict[str, Any]:
         request["propertyNames"] = {"enum": list(get_args(fields))}  # msgspec leaves out the type of keys
     defs["ConversionResponse"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
 
-    operation, root = _build_key_schemas(OPERATION_RECORDS), _build_key_schemas(ROOT_RECORDS)
+    operation, root = _build_key_schemas(RECORD_BY_OPERATION_KEY), _build_key_schemas(RECORD_BY_ROOT_KEY)
     security_schemes = {"type": "object", "additionalProperties": _build_key_schemas({"x-key": KeySpec})}
     root["properties"]["components"] = {"type": "object", "properties": {"securitySchemes": security_schemes}}
     methods = {"^(get|put|post|delete|options|head|patch)$": operation}

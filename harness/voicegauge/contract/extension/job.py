@@ -17,9 +17,10 @@ class JobState(Record, frozen=True, kw_only=True):
     """A state of a job."""
 
     successor_names: tuple[str, ...] = field(default=(), name="next")
-    """Names of the direct successors. A state may pass between two polls, so a later state may be observed next."""
+    """Names of the states that may follow directly. A job may pass through a state between two polls, so that the next
+    observed state is a later one."""
     terminal_outcome: Literal["success", "failure"] | None = field(default=None, name="end")
-    """How a terminal state ends the job; `None` if the state is not terminal."""
+    """Whether this terminal state is a success or a failure; `None` if the state is not terminal."""
     is_charged: bool | None = field(default=None, name="charged")
     """Whether a job that ends in this state is charged; `None` if no document states it."""
     required_locations: tuple[Location, ...] = field(default=(), name="required")
@@ -36,7 +37,7 @@ class PollSchedule(Record, frozen=True, kw_only=True):
     min_interval_s: PositiveFloat = field(default=1.0, name="min_s")
     max_interval_s: PositiveFloat = field(default=5.0, name="max_s")
     interval_factor: Annotated[float, Meta(ge=1)] = field(default=1.5, name="factor")
-    """Factor by which the interval grows after each poll, from `min_s` to `max_s`."""
+    """Factor by which the interval grows after each poll, from the minimum to the maximum."""
     job_timeout_s: PositiveFloat = field(default=300.0, name="timeout_s")
     """Time after which the client gives up on a job, in seconds."""
     source: SourceReference | None = None
@@ -107,4 +108,4 @@ class SubmitSpec(Record, frozen=True, kw_only=True):
     status_operation_id: str = field(name="job")
     """Id of the status operation."""
     emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
-    """How the emulator simulates the job: `id_format`, `queue_ms` and `base_ms`. The numbers are invented."""
+    """How the emulator simulates the job: `job_id_format`, `queue_ms` and `base_ms`. The numbers are invented."""

@@ -15,7 +15,7 @@ from voicegauge.model import Record
 
 PriceUnit = Literal["request", "1k_characters", "1m_characters", "1m_tokens", "second", "minute", "compute_second"]
 """What a price is for. `second` and `minute` are of audio, `compute_second` is of the machine that computes it."""
-TEXT_UNITS: tuple[PriceUnit, ...] = ("request", "1k_characters", "1m_characters")
+UNITS_COUNTED_FROM_TEXT: tuple[PriceUnit, ...] = ("request", "1k_characters", "1m_characters")
 """Units whose number follows from the text of a request."""
 
 
@@ -23,7 +23,7 @@ _TAG_PATTERN = re.compile(r"</?([A-Za-z][\w:.-]*)[^<>]*>|<[!?][^<>]*>")
 _UNICODE_NAME_PREFIXES_OF_HAN = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 
 
-class PriceUsage(Record, frozen=True, kw_only=True):
+class UsageSpec(Record, frozen=True, kw_only=True):
     """How many tokens or seconds a request uses, which is not known before the response."""
 
     max_per_request: NonNegativeFloat = 0.0
@@ -86,7 +86,7 @@ class PlanPrice(Record, frozen=True, kw_only=True):
     used up."""
     monthly_fee_usd: NonNegativeFloat | None = None
     """The fee of the plan per month, in dollars; `None` if no document states it."""
-    allows_more_units: bool = msgspec.field(default=True, name="overage")
+    allows_extra_units: bool = msgspec.field(default=True, name="overage")
     """Whether units beyond the included ones can be bought, at the price of the plan."""
     source: SourceReference | None = None
 
@@ -105,10 +105,11 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     character_counting: CharacterCounting = msgspec.field(default=CharacterCounting(), name="count")
     """How characters are counted. It applies to all parts and alternatives of a price."""
     rounding_step: PositiveFloat | None = msgspec.field(default=None, name="step")
-    """Each request is rounded up to a multiple of this number of characters, tokens or seconds; `None`: no rounding."""
+    """The number of characters, tokens or seconds of each request is rounded up to a multiple of this step; `None` if
+    it is not rounded."""
     min_charged_quantity: NonNegativeFloat = msgspec.field(default=0.0, name="minimum")
     """Minimum number of characters, tokens or seconds that a request is charged for."""
-    usage: PriceUsage | None = None
+    usage: UsageSpec | None = None
     """The tokens or seconds that a request uses; required for tokens and compute seconds."""
     added_parts: tuple[PriceSpec, ...] = msgspec.field(default=(), name="plus")
     """Further parts of the price that are added to this one, such as output tokens to input tokens."""
@@ -117,7 +118,8 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     higher price."""
     source: SourceReference | None = None
     alternatives: tuple[PriceSpec, ...] = ()
-    """Prices that other documents state. If the price itself has no amount, the highest of them is reserved."""
+    """Contradicting prices that other documents state. If the price itself has no amount, the highest alternative is
+    reserved before a request is sent."""
 
     @property
     def parts(self) -> tuple[PriceSpec, ...]:
@@ -141,7 +143,7 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     @property
     def depends_only_on_text(self) -> bool:
         """Whether the price can be computed from the text of the request, before the response."""
-        return all(part.unit in TEXT_UNITS for part in self.parts)
+        return all(part.unit in UNITS_COUNTED_FROM_TEXT for part in self.parts)
 
     def select_plan(self, plan_names: Collection[str]) -> PriceSpec:
         """Return the price for accounts with the first documented plan that `plan_names` contains.

@@ -12,10 +12,10 @@ from voicegauge.contract.extension.sources import PositiveFloat, SourceDocument,
 from voicegauge.formats import Location, RequestLocation
 from voicegauge.model import Record
 
-MAX_NAMES = 1_000
-"""Number of names in a server's list that are read."""
-MAX_NAME_CHARACTERS = 200
-_USABLE_NAME = re.compile(r"\w[\w .+@/-]*")
+MAX_LISTED_NAMES = 1_000
+"""Maximum number of names that are read from a server's list of models or voices."""
+MAX_LISTED_NAME_CHARACTERS = 200
+_LISTED_NAME_PATTERN = re.compile(r"\w[\w .+@/-]*")
 """Matches an item of a list that is a name. Lists also have patterns such as "clone:<id>", which are not names."""
 
 
@@ -67,14 +67,14 @@ class ListOperation(Record, frozen=True, kw_only=True):
     def read_names(self, body: Any) -> tuple[str, ...]:
         """Return the names in the body of a response, each once; empty if there is no list."""
         items: Any = next((found for at in self.list_locations if isinstance(found := at.read_body(body), list)), [])
-        names = (_read_name(item) for item in items[:MAX_NAMES])
-        return tuple(dict.fromkeys(name for name in names if _USABLE_NAME.fullmatch(name)))
+        names = (_read_name(item) for item in items[:MAX_LISTED_NAMES])
+        return tuple(dict.fromkeys(name for name in names if _LISTED_NAME_PATTERN.fullmatch(name)))
 
 
 def _read_name(item: Any) -> str:
     if isinstance(item, dict):
         item = next((item[key] for key in ("id", "name") if isinstance(item.get(key), str)), None)
-    return item if isinstance(item, str) and len(item) <= MAX_NAME_CHARACTERS else ""
+    return item if isinstance(item, str) and len(item) <= MAX_LISTED_NAME_CHARACTERS else ""
 
 
 class SelfHostedSpec(Record, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     """Whether some operations work without a key."""
     sources: dict[str, SourceDocument]
     self_hosted: SelfHostedSpec | None = None
-    """How a server of the user's own is asked for its models and voices; `None` for a hosted service."""
+    """The operations that list the models and voices of a server that the user runs; `None` for a hosted service."""
     credits: CreditSpec | None = None
     retry_policy: RetryPolicy = msgspec.field(default=RetryPolicy(), name="retry")
     request_headers: dict[str, str] = msgspec.field(default={}, name="headers")

@@ -24,29 +24,31 @@ class KeySpec(Record, frozen=True, kw_only=True):
     """`x-key` on a security scheme."""
 
     key_variable: EnvironmentVariable | None = msgspec.field(default=None, name="env")
-    """Variable of what this scheme sends, such as a user id; by default `x-provider.key_env`."""
+    """Name of the environment variable with what this scheme sends, such as a user id; by default that of
+    `x-provider.key_env`."""
     key_prefix: Annotated[str, Meta(pattern=r"^[ -~]{0,40}$(?!\n)")] = msgspec.field(default="", name="prefix")
     """Text before the key in the header, query parameter or cookie, such as "Token "."""
     id_variable: EnvironmentVariable | None = msgspec.field(default=None, name="id_env")
-    """Variable of the id that belongs to a secret key: the OAuth 2 client id, or the AWS access key id."""
+    """Name of the environment variable with the id that belongs to a secret key: the OAuth 2 client id, or the AWS
+    access key id."""
     aws_signature: AwsSignature | None = msgspec.field(default=None, name="aws")
-    """Requests are signed with the key by AWS Signature Version 4; `None` if the key is sent."""
+    """How requests are signed with the key by AWS Signature Version 4; `None` if the key itself is sent."""
 
 
 class WebhookSignature(Record, frozen=True, kw_only=True):
     """`signature` of `x-webhook`: how a provider signs its callbacks with an HMAC."""
 
     signature_header_name: str = msgspec.field(name="header")
-    """Header with the signature. It may contain several, for several secrets."""
+    """Name of the header with the signature. The header may contain several signatures, one for each secret."""
     signature_header_template: str = msgspec.field(default="{signature}", name="format")
-    """Content of the header for one signature, with "{signature}" and, if the time is in it, "{timestamp}"."""
+    """Content of the signature header for one signature, in which "{signature}" and "{timestamp}" are replaced."""
     signed_text_template: str = msgspec.field(default="{body}", name="signed")
-    """What is signed, with "{body}", "{timestamp}" and "{id}"."""
+    """Text that is signed, in which "{body}", "{timestamp}" and "{id}" are replaced by the values of the callback."""
     id_header_name: str | None = msgspec.field(default=None, name="id")
-    """Header with the id of the callback."""
+    """Name of the header with the id of the callback; `None` if no header has it."""
     timestamp_header_name: str | None = msgspec.field(default=None, name="timestamp")
-    """Header with the Unix time in seconds at which the callback was sent; `None` if the format has it, or no time is
-    sent."""
+    """Name of the header with the Unix time, in seconds, at which the callback was sent; `None` if the signature header
+    has the time, or no time is sent."""
     hash_algorithm: Literal["sha1", "sha256", "sha512"] = msgspec.field(default="sha256", name="digest")
     signature_encoding: Literal["hex", "base64"] = msgspec.field(default="hex", name="encoding")
     """How the signature is written."""

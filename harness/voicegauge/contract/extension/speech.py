@@ -72,7 +72,7 @@ class WaitPreference(Record, frozen=True, kw_only=True):
     location: RequestLocation = field(name="at")
     """Location of the preference in the request: "header.Prefer"."""
     preference: str = field(default="wait", name="value")
-    """The preference. A request may add the maximum time in seconds: "wait=10"."""
+    """The text of the preference. A request may add the maximum time in seconds: "wait=10"."""
     max_wait_s: PositiveFloat = field(default=60.0, name="max_s")
     """Time in seconds after which the service responds although the job has not ended."""
     source: SourceReference | None = None

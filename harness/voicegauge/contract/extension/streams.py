@@ -19,7 +19,7 @@ class EventSpec(Record, frozen=True, kw_only=True):
     successor_names: tuple[str, ...] = field(default=(), name="next")
     """Event types that may follow directly."""
     terminal_outcome: Literal["success", "failure"] | None = field(default=None, name="end")
-    """How an event that ends the stream ends it: "success" or "failure"; `None` for any other event."""
+    """Whether this event ends the stream in success or in failure; `None` if the stream goes on."""
     data_schema: dict[str, Any] | None = field(default=None, name="schema")
     """JSON Schema of the data, usually a `$ref`; `None` if the data is not JSON."""
     identifying_location: EventLocation | None = field(default=None, name="has")

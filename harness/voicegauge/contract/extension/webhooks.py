@@ -28,7 +28,7 @@ class WebhookModeField(Record, frozen=True, kw_only=True):
 
 
 class WebhookUrlField(Record, frozen=True, kw_only=True):
-    """A location of the webhook URL in the request."""
+    """A field of the request that can contain the webhook URL."""
 
     location: RequestLocation = msgspec.field(name="at")
     mode_field: WebhookModeField | None = msgspec.field(default=None, name="mode")
@@ -68,9 +68,9 @@ class WebhookSpec(Record, frozen=True, kw_only=True):
     """`x-webhook` on an operation."""
 
     url_fields: tuple[WebhookUrlField, ...] = msgspec.field(name="url")
-    """Locations of the webhook URL. If a request has several of them, the first one counts."""
+    """The fields that can contain the webhook URL. If a request has several of them, the first one counts."""
     callback_operation_id: str = msgspec.field(name="callback")
-    """The `operationId` in `callbacks` of this operation or in `webhooks` that documents the callback."""
+    """Id of the operation that documents the callback, in `callbacks` of this operation or in `webhooks`."""
     body_locations: CallbackBodyLocations | None = msgspec.field(default=None, name="body")
     """Locations in the body of a callback; `None` if a callback has the same body as the status response."""
     requires_https: bool = msgspec.field(default=False, name="https_only")

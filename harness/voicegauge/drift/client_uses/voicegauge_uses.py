@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from voicegauge.contract.extension import OPERATION_RECORDS, ROOT_RECORDS
+from voicegauge.contract.extension import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
 from voicegauge.drift.client_uses.client_uses import ClientUses, SentValues
 from voicegauge.drift.client_uses.recorded_uses import OperationMatcher
 from voicegauge.drift.client_uses.request_location_keys import ANY_KEY, iterate_request_key_paths
 from voicegauge.formats import Location, parse_location
 
-_REQUEST_KEY_PATHS = tuple(dict.fromkeys(iterate_request_key_paths({**OPERATION_RECORDS, **ROOT_RECORDS})))
+_REQUEST_KEY_PATHS = tuple(dict.fromkeys(iterate_request_key_paths({**RECORD_BY_OPERATION_KEY, **RECORD_BY_ROOT_KEY})))
 """Paths of the keys, starting with an `x-` key, under which a contract names locations in requests. Locations under any
 other key are in responses."""
 

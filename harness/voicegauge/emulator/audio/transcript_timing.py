@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicegauge.contract.extension import TranscriptResponse
+from voicegauge.contract.extension import TranscriptionResponse
 from voicegauge.formats import Location
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _find_voiced_intervals(samples: Samples, sample_rate_hz: int) -> list[tuple[
 
 
 def build_transcript_values(
-    response_locations: TranscriptResponse,
+    response_locations: TranscriptionResponse,
     phrases: list[Phrase],
     *,
     language: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicegauge.contract import MISSING, Operation, Target
-from voicegauge.contract.extension import JobSpec, PriceUsage
+from voicegauge.contract.extension import JobSpec, UsageSpec
 from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.http import format_timestamp, read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
@@ -242,7 +242,7 @@ def has_reported_usage(target: Target) -> bool:
     return any(usage.reported_usage_location is not None for usage in _list_price_usages(target))
 
 
-def _list_price_usages(target: Target | None) -> list[PriceUsage]:
+def _list_price_usages(target: Target | None) -> list[UsageSpec]:
     price = target.pricing if target is not None else None
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from voicegauge.contract import Target, compute_usage_bound
-from voicegauge.contract.extension import PriceUsage
+from voicegauge.contract.extension import UsageSpec
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.responses.value_writing import write_charges_and_balances
 from voicegauge.formats import EventLocation, Location
@@ -28,7 +28,7 @@ def compute_final_event_usage(target: Target, character_count: int) -> Mapping[E
     return {usage.event_usage_location: used for usage, used in usages if usage.event_usage_location is not None}
 
 
-def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[PriceUsage, float]]:
+def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[UsageSpec, float]]:
     """Yield what a request uses of each usage-based part of the target's price: whole tokens, or seconds."""
     for part in target.pricing.parts if target.pricing is not None else ():
         if part.usage is not None:

@@ -35,12 +35,12 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     named: dict[str, int] = {}
     index = ConversationIndex(contract)
     for exchange in exchanges:
-        conversation_number = named.get(exchange.group) if exchange.group else index.find_conversation(exchange)
+        conversation_number = named.get(exchange.group_id) if exchange.group_id else index.find_conversation(exchange)
         if conversation_number is None:
             conversation_number = len(groups)
             groups.append([])
-            if exchange.group:
-                named[exchange.group] = conversation_number
+            if exchange.group_id:
+                named[exchange.group_id] = conversation_number
         groups[conversation_number].append(exchange)
         index.add_exchange(exchange, conversation_number)
     return groups
@@ -53,7 +53,7 @@ def iterate_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) 
         if len(group) > 1:
             names |= {id(exchange): f"conversation {conversation_number}" for exchange in group}
     for exchange in exchanges:
-        yield msgspec.structs.replace(exchange, group=exchange.group or names.get(id(exchange)))
+        yield msgspec.structs.replace(exchange, group_id=exchange.group_id or names.get(id(exchange)))
 
 
 class ConversationIndex:

@@ -172,7 +172,7 @@ def convert_to_har_timings(timing: Timing | None) -> HarTimings:
     tls_ms = timing.tls_ms
     connect_ms = None if timing.connect_ms is None else timing.connect_ms + (tls_ms or 0.0)
     return HarTimings(
-        blocked_ms=timing.wait_ms,
+        blocked_ms=timing.connection_wait_ms,
         dns_ms=-1 if timing.dns_ms is None else timing.dns_ms,
         connect_ms=-1 if connect_ms is None else connect_ms,
         tls_ms=-1 if tls_ms is None else tls_ms,

@@ -27,5 +27,5 @@ def collect_exchanges_by_group(exchanges: Iterable[Exchange]) -> dict[str | None
     """Return the exchanges of each group in their order, by group name. Exchanges without a group are under `None`."""
     groups: dict[str | None, list[Exchange]] = {}
     for exchange in exchanges:
-        groups.setdefault(exchange.group, []).append(exchange)
+        groups.setdefault(exchange.group_id, []).append(exchange)
     return {name: tuple(group) for name, group in groups.items()}

@@ -117,7 +117,7 @@ def _parse_timing(started_at: dt.datetime | None, har_timings: Any) -> Timing | 
     return Timing(
         started_at=started_at.timestamp(),
         started_ms=started_at.timestamp() * 1000,
-        wait_ms=blocked or 0.0,
+        connection_wait_ms=blocked or 0.0,
         dns_ms=dns,
         connect_ms=connect_ms,
         tls_ms=tls,

@@ -109,7 +109,7 @@ class Replay:
         exchange = recorded.replay_next_exchange()
         operation = self._find_operation(comparable_request)
         if operation is not None and operation.speech is not None:
-            self._restart_job(comparable_request, exchange.group)
+            self._restart_job(comparable_request, exchange.group_id)
         return exchange
 
     @staticmethod

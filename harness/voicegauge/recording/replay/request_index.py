@@ -63,15 +63,15 @@ class RequestIndex:
         for number in self._by_key.get(key, ()):
             recorded = self._requests[number]
             if recorded.comparable_request == comparable_request and (
-                not is_poll or recorded.group_name == exchange.group
+                not is_poll or recorded.group_name == exchange.group_id
             ):
                 recorded.exchanges.append(exchange)
                 return
         self._masked_names[comparable_request.operation_id].add(masked)
         self._by_key[key].append(len(self._requests))
-        self._requests.append(RecordedRequest(comparable_request, exchange.group, is_poll, [exchange]))
+        self._requests.append(RecordedRequest(comparable_request, exchange.group_id, is_poll, [exchange]))
         if is_poll:
-            self._polls[exchange.group].append(self._requests[-1])
+            self._polls[exchange.group_id].append(self._requests[-1])
 
     def find_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
         """Return the recorded requests that `comparable_request` matches, in the order of the recordings."""

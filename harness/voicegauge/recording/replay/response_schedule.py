@@ -45,7 +45,7 @@ def schedule_response(exchange: Exchange, pause_factor: float) -> ResponseSchedu
     headers_ms = timing.total_ms - timing.receive_ms
     chunks = tuple(
         TimedChunk(send_after_s=pause_factor * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
-        for at_ms, data in _split_body(body, timing.chunks, timing.total_ms)
+        for at_ms, data in _split_body(body, timing.chunk_arrivals, timing.total_ms)
     )
     return ResponseSchedule(send_headers_after_s=pause_factor * timing.ttfb_ms / 1000, chunks=chunks)
 

@@ -140,7 +140,7 @@ def write_site(
 def _get_comparison_key(run: Run) -> tuple[str, ...]:
     """Return the properties in which two runs must be equal to be compared."""
     manifest = run.manifest
-    return (manifest.kind, manifest.suite.sha256, manifest.provenance.value, manifest.region or "", *manifest.faults)
+    return (manifest.kind, manifest.suite.sha256, manifest.provenance.value, manifest.region or "", *manifest.fault_ids)
 
 
 def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:

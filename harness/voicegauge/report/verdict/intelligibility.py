@@ -91,9 +91,9 @@ def describe_insufficient_asr_accuracy(run: MeasuredRun) -> str:
 
 def compute_asr_error_floor(run: MeasuredRun, unit: Literal["word", "character"]) -> float | None:
     """Return the ASR engine's own error rate on reference speech; `None` if it was not measured."""
-    floors = [floor for floor in run.scores.floor if floor.unit == unit] if run.scores else []
-    units = sum(floor.units for floor in floors)
-    return sum(floor.errors for floor in floors) / units if units else None
+    floors = [floor for floor in run.scores.error_floors if floor.unit == unit] if run.scores else []
+    units = sum(floor.reference_unit_count for floor in floors)
+    return sum(floor.error_count for floor in floors) / units if units else None
 
 
 def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:

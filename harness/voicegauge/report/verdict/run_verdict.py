@@ -35,7 +35,7 @@ def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
 
 def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
     cautions = []
-    if run.targets_with_deliveries and run.scores and run.scores.closed_vocabulary:
+    if run.targets_with_deliveries and run.scores and run.scores.has_closed_vocabulary:
         known = run.scores.known_words or "unusable on your own texts"
         cautions.append(
             f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}. "
@@ -50,13 +50,14 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
             f"Early stop: {run.manifest.early_stop.describe()}. The 95% intervals of a run that stopped early do not "
             "allow for that."
         )
-    if not run.manifest.finished:
+    if not run.manifest.is_finished:
         cautions.append(
             "Interrupted: the run is not complete, because it was stopped or a job is still open. "
             "The samples so far are shown."
         )
-    if run.scores and run.scores.left_out:
+    if run.scores and run.scores.unsupported_languages:
         cautions.append(
-            f"Not scored: {', '.join(run.scores.left_out)}. The ASR engine does not support these languages."
+            f"Not scored: {', '.join(run.scores.unsupported_languages)}. "
+            "The ASR engine does not support these languages."
         )
     return tuple(cautions)

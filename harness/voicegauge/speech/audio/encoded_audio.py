@@ -93,7 +93,7 @@ class EncodedAudio:
         if decoded is None:
             return AudioFacts(
                 sha256=self.sha256,
-                file=relative_path,
+                file_path=relative_path,
                 bytes=len(self.data),
                 media_type=self.media_type,
                 container=sniff_container(self.data),
@@ -101,7 +101,7 @@ class EncodedAudio:
         level_dbfs = compute_rms_dbfs(decoded.samples)
         return AudioFacts(
             sha256=self.sha256,
-            file=relative_path,
+            file_path=relative_path,
             bytes=len(self.data),
             media_type=self.media_type,
             container=decoded.container,

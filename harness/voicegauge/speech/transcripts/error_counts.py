@@ -63,7 +63,7 @@ def score_transcript(
         reference=expected,
         hypothesis=hypothesis,
         transcript=transcript,
-        units=len(_split_into_units(expected, normalize.error_unit)),
+        reference_unit_count=len(_split_into_units(expected, normalize.error_unit)),
         hits=counts.hits,
         substitutions=counts.substitutions,
         deletions=counts.deletions,

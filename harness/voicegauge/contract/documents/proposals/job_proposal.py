@@ -13,7 +13,7 @@ from voicegauge.contract.documents.proposals.proposed_fields import (
     quote_yaml,
 )
 from voicegauge.contract.documents.selection import read_operations, select_operations
-from voicegauge.contract.documents.unfinished import TODO
+from voicegauge.contract.documents.todo_marks import TODO
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import ContractError
 from voicegauge.formats import Document

@@ -24,13 +24,13 @@ from voicegauge.contract.documents.proposals.speech_operations import (
     find_field_by_name,
     find_speech_field,
 )
-from voicegauge.contract.documents.unfinished import TODO, TODO_URL
+from voicegauge.contract.documents.todo_marks import TODO, TODO_URL
 from voicegauge.formats import Document, escape_pointer_token
 from voicegauge.model import Record
 
 _KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
 _FORMAT_DETAIL_PATTERN = re.compile(r"[_.-]")
-_MAX_MODELS = 10
+_MAX_PROPOSED_MODELS = 10
 _BEARER_SCHEME_YAML = "{type: http, scheme: bearer}"
 
 
@@ -257,14 +257,14 @@ class OverlayWriter:
         )
         enum = model.schema.get("enum") if model is not None else None
         models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
-        if len(models) > _MAX_MODELS:
+        if len(models) > _MAX_PROPOSED_MODELS:
             self._todo.append(
-                f"{len(models) - _MAX_MODELS} more models of {candidate_operation.path}, each as a target"
+                f"{len(models) - _MAX_PROPOSED_MODELS} more models of {candidate_operation.path}, each as a target"
             )
         if model is not None and not models and model.is_required:
             models = [_find_example_text(model.schema) or TODO]
             self._todo.append(f"the models of {candidate_operation.path}")
-        names: list[str | None] = [*models[:_MAX_MODELS]] or [None]
+        names: list[str | None] = [*models[:_MAX_PROPOSED_MODELS]] or [None]
         for name in names:
             own_name = (
                 convert_to_identifier(name)

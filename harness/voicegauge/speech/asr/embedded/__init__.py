@@ -109,7 +109,7 @@ def count_unknown_words(texts: Iterable[str]) -> KnownWords:
     known = list_known_words()
     words = [word for text in texts for word in _WORD_PATTERN.findall(text.casefold().replace("\u2019", "'"))]
     unknown = [word for word in words if word not in known and not any(map(str.isdigit, word))]
-    return KnownWords(words=len(words), unknown=len(unknown))
+    return KnownWords(word_count=len(words), unknown_word_count=len(unknown))
 
 
 def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:
