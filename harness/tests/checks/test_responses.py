@@ -104,7 +104,7 @@ def test_traffic_that_keeps_another_documented_reading_is_disputed(submit, judge
     findings = judge(submit({"ticket": 7}))
     assert {finding.rule for finding in findings} == {"response-schema"}
     assert {finding.severity for finding in findings} == {Severity.DISPUTED}
-    assert findings[0].reading == "The answer has a ticket instead of an id. (old.txt)"
+    assert findings[0].satisfied_claim == "The answer has a ticket instead of an id. (old.txt)"
 
 
 def test_a_dispute_covers_only_its_statement(submit, judge) -> None:

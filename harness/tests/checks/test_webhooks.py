@@ -36,7 +36,7 @@ def _status(state: str, **more: Any) -> dict[str, Any]:
 
 
 def _call(operation: Any, answer: Any, status: int = 200, started_s: float | None = 0.0) -> Call:
-    times = dict.fromkeys(("wait_ms", "send_ms", "ttfb_ms", "receive_ms", "total_ms"), 0.0)
+    times = dict.fromkeys(("connection_wait_ms", "send_ms", "ttfb_ms", "receive_ms", "total_ms"), 0.0)
     timing = Timing(started_at=0, started_ms=started_s * 1000, connect_ms=None, tls_ms=None, **times)
     exchange = Exchange(
         provider=operation.contract.id,

@@ -240,7 +240,7 @@ def test_a_fingerprint_does_not_depend_on_lines_wording_or_list_indexes() -> Non
         )
         return finding(where=where, message=str(line)).fingerprint
 
-    assert seen(1, "/items/0/id") == seen(9, "/items/12/id", file="other.yaml", target="acme/voice-2")
+    assert seen(1, "/items/0/id") == seen(9, "/items/12/id", contract_file="other.yaml", target="acme/voice-2")
     assert seen(1, "/items/0/id") != seen(1, "/items/0/name")
 
 

@@ -156,7 +156,7 @@ def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voi
 
 
 def _exchange(group: str | None, at: dt.datetime | None = None) -> Exchange:
-    times = {"started_ms": 0, "wait_ms": 0, "connect_ms": None, "tls_ms": None, "send_ms": 0, "ttfb_ms": 1}
+    times = {"started_ms": 0, "connection_wait_ms": 0, "connect_ms": None, "tls_ms": None, "send_ms": 0, "ttfb_ms": 1}
     timing = None if at is None else Timing(started_at=at.timestamp(), receive_ms=1, total_ms=2, **times)
     return Exchange(
         provider="pixazo",
@@ -237,7 +237,7 @@ def test_an_update_preserves_order_imported_groups_and_cases_that_failed(case) -
     update = case(_recording(case, *groups, sha="other"))
     fresh = {first: [_exchange(first, NOW)], third: [_exchange(third, NOW)]}
     merged = update.merge_exchanges(fresh)
-    assert [exchange.group for exchange in merged] == [None, second, third, first]
+    assert [exchange.group_id for exchange in merged] == [None, second, third, first]
     assert merged[2].timing is not None
     assert merged[1].timing is None
 
