@@ -156,7 +156,7 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
         place = target.job_operation.job.audio if target.job_operation and target.job_operation.job else None
         place = place or target.response.audio
         if place is not None and name != (place.format or target.target_spec.emulation.default_format or "wav"):
-            yield _of_target(target, "audio re-encoded", description, FORMAT_RULES, speech=_changed(format=name))
+            yield _of_target(target, "audio re-encoded", description, FORMAT_RULES, speech=_changed(audio_format=name))
     is_stream = target.operation.stream is not None
     unread = {"stream-unreadable", "stream-event-unknown", "stream-audio-missing"} if is_stream else set()
     for description, data, rules in (
