@@ -104,7 +104,9 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     report = collector.build_report()
     # At its end a check deletes what its cases created; a recording contains the requests of its cases only.
     left_ids = [resource.id for resource in report.resources.remaining_resources if resource.id is not None]
-    unmatched = [message for message in replay.unmatched if not any(name in message for name in left_ids)]
+    unmatched = [
+        message for message in replay.unmatched_request_descriptions if not any(name in message for name in left_ids)
+    ]
     assert (unmatched, replay.unused_request_names) == ([], [])
     assert {case.verdict for case in report.case_results} == {"passed"}
     assert [finding.message for finding in report.findings if finding.severity is not Severity.DISPUTED] == []

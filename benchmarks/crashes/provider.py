@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voicegauge.recording import BAD_KEY
+from voicegauge.recording import INVALID_API_KEY
 from voicegauge.transport import Clock, RealClock
 
 FOLDER = Path(__file__).parent
@@ -243,7 +243,7 @@ class _Response:
 
 def _has_key(scope: Any) -> bool:
     key = dict(scope["headers"]).get(b"authorization", b"").removeprefix(b"Bearer ")
-    return key not in (b"", BAD_KEY.encode())
+    return key not in (b"", INVALID_API_KEY.encode())
 
 
 def _read_text(target: str, body: bytes) -> str | None:

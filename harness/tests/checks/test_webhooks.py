@@ -60,14 +60,14 @@ def callbacks(
     submit = _call(PIXAZO.find_operation("generateChatterbox"), {"request_id": "job-1", "status": "QUEUED"}, 202)
     status = PIXAZO.find_operation("getRequestStatus")
     polls = tuple(_call(status, _status(state), started_s=at_s) for state in polled)
-    return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, are_all_received=True)  # type: ignore[arg-type]
+    return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, has_waited_long_enough=True)  # type: ignore[arg-type]
 
 
 def batch(values: Sequence[Any]) -> RequestCallbacks:
     submit = _call(TTSAI.find_operation("submitBatch"), {"batch_id": "b", "status": "processing"})
     poll = _call(TTSAI.find_operation("getBatchResult"), {"batch_id": "b", "status": "completed"})
     received = tuple(_received(value) for value in values)
-    return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), are_all_received=True)
+    return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), has_waited_long_enough=True)
 
 
 def rules(subject: RequestCallbacks) -> set[str]:

@@ -119,7 +119,7 @@ def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, 
         )
         run_check(again, check_service(targets, plan, settings, again))
     report = again.build_report()
-    assert (replay.unmatched, replay.unused_request_names) == ([], [])
+    assert (replay.unmatched_request_descriptions, replay.unused_request_names) == ([], [])
     assert {case.verdict for case in report.case_results} == {"passed"}
     assert [f.message for f in report.findings if f.severity is not Severity.DISPUTED] == []
 

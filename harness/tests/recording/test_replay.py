@@ -14,7 +14,7 @@ from voicegauge.client import Client
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, UploadedFile
-from voicegauge.recording import BAD_KEY, Recording, Replay, ReplayApp, group_exchanges
+from voicegauge.recording import INVALID_API_KEY, Recording, Replay, ReplayApp, group_exchanges_by_conversation
 from voicegauge.recording.replay.request_matching import ComparableRequest
 from voicegauge.transport import Transport, VirtualClock, encode_body
 
@@ -75,7 +75,7 @@ def states(played: Replay, requests: int, job="job-1") -> list[str]:
     shown = []
     for _ in range(requests):
         exchange = played.replay_next_exchange("pixazo", poll("", job).request)
-        assert exchange is not None, played.unmatched
+        assert exchange is not None, played.unmatched_request_descriptions
         shown.append(json.loads(exchange.response.body)["status"])
     return shown
 
@@ -162,7 +162,7 @@ def test_json_is_compared_by_value() -> None:
     body = b'{ "language":"en",\n "text" : "Good\\u0020morning." }'
     played = replay(submit())
     assert played.replay_next_exchange("pixazo", asked(submit(), body=body)) is not None
-    assert not played.unmatched
+    assert not played.unmatched_request_descriptions
     assert (
         played.replay_next_exchange(
             "pixazo", asked(submit(), body=b'{"text": "Good morning.", "language": "en", "n": 1.0}')
@@ -177,9 +177,9 @@ def test_json_is_compared_by_value() -> None:
 
 def test_a_key_may_be_any_but_must_be_there() -> None:
     none = submit(headers=(JSON,), status=401, answer={"error": "no key"}, group="no key")
-    bad = submit(headers=((KEY[0], BAD_KEY), JSON), status=401, answer={"error": "bad key"}, group="bad key")
+    bad = submit(headers=((KEY[0], INVALID_API_KEY), JSON), status=401, answer={"error": "bad key"}, group="bad key")
     played = replay(none, bad, submit())
-    for key, status, said in ((None, 401, "no key"), (BAD_KEY, 401, "bad key"), ("my-own", 202, None)):
+    for key, status, said in ((None, 401, "no key"), (INVALID_API_KEY, 401, "bad key"), ("my-own", 202, None)):
         headers = (JSON,) if key is None else (JSON, (KEY[0].lower(), key))
         answer = played.replay_next_exchange("pixazo", asked(submit(), headers=headers)).response
         assert (answer.status, json.loads(answer.body).get("error")) == (status, said)
@@ -211,14 +211,14 @@ def test_multipart_is_compared_by_field_file_name_and_hash_not_by_boundary_or_or
             played.replay_next_exchange("ttsai", form(text="hi", file=msgspec.structs.replace(voice, **change)).request)
             is None
         )
-        assert "file file: recorded me.wav, SHA-256" in played.unmatched[-1]
+        assert "file file: recorded me.wav, SHA-256" in played.unmatched_request_descriptions[-1]
 
 
 def test_an_unmatched_request_is_reported_with_the_nearest_recorded_one() -> None:
     played = replay(submit(), submit("Another text entirely.", group="two"), *map(poll, ["PROCESSING", "COMPLETED"]))
     body = b'{"text": "Good morning!", "language": "en", "speed": 2}'
     assert played.replay_next_exchange("pixazo", asked(submit(), body=body)) is None
-    (message,) = played.unmatched
+    (message,) = played.unmatched_request_descriptions
     assert message == (
         "no recorded request of pixazo matches generateXtts: POST /voice-clone/v1/xtts-v2/generate\n"
         "  the nearest recorded one is pixazo generateXtts (one), which differs in:\n"
@@ -235,9 +235,9 @@ def test_a_key_in_an_unmatched_request_is_not_shown() -> None:
     headers = ((KEY[0], key), JSON)
     url = f"{SUBMIT}?token={key}"
     assert played.replay_next_exchange("pixazo", Request(method="POST", url=url, headers=headers, body=body)) is None
-    assert "api_key" in played.unmatched[0]
-    assert key not in played.unmatched[0]
-    assert "abcdefgh" not in played.unmatched[0]
+    assert "api_key" in played.unmatched_request_descriptions[0]
+    assert key not in played.unmatched_request_descriptions[0]
+    assert "abcdefgh" not in played.unmatched_request_descriptions[0]
 
 
 def test_what_was_masked_matches_anything_of_its_kind() -> None:
@@ -267,7 +267,7 @@ async def test_a_client_is_replayed_in_process_at_the_contracts_urls() -> None:
         assert delivery.audio == b"RIFF....", delivery.failure
         spoken = await client.speak(target, SpeechRequest(text="never recorded"))
     assert spoken.failure.http_status == 501
-    assert "nearest" in played.unmatched[0]
+    assert "nearest" in played.unmatched_request_descriptions[0]
 
 
 def test_a_request_is_compared_with_few_recorded_ones_however_many_there_are(monkeypatch):
@@ -294,5 +294,5 @@ def test_exchanges_are_grouped_by_ids_and_urls_wherever_they_are_in_a_response()
     done = poll("COMPLETED", "job-second-2", group=None)
     numbered = poll("QUEUED", "1234567", group=None)
     other = poll("QUEUED", "job-unknown", group=None)
-    groups = group_exchanges(PIXAZO, [first, sentence, done, numbered, download, other])
+    groups = group_exchanges_by_conversation(PIXAZO, [first, sentence, done, numbered, download, other])
     assert groups == [[first], [sentence, done, numbered, download], [other]]

@@ -177,7 +177,7 @@ async def test_a_client_gets_from_submit_to_audio_on_one_socket(serve) -> None:
         "/pixazo/v2/requests/status/job-1",
         "/pixazo/_at/cdn.example/v1/out.wav?Signature=[redacted]",
     ]
-    assert (played.unmatched, played.unused_request_names) == ([], [])
+    assert (played.unmatched_request_descriptions, played.unused_request_names) == ([], [])
 
 
 async def test_an_unmatched_request_gets_the_difference_as_response(serve) -> None:

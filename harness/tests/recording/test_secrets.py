@@ -199,7 +199,7 @@ def test_what_looks_like_a_credential_and_cannot_be_masked_stops_the_write(tmp_p
 @pytest.mark.parametrize("place", [place for place in HIDDEN if place.endswith("tells nothing")])
 def test_masking_a_named_field_allows_the_write(tmp_path, place) -> None:
     secret = _secret(random.Random(place))
-    saved = _save(tmp_path / "a.har", HIDDEN[place](secret), masked_names=["X"])
+    saved = _save(tmp_path / "a.har", HIDDEN[place](secret), names_to_mask=["X"])
     assert find_secret_spelling(_written(tmp_path), [secret]) is None
     assert sum(saved.redaction_count_by_location.values()) == 1
 

@@ -61,7 +61,7 @@ class RunningReplay:
     @property
     def unmatched_requests(self) -> list[str]:
         """Descriptions of unrecorded requests, with the differences from the most similar recorded request."""
-        return self.replay.unmatched
+        return self.replay.unmatched_request_descriptions
 
     @property
     def unused_requests(self) -> list[str]:

@@ -18,7 +18,7 @@ _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|res
 ContractStatement = tuple[str, str]
 """A statement of a contract that a rule needs: a key such as "x-job", and the path below it, such as ".charged"."""
 
-_ARE_KEYS_STATED_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
+_APPLICABILITY_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
 """Cache of `is_rule_applicable`: by operation and `Rule.contract_keys`, whether the contract has these keys."""
 
 
@@ -37,7 +37,7 @@ def is_rule_applicable(rule: Rule, operation: Operation) -> bool:
 
 def select_applicable_rules(rules: Iterable[Rule], operation: Operation) -> tuple[Rule, ...]:
     """Return those of `rules` that `find_applicable_rules` returns for `operation`, in the order of `rules`."""
-    stated = _ARE_KEYS_STATED_CACHE.setdefault(operation, {})
+    stated = _APPLICABILITY_CACHE.setdefault(operation, {})
     selected = []
     for rule in rules:
         if rule.contract_keys not in stated:

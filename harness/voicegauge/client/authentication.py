@@ -21,7 +21,7 @@ from voicegauge.contract.extension import KeySpec
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording import BAD_KEY, mask_credentials
+from voicegauge.recording import INVALID_API_KEY, mask_credentials
 from voicegauge.transport import Clock, Transport, sign_for_aws
 
 TOKEN_EXPIRY_MARGIN_S = 30.0
@@ -68,12 +68,12 @@ class RequestAuthenticator:
     def get_key_or_placeholder(self, operation: Operation, key: str) -> str:
         """Return `key`, or a placeholder if `operation` needs a credential that is computed from the key."""
         scheme = _find_computed_credential_scheme(operation)
-        if scheme is None or (scheme.token_url is not None and key == BAD_KEY):
+        if scheme is None or (scheme.token_url is not None and key == INVALID_API_KEY):
             return key
         for text, use in self._uses.items():
             if use == (key, scheme):
                 return text
-        text = BAD_KEY if key == BAD_KEY else f"{CREDENTIAL_PLACEHOLDER_PREFIX}-{len(self._uses) + 1}"
+        text = INVALID_API_KEY if key == INVALID_API_KEY else f"{CREDENTIAL_PLACEHOLDER_PREFIX}-{len(self._uses) + 1}"
         self._uses[text] = (key, scheme)
         return text
 

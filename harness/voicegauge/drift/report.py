@@ -127,7 +127,7 @@ def build_change(
     rule_id: str,
     *,
     location: str,
-    operation: str | None = None,
+    operation_id: str | None = None,
     old_position: FilePosition | None = None,
     new_position: FilePosition | None = None,
     message_values: Mapping[str, Any] | None = None,
@@ -137,7 +137,7 @@ def build_change(
     Args:
         rule_id: the id of a rule in `DRIFT_RULE_BY_ID`.
         location: the changed part of the operation.
-        operation: the id of the operation; `None` if the change is about the whole API.
+        operation_id: the id of the operation; `None` if the change is about the whole API.
         old_position: the position in the older input.
         new_position: the position in the newer input.
         message_values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
@@ -147,7 +147,7 @@ def build_change(
         rule=rule_id,
         level=DRIFT_RULE_BY_ID[rule_id].level,
         message=_format_message(DRIFT_RULE_BY_ID[rule_id].description, shown),
-        operation=operation,
+        operation=operation_id,
         location=location,
         old_position=old_position,
         new_position=new_position,

@@ -14,13 +14,13 @@ from voicegauge.recording.har import (
     GrowingHar,
     Recording,
     collect_exchanges_by_group,
-    group_exchanges,
+    group_exchanges_by_conversation,
     load_har,
     save_har,
 )
 from voicegauge.recording.recording_age import compute_age_days
 from voicegauge.recording.redaction import (
-    BAD_KEY,
+    INVALID_API_KEY,
     MASK,
     Redactor,
     UrlCanonicalizer,
@@ -35,7 +35,7 @@ from voicegauge.recording.replay import Replay, ReplayApp
 from voicegauge.recording.vcr_export import save_vcr_cassette
 
 __all__ = [
-    "BAD_KEY",
+    "INVALID_API_KEY",
     "MASK",
     "ConversationIndex",
     "GrowingHar",
@@ -54,7 +54,7 @@ __all__ = [
     "find_secret_spelling",
     "find_used_credentials",
     "get_bare_media_type",
-    "group_exchanges",
+    "group_exchanges_by_conversation",
     "load_har",
     "load_recordings",
     "mask_credentials",

@@ -28,7 +28,7 @@ def save_vcr_cassette(
     *,
     contract: Contract,
     secrets: Iterable[str] = (),
-    masked_names: Iterable[str] = (),
+    names_to_mask: Iterable[str] = (),
 ) -> Recording:
     """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
 
@@ -40,7 +40,7 @@ def save_vcr_cassette(
         recording: the recording to write.
         contract: contract of the provider of `recording`.
         secrets: API keys that were in use during the recording.
-        masked_names: names of additional fields, parameters and headers to mask.
+        names_to_mask: names of additional fields, parameters and headers to mask.
 
     Returns:
         The recording as it was written. It is redacted, so it may differ from `recording`.
@@ -49,7 +49,7 @@ def save_vcr_cassette(
         DataError: a secret remains after redaction, so nothing is written. The message names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), masked_names)
+    redactor = Redactor(contract, tuple(secrets), names_to_mask)
     masked = [redactor.mask_exchange(exchange) for exchange in recording.exchanges]
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)

@@ -14,7 +14,7 @@ from voicegauge.contract import Catalogue, Contract, Operation, Target
 from voicegauge.drift.traffic import RecordedTraffic, interpret_recordings
 from voicegauge.emulator import CONTROL_PREFIX, create_app
 from voicegauge.model import Exchange, Provenance, Request
-from voicegauge.recording import BAD_KEY, Recording, Redactor, UrlCanonicalizer
+from voicegauge.recording import INVALID_API_KEY, Recording, Redactor, UrlCanonicalizer
 from voicegauge.transport import Transport, VirtualClock
 
 TEXTS = ("Good morning.", "The train leaves at nine.", "One more, please.")
@@ -46,7 +46,7 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
                 )
                 exchanges.append(await client.send_operation(operation, wire))
                 if operation.needs_key:
-                    exchanges.append(await client.send_operation(operation, wire, key=BAD_KEY))
+                    exchanges.append(await client.send_operation(operation, wire, key=INVALID_API_KEY))
         canonical, redactor = UrlCanonicalizer(contract, base), Redactor(contract, ("emulated-key",))
         return with_latency(
             [redactor.mask_exchange(canonical.rewrite_exchange(one)) for one in exchanges], contract, rng

@@ -256,7 +256,7 @@ class _Converter:
             recording,
             contract=contract,
             secrets=_read_api_keys_to_mask(contract),
-            masked_names=self.names_to_mask,
+            names_to_mask=self.names_to_mask,
         )
         return _build_converted_file(file, "a recording of voicegauge", out_file, recording, ())
 
@@ -273,7 +273,7 @@ class _Converter:
                 provenance=provenance,
                 contract=contract,
                 secrets=keys,
-                masked_names=self.names_to_mask,
+                names_to_mask=self.names_to_mask,
                 recorded_at=recorded_at,
             )
         else:
@@ -286,7 +286,7 @@ class _Converter:
                 exchanges=imported_recording.exchanges,
             )
             recording = save_vcr_cassette(
-                out_file, read, contract=contract, secrets=keys, masked_names=self.names_to_mask
+                out_file, read, contract=contract, secrets=keys, names_to_mask=self.names_to_mask
             )
         return _build_converted_file(file, imported_recording.file_format, out_file, recording, remarks)
 

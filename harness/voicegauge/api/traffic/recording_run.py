@@ -253,7 +253,7 @@ class RecordingRun:
             provenance=self.provenance,
             contract=self.contracts[update.provider],
             secrets=secrets_to_mask,
-            masked_names=self.names_to_mask,
+            names_to_mask=self.names_to_mask,
         )
 
 

@@ -176,7 +176,7 @@ def _run_proxy(
         contract_path=str(contract.document.path),
         base_urls=dict(upstream.base_urls),
         recording_path=str(recording_path.absolute()) if recording_path is not None else None,
-        masked_names=names_to_mask,
+        names_to_mask=names_to_mask,
     )
     app = RelayApp(upstream, CaptureMemory(), monitor)
     # The server stops first; then what has passed is judged.

@@ -98,13 +98,13 @@ def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
     yield from _check_values_required_at_end(call, "failure")
 
 
-def _check_values_required_at_end(call: Call, required_end: str) -> Iterator[Violation]:
+def _check_values_required_at_end(call: Call, terminal_outcome: str) -> Iterator[Violation]:
     job = _find_job_spec(call)
     if job is None:
         return
     name = _read_reported_state(call, job)
     state = _find_state_spec(job, name)
-    if name is None or state is None or state.terminal_outcome != required_end:
+    if name is None or state is None or state.terminal_outcome != terminal_outcome:
         return
     for location in state.required_locations:
         value = call.read_response(location)

@@ -19,19 +19,19 @@ class SpeakingRateRange(NamedTuple):
     fastest_characters_per_s: float
 
 
-ALPHABETIC_SPEAKING_RATE = SpeakingRateRange(slowest_characters_per_s=4.0, fastest_characters_per_s=45.0)
+ALPHABETIC_SPEAKING_RATE_RANGE = SpeakingRateRange(slowest_characters_per_s=4.0, fastest_characters_per_s=45.0)
 """Plausible rates for alphabetic scripts. English is read at about 15 characters per second. A quarter of that rate is
 dictation, and three times that rate is not intelligible any more (the limit is near 400 words per minute)."""
-SYLLABIC_SPEAKING_RATE = SpeakingRateRange(slowest_characters_per_s=1.2, fastest_characters_per_s=16.0)
+SYLLABIC_SPEAKING_RATE_RANGE = SpeakingRateRange(slowest_characters_per_s=1.2, fastest_characters_per_s=16.0)
 """Plausible rates for Chinese and Korean, which are read at 4 to 5 characters per second, and for Japanese, read at up
 to 8."""
 SYLLABIC_LANGUAGES = frozenset({"zh", "ja", "ko", "cmn", "yue"})
 CHARACTERS_PER_DIGIT = 6
 """Number of letters that a digit counts as, because it is read as a word ("7" as "seven", "70" as "seventy")."""
-MAX_PAUSE_PER_MARK_S = 1.0
+MAX_PAUSE_PER_PUNCTUATION_MARK_S = 1.0
 """The longest pause at a punctuation mark, in seconds."""
 _OPENING, _CLOSING = "([\uff08", ")]\uff09"
-MAX_PADDING_S = 4.0
+MAX_SILENCE_AROUND_SPEECH_S = 4.0
 """The longest silence before and after the speech together, in seconds."""
 
 
@@ -54,13 +54,17 @@ def compute_plausible_duration_range_s(text: str, language: str | None, speed: f
         elif kind in "PS":
             marks += 1
     code = (language or "").lower().replace("_", "-").partition("-")[0]
-    rate = SYLLABIC_SPEAKING_RATE if code in SYLLABIC_LANGUAGES or syllabic * 2 > letters else ALPHABETIC_SPEAKING_RATE
+    rate = (
+        SYLLABIC_SPEAKING_RATE_RANGE
+        if code in SYLLABIC_LANGUAGES or syllabic * 2 > letters
+        else ALPHABETIC_SPEAKING_RATE_RANGE
+    )
     # Text in parentheses may be a direction to the voice, such as "(whispering)", which is not spoken.
     low = max(letters - _count_characters_in_parentheses(text), 0) / (rate.fastest_characters_per_s * speed)
     high = (
         (letters + CHARACTERS_PER_DIGIT * digits) / (rate.slowest_characters_per_s * speed)
-        + MAX_PAUSE_PER_MARK_S * marks / speed
-        + MAX_PADDING_S
+        + MAX_PAUSE_PER_PUNCTUATION_MARK_S * marks / speed
+        + MAX_SILENCE_AROUND_SPEECH_S
     )
     return low, high
 

@@ -87,7 +87,7 @@ class Call(CheckSubject):
     @functools.cached_property
     def response_json(self) -> Any:
         """The JSON value of the response body; `MISSING` if JSON is not expected, or the body is not valid JSON."""
-        return self.parsed_exchange.response_json if self._must_be_json else MISSING
+        return self.parsed_exchange.response_json if self._is_json_body_expected else MISSING
 
     @property
     def json_error(self) -> str | None:
@@ -95,18 +95,18 @@ class Call(CheckSubject):
 
         `None` if the body is valid, need not be JSON, or exceeds a limit of voicegauge.
         """
-        if not self._must_be_json or self.parsed_exchange.exceeded_json_limit is not None:
+        if not self._is_json_body_expected or self.parsed_exchange.exceeded_json_limit is not None:
             return None
         return self.parsed_exchange.response_json_error
 
     @property
     def unread_body_reason(self) -> str | None:
         """Which limit of voicegauge the JSON body of the response exceeds, so that it is not judged; `None` if none."""
-        limit = self.parsed_exchange.exceeded_json_limit if self._must_be_json else None
+        limit = self.parsed_exchange.exceeded_json_limit if self._is_json_body_expected else None
         return None if limit is None else f"the body of the response {limit}, the limit of voicegauge"
 
     @property
-    def _must_be_json(self) -> bool:
+    def _is_json_body_expected(self) -> bool:
         return bool(self.exchange.response.body) and self.expects_json
 
     @functools.cached_property

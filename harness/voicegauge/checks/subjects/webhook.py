@@ -67,7 +67,7 @@ class RequestCallbacks(CheckSubject):
     """The request with the webhook URL; `None` if it was not observed."""
     polls: tuple[Call, ...] = ()
     """The status requests about the job of the request."""
-    are_all_received: bool = False
+    has_waited_long_enough: bool = False
     """Whether the receiver waited so long that a callback that was not received counts as missing."""
     webhook_secret: str | None = None
     """The secret with which the provider signs callbacks; `None` if it is not known."""

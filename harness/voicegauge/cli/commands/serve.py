@@ -154,7 +154,7 @@ def command(
             on_unmatched_request=lambda text: errors.print(text, style="yellow"),
         )
         _print_unused_requests(replayed)
-        if replayed.unmatched:
+        if replayed.unmatched_request_descriptions:
             ctx.exit(EXIT_FINDINGS)
         return
     from voicegauge.emulator import EmulatorSettings
@@ -245,7 +245,8 @@ def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> 
 def _print_unused_requests(replay: Replay) -> None:
     out = create_console()
     total, unused = len(replay.recorded_requests), replay.unused_request_names
-    out.print(f"{total - len(unused)} of {total} recorded requests were sent, and {len(replay.unmatched)} others")
+    other_count = len(replay.unmatched_request_descriptions)
+    out.print(f"{total - len(unused)} of {total} recorded requests were sent, and {other_count} others")
     for name in unused[:MAX_UNUSED_REQUESTS_SHOWN]:
         out.print(f"  not sent: {name}", style="dim", soft_wrap=True)
     if len(unused) > MAX_UNUSED_REQUESTS_SHOWN:

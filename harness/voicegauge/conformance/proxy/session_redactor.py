@@ -18,14 +18,14 @@ MAX_SECRETS = 200
 class SessionRedactor:
     """Masks in each exchange the credentials of this exchange and of all earlier ones, in any encoding."""
 
-    def __init__(self, contract: Contract, masked_names: Sequence[str]) -> None:
+    def __init__(self, contract: Contract, names_to_mask: Sequence[str]) -> None:
         """Begin with the keys in the environment.
 
         Args:
             contract: contract of the provider.
-            masked_names: names of further fields, parameters and headers to mask.
+            names_to_mask: names of further fields, parameters and headers to mask.
         """
-        self._contract, self._masked_names = contract, tuple(masked_names)
+        self._contract, self._masked_names = contract, tuple(names_to_mask)
         values = (os.environ.get(variable, "").strip() for variable in contract.key_variables)
         self.secrets: dict[str, None] = dict.fromkeys(filter(None, values))
         """The credentials, as keys in the order in which they were used."""

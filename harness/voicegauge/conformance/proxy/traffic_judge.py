@@ -84,7 +84,7 @@ class TrafficJudge:
         """
         self._contract = contract
         self._canonicalizer = UrlCanonicalizer(contract, settings.base_urls)
-        self._redactor = SessionRedactor(contract, settings.masked_names)
+        self._redactor = SessionRedactor(contract, settings.names_to_mask)
         path = Path(settings.recording_path) if settings.recording_path is not None else None
         self._recorder = TrafficRecorder(path, contract, self._redactor) if path is not None else None
         self._collector = ResultCollector([target.id for target in contract.targets.values()], 0)

@@ -32,7 +32,7 @@ class JudgeSettings(Record, frozen=True, kw_only=True):
     base_urls: dict[str, str]
     """Base URLs in place of those of the contract, by server name."""
     recording_path: str | None
-    masked_names: tuple[str, ...]
+    names_to_mask: tuple[str, ...]
 
 
 class JudgedExchange(Record, frozen=True, kw_only=True):

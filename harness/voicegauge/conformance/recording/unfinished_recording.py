@@ -52,7 +52,7 @@ class UnfinishedRecording:
                 provenance=Provenance.RECORDED,
                 contract=self.contracts[case.provider],
                 secrets=self.secrets,
-                masked_names=self.names_to_mask,
+                names_to_mask=self.names_to_mask,
             )
         except DataError:
             # The case contains something that looks like a credential. Writing its recording raises the error.

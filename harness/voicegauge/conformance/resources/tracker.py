@@ -24,7 +24,7 @@ from voicegauge.conformance.resources.journal import ResourceJournal
 from voicegauge.contract import Contract, Location, Operation, ParsedExchange, parse_exchange
 from voicegauge.errors import StorageError, TransportError
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording import BAD_KEY, find_secret_spelling
+from voicegauge.recording import INVALID_API_KEY, find_secret_spelling
 
 MAX_CREATION_RESPONSE_WAIT_S = 10.0
 """Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
@@ -114,7 +114,7 @@ class ResourceTracker:
     def _find_api_key_validity(self, creating_operation: Operation, request: Request) -> ApiKeyValidity:
         if self._key is None:
             return "valid"
-        if _has_api_key(request, creating_operation, replace_key(self._key, BAD_KEY)):
+        if _has_api_key(request, creating_operation, replace_key(self._key, INVALID_API_KEY)):
             return "wrong"
         return "missing" if remove_credentials(request, creating_operation, self._key) == request else "valid"
 

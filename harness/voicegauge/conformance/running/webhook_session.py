@@ -114,7 +114,7 @@ class WebhookSession:
                 self._parameter.callback_timing,
                 submit,
                 polls,
-                are_all_received=is_complete,
+                has_waited_long_enough=is_complete,
                 webhook_secret=secret,
             )
 

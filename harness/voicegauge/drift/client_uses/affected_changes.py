@@ -13,9 +13,9 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.drift.rule_registry import DriftLevel
 from voicegauge.formats import Location, unescape_pointer_token
 
-_MEDIA_TYPE_REGEX = r"(?: \([^)]*\))?"
+_OPTIONAL_MEDIA_TYPE_REGEX = r"(?: \([^)]*\))?"
 _BODY_LOCATION_PATTERN = re.compile(
-    rf"(?:(?P<request>request)|(?:[1-5][0-9X]{{2}}|DEFAULT)) body{_MEDIA_TYPE_REGEX}(?P<pointer>(?:/.*)?)"
+    rf"(?:(?P<request>request)|(?:[1-5][0-9X]{{2}}|DEFAULT)) body{_OPTIONAL_MEDIA_TYPE_REGEX}(?P<pointer>(?:/.*)?)"
 )
 _PARAMETER_OR_HEADER_PATTERN = re.compile(
     r"(?:(?P<status>[1-5][0-9X]{2}|DEFAULT) )?(?P<kind>query|header) (?P<name>[^/]+)(?P<pointer>(?:/.*)?)"
@@ -72,10 +72,12 @@ def _find_effect(change: DriftChange, client_uses: ClientUses) -> _EffectOnClien
         return _find_effect_on_reader(operation_use, part.location) if operation_use.are_read_locations_known else None
     if _REQUIRED_VALUE_RULE_PATTERN.fullmatch(change.rule):
         return (
-            _find_effect_of_required_value(operation_use, part.location) if operation_use.are_requests_known else None
+            _find_effect_of_required_value(operation_use, part.location)
+            if operation_use.are_sent_values_known
+            else None
         )
     effect = _find_effect_on_sender(operation_use, part.location)
-    return effect if effect.affects_client or operation_use.are_requests_known else None
+    return effect if effect.affects_client or operation_use.are_sent_values_known else None
 
 
 def _parse_changed_part(location: str) -> _ChangedPart | None:
@@ -98,7 +100,7 @@ def _find_effect_on_reader(operation_use: OperationUse, location: Location) -> _
 
 
 def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _EffectOnClient:
-    for request in operation_use.requests:
+    for request in operation_use.sent_values:
         found = request.find_overlapping_location(location)
         if found is not None:
             return _EffectOnClient(affects_client=True, reason=f"the client sends {found}: {request.source}")
@@ -111,7 +113,7 @@ def _find_effect_of_required_value(operation_use: OperationUse, location: Locati
     The client is affected if one of its requests has the object that contains the value, but not the value itself.
     """
     around = Location("body", pointer_tokens=location.pointer_tokens[:-1]) if location.pointer_tokens else None
-    for request in operation_use.requests:
+    for request in operation_use.sent_values:
         if around is not None and request.find_overlapping_location(around) is None:
             continue
         if request.find_overlapping_location(location) is None:

@@ -17,28 +17,29 @@ VOICEGAUGE_CLIENT = "voicegauge"
 """Stands for voicegauge itself as the client, instead of the path of a file. What voicegauge sends and reads is then
 taken from the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
-_DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
+_EMPTY_DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
 """Top-level keys that recordings have and declarations do not have. They distinguish the two kinds of YAML files."""
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 
-def load_client_uses(sources: Sequence[str], old_document: Document, new_document: Document) -> ClientUses:
+def load_client_uses(client_use_sources: Sequence[str], old_document: Document, new_document: Document) -> ClientUses:
     """Read what a client uses of an API.
 
     Args:
-        sources: recordings of the client or folders of them, YAML files that declare uses, or `VOICEGAUGE_CLIENT`.
+        client_use_sources: recordings of the client or folders of them, YAML files that declare uses, or
+            `VOICEGAUGE_CLIENT`.
         old_document: the OpenAPI document that the client was written for.
         new_document: the newer document. A client may use what only this document has.
 
     Raises:
-        UsageError: a source does not exist, or contains no request to the API.
+        UsageError: an item of `client_use_sources` does not exist, or contains no request to the API.
         ContractError: a file declares something that neither document has, or declares nothing.
-        DataError: a recording that `sources` names cannot be read. Unreadable files of a folder are listed in
-            `unreadable_file_messages` instead.
+        DataError: a recording that `client_use_sources` names cannot be read. Unreadable files of a folder are listed
+            in `unreadable_file_messages` instead.
     """
     client_uses, matcher = ClientUses(), OperationMatcher(old_document)
-    for source in sources:
+    for source in client_use_sources:
         if source == VOICEGAUGE_CLIENT:
             add_voicegauge_uses(client_uses, matcher)
             continue
@@ -79,12 +80,12 @@ def _read_declaration(path: Path) -> Document | None:
         document = read_document(path)
     except ContractError:
         if _is_empty_file(path):
-            raise ContractError(path, None, f"is empty: {_DECLARATION_HINT}") from None
+            raise ContractError(path, None, f"is empty: {_EMPTY_DECLARATION_HINT}") from None
         return None  # cassettes may have tags of YAML that declarations cannot have
     if "operations" in document.data:
         return document
     if path.suffix in _DECLARATION_SUFFIXES and not document.data.keys() & _RECORDING_KEYS:
-        raise ContractError(path, None, f"has no key 'operations': {_DECLARATION_HINT}")
+        raise ContractError(path, None, f"has no key 'operations': {_EMPTY_DECLARATION_HINT}")
     return None
 
 

@@ -25,18 +25,18 @@ class SentValues(NamedTuple):
 class OperationUse:
     """What the client sends to one operation, and what it reads of the operation's responses."""
 
-    requests: list[SentValues] = field(default_factory=list)
+    sent_values: list[SentValues] = field(default_factory=list)
     """The values that each known request sends, and the values that each declaration lists."""
-    are_requests_complete: bool = True
-    """Whether `requests` lists everything that the client sends."""
+    are_sent_values_complete: bool = True
+    """Whether `sent_values` lists everything that the client sends."""
     source_by_read_location: dict[Location, str] | None = None
     """The location of each value that the client reads, with the place where a file declares it; `None` if it is not
     known what the client reads."""
 
     @property
-    def are_requests_known(self) -> bool:
+    def are_sent_values_known(self) -> bool:
         """Whether it is known what the client sends."""
-        return bool(self.requests) and self.are_requests_complete
+        return bool(self.sent_values) and self.are_sent_values_complete
 
     @property
     def are_read_locations_known(self) -> bool:

@@ -107,7 +107,7 @@ def _add_declared_operation(
                 raise declaration.build_error(item_pointer, problem)
         if key == "sends":
             source = f"{declaration.path}:{declaration.find_line(f'{operation_pointer}/sends')}"
-            use.requests.append(SentValues(frozenset(listed), source))
+            use.sent_values.append(SentValues(frozenset(listed), source))
         else:
             use.add_read_locations((), "")
             for location, item_pointer in listed.items():

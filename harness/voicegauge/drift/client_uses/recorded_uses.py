@@ -111,9 +111,9 @@ def add_recorded_uses(client_uses: ClientUses, path: Path, matcher: OperationMat
         use = client_uses.find_or_add_operation_use(operation)
         locations = _list_sent_locations(recorded.request) if recorded.is_complete else None
         if locations is None:
-            use.are_requests_complete = False
+            use.are_sent_values_complete = False
         else:
-            use.requests.append(SentValues(locations, f"{path}, request {recorded.request_number}"))
+            use.sent_values.append(SentValues(locations, f"{path}, request {recorded.request_number}"))
     return count
 
 

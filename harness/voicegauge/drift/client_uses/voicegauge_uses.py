@@ -38,8 +38,8 @@ def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> N
         if any(key.startswith("x-") for key in operation):
             use = client_uses.find_or_add_operation_use(operation_pattern.name)
             use.add_read_locations(read, source)
-            use.requests.append(SentValues(sent, source))
-            use.are_requests_complete = False
+            use.sent_values.append(SentValues(sent, source))
+            use.are_sent_values_complete = False
 
 
 def _iterate_stated_locations(value: Any, key_path: tuple[str, ...]) -> Iterator[_StatedLocation]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalization import SchemaNormalizer
-from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import SchemaKind
+from voicegauge.drift.contracts.normalized_schema import NormalizedSchema, SchemasForSameValue
+from voicegauge.drift.contracts.schema_rules import SchemaRole
 from voicegauge.drift.report import DriftChange, build_change
 
 
@@ -16,7 +16,7 @@ from voicegauge.drift.report import DriftChange, build_change
 class ComparedPart:
     """The part of an operation, or of the whole API, that is being compared in both documents."""
 
-    operation: str | None = None
+    operation_name: str | None = None
     """The `operationId`, or the method and the path of an operation without one; `None` for the whole API."""
     location: str = ""
     """The part of the operation: "request body#/text". Empty for the operation as a whole."""
@@ -50,7 +50,7 @@ class ComparedPart:
         return build_change(
             rule_id,
             location=self.location.strip() or "operation",
-            operation=self.operation,
+            operation_id=self.operation_name,
             old_position=None if old_node is None else old_node.position,
             new_position=None if new_node is None else new_node.position,
             message_values=message_values,
@@ -62,9 +62,9 @@ class SchemaPair:
     """The older and the newer version of a schema, and the part of the API that they describe."""
 
     compared_part: ComparedPart
-    schema_kind: SchemaKind
-    old_schemas: AppliedSchemas
-    new_schemas: AppliedSchemas
+    schema_role: SchemaRole
+    old_schemas: SchemasForSameValue
+    new_schemas: SchemasForSameValue
     old_node_if_no_schemas: DocumentNode
     """The node whose position is reported for the older schema if `old_schemas` is empty."""
     new_node_if_no_schemas: DocumentNode
@@ -76,7 +76,7 @@ class SchemaPair:
         old, new = (
             tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old_schemas, self.new_schemas)
         )
-        return (self.schema_kind.rule_id_prefix, old, new)
+        return (self.schema_role.rule_id_prefix, old, new)
 
     def normalize_both(self) -> tuple[NormalizedSchema, NormalizedSchema]:
         """Return both schemas in normalized form."""

@@ -56,7 +56,7 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
 
 
 def compare_operations_with_official_document(
-    contract_path: Path, official_document: Document, operations: Collection[OperationKey]
+    contract_path: Path, official_document: Document, operation_keys: Collection[OperationKey]
 ) -> DriftReport:
     """Compare some operations of a contract with the same operations of an official document.
 
@@ -64,16 +64,16 @@ def compare_operations_with_official_document(
         contract_path: the path of the contract.
         official_document: the official document. References to other files are errors, so that the document cannot
             disclose files of this machine.
-        operations: the operations that are compared.
+        operation_keys: the operations that are compared.
 
     Raises:
         ContractError: a document is not an OpenAPI 3 document, has no operations, is not valid where it describes
-            `operations`, or contains a reference that points to nothing.
+            `operation_keys`, or contains a reference that points to nothing.
     """
     if not has_operations(_require_openapi_3(official_document)):
         raise official_document.build_error("/paths", "has no operations: name the provider's own OpenAPI document")
     old_document, new_document = (
-        select_operations(_require_openapi_3(document), operations)
+        select_operations(_require_openapi_3(document), operation_keys)
         for document in (read_openapi_document(contract_path), official_document)
     )
     check_document_shape(new_document)

@@ -57,7 +57,9 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
     def get_child(self, key: str | int) -> DocumentNode:
         """Return the node below `key`. Its value is `MISSING` if this node has no such key or is not a container."""
         name = str(key)
-        return DocumentNode(self.document, f"{self.pointer}/{escape_pointer_token(name)}", self._get_value_below(name))
+        return DocumentNode(
+            self.document, f"{self.pointer}/{escape_pointer_token(name)}", self._get_value_or_missing(name)
+        )
 
     def iterate_children(self) -> Iterator[tuple[str, DocumentNode]]:
         """Yield the key and the node of each entry of a mapping, or the index and the node of each list item."""
@@ -68,10 +70,10 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
 
     def get_value(self, key: str, default: Any = None) -> Any:
         """Return the value below `key`, or `default` if there is none."""
-        value = self._get_value_below(key)
+        value = self._get_value_or_missing(key)
         return default if value is MISSING else value
 
-    def _get_value_below(self, key: str) -> Any:
+    def _get_value_or_missing(self, key: str) -> Any:
         return self.value.get(key, MISSING) if isinstance(self.value, dict) else read_pointer(self.value, [key])
 
     def resolve_references(self) -> DocumentNode:

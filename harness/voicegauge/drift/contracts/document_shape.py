@@ -63,18 +63,18 @@ def _check_shape(document: Document, pointer: str, value: Any, required_shape: _
         return
     if isinstance(required_shape, list):
         if not isinstance(value, list):
-            raise _build_error(document, pointer, value, "a list")
+            raise _build_shape_error(document, pointer, value, "a list")
         for index, item in enumerate(value):
             _check_shape(document, f"{pointer}/{index}", item, required_shape[0])
         return
     if not isinstance(value, dict):
-        raise _build_error(document, pointer, value, "a mapping")
+        raise _build_shape_error(document, pointer, value, "a mapping")
     for key, item in value.items() if required_shape else ():
         nested = required_shape.get(key, None if key.startswith("x-") else required_shape.get("*"))
         if nested is not None:
             _check_shape(document, f"{pointer}/{escape_pointer_token(key)}", item, nested)
 
 
-def _build_error(document: Document, pointer: str, value: Any, expected_type: str) -> ContractError:
+def _build_shape_error(document: Document, pointer: str, value: Any, expected_type: str) -> ContractError:
     kind = {bool: "a boolean", str: "a text", dict: "a mapping", list: "a list"}.get(type(value), "a number")
     return document.build_error(pointer, f"is not valid OpenAPI: {pointer} must be {expected_type}, not {kind}")

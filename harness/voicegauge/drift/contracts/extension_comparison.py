@@ -88,15 +88,15 @@ def iterate_extension_facts() -> Iterator[ExtensionFact]:
             yield from facts
 
 
-class _FactVersion(NamedTuple):
+class _LocatedValue(NamedTuple):
     """The value of a fact in the older or the newer contract; `MISSING` if the contract does not document the fact."""
 
     value: Any
     node: DocumentNode
 
-    def get_child(self, key: str) -> _FactVersion:
+    def get_child(self, key: str) -> _LocatedValue:
         value = self.value.get(key)
-        return _FactVersion(MISSING if value is None else value, self.node.get_child(key))
+        return _LocatedValue(MISSING if value is None else value, self.node.get_child(key))
 
 
 def compare_operation_extensions(
@@ -157,15 +157,15 @@ def _compare_extensions(
             yield from _compare_fact(compared_part.create_nested_part(key), fact, keys, before, after)
 
 
-def _read_extension(node: DocumentNode, extension_key: str, record_type: type[Any]) -> _FactVersion:
+def _read_extension(node: DocumentNode, extension_key: str, record_type: type[Any]) -> _LocatedValue:
     """Read an extension as plain data, with default values filled in."""
     if node.exists:
         record = convert_record(node.document, node.value, node.pointer, record_type)
     elif extension_key in _EXTENSION_KEYS_WITH_DEFAULT:
         record = record_type()
     else:
-        return _FactVersion(MISSING, node)
-    return _FactVersion(msgspec.to_builtins(record, enc_hook=encode_location), node)
+        return _LocatedValue(MISSING, node)
+    return _LocatedValue(msgspec.to_builtins(record, enc_hook=encode_location), node)
 
 
 def _compare_event_schemas(
@@ -185,42 +185,40 @@ def _compare_fact(
     compared_part: ComparedPart,
     fact: ExtensionFact,
     remaining_keys: list[str],
-    old_version: _FactVersion,
-    new_version: _FactVersion,
+    old_value: _LocatedValue,
+    new_value: _LocatedValue,
 ) -> Iterator[DriftChange]:
     """Compare a fact that is at the path `remaining_keys` below the values of both versions.
 
     The key `*` stands for every key that both contracts have.
     """
     if not remaining_keys:
-        yield from _compare_fact_versions(compared_part, fact, old_version, new_version)
+        yield from _compare_fact_values(compared_part, fact, old_value, new_value)
         return
     key, remaining = remaining_keys[0], remaining_keys[1:]
-    if not (isinstance(old_version.value, dict) and isinstance(new_version.value, dict)):
+    if not (isinstance(old_value.value, dict) and isinstance(new_value.value, dict)):
         return
-    for name in [name for name in old_version.value if name in new_version.value] if key == "*" else [key]:
-        before, after = old_version.get_child(name), new_version.get_child(name)
+    for name in [name for name in old_value.value if name in new_value.value] if key == "*" else [key]:
+        before, after = old_value.get_child(name), new_value.get_child(name)
         if remaining and MISSING in (before.value, after.value):
             continue  # the row for the parent reports that it was added or removed
         yield from _compare_fact(compared_part.create_nested_part(f"/{name}"), fact, remaining, before, after)
 
 
-def _compare_fact_versions(
-    compared_part: ComparedPart, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
+def _compare_fact_values(
+    compared_part: ComparedPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
     if fact.comparison_method in ("names", "choices"):
-        yield from _compare_name_lists(compared_part, fact, old_version, new_version)
+        yield from _compare_name_lists(compared_part, fact, old_value, new_value)
         return
-    difference = _classify_difference(fact.comparison_method, old_version.value, new_version.value)
+    difference = _classify_difference(fact.comparison_method, old_value.value, new_value.value)
     if difference in fact.level_by_difference:
         shown = {
-            side: version.value
-            for side, version in (("old", old_version), ("new", new_version))
-            if _is_scalar(version.value)
+            side: located_value.value
+            for side, located_value in (("old", old_value), ("new", new_value))
+            if _is_scalar(located_value.value)
         }
-        yield compared_part.build_change(
-            f"{fact.rule_id_prefix}-{difference}", old_version.node, new_version.node, **shown
-        )
+        yield compared_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **shown)
 
 
 def _classify_difference(comparison_method: ComparisonMethod, old_value: Any, new_value: Any) -> str:
@@ -244,24 +242,24 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _compare_name_lists(
-    compared_part: ComparedPart, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
+    compared_part: ComparedPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
-    before, after = _map_names_by_canonical_json(old_version.value), _map_names_by_canonical_json(new_version.value)
+    before, after = _map_names_by_canonical_json(old_value.value), _map_names_by_canonical_json(new_value.value)
     if fact.comparison_method == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
         yield compared_part.build_change(
-            f"{fact.rule_id_prefix}-{difference}", old_version.node, new_version.node, **values
+            f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **values
         )
         return
     for key in dict.fromkeys((*before, *after)):
         if key not in after:
             yield compared_part.build_change(
-                f"{fact.rule_id_prefix}-removed", old_version.node, new_version.node, old=before[key]
+                f"{fact.rule_id_prefix}-removed", old_value.node, new_value.node, old=before[key]
             )
         elif key not in before:
             yield compared_part.build_change(
-                f"{fact.rule_id_prefix}-added", old_version.node, new_version.node, new=after[key]
+                f"{fact.rule_id_prefix}-added", old_value.node, new_value.node, new=after[key]
             )
 
 
@@ -269,10 +267,10 @@ def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:
     """Return the entries of a list, or the keys of a mapping, each under its canonical JSON."""
     if value is MISSING:
         return {}
-    names = [_remove_source(item) if isinstance(item, dict) else item for item in value]
+    names = [_remove_source_and_empty_fields(item) if isinstance(item, dict) else item for item in value]
     return {encode_canonical_json(name): name for name in names}
 
 
-def _remove_source(record: dict[str, Any]) -> dict[str, Any]:
+def _remove_source_and_empty_fields(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record without its source and without empty fields, so that citing another page is not a change."""
     return {key: value for key, value in record.items() if value and key != "source"}

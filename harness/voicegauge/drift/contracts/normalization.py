@@ -16,8 +16,8 @@ from voicegauge.drift.contracts.document_node import DocumentNode, encode_canoni
 from voicegauge.drift.contracts.normalized_schema import (
     ANNOTATION_KEYWORDS,
     SIBLING_DEPENDENT_KEYWORDS,
-    AppliedSchemas,
     NormalizedSchema,
+    SchemasForSameValue,
     convert_to_string_list,
     has_single_branch,
     merge_schemas,
@@ -53,29 +53,31 @@ class SchemaNormalizer:
         self._fingerprints: dict[tuple[_SchemaCacheKey, int], SchemaFingerprint] = {}
         """Fingerprints by schema and depth. The depth is 0 if a fingerprint covers the whole schema at any depth."""
 
-    def normalize(self, applied_schemas: AppliedSchemas, node_if_no_schemas: DocumentNode) -> NormalizedSchema:
+    def normalize(
+        self, schemas_for_same_value: SchemasForSameValue, node_if_no_schemas: DocumentNode
+    ) -> NormalizedSchema:
         """Combine schemas that all apply to the same value into one normalized schema.
 
         Args:
-            applied_schemas: the schema objects.
-            node_if_no_schemas: the node of the returned schema if `applied_schemas` is empty.
+            schemas_for_same_value: the schema objects.
+            node_if_no_schemas: the node of the returned schema if `schemas_for_same_value` is empty.
 
         Raises:
             ContractError: a reference points to nothing, or references form a circle.
         """
-        key = _build_cache_key(applied_schemas)
+        key = _build_cache_key(schemas_for_same_value)
         if not key:
             return NormalizedSchema(node_if_no_schemas)
         if key not in self._normalized:
             self._in_progress.add(key)
-            self._normalized[key] = self._build_normalized_schema(applied_schemas)
+            self._normalized[key] = self._build_normalized_schema(schemas_for_same_value)
             self._in_progress.discard(key)
         return self._normalized[key]
 
-    def _build_normalized_schema(self, applied_schemas: AppliedSchemas) -> NormalizedSchema:
-        schema = NormalizedSchema(applied_schemas[0])
-        unmerged: list[AppliedSchemas] = []
-        for fragment in _iterate_schema_objects(applied_schemas):
+    def _build_normalized_schema(self, schemas_for_same_value: SchemasForSameValue) -> NormalizedSchema:
+        schema = NormalizedSchema(schemas_for_same_value[0])
+        unmerged: list[SchemasForSameValue] = []
+        for fragment in _iterate_schema_objects(schemas_for_same_value):
             merged = merge_schemas(schema, fragment)
             if merged is None:
                 unmerged.append((fragment.node,))
@@ -124,28 +126,32 @@ class SchemaNormalizer:
             schema, schema_lists={**remaining_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
         )
 
-    def compute_fingerprint(self, applied_schemas: AppliedSchemas) -> SchemaFingerprint:
+    def compute_fingerprint(self, schemas_for_same_value: SchemasForSameValue) -> SchemaFingerprint:
         """Return a fingerprint that is equal for equivalent schemas. It covers a limited depth of subschemas."""
-        return self._get_cached_fingerprint(applied_schemas, MAX_FINGERPRINT_DEPTH)
+        return self._get_cached_fingerprint(schemas_for_same_value, MAX_FINGERPRINT_DEPTH)
 
-    def _get_cached_fingerprint(self, applied_schemas: AppliedSchemas, remaining_depth: int) -> SchemaFingerprint:
-        key = _build_cache_key(applied_schemas)
+    def _get_cached_fingerprint(
+        self, schemas_for_same_value: SchemasForSameValue, remaining_depth: int
+    ) -> SchemaFingerprint:
+        key = _build_cache_key(schemas_for_same_value)
         if not key or remaining_depth == 0:
             return SchemaFingerprint(b"", covers_all_levels=not key)
         known = self._fingerprints.get((key, 0)) or self._fingerprints.get((key, remaining_depth))
         if known is None:
-            known = self._compute_fingerprint(applied_schemas, remaining_depth)
+            known = self._compute_fingerprint(schemas_for_same_value, remaining_depth)
             self._fingerprints[key, 0 if known.covers_all_levels else remaining_depth] = known
         return known
 
-    def _compute_fingerprint(self, applied_schemas: AppliedSchemas, remaining_depth: int) -> SchemaFingerprint:
+    def _compute_fingerprint(
+        self, schemas_for_same_value: SchemasForSameValue, remaining_depth: int
+    ) -> SchemaFingerprint:
         used: list[SchemaFingerprint] = []
 
-        def compute_digest(inner_schemas: AppliedSchemas) -> str:
+        def compute_digest(inner_schemas: SchemasForSameValue) -> str:
             used.append(self._get_cached_fingerprint(inner_schemas, remaining_depth - 1))
             return used[-1].digest.hex()
 
-        schema = self.normalize(applied_schemas, applied_schemas[0])
+        schema = self.normalize(schemas_for_same_value, schemas_for_same_value[0])
         content = [
             dict(_normalize_keyword(name, keyword) for name, keyword in schema.plain_keywords.items()),
             schema.is_nullable,
@@ -163,18 +169,18 @@ class SchemaNormalizer:
         return SchemaFingerprint(hashlib.sha256(encode_canonical_json(content)).digest(), covers_all_levels=is_whole)
 
 
-def _build_cache_key(applied_schemas: AppliedSchemas) -> _SchemaCacheKey:
-    return tuple(node.pointer for node in applied_schemas)
+def _build_cache_key(schemas_for_same_value: SchemasForSameValue) -> _SchemaCacheKey:
+    return tuple(node.pointer for node in schemas_for_same_value)
 
 
-def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[NormalizedSchema]:
-    """Yield all schema objects that apply: `applied_schemas`, what their references point to, and parts of `allOf`.
+def _iterate_schema_objects(schemas_for_same_value: SchemasForSameValue) -> Iterator[NormalizedSchema]:
+    """Yield `schemas_for_same_value`, the schemas that their references point to, and the parts of their `allOf`.
 
     Raises:
         ContractError: a schema applies to itself, so that it can never be resolved.
     """
     visited = set[str]()
-    stack = [(node, frozenset[str]()) for node in reversed(applied_schemas)]
+    stack = [(node, frozenset[str]()) for node in reversed(schemas_for_same_value)]
     while stack:
         node, ancestors = stack.pop()
         if node.pointer in ancestors:
@@ -195,7 +201,9 @@ def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[Normali
 
 
 def _merge_single_branch(
-    schema: NormalizedSchema, remaining_schema_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
+    schema: NormalizedSchema,
+    remaining_schema_lists: dict[str, tuple[SchemasForSameValue, ...]],
+    branch: NormalizedSchema,
 ) -> NormalizedSchema | None:
     """Merge `schema` with its only branch, and keep the annotations of `schema`; `None` if they cannot be merged."""
     merged = merge_schemas(replace(schema, schema_lists=remaining_schema_lists), branch)

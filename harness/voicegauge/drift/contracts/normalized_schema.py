@@ -11,7 +11,7 @@ from voicegauge.formats import MISSING
 
 _ValueT = TypeVar("_ValueT")
 
-AppliedSchemas = tuple[DocumentNode, ...]
+SchemasForSameValue = tuple[DocumentNode, ...]
 """Schema objects that all apply to the same value. An empty tuple allows any value."""
 
 UPPER_BOUND_KEYWORDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
@@ -69,11 +69,11 @@ class NormalizedSchema:
     """The node whose line is reported for the whole schema."""
     plain_keywords: Mapping[str, DocumentNode] = field(default_factory=dict)
     """The keywords whose value is plain data, such as `type`: the node of the value, by keyword."""
-    schema_lists: Mapping[str, tuple[AppliedSchemas, ...]] = field(default_factory=dict)
+    schema_lists: Mapping[str, tuple[SchemasForSameValue, ...]] = field(default_factory=dict)
     """The keywords whose value is a list of schemas, such as `anyOf`: the schemas, by keyword."""
-    schema_mappings: Mapping[str, Mapping[str, AppliedSchemas]] = field(default_factory=dict)
+    schema_mappings: Mapping[str, Mapping[str, SchemasForSameValue]] = field(default_factory=dict)
     """The keywords whose value is a mapping from names to schemas, such as `properties`: the mapping, by keyword."""
-    single_schemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
+    single_schemas: Mapping[str, SchemasForSameValue] = field(default_factory=dict)
     """The keywords whose value is a single schema, such as `items`: the schema, by keyword."""
     explicitly_nullable: bool | None = None
     """Whether null is valid according to the keyword `nullable` or the branches of the schema; `None` if neither says
@@ -84,7 +84,7 @@ class NormalizedSchema:
         return self.plain_keywords.get(name) or DocumentNode(self.node.document, f"{self.node.pointer}/{name}", MISSING)
 
     @property
-    def properties(self) -> Mapping[str, AppliedSchemas]:
+    def properties(self) -> Mapping[str, SchemasForSameValue]:
         """The schemas under `properties`, by name."""
         return self.schema_mappings.get("properties", {})
 
@@ -265,7 +265,7 @@ def merge_schemas(
     )
 
 
-def _merge_properties(outer_schema: NormalizedSchema, inner_schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
+def _merge_properties(outer_schema: NormalizedSchema, inner_schema: NormalizedSchema) -> dict[str, SchemasForSameValue]:
     properties = dict(outer_schema.properties)
     for name, applied_schemas in inner_schema.properties.items():
         properties[name] = (*properties.get(name, ()), *applied_schemas)

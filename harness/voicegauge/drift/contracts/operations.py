@@ -10,7 +10,7 @@ from typing import NamedTuple
 from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode, is_same_json
 from voicegauge.drift.contracts.extension_comparison import compare_operation_extensions
-from voicegauge.drift.contracts.parameters import ParameterOwners, compare_parameters
+from voicegauge.drift.contracts.parameters import PathAndOperation, compare_parameters
 from voicegauge.drift.contracts.requests_and_responses import compare_request_bodies, compare_responses
 from voicegauge.drift.contracts.security import compare_security
 from voicegauge.drift.report import DriftChange
@@ -34,7 +34,7 @@ class DocumentOperation(NamedTuple):
         return operation_id if isinstance(operation_id, str) else f"{self.method.upper()} {self.path}"
 
     @property
-    def parameter_owners(self) -> ParameterOwners:
+    def path_and_operation(self) -> PathAndOperation:
         """The path, the path item and the operation, all three of which may define parameters of the operation."""
         return self.path, self.path_item, self.node
 
@@ -58,13 +58,13 @@ def has_operations(document: Document) -> bool:
     return any(name in (*HTTP_METHODS, "$ref") for item in path_items if isinstance(item, dict) for name in item)
 
 
-def select_operations(document: Document, operations: Collection[OperationKey]) -> Document:
+def select_operations(document: Document, operation_keys: Collection[OperationKey]) -> Document:
     """Return the document with only the named operations, and without webhooks."""
     paths = {
         path: {
             name: node
             for name, node in path_item.items()
-            if name not in HTTP_METHODS or build_operation_key(path, name) in operations
+            if name not in HTTP_METHODS or build_operation_key(path, name) in operation_keys
         }
         for path, path_item in document.data.get("paths", {}).items()
         if isinstance(path_item, dict)
@@ -83,7 +83,7 @@ def compare_operations(
     )
     new_paths = {path for path, _ in new_operations}
     for key, operation in old_operations.items():
-        nested = replace(compared_part, operation=operation.name)
+        nested = replace(compared_part, operation_name=operation.name)
         if key in new_operations:
             yield from _compare_operation(nested, operation, new_operations[key], (old_node, new_node))
         else:
@@ -92,7 +92,7 @@ def compare_operations(
             yield nested.build_change(f"{subject}-removed-{suffix}", operation.node, None)
     for key, operation in new_operations.items():
         if key not in old_operations:
-            nested = replace(compared_part, operation=operation.name)
+            nested = replace(compared_part, operation_name=operation.name)
             yield nested.build_change("endpoint-added", None, operation.node)
     yield from _compare_webhooks(compared_part, old_node, new_node)
 
@@ -123,7 +123,7 @@ def _compare_operation(
     yield from _compare_tags(compared_part, old_operation.node, new_operation.node)
     yield from _compare_own_servers(compared_part, old_operation, new_operation, old_and_new_root)
     yield from compare_security(compared_part, (old_operation.node, new_operation.node), old_and_new_root)
-    yield from compare_parameters(compared_part, old_operation.parameter_owners, new_operation.parameter_owners)
+    yield from compare_parameters(compared_part, old_operation.path_and_operation, new_operation.path_and_operation)
     yield from compare_request_bodies(compared_part, old_operation.node, new_operation.node)
     yield from compare_responses(compared_part, old_operation.node, new_operation.node)
     yield from compare_operation_extensions(compared_part, old_operation.node, new_operation.node, old_and_new_root)
@@ -276,7 +276,7 @@ def _compare_provider_requests(
             yield nested.build_change(f"{request_kind}-added", None, new_operations[key].node)
         else:
             yield from compare_parameters(
-                nested, old_operations[key].parameter_owners, new_operations[key].parameter_owners
+                nested, old_operations[key].path_and_operation, new_operations[key].path_and_operation
             )
             yield from compare_request_bodies(nested, old_operations[key].node, new_operations[key].node)
             yield from compare_responses(nested, old_operations[key].node, new_operations[key].node)

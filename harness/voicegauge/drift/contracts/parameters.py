@@ -17,12 +17,14 @@ _IGNORED_HEADER_PARAMETERS = ("accept", "content-type", "authorization")
 """Names that OpenAPI ignores for header parameters, because it describes these headers elsewhere (section "Parameter
 Object")."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
-_DEFAULT_VALUE_RULES = tuple(f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed"))
+_DEFAULT_VALUE_RULE_IDS = tuple(
+    f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed")
+)
 """Ids of the rules about default values, which do not matter for required parameters, because these are always sent."""
-_TYPE_RULES = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
+_TYPE_RULE_IDS = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
 """Ids of the rules that report a new type of a parameter to which older values do not belong."""
 
-ParameterOwners = tuple[str, DocumentNode, DocumentNode]
+PathAndOperation = tuple[str, DocumentNode, DocumentNode]
 """A path, its path item and an operation, all three of which may define parameters of the operation."""
 
 
@@ -56,10 +58,13 @@ class _ParameterVersion(NamedTuple):
 
 
 def compare_parameters(
-    compared_part: ComparedPart, old_parameter_owners: ParameterOwners, new_parameter_owners: ParameterOwners
+    compared_part: ComparedPart, old_path_and_operation: PathAndOperation, new_path_and_operation: PathAndOperation
 ) -> Iterator[DriftChange]:
     """Yield every change of the parameters, including those of the path item."""
-    old_parameters, new_parameters = _list_parameters(*old_parameter_owners), _list_parameters(*new_parameter_owners)
+    old_parameters, new_parameters = (
+        _list_parameters(*old_path_and_operation),
+        _list_parameters(*new_path_and_operation),
+    )
     for key in dict.fromkeys((*old_parameters, *new_parameters)):
         before, after = old_parameters.get(key), new_parameters.get(key)
         if before is not None and after is not None:
@@ -134,14 +139,14 @@ def _compare_parameter(
     changes = [
         change
         for change in compare_schemas(compared_part, kind, old_parameter.schema, new_parameter.schema)
-        if not (change.rule in _DEFAULT_VALUE_RULES and old_parameter.is_required and new_parameter.is_required)
+        if not (change.rule in _DEFAULT_VALUE_RULE_IDS and old_parameter.is_required and new_parameter.is_required)
     ]
-    narrowing = _TYPE_RULES & {change.rule for change in changes}
+    narrowing = _TYPE_RULE_IDS & {change.rule for change in changes}
     still_accepts_single_value = bool(narrowing) and _still_accepts_single_value(
         compared_part, old_parameter, new_parameter
     )
     for change in changes:
-        if still_accepts_single_value and change.rule in _TYPE_RULES:
+        if still_accepts_single_value and change.rule in _TYPE_RULE_IDS:
             yield compared_part.build_change(
                 "request-parameter-type-generalized", old_parameter.schema, new_parameter.schema
             )

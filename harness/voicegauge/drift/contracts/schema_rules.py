@@ -24,7 +24,7 @@ class SchemaChangeEffect(Enum):
     NONE = "the same values are valid"
 
 
-class SchemaKind(NamedTuple):
+class SchemaRole(NamedTuple):
     """A kind of schema in an OpenAPI document. The kind depends on where the schema is used."""
 
     rule_id_prefix: str
@@ -42,47 +42,47 @@ class SchemaKind(NamedTuple):
         return self.rule_id_prefix.partition("-")[0]
 
 
-SCHEMA_KIND_BY_RULE_ID_PREFIX = {
+SCHEMA_ROLE_BY_RULE_ID_PREFIX = {
     kind.rule_id_prefix: kind
     for kind in (
-        SchemaKind("request-body", "Request body", is_sent_by_client=True, property_rule_id_prefix="request-property"),
-        SchemaKind(
+        SchemaRole("request-body", "Request body", is_sent_by_client=True, property_rule_id_prefix="request-property"),
+        SchemaRole(
             "request-property", "Request property", is_sent_by_client=True, property_rule_id_prefix="request-property"
         ),
-        SchemaKind(
+        SchemaRole(
             "request-parameter",
             "Request parameter",
             is_sent_by_client=True,
             property_rule_id_prefix="request-parameter-property",
         ),
-        SchemaKind(
+        SchemaRole(
             "request-parameter-property",
             "Property of a request parameter",
             is_sent_by_client=True,
             property_rule_id_prefix="request-parameter-property",
         ),
-        SchemaKind(
+        SchemaRole(
             "response-body", "Response body", is_sent_by_client=False, property_rule_id_prefix="response-property"
         ),
-        SchemaKind(
+        SchemaRole(
             "response-property",
             "Response property",
             is_sent_by_client=False,
             property_rule_id_prefix="response-property",
         ),
-        SchemaKind(
+        SchemaRole(
             "response-header", "Response header", is_sent_by_client=False, property_rule_id_prefix="response-property"
         ),
-        SchemaKind(
+        SchemaRole(
             "callback-body", "Callback body", is_sent_by_client=False, property_rule_id_prefix="callback-property"
         ),
-        SchemaKind(
+        SchemaRole(
             "callback-property",
             "Callback property",
             is_sent_by_client=False,
             property_rule_id_prefix="callback-property",
         ),
-        SchemaKind(
+        SchemaRole(
             "callback-parameter",
             "Callback parameter",
             is_sent_by_client=False,
@@ -92,7 +92,7 @@ SCHEMA_KIND_BY_RULE_ID_PREFIX = {
 }
 """All kinds of schemas by `rule_id_prefix`."""
 
-RULE_NAME_BY_BOUND_KEYWORD = {
+RULE_ID_PART_BY_BOUND_KEYWORD = {
     "maximum": "max",
     "minimum": "min",
     "exclusiveMaximum": "exclusive-max",
@@ -107,7 +107,7 @@ RULE_NAME_BY_BOUND_KEYWORD = {
     "minContains": "min-contains",
 }
 """For each keyword that sets a limit, such as `maxLength`: its name in rule ids."""
-RULE_NAME_BY_RESTRICTION_KEYWORD = {
+RULE_ID_PART_BY_RESTRICTION_KEYWORD = {
     "not": "not",
     "if": "if",
     "then": "then",
@@ -126,7 +126,12 @@ RULE_NAME_BY_RESTRICTION_KEYWORD = {
 }
 """For each other keyword that restricts values: its name in rule ids. A change of such a keyword may allow some values
 and forbid others."""
-RULE_NAME_BY_BRANCH_KEYWORD = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "all-of", "prefixItems": "prefix-items"}
+RULE_ID_PART_BY_BRANCH_KEYWORD = {
+    "oneOf": "one-of",
+    "anyOf": "any-of",
+    "allOf": "all-of",
+    "prefixItems": "prefix-items",
+}
 """For each keyword whose value is a list of schemas: its name in rule ids."""
 
 
@@ -184,7 +189,7 @@ _STRUCTURE_AND_TYPE_CHANGES = (
 
 
 def _iterate_schema_changes() -> Iterator[_SchemaChange]:
-    for keyword, name in RULE_NAME_BY_BOUND_KEYWORD.items():
+    for keyword, name in RULE_ID_PART_BY_BOUND_KEYWORD.items():
         is_upper = keyword.lower().startswith(("max", "exclusivemax"))
         raising, lowering = (_WIDENS, _NARROWS) if is_upper else (_NARROWS, _WIDENS)
         yield _SchemaChange(f"{name}-increased", raising, f"{keyword} was increased")
@@ -192,7 +197,7 @@ def _iterate_schema_changes() -> Iterator[_SchemaChange]:
         if keyword != "minContains":  # it has a default, so that it is never without a value
             yield _SchemaChange(f"{name}-set", _NARROWS, f"{keyword} was added")
             yield _SchemaChange(f"{name}-unset", _WIDENS, f"{keyword} was removed")
-    for keyword, name in RULE_NAME_BY_RESTRICTION_KEYWORD.items():
+    for keyword, name in RULE_ID_PART_BY_RESTRICTION_KEYWORD.items():
         yield _SchemaChange(f"{name}-added", _NARROWS, f"the {keyword!r} keyword was added")
         yield _SchemaChange(f"{name}-removed", _WIDENS, f"the {keyword!r} keyword was removed")
         yield _SchemaChange(f"{name}-changed", _CHANGES, f"the {keyword!r} keyword was changed")
@@ -224,26 +229,26 @@ _LEVEL_EXCEPTIONS = (
 A pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
 """The id that oasdiff gives a rule, by the id that the rule would have according to `build_rule_id`, if they differ."""
-SCHEMA_KINDS_WITH_SUNSET_RULE = ("request-property", "response-property")
+SCHEMA_ROLES_WITH_SUNSET_RULE = ("request-property", "response-property")
 """Kinds of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
-_SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")
+_SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")
 """Kinds of schemas that have no rule of their own for a change to fewer types. As in oasdiff, the rule `type-changed`
 reports such a change."""
 
 
-def build_rule_id(schema_kind: SchemaKind, rule_id_suffix: str) -> str:
+def build_rule_id(schema_role: SchemaRole, rule_id_suffix: str) -> str:
     """Return the id of the rule for a change of a schema.
 
     Args:
-        schema_kind: the kind of the schema.
+        schema_role: the kind of the schema.
         rule_id_suffix: the end of the rule id that describes the change, such as "max-increased".
     """
-    name = f"{schema_kind.rule_id_prefix}-{rule_id_suffix}"
+    name = f"{schema_role.rule_id_prefix}-{rule_id_suffix}"
     return _OASDIFF_ID_BY_RULE_ID.get(name, name)
 
 
 def _build_keyword_rules() -> Iterator[DriftRule]:
-    for kind in SCHEMA_KIND_BY_RULE_ID_PREFIX.values():
+    for kind in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values():
         for action in _iterate_schema_changes():
             if _has_own_rule(kind, action.rule_id_suffix):
                 name = build_rule_id(kind, action.rule_id_suffix)
@@ -251,24 +256,24 @@ def _build_keyword_rules() -> Iterator[DriftRule]:
                 yield _build_rule(name, level, f"{kind.description_subject}: {action.description}")
 
 
-def _has_own_rule(schema_kind: SchemaKind, rule_id_suffix: str) -> bool:
+def _has_own_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
     """Whether a kind of schema has a rule for this change. As in oasdiff, some kinds have no rule for some changes."""
     if rule_id_suffix == "type-specialized":
-        return schema_kind.rule_id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
+        return schema_role.rule_id_prefix not in _SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE
     if rule_id_suffix == "type-compatible":
-        return not schema_kind.rule_id_prefix.startswith("request-parameter")
+        return not schema_role.rule_id_prefix.startswith("request-parameter")
     if rule_id_suffix == "deprecated-with-sunset":
-        return schema_kind.rule_id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE
-    return rule_id_suffix != "pattern-generalized" or schema_kind.is_sent_by_client
+        return schema_role.rule_id_prefix in SCHEMA_ROLES_WITH_SUNSET_RULE
+    return rule_id_suffix != "pattern-generalized" or schema_role.is_sent_by_client
 
 
-def _determine_level(rule_id: str, schema_kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
+def _determine_level(rule_id: str, schema_role: SchemaRole, effect: SchemaChangeEffect) -> DriftLevel:
     for pattern, level in _LEVEL_EXCEPTIONS:
         if re.fullmatch(pattern, rule_id):
             return level
     if effect is SchemaChangeEffect.NONE:
         return DriftLevel.COMPATIBLE
-    return _LEVEL_BY_EFFECT[schema_kind.is_sent_by_client].get(effect, DriftLevel.BREAKING)
+    return _LEVEL_BY_EFFECT[schema_role.is_sent_by_client].get(effect, DriftLevel.BREAKING)
 
 
 def _build_rule(rule_id: str, level: DriftLevel, description: str) -> DriftRule:
@@ -277,7 +282,7 @@ def _build_rule(rule_id: str, level: DriftLevel, description: str) -> DriftRule:
 
 def _build_property_rules() -> Iterator[DriftRule]:
     """Yield the rules for properties that are added, removed, or become required or optional."""
-    for kind in (kind for kind in SCHEMA_KIND_BY_RULE_ID_PREFIX.values() if kind.rule_id_prefix.endswith("-property")):
+    for kind in (kind for kind in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values() if kind.rule_id_prefix.endswith("-property")):
         prefix, noun = kind.rule_id_prefix, kind.description_subject.lower()
         yield from (
             _build_sent_property_rules(prefix, noun)

@@ -94,7 +94,7 @@ def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_r
     requirements = {}
     for _, alternative in security.iterate_children():
         scopes = {
-            _identify_scheme(name, root, old_and_new_root): [
+            _identify_security_scheme(name, root, old_and_new_root): [
                 str(scope.value) for _, scope in scope_list.iterate_children()
             ]
             for name, scope_list in alternative.iterate_children()
@@ -103,7 +103,7 @@ def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_r
     return requirements
 
 
-def _identify_scheme(scheme_name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
+def _identify_security_scheme(scheme_name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
     """Return the name of a security scheme if both documents have that name, otherwise its content.
 
     Therefore, a scheme that was only renamed is not reported as a change.
@@ -111,7 +111,7 @@ def _identify_scheme(scheme_name: str, root: DocumentNode, old_and_new_root: Nod
     if all(scheme_name in _list_security_schemes(document) for document in old_and_new_root):
         return scheme_name.encode()
     scheme = _list_security_schemes(root).get(scheme_name)
-    return _encode_scheme_content(scheme) if scheme is not None else scheme_name.encode()
+    return _encode_security_scheme(scheme) if scheme is not None else scheme_name.encode()
 
 
 def _list_security_schemes(root: DocumentNode) -> dict[str, DocumentNode]:
@@ -119,7 +119,7 @@ def _list_security_schemes(root: DocumentNode) -> dict[str, DocumentNode]:
     return {name: node.resolve_references() for name, node in children}
 
 
-def _encode_scheme_content(scheme: DocumentNode) -> bytes:
+def _encode_security_scheme(scheme: DocumentNode) -> bytes:
     content = scheme.value if isinstance(scheme.value, dict) else {}
     return encode_canonical_json(
         {key: value for key, value in content.items() if key != "description" and key[:2] != "x-"}
@@ -132,21 +132,21 @@ def compare_security_schemes(
     """Yield the changes of security schemes, except for those that were only renamed."""
     old_schemes, new_schemes = _list_security_schemes(old_node), _list_security_schemes(new_node)
     old_contents, new_contents = (
-        {_encode_scheme_content(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
+        {_encode_security_scheme(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
     )
     for name in dict.fromkeys((*old_schemes, *new_schemes)):
         nested = compared_part.create_nested_part(f"security scheme {name}")
         if name not in new_schemes:
-            if _encode_scheme_content(old_schemes[name]) not in new_contents:
+            if _encode_security_scheme(old_schemes[name]) not in new_contents:
                 yield nested.build_change("api-security-component-removed", old_schemes[name], None)
         elif name not in old_schemes:
-            if _encode_scheme_content(new_schemes[name]) not in old_contents:
+            if _encode_security_scheme(new_schemes[name]) not in old_contents:
                 yield nested.build_change("api-security-component-added", None, new_schemes[name])
         else:
-            yield from _compare_scheme(nested, old_schemes[name], new_schemes[name])
+            yield from _compare_security_scheme(nested, old_schemes[name], new_schemes[name])
 
 
-def _compare_scheme(
+def _compare_security_scheme(
     compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     if old_node.get_value("type") != new_node.get_value("type"):

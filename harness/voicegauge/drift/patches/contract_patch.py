@@ -25,7 +25,7 @@ from voicegauge.drift.traffic.preparation import RecordedExchange, RecordedTraff
 from voicegauge.errors import UsageError
 from voicegauge.formats import infer_schema, is_json, unescape_pointer_token
 
-_PATCHABLE_RULES = {
+_PATCHABLE_RULE_IDS = {
     "observed-status-undocumented",
     "observed-media-type-undocumented",
     "observed-header-undocumented",
@@ -33,7 +33,7 @@ _PATCHABLE_RULES = {
     "observed-value-undocumented",
 }
 """Ids of the rules whose changes an addition to the contract can document."""
-_RULES_OUTSIDE_CONTRACTS = {"observed-disputed-reading", "observed-infrastructure-headers"}
+_RULE_IDS_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure-headers"}
 """Ids of the rules about things that do not belong in a contract, so that their changes need no addition to it."""
 _REJECTION_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
 """The rejection reason (`x-rejection-reason`) of a recorded error, by its HTTP status."""
@@ -84,7 +84,7 @@ class ContractPatch:
         If no addition can document the change, append the change to `unpatched_changes`.
         """
         recorded_exchange = self._find_exchange(change)
-        if change.rule not in _PATCHABLE_RULES or recorded_exchange is None or recorded_exchange.operation is None:
+        if change.rule not in _PATCHABLE_RULE_IDS or recorded_exchange is None or recorded_exchange.operation is None:
             self.unpatched_changes.append(change)
             return
         try:
@@ -232,7 +232,7 @@ def build_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contr
     patch = ContractPatch(traffic)
     patch.collect_undocumented_values(report.changes)
     for change in report.changes:
-        if change.rule.startswith("observed-") and change.rule not in _RULES_OUTSIDE_CONTRACTS:
+        if change.rule.startswith("observed-") and change.rule not in _RULE_IDS_WITHOUT_ADDITION:
             patch.add_change(change)
     return patch
 

@@ -50,10 +50,12 @@ def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: Me
         )
     for error in islice(media_type.iterate_errors(recorded_exchange.json_body), _MAX_SCHEMA_ERRORS):
         if error.keyword not in _PROPERTY_KEYWORDS:
-            yield from _build_error_change(recorded_exchange, error)
+            yield from _build_schema_error_changes(recorded_exchange, error)
 
 
-def _build_error_change(recorded_exchange: RecordedExchange, schema_error: SchemaError) -> Iterator[DriftChange]:
+def _build_schema_error_changes(
+    recorded_exchange: RecordedExchange, schema_error: SchemaError
+) -> Iterator[DriftChange]:
     pointer_tokens = [unescape_pointer_token(token) for token in schema_error.pointer.split("/")[1:]]
     value = read_pointer(recorded_exchange.json_body, pointer_tokens)
     rule = _choose_rule(recorded_exchange, schema_error, value)

@@ -42,7 +42,7 @@ def build_contradiction_change(
     return build_change(
         "observed-disputed-reading" if is_disputed(recorded_exchange, rule_id, contract_pointer) else rule_id,
         location=location,
-        operation=recorded_exchange.operation_id,
+        operation_id=recorded_exchange.operation_id,
         old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
         new_position=recorded_exchange.find_position(exchange_part),
         message_values={"new": observed_value},

@@ -7,7 +7,7 @@ from voicegauge.contract.extension import Dispute
 from voicegauge.drift.traffic.preparation import RecordedExchange
 from voicegauge.formats import read_pointer, unescape_pointer_token
 
-_CHECK_RULES_BY_DRIFT_RULE = {
+_CHECK_RULE_IDS_BY_DRIFT_RULE_ID = {
     "observed-status-undocumented": ("status-undocumented", "wrong-error-status"),
     "observed-media-type-undocumented": ("content-type",),
     "observed-header-value-undocumented": ("header-schema",),
@@ -15,7 +15,7 @@ _CHECK_RULES_BY_DRIFT_RULE = {
     "observed-transition-undocumented": ("job-transition-illegal",),
 }
 """Ids of the equivalent check rules for each drift rule, because disputes in contracts name check rules."""
-_BODY_CHECK_RULES = ("response-schema", "error-shape", "job-completed-without-output")
+_BODY_CHECK_RULE_IDS = ("response-schema", "error-shape", "job-completed-without-output")
 
 
 def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, contract_pointer: str) -> bool:
@@ -26,7 +26,7 @@ def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, contract_poin
         rule_id: the id of the drift rule.
         contract_pointer: JSON pointer to the contradicted part of the contract. Disputes about its parents count too.
     """
-    check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule_id, _BODY_CHECK_RULES))
+    check_rules = set(_CHECK_RULE_IDS_BY_DRIFT_RULE_ID.get(rule_id, _BODY_CHECK_RULE_IDS))
     for candidate in _list_disputable_pointers(recorded_exchange, contract_pointer):
         for dispute, location in recorded_exchange.contract.iterate_disputes(candidate):
             if check_rules & set(dispute.rule_ids) and _covers_contradiction(dispute, recorded_exchange, location):

@@ -64,7 +64,7 @@ def build_field_change(
     return build_change(
         rule_id,
         location=f"{response_group_key.body_location}{field_path}{url_part}",
-        operation=response_group_key.operation_id,
+        operation_id=response_group_key.operation_id,
         old_position=old.find_body_position(field_path),
         new_position=new.find_body_position(field_path),
         message_values={side: value for side, value in message_values.items() if value is not None},
@@ -138,9 +138,9 @@ def _has_field(body: FlattenedBody, field_path: str) -> bool:
     return any(value.path == field_path for value in body.values)
 
 
-def _find_first_value(body_pairs: Sequence[PairedBodies], field_path: str, old_or_new: str) -> JsonScalar:
+def _find_first_value(body_pairs: Sequence[PairedBodies], field_path: str, searched_recording: str) -> JsonScalar:
     for pair in body_pairs:
-        for body in pair.old_bodies if old_or_new == "old" else pair.new_bodies:
+        for body in pair.old_bodies if searched_recording == "old" else pair.new_bodies:
             for value in body.values:
                 if value.path == field_path:
                     return value.value

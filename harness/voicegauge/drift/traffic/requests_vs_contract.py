@@ -58,7 +58,7 @@ def _build_request_change(
     return build_change(
         "observed-request-field-undocumented",
         location=location,
-        operation=recorded_exchange.operation_id,
+        operation_id=recorded_exchange.operation_id,
         old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
         new_position=recorded_exchange.find_position("/request"),
         message_values={"new": observed_value},

@@ -56,7 +56,7 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
             yield build_change(
                 "observed-operation-undocumented",
                 location="request",
-                operation=recorded_exchange.operation_id,
+                operation_id=recorded_exchange.operation_id,
                 new_position=recorded_exchange.find_position(),
             )
     yield from _find_infrastructure_headers(traffic)

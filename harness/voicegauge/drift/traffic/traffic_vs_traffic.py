@@ -11,8 +11,8 @@ from voicegauge.contract import MISSING, MediaType
 from voicegauge.drift.report import DriftChange, DriftReport, build_change, build_report
 from voicegauge.drift.traffic.field_presence import compare_field_presence
 from voicegauge.drift.traffic.field_values import compare_field_types, compare_field_values
-from voicegauge.drift.traffic.headers import compare_headers
-from voicegauge.drift.traffic.jobs import compare_charges, compare_job_states, find_charge_locations
+from voicegauge.drift.traffic.header_comparison import compare_headers
+from voicegauge.drift.traffic.job_comparison import compare_charges, compare_job_states, find_charge_locations
 from voicegauge.drift.traffic.preparation import (
     ANY_INDEX,
     ConversationPairing,
@@ -53,7 +53,7 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
         yield build_change(
             "recorded-request-not-repeated",
             location="request",
-            operation=first.operation_id,
+            operation_id=first.operation_id,
             old_position=first.find_position("/request"),
         )
 

@@ -46,7 +46,7 @@ def _build_uncovered_change(
     return build_change(
         rule_id,
         location=location,
-        operation=operation.id,
+        operation_id=operation.id,
         old_position=find_contract_position(operation.contract, contract_pointer),
         message_values=None if documented_value is None else {"old": documented_value},
     )

@@ -101,7 +101,7 @@ def _build_response_change(
     return build_change(
         rule_id,
         location=location,
-        operation=new_exchange.operation_id,
+        operation_id=new_exchange.operation_id,
         old_position=old_exchange.find_position("/response"),
         new_position=new_exchange.find_position("/response"),
         message_values=message_values or None,

@@ -1,6 +1,10 @@
 """Defines recordings, writes and reads them as HAR 1.2 files, and groups their exchanges."""
 
-from voicegauge.recording.har.grouping import ConversationIndex, group_exchanges, iterate_with_group_names
+from voicegauge.recording.har.grouping import (
+    ConversationIndex,
+    group_exchanges_by_conversation,
+    iterate_exchanges_with_group_names,
+)
 from voicegauge.recording.har.growing_har import GrowingHar
 from voicegauge.recording.har.har_reading import load_har
 from voicegauge.recording.har.har_writing import save_har
@@ -11,8 +15,8 @@ __all__ = [
     "GrowingHar",
     "Recording",
     "collect_exchanges_by_group",
-    "group_exchanges",
-    "iterate_with_group_names",
+    "group_exchanges_by_conversation",
+    "iterate_exchanges_with_group_names",
     "load_har",
     "save_har",
 ]

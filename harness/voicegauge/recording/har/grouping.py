@@ -24,7 +24,7 @@ _ID_SEPARATOR_PATTERN = re.compile(r"[\s/?&=#,;'<>()]+")
 """Matches the characters that separate an id from the rest of a URL or a sentence."""
 
 
-def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
+def group_exchanges_by_conversation(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     """Split `exchanges` into groups, each in the original order.
 
     Exchanges that name the same `group` are grouped together. An exchange without a `group` joins the latest group
@@ -46,10 +46,10 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     return groups
 
 
-def iterate_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+def iterate_exchanges_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
     """Yield `exchanges` in their order, each with the name of its group, or `None` if it is alone in its group."""
     names: dict[int, str] = {}
-    for conversation_number, group in enumerate(group_exchanges(contract, exchanges), 1):
+    for conversation_number, group in enumerate(group_exchanges_by_conversation(contract, exchanges), 1):
         if len(group) > 1:
             names |= {id(exchange): f"conversation {conversation_number}" for exchange in group}
     for exchange in exchanges:

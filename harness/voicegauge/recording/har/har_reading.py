@@ -70,20 +70,20 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Excha
     )
 
 
-def _build_request_body(sidecar_reader: SidecarReader, post_data: har.HarPostData) -> bytes:
-    if not post_data.params:
-        return sidecar_reader.read_body(post_data.text, post_data.sidecar_name)
-    fields = {param.name: _build_field(sidecar_reader, param) for param in post_data.params}
-    return encode_body(post_data.mime_type, fields)[1]
+def _build_request_body(sidecar_reader: SidecarReader, har_body: har.HarRequestBody) -> bytes:
+    if not har_body.form_fields:
+        return sidecar_reader.read_body(har_body.text, har_body.sidecar_name)
+    fields = {param.name: _build_form_value(sidecar_reader, param) for param in har_body.form_fields}
+    return encode_body(har_body.mime_type, fields)[1]
 
 
-def _build_field(sidecar_reader: SidecarReader, param: har.HarParam) -> str | UploadedFile:
-    if param.file_name is None:
-        return param.value
-    media_type = param.content_type or "application/octet-stream"
-    data = sidecar_reader.read_body(param.value, param.sidecar_name)
-    return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
+def _build_form_value(sidecar_reader: SidecarReader, har_field: har.HarFormField) -> str | UploadedFile:
+    if har_field.file_name is None:
+        return har_field.value
+    media_type = har_field.content_type or "application/octet-stream"
+    data = sidecar_reader.read_body(har_field.value, har_field.sidecar_name)
+    return UploadedFile(filename=har_field.file_name, media_type=media_type, data=data)
 
 
-def _build_headers(pairs: tuple[har.HarNameValue, ...]) -> Headers:
-    return tuple((pair.name, pair.value) for pair in pairs)
+def _build_headers(har_headers: tuple[har.HarNameValue, ...]) -> Headers:
+    return tuple((pair.name, pair.value) for pair in har_headers)

@@ -34,7 +34,7 @@ class HarNameValue(HarStruct, frozen=True, kw_only=True):
     value: str
 
 
-class HarParam(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+class HarFormField(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     """A field of a multipart body. It contains either text or a file."""
 
     name: str
@@ -44,11 +44,11 @@ class HarParam(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     sidecar_name: SidecarName | None = field(default=None, name="_file")
 
 
-class HarPostData(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+class HarRequestBody(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     """A request body. It is stored as form fields, as text or in a sidecar file."""
 
     mime_type: str
-    params: tuple[HarParam, ...] = ()
+    form_fields: tuple[HarFormField, ...] = field(default=(), name="params")
     text: str = ""
     sidecar_name: SidecarName | None = field(default=None, name="_file")
 
@@ -62,7 +62,7 @@ class HarRequest(HarStruct, frozen=True, kw_only=True):
     cookies: tuple[HarNameValue, ...] = ()
     headers: tuple[HarNameValue, ...] = ()
     query_string: tuple[HarNameValue, ...] = ()
-    post_data: HarPostData | UnsetType = UNSET
+    post_data: HarRequestBody | UnsetType = UNSET
     headers_size: int = -1
     """Size of the headers in bytes; -1 if not known."""
     body_size: int = -1

@@ -27,7 +27,7 @@ def save_har(
     provenance: Provenance,
     contract: Contract,
     secrets: Iterable[str] = (),
-    masked_names: Iterable[str] = (),
+    names_to_mask: Iterable[str] = (),
     recorded_at: dt.datetime | None = None,
 ) -> Recording:
     """Write `exchanges` to `path`, and their audio to sidecar files, without secrets.
@@ -42,7 +42,7 @@ def save_har(
         provenance: where the exchanges came from.
         contract: contract of the provider. Headers that it documents are not masked.
         secrets: API keys that were in use during the recording.
-        masked_names: names of additional fields, parameters and headers to mask.
+        names_to_mask: names of additional fields, parameters and headers to mask.
         recorded_at: time of the recording; the current time if `None`.
 
     Returns:
@@ -53,7 +53,7 @@ def save_har(
             names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), masked_names)
+    redactor = Redactor(contract, tuple(secrets), names_to_mask)
     masked = tuple(redactor.mask_exchange(exchange) for exchange in exchanges)
     when = recorded_at or dt.datetime.now(dt.UTC)
     recording = Recording(
@@ -128,29 +128,29 @@ def _build_har_request(request: Request, sidecar_writer: SidecarWriter) -> har.H
     return har.HarRequest(
         method=request.method,
         url=request.url,
-        headers=_build_har_pairs(request.headers),
-        query_string=_build_har_pairs(tuple(query)),
-        post_data=_build_har_post_data(request, sidecar_writer) if request.body else msgspec.UNSET,
+        headers=_build_har_headers(request.headers),
+        query_string=_build_har_headers(tuple(query)),
+        post_data=_build_har_request_body(request, sidecar_writer) if request.body else msgspec.UNSET,
         body_size=len(request.body),
     )
 
 
-def _build_har_post_data(request: Request, sidecar_writer: SidecarWriter) -> har.HarPostData:
+def _build_har_request_body(request: Request, sidecar_writer: SidecarWriter) -> har.HarRequestBody:
     """Convert a multipart body to fields if encoding these restores the exact bytes; store any other body as it is."""
     mime_type = request.find_header("content-type") or ""
     fields = read_multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
-        params = tuple(_build_har_param(name, value, sidecar_writer) for name, value in fields.items())
-        return har.HarPostData(mime_type=mime_type, params=params)
+        params = tuple(_build_har_form_field(name, value, sidecar_writer) for name, value in fields.items())
+        return har.HarRequestBody(mime_type=mime_type, form_fields=params)
     text, name = sidecar_writer.store_body(request.body, get_bare_media_type(mime_type))
-    return har.HarPostData(mime_type=mime_type, text=text, sidecar_name=name)
+    return har.HarRequestBody(mime_type=mime_type, text=text, sidecar_name=name)
 
 
-def _build_har_param(name: str, value: str | UploadedFile, sidecar_writer: SidecarWriter) -> har.HarParam:
+def _build_har_form_field(name: str, value: str | UploadedFile, sidecar_writer: SidecarWriter) -> har.HarFormField:
     if isinstance(value, str):
-        return har.HarParam(name=name, value=value)
+        return har.HarFormField(name=name, value=value)
     text, file = sidecar_writer.store_body(value.data, get_bare_media_type(value.media_type))
-    return har.HarParam(
+    return har.HarFormField(
         name=name, value=text, file_name=value.filename, content_type=value.media_type, sidecar_name=file
     )
 
@@ -160,12 +160,12 @@ def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> ha
     mime_type = response.find_header("content-type") or ""
     return har.HarResponse(
         status=response.status,
-        headers=_build_har_pairs(response.headers),
+        headers=_build_har_headers(response.headers),
         content=har.HarContent(size_bytes=len(response.body), mime_type=mime_type, text=text, sidecar_name=name),
         redirect_url=response.find_header("location") or "",
         body_size=len(response.body),
     )
 
 
-def _build_har_pairs(header_pairs: Headers) -> tuple[har.HarNameValue, ...]:
-    return tuple(har.HarNameValue(name=name, value=value) for name, value in header_pairs)
+def _build_har_headers(headers: Headers) -> tuple[har.HarNameValue, ...]:
+    return tuple(har.HarNameValue(name=name, value=value) for name, value in headers)

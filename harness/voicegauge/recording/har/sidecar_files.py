@@ -56,14 +56,14 @@ class SidecarReader:
         self._har_path = har_path
         self._bodies: dict[str, bytes] = {}
 
-    def read_body(self, text: str, sidecar_name: str | None) -> bytes:
-        """Return the content of the sidecar file `sidecar_name`, or `text` as bytes if `sidecar_name` is `None`.
+    def read_body(self, inline_text: str, sidecar_name: str | None) -> bytes:
+        """Return the content of the sidecar file `sidecar_name`, or `inline_text` as bytes if `sidecar_name` is `None`.
 
         Raises:
             DataError: the sidecar file is missing, is too large, or was changed.
         """
         if sidecar_name is None:
-            return text.encode()
+            return inline_text.encode()
         if sidecar_name not in self._bodies:
             path = self._har_path.parent / sidecar_name
             body = read_file_within_limit(path, MAX_SIDECAR_BYTES)

@@ -7,8 +7,8 @@ from pathlib import Path
 from voicegauge.errors import DataError
 from voicegauge.recording.importing.foreign_har import parse_har
 from voicegauge.recording.importing.huggingface_tapes import parse_huggingface_tapes
+from voicegauge.recording.importing.json_and_yaml_files import read_json_or_yaml
 from voicegauge.recording.importing.parsed_interaction import InteractionFile
-from voicegauge.recording.importing.plain_data import read_plain_data
 from voicegauge.recording.importing.vcr_cassettes import parse_vcr_cassette
 
 
@@ -18,7 +18,7 @@ def is_recording(path: Path) -> bool:
     Raises:
         DataError: the file cannot be read.
     """
-    data = read_plain_data(path)
+    data = read_json_or_yaml(path)
     log = data.get("log") if isinstance(data, dict) else None
     return isinstance(log, dict) and "_voicegauge" in log
 
@@ -29,7 +29,7 @@ def parse_interaction_file(path: Path) -> InteractionFile:
     Raises:
         DataError: the file cannot be read or its format is unknown.
     """
-    data = read_plain_data(path)
+    data = read_json_or_yaml(path)
     for parse in (parse_har, parse_vcr_cassette, parse_huggingface_tapes):
         file = parse(data)
         if file is not None:

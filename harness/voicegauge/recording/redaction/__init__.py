@@ -1,7 +1,7 @@
 """Removes secrets and machine-specific URLs from recorded traffic."""
 
 from voicegauge.recording.redaction.body_masking import get_bare_media_type, mask_body, read_multipart_fields
-from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, mask_credentials
+from voicegauge.recording.redaction.credentials import INVALID_API_KEY, MASK, mask_credentials
 from voicegauge.recording.redaction.record_masking import mask_record
 from voicegauge.recording.redaction.redactor import Redactor
 from voicegauge.recording.redaction.secret_search import find_secret_spelling
@@ -16,7 +16,7 @@ from voicegauge.recording.redaction.url_rewriting import (
 from voicegauge.recording.redaction.used_credentials import find_used_credentials
 
 __all__ = [
-    "BAD_KEY",
+    "INVALID_API_KEY",
     "MASK",
     "OTHER_HOSTS_PATH_PREFIX",
     "Redactor",

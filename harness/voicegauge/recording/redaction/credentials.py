@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from voicegauge.recording.redaction.secret_search import replace_secrets
 
 MASK = "[redacted]"
-BAD_KEY = "invalid-voicegauge-key"
+INVALID_API_KEY = "invalid-voicegauge-key"
 """The key that a planned request sends if it is expected to be rejected. It is not secret and not masked in recordings,
 so that a replay can distinguish it from a valid key."""
 
@@ -109,7 +109,9 @@ def _mask_likely_credentials(text: str) -> str:
     text = _PRIVATE_KEY_PATTERN.sub(MASK, text)
     text = _AUTHORIZATION_PATTERN.sub(rf"\1 {MASK}", text)
     text = _PREFIXED_KEY_PATTERN.sub(MASK, text)
-    return _KEY_IN_SENTENCE_PATTERN.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
+    return _KEY_IN_SENTENCE_PATTERN.sub(
+        lambda found: found[0] if INVALID_API_KEY in found[0] else f"{found[1]}{MASK}", text
+    )
 
 
 def mask_url_users(text: str) -> str:
@@ -155,6 +157,6 @@ def find_credential_kind(data: bytes) -> str | None:
     for part, is_run in split_at_base64_runs(text):
         for pattern, kind in () if is_run else _CREDENTIAL_PATTERNS:
             found = pattern.search(part)
-            if found is not None and BAD_KEY not in found[0]:
+            if found is not None and INVALID_API_KEY not in found[0]:
                 return kind
     return None

@@ -14,7 +14,7 @@ from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Headers, Request, Response
 from voicegauge.recording.redaction.body_masking import mask_body
 from voicegauge.recording.redaction.credentials import (
-    BAD_KEY,
+    INVALID_API_KEY,
     MASK,
     MAX_CREDENTIAL_CHARACTERS,
     find_credential_kind,
@@ -66,22 +66,22 @@ MAX_TEXT_CHARACTERS = 4 * 2**20
 """Maximum number of characters in one body, header or URL, not counting long runs of base64. A search for credentials
 takes about a second per MiB."""
 _CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
-_REMEDY_HINT = "mask the field by its name with --mask, or leave the case out"
+_HINT_IF_NOT_MASKED = "mask the field by its name with --mask, or leave the case out"
 
 
 class Redactor:
     """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains."""
 
-    def __init__(self, contract: Contract, secrets: Sequence[str] = (), masked_names: Iterable[str] = ()) -> None:
+    def __init__(self, contract: Contract, secrets: Sequence[str] = (), names_to_mask: Iterable[str] = ()) -> None:
         """Create a redactor for one provider. Headers and query parameters of its security schemes are always masked.
 
         Args:
             contract: contract of the provider. Headers that it documents are not masked.
             secrets: API keys that were in use. They are masked in any encoding. If one remains, nothing is written.
-            masked_names: names of additional fields, parameters and headers to mask.
+            names_to_mask: names of additional fields, parameters and headers to mask.
         """
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._masked_names = frozenset(name.lower() for name in masked_names)
+        self._masked_names = frozenset(name.lower() for name in names_to_mask)
         schemes = [s for s in contract.security_schemes.values() if s.get("type") == "apiKey"]
         self._masked_queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
         self._masked_queries += self._masked_names
@@ -134,7 +134,7 @@ class Redactor:
 
     def _mask_field(self, value: str, field_path: str, location: str) -> str:
         # Everything below a field with the name of a secret is masked, however deeply nested.
-        if value and value != BAD_KEY and any(self._is_masked_name(name) for name in field_path.split("/")):
+        if value and value != INVALID_API_KEY and any(self._is_masked_name(name) for name in field_path.split("/")):
             return self._count_redaction(value, MASK, location)
         if self._is_short_secret(value, field_path):
             return self._count_redaction(value, MASK, location)
@@ -159,10 +159,10 @@ class Redactor:
         return mask_credentials(text, self._secrets)
 
     def _mask_url(self, url: str) -> str:
-        return url if BAD_KEY in url else self._count_redaction(url, self._mask_text(url), "request URL")
+        return url if INVALID_API_KEY in url else self._count_redaction(url, self._mask_text(url), "request URL")
 
     def _mask_header(self, message_kind: str, name: str, value: str) -> str:
-        if BAD_KEY in value:
+        if INVALID_API_KEY in value:
             return value
         location = f"{message_kind} header {name}"
         if name in self._harmless_headers or name.startswith(_EMULATOR_HEADER_PREFIX):
@@ -206,7 +206,7 @@ class Redactor:
     def _check_random_text(self, file_name: str, location_text: str, value: str) -> None:
         if looks_random(value):
             raise DataError(
-                f"{file_name} is not written: {location_text} holds what looks like a credential; {_REMEDY_HINT}"
+                f"{file_name} is not written: {location_text} holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
             )
 
     def check_bytes(self, file_name: str, location_text: str, data: bytes) -> None:
@@ -220,7 +220,9 @@ class Redactor:
             raise DataError(f"{file_name} is not written: {location_text} holds a key ({encoding})")
         kind = find_credential_kind(data)
         if kind is not None:
-            raise DataError(f"{file_name} is not written: {location_text} holds what looks like {kind}; {_REMEDY_HINT}")
+            raise DataError(
+                f"{file_name} is not written: {location_text} holds what looks like {kind}; {_HINT_IF_NOT_MASKED}"
+            )
 
 
 def _count_characters_to_search(text: str) -> int:

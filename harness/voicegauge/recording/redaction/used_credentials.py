@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Headers
 from voicegauge.recording.redaction.body_masking import mask_body
-from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, is_credential_name
+from voicegauge.recording.redaction.credentials import INVALID_API_KEY, MASK, is_credential_name
 
 MIN_SECRET_CHARACTERS = 8
 """Smallest number of characters of a value at the place of a key that counts as a secret. Shorter values, such as
@@ -84,4 +84,4 @@ def _find_credentials_in_body(content_type: str, body: bytes, credential_names: 
 
 
 def _is_secret(text: str) -> bool:
-    return len(text) >= MIN_SECRET_CHARACTERS and MASK not in text and text != BAD_KEY
+    return len(text) >= MIN_SECRET_CHARACTERS and MASK not in text and text != INVALID_API_KEY

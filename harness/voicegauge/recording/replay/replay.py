@@ -43,7 +43,7 @@ class Replay:
         self._redactors = {name: Redactor(contract) for name, contract in self.contracts.items()}
         self._submit_numbers: dict[str | None, int] = {}
         self._counter = itertools.count(1)
-        self.unmatched: list[str] = []
+        self.unmatched_request_descriptions: list[str] = []
         """A description of each request that was not recorded, with the nearest recorded one."""
         for recording in recordings:
             self._add_recording(recording)
@@ -102,7 +102,7 @@ class Replay:
             )
             matching = self._find_matching_requests(comparable_request)
         if not matching:
-            self.unmatched.append(self._describe_nearest_request(comparable_request, request))
+            self.unmatched_request_descriptions.append(self._describe_nearest_request(comparable_request, request))
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
         recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group_name, 0))
@@ -143,7 +143,7 @@ class Replay:
         others = list(self._get_request_index(comparable_request))
         if not others:
             return f"{headline}; nothing is recorded of {comparable_request.provider}"
-        nearest = min(others, key=lambda one: _measure_difference(comparable_request, one.comparable_request))
+        nearest = min(others, key=lambda one: _build_difference_sort_key(comparable_request, one.comparable_request))
         differences = comparable_request.describe_differences(nearest.comparable_request)
         omitted = len(differences) - _MAX_DIFFERENCES_SHOWN
         more = [f"... and {omitted} more"] if omitted > 0 else []
@@ -151,29 +151,33 @@ class Replay:
         return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
 
 
-def _measure_difference(comparable_request: ComparableRequest, recorded_request: ComparableRequest) -> tuple[bool, int]:
+def _build_difference_sort_key(
+    comparable_request: ComparableRequest, recorded_request: ComparableRequest
+) -> tuple[bool, int]:
     return comparable_request.operation_id != recorded_request.operation_id, len(
         comparable_request.describe_differences(recorded_request)
     )
 
 
-def select_polls_to_replay(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
+def select_polls_to_replay(status_operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
     """Select the polls of a job that are replayed: one for each series of equal states, and at most half of all.
 
     Returns:
         At most `ceil(len(polls) / 2)` of `polls`, in their order. The last state is always included.
     """
-    states = [next(run) for _, run in itertools.groupby(polls, key=lambda poll: _read_poll_state(operation, poll))]
+    states = [
+        next(run) for _, run in itertools.groupby(polls, key=lambda poll: _read_poll_state(status_operation, poll))
+    ]
     limit = max(1, math.ceil(len(polls) / 2))
     if len(states) <= limit:
         return states
     return [states[math.ceil(number * len(states) / limit) - 1] for number in range(1, limit + 1)]
 
 
-def _read_poll_state(operation: Operation, poll: Exchange) -> tuple[int, str]:
+def _read_poll_state(status_operation: Operation, poll: Exchange) -> tuple[int, str]:
     """Return the status code and the job state of a response. If it contains no state, its body counts as the state."""
-    assert operation.job is not None
-    location = operation.job.state_location
+    assert status_operation.job is not None
+    location = status_operation.job.state_location
     state: object = poll.response.find_header(location.name) if location.kind == "header" else MISSING
     if location.kind == "body":
         try:

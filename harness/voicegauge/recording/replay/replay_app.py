@@ -76,7 +76,7 @@ class ReplayApp:
         request, host, path = _build_request(scope, body)
         exchange = self._find_exchange(request, host, path)
         if exchange is None:
-            await self._send_error(send, UNMATCHED_REQUEST_STATUS, self.replay.unmatched[-1])
+            await self._send_error(send, UNMATCHED_REQUEST_STATUS, self.replay.unmatched_request_descriptions[-1])
             return
         schedule = schedule_response(exchange, self._pause_factor)
         await sleep_until(self._clock, received_at + schedule.send_headers_after_s)
@@ -107,13 +107,13 @@ class ReplayApp:
 
     def _find_download(self, request: Request) -> Exchange | None:
         """Return the exchange of the first provider that has recorded this URL, whose host belongs to no contract."""
-        before = len(self.replay.unmatched)
+        before = len(self.replay.unmatched_request_descriptions)
         for provider in self.replay.contracts:
             exchange = self.replay.replay_next_exchange(provider, request)
             if exchange is not None:
-                del self.replay.unmatched[before:]
+                del self.replay.unmatched_request_descriptions[before:]
                 return exchange
-        del self.replay.unmatched[before + 1 :]  # one report per request, not one per provider
+        del self.replay.unmatched_request_descriptions[before + 1 :]  # one report per request, not one per provider
         return None
 
     def _build_replay_url_rewriter(self, contract: Contract, base_url: str) -> UrlRewriter:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract import Contract, Operation
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import DOWNLOAD_OPERATION, Record, Request, UploadedFile
-from voicegauge.recording.redaction import BAD_KEY, MASK, find_relative_path, get_bare_media_type
+from voicegauge.recording.redaction import INVALID_API_KEY, MASK, find_relative_path, get_bare_media_type
 
 _EMULATOR_HEADER_PREFIX = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
@@ -128,14 +128,14 @@ def _list_api_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
 
 
 def _classify_api_key(contract: Contract, request: Request) -> str:
-    """Return "none" if the request has no API key, "bad" if it has `BAD_KEY`, and "sent" if it has any other key."""
+    """Return "none" if the request has no API key, "bad" if it has `INVALID_API_KEY`, or else "sent"."""
     query = dict(parse_qsl(urlsplit(request.url).query))
     locations = _list_api_key_locations(contract)
     values = [query.get(name) if kind == "query" else request.find_header(name) for kind, name in locations]
     sent = [value for value in values if value]
     if not sent:
         return "none"
-    return "bad" if any(BAD_KEY in value for value in sent) else "sent"
+    return "bad" if any(INVALID_API_KEY in value for value in sent) else "sent"
 
 
 def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:

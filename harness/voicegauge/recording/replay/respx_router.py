@@ -75,7 +75,7 @@ def create_replay_router(replay: Replay, *, pause_factor: float = 0.0) -> respx.
                 body = _ScheduledBody(schedule_response(exchange, pause_factor))
                 response_headers = httpx.Headers([*select_replayable_headers(exchange.response)])
                 return httpx.Response(exchange.response.status, headers=response_headers, stream=body)
-        raise UnmatchedRequestError(replay.unmatched[-1])
+        raise UnmatchedRequestError(replay.unmatched_request_descriptions[-1])
 
     router = respx.MockRouter(assert_all_called=False)
     router.route().mock(side_effect=respond)

@@ -25,14 +25,14 @@ from voicegauge.conformance.running.checked_service import CheckedService
 from voicegauge.conformance.running.sending.resource_lifecycle import CallingAccount
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Delivery, Exchange, Request, SpeechRequest
-from voicegauge.recording import BAD_KEY
+from voicegauge.recording import INVALID_API_KEY
 
 OTHER_ACCOUNT_API_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
 API_KEY_BY_VALIDITY: Mapping[ApiKeyValidity, ApiKeyOrSentinel] = {
     "valid": USE_CLIENT_KEY,
     "missing": None,
-    "wrong": BAD_KEY,
+    "wrong": INVALID_API_KEY,
 }
 """The key that is sent for each value of `ConformanceCase.api_key_validity`."""
 

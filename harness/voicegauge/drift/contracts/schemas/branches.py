@@ -7,24 +7,24 @@ from typing import NamedTuple
 
 from voicegauge.drift.contracts.compared_part import SchemaPair
 from voicegauge.drift.contracts.normalization import SchemaFingerprint
-from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema, has_single_branch
+from voicegauge.drift.contracts.normalized_schema import NormalizedSchema, SchemasForSameValue, has_single_branch
 from voicegauge.drift.contracts.schema_rules import (
-    RULE_NAME_BY_BRANCH_KEYWORD,
-    SCHEMA_KIND_BY_RULE_ID_PREFIX,
+    RULE_ID_PART_BY_BRANCH_KEYWORD,
+    SCHEMA_ROLE_BY_RULE_ID_PREFIX,
     build_rule_id,
 )
 from voicegauge.drift.report import DriftChange
 
-_BranchSchemas = tuple[AppliedSchemas, ...]
+_BranchSchemas = tuple[SchemasForSameValue, ...]
 
 
 class BranchDifferences(NamedTuple):
     """The differences between two lists of branches. Equal branches are left out."""
 
-    changed_branches: list[tuple[AppliedSchemas, AppliedSchemas]]
+    changed_branches: list[tuple[SchemasForSameValue, SchemasForSameValue]]
     """The older and the newer version of each branch that is in both lists but may have changed."""
-    removed_branches: list[AppliedSchemas]
-    added_branches: list[AppliedSchemas]
+    removed_branches: list[SchemasForSameValue]
+    added_branches: list[SchemasForSameValue]
 
 
 class _BranchKeyFunctions(NamedTuple):
@@ -33,8 +33,8 @@ class _BranchKeyFunctions(NamedTuple):
     An empty key means that the branch cannot be recognized.
     """
 
-    get_old_key: Callable[[AppliedSchemas], Hashable]
-    get_new_key: Callable[[AppliedSchemas], Hashable]
+    get_old_key: Callable[[SchemasForSameValue], Hashable]
+    get_new_key: Callable[[SchemasForSameValue], Hashable]
 
 
 def match_branches(
@@ -45,14 +45,14 @@ def match_branches(
     Equal branches are matched first, so that a branch that was only renamed is not reported. Then branches with the
     same reference or title are matched. If each list then has one branch left, these two are matched as well.
     """
-    changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
+    changed: list[tuple[SchemasForSameValue, SchemasForSameValue]] = []
     old_left, new_left = list(old_branches), list(new_branches)
     by_content = _BranchKeyFunctions(
         schema_pair.compared_part.old_normalizer.compute_fingerprint,
         schema_pair.compared_part.new_normalizer.compute_fingerprint,
     )
     for identity in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
-        candidates: dict[Hashable, list[AppliedSchemas]] = {}
+        candidates: dict[Hashable, list[SchemasForSameValue]] = {}
         for branch in new_left:
             candidates.setdefault(identity.get_new_key(branch), []).append(branch)
         for branch in tuple(old_left):
@@ -69,7 +69,7 @@ def match_branches(
     return BranchDifferences(changed, old_left, new_left)
 
 
-def _get_branch_name(branch: AppliedSchemas) -> str:
+def _get_branch_name(branch: SchemasForSameValue) -> str:
     """Return the reference or the title of a branch; empty if the branch has neither."""
     node = branch[0]
     reference, title = node.get_value("$ref"), node.get_value("title")
@@ -92,7 +92,7 @@ def compare_branch_wrapping(
             if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
                 yield schema_pair.compared_part.build_change(
-                    build_rule_id(schema_pair.schema_kind, action),
+                    build_rule_id(schema_pair.schema_role, action),
                     old_schema.get_keyword(key),
                     new_schema.get_keyword(key),
                 )
@@ -109,14 +109,14 @@ def compare_branches(
     schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, pending_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield a change for each branch that was added or removed, and append changed branches to `pending_pairs`."""
-    for key in RULE_NAME_BY_BRANCH_KEYWORD:
+    for key in RULE_ID_PART_BY_BRANCH_KEYWORD:
         old_branches, new_branches = old_schema.schema_lists.get(key, ()), new_schema.schema_lists.get(key, ())
         if key == "prefixItems":
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
-            action = f"{RULE_NAME_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
+            action = f"{RULE_ID_PART_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
             yield schema_pair.compared_part.build_change(
-                build_rule_id(schema_pair.schema_kind, action), old_schema.get_keyword(key), new_schema.get_keyword(key)
+                build_rule_id(schema_pair.schema_role, action), old_schema.get_keyword(key), new_schema.get_keyword(key)
             )
             continue
         else:
@@ -143,21 +143,21 @@ def _report_branch_changes(
     old, new = old_and_new_schema
     for branch in branch_differences.removed_branches:
         yield schema_pair.compared_part.build_change(
-            build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
+            build_rule_id(schema_pair.schema_role, f"{RULE_ID_PART_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
             branch[0],
             new.get_keyword(branch_keyword),
         )
     for branch in branch_differences.added_branches:
         yield schema_pair.compared_part.build_change(
-            build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
+            build_rule_id(schema_pair.schema_role, f"{RULE_ID_PART_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
             old.get_keyword(branch_keyword),
             branch[0],
         )
     is_item = branch_keyword == "prefixItems"
     kind = (
-        SCHEMA_KIND_BY_RULE_ID_PREFIX[schema_pair.schema_kind.property_rule_id_prefix]
+        SCHEMA_ROLE_BY_RULE_ID_PREFIX[schema_pair.schema_role.property_rule_id_prefix]
         if is_item
-        else schema_pair.schema_kind
+        else schema_pair.schema_role
     )
     compared_part = schema_pair.compared_part.create_nested_part("/*") if is_item else schema_pair.compared_part
     pending_pairs.extend(

@@ -8,25 +8,25 @@ from typing import Any
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import (
-    RULE_NAME_BY_BOUND_KEYWORD,
-    RULE_NAME_BY_RESTRICTION_KEYWORD,
-    SCHEMA_KINDS_WITH_SUNSET_RULE,
-    SchemaKind,
+    RULE_ID_PART_BY_BOUND_KEYWORD,
+    RULE_ID_PART_BY_RESTRICTION_KEYWORD,
+    SCHEMA_ROLES_WITH_SUNSET_RULE,
+    SchemaRole,
 )
 from voicegauge.drift.contracts.schemas.types import KeywordChange, compare_types
 
-_RULE_NAME_BY_VALUE_KEYWORD = {
-    **{keyword: RULE_NAME_BY_RESTRICTION_KEYWORD[keyword] for keyword in ("multipleOf", "dependentRequired")},
+_RULE_ID_PART_BY_VALUE_KEYWORD = {
+    **{keyword: RULE_ID_PART_BY_RESTRICTION_KEYWORD[keyword] for keyword in ("multipleOf", "dependentRequired")},
     "default": "default-value",
 }
 """For each keyword of which additions, removals and changes have separate rules: its name in rule ids."""
-_RULE_NAME_BY_CHANGE_ONLY_KEYWORD = {
+_RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD = {
     "contentMediaType": "content-media-type",
     "contentEncoding": "content-encoding",
     "x-advice": "advice",
 }
 """For each keyword of which one rule reports every difference: its name in rule ids."""
-_RULE_NAMES_BY_FLAG_KEYWORD = {
+_RULE_ID_SUFFIXES_BY_FLAG_KEYWORD = {
     "uniqueItems": ("unique-items-set", "unique-items-unset"),
 }
 """Boolean keywords, each with the ends of the rule ids for becoming true and for becoming false."""
@@ -38,34 +38,34 @@ _PATTERNS_MATCHING_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
 
 
 def compare_keywords(
-    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_sent_as_text: bool
+    schema_role: SchemaRole, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_sent_as_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of types, enums and all other keywords with plain values.
 
     Args:
-        schema_kind: the kind of both schemas.
+        schema_role: the kind of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
         is_sent_as_text: whether the value is sent as text, as in a header.
     """
-    yield from compare_types(schema_kind, old_schema, new_schema, is_sent_as_text=is_sent_as_text)
+    yield from compare_types(schema_role, old_schema, new_schema, is_sent_as_text=is_sent_as_text)
     yield from _compare_enums(old_schema, new_schema)
     for key in dict.fromkeys((*old_schema.plain_keywords, *new_schema.plain_keywords)):
         if key not in _SEPARATELY_COMPARED_KEYWORDS:
             yield from _compare_keyword(key, old_schema.get_keyword(key), new_schema.get_keyword(key))
     has_sunset = (
-        schema_kind.rule_id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists
+        schema_role.rule_id_prefix in SCHEMA_ROLES_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists
     )
     deprecated = "deprecated-with-sunset" if has_sunset else "deprecated"
     yield from compare_flags(
         deprecated, "reactivated", old_schema.get_keyword("deprecated"), new_schema.get_keyword("deprecated")
     )
-    yield from _compare_patterns(schema_kind, old_schema.get_keyword("pattern"), new_schema.get_keyword("pattern"))
+    yield from _compare_patterns(schema_role, old_schema.get_keyword("pattern"), new_schema.get_keyword("pattern"))
     yield from _compare_contains_bounds(old_schema, new_schema)
 
 
 def _compare_patterns(
-    schema_kind: SchemaKind, old_node: DocumentNode, new_node: DocumentNode
+    schema_role: SchemaRole, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[KeywordChange]:
     """Compare two `pattern` keywords. A pattern that matches every value is treated like a missing one."""
     is_unrestricted = [not node.exists or node.value in _PATTERNS_MATCHING_EVERY_VALUE for node in (old_node, new_node)]
@@ -73,7 +73,7 @@ def _compare_patterns(
         return
     if is_unrestricted[0]:
         yield KeywordChange("pattern-added", old_node, new_node, {"new": new_node.value})
-    elif is_unrestricted[1] and new_node.exists and schema_kind.is_sent_by_client:
+    elif is_unrestricted[1] and new_node.exists and schema_role.is_sent_by_client:
         yield KeywordChange("pattern-generalized", old_node, new_node, {"old": old_node.value, "new": new_node.value})
     else:
         yield from _compare_values("pattern", old_node, new_node)
@@ -97,42 +97,42 @@ def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: Normalize
 
 
 def _compare_keyword(keyword: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
-    if keyword in RULE_NAME_BY_BOUND_KEYWORD:
-        yield from _compare_bounds(RULE_NAME_BY_BOUND_KEYWORD[keyword], old_node, new_node)
-    elif keyword in _RULE_NAME_BY_VALUE_KEYWORD:
-        yield from _compare_values(_RULE_NAME_BY_VALUE_KEYWORD[keyword], old_node, new_node)
-    elif keyword in _RULE_NAME_BY_CHANGE_ONLY_KEYWORD:
-        action = f"{_RULE_NAME_BY_CHANGE_ONLY_KEYWORD[keyword]}-changed"
+    if keyword in RULE_ID_PART_BY_BOUND_KEYWORD:
+        yield from _compare_bounds(RULE_ID_PART_BY_BOUND_KEYWORD[keyword], old_node, new_node)
+    elif keyword in _RULE_ID_PART_BY_VALUE_KEYWORD:
+        yield from _compare_values(_RULE_ID_PART_BY_VALUE_KEYWORD[keyword], old_node, new_node)
+    elif keyword in _RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD:
+        action = f"{_RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD[keyword]}-changed"
         yield from (change._replace(rule_id_suffix=action) for change in _compare_values("", old_node, new_node))
-    elif keyword in _RULE_NAMES_BY_FLAG_KEYWORD:
-        yield from compare_flags(*_RULE_NAMES_BY_FLAG_KEYWORD[keyword], old_node, new_node)
+    elif keyword in _RULE_ID_SUFFIXES_BY_FLAG_KEYWORD:
+        yield from compare_flags(*_RULE_ID_SUFFIXES_BY_FLAG_KEYWORD[keyword], old_node, new_node)
     elif keyword == "discriminator":
         yield from _compare_discriminators(old_node, new_node)
 
 
-def _compare_bounds(rule_name: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_bounds(rule_id_part: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
     if old_node.exists and new_node.exists:
         if old_node.value != new_node.value:
             direction = "increased" if new_node.value > old_node.value else "decreased"
             yield KeywordChange(
-                f"{rule_name}-{direction}", old_node, new_node, {"old": old_node.value, "new": new_node.value}
+                f"{rule_id_part}-{direction}", old_node, new_node, {"old": old_node.value, "new": new_node.value}
             )
     elif new_node.exists:
-        yield KeywordChange(f"{rule_name}-set", old_node, new_node, {"new": new_node.value})
+        yield KeywordChange(f"{rule_id_part}-set", old_node, new_node, {"new": new_node.value})
     elif old_node.exists:
-        yield KeywordChange(f"{rule_name}-unset", old_node, new_node, {"old": old_node.value})
+        yield KeywordChange(f"{rule_id_part}-unset", old_node, new_node, {"old": old_node.value})
 
 
-def _compare_values(rule_name: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_values(rule_id_part: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
     if old_node.exists and new_node.exists:
         if not is_same_json(old_node.value, new_node.value):
             yield KeywordChange(
-                f"{rule_name}-changed", old_node, new_node, {"old": old_node.value, "new": new_node.value}
+                f"{rule_id_part}-changed", old_node, new_node, {"old": old_node.value, "new": new_node.value}
             )
     elif new_node.exists:
-        yield KeywordChange(f"{rule_name}-added", old_node, new_node, {"new": new_node.value})
+        yield KeywordChange(f"{rule_id_part}-added", old_node, new_node, {"new": new_node.value})
     elif old_node.exists:
-        yield KeywordChange(f"{rule_name}-removed", old_node, new_node, {"old": old_node.value})
+        yield KeywordChange(f"{rule_id_part}-removed", old_node, new_node, {"old": old_node.value})
 
 
 def compare_flags(

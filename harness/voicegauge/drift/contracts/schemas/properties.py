@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from voicegauge.drift.contracts.compared_part import ComparedPart, SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
-from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_RULE_ID_PREFIX, SchemaKind
+from voicegauge.drift.contracts.normalized_schema import NormalizedSchema, SchemasForSameValue
+from voicegauge.drift.contracts.schema_rules import SCHEMA_ROLE_BY_RULE_ID_PREFIX, SchemaRole
 from voicegauge.drift.contracts.schemas.keywords import compare_flags
 from voicegauge.drift.report import DriftChange
 from voicegauge.formats import escape_pointer_token
@@ -18,7 +18,7 @@ from voicegauge.formats import escape_pointer_token
 class _PropertyVersion:
     """A property in the older or the newer schema."""
 
-    applied_schemas: AppliedSchemas
+    schemas_for_same_value: SchemasForSameValue
     """The schemas of the property. There are several if `allOf` combines objects, and none if `properties` does not
     list it."""
     node: DocumentNode
@@ -40,7 +40,7 @@ class _PropertyPair:
     """A property as the older and as the newer schema describe it."""
 
     compared_part: ComparedPart
-    schema_kind: SchemaKind
+    schema_role: SchemaRole
     old_property: _PropertyVersion
     new_property: _PropertyVersion
 
@@ -56,7 +56,7 @@ def compare_properties(
 
     The schemas of the properties that exist in both versions are appended to `pending_pairs`.
     """
-    kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[schema_pair.schema_kind.property_rule_id_prefix]
+    kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[schema_pair.schema_role.property_rule_id_prefix]
     for name in dict.fromkeys(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
     ):
@@ -68,7 +68,7 @@ def compare_properties(
 
 def _read_property_version(
     compared_part: ComparedPart,
-    schema_kind: SchemaKind,
+    schema_role: SchemaRole,
     parent_schema: NormalizedSchema,
     property_name: str,
     *,
@@ -82,31 +82,40 @@ def _read_property_version(
         applied_schemas, node
     )
     return _PropertyVersion(
-        applied_schemas=applied_schemas,
+        schemas_for_same_value=applied_schemas,
         node=node,
         schema=schema,
         is_required=parent_schema.is_property_required(property_name),
         required_keyword_node=parent_schema.get_keyword("required"),
-        is_omitted_from_body=("readOnly" if schema_kind.is_sent_by_client else "writeOnly") in schema.plain_keywords,
+        is_omitted_from_body=("readOnly" if schema_role.is_sent_by_client else "writeOnly") in schema.plain_keywords,
     )
 
 
 def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
-    old, new, kind = property_pair.old_property, property_pair.new_property, property_pair.schema_kind
+    old, new, kind = property_pair.old_property, property_pair.new_property, property_pair.schema_role
     # A property that both versions require exists in both, even if only one version describes it.
-    if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
+    if bool(old.schemas_for_same_value) != bool(new.schemas_for_same_value) and not (
+        old.is_required and new.is_required
+    ):
         if not old.is_omitted_from_body and not new.is_omitted_from_body:
             yield property_pair.build_change(
-                _choose_rule_of_addition(kind, new) if new.applied_schemas else _choose_rule_of_removal(kind, old)
+                _choose_rule_of_addition(kind, new)
+                if new.schemas_for_same_value
+                else _choose_rule_of_removal(kind, old)
             )
         return
     yield from _compare_read_write_access(property_pair)
     if not old.is_omitted_from_body and not new.is_omitted_from_body:
         yield from _compare_requiredness(property_pair)
-        if old.applied_schemas or new.applied_schemas:
+        if old.schemas_for_same_value or new.schemas_for_same_value:
             pending_pairs.append(
                 SchemaPair(
-                    property_pair.compared_part, kind, old.applied_schemas, new.applied_schemas, old.node, new.node
+                    property_pair.compared_part,
+                    kind,
+                    old.schemas_for_same_value,
+                    new.schemas_for_same_value,
+                    old.node,
+                    new.node,
                 )
             )
     elif (
@@ -119,18 +128,18 @@ def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPa
         yield property_pair.build_change(_choose_rule_of_removal(kind, old))
 
 
-def _choose_rule_of_addition(schema_kind: SchemaKind, new_property: _PropertyVersion) -> str:
-    if not schema_kind.is_sent_by_client:
-        return f"{schema_kind.message_type}-{new_property.requiredness}-property-added"
+def _choose_rule_of_addition(schema_role: SchemaRole, new_property: _PropertyVersion) -> str:
+    if not schema_role.is_sent_by_client:
+        return f"{schema_role.message_type}-{new_property.requiredness}-property-added"
     has_default = new_property.is_required and "default" in new_property.schema.plain_keywords
-    return f"new-{new_property.requiredness}-{schema_kind.rule_id_prefix}" + ("-with-default" if has_default else "")
+    return f"new-{new_property.requiredness}-{schema_role.rule_id_prefix}" + ("-with-default" if has_default else "")
 
 
-def _choose_rule_of_removal(schema_kind: SchemaKind, old_property: _PropertyVersion) -> str:
+def _choose_rule_of_removal(schema_role: SchemaRole, old_property: _PropertyVersion) -> str:
     return (
-        f"{schema_kind.rule_id_prefix}-removed"
-        if schema_kind.is_sent_by_client
-        else f"{schema_kind.message_type}-{old_property.requiredness}-property-removed"
+        f"{schema_role.rule_id_prefix}-removed"
+        if schema_role.is_sent_by_client
+        else f"{schema_role.message_type}-{old_property.requiredness}-property-removed"
     )
 
 
@@ -138,8 +147,8 @@ def _compare_requiredness(property_pair: _PropertyPair) -> Iterator[DriftChange]
     old, new = property_pair.old_property, property_pair.new_property
     if old.is_required == new.is_required:
         return
-    rule = f"{property_pair.schema_kind.rule_id_prefix}-became-{new.requiredness}"
-    if property_pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.plain_keywords:
+    rule = f"{property_pair.schema_role.rule_id_prefix}-became-{new.requiredness}"
+    if property_pair.schema_role.is_sent_by_client and new.is_required and "default" in new.schema.plain_keywords:
         rule += "-with-default"
     yield property_pair.compared_part.build_change(rule, old.required_keyword_node, new.required_keyword_node)
 
@@ -152,5 +161,5 @@ def _compare_read_write_access(property_pair: _PropertyPair) -> Iterator[DriftCh
             property_pair.new_property.schema.get_keyword(keyword),
         )
         for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
-            kind = f"{property_pair.schema_kind.message_type}-{property_pair.new_property.requiredness}-property"
+            kind = f"{property_pair.schema_role.message_type}-{property_pair.new_property.requiredness}-property"
             yield property_pair.compared_part.build_change(f"{kind}-{change.rule_id_suffix}", old, new)

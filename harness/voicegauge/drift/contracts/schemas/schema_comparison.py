@@ -8,7 +8,7 @@ from typing import Any
 from voicegauge.drift.contracts.compared_part import ComparedPart, SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_RULE_ID_PREFIX, build_rule_id
+from voicegauge.drift.contracts.schema_rules import SCHEMA_ROLE_BY_RULE_ID_PREFIX, build_rule_id
 from voicegauge.drift.contracts.schemas.branches import compare_branch_wrapping, compare_branches
 from voicegauge.drift.contracts.schemas.keywords import compare_keywords
 from voicegauge.drift.contracts.schemas.properties import compare_properties
@@ -24,7 +24,7 @@ def compare_schemas(
 
     Args:
         compared_part: the part of the operation that contains the schemas.
-        rule_id_prefix: the kind of the schemas, a key of `SCHEMA_KIND_BY_RULE_ID_PREFIX`.
+        rule_id_prefix: the kind of the schemas, a key of `SCHEMA_ROLE_BY_RULE_ID_PREFIX`.
         old_node: the node of the older schema.
         new_node: the node of the newer schema.
     """
@@ -38,7 +38,7 @@ def compare_schemas(
         return
     first = SchemaPair(
         compared_part,
-        SCHEMA_KIND_BY_RULE_ID_PREFIX[rule_id_prefix],
+        SCHEMA_ROLE_BY_RULE_ID_PREFIX[rule_id_prefix],
         (old_node,) if old_node.exists else (),
         (new_node,) if new_node.exists else (),
         old_node,
@@ -73,15 +73,15 @@ def _compare_pair(schema_pair: SchemaPair, pending_pairs: list[SchemaPair]) -> I
         yield from wrapping
         return
     for change in compare_keywords(
-        schema_pair.schema_kind, old, new, is_sent_as_text=schema_pair.compared_part.is_sent_as_text
+        schema_pair.schema_role, old, new, is_sent_as_text=schema_pair.compared_part.is_sent_as_text
     ):
         yield schema_pair.compared_part.build_change(
-            build_rule_id(schema_pair.schema_kind, change.rule_id_suffix),
+            build_rule_id(schema_pair.schema_role, change.rule_id_suffix),
             change.old_node,
             change.new_node,
             **change.message_values,
         )
-    accepts_anything = schema_pair.schema_kind.is_sent_by_client and not schema_pair.new_schemas
+    accepts_anything = schema_pair.schema_role.is_sent_by_client and not schema_pair.new_schemas
     if accepts_anything or are_type_sets_disjoint(old, new):
         return
     yield from compare_properties(schema_pair, old, new, pending_pairs)
@@ -101,14 +101,14 @@ def _compare_additional_properties(
             else "additional-properties-allowed"
         )
         nodes = (schema.node.get_child("additionalProperties") for schema in (old_schema, new_schema))
-        yield schema_pair.compared_part.build_change(build_rule_id(schema_pair.schema_kind, action), *nodes)
+        yield schema_pair.compared_part.build_change(build_rule_id(schema_pair.schema_role, action), *nodes)
 
 
 def _iterate_item_pairs(
     schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema
 ) -> Iterator[SchemaPair]:
     """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
-    kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[schema_pair.schema_kind.property_rule_id_prefix]
+    kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[schema_pair.schema_role.property_rule_id_prefix]
     for keyword in ("items", "additionalProperties"):
         before, after = old_schema.single_schemas.get(keyword, ()), new_schema.single_schemas.get(keyword, ())
         is_comparable = keyword == "items" or not (

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from voicegauge.drift.contracts.compared_part import SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
-from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
+from voicegauge.drift.contracts.normalized_schema import NormalizedSchema, SchemasForSameValue
 from voicegauge.drift.contracts.schema_rules import (
-    RULE_NAME_BY_RESTRICTION_KEYWORD,
-    SCHEMA_KIND_BY_RULE_ID_PREFIX,
+    RULE_ID_PART_BY_RESTRICTION_KEYWORD,
+    SCHEMA_ROLE_BY_RULE_ID_PREFIX,
     build_rule_id,
 )
 from voicegauge.drift.report import DriftChange
@@ -35,7 +35,7 @@ def compare_subschemas(
         *new_schema.schema_mappings,
         *new_schema.single_schemas,
     }
-    for keyword, name in RULE_NAME_BY_RESTRICTION_KEYWORD.items():
+    for keyword, name in RULE_ID_PART_BY_RESTRICTION_KEYWORD.items():
         before, after = (
             (_map_subschemas(keyword, schema) for schema in (old_schema, new_schema)) if keyword in used else ({}, {})
         )
@@ -50,11 +50,11 @@ def compare_subschemas(
                 pending_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
             elif action != "changed" or _are_schemas_different(schema_pair, before[key], after[key]):
                 yield schema_pair.compared_part.build_change(
-                    build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), *nodes
+                    build_rule_id(schema_pair.schema_role, f"{name}-{action}"), *nodes
                 )
 
 
-def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
+def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, SchemasForSameValue]:
     """Return the subschemas of a keyword by name. The name is empty if the value of the keyword is a single schema."""
     schemas = dict(schema.schema_mappings.get(keyword, {}))
     if keyword in schema.single_schemas:
@@ -63,7 +63,7 @@ def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, Applied
 
 
 def _can_compare_recursively(
-    keyword: str, old_schema: NormalizedSchema, new_schema: NormalizedSchema, subschemas: AppliedSchemas
+    keyword: str, old_schema: NormalizedSchema, new_schema: NormalizedSchema, subschemas: SchemasForSameValue
 ) -> bool:
     """Whether the subschemas of `keyword` can be compared like the schema itself.
 
@@ -80,22 +80,24 @@ def _can_compare_recursively(
 def _build_inner_pair(
     schema_pair: SchemaPair,
     keyword: str,
-    old_and_new_schemas: tuple[AppliedSchemas, AppliedSchemas],
+    old_and_new_schemas: tuple[SchemasForSameValue, SchemasForSameValue],
     old_and_new_nodes: list[DocumentNode],
 ) -> SchemaPair:
     """Return the pair of subschemas to compare.
 
     Subschemas for items or unnamed properties are compared like properties.
     """
-    compared_part, kind = schema_pair.compared_part, schema_pair.schema_kind
+    compared_part, kind = schema_pair.compared_part, schema_pair.schema_role
     if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:
-        kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[kind.property_rule_id_prefix]
+        kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[kind.property_rule_id_prefix]
     if keyword in _KEYWORDS_FOR_ITEMS:
         compared_part = compared_part.create_nested_part("/*")
     return SchemaPair(compared_part, kind, *old_and_new_schemas, *old_and_new_nodes)
 
 
-def _are_schemas_different(schema_pair: SchemaPair, old_schemas: AppliedSchemas, new_schemas: AppliedSchemas) -> bool:
+def _are_schemas_different(
+    schema_pair: SchemaPair, old_schemas: SchemasForSameValue, new_schemas: SchemasForSameValue
+) -> bool:
     compared_part = schema_pair.compared_part
     return compared_part.old_normalizer.compute_fingerprint(
         old_schemas

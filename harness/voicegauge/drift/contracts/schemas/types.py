@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import SchemaKind
+from voicegauge.drift.contracts.schema_rules import SchemaRole
 
 
 class KeywordChange(NamedTuple):
@@ -34,12 +34,12 @@ _INCLUDED_FORMATS_BY_FORMAT = {
 
 
 def compare_types(
-    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_sent_as_text: bool
+    schema_role: SchemaRole, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_sent_as_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of nullability, types and formats.
 
     Args:
-        schema_kind: the kind of both schemas.
+        schema_role: the kind of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
         is_sent_as_text: whether the value is sent as text, as in a header, so that any value can also be read as a
@@ -68,10 +68,10 @@ def compare_types(
         and types.value_set_relation != "same"
         and any(_is_branch_list(node) for node in nodes)
     ):
-        yield KeywordChange(_choose_type_list_rule_suffix(schema_kind, types), *changed, values)
+        yield KeywordChange(_choose_type_list_rule_suffix(schema_role, types), *changed, values)
     else:
         yield KeywordChange(
-            _choose_type_rule_suffix(schema_kind, types, formats, is_sent_as_text=is_sent_as_text), *changed, values
+            _choose_type_rule_suffix(schema_role, types, formats, is_sent_as_text=is_sent_as_text), *changed, values
         )
 
 
@@ -91,32 +91,32 @@ class _TypeChange(NamedTuple):
         return _compare_type_sets(self.old_types, self.new_types)
 
 
-def _choose_type_list_rule_suffix(schema_kind: SchemaKind, type_change: _TypeChange) -> str:
+def _choose_type_list_rule_suffix(schema_role: SchemaRole, type_change: _TypeChange) -> str:
     """Return the end of the rule id for a changed list of types.
 
     If types were both added and removed, the change that is worse for clients decides.
     """
     old, new = type_change.old_types or frozenset(), type_change.new_types or frozenset()
-    is_narrowed = bool(old - new) if schema_kind.is_sent_by_client else not new - old
+    is_narrowed = bool(old - new) if schema_role.is_sent_by_client else not new - old
     return "list-of-types-narrowed" if is_narrowed else "list-of-types-widened"
 
 
 def _choose_type_rule_suffix(
-    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
+    schema_role: SchemaRole, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> str:
     """Return the end of the rule id for a change of types, formats or both, as oasdiff classifies them."""
-    is_breaking = _breaks_receiver(schema_kind, type_change, format_relation, is_sent_as_text=is_sent_as_text)
-    if schema_kind.rule_id_prefix == "request-parameter-property":
+    is_breaking = _breaks_receiver(schema_role, type_change, format_relation, is_sent_as_text=is_sent_as_text)
+    if schema_role.rule_id_prefix == "request-parameter-property":
         # How an object in a parameter is sent is not known, as text or for example as JSON.
         if is_breaking != _breaks_receiver(
-            schema_kind, type_change, format_relation, is_sent_as_text=not is_sent_as_text
+            schema_role, type_change, format_relation, is_sent_as_text=not is_sent_as_text
         ):
             return "type-changed"
         return "type-specialized" if is_breaking else "type-generalized"
-    if schema_kind.is_sent_by_client:
+    if schema_role.is_sent_by_client:
         is_text_only = (
             type_change.value_set_relation in ("narrower", "other")
-            and schema_kind.rule_id_prefix != "request-parameter"
+            and schema_role.rule_id_prefix != "request-parameter"
         )
         return "type-changed" if is_breaking else "type-compatible" if is_text_only else "type-generalized"
     if is_breaking:
@@ -129,11 +129,11 @@ def _choose_type_rule_suffix(
 
 
 def _breaks_receiver(
-    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
+    schema_role: SchemaRole, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> bool:
     """Whether the receiver of the value (the provider or the client) may get a value that it does not expect."""
-    read_types = type_change.new_types if schema_kind.is_sent_by_client else type_change.old_types
-    harmless: _ValueSetRelation = "wider" if schema_kind.is_sent_by_client else "narrower"
+    read_types = type_change.new_types if schema_role.is_sent_by_client else type_change.old_types
+    harmless: _ValueSetRelation = "wider" if schema_role.is_sent_by_client else "narrower"
     if type_change.value_set_relation != "same" and read_types is None:
         return False
     is_readable = type_change.value_set_relation in ("same", harmless) or (

@@ -13,7 +13,7 @@ from voicegauge.drift.report import ComparedInput, FilePosition
 from voicegauge.errors import DataError
 from voicegauge.formats import Location, UnreadableBodyError, is_json, read_json
 from voicegauge.model import Exchange
-from voicegauge.recording import MASK, Recording, find_recordings, group_exchanges, load_har
+from voicegauge.recording import MASK, Recording, find_recordings, group_exchanges_by_conversation, load_har
 from voicegauge.recording.replay import ComparableRequest, build_comparable_request
 
 
@@ -154,7 +154,7 @@ def interpret_recordings(
             for entry_index, exchange in enumerate(recording.exchanges)
         ]
         by_exchange = {id(one.exchange): one for one in recorded_exchange}
-        groups = group_exchanges(contract, recording.exchanges)
+        groups = group_exchanges_by_conversation(contract, recording.exchanges)
         conversations += [tuple(by_exchange[id(exchange)] for exchange in group) for group in groups]
         exchanges += recorded_exchange
     provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))

@@ -115,7 +115,7 @@ def _build_header_change(
     return build_change(
         rule_id,
         location=f"{response_group_key.status} header.{header_name}",
-        operation=response_group_key.operation_id,
+        operation_id=response_group_key.operation_id,
         old_position=find_header_position(response_pairs[0].old_exchanges[0]),
         new_position=find_header_position(response_pairs[0].new_exchanges[0]),
         message_values=shown or None,

@@ -21,7 +21,7 @@ MAX_NESTING_DEPTH = 60
 _NULL_SCALARS = ("", "~", "null", "Null", "NULL")
 
 
-def read_plain_data(path: Path) -> Any:
+def read_json_or_yaml(path: Path) -> Any:
     """Read a JSON or YAML file.
 
     YAML scalars other than null stay text ("200", "no"), and `!binary` becomes bytes. All other tags, such as

@@ -89,7 +89,7 @@ def _build_job_change(
     return build_change(
         rule_id,
         location=f"{new_exchange.status} {new_exchange.state_location}",
-        operation=new_exchange.operation_id,
+        operation_id=new_exchange.operation_id,
         old_position=old_exchange.find_position("/response/content/text"),
         new_position=new_exchange.find_position("/response/content/text"),
         message_values=message_values,
@@ -131,7 +131,7 @@ def _compare_charge_at(
         yield build_change(
             "recorded-charge-changed",
             location=f"{new_exchange.status} {location}",
-            operation=new_exchange.operation_id,
+            operation_id=new_exchange.operation_id,
             old_position=old_exchange.find_position("/response/content/text"),
             new_position=new_exchange.find_position("/response/content/text"),
             message_values={"old": before, "new": after},
