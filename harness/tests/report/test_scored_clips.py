@@ -91,9 +91,9 @@ def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -
     (tmp_path / "secret.wav").write_bytes(secret)
     outside = EncodedAudio(secret).measure_facts("../secret.wav")
     (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
-    linked = replace(outside, file="link.wav")
+    linked = replace(outside, file_path="link.wav")
     other = replace(clip.audio_facts, sha256="0" * 64)
-    gone = replace(clip.audio_facts, file="audio/gone.wav")
+    gone = replace(clip.audio_facts, file_path="audio/gone.wav")
     found = load_players([(folder, replace(clip, audio_facts=audio)) for audio in (outside, linked, other, gone)])
     assert [player.data_uri for player in found] == [None] * 4
     assert all("missing from the run's folder" in player.note for player in found)

@@ -144,7 +144,7 @@ def _build_time_columns() -> Iterable[SampleColumn]:
     for name, meaning in _PHASE_COLUMNS:
         text = f"Phase of the last submit: {meaning}."
         attribute = "connection_wait_ms" if name == "wait" else f"{name}_ms"
-        yield _build_column(f"phase_{name}_ms", "number", "ms", text, f"sample.request_phases.{name}_ms")
+        yield _build_column(f"phase_{name}_ms", "number", "ms", text, f"sample.request_phases.{attribute}")
     yield _build_column(
         "is_new_connection",
         "boolean",

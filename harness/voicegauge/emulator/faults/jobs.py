@@ -255,10 +255,10 @@ def increase_charge(original_charge: float) -> float:
 def reports_charge(target: Target) -> bool:
     """Whether the target has a price and some response reports the charge."""
     spec = _get_job_spec(target)
-    reports_charge = target.response.charge_location is not None or (
+    has_charge_location = target.response.charge_location is not None or (
         spec is not None and spec.charge_location is not None
     )
-    return reports_charge and target.pricing is not None
+    return has_charge_location and target.pricing is not None
 
 
 def _has_job_operation(target: Target) -> bool:
