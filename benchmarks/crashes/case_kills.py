@@ -15,7 +15,7 @@ from crashes.kills import speak
 from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import RunVerdict
 from voicegauge.emulator.server.socket_server import running_app
-from voicegauge.errors import EXIT_BUDGET, EXIT_FINDINGS, EXIT_OK
+from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_FINDINGS, EXIT_OK
 
 LATENCY_S = 0.05
 JOB_S = 0.4
@@ -124,7 +124,7 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
             moment = real.moment(phase, dice)
             process = real.start()
             if not process.kill(moment):
-                process.finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
+                process.finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET_EXCEEDED))
                 break  # the command was faster
             killed.killed_in.append(phase)
             time.sleep(2 * LATENCY_S + 0.01)  # what the provider had begun is charged by then
@@ -133,7 +133,7 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
             if killed.verdict.problems:
                 return killed
         else:
-            real.start().finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
+            real.start().finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET_EXCEEDED))
         _judge_end(killed, real)
     return killed
 

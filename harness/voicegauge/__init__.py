@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     from voicegauge.report import AnalyzedRuns, BenchReport
 
 
-_NAMES_BY_MODULE = {
+_EXPORTED_NAMES_BY_MODULE = {
     "voicegauge.bench": ("BenchPlanResult", "BenchResult"),
     "voicegauge.bench.analysis": ("RunComparison", "TargetSummary"),
     "voicegauge.bench.history": ("RunHistory",),
@@ -106,7 +106,7 @@ _NAMES_BY_MODULE = {
     "voicegauge.model": ("Finding", "Provenance", "Run", "Severity"),
     "voicegauge.report": ("AnalyzedRuns", "BenchReport"),
 }
-_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
+_MODULE_BY_EXPORTED_NAME = {name: module for module, names in _EXPORTED_NAMES_BY_MODULE.items() for name in names}
 """Modules of the exported names that are not imported from `voicegauge.api`, by name."""
 
 __all__ = [
@@ -196,7 +196,7 @@ def __getattr__(name: str) -> Any:
         return import_module("voicegauge.errors")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULE_BY_NAME.get(name, "voicegauge.api")), name)
+    value = getattr(import_module(_MODULE_BY_EXPORTED_NAME.get(name, "voicegauge.api")), name)
     globals()[name] = value
     return value
 

@@ -30,7 +30,7 @@ def find_profiles_folder() -> Path:
 
 
 def get_state_folder() -> Path:
-    """Return the path of the folder for what must survive until the next run, which may not exist yet.
+    """Return the path of the folder for data that must survive until the next run. The folder may not exist yet.
 
     It is the value of VOICEGAUGE_STATE if that is set, otherwise a folder in the user's state folder.
     """

@@ -32,7 +32,7 @@ EXIT_OK = 0
 EXIT_FINDINGS = 1
 EXIT_UNUSABLE_INPUT = 2
 EXIT_NOTHING_MEASURED = 3
-EXIT_BUDGET = 4
+EXIT_BUDGET_EXCEEDED = 4
 EXIT_INTERRUPTED = 130
 """The exit code that a shell reports for a program that was stopped with Ctrl-C."""
 
@@ -185,7 +185,7 @@ class NothingMeasuredError(VoicegaugeError):
 class BudgetError(VoicegaugeError):
     """The next request would exceed the budget."""
 
-    exit_code = EXIT_BUDGET
+    exit_code = EXIT_BUDGET_EXCEEDED
 
 
 def _shorten(text: str, max_characters: int = _MAX_QUOTED_CHARACTERS) -> str:

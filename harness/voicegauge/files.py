@@ -35,10 +35,10 @@ def open_file(path: Path) -> BinaryIO:
     return file
 
 
-def _require_regular_file(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-        reason = "is a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file"
+def _require_regular_file(path: Path, stat_mode: int) -> None:
+    if not stat.S_ISREG(stat_mode):
+        number = errno.EISDIR if stat.S_ISDIR(stat_mode) else errno.EINVAL
+        reason = "is a folder, not a file" if stat.S_ISDIR(stat_mode) else "not a regular file"
         raise OSError(number, reason, str(path))
 
 
@@ -81,10 +81,10 @@ def check_writable(path: Path) -> None:
 
 
 def _check_links(path: Path, resolved_path: Path) -> None:
-    """Check that the links in `path` stay in its folder: they may be part of a stranger's repository.
+    """Check that the links in `path` do not lead to another folder: they may be part of a stranger's repository.
 
-    The folder is the current one if `path` seems to be in it. Otherwise the user chose where `path` is, and only a link
-    in its last component is checked.
+    A path that is written as one below the current folder must lead to a file below the current folder. Any other
+    path was chosen by the user, and only a link in its last component is checked.
 
     Raises:
         StorageError: `resolved_path`, to which the links of `path` lead, is in another folder.

@@ -10,7 +10,7 @@ import pytest
 from voicegauge.bench.analysis.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.bench.analysis.target_samples import resample_targets
-from voicegauge.client.connection import GOLDEN_RATIO
+from voicegauge.client.connection import GOLDEN_RATIO_CONJUGATE
 from voicegauge.report.verdict import rank_targets
 
 from ..builders.runs import build_run, build_sample, build_target_ref
@@ -51,7 +51,7 @@ def test_the_median_of_jobs_of_a_minute_is_found_within_a_percent_by_polls_every
         rng = random.Random(seed)
         truths_ms = [60_000 * rng.lognormvariate(0, 0.02) for _ in range(100)]
         first = rng.random()
-        phases_ms = [POLL_MS * ((first + number * GOLDEN_RATIO) % 1) for number, _ in enumerate(truths_ms)]
+        phases_ms = [POLL_MS * ((first + number * GOLDEN_RATIO_CONJUGATE) % 1) for number, _ in enumerate(truths_ms)]
         found = estimate_censored_quantile(polled(truths_ms, phases_ms), 0.5)
         assert found is not None
         errors.append(abs(found.value / statistics.median(truths_ms) - 1))

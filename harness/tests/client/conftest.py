@@ -168,7 +168,7 @@ async def speak(contract, script, serve):
         clock = VirtualClock()
         transport = transport or Transport()
         opened.append(transport)
-        call = {name: options.pop(name) for name in ("observer", "price_usd", "reservation") if name in options}
+        call = {name: options.pop(name) for name in ("submit_observer", "price_usd", "reservation") if name in options}
         loaded = contract(edit)
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, clock=clock, **options)
         delivery = await getattr(client, method)(loaded.find_target_by_name(target), speech, **call)

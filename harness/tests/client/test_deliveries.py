@@ -193,7 +193,7 @@ async def test_rejected_submits_are_sent_again_as_documented(speak, script, stat
         JSONResponse({"id": "j1", "state": "queued"}, 202),
     )
     watcher = Watcher()
-    delivery, clock = await speak(observer=watcher)
+    delivery, clock = await speak(submit_observer=watcher)
     assert delivery.audio == WAV
     assert delivery.submit_count == 3
     assert delivery.submit_exchange_index == 2

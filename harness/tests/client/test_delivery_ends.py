@@ -25,7 +25,7 @@ async def unreachable(contract, **options):
     loaded, watcher = contract(), Watcher()
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": NOBODY}, key=KEY, clock=VirtualClock(), **options)
-        return await client.speak(loaded.find_target_by_name("one"), HELLO, observer=watcher), watcher.events
+        return await client.speak(loaded.find_target_by_name("one"), HELLO, submit_observer=watcher), watcher.events
 
 
 async def test_a_submit_that_cannot_connect_is_noted_as_not_sent_each_time(contract):
@@ -55,7 +55,7 @@ class LostResponse(Response):
 async def test_a_lost_submit_is_not_noted_as_unsent(speak, script):
     script.on("POST /speech", LostResponse())
     watcher = Watcher()
-    delivery, _ = await speak(observer=watcher)
+    delivery, _ = await speak(submit_observer=watcher)
     assert watcher.events == ["submitting"]
     assert delivery.failure.message.endswith("; it may have been charged, so it was not sent again")
 
@@ -67,7 +67,7 @@ async def test_a_submit_that_cannot_be_noted_is_neither_sent_nor_spent(speak, sc
 
     ledger = Ledger(1.0)
     with pytest.raises(StorageError, match="no space left"):
-        await speak(observer=FullDisk(), ledger=ledger)
+        await speak(submit_observer=FullDisk(), ledger=ledger)
     assert script.requests == []
     assert (ledger.spent_usd, ledger.reserved_usd) == (0, 0)
 

@@ -102,7 +102,7 @@ def id_in_header(document):
 async def test_an_id_that_cannot_be_sent_is_a_protocol_failure_and_leaves_no_open_job(speak, script):
     script.on("POST /speech", JSONResponse({"id": "\u00e91", "state": "queued"}, 202))
     watcher = Watcher()
-    delivery, _ = await speak(edit=id_in_header, observer=watcher)
+    delivery, _ = await speak(edit=id_in_header, submit_observer=watcher)
     assert delivery.failure.message == "the header X-Job can only have printable ASCII characters"
     assert (delivery.failure.kind, delivery.has_open_job, delivery.job.id) == ("protocol", False, "\u00e91")
     assert watcher.events[-1] == (202, "accepted", None)
@@ -123,7 +123,7 @@ async def test_an_id_that_cannot_be_saved_leaves_no_open_job(speak, script, job_
     script.on("POST /speech", JSONResponse({"id": job_id, "state": "queued"}, 202))
     script.on(f"GET /jobs/{job_id}", Response(status_code=500))
     watcher = Watcher()
-    delivery, _ = await speak(observer=watcher)
+    delivery, _ = await speak(submit_observer=watcher)
     assert watcher.events[-1] == (202, "accepted", None)
     assert (delivery.job.id, delivery.has_open_job) == (None, False)
     assert delivery.failure.kind == ("server_error" if KEY in job_id else "protocol")
@@ -247,7 +247,7 @@ async def test_a_job_without_an_id_cannot_stay_open(speak, script):
     script.on("POST /speech", JSONResponse({"state": "queued", "poll": f"{speak.base}/v9"}, 202))
     script.on("GET /v9", Response(status_code=500))
     watcher = Watcher()
-    delivery, _ = await speak(edit=without_link, observer=watcher)
+    delivery, _ = await speak(edit=without_link, submit_observer=watcher)
     assert not delivery.has_open_job
     assert (delivery.job.id, [seen.state for seen in delivery.job.observations]) == (None, ["queued"])
     assert watcher.events[-1] == (202, "accepted", None)
@@ -342,7 +342,7 @@ async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script,
     base, loaded, watcher, ledger = await serve(script), contract(edit), Watcher(), Ledger(1.0)
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, ledger=ledger)
-        task = asyncio.create_task(client.speak(loaded.find_target_by_name("one"), HELLO, observer=watcher))
+        task = asyncio.create_task(client.speak(loaded.find_target_by_name("one"), HELLO, submit_observer=watcher))
         while len(watcher.events) < 2:  # noqa: ASYNC110 - an observer has no event
             await asyncio.sleep(0.01)
         task.cancel()

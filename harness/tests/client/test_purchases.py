@@ -35,7 +35,7 @@ def with_key(valid_s):
 def test_an_ambiguous_submit_is_repeated_while_its_key_is_remembered(contract, edit, key, age_s, billing, repeated):
     purchase = Purchase(SENT.isoformat(), 0.01, billing, idempotency_key=key)
     now = SENT + timedelta(seconds=age_s)
-    assert purchase.can_be_repeated(contract(edit).find_operation("submit"), now) is repeated
+    assert purchase.can_be_repeated_without_charge(contract(edit).find_operation("submit"), now) is repeated
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_a_repetition_with_the_same_key_is_one_submit():
 def test_an_account_counts_all_submits_but_the_last_of_pending_ones():
     account = PurchaseAccount({"a": history(AMBIGUOUS, ACCEPTED), "b": history(REJECTED), "c": history(ACCEPTED)})
     assert account.spent_usd == 0.75
-    assert account.sum_spent_usd_excluding(["a"]) == 0.5
-    assert account.sum_spent_usd_excluding(["a", "b", "c"]) == 0.25
+    assert account.sum_spent_usd_except_last_requests(["a"]) == 0.5
+    assert account.sum_spent_usd_except_last_requests(["a", "b", "c"]) == 0.25
     assert account.may_have_been_charged
     assert not PurchaseAccount({"b": history(REJECTED)}).may_have_been_charged
     assert (PurchaseAccount().is_empty, account.is_empty) == (True, False)

@@ -67,7 +67,7 @@ class Settled:
 
         reservation = self.ledger.reserve(PRICE_USD)
         return await send_and_settle(
-            reservation, contract.find_operation(operation), send, more.pop("observer", self.notes), **more
+            reservation, contract.find_operation(operation), send, more.pop("submit_observer", self.notes), **more
         )
 
     @property
@@ -178,7 +178,7 @@ async def test_a_request_without_a_response_is_spent_if_it_was_sent(
     is_observed: bool,
 ) -> None:
     with pytest.raises(type(error)) as caught:
-        await settled.settle(contract(), error, **({} if is_observed else {"observer": None}))
+        await settled.settle(contract(), error, **({} if is_observed else {"submit_observer": None}))
     assert caught.value is error
     assert settled.notes.calls == ([("before", None), *notes] if is_observed else [])
     assert settled.spent_usd == spent_usd
@@ -188,7 +188,7 @@ async def test_a_request_without_a_response_is_spent_if_it_was_sent(
 async def test_a_rejected_repetition_says_nothing_about_the_earlier_request(
     contract: Callable[..., Contract], settled: Settled, is_repeated: bool
 ) -> None:
-    await settled.settle(contract(), exchange_of(422), idempotency_key="key 1", is_repeated=is_repeated)
+    await settled.settle(contract(), exchange_of(422), idempotency_key="key 1", repeats_earlier_request=is_repeated)
     assert settled.spent_usd == (PRICE_USD if is_repeated else 0.0)
 
 
@@ -196,7 +196,9 @@ async def test_a_repetition_that_was_not_sent_says_nothing_about_the_earlier_req
     contract: Callable[..., Contract], settled: Settled
 ) -> None:
     with pytest.raises(TransportError):
-        await settled.settle(contract(), TransportError("connection refused", request_was_sent=False), is_repeated=True)
+        await settled.settle(
+            contract(), TransportError("connection refused", request_was_sent=False), repeats_earlier_request=True
+        )
     assert settled.notes.calls == [("before", None)]
     assert settled.spent_usd == PRICE_USD
 
@@ -204,7 +206,7 @@ async def test_a_repetition_that_was_not_sent_says_nothing_about_the_earlier_req
 async def test_an_accepted_repetition_costs_what_it_reports(
     contract: Callable[..., Contract], settled: Settled
 ) -> None:
-    await settled.settle(contract(), exchange_of(200, headers=(("X-Charged", "0.5"),)), is_repeated=True)
+    await settled.settle(contract(), exchange_of(200, headers=(("X-Charged", "0.5"),)), repeats_earlier_request=True)
     assert settled.spent_usd == 0.5
 
 
@@ -227,5 +229,5 @@ class FullDisk(Notes):
 
 async def test_a_request_that_cannot_be_noted_is_not_sent(contract: Callable[..., Contract], settled: Settled) -> None:
     with pytest.raises(StorageError, match="no space left"):
-        await settled.settle(contract(), AssertionError("sent"), observer=FullDisk())
+        await settled.settle(contract(), AssertionError("sent"), submit_observer=FullDisk())
     assert settled.spent_usd == 0.0

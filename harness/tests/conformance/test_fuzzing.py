@@ -73,7 +73,7 @@ def test_a_finding_is_written_as_a_test(fuzz) -> None:
         compile(code, "test.py", "exec")
         assert "def test_accepts_invalid(voicegauge_send):" in code
         assert f"voicegauge_send({TARGET!r}, " in code
-        assert "expect='rejected')" in code
+        assert "expected_outcome='rejected')" in code
     assert all(finding["reproduce"].startswith("curl ") for finding in report["findings"])
 
 

@@ -124,7 +124,7 @@ async def _speak(acme: Contract, name: str, ledger: Ledger, **options: Any) -> D
 async def test_the_bound_is_reserved_and_the_reported_usage_is_spent(acme, name) -> None:
     ledger = Ledger(BOUND_USD + 1e-6)
     watcher = ReservationWatcher(ledger)
-    delivery = await _speak(acme, name, ledger, observer=watcher)
+    delivery = await _speak(acme, name, ledger, submit_observer=watcher)
     assert watcher.reserved_usd == [pytest.approx(BOUND_USD, abs=1e-6)]
     assert delivery.failure is None
     assert delivery.charged_usd == pytest.approx(REPORTED_USD)

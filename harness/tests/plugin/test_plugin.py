@@ -110,8 +110,8 @@ SENT_AGAIN = """
 
     def test_right(voicegauge_send):
         voicegauge_send("pixelapi/voice-design", {"text": "Hello there."})
-        voicegauge_send("pixelapi/voice-design", {"text": "a" * 501}, expect="rejected")
-        voicegauge_send("pixelapi/voice-design", without=["text"], expect="rejected")
+        voicegauge_send("pixelapi/voice-design", {"text": "a" * 501}, expected_outcome="rejected")
+        voicegauge_send("pixelapi/voice-design", omitted_fields=["text"], expected_outcome="rejected")
 
     def test_wrong(voicegauge_send):
         voicegauge_send("pixelapi/voice-design", {"text": "a" * 501})
@@ -251,7 +251,7 @@ def test_after_an_emulated_failure_a_line_starts_the_emulator_with_the_same_faul
     result = run_pytest(
         """
         def test_contract(voicegauge_send):
-            voicegauge_send("pixelapi/voice-design", {"text": ""}, expect="rejected")
+            voicegauge_send("pixelapi/voice-design", {"text": ""}, expected_outcome="rejected")
         """,
         "--vg-fault",
         "accepts-invalid",

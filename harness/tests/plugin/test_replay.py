@@ -84,7 +84,7 @@ def test_a_recorded_request_that_is_not_sent_fails_the_test_unless_it_is_exclude
             assert ask(voicegauge_replay(FOLDER, group_name_part="job a").base_url("pixazo"), "a")
 
         def test_may_forget(voicegauge_replay):
-            assert ask(voicegauge_replay(FOLDER, unused_ok=True).base_url("pixazo"), "a")
+            assert ask(voicegauge_replay(FOLDER, allows_unused_recordings=True).base_url("pixazo"), "a")
         """
     )
     result.assert_outcomes(passed=2, failed=1)

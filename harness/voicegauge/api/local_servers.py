@@ -155,7 +155,7 @@ def replay(
 
     Returns:
         A context manager, synchronous and asynchronous, whose value has `url`, `base_url(provider)`,
-        `unmatched_requests` and `unused_request_names`.
+        `unmatched_requests` and `unused_requests`.
 
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from voicegauge.errors import EXIT_BUDGET, EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
+from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
 
 if TYPE_CHECKING:
     from voicegauge.model import StopReason
@@ -15,6 +15,6 @@ EXIT_BROKEN_PIPE = 141
 
 EXIT_STATUS_BY_STOP_REASON: Mapping[StopReason, int] = {
     "interrupted": EXIT_INTERRUPTED,
-    "budget": EXIT_BUDGET,
+    "budget": EXIT_BUDGET_EXCEEDED,
     "unreachable": EXIT_NOTHING_MEASURED,
 }

@@ -17,10 +17,10 @@ from voicegauge.client.requests import (
 )
 from voicegauge.client.spending import (
     Ledger,
-    PaymentObserver,
     RateLimiter,
     Reservation,
     Settlement,
+    SubmitObserver,
     UsagePricedRequest,
     settle_when_done,
 )
@@ -109,7 +109,7 @@ class Client(ProviderConnection):
         target: Target,
         speech_request: SpeechRequest,
         *,
-        observer: PaymentObserver | None = None,
+        submit_observer: SubmitObserver | None = None,
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
         stop_at_undocumented_state: bool = False,
@@ -124,7 +124,7 @@ class Client(ProviderConnection):
         Args:
             target: a speech target of this client's contract.
             speech_request: the text, the voice and the options to request.
-            observer: notified before and after every submit.
+            submit_observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
@@ -148,7 +148,7 @@ class Client(ProviderConnection):
             task = DeliveryTask(
                 self,
                 target,
-                observer,
+                submit_observer,
                 settlement,
                 cancel_on_interrupt=cancel_on_interrupt,
                 stop_at_undocumented_state=stop_at_undocumented_state,
@@ -162,7 +162,7 @@ class Client(ProviderConnection):
         *,
         audio_duration_s: float,
         fields: Mapping[AudioInputField, Any] = {},
-        observer: PaymentObserver | None = None,
+        submit_observer: SubmitObserver | None = None,
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
         request_to_repeat: RequestToRepeat | None = None,
@@ -174,7 +174,7 @@ class Client(ProviderConnection):
             audio: the file to upload.
             audio_duration_s: duration of the upload in seconds, from which its price is computed.
             fields: further inputs, by their provider-neutral names.
-            observer: notified before and after every submit.
+            submit_observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             request_to_repeat: the earlier request that this one repeats; `None` for a new request.
@@ -190,7 +190,9 @@ class Client(ProviderConnection):
         price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).price_usd
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
         with self._reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
-            task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
+            task = DeliveryTask(
+                self, audio_input_target, submit_observer, settlement, cancel_on_interrupt=cancel_on_interrupt
+            )
             return await task.submit_and_deliver(request, key)
 
     async def resume_job(

@@ -28,8 +28,8 @@ class ApiKeySentinel(enum.Enum):
 
 USE_CLIENT_KEY: Final = ApiKeySentinel.USE_CLIENT_KEY
 ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.USE_CLIENT_KEY]
-GOLDEN_RATIO = (5**0.5 - 1) / 2
-"""Number whose multiples, without their whole parts, are spread evenly between 0 and 1."""
+GOLDEN_RATIO_CONJUGATE = (5**0.5 - 1) / 2
+"""The golden ratio minus 1. Its multiples, without their whole parts, are spread evenly between 0 and 1."""
 
 
 class ProviderConnection:
@@ -87,7 +87,7 @@ class ProviderConnection:
         """
         if not self.staggers_polls:
             return 0.0
-        self._first_poll_delay_fraction = (self._first_poll_delay_fraction + GOLDEN_RATIO) % 1
+        self._first_poll_delay_fraction = (self._first_poll_delay_fraction + GOLDEN_RATIO_CONJUGATE) % 1
         return self._first_poll_delay_fraction
 
     @property

@@ -20,11 +20,11 @@ NAME_LIST_TIMEOUT_S = 10.0
 """Maximum time, in seconds, of a request for a list of models or voices. If a server needs longer, the names in the
 contract are used."""
 
-_WEB_PAGE_EVIDENCE = "HTML"
+_WEB_PAGE_SIGN = "HTML"
 
 
 class ModelAndVoiceNames(NamedTuple):
-    """The models and voices that a server lists. They are empty if the server does not list them."""
+    """Names of the models and voices that a server lists. They are empty if the server does not list them."""
 
     models: tuple[str, ...] = ()
     voices: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class ModelAndVoiceNames(NamedTuple):
 
 
 async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAndVoiceNames:
-    """Return the models and voices of a server of the user's own.
+    """Return the models and voices of a self-hosted server.
 
     Raises:
         MissingKeyError: the server requires a key, and none is set.
@@ -100,14 +100,16 @@ def _raise_error_for_rejected_key(connection: ProviderConnection, status: int) -
 
 
 async def _check_base_url(connection: ProviderConnection) -> None:
-    """Check, by a request without text, that a server without readable lists has the speech operation.
+    """Check that a server has the speech operation, by sending a request without text.
+
+    Only a server whose lists of models and voices are empty or cannot be read is checked.
 
     Raises:
         UsageError: the server does not have the operation. The message names the base URL under which it does.
     """
     operation = _find_speech_operation(connection.contract)
     right = connection.build_request(operation, RequestParts())
-    reason = await _find_missing_api_evidence(connection, right.url, operation)
+    reason = await _find_sign_of_missing_api(connection, right.url, operation)
     if reason is None:
         return
     base = right.url.removesuffix(operation.path)
@@ -115,15 +117,15 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     root = f"{parts.scheme}://{parts.netloc}"
     documented = urlsplit(operation.server.url).path
     for other in dict.fromkeys((f"{base}{documented}", f"{root}{documented}", root)):
-        if other != base and await _find_missing_api_evidence(connection, other + operation.path, operation) is None:
+        if other != base and await _find_sign_of_missing_api(connection, other + operation.path, operation) is None:
             raise UsageError(f"{base} has no {operation.path} ({reason}): use --base-url {other}")
-    if reason == _WEB_PAGE_EVIDENCE:
+    if reason == _WEB_PAGE_SIGN:
         raise UsageError(f"{right.url} answers HTML: is this the base URL of the API? Name it with --base-url")
     raise UsageError(f"{base} has no {operation.path} ({reason}): name the base URL of the API with --base-url")
 
 
-async def _find_missing_api_evidence(connection: ProviderConnection, url: str, operation: Operation) -> str | None:
-    """Return what shows that a server has no API at `url`: its status, or a web page; `None` if it has an API."""
+async def _find_sign_of_missing_api(connection: ProviderConnection, url: str, operation: Operation) -> str | None:
+    """Return the status, or "HTML" for a web page, that shows that `url` has no API; `None` if it may have one."""
     request = connection.build_request(operation, RequestParts(), url=url)
     request = msgspec.structs.replace(
         request, body=b"{}", headers=(*request.headers, ("Content-Type", "application/json"))
@@ -131,7 +133,7 @@ async def _find_missing_api_evidence(connection: ProviderConnection, url: str, o
     response = (await _send_within_time_limit(connection, request, operation)).response
     if response.status in (404, 405):
         return str(response.status)
-    return _WEB_PAGE_EVIDENCE if 200 <= response.status < 300 and response.media_type == "text/html" else None
+    return _WEB_PAGE_SIGN if 200 <= response.status < 300 and response.media_type == "text/html" else None
 
 
 def _find_speech_operation(contract: Contract) -> Operation:

@@ -23,8 +23,8 @@ class StreamEndDetector:
     def store_parsed_events(self, exchange: Exchange) -> None:
         """Store the parsed events with `exchange`, so that later readers do not parse them again.
 
-        Nothing is stored if the detector did not get the chunks: the response was compressed, or came from this
-        process.
+        Nothing is stored if the detector was not given all chunks, as for a compressed response or one of a server in
+        this process.
         """
         if self._size_bytes == len(exchange.response.body):
             self._reader.finish()

@@ -203,7 +203,7 @@ class CaseJournal:
         if case.id not in self.earlier_ambiguous_case_ids or case.is_lifecycle or history is None:
             return None
         last, operation = history.purchases[-1], self._contract.find_operation(case.operation)
-        return last.idempotency_key if last.can_be_repeated(operation, datetime.now(UTC)) else None
+        return last.idempotency_key if last.can_be_repeated_without_charge(operation, datetime.now(UTC)) else None
 
     def find_skip_reason(self, case: ConformanceCase) -> str | None:
         """Return why a case is not sent, because of an earlier command; `None` if it is sent."""

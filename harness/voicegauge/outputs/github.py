@@ -14,7 +14,7 @@ from voicegauge.outputs.exported_report import ExportedReport, ReportedFinding, 
 from voicegauge.outputs.markdown import escape_markdown
 
 _WORKFLOW_COMMAND_BY_LEVEL = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
-"""Names of the workflow commands that create annotations."""
+"""Names of the workflow commands that create annotations, by the level of the finding."""
 MAX_SUMMARY_ROWS = 200
 """Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 

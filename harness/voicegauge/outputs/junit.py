@@ -68,14 +68,14 @@ def _add_findings_to_case(case_element: ET.Element, findings: list[ReportedFindi
         failure = ET.SubElement(
             case_element, "failure", message=_replace_invalid_characters(failing[0].message), type=failing[0].severity
         )
-        failure.text = _join_details(failing)
+        failure.text = _join_detailed_texts(failing)
     others = [finding for finding in findings if not finding.fails_command]
     if others:
-        ET.SubElement(case_element, "system-out").text = _join_details(others)
+        ET.SubElement(case_element, "system-out").text = _join_detailed_texts(others)
     return case_element
 
 
-def _join_details(findings: Iterable[ReportedFinding]) -> str:
+def _join_detailed_texts(findings: Iterable[ReportedFinding]) -> str:
     return _replace_invalid_characters(
         "\n\n".join(f"{finding.severity}: {finding.detailed_text}" for finding in findings)
     )

@@ -246,7 +246,7 @@ class _StartedReplay(NamedTuple):
         return [*self.server.unmatched_requests, *unused]
 
 
-_REPLAYS_KEY = pytest.StashKey[list[_StartedReplay]]()
+_REPLAYS_STASH_KEY = pytest.StashKey[list[_StartedReplay]]()
 
 
 @pytest.fixture
@@ -255,16 +255,20 @@ def voicegauge_replay(
 ) -> Iterator[Callable[..., RunningReplay]]:
     """A function that serves recordings to the client under test.
 
-    Called as `voicegauge_replay("fixtures/acme", group_name_part="a full delivery", pause_factor=0, unused_ok=False)`
-    with HAR files or folders of them; `voicegauge.replay` describes the first two options. The test fails if the client
-    sends a request that is not recorded, or, without `allows_unused_recordings`, if it does not send a recorded one.
+    Called as `voicegauge_replay("fixtures/acme", group_name_part="a full delivery")` with HAR files or folders of them.
+    The option `group_name_part`, and `pause_factor`, are those of `voicegauge.replay`. The test fails if the client
+    sends a request that is not recorded. It also fails if the client does not send a recorded request, unless
+    `allows_unused_recordings` is true.
     """
     replays: list[_StartedReplay] = []
-    request.node.stash[_REPLAYS_KEY] = replays  # replaced if another plugin runs the test again
+    request.node.stash[_REPLAYS_STASH_KEY] = replays  # replaced if another plugin runs the test again
     with ExitStack() as stack:
 
         def start_replay(
-            *paths: str | Path, group_name_part: str = "", pause_factor: float = 0.0, unused_ok: bool = False
+            *paths: str | Path,
+            group_name_part: str = "",
+            pause_factor: float = 0.0,
+            allows_unused_recordings: bool = False,
         ) -> RunningReplay:
             from voicegauge import VoicegaugeError, replay
 
@@ -277,7 +281,7 @@ def voicegauge_replay(
                 )
             except VoicegaugeError as error:
                 pytest.fail(str(error), pytrace=False)
-            replays.append(_StartedReplay(stack.enter_context(server), unused_ok))
+            replays.append(_StartedReplay(stack.enter_context(server), allows_unused_recordings))
             return replays[-1].server
 
         yield start_replay
@@ -287,7 +291,7 @@ def voicegauge_replay(
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that passed if a replay received unrecorded requests, or did not receive all recorded ones."""
     result = yield
-    problems = [text for one in item.stash.get(_REPLAYS_KEY, []) for text in one.list_problems()]
+    problems = [text for one in item.stash.get(_REPLAYS_STASH_KEY, []) for text in one.list_problems()]
     if problems:
         from voicegauge.printable_text import escape_unprintable
 
@@ -299,11 +303,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckReport]:
     """A function that checks targets and fails the test on every error.
 
-    Called as `voicegauge_check("acme/voice-1", fuzz=20)`; returns the report.
+    Called as `voicegauge_check("acme/voice-1", fuzz_request_count=20)`; returns the report.
     """
 
-    def check_and_fail_on_findings(*target_names: str, fuzz: int = 0) -> CheckReport:
-        report = check_targets(request, target_names, fuzz)
+    def check_and_fail_on_findings(*target_names: str, fuzz_request_count: int = 0) -> CheckReport:
+        report = check_targets(request, target_names, fuzz_request_count)
         fail_on_findings(report, report.findings)
         return report
 
@@ -314,24 +318,25 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
 def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport]:
     """A function that sends one request and fails the test if the response breaks a rule.
 
-    Called as `voicegauge_send("acme/voice-1", {"speed": 9}, without=["format"], expect="rejected")`: a minimal valid
-    request with these fields of its body changed or left out, expected to be "accepted" (the default) or "rejected".
+    Called as `voicegauge_send("acme/voice-1", {"speed": 9}, omitted_fields=["format"], expected_outcome="rejected")`.
+    The request is a minimal valid one in which these fields of the body are changed or omitted. It is expected to be
+    "accepted" (the default) or "rejected".
     `voicegauge check --fuzz N --write-tests DIR` writes such tests.
     """
 
     def send_request(
         target_id: str,
-        changes: Mapping[str, object] | None = None,
+        body_changes: Mapping[str, object] | None = None,
         *,
-        without: Sequence[str] = (),
-        expect: Literal["accepted", "rejected"] = "accepted",
+        omitted_fields: Sequence[str] = (),
+        expected_outcome: Literal["accepted", "rejected"] = "accepted",
     ) -> CheckReport:
         from voicegauge import check_request
 
         report = call_check_function(
             request,
             lambda **service: check_request(
-                target_id, changes, omitted_fields=without, expected_outcome=expect, **service
+                target_id, body_changes, omitted_fields=omitted_fields, expected_outcome=expected_outcome, **service
             ),
         )
         fail_on_findings(report, report.findings)

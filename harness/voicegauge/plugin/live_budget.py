@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from voicegauge.client import SharedBudget
 
-_BUDGET_FILE_WORKER_KEY = "voicegauge_budget"
+_BUDGET_FILE_WORKER_INPUT_KEY = "voicegauge_budget"
 """Key under which a worker of pytest-xdist receives the path of the budget's file."""
 
 
@@ -21,11 +21,11 @@ class _OpenBudget(NamedTuple):
 
     budget_file: Path
     lock_file: TextIO
-    size_at_start_bytes: int
+    initial_file_size_bytes: int
     """Size of the file in bytes when the run began."""
 
 
-_OPEN_BUDGET_KEY = pytest.StashKey[_OpenBudget]()
+_OPEN_BUDGET_STASH_KEY = pytest.StashKey[_OpenBudget]()
 
 
 def open_budget(config: pytest.Config) -> float:
@@ -53,7 +53,7 @@ def open_budget(config: pytest.Config) -> float:
         lock.close()
         message = f"another test run with --vg-live in {config.rootpath} has not ended: wait until it has"
         raise pytest.UsageError(message) from error
-    config.stash[_OPEN_BUDGET_KEY] = _OpenBudget(file, lock, _measure_file_size(file))
+    config.stash[_OPEN_BUDGET_STASH_KEY] = _OpenBudget(file, lock, _measure_file_size(file))
     try:
         return find_budget(config).spent_usd
     except VoicegaugeError as error:
@@ -65,7 +65,7 @@ def find_budget(config: pytest.Config) -> SharedBudget:
     from voicegauge.client import SharedBudget
 
     worker = getattr(config, "workerinput", None)
-    file = Path(worker[_BUDGET_FILE_WORKER_KEY]) if worker else config.stash[_OPEN_BUDGET_KEY].budget_file
+    file = Path(worker[_BUDGET_FILE_WORKER_INPUT_KEY]) if worker else config.stash[_OPEN_BUDGET_STASH_KEY].budget_file
     return SharedBudget(file, config.getoption("--vg-max-cost"))
 
 
@@ -75,20 +75,20 @@ def close_budget(config: pytest.Config) -> None:
     If this run spent nothing, the spending of earlier runs that were killed stays in the file. Nothing is done in a
     test run without a budget.
     """
-    budget = config.stash.get(_OPEN_BUDGET_KEY, None)
+    budget = config.stash.get(_OPEN_BUDGET_STASH_KEY, None)
     if budget is None:
         return
-    if _measure_file_size(budget.budget_file) > budget.size_at_start_bytes:
+    if _measure_file_size(budget.budget_file) > budget.initial_file_size_bytes:
         budget.budget_file.unlink()
     budget.lock_file.close()
-    del config.stash[_OPEN_BUDGET_KEY]
+    del config.stash[_OPEN_BUDGET_STASH_KEY]
 
 
 def share_budget_with_worker(config: pytest.Config, worker_input: dict[str, object]) -> None:
     """Give a worker of pytest-xdist the path of the budget's file; do nothing if the test run has no budget."""
-    budget = config.stash.get(_OPEN_BUDGET_KEY, None)
+    budget = config.stash.get(_OPEN_BUDGET_STASH_KEY, None)
     if budget is not None:
-        worker_input[_BUDGET_FILE_WORKER_KEY] = str(budget.budget_file)
+        worker_input[_BUDGET_FILE_WORKER_INPUT_KEY] = str(budget.budget_file)
 
 
 def _measure_file_size(file: Path) -> int:

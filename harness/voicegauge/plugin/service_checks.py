@@ -38,9 +38,9 @@ def check_targets_once_per_run(request: pytest.FixtureRequest, target_names: tup
 
 
 def check_targets(
-    request: pytest.FixtureRequest, target_names: tuple[str, ...], random_request_count: int = 0
+    request: pytest.FixtureRequest, target_names: tuple[str, ...], fuzz_request_count: int = 0
 ) -> CheckReport:
-    """Check targets with all planned requests, and with random ones if `random_request_count` is not 0."""
+    """Check targets with all planned requests, and with random ones if `fuzz_request_count` is not 0."""
     import voicegauge
 
     max_calls = request.config.getoption("--vg-max-calls")
@@ -48,13 +48,13 @@ def check_targets(
     return call_check_function(
         request,
         lambda **service: voicegauge.check(
-            target_names, fuzz_request_count=random_request_count, max_calls=max_calls, progress=listener, **service
+            target_names, fuzz_request_count=fuzz_request_count, max_calls=max_calls, progress=listener, **service
         ),
     )
 
 
 def _create_notice_listener(config: pytest.Config) -> ProgressListener:
-    """Return a listener that prints the notices of a live check, such as what it will leave in the account."""
+    """Return a listener that prints the notices of a live check, such as which voices it will leave in the account."""
     from voicegauge.api import ProgressListener
 
     class NoticeListener(ProgressListener):
@@ -91,7 +91,7 @@ def call_check_function(request: pytest.FixtureRequest, check_function: Callable
 
     failure = None
     try:
-        with _open_chosen_service(request) as service:
+        with _open_service_as_arguments(request) as service:
             report = check_function(**service)
     except VoicegaugeError as error:
         failure = str(error)
@@ -150,7 +150,7 @@ def parse_user_prices(config: pytest.Config) -> dict[str, float]:
 
 
 @contextmanager
-def _open_chosen_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+def _open_service_as_arguments(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """Yield the keyword arguments with which functions of the API use the service that the pytest options choose.
 
     The service is the emulator, or with `--vg-live` the live services and their budget.

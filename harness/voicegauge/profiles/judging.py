@@ -69,7 +69,7 @@ class _ProfileJudge:
     def judge_requirement(self, requirement: Requirement) -> RequirementResult:
         """Return the result of one requirement."""
         if requirement.level == "not-scored":
-            return self._build_result(requirement, "not-scored", reason=requirement.not_scored_reason)
+            return self._build_result(requirement, "not-scored", verdict_reason=requirement.not_scored_reason)
         is_claimed = requirement.capability in self._claimed
         level: RequirementLevel = "required" if is_claimed else requirement.level
         if requirement.capability is not None:
@@ -77,17 +77,21 @@ class _ProfileJudge:
             if rejected is not None:
                 verdict: RequirementVerdict = "failed" if is_claimed else "not-offered"
                 reason = rejected.message_by_violated_rule[_REJECTS_VALID_RULE_ID]
-                return self._build_result(requirement, verdict, level=level, reason=reason, case_ids=(rejected.id,))
+                return self._build_result(
+                    requirement, verdict, level=level, verdict_reason=reason, case_ids=(rejected.id,)
+                )
         cases = [case for pattern in requirement.case_patterns for case in self._find_cases(pattern)]
         failed = [case for case in cases if _find_broken_rules(case, requirement.rule_ids)]
         if failed:
             rules = tuple(
                 dict.fromkeys(rule for case in failed for rule in _find_broken_rules(case, requirement.rule_ids))
             )
-            reason = _list_violations(failed[0])[_find_broken_rules(failed[0], requirement.rule_ids)[0]]
+            reason = _collect_messages_by_violated_rule(failed[0])[
+                _find_broken_rules(failed[0], requirement.rule_ids)[0]
+            ]
             names = tuple(case.id for case in failed)
             return self._build_result(
-                requirement, "failed", level=level, reason=reason, case_ids=names, broken_rule_ids=rules
+                requirement, "failed", level=level, verdict_reason=reason, case_ids=names, broken_rule_ids=rules
             )
         reasons = [_explain_missing_verdict(case, requirement) for case in cases]
         reasons += [
@@ -101,7 +105,7 @@ class _ProfileJudge:
             requirement,
             "passed" if is_judged else "not-judged",
             level=level,
-            reason=None if is_judged else missing[0],
+            verdict_reason=None if is_judged else missing[0],
             case_ids=tuple(case.id for case in cases),
         )
 
@@ -110,8 +114,8 @@ class _ProfileJudge:
         cases = self._find_cases(self._profile.capabilities[capability].disproving_case_pattern)
         return next((case for case in cases if _REJECTS_VALID_RULE_ID in case.message_by_violated_rule), None)
 
-    def _find_cases(self, pattern: str) -> list[CaseResult]:
-        full = f"{self._profile.provider}/{pattern}"
+    def _find_cases(self, case_pattern: str) -> list[CaseResult]:
+        full = f"{self._profile.provider}/{case_pattern}"
         return [case for case in self._cases if matches_case_pattern(case.id, full)]
 
     def _build_result(
@@ -120,7 +124,7 @@ class _ProfileJudge:
         verdict: RequirementVerdict,
         *,
         level: RequirementLevel = "not-scored",
-        reason: str | None = None,
+        verdict_reason: str | None = None,
         case_ids: tuple[str, ...] = (),
         broken_rule_ids: tuple[str, ...] = (),
     ) -> RequirementResult:
@@ -136,7 +140,7 @@ class _ProfileJudge:
             source_url=document.url,
             source_read_on=document.read_on,
             source_section=requirement.source.section,
-            verdict_reason=reason,
+            verdict_reason=verdict_reason,
             broken_rule_ids=broken_rule_ids,
             case_ids=case_ids,
         )
@@ -166,14 +170,15 @@ def _is_inconclusive_status(status: int) -> bool:
 
 
 def _find_broken_rules(case: CaseResult, rule_ids: Sequence[str]) -> list[str]:
-    violations = _list_violations(case)
+    violations = _collect_messages_by_violated_rule(case)
     return [rule for rule in rule_ids if rule in violations]
 
 
-def _list_violations(case: CaseResult) -> dict[str, str]:
+def _collect_messages_by_violated_rule(case: CaseResult) -> dict[str, str]:
     """Return the messages of the violations of a case, by rule id.
 
-    A status below 400 does not reject the request, so it also violates the rule that invalid requests are rejected.
+    A status below 400 also counts as a violation of the rule that invalid requests are rejected. Profiles
+    name that rule only for cases with an invalid request.
     """
     if case.status is None or case.status >= 400:
         return case.message_by_violated_rule
@@ -189,7 +194,7 @@ def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str 
     It must be called only for cases that break no rule of the requirement.
     """
     missing = _find_broken_rules(case, requirement.prerequisite_rule_ids)
-    return _list_violations(case)[missing[0]] if missing else case.not_judged_reason
+    return _collect_messages_by_violated_rule(case)[missing[0]] if missing else case.not_judged_reason
 
 
 def _compute_score(results: Sequence[RequirementResult]) -> ProfileScore:

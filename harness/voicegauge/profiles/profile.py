@@ -13,8 +13,8 @@ RequirementLevel = Literal["required", "optional", "not-scored"]
 has the capability; it is judged in any case. `not-scored`: it is not judged, for a stated reason."""
 
 
-class ProfileDocument(Record, frozen=True, kw_only=True):
-    """A public document with requirements."""
+class RequirementsDocument(Record, frozen=True, kw_only=True):
+    """A public document that states requirements."""
 
     title: str
     url: str
@@ -36,7 +36,7 @@ class Capability(Record, frozen=True, kw_only=True):
 
     title: str
     disproving_case_pattern: str = msgspec.field(name="shown_by")
-    """Id, without the provider, of a planned case. If the server rejects it, the server does not have the capability.
+    """Id, without the provider, of a planned case that needs the capability. A server that rejects it does not have it.
 
     The key in `profile.yaml` is `shown_by`.
     """
@@ -77,7 +77,7 @@ class Profile(Record, frozen=True, kw_only=True):
     published_on: str = msgspec.field(name="published")
     provider: str
     """Id of the provider in the contract of the profile."""
-    sources: dict[str, ProfileDocument]
+    sources: dict[str, RequirementsDocument]
     capabilities: dict[str, Capability] = {}
     requirements: tuple[Requirement, ...]
 

@@ -11,9 +11,10 @@ from voicegauge.model import Record
 from voicegauge.profiles.profile import RequirementLevel
 
 RequirementVerdict = Literal["passed", "failed", "not-offered", "not-judged", "not-scored"]
-"""`not-offered`: the server does not have the optional capability; `not-judged`: no case came to a verdict."""
+"""Verdict on a requirement. `not-offered`: the server does not have the optional capability. `not-judged`: no case came
+to a verdict."""
 ProfileVerdict = Literal["passed", "failed", "not-judged"]
-"""`failed` if a required requirement failed; `passed` if all of them passed; `not-judged` otherwise."""
+"""Verdict on a server: `failed` if a required requirement failed, `passed` if all of them passed, else `not-judged`."""
 
 
 class RequirementResult(Record, frozen=True, kw_only=True):

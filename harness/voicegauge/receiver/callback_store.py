@@ -86,7 +86,7 @@ class CallbackStore:
 
 
 def estimate_callback_bytes(callback: ReceivedCallback) -> int:
-    """Return an upper estimate of the memory that a callback takes, headers included."""
+    """Return the memory in bytes that a callback takes, headers included; rather too large than too small."""
     request = callback.request
     headers = sum(_HEADER_OVERHEAD_BYTES + len(name) + len(value) for name, value in request.headers)
     return _CALLBACK_OVERHEAD_BYTES + len(request.url) + headers + len(request.body)

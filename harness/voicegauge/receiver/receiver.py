@@ -143,9 +143,9 @@ class Receiver:
         self._on_callback(callback)
         await _send_empty_response(send, 200)
 
-    def _build_callback(self, token: str, asgi_scope: MutableMapping[str, Any], body: bytes) -> ReceivedCallback:
-        _, _, rest = str(asgi_scope["path"]).partition(f"/{token}")
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in asgi_scope["headers"])
+    def _build_callback(self, token: str, scope: MutableMapping[str, Any], body: bytes) -> ReceivedCallback:
+        _, _, rest = str(scope["path"]).partition(f"/{token}")
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         return ReceivedCallback(
             received_at=time.time(),
             received_at_ms=time.perf_counter() * 1000,

@@ -41,7 +41,7 @@ class SamplePurchases(PurchaseHistory):
     def open_job(self) -> OpenJob | None:
         """The job that was paid for and not followed to its end; `None` if there is no such job."""
         last = self.purchases[-1] if self.purchases else None
-        if last is None or last.job_id is None or not last.has_resumable_job:
+        if last is None or last.job_id is None or not last.awaits_job_result:
             return None
         failure = self.sample_with_open_job.failure if self.sample_with_open_job else None
         reason = failure.message if failure else "voicegauge was stopped before the job had ended"

@@ -140,7 +140,9 @@ class _PlanRunner:
             # Held before anything new is reserved: these are paid for, whenever it is their turn.
             pending = {name: job.counted_usd for name, job in earlier_journal_state.open_jobs.items()}
             pending |= {name: purchase.charge_or_price_usd for name, purchase in self._repeatable.items()}
-            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_excluding(pending))
+            self._ledger = Ledger(
+                config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_except_last_requests(pending)
+            )
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
         is_free = config.rate is not None or config.ramp is not None
         in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
@@ -207,7 +209,7 @@ class _PlanRunner:
             name: purchase
             for name, purchase in last.items()
             if name not in self._samples and name in targets
-            if purchase.can_be_repeated(targets[name].operation, now)
+            if purchase.can_be_repeated_without_charge(targets[name].operation, now)
         }
 
     def _mark_lost_samples(self) -> None:
@@ -400,7 +402,7 @@ class _PlanRunner:
                 target,
                 file,
                 audio_duration_s=audio_s,
-                observer=observer,
+                submit_observer=observer,
                 price_usd=price_quote.price_usd,
                 cancel_on_interrupt=False,
                 request_to_repeat=self._find_request_to_repeat(planned_sample),
@@ -410,7 +412,7 @@ class _PlanRunner:
         return await client.speak(
             target,
             speech,
-            observer=observer,
+            submit_observer=observer,
             price_usd=self._config.user_price_usd_by_target.get(target.id),
             cancel_on_interrupt=False,
             request_to_repeat=self._find_request_to_repeat(planned_sample),

@@ -47,8 +47,8 @@ async def fetch_audio(
     exchange_log: ExchangeLog,
     source_exchange: ParsedExchange,
     response_audio: ResponseAudio,
-    operation: Operation,
-    exchange_index: int,
+    source_operation: Operation,
+    source_exchange_index: int,
 ) -> DownloadedAudio:
     """Return the audio that a response contains or links to.
 
@@ -56,8 +56,8 @@ async def fetch_audio(
         exchange_log: sends and keeps download requests.
         source_exchange: the exchange with the response.
         response_audio: where the response has the audio, as the contract documents.
-        operation: the operation that `source_exchange` requested.
-        exchange_index: the index of `source_exchange` in the log.
+        source_operation: the operation that `source_exchange` requested.
+        source_exchange_index: the index of `source_exchange` in the log.
 
     Raises:
         DeliveryFailedError: there is no audio, or it could not be downloaded.
@@ -66,32 +66,34 @@ async def fetch_audio(
     declared_media_type = source_exchange.read_text(response_audio.media_type_location)
     if response_audio.delivery_method == "stream":
         audio = DownloadedAudio(
-            join_stream_audio(source_exchange, operation, secrets), declared_media_type, exchange_index
+            join_stream_audio(source_exchange, source_operation, secrets), declared_media_type, source_exchange_index
         )
     elif response_audio.delivery_method == "bytes":
-        audio = DownloadedAudio(response.body, declared_media_type or response.media_type or None, exchange_index)
+        audio = DownloadedAudio(
+            response.body, declared_media_type or response.media_type or None, source_exchange_index
+        )
     else:
         text = source_exchange.read_text(response_audio.location)
         if text is None:
             shown = describe_response(response, secrets)
             raise _build_protocol_failure(
-                f"the response of {operation.id} has no audio at {response_audio.location}: {shown}"
+                f"the response of {source_operation.id} has no audio at {response_audio.location}: {shown}"
             )
         if response_audio.delivery_method == "base64" or text.startswith("data:"):
             data, media_type = _decode_inline_audio(text)
-            audio = DownloadedAudio(data, declared_media_type or media_type, exchange_index)
+            audio = DownloadedAudio(data, declared_media_type or media_type, source_exchange_index)
         else:
             audio = await _AudioDownload(exchange_log, response_audio).download(
                 text, source_exchange, declared_media_type
             )
     if not audio.audio_bytes:
-        raise _build_protocol_failure(f"the audio of {operation.id} is empty")
+        raise _build_protocol_failure(f"the audio of {source_operation.id} is empty")
     # Audio is saved as it is. An emulator in this process has not been sent a key.
     if (
         not exchange_log.connection.transport.in_process
         and find_secret_spelling(audio.audio_bytes, secrets) is not None
     ):
-        raise _build_protocol_failure(f"the audio of {operation.id} contains the API key, so it is not saved")
+        raise _build_protocol_failure(f"the audio of {source_operation.id} contains the API key, so it is not saved")
     return audio
 
 

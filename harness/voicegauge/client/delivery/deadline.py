@@ -35,11 +35,11 @@ class Deadline:
         """Move the deadline later by `seconds`, in which the delivery did not wait for the service."""
         self._ends_at_s += seconds
 
-    def require_time(self, reason: str, *, needed_s: float = 0.0) -> None:
+    def require_time(self, incomplete_reason: str, *, needed_s: float = 0.0) -> None:
         """Check that more than `needed_s` seconds are left.
 
         Args:
-            reason: why the delivery is not complete yet, for the message.
+            incomplete_reason: why the delivery is not complete yet, for the message.
             needed_s: time in seconds until the next request can be sent.
 
         Raises:
@@ -48,5 +48,5 @@ class Deadline:
         if self.remaining_s > needed_s:
             return
         wait = f", and the next attempt is due in {needed_s:.3g} s" if needed_s else ""
-        message = f"{reason}; a delivery may take {self.limit_s:g} s{wait}"
+        message = f"{incomplete_reason}; a delivery may take {self.limit_s:g} s{wait}"
         raise DeliveryFailedError(Failure(kind="timeout", message=message), is_temporary=True)

@@ -15,7 +15,7 @@ from voicegauge.client.delivery.failures import DeliveryFailedError, build_rejec
 from voicegauge.client.delivery.job_tracking import JobTracker
 from voicegauge.client.delivery.polling import JobPoller
 from voicegauge.client.delivery.retry_policy import iterate_retry_waits_s
-from voicegauge.client.spending import PaymentObserver, Settlement, should_send_again
+from voicegauge.client.spending import Settlement, SubmitObserver, should_send_again
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import TransportError, UsageError
@@ -58,7 +58,7 @@ class DeliveryTask:
         self,
         connection: ProviderConnection,
         target: BaseTarget,
-        observer: PaymentObserver | None,
+        submit_observer: SubmitObserver | None,
         settlement: Settlement,
         *,
         cancel_on_interrupt: bool,
@@ -69,13 +69,13 @@ class DeliveryTask:
         Args:
             connection: the connection to the provider of `target`.
             target: the target that the request is for.
-            observer: notified before and after every submit.
+            submit_observer: notified before and after every submit.
             settlement: collects what becomes known about the charge.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name.
         """
-        self._connection, self._target, self._observer = connection, target, observer
+        self._connection, self._target, self._observer = connection, target, submit_observer
         self._settlement, self._cancel_on_interrupt = settlement, cancel_on_interrupt
         self._stop_at_undocumented_state = stop_at_undocumented_state
         self._clock = connection.clock
@@ -169,7 +169,7 @@ class DeliveryTask:
                 if self._observer is not None and is_not_sent:
                     await run_in_thread(self._observer.on_submit_not_sent)
                 if wait is None or (error.request_was_sent and idempotency_key is None):
-                    raise self._log.build_transport_failure(
+                    raise self._log.build_no_response_error(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error
                 await self._log.wait_before_retry(wait, self._connection.mask_secrets(str(error)))
@@ -193,16 +193,16 @@ class DeliveryTask:
             await run_in_thread(self._observer.on_submit_not_sent)
             raise
 
-    def _record_first_send_time(self, call_time_ms: float, timing: Timing | None = None) -> None:
-        """Note when the first attempt was sent: as `timing` says, or at `call_time_ms` if there was no response."""
+    def _record_first_send_time(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
+        """Note when the first attempt was sent, as `timing` says. Without a response, it is `fallback_time_ms`."""
         if self._first_sent_ms is None:
             opening_ms = timing.delay_before_send_ms if timing is not None else 0.0
-            self._first_sent_ms = (call_time_ms if timing is None else timing.started_ms) + opening_ms
+            self._first_sent_ms = (fallback_time_ms if timing is None else timing.started_ms) + opening_ms
             if self._clock.is_clock_of_exchange_timings:
                 self._started_s = self._first_sent_ms / 1000
 
     async def _wait_for_rate_limit(self) -> None:
-        """Wait until the account's plan allows a request. That is not the provider's latency, so it is not timed."""
+        """Wait until the account's plan allows a request. The wait does not count towards the deadline."""
         started_s = self._clock.monotonic()
         await self._connection.wait_for_rate_limit(self._target.operation)
         self._deadline.extend(self._clock.monotonic() - started_s)
@@ -285,9 +285,11 @@ class DeliveryTask:
     # Shared
 
     async def _fetch_audio(
-        self, source_exchange: ParsedExchange, response_audio: ResponseAudio, operation: Operation
+        self, source_exchange: ParsedExchange, response_audio: ResponseAudio, source_operation: Operation
     ) -> DownloadedAudio:
-        return await fetch_audio(self._log, source_exchange, response_audio, operation, self._last_exchange_index)
+        return await fetch_audio(
+            self._log, source_exchange, response_audio, source_operation, self._last_exchange_index
+        )
 
     def _record_reported_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
         self._settlement.note_charge(exchange, location, self._target.contract.provider.credits)

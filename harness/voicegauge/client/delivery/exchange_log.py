@@ -68,7 +68,7 @@ class ExchangeLog:
                 exchange = await self.send(request, operation_id, address)
             except TransportError as error:
                 if wait is None:
-                    raise self.build_transport_failure(error, is_temporary=True) from error
+                    raise self.build_no_response_error(error, is_temporary=True) from error
                 await self.wait_before_retry(wait, self.connection.mask_secrets(str(error)))
                 continue
             if wait is None or not self.is_temporary_status(exchange.exchange.response.status):
@@ -77,18 +77,18 @@ class ExchangeLog:
             await self.wait_before_retry(self.get_requested_wait_s(exchange, wait), reason)
         raise AssertionError("the last attempt has no wait")
 
-    async def wait_before_retry(self, seconds: float, failure_message: str) -> None:
+    async def wait_before_retry(self, wait_s: float, failure_message: str) -> None:
         """Wait before the next attempt.
 
         Args:
-            seconds: duration of the wait.
+            wait_s: duration of the wait.
             failure_message: why the last attempt failed, for the error message.
 
         Raises:
             DeliveryFailedError: the deadline would pass before the next attempt.
         """
-        self.deadline.require_time(failure_message, needed_s=seconds)
-        await self.connection.clock.sleep(seconds)
+        self.deadline.require_time(failure_message, needed_s=wait_s)
+        await self.connection.clock.sleep(wait_s)
 
     def is_temporary_status(self, status: int) -> bool:
         """Whether a request with this status may get another status if it is sent again later.
@@ -100,7 +100,7 @@ class ExchangeLog:
         return status in temporary or (status >= 500 and status != 501)
 
     def build_rejection_error(self, exchange: ParsedExchange, request_purpose: str) -> DeliveryFailedError:
-        """Return the failure for a free request with a response other than 2xx.
+        """Return the error for a request that costs nothing and whose response is not 2xx.
 
         `request_purpose` says what was requested, such as "downloading the audio".
         """
@@ -126,17 +126,17 @@ class ExchangeLog:
             raise DeliveryFailedError(too_long, is_temporary=True)
         return default_wait_s if requested is None else requested
 
-    def build_transport_failure(
-        self, error: TransportError, message_if_sent: str = "", *, is_temporary: bool = False
+    def build_no_response_error(
+        self, error: TransportError, suffix_if_sent: str = "", *, is_temporary: bool = False
     ) -> DeliveryFailedError:
-        """Return the failure for a connection error.
+        """Return the error that ends a delivery because a request got no response.
 
         Args:
             error: the connection error.
-            message_if_sent: appended to the message if the request had been sent.
+            suffix_if_sent: text that is appended to the message if the request had been sent.
             is_temporary: whether the request costs nothing, so that it may be sent again later.
         """
-        message = self.connection.mask_secrets(f"{error}{message_if_sent if error.request_was_sent else ''}")
+        message = self.connection.mask_secrets(f"{error}{suffix_if_sent if error.request_was_sent else ''}")
         return DeliveryFailedError(
             Failure(kind=get_failure_kind_of_error(error), message=message), is_temporary=is_temporary
         )

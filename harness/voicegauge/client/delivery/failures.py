@@ -11,8 +11,8 @@ from voicegauge.recording import mask_credentials
 _MAX_EXCERPT_CHARACTERS = 200
 """Maximum length of an excerpt: two to three lines of a terminal."""
 _MAX_CHARACTERS_TO_MASK = 4_096
-"""Number of characters of a text in which secrets are masked before the excerpt is cut. It is larger than the excerpt,
-because white space is collapsed in between."""
+"""Length of the beginning of a text in which secrets are masked before the excerpt is cut from it. It is larger than
+the excerpt, because runs of white space are shortened before the cut."""
 
 
 class DeliveryFailedError(Exception):

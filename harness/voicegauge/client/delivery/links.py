@@ -70,8 +70,8 @@ def _read_request_body(exchange: ParsedExchange) -> Any:
     return exchange.request_form.fields if exchange.request_form is not None else MISSING
 
 
-def _parse_pointer_tokens(fragment: str) -> list[str]:
-    return [unescape_pointer_token(token) for token in fragment.removeprefix("#").split("/")[1:]]
+def _parse_pointer_tokens(pointer_fragment: str) -> list[str]:
+    return [unescape_pointer_token(token) for token in pointer_fragment.removeprefix("#").split("/")[1:]]
 
 
 def read_link_parameters(
@@ -90,16 +90,14 @@ def read_link_parameters(
         values = {
             name: evaluate_runtime_expression(exchange, value) for name, value in link.get("parameters", {}).items()
         }
-        usable = {
-            name: value for name, value in values.items() if is_usable_id(value) or _is_constant_expression(value)
-        }
+        usable = {name: value for name, value in values.items() if is_usable_id(value) or _is_number_or_boolean(value)}
         return usable if len(usable) == len(values) else None
     return None
 
 
-def _is_constant_expression(link_value: Any) -> bool:
-    """Whether `link_value` is a number or a boolean, which a URL can contain besides an id."""
-    return isinstance(link_value, bool | int | float)
+def _is_number_or_boolean(json_value: Any) -> bool:
+    """Whether `json_value` is a number or a boolean. A link can assign such a value to a parameter, as it can an id."""
+    return isinstance(json_value, bool | int | float)
 
 
 def find_id_parameter(

@@ -108,7 +108,7 @@ class JobPoller:
         except TransportError as error:
             if is_last_try:
                 note = f" in {MAX_CONSECUTIVE_FAILED_POLLS + 1} consecutive polls"
-                raise self._log.build_transport_failure(error, note, is_temporary=True) from error
+                raise self._log.build_no_response_error(error, note, is_temporary=True) from error
             self._last_response = f"no response: {error}"
             return None
         response = poll.exchange.response

@@ -35,11 +35,11 @@ MAX_INLINE_CHARACTERS = 4_000
 """Maximum length of a body or field in a command. A longer one is saved to a file, so that a finding stays readable."""
 MAX_SAVED_FILE_BYTES = 32 * 2**20
 """Maximum size of a body that is saved for a command."""
-_OMITTED_HEADERS = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
+_HEADERS_OMITTED_FROM_COMMAND = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
 """Headers that are left out of the command. curl sets host and content-length itself, and the others do not change the
 response."""
 _HTTP_TOKEN_PATTERN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A method or the name of a header (RFC 9110, section 5.6.2)."""
+"""Matches what a method or the name of a header can be: a token (RFC 9110, section 5.6.2)."""
 _SAFE_FORM_VALUE_PATTERN = re.compile(r"[\w.\[\]-][\w. \[\]-]*", re.ASCII)
 """Matches a name of a field or file without characters that have a meaning in an argument of curl's `-F`."""
 _MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
@@ -124,13 +124,13 @@ def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, curl_se
     """Return curl's options for the headers; `curl_sets_content_type` is whether curl sends its own Content-Type."""
     arguments = []
     for name, value in request.headers:
-        if name.lower() in _OMITTED_HEADERS or (curl_sets_content_type and name.lower() == "content-type"):
+        if name.lower() in _HEADERS_OMITTED_FROM_COMMAND or (curl_sets_content_type and name.lower() == "content-type"):
             continue
         signing = replacer.build_signing_arguments(value)
         if signing:
             arguments += signing
             continue
-        user = replacer.replace_in_basic_auth(name, value)
+        user = replacer.build_basic_auth_argument(name, value)
         if user is not None:
             arguments += ["-u", _quote_for_shell(user, replacer.variable_references)]
         else:
@@ -204,33 +204,33 @@ class _KeyReplacer:
             if place is not None:
                 variable, prefix = place[0], quote(place[1], safe="")
                 start = len(prefix) if value.startswith(prefix) else 0
-                value = value[:start] + self._replace_in_text(value[start:], variable)
+                value = value[:start] + self._replace_variable_value(value[start:], variable)
             parts.append(f"{name}{equals}{value}")
         return f"{base}{mark}{'&'.join(parts)}{fragment_mark}{fragment}"
 
-    def replace_in_header(self, name: str, value: str) -> str:
+    def replace_in_header(self, header_name: str, header_value: str) -> str:
         """Return the value of a header with the key replaced, but not its scheme ("Bearer") or cookie name."""
-        place = self._places.get(("header", name.lower()))
+        place = self._places.get(("header", header_name.lower()))
         if place is None:
-            return value
+            return header_value
         variable, prefix = place
-        if name.lower() == "cookie":
-            cookie, _, rest = value.partition("=")
-            return f"{cookie}={self._replace_in_text(rest, variable)}"
-        if prefix and value.startswith(prefix):
-            return f"{prefix}{self._replace_in_text(value.removeprefix(prefix), variable)}"
-        word, space, rest = value.partition(" ")
+        if header_name.lower() == "cookie":
+            cookie, _, rest = header_value.partition("=")
+            return f"{cookie}={self._replace_variable_value(rest, variable)}"
+        if prefix and header_value.startswith(prefix):
+            return f"{prefix}{self._replace_variable_value(header_value.removeprefix(prefix), variable)}"
+        word, space, rest = header_value.partition(" ")
         if not space:
-            return self._replace_in_text(value, variable)
-        return f"{word} {self._replace_in_text(rest, variable)}"
+            return self._replace_variable_value(header_value, variable)
+        return f"{word} {self._replace_variable_value(rest, variable)}"
 
-    def is_credential_header(self, name: str) -> bool:
-        """Whether the contract says that the header `name` is for a key."""
-        return ("header", name.lower()) in self._places
+    def is_credential_header(self, header_name: str) -> bool:
+        """Whether the contract says that the header `header_name` is for a key."""
+        return ("header", header_name.lower()) in self._places
 
-    def build_signing_arguments(self, value: str) -> list[str]:
+    def build_signing_arguments(self, header_value: str) -> list[str]:
         """Return curl's options for a header whose value is a signature for AWS; empty for any other header."""
-        if not value.startswith(f"{AWS_SIGNATURE_SCHEME} ") or not self._aws_keys:
+        if not header_value.startswith(f"{AWS_SIGNATURE_SCHEME} ") or not self._aws_keys:
             return []
         key = self._aws_keys[0]
         assert key.aws_signature is not None, "selected by it"
@@ -239,12 +239,12 @@ class _KeyReplacer:
         scope = shlex.quote(f"aws:amz:{key.aws_signature.region}:{key.aws_signature.service}")
         return ["--aws-sigv4", scope, "-u", _quote_for_shell(user, self.variable_references)]
 
-    def replace_in_basic_auth(self, name: str, value: str) -> str | None:
+    def build_basic_auth_argument(self, header_name: str, header_value: str) -> str | None:
         """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
-        if name.lower() != "authorization" or not value.lower().startswith("basic "):
+        if header_name.lower() != "authorization" or not header_value.lower().startswith("basic "):
             return None
         try:
-            pair = base64.b64decode(value[len("basic ") :]).decode()
+            pair = base64.b64decode(header_value[len("basic ") :]).decode()
         except ValueError:
             pair = ""
         variable = self._places["header", "authorization"][0]
@@ -260,7 +260,7 @@ class _KeyReplacer:
         value = self._value_by_variable[variable]
         return value in text or value in unquote(text)
 
-    def _replace_in_text(self, text: str, variable: str) -> str:
+    def _replace_variable_value(self, text: str, variable: str) -> str:
         if text.startswith(CREDENTIAL_PLACEHOLDER_PREFIX):
             return self._format_variable_reference(_ACCESS_TOKEN_VARIABLE)
         return self._format_variable_reference(variable) if self._contains_variable_value(text, variable) else text

@@ -54,8 +54,8 @@ def read_client_key(contract: Contract, environment: Mapping[str, str] = os.envi
 def find_missing_key_variables(contract: Contract, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """Return the environment variables that requests to a provider need and that are not set.
 
-    They are those of the key and of values that are sent along with it; none for a provider that accepts requests
-    without a key, if the key is not set.
+    These are the variable of the key and those of the values that are sent along with it. The result is empty if the
+    key is not set and the provider accepts requests without a key.
     """
     missing = tuple(variable for variable in contract.key_variables if not environment.get(variable, "").strip())
     return () if contract.provider.is_key_optional and contract.provider.key_variable in missing else missing

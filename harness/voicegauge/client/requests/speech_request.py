@@ -142,7 +142,11 @@ def _describe_accepted_fields(target: Target) -> str:
 
 
 def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) -> Any:
-    """Return the provider's value for a neutral value. With the template "{}", numbers and files keep their type."""
+    """Return the provider's value for a provider-neutral value.
+
+    A text template other than "{}" or a markup language makes it a text. Otherwise numbers keep their type; files
+    always do.
+    """
     if isinstance(neutral_value, UploadedFile):
         return neutral_value
     mapped = field_mapping.provider_values.get(str(neutral_value), neutral_value)

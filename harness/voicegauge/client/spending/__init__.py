@@ -13,8 +13,8 @@ from voicegauge.client.spending.ledger import Ledger, LedgerShare, Reservation
 from voicegauge.client.spending.purchases import Purchase, PurchaseAccount, PurchaseHistory
 from voicegauge.client.spending.rate_limit import RateLimiter, create_rate_limiter, find_account_plans
 from voicegauge.client.spending.settlement import (
-    PaymentObserver,
     Settlement,
+    SubmitObserver,
     UsagePricedRequest,
     send_and_settle,
     settle_when_done,
@@ -26,7 +26,6 @@ __all__ = [
     "Journal",
     "Ledger",
     "LedgerShare",
-    "PaymentObserver",
     "Purchase",
     "PurchaseAccount",
     "PurchaseHistory",
@@ -37,6 +36,7 @@ __all__ = [
     "SubmitCompletedEvent",
     "SubmitEvent",
     "SubmitNotSentEvent",
+    "SubmitObserver",
     "SubmitRecorder",
     "SubmitStartedEvent",
     "UsagePricedRequest",

@@ -42,7 +42,7 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
     price_usd: _NonNegativeUsd | None = msgspec.field(name="usd")
     """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
     idempotency_key: str | None = None
-    """The key in the request; `None` without one. Submits with the same key are charged once."""
+    """The idempotency key in the request; `None` without one. Submits with the same key are charged once."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
@@ -50,7 +50,7 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
 
 
 class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
-    """Written if the request of the last submit was not sent, because there was no connection."""
+    """Written if a submit was announced but not sent, because there was no connection."""
 
     id: str
     """Id of the sample or case."""
@@ -82,7 +82,7 @@ SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent
 
 
 class SubmitRecorder:
-    """A `PaymentObserver` that writes the events of each submit for one sample or case."""
+    """A `SubmitObserver` that writes the events of each submit for one sample or case."""
 
     def __init__(
         self, record_event: Callable[[SubmitEvent], None], sample_or_case_id: str, price_usd: float | None
@@ -104,7 +104,7 @@ class SubmitRecorder:
         )
 
     def on_submit_not_sent(self) -> None:
-        """Record that the submit cost nothing."""
+        """Record that the request was not sent, so that it cost nothing."""
         self._record(SubmitNotSentEvent(id=self._name))
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:

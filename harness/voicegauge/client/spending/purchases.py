@@ -30,7 +30,7 @@ class Purchase:
     job_id: str | None = None
     """Id with which the submit's job can be polled; `None` if there is no such job."""
     is_job_resumable: bool = True
-    """Whether a later command polls the job; otherwise its result is lost if voicegauge is stopped."""
+    """Whether a later command can resume the job; if not, its result is lost when voicegauge is stopped."""
     charged_usd: float | None = None
     """The charge in dollars that the provider reported; `None` if it reported none."""
     has_saved_result: bool = False
@@ -38,11 +38,11 @@ class Purchase:
     missing_result_reason: str | None = None
     """Why the submit brought no result; `None` if the journal does not say why."""
     idempotency_key: str | None = None
-    """The key in the request; `None` without one."""
+    """The idempotency key in the request; `None` without one."""
 
     @property
-    def has_resumable_job(self) -> bool:
-        """Whether the submit's job has no saved result yet and a later command polls it."""
+    def awaits_job_result(self) -> bool:
+        """Whether the submit started a job that can be resumed and whose result is not saved yet."""
         return self.job_id is not None and self.is_job_resumable and not self.has_saved_result
 
     @property
@@ -55,12 +55,12 @@ class Purchase:
             return False
         if self.has_saved_result or self.billing_status is not BillingStatus.ACCEPTED:
             return self.billing_status is BillingStatus.AMBIGUOUS
-        return not self.has_resumable_job
+        return not self.awaits_job_result
 
-    def can_be_repeated(self, operation: Operation, now: datetime) -> bool:
+    def can_be_repeated_without_charge(self, operation: Operation, now: datetime) -> bool:
         """Whether the submit is ambiguous and would not be charged again with its idempotency key.
 
-        That is so while the provider remembers the key, for as long as the contract documents.
+        The provider remembers the key for the time that the contract documents.
         """
         spec = operation.idempotency
         if not self.is_ambiguous or self.idempotency_key is None or spec is None or spec.key_lifetime_s is None:
@@ -144,7 +144,7 @@ class PurchaseHistory:
 
     @property
     def ambiguous_requests(self) -> list[AmbiguousRequest]:
-        """Return the ambiguous requests for the sample or case, oldest first."""
+        """The ambiguous requests for the sample or case, oldest first."""
         return [
             AmbiguousRequest(
                 sample_or_case_id=self.sample_or_case_id,
@@ -183,10 +183,10 @@ class PurchaseAccount(Generic[HistoryT]):
     @property
     def spent_usd(self) -> float:
         """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
-        return self.sum_spent_usd_excluding(())
+        return self.sum_spent_usd_except_last_requests(())
 
-    def sum_spent_usd_excluding(self, pending_ids: Collection[str]) -> float:
-        """Return `spent_usd` without the last request of each sample or case in `pending_ids`."""
+    def sum_spent_usd_except_last_requests(self, pending_ids: Collection[str]) -> float:
+        """Return `spent_usd` without what the last request for each sample or case in `pending_ids` cost."""
         ledger = Ledger()
         for name, one in self.histories.items():
             for purchase in one.purchases[: -1 if name in pending_ids else None]:

@@ -27,7 +27,7 @@ def classify_billing_status(http_status: int, retry_policy: RetryPolicy) -> Bill
     """Return what an HTTP status says about the charge for a request.
 
     503 means that the server does not handle the request for now (RFC 9110, section 15.6.4), such as "queue full" or
-    "model is loading". It is a rejection if the provider documents a retry for it. Without such a document it may come
+    "model is loading". It is a rejection if the provider documents a retry for it. If not, the 503 may come
     from a gateway whose upstream server has performed the request. Any other server error may occur after the request
     was performed, even if a document recommends a retry. A redirect asks for another request before this one is
     performed (section 15.4), and none is followed.
@@ -87,9 +87,11 @@ class Settlement:
         """Note the HTTP status of the response."""
         self._update_billing_status(classify_billing_status(http_status, retry_policy))
 
-    def note_failure(self, error: TransportError) -> None:
-        """Note that no response arrived."""
-        self._update_billing_status(BillingStatus.AMBIGUOUS if error.request_was_sent else BillingStatus.NOT_SENT)
+    def note_failure(self, transport_error: TransportError) -> None:
+        """Note that no response arrived, and from `transport_error` whether the request was sent."""
+        self._update_billing_status(
+            BillingStatus.AMBIGUOUS if transport_error.request_was_sent else BillingStatus.NOT_SENT
+        )
 
     def _update_billing_status(self, billing_status: BillingStatus) -> None:
         if not self._is_repeated or billing_status.may_be_charged:
@@ -130,11 +132,11 @@ class Settlement:
 
 
 def _is_plausible_charge(charge: float) -> bool:
-    """Whether a reported charge, in dollars or credits, is neither negative nor too large for a saved run."""
+    """Whether a reported charge, in dollars or credits, is from 0 to the largest number in a saved run."""
     return 0 <= charge <= MAX_NUMBER
 
 
-class PaymentObserver(Protocol):
+class SubmitObserver(Protocol):
     """Is notified of every submit, so that a journal knows of a possible charge even after a crash.
 
     `before_submit` is followed by `on_submit_not_sent` or `after_submit`. If the connection was lost after sending,
@@ -197,10 +199,10 @@ async def send_and_settle(
     reservation: Reservation | None,
     operation: Operation,
     send_request: Callable[[], Awaitable[Sequence[Exchange]]],
-    observer: PaymentObserver | None = None,
+    submit_observer: SubmitObserver | None = None,
     idempotency_key: str | None = None,
     *,
-    is_repeated: bool = False,
+    repeats_earlier_request: bool = False,
     usage_priced_request: UsagePricedRequest | None = None,
 ) -> Sequence[Exchange]:
     """Send a single request with its retries, and settle its reservation with the last exchange.
@@ -209,9 +211,10 @@ async def send_and_settle(
         reservation: the reserved price; `None` for a free request.
         operation: the operation that is called.
         send_request: sends the request and returns its exchanges, all of which except the last were rejected.
-        observer: notified before the first attempt and after the last one, unless the request is free.
-        idempotency_key: the key in the request, for the observer; `None` without a key.
-        is_repeated: whether an earlier process may have been charged for a request with the same key.
+        submit_observer: notified before the first attempt and after the last one, unless the request is free.
+        idempotency_key: the idempotency key in the request, for the observer; `None` without one.
+        repeats_earlier_request: whether an earlier process may have been charged for a request with the same
+            idempotency key.
         usage_priced_request: the request, if its price depends on the usage that the response reports.
 
     Raises:
@@ -223,28 +226,28 @@ async def send_and_settle(
         return await send_request()
     provider = operation.contract.provider
     with settle_when_done(reservation, usage_priced_request) as settlement:
-        if is_repeated:
+        if repeats_earlier_request:
             settlement.status = BillingStatus.AMBIGUOUS
-        if observer is not None:
-            observer.before_submit(idempotency_key)
+        if submit_observer is not None:
+            submit_observer.before_submit(idempotency_key)
         settlement.note_sending()
         try:
             exchanges = await send_request()
         except TransportError as error:
             settlement.note_failure(error)
-            if observer is not None and settlement.status is BillingStatus.NOT_SENT:
-                observer.on_submit_not_sent()
+            if submit_observer is not None and settlement.status is BillingStatus.NOT_SENT:
+                submit_observer.on_submit_not_sent()
             raise
         except UsageError:
             settlement.status = BillingStatus.NOT_SENT
-            if observer is not None:
-                observer.on_submit_not_sent()
+            if submit_observer is not None:
+                submit_observer.on_submit_not_sent()
             raise
         last = exchanges[-1]
         settlement.note_status(last.response.status, provider.retry_policy)
         if settlement.status is BillingStatus.ACCEPTED:
             settlement.note_usage(parse_exchange(last))
         settlement.note_charge(parse_exchange(last), find_charge_location(operation), provider.credits)
-        if observer is not None:
-            observer.after_submit(last.response.status, settlement, None)
+        if submit_observer is not None:
+            submit_observer.after_submit(last.response.status, settlement, None)
         return exchanges

@@ -28,11 +28,11 @@ def add_request_test(findings: Sequence[Finding], target: Target, case: Conforma
     changes = {
         name: value for name, value in body.items() if name not in base or not _is_same_json_value(base[name], value)
     }
-    without = [name for name in base if name not in body]
+    omitted_fields = [name for name in base if name not in body]
     arguments = [_format_python_literal(target.id), _format_python_literal(changes)] + (
-        [f"without={without!r}"] if without else []
+        [f"omitted_fields={omitted_fields!r}"] if omitted_fields else []
     )
-    arguments.append(f"expect={_format_python_literal(case.expected_response.acceptance)}")
+    arguments.append(f"expected_outcome={_format_python_literal(case.expected_response.acceptance)}")
     call = f"voicegauge_send({', '.join(arguments)})"
     return [_add_test(finding, "voicegauge_send", call) for finding in findings]
 

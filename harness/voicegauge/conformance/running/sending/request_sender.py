@@ -8,10 +8,10 @@ from voicegauge.client import (
     MAX_RETRY_AFTER_S,
     USE_CLIENT_KEY,
     ApiKeyOrSentinel,
-    PaymentObserver,
     RequestParts,
     RequestToRepeat,
     Reservation,
+    SubmitObserver,
     UsagePricedRequest,
     add_idempotency_key,
     create_idempotency_key,
@@ -77,7 +77,7 @@ class RequestSender:
             lambda: self._send_with_retries(case, lambda: self._client.send_operation(operation, parts, key=key)),
             self._create_submit_recorder(case, price_usd),
             idempotency_key,
-            is_repeated=earlier_key is not None,
+            repeats_earlier_request=earlier_key is not None,
             usage_priced_request=self._build_priced_request(case, target),
         )
 
@@ -136,7 +136,7 @@ class RequestSender:
         return await self._client.speak(
             target,
             speech_request,
-            observer=self._create_submit_recorder(case, self._compute_price_usd(case)),
+            submit_observer=self._create_submit_recorder(case, self._compute_price_usd(case)),
             price_usd=self._service.price_usd_by_name.get(target.id),
             request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
             # A recording should have the whole job.
@@ -175,7 +175,7 @@ class RequestSender:
         ledger = self._service.ledger
         return ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
 
-    def _create_submit_recorder(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
+    def _create_submit_recorder(self, case: ConformanceCase, price_usd: float | None) -> SubmitObserver | None:
         journal = self._service.case_journal
         return journal.create_submit_recorder(case.id, price_usd) if journal is not None else None
 
