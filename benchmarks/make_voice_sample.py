@@ -23,7 +23,13 @@ COMPRESSION = 0.9
 def synthesize_sample() -> Samples:
     """Return the voice sample, mono, at `SAMPLE_RATE_HZ`."""
     return synthesize(
-        TEXT, language="en", voice="klatt4", words_per_minute=165, pitch=55, sample_rate_hz=SAMPLE_RATE_HZ, seed=0
+        TEXT,
+        language="en",
+        voice_variant="klatt4",
+        words_per_minute=165,
+        pitch=55,
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        seed=0,
     )
 
 

@@ -38,7 +38,7 @@ _TICK_S = 0.005
 def speak(text: str) -> bytes:
     """Return the audio of a text: speech that the embedded ASR engine recognizes."""
     samples = synthesize(
-        text, language="en", voice="klatt5", words_per_minute=165, pitch=50, sample_rate_hz=16_000, seed=0
+        text, language="en", voice_variant="klatt5", words_per_minute=165, pitch=50, sample_rate_hz=16_000, seed=0
     )
     return encode(samples, 16_000, "wav")[0]
 

@@ -80,7 +80,7 @@ def say(texts: list[str], random: Random) -> NDArray[np.float32]:
     samples = synthesize(
         " ".join(punctuate(text, random) for text in texts),
         language="en",
-        voice=voice.variant,
+        voice_variant=voice.variant,
         words_per_minute=round(voice.words_per_minute * random.uniform(0.9, 1.12)),
         pitch=round(voice.pitch + random.uniform(-MAX_VOICE_PITCH_OFFSET, MAX_VOICE_PITCH_OFFSET)),
         sample_rate_hz=RATE,

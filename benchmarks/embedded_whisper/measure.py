@@ -64,7 +64,7 @@ def say(spoken: SpokenText) -> Samples:
     return synthesize(
         spoken.text,
         language="en",
-        voice=voice.variant,
+        voice_variant=voice.variant,
         words_per_minute=voice.words_per_minute,
         pitch=voice.pitch,
         sample_rate_hz=ASR_SAMPLE_RATE_HZ,

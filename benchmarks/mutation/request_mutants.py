@@ -202,7 +202,7 @@ def _subject_fields(operation: Operation) -> set[str]:
     places += [operation.batch.requests_location] if operation.batch else []
     places += [operation.audio_input.request_fields["audio"].location] if operation.audio_input else []
     places += [operation.chat.text_location] if operation.chat else []
-    return {place.pointer_tokens[0] for place in places if place.kind == "body" and place.pointer_tokens}
+    return {place.pointer_tokens[0] for place in places if place.message_part == "body" and place.pointer_tokens}
 
 
 def _requires_id(operation: Operation) -> bool:

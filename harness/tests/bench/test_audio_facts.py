@@ -76,7 +76,7 @@ def test_what_does_not_decode_is_a_failure(tmp_path: Path, audio: bytes, media_t
 
 
 def test_audio_beyond_the_length_limit_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_S", 0.25)
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_DURATION_S", 0.25)
     found = measured(tmp_path, SPEECH)
     assert found.failure is not None
     assert "longer than" in found.failure.message
@@ -117,7 +117,7 @@ def test_unusable_audio_is_counted_as_failed_with_and_without_an_asr(
     monkeypatch: pytest.MonkeyPatch,
     asr: str,
 ) -> None:
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_S", 2.0)
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_DURATION_S", 2.0)
     too_long = encode(np.full(5 * 24_000, 0.3, np.float32), 24_000, "wav")[0]
     bodies = iter([HTML, b"RIFF\0\0\0\0WAVEfmt ", too_long] * 2)
     provider.speak = lambda _: next(bodies)

@@ -33,7 +33,7 @@ WORDS = 8
 
 def speech(text: str = TEXT, language: str = "en") -> NDArray[np.float32]:
     return synthesize(
-        text, language=language, voice="klatt5", words_per_minute=175, pitch=50, sample_rate_hz=RATE, seed=0
+        text, language=language, voice_variant="klatt5", words_per_minute=175, pitch=50, sample_rate_hz=RATE, seed=0
     )
 
 

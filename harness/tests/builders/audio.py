@@ -35,7 +35,7 @@ def encode_once(patch: pytest.MonkeyPatch) -> None:
             audio.samples.setflags(write=False)
             return audio
 
-        limits_of_the_test = (limits.MAX_AUDIO_S, limits.MAX_SAMPLES)
+        limits_of_the_test = (limits.MAX_AUDIO_DURATION_S, limits.MAX_SAMPLES)
         return _get_or_build(decoded, (hashlib.sha256(data).digest(), container, limits_of_the_test), read)
 
     patch.setattr(encoding, "_write_file", write)

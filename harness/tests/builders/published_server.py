@@ -22,7 +22,7 @@ def _speak(text: str, voice: str, speed: float) -> Any:
     return synthesize(
         text,
         language="en",
-        voice=None,
+        voice_variant=None,
         words_per_minute=int(170 * speed),
         pitch=pitch,
         sample_rate_hz=RATE_HZ,

@@ -27,7 +27,7 @@ TEXTS = ("The box was thrown beside the parked truck.", "The kettle is on the st
 
 def spoken(folder: Path, text: str, index: int) -> Sample:
     samples = synthesize(
-        text, language="en", voice="klatt5", words_per_minute=175, pitch=50, sample_rate_hz=16_000, seed=index
+        text, language="en", voice_variant="klatt5", words_per_minute=175, pitch=50, sample_rate_hz=16_000, seed=index
     )
     audio, media_type = encode(samples, 16_000, "wav")
     _, file = save_audio(folder, audio)

@@ -23,13 +23,13 @@ _tokens = st.lists(st.text(max_size=3) | st.integers(0, 12).map(str), max_size=5
 def test_a_body_location_has_its_keys(pointer_tokens) -> None:
     text = "body#" + "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
     location = parse_location(text)
-    assert (location.kind, location.pointer_tokens, str(location)) == ("body", tuple(pointer_tokens), text)
+    assert (location.message_part, location.pointer_tokens, str(location)) == ("body", tuple(pointer_tokens), text)
 
 
 @given(kind=st.sampled_from(["query", "path", "header"]), name=st.text(min_size=1))
 def test_a_parameter_location_has_its_name(kind, name) -> None:
     location = parse_location(f"{kind}.{name}")
-    assert (location.kind, location.name, str(location)) == (kind, name, f"{kind}.{name}")
+    assert (location.message_part, location.name, str(location)) == (kind, name, f"{kind}.{name}")
 
 
 @given(key=st.text())

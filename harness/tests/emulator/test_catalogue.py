@@ -81,7 +81,7 @@ def _request(target: Target) -> dict[str, Any]:
     sent = _key(target.contract, target.operation)
     sent["headers"].update(target.operation.required_headers)
     for location, value in places.items():
-        kind, key = location.kind, location.name
+        kind, key = location.message_part, location.name
         if kind == "body":
             body = location.write_body(body, value)
         else:

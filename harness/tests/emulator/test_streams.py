@@ -18,7 +18,7 @@ from voicegauge.contract import Contract, load_contract
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
 from voicegauge.speech.audio import decode
-from voicegauge.speech.audio.limits import MAX_AUDIO_S
+from voicegauge.speech.audio.limits import MAX_AUDIO_DURATION_S
 
 from ..builders.contracts import load_trusted
 from ..builders.servers import serving
@@ -108,14 +108,16 @@ async def test_pieces_arrive_at_the_documented_pace(edited) -> None:
 async def test_audio_longer_than_a_response_may_have_is_streamed(edited) -> None:
     """The emulator does not read the audio that it has made, so it does not share the limits of the readers."""
     place = "sample_rate_hz: 44100\n              format: mp3\n              pacing: {chunk_s: 0.4, speed: 3}"
-    long = f"sample_rate_hz: 1000\n              leading_silence_s: {MAX_AUDIO_S + 1}\n              format: mp3"
+    long = (
+        f"sample_rate_hz: 1000\n              leading_silence_s: {MAX_AUDIO_DURATION_S + 1}\n              format: mp3"
+    )
     contract = edited(place, f"{long}\n              pacing: {{chunk_s: 60, speed: 3}}")
     app = create_app([contract], EmulatorSettings(time_scale=0))
     body = {**REQUEST, "model": "melotts", "voice": "EN-US"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://emulator.invalid") as http:
         response = await http.post(PATH, json=body, headers={"Authorization": "Bearer k"})
     assert response.status_code == 200
-    assert response.text.count("event: audio") == pytest.approx(MAX_AUDIO_S / 60, abs=1)
+    assert response.text.count("event: audio") == pytest.approx(MAX_AUDIO_DURATION_S / 60, abs=1)
     assert "event: done" in response.text
 
 

@@ -30,7 +30,7 @@ from voicegauge.speech.audio import (
     resample,
     sniff_container,
 )
-from voicegauge.speech.audio.limits import MAX_AUDIO_S, MAX_CHANNELS
+from voicegauge.speech.audio.limits import MAX_AUDIO_DURATION_S, MAX_CHANNELS
 
 RATE = 24_000
 RAW = {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw"}
@@ -213,7 +213,7 @@ def test_bytes_that_are_not_audio_are_rejected(data: bytes) -> None:
 
 
 def test_audio_longer_than_the_limit_is_rejected() -> None:
-    bomb, _ = encode(np.zeros(int(MAX_AUDIO_S + 1) * 8000, np.float32), 8000, "flac")
+    bomb, _ = encode(np.zeros(int(MAX_AUDIO_DURATION_S + 1) * 8000, np.float32), 8000, "flac")
     assert len(bomb) < 1_000_000
     with pytest.raises(UndecodableAudioError, match="longer than 1800 s"):
         decode(bomb)
@@ -238,7 +238,7 @@ def test_damaged_files_are_decoded_or_rejected(name: str, data: st.DataObject) -
         found = decode(bytes(broken))
     except UndecodableAudioError:
         return
-    assert 0 < found.duration_s <= MAX_AUDIO_S
+    assert 0 < found.duration_s <= MAX_AUDIO_DURATION_S
     assert np.isfinite(found.samples).all()
 
 
@@ -454,7 +454,7 @@ def test_measuring_audio_needs_little_more_memory_than_its_samples(name: str) ->
 @pytest.mark.parametrize("name", ["flac", "m4a"])
 def test_decoding_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     data = by_ffmpeg("ipod", "alac", tone(60.0)) if name == "m4a" else encode(tone(60.0), RATE, name)[0]
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_S", 1.0)
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_DURATION_S", 1.0)
     tracemalloc.start()
     try:
         with pytest.raises(UndecodableAudioError, match="longer than 1 s"):

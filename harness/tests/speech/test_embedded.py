@@ -42,7 +42,13 @@ def asr(request: pytest.FixtureRequest, engines: dict[str, Asr]) -> Asr:
 @functools.cache
 def speech(text: str) -> Samples:
     return synthesize(
-        text, language="en", voice="klatt4", words_per_minute=170, pitch=55, sample_rate_hz=ASR_SAMPLE_RATE_HZ, seed=0
+        text,
+        language="en",
+        voice_variant="klatt4",
+        words_per_minute=170,
+        pitch=55,
+        sample_rate_hz=ASR_SAMPLE_RATE_HZ,
+        seed=0,
     )
 
 

@@ -22,7 +22,7 @@ from voicegauge.speech.synthesis.espeak import guess_language, has_voice_for, li
 TEXT = "The quick brown fox jumps over the lazy dog."
 PLAIN: dict[str, Any] = {
     "language": "en",
-    "voice": "f2",
+    "voice_variant": "f2",
     "words_per_minute": 165,
     "pitch": 50,
     "sample_rate_hz": 16000,
@@ -54,7 +54,7 @@ def test_speech_is_mono_float_and_audible() -> None:
 
 def test_equal_words_give_equal_samples_after_any_others() -> None:
     first = _speak()
-    _speak("Something else in between.", language="de", voice="m3", words_per_minute=300)
+    _speak("Something else in between.", language="de", voice_variant="m3", words_per_minute=300)
     assert np.array_equal(first, _speak())
     script = f"""
 import sys
@@ -64,7 +64,9 @@ sys.stdout.buffer.write(synthesize({TEXT!r}, **{PLAIN!r}).tobytes())
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == first.tobytes()
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"voice": "m3"}, {"voice": None}, {"pitch": 80}, {"language": "fr"}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"voice_variant": "m3"}, {"voice_variant": None}, {"pitch": 80}, {"language": "fr"}]
+)
 def test_every_argument_changes_the_audio(change: dict[str, Any]) -> None:
     assert not np.array_equal(_speak(), _speak(**change))
 
@@ -96,12 +98,12 @@ def test_common_language_codes_are_known(language: str) -> None:
 
 def test_breathy_voices_are_equal_in_every_process() -> None:
     voices = ("f2", "f3", "f5", "whisper")
-    samples = b"".join(_speak(voice=voice).tobytes() for voice in voices)
+    samples = b"".join(_speak(voice_variant=voice).tobytes() for voice in voices)
     script = f"""
 import sys
 from voicegauge.speech.synthesis.espeak import synthesize
 for voice in {voices}:
-    sys.stdout.buffer.write(synthesize({TEXT!r}, **({PLAIN!r} | {{"voice": voice}})).tobytes())
+    sys.stdout.buffer.write(synthesize({TEXT!r}, **({PLAIN!r} | {{"voice_variant": voice}})).tobytes())
 """
     started_at = int(time.time())
     while int(time.time()) == started_at:  # the library seeds its noise with the time in seconds
@@ -114,7 +116,7 @@ def test_unknown_languages_and_variants_are_rejected() -> None:
     with pytest.raises(ValueError, match="does not speak 'tlh'"):
         _speak(language="tlh")
     with pytest.raises(ValueError, match="no variant 'nobody'; it has "):
-        _speak(voice="nobody")
+        _speak(voice_variant="nobody")
     with pytest.raises(ValueError, match="at most"):
         _speak("x" * 200_000)
     assert "klatt4" in list_voice_variants()

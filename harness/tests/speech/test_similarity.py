@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from voicegauge.speech.audio import correlate_waveforms, decode, encode, measure_speech_mismatch
-from voicegauge.speech.audio.similarity import MAX_COMPARED_S
+from voicegauge.speech.audio.similarity import MAX_COMPARED_DURATION_S
 from voicegauge.speech.synthesis import synthesize
 
 RATE = 24_000
@@ -18,7 +18,7 @@ def say(text: str, words_per_minute: int = 165, pitch: int = 50, voice: str = "k
     return synthesize(
         text,
         language="en",
-        voice=voice,
+        voice_variant=voice,
         words_per_minute=words_per_minute,
         pitch=pitch,
         sample_rate_hz=RATE,
@@ -50,7 +50,10 @@ def test_silence_and_very_long_speech_are_not_compared() -> None:
     base = say(TEXTS[0])
     assert measure_speech_mismatch(base, RATE, np.zeros(RATE, np.float32), RATE) is None
     assert measure_speech_mismatch(base, RATE, np.zeros(10, np.float32), RATE) is None
-    assert measure_speech_mismatch(base, RATE, np.ones(int(RATE * (MAX_COMPARED_S + 1)), np.float32), RATE) is None
+    assert (
+        measure_speech_mismatch(base, RATE, np.ones(int(RATE * (MAX_COMPARED_DURATION_S + 1)), np.float32), RATE)
+        is None
+    )
 
 
 def test_equal_recordings_are_correlated_and_other_syntheses_are_not() -> None:

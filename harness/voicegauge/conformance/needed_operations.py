@@ -101,9 +101,11 @@ def _is_location_required(target: BaseTarget, location: Location) -> bool:
         target.speech.request_fields[name].location for name in target.target_spec.required_fields
     }:
         return True
-    if location.kind != "body":
+    if location.message_part != "body":
         parameters = target.operation.parameters
-        return any((p.message_part, p.name, p.is_required) == (location.kind, location.name, True) for p in parameters)
+        return any(
+            (p.message_part, p.name, p.is_required) == (location.message_part, location.name, True) for p in parameters
+        )
     media = target.operation.request_media.values()
     schemas = [one.schema for one in media if isinstance(one.schema, dict)]
     return bool(schemas) and all(location.pointer_tokens[0] in schema.get("required", ()) for schema in schemas)

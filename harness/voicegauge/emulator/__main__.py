@@ -46,8 +46,8 @@ def _wait_for_end_of_input(on_end: Callable[[], None]) -> None:
     on_end()
 
 
-def _write_startup_message(startup: EmulatorStartupMessage) -> None:
-    os.write(sys.stdout.fileno(), msgspec.json.encode(startup) + b"\n")
+def _write_startup_message(startup_message: EmulatorStartupMessage) -> None:
+    os.write(sys.stdout.fileno(), msgspec.json.encode(startup_message) + b"\n")
 
 
 if __name__ == "__main__":

@@ -218,11 +218,11 @@ logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
 @functools.lru_cache(maxsize=256)
-def _parse_header_options(value: bytes | str) -> dict[bytes, bytes]:
+def _parse_header_options(header_value: bytes | str) -> dict[bytes, bytes]:
     """Return the options in the value of a header. They are cached, because the forms of a run have the same fields."""
     from python_multipart.multipart import parse_options_header
 
-    return parse_options_header(value)[1]
+    return parse_options_header(header_value)[1]
 
 
 class MultipartReader:

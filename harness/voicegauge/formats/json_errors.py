@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ERROR_PATTERN = re.compile(r"JSON is malformed: (?P<reason>.*) \(byte (?P<offset>\d+)\)")
+_MSGSPEC_ERROR_PATTERN = re.compile(r"JSON is malformed: (?P<reason>.*) \(byte (?P<offset>\d+)\)")
 
 
 def describe_json_error(error: Exception, json_bytes: bytes) -> str:
@@ -14,7 +14,7 @@ def describe_json_error(error: Exception, json_bytes: bytes) -> str:
         error: the error that msgspec raised.
         json_bytes: the bytes that were read.
     """
-    found = _ERROR_PATTERN.fullmatch(str(error))
+    found = _MSGSPEC_ERROR_PATTERN.fullmatch(str(error))
     offset = int(found["offset"]) if found else len(json_bytes.rstrip())
     before = json_bytes[:offset]
     line, column = before.count(b"\n") + 1, offset - before.rfind(b"\n")

@@ -73,21 +73,22 @@ class Document:
         self,
         path: Path,
         data: dict[str, Any],
-        lines: Mapping[str, int],
+        line_by_pointer: Mapping[str, int],
         sha256: str,
-        parts: Mapping[str, tuple[Document, str]] | None = None,
+        external_part_by_pointer: Mapping[str, tuple[Document, str]] | None = None,
     ) -> None:
         """Store the parsed data.
 
         Args:
             path: the file, or of several files the one that names the others.
             data: the document as plain data.
-            lines: the lines in `path` by JSON pointer, counted from 1.
-            sha256: of the bytes of all files.
-            parts: the values that come from other files, by JSON pointer: the other document, and the pointer in it.
+            line_by_pointer: the line of each value in `path`, counted from 1, under the value's JSON pointer.
+            sha256: SHA-256 of the bytes of all files, in hexadecimal digits.
+            external_part_by_pointer: for each value that comes from another file, under its JSON pointer: the other
+                document, and the pointer in it.
         """
         self.path, self.data, self.sha256 = path, data, sha256
-        self.lines, self._parts = lines, parts or {}
+        self.lines, self._parts = line_by_pointer, external_part_by_pointer or {}
 
     def replace_data(self, data: dict[str, Any]) -> Document:
         """Return a document that has other `data`, but the same positions of JSON pointers as this one."""
@@ -98,36 +99,36 @@ class Document:
         """Whether the document consists of parts from several files."""
         return bool(self._parts)
 
-    def find_position(self, pointer: str) -> SourcePosition:
-        """Return file and line of the value at `pointer`, or of its nearest ancestor in the document."""
-        part, at = self.find_containing_document(pointer)
+    def find_position(self, json_pointer: str) -> SourcePosition:
+        """Return file and line of the value at `json_pointer`, or of its nearest ancestor in the document."""
+        part, at = self.find_containing_document(json_pointer)
         return SourcePosition(part.path, part.lines.get(at))
 
-    def find_line(self, pointer: str) -> int | None:
-        """Return the line of the value at `pointer`, or of its nearest ancestor in the document."""
-        return self.find_position(pointer).line
+    def find_line(self, json_pointer: str) -> int | None:
+        """Return the line of the value at `json_pointer`, or of its nearest ancestor in the document."""
+        return self.find_position(json_pointer).line
 
-    def build_error(self, pointer: str, reason: str) -> ContractError:
-        """Return an error with file and line, which says what is wrong at `pointer`.
+    def build_error(self, json_pointer: str, reason: str) -> ContractError:
+        """Return an error with file and line, which says what is wrong at `json_pointer`.
 
         If the file has so many values in a line that the line does not help, the reason begins with the JSON pointer.
         """
-        part, at = self.find_containing_document(pointer)
+        part, at = self.find_containing_document(json_pointer)
         shown = f"{at}: " if at and part.has_long_lines else ""
-        return ContractError(*self.find_position(pointer), f"{shown}{' '.join(reason.split())}")
+        return ContractError(*self.find_position(json_pointer), f"{shown}{' '.join(reason.split())}")
 
-    def find_containing_document(self, pointer: str) -> tuple[Document, str]:
-        """Return the document of the single file that has the value at `pointer`, and the value's pointer in it."""
+    def find_containing_document(self, json_pointer: str) -> tuple[Document, str]:
+        """Return the document of the single file with the value at `json_pointer`, and the value's pointer in it."""
         rest = ""
-        while pointer not in self.lines:
-            if pointer in self._parts:
-                part, at = self._parts[pointer]
+        while json_pointer not in self.lines:
+            if json_pointer in self._parts:
+                part, at = self._parts[json_pointer]
                 return part.find_containing_document(at + rest)
-            if not pointer:
+            if not json_pointer:
                 break
-            pointer, _, token = pointer.rpartition("/")
+            json_pointer, _, token = json_pointer.rpartition("/")
             rest = f"/{token}{rest}"
-        return self, pointer
+        return self, json_pointer
 
     @functools.cached_property
     def has_long_lines(self) -> bool:
@@ -174,9 +175,9 @@ class _DocumentBuilder:
     def _create_error(self, event: _Event, reason: str) -> ContractError:
         return ContractError(self._path, _get_line(event), reason)
 
-    def _build_value(self, event: _Event, pointer: str, depth: int) -> _ParsedValue:
-        if pointer not in self.lines:  # the line of a mapping's value is that of its key
-            self.lines[pointer] = _get_line(event)
+    def _build_value(self, event: _Event, json_pointer: str, depth: int) -> _ParsedValue:
+        if json_pointer not in self.lines:  # the line of a mapping's value is that of its key
+            self.lines[json_pointer] = _get_line(event)
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None and event.tag not in _SUPPORTED_TAGS:
@@ -188,9 +189,9 @@ class _DocumentBuilder:
         if isinstance(event, yaml.ScalarEvent):
             built = _ParsedValue(self._parse_scalar(event), 1, len(event.value))
         elif isinstance(event, yaml.SequenceStartEvent):
-            built = self._build_sequence(event, pointer, depth)
+            built = self._build_sequence(event, json_pointer, depth)
         else:
-            built = self._build_mapping(event, pointer, depth)
+            built = self._build_mapping(event, json_pointer, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = built
         return built
@@ -203,18 +204,18 @@ class _DocumentBuilder:
             raise self._create_error(event, f"the alias *{event.anchor} is inside its own anchor")
         return built
 
-    def _build_sequence(self, start_event: _Event, pointer: str, depth: int) -> _ParsedValue:
+    def _build_sequence(self, start_event: _Event, json_pointer: str, depth: int) -> _ParsedValue:
         items: list[Any] = []
         value_count, character_count = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            built = self._build_value(event, f"{pointer}/{len(items)}", depth + 1)
+            built = self._build_value(event, f"{json_pointer}/{len(items)}", depth + 1)
             items.append(built.value)
-            value_count, character_count = self._limit_size(
+            value_count, character_count = self._check_expanded_size(
                 start_event, value_count + built.value_count, character_count + built.character_count
             )
         return _ParsedValue(items, value_count, character_count)
 
-    def _build_mapping(self, start_event: _Event, pointer: str, depth: int) -> _ParsedValue:
+    def _build_mapping(self, start_event: _Event, json_pointer: str, depth: int) -> _ParsedValue:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         value_count, character_count = 1, 0
@@ -224,26 +225,26 @@ class _DocumentBuilder:
             key = event.value
             if key in own:
                 raise self._create_error(event, f"the key {key!r} is used twice")
-            child = f"{pointer}/{escape_pointer_token(key)}"
+            child = f"{json_pointer}/{escape_pointer_token(key)}"
             self.lines[child] = _get_line(event)
             built = self._build_value(next(self._events), child, depth + 1)
             if key == "<<" and event.implicit[0]:
                 merged = {**self._merge_mappings(event, built.value), **merged}
             else:
                 own[key] = built.value
-            value_count, character_count = self._limit_size(
+            value_count, character_count = self._check_expanded_size(
                 start_event, value_count + built.value_count, character_count + built.character_count + len(key)
             )
         return _ParsedValue({**merged, **own} if merged else own, value_count, character_count)
 
-    def _merge_mappings(self, event: _Event, value: Any) -> dict[str, Any]:
+    def _merge_mappings(self, event: _Event, mappings_to_merge: Any) -> dict[str, Any]:
         """Return the mapping for `<<: *anchor` or `<<: [*first, *second]`; of equal keys the first one counts."""
-        parts = value if isinstance(value, list) else [value]
+        parts = mappings_to_merge if isinstance(mappings_to_merge, list) else [mappings_to_merge]
         if not all(isinstance(part, dict) for part in parts):
             raise self._create_error(event, "<< takes a mapping or a list of mappings")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
-    def _limit_size(self, start_event: _Event, value_count: int, character_count: int) -> tuple[int, int]:
+    def _check_expanded_size(self, start_event: _Event, value_count: int, character_count: int) -> tuple[int, int]:
         if value_count > MAX_DOCUMENT_VALUES or character_count > MAX_DOCUMENT_CHARACTERS:
             limit = f"{MAX_DOCUMENT_VALUES} values or {MAX_DOCUMENT_CHARACTERS} characters"
             raise self._create_error(start_event, f"has more than {limit} with its aliases expanded")

@@ -29,7 +29,7 @@ from voicegauge.formats.located_yaml import escape_pointer_token, unescape_point
 from voicegauge.formats.type_errors import describe_type
 from voicegauge.model import Headers, find_header
 
-LocationKind = Literal["body", "query", "path", "header"]
+MessagePart = Literal["body", "query", "path", "header"]
 MISSING: Any = object()
 """Marks the absence of a value, because `None` is the JSON value `null`."""
 EVERY_ITEM = "*"
@@ -89,19 +89,19 @@ class _LocationBase:
 class Location(_LocationBase):
     """Where a value is in a request or a response. Make a location with `parse_location`."""
 
-    __slots__ = ("kind", "name", "pointer_tokens")
-    kind: LocationKind
-    """The part of the message that has the value."""
+    __slots__ = ("message_part", "name", "pointer_tokens")
+    message_part: MessagePart
+    """The part of the request or response that contains the value."""
     name: str
     """The parameter's or header's name; empty for a body."""
     pointer_tokens: tuple[str, ...]
     """Keys and list indices into a body, outermost first."""
 
-    def __init__(self, kind: LocationKind, name: str = "", pointer_tokens: Sequence[str] = ()) -> None:
+    def __init__(self, message_part: MessagePart, name: str = "", pointer_tokens: Sequence[str] = ()) -> None:
         """Make a location from the `name` of a parameter or header, or from the keys and indices of a body value."""
-        self.kind, self.name, self.pointer_tokens = kind, name, tuple(pointer_tokens)
+        self.message_part, self.name, self.pointer_tokens = message_part, name, tuple(pointer_tokens)
         pointer = "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
-        self._text = f"{kind}.{name}" if kind != "body" else f"body#{pointer}" if pointer else "body"
+        self._text = f"{message_part}.{name}" if message_part != "body" else f"body#{pointer}" if pointer else "body"
 
     @property
     def field_name(self) -> str:
@@ -111,12 +111,12 @@ class Location(_LocationBase):
     @property
     def is_in_body(self) -> bool:
         """Whether the value is in the body."""
-        return self.kind == "body"
+        return self.message_part == "body"
 
     @property
-    def pointer(self) -> str:
+    def json_pointer(self) -> str:
         """The JSON pointer into the body; empty for the whole body."""
-        return self._text.removeprefix("body").removeprefix("#") if self.kind == "body" else ""
+        return self._text.removeprefix("body").removeprefix("#") if self.message_part == "body" else ""
 
     def child(self, *pointer_tokens: str) -> Location:
         """Return the location of a value inside the value at this location of a body."""
@@ -124,15 +124,15 @@ class Location(_LocationBase):
 
     def read_body(self, body: Any) -> Any:
         """Return the value in a parsed body; `MISSING` if there is no value, or if the location is not in a body."""
-        return read_pointer(body, self.pointer_tokens) if self.kind == "body" else MISSING
+        return read_pointer(body, self.pointer_tokens) if self.message_part == "body" else MISSING
 
     def read_request(self, request: RequestValues) -> Any:
         """Return the value in a request; `MISSING` if there is no value."""
-        if self.kind == "body":
+        if self.message_part == "body":
             return read_pointer(request.body, self.pointer_tokens)
-        if self.kind == "header":
+        if self.message_part == "header":
             return _read_header(request.headers, self.name)
-        values = request.path_parameters if self.kind == "path" else request.query_parameters
+        values = request.path_parameters if self.message_part == "path" else request.query_parameters
         return values.get(self.name, MISSING)
 
     def read_response(self, body: Any, headers: Headers) -> Any:
@@ -142,7 +142,7 @@ class Location(_LocationBase):
             body: the parsed body; `MISSING` if it could not be parsed.
             headers: the response's headers.
         """
-        if self.kind == "header":
+        if self.message_part == "header":
             value = find_header(headers, self.name)
             return MISSING if value is None else value
         return self.read_body(body)
@@ -155,7 +155,7 @@ class Location(_LocationBase):
         Raises:
             ValueError: the location is not in a body, or is inside a text or a number.
         """
-        if self.kind != "body":
+        if self.message_part != "body":
             raise ValueError(f"{self} is not in the body")
         return write_pointer(body, self.pointer_tokens, value)
 
@@ -164,26 +164,26 @@ class Location(_LocationBase):
 class EventLocation(_LocationBase):
     """Where a value is in a server-sent event. Make a location with `parse_event_location`."""
 
-    __slots__ = ("kind", "pointer_tokens")
-    kind: Literal["event", "data"]
+    __slots__ = ("event_part", "pointer_tokens")
+    event_part: Literal["event", "data"]
     pointer_tokens: tuple[str, ...]
     """Keys and list indices into the data, outermost first."""
 
-    def __init__(self, kind: Literal["event", "data"], pointer_tokens: Sequence[str] = ()) -> None:
+    def __init__(self, event_part: Literal["event", "data"], pointer_tokens: Sequence[str] = ()) -> None:
         """Make a location of the event type, or of a value in the event's data.
 
         Args:
-            kind: "event" for the event type, "data" for a value in the data.
+            event_part: "event" for the event type, "data" for a value in the data.
             pointer_tokens: keys and list indices into the data; empty for the whole data.
         """
-        self.kind, self.pointer_tokens = kind, tuple(pointer_tokens)
+        self.event_part, self.pointer_tokens = event_part, tuple(pointer_tokens)
         pointer = "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
-        self._text = f"{kind}#{pointer}" if pointer else kind
+        self._text = f"{event_part}#{pointer}" if pointer else event_part
 
     @property
     def is_in_data(self) -> bool:
         """Whether the value is in the event's data."""
-        return self.kind == "data"
+        return self.event_part == "data"
 
     def read(self, event_type: str | None, data_bytes: bytes, json_value: Any) -> Any:
         """Return the value in one event; `MISSING` if there is no value.
@@ -193,7 +193,7 @@ class EventLocation(_LocationBase):
             data_bytes: the data as it was received, as UTF-8.
             json_value: the data as JSON; `MISSING` if the data is not JSON.
         """
-        if self.kind == "event":
+        if self.event_part == "event":
             return MISSING if event_type is None else event_type
         return read_pointer(json_value, self.pointer_tokens) if self.pointer_tokens else data_bytes.decode()
 
@@ -250,11 +250,11 @@ def _read_header(headers: Mapping[str, Any], name: str) -> Any:
     return next((value for key, value in headers.items() if key.lower() == wanted), MISSING)
 
 
-def _split_json_pointer(pointer: str) -> tuple[str, ...] | None:
+def _split_json_pointer(json_pointer: str) -> tuple[str, ...] | None:
     """Return the keys of a JSON pointer; `None` if the pointer is not valid."""
-    if not pointer.startswith("/") or _INVALID_ESCAPE_PATTERN.search(pointer):
+    if not json_pointer.startswith("/") or _INVALID_ESCAPE_PATTERN.search(json_pointer):
         return None
-    return tuple(unescape_pointer_token(token) for token in pointer.split("/")[1:])
+    return tuple(unescape_pointer_token(token) for token in json_pointer.split("/")[1:])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -272,7 +272,7 @@ def parse_location(text: str) -> Location:
             return Location("body", pointer_tokens=pointer_tokens)
     kind, _, name = text.partition(".")
     if kind in ("query", "path", "header") and name:
-        return Location(cast("LocationKind", kind), name)
+        return Location(cast("MessagePart", kind), name)
     raise ValueError(
         f"{text!r} is not a valid location: write body, body#/pointer, query.NAME, path.NAME or header.NAME"
     )

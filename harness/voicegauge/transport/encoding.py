@@ -30,9 +30,9 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
     if base == "application/json" or base.endswith("+json"):
         return media_type, _encode_json(body)
     if base == "multipart/form-data":
-        return _encode_multipart(media_type, _require_fields(media_type, body))
+        return _encode_multipart(media_type, _require_form_fields(media_type, body))
     if base == "application/x-www-form-urlencoded":
-        return media_type, _encode_urlencoded(_require_fields(media_type, body))
+        return media_type, _encode_urlencoded(_require_form_fields(media_type, body))
     if isinstance(body, str):
         return media_type, _encode_utf8(body)
     if isinstance(body, UploadedFile):
@@ -76,13 +76,13 @@ def _encode_json(value: Any) -> bytes:
         raise UsageError(f"the request cannot be encoded as JSON: {error}") from error
 
 
-def _require_fields(media_type: str, body: Any) -> dict[str, Any]:
+def _require_form_fields(media_type: str, body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise UsageError(f"{media_type} carries named fields, not {type(body).__name__}")
     return body
 
 
-def _format_field(value: Any) -> str:
+def _format_field_value(value: Any) -> str:
     """Return the text of a form field: text unchanged, any other value as JSON."""
     return value if isinstance(value, str) else _encode_json(value).decode()
 
@@ -91,22 +91,23 @@ def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
     files = [name for name, value in fields.items() if isinstance(value, UploadedFile)]
     if files:
         raise UsageError(f"a file ({files[0]}) can only be sent as multipart/form-data")
-    return urlencode([(name, _encode_utf8(_format_field(value))) for name, value in fields.items()]).encode()
+    return urlencode([(name, _encode_utf8(_format_field_value(value))) for name, value in fields.items()]).encode()
 
 
-_ESCAPED_BY_NAME_CHARACTER = str.maketrans(
+_ESCAPE_BY_CHARACTER_OF_NAMES = str.maketrans(
     {'"': "%22", "\\": "\\\\"}
     | {character: f"%{ord(character):02X}" for character in map(chr, range(0x20)) if character != "\x1b"}
 )
-"""How characters in the names of fields and files are written, as in httpx: as the HTML standard says, except that a
-backslash is doubled and an escape character is sent as it is. Recordings are matched by the bytes of requests."""
+"""Escape sequences, by code point, of characters in the names of fields and files. They are those of the HTML standard,
+except that a backslash is doubled and an escape character is sent as it is. httpx does the same. Recordings are matched
+by the bytes of requests."""
 
 
 def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
     parts = [
         (
-            _build_part_header(name, value),
-            value.data if isinstance(value, UploadedFile) else _encode_utf8(_format_field(value)),
+            _build_part_headers(name, value),
+            value.data if isinstance(value, UploadedFile) else _encode_utf8(_format_field_value(value)),
         )
         for name, value in fields.items()
     ]
@@ -125,13 +126,13 @@ def _read_boundary(content_type: str) -> str | None:
     return None if found is None else found.partition("=")[2].strip('"')
 
 
-def _build_part_header(name: str, value: Any) -> bytes:
-    """Return what is between the delimiter of a part and its content."""
-    header = f'\r\nContent-Disposition: form-data; name="{name.translate(_ESCAPED_BY_NAME_CHARACTER)}"'
-    if isinstance(value, UploadedFile):
-        if value.filename:
-            header += f'; filename="{value.filename.translate(_ESCAPED_BY_NAME_CHARACTER)}"'
-        header += f"\r\nContent-Type: {value.media_type}"
+def _build_part_headers(field_name: str, field_value: Any) -> bytes:
+    """Return the headers of one part of a multipart form, with the empty line after them."""
+    header = f'\r\nContent-Disposition: form-data; name="{field_name.translate(_ESCAPE_BY_CHARACTER_OF_NAMES)}"'
+    if isinstance(field_value, UploadedFile):
+        if field_value.filename:
+            header += f'; filename="{field_value.filename.translate(_ESCAPE_BY_CHARACTER_OF_NAMES)}"'
+        header += f"\r\nContent-Type: {field_value.media_type}"
     return _encode_utf8(f"{header}\r\n\r\n")
 
 

@@ -174,8 +174,8 @@ class Transport:
             max_total_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
 
         Raises:
-            UnreachableError: there is no connection, or the connection was lost; `sent` tells whether the request had
-                been sent.
+            UnreachableError: there is no connection, or the connection was lost; its `request_was_sent` tells
+                whether the request had been sent.
             IncompleteResponseError: the connection was lost while the body of the response was received.
             TimedOutError: a phase exceeded its limit.
             OversizeError: the response exceeds the size limit.

@@ -54,7 +54,7 @@ class NetworkObserver(Protocol):
 
 
 NETWORK_OBSERVER: ContextVar[NetworkObserver | None] = ContextVar("network_observer", default=None)
-"""The observer of the request that the current task sends."""
+"""The observer that is notified about the request that the current task sends; `None` if there is no observer."""
 
 
 class TimedBackend(httpcore.AsyncNetworkBackend):

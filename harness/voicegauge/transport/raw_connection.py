@@ -30,7 +30,7 @@ class RawConnectionPool:
     """A pool of open connections to any number of servers."""
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
-        """Open no connection; the first request does."""
+        """Create a pool without connections; the first request opens one."""
         self._ssl_context = ssl_context
         self._backend = TimedBackend()
         self._idle: defaultdict[ServerAddress, list[_RawConnection]] = defaultdict(list)

@@ -19,9 +19,8 @@ from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.timing import ExchangeTrace
 
 STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
-"""Time limits of forwarded requests. They are long, because the client whose request is
-forwarded has limits of its own, after which it closes its connection.
-"""
+"""Time limits of forwarded requests. They are long, because the client whose request is forwarded has its own limits,
+after which it closes its connection."""
 
 MAX_PROXY_CONNECTIONS = 1000
 """Maximum number of open connections through a proxy that the environment names. It equals the limit of
@@ -99,7 +98,7 @@ class StreamingTransport:
         trace = ExchangeTrace()
         host = urlsplit(request.origin).netloc
         try:
-            outgoing = _build_request(request, trace)
+            outgoing = _build_httpcore_request(request, trace)
         except ValueError as error:
             raise UnreachableError(
                 f"the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
@@ -128,7 +127,7 @@ class StreamingTransport:
         return open_pool(proxy_url, ssl_context=self._ssl_context, max_connections=MAX_PROXY_CONNECTIONS, http2=False)
 
 
-def _build_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.Request:
+def _build_httpcore_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.Request:
     """Return a request whose target and headers are sent as they are."""
     parts, timeouts = urlsplit(request.origin), STREAMING_TIMEOUTS
     extensions: dict[str, Any] = {

@@ -50,7 +50,7 @@ def _synthesize_upload(text: SuiteText) -> SpokenUpload:
     samples = synthesize(
         text.text,
         language=text.language,
-        voice=ESPEAK_VOICE,
+        voice_variant=ESPEAK_VOICE,
         words_per_minute=WORDS_PER_MINUTE,
         pitch=50,
         sample_rate_hz=SAMPLE_RATE_HZ,

@@ -171,7 +171,7 @@ def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Samp
                 speech = synthesize(
                     text.text,
                     language=text.language,
-                    voice=REFERENCE_VOICE,
+                    voice_variant=REFERENCE_VOICE,
                     words_per_minute=REFERENCE_WORDS_PER_MINUTE,
                     pitch=50,
                     sample_rate_hz=_REFERENCE_SAMPLE_RATE_HZ,

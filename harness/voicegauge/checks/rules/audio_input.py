@@ -57,7 +57,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
         yield Violation(
             message,
             f"{call.description_pointer}/response",
-            location.pointer,
+            location.json_pointer,
             f"transcript: {text!r}; reference: {call.reference_transcript!r}",
         )
 
@@ -214,7 +214,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     listed = call.read_response(stems.list_location) if stems else MISSING
     if stems is None or not isinstance(listed, list):
         return
-    requested, pointer = call.read_neutral_value("stems"), stems.list_location.pointer
+    requested, pointer = call.read_neutral_value("stems"), stems.list_location.json_pointer
     if _is_number(requested) and len(listed) != requested:
         yield Violation(
             f"requested {requested:g} stems, got {len(listed)}", f"{call.description_pointer}/request/stems", pointer
@@ -259,7 +259,9 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
         if call.audio_input_target.target_spec.pricing
         else f"{call.operation.pointer}/x-pricing"
     )
-    yield Violation(message, own, location.pointer or None if location is not None else None, f"{location}: {amount:g}")
+    yield Violation(
+        message, own, location.json_pointer or None if location is not None else None, f"{location}: {amount:g}"
+    )
 
 
 def _is_close_in_duration(actual_s: float, expected_s: float) -> bool:

@@ -36,7 +36,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     charged = read_amount(call.read_response(location))
     if charged is None:
         return
-    target, pointer = submit.target, location.pointer or None
+    target, pointer = submit.target, location.json_pointer or None
     if _is_documented_as_free(call):
         if charged > 0:
             at = f"{call.operation.pointer}/x-job/states"
@@ -91,7 +91,9 @@ def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple
 
 def _find_usage_pointer(price_usage: UsageSpec) -> str | None:
     return (
-        price_usage.reported_usage_location.pointer or None if price_usage.reported_usage_location is not None else None
+        price_usage.reported_usage_location.json_pointer or None
+        if price_usage.reported_usage_location is not None
+        else None
     )
 
 

@@ -22,7 +22,7 @@ def _check_job_id_reused(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]
         if isinstance(one, str) and one == other:
             at = f"{later.status_operation.pointer}/x-job/submit/id"
             message = f"two requests got the id {one!r:.80}"
-            yield Violation(message, at, location.pointer or None, exchange=later.submit_call.exchange)
+            yield Violation(message, at, location.json_pointer or None, exchange=later.submit_call.exchange)
 
 
 @register_rule(
@@ -40,7 +40,7 @@ def _check_job_crosstalk(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]
         if both and one.submit_call.exchange.request != other.submit_call.exchange.request:
             at = f"{concurrent_jobs.operation.pointer}/x-job/audio"
             message = "two jobs with different requests have the same audio"
-            yield Violation(message, at, audio.location.pointer or None, min(both))
+            yield Violation(message, at, audio.location.json_pointer or None, min(both))
 
 
 def _collect_audio_values(job_history: JobHistory) -> set[str]:

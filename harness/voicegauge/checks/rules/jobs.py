@@ -144,7 +144,7 @@ def _check_job_output_early(call: Call) -> Iterator[Violation]:
 
 
 def _get_body_pointer(location: Location | None) -> str | None:
-    return location.pointer or None if location is not None else None
+    return location.json_pointer or None if location is not None else None
 
 
 @register_rule(

@@ -18,9 +18,11 @@ def find_request_schema(operation: Operation, location: Location, media_type: st
         location: the location of the value in a request.
         media_type: media type of the request body; the first documented one by default.
     """
-    if location.kind != "body":
+    if location.message_part != "body":
         wanted = location.name.lower()
-        found = (p for p in operation.parameters if p.message_part == location.kind and p.name.lower() == wanted)
+        found = (
+            p for p in operation.parameters if p.message_part == location.message_part and p.name.lower() == wanted
+        )
         schema = next((parameter.schema for parameter in found), None)
         return schema if isinstance(schema, dict) else {}
     documented = operation.request_media

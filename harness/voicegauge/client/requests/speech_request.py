@@ -164,8 +164,8 @@ class _RequestPartsBuilder:
 
     def set_value(self, location: Location, value: Any) -> None:
         """Set the value at `location`."""
-        if location.kind != "body":
-            self._parameters[location.kind][location.name] = value
+        if location.message_part != "body":
+            self._parameters[location.message_part][location.name] = value
             return
         try:
             self._body = write_pointer(self._body, location.pointer_tokens, value)

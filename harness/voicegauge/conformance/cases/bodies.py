@@ -159,7 +159,7 @@ def _list_optional_fields(target: Target, request: RequestParts, media_type: Med
         *(target.speech.request_fields[word].location for word in target.target_spec.required_fields),
         target.speech.request_fields["text"].location,
     ]
-    fixed = {location.pointer_tokens[0] for location in identifying if location.kind == "body"}
+    fixed = {location.pointer_tokens[0] for location in identifying if location.message_part == "body"}
     properties = media_type.schema.get("properties", {}) if isinstance(media_type.schema, dict) else {}
     schemas = {name: target.contract.schemas.resolve_reference(schema)[0] for name, schema in properties.items()}
     return [
@@ -328,7 +328,7 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
     not respond with a server error.
     """
     field, operation = target.speech.request_fields["text"], target.operation
-    if field.location.kind != "body" or not is_valid_body(operation, request):
+    if field.location.message_part != "body" or not is_valid_body(operation, request):
         return
     pointer = f"{operation.pointer}/x-speech/request/text"
     for kind, text in UNUSUAL_TEXT_BY_DESCRIPTION.items():

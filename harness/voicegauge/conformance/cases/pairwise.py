@@ -216,7 +216,7 @@ def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
         *target.target_spec.request_constants,
         *(request[word].location for word in target.target_spec.required_fields),
     ]
-    fixed = {location.name for location in identifying if location.kind == "query"}
+    fixed = {location.name for location in identifying if location.message_part == "query"}
     for parameter in operation.parameters:
         pointer = f"{parameter.pointer}/schema"
         if (
@@ -291,7 +291,7 @@ def _list_documented_values(base_request: TargetRequest, media_type: MediaType, 
         use.id_location.pointer_tokens
         for creating_operation in creators
         for use in creating_operation.iterate_uses_of_created_resource(target.operation)
-        if use.id_location.kind == "body"
+        if use.id_location.message_part == "body"
     }
     if is_file_field(media_type, schema) or (field_name,) in ids:
         return []
@@ -349,7 +349,7 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
 def _is_location_of_field(location: Location, field: PairwiseField) -> bool:
     """Whether `location` is where the values of `field` are sent."""
     if field.location == "query":
-        return location.kind == "query" and location.name == field.name
+        return location.message_part == "query" and location.name == field.name
     return location.pointer_tokens == (field.name,)
 
 

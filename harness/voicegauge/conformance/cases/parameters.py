@@ -48,7 +48,9 @@ def plan_parameter_cases(
 def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
     """Whether the parameter takes a webhook URL. Its documented example is not sent: the URL is somebody else's."""
     urls = operation.webhook.url_fields if operation.webhook is not None else ()
-    return any((url.location.kind, url.location.name) == (parameter.message_part, parameter.name) for url in urls)
+    return any(
+        (url.location.message_part, url.location.name) == (parameter.message_part, parameter.name) for url in urls
+    )
 
 
 def _may_be_id_or_url(boundary_value: BoundaryValue) -> bool:

@@ -127,7 +127,7 @@ def _iterate_voices_in_examples(target: Target, voice_location: Location) -> Ite
         for location, value in target.target_spec.request_constants.items()
         if location.pointer_tokens
     }
-    if voice_location.kind != "body" or not constants:
+    if voice_location.message_part != "body" or not constants:
         return
     for operation in target.contract.operations.values():
         for media in operation.request_media.values():

@@ -64,12 +64,12 @@ def _is_allowed_text(target: Target, speech_request: SpeechRequest) -> bool:
     if location.is_in_body:
         media = target.operation.request_media.get(request.media_type or "")
         errors = media.iterate_errors(convert_to_json_body(media, request.body)) if media is not None else ()
-        return all(error.pointer != location.pointer for error in errors)
+        return all(error.pointer != location.json_pointer for error in errors)
     value = str(location.read_request(request))
     return not any(
         parameter.parse_text(value).errors
         for parameter in target.operation.parameters
-        if (parameter.message_part, parameter.name) == (location.kind, location.name)
+        if (parameter.message_part, parameter.name) == (location.message_part, location.name)
     )
 
 

@@ -111,9 +111,9 @@ def set_value_in_case_request(case: ConformanceCase, location: Location, value: 
         speech = msgspec.structs.replace(case.speech_request, extra={**case.speech_request.extra, str(location): value})
         return msgspec.structs.replace(case, speech_request=speech)
     assert case.request is not None, "a case has speech or a request"
-    if location.kind == "header":
+    if location.message_part == "header":
         request = add_headers(case.request, {location.name: value})
-    elif location.kind == "body":
+    elif location.message_part == "body":
         request = set_body_value(case.request, location.pointer_tokens, value)
     else:
         request = msgspec.structs.replace(

@@ -159,7 +159,7 @@ def _reports_undocumented_constant(call: Call) -> bool:
     constants: dict[Location, set[str]] = defaultdict(set)
     for target in targets:
         for location, constant in target.target_spec.request_constants.items():
-            if location.kind == "body" and isinstance(constant, str):
+            if location.message_part == "body" and isinstance(constant, str):
                 constants[location].add(constant)
     values = ((call.read_response(location), known) for location, known in constants.items())
     return any(isinstance(value, str) and value not in known for value, known in values)

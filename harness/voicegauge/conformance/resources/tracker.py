@@ -205,11 +205,11 @@ def _list_short_fields(operation: Operation, request: Request, secrets: Iterable
 def _iterate_texts_at(parsed_exchange: ParsedExchange, operation: Operation, location: Location) -> Iterator[str]:
     """Yield the texts that a request has at a location; for a parameter in the path, each segment of the path."""
     request = parsed_exchange.exchange.request
-    if location.kind == "path":
+    if location.message_part == "path":
         yield from map(unquote, urlsplit(request.url).path.split("/"))
-    elif location.kind == "query":
+    elif location.message_part == "query":
         yield parsed_exchange.query.get(location.name, "")
-    elif location.kind == "header":
+    elif location.message_part == "header":
         yield request.find_header(location.name) or ""
     else:
         yield str(location.read_body(parsed_exchange.read_request_body(operation).value))

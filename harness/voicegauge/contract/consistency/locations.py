@@ -6,7 +6,7 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.contract.schemas import allows_location
-from voicegauge.formats import EVERY_ITEM, EventLocation, Location, LocationKind, is_form, is_json, is_text
+from voicegauge.formats import EVERY_ITEM, EventLocation, Location, MessagePart, is_form, is_json, is_text
 
 _RAW_SAMPLE_FORMAT_PREFIXES = ("pcm", "mulaw", "alaw", "ulaw")
 """Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
@@ -28,7 +28,7 @@ def check_request_location(operation: Operation, pointer: str, location: Locatio
     Raises:
         ContractError: the location is not documented, or is in a part of the message that is not allowed.
     """
-    if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
+    if location.message_part == "path" and f"{{{location.name}}}" not in operation.path:
         reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
         raise operation.contract.document.build_error(pointer, reason)
     if location.is_in_body:
@@ -65,15 +65,15 @@ def check_list_location(operation: Operation, pointer: str, location: Location |
 
 
 def check_location_kind(
-    operation: Operation, pointer: str, location: Location, allowed_kinds: tuple[LocationKind, ...]
+    operation: Operation, pointer: str, location: Location, allowed_parts: tuple[MessagePart, ...]
 ) -> None:
-    """Check that the location is in one of the parts `allowed_kinds` of a message.
+    """Check that the location is in one of the parts `allowed_parts` of a message.
 
     Raises:
         ContractError: the location is in another part.
     """
-    if location.kind not in allowed_kinds:
-        reason = f"{str(location)!r} must be in the {' or the '.join(allowed_kinds)}"
+    if location.message_part not in allowed_parts:
+        reason = f"{str(location)!r} must be in the {' or the '.join(allowed_parts)}"
         raise operation.contract.document.build_error(pointer, reason)
 
 

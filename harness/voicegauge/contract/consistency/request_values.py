@@ -42,7 +42,7 @@ def _iterate_choices(operation: Operation, location: Location, media_type: str |
     schemas = operation.schemas
     if not location.is_in_body:
         for parameter in operation.parameters:
-            if (parameter.message_part, parameter.name) == (location.kind, location.name):
+            if (parameter.message_part, parameter.name) == (location.message_part, location.name):
                 yield list_choices(schemas, parameter.schema, ())
         return
     for name, media in operation.request_media.items():

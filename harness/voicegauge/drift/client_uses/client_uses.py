@@ -76,9 +76,9 @@ class ClientUses:
 
 def _iterate_overlapping_locations(used_locations: Iterable[Location], location: Location) -> Iterator[Location]:
     for other in used_locations:
-        if other.kind != location.kind:
+        if other.message_part != location.message_part:
             continue
-        if location.is_in_body or location.kind == "query":
+        if location.is_in_body or location.message_part == "query":
             if _are_names_equal(other, location) and _is_one_inside_other(
                 other.pointer_tokens, location.pointer_tokens
             ):

@@ -50,13 +50,13 @@ class DocumentedLocations:
                 )
                 for status, schema in schemas
             )
-        if location.kind == "header":
+        if location.message_part == "header":
             unlisted = _UNLISTED_REQUEST_HEADERS if is_in_request else STANDARD_HEADERS
             names = {
                 name.lower() for name in self._list_parameter_names("header", is_in_request=is_in_request)
             } | unlisted
             return location.name.lower() in names
-        names = set(self._list_parameter_names(location.kind, is_in_request=is_in_request))
+        names = set(self._list_parameter_names(location.message_part, is_in_request=is_in_request))
         return location.name.partition("[")[0] in names or location.name in names
 
     def list_sibling_locations(self, location: Location, *, is_in_request: bool) -> list[str]:
@@ -66,8 +66,8 @@ class DocumentedLocations:
         """
         if not location.is_in_body:
             return [
-                f"{location.kind}.{name}"
-                for name in self._list_parameter_names(location.kind, is_in_request=is_in_request)
+                f"{location.message_part}.{name}"
+                for name in self._list_parameter_names(location.message_part, is_in_request=is_in_request)
             ]
         schemas, pointer_tokens = (
             [schema for _, schema in self._list_body_schemas(is_in_request=is_in_request)],

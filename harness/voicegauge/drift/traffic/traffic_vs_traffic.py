@@ -84,7 +84,7 @@ def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) ->
         for recorded_exchange in pair.new_exchanges:
             for location in (recorded_exchange.state_location, *find_charge_locations(recorded_exchange)):
                 if location is not None and location.is_in_body:
-                    paths.add(location.pointer)
+                    paths.add(location.json_pointer)
     return paths
 
 

@@ -25,7 +25,7 @@ STEM_NAMES_BY_COUNT = {
     5: ("vocals", "drums", "bass", "piano", "other"),
     6: ("vocals", "drums", "bass", "guitar", "piano", "other"),
 }
-"""For each number of stems, the names that common separation models use."""
+"""For each number of stems (parts of a mix, such as vocals and drums), the names that common separation models use."""
 _NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _MAJOR_KEY_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR_KEY_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ESPEAK_VOICE_VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
 """Intelligible espeak-ng variants. A hash of the target id selects one of them if the contract sets none."""
 MAX_VOICE_PITCH_OFFSET = 9
-"""Largest offset of a named voice from the target's pitch (0 to 99), which makes voices distinguishable."""
+"""Largest difference between the pitch of a named voice and the target's pitch, on espeak-ng's scale from 0 to 99. The
+difference makes voices distinguishable."""
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 """The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
@@ -38,7 +39,7 @@ MAX_CACHED_RECORDING_MEASUREMENTS = 64
 
 
 _TAG_CHARACTER_PATTERN = re.compile(r"[<>/=\"]")
-"""Characters of tags, which a voice does not speak."""
+"""Matches the characters that delimit markup tags. They are not spoken."""
 _ANY_MEDIA_TYPE = "*/*"
 """Value of the Accept header that HTTP clients send by default."""
 AUTOMATIC_LANGUAGE = "auto"
@@ -52,7 +53,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     text: str
     language: str
     espeak_variant: str
-    """Name of an espeak-ng variant."""
+    """Name of the espeak-ng voice variant that speaks, such as "f2"."""
     words_per_minute: int
     pitch: int
     sample_rate_hz: int
@@ -75,22 +76,22 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     if slot is None:
         return MISSING
     value = request.read_value(slot.location)
-    if value is MISSING or value is None or (slot.location.kind == "header" and value == _ANY_MEDIA_TYPE):
+    if value is MISSING or value is None or (slot.location.message_part == "header" and value == _ANY_MEDIA_TYPE):
         value = find_default_value(request, slot.location)
     return slot.find_provider_independent_value(value) if isinstance(value, str | dict) else value
 
 
-def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns: tuple[str, ...] = ()) -> str:
+def strip_unspoken_text(text: str, text_field_mapping: FieldMapping, unspoken_patterns: tuple[str, ...] = ()) -> str:
     """Return the part of `text` that is spoken.
 
     The text field may have a template, such as "Speaker 0: {}", into which clients insert the text to speak. What the
     template adds is removed; a label such as "Speaker 0: " is removed from every line, whatever its number. Everything
     that matches a pattern in `unspoken_patterns` is removed too.
     """
-    if text_mapping.markup_language is not None:
-        text = text_mapping.remove_template(text)
+    if text_field_mapping.markup_language is not None:
+        text = text_field_mapping.remove_template(text)
     before, _, after = (
-        text_mapping.text_template.partition("{}") if text_mapping.markup_language is None else ("", "", "")
+        text_field_mapping.text_template.partition("{}") if text_field_mapping.markup_language is None else ("", "", "")
     )
     if before.strip():
         label = r"\d+".join(re.escape(part) for part in re.split(r"\d+", before.strip()))
@@ -388,7 +389,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     samples = synthesize(
         synthesis.text,
         language=synthesis.language,
-        voice=synthesis.espeak_variant,
+        voice_variant=synthesis.espeak_variant,
         words_per_minute=synthesis.words_per_minute,
         pitch=synthesis.pitch,
         sample_rate_hz=synthesis.sample_rate_hz,
@@ -414,7 +415,7 @@ may be too large to keep."""
 
 
 def _measure_recording_once(file_content: FileContent) -> _RecordingMeasurements | str:
-    """Decode a recording and measure it, or return the reason why it cannot be decoded."""
+    """Return the measurements of a recording, or the reason why it cannot be decoded. The result is cached."""
     if not isinstance(file_content, bytes):
         return _decode_and_measure_recording(file_content)  # the digest would read all of a large file into memory
     digest = hashlib.sha256(file_content).digest()

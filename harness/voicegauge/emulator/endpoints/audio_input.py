@@ -68,7 +68,7 @@ class AudioInputEndpoint:
     """Responds to requests with audio input."""
 
     def __init__(self, context: EndpointContext) -> None:
-        """Store generated audio in the downloads of `context`."""
+        """Create an endpoint that stores generated audio in the downloads of `context`."""
         self._context = context
 
     async def respond(

@@ -10,7 +10,7 @@ from voicegauge.contract import Operation, read_pointer
 from voicegauge.contract.extension import BatchSpec
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.speech import SpeechEndpoint
-from voicegauge.emulator.endpoints.target_selection import find_audio_location
+from voicegauge.emulator.endpoints.target_selection import find_response_audio
 from voicegauge.emulator.http import ParsedRequest, Rejection, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedAccount, EmulatedBatch, EmulatedJob
@@ -20,7 +20,7 @@ class BatchEndpoint:
     """Responds to batch requests, and adds the progress of batches to status responses."""
 
     def __init__(self, context: EndpointContext, speech_endpoint: SpeechEndpoint) -> None:
-        """Use `speech_endpoint` to plan the items of batches like single requests."""
+        """Create an endpoint that plans each item of a batch with `speech_endpoint`, like a single request."""
         self._context, self._speech = context, speech_endpoint
 
     async def respond(
@@ -86,7 +86,7 @@ class BatchEndpoint:
         base_url = response.request.incoming_request.base_url if response.request is not None else ""
         return {
             item.id: response_builder.build_audio_url(
-                base_url, find_audio_location(item.target), item.id, item.synthesis.audio_format
+                base_url, find_response_audio(item.target), item.id, item.synthesis.audio_format
             )
             for item in job.items
             if self._context.job_store.has_succeeded(item)

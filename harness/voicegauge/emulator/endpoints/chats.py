@@ -35,7 +35,7 @@ class ChatEndpoint:
     """Responds to chat requests."""
 
     def __init__(self, context: EndpointContext) -> None:
-        """Store conversations in the resources of `context`."""
+        """Create an endpoint that stores conversations in the resources of `context`."""
         self._context = context
 
     async def respond(

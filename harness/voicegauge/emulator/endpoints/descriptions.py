@@ -6,7 +6,7 @@ from voicegauge.contract import Operation
 from voicegauge.contract.extension import TranscriptionSpec
 from voicegauge.emulator.endpoints.jobs import find_download_operation_ids
 
-_DESCRIPTION_BY_PURPOSE = {
+_DESCRIPTION_BY_CONVERSION_PURPOSE = {
     "voice": "shifts the pitch of the audio depending on the requested voice",
     "translate": "transcribes the audio and returns a pseudo-translation marked as emulated",
     "style": "changes the pitch and speed of the audio",
@@ -46,7 +46,9 @@ def _describe_speech(operation: Operation) -> str | None:
 def _describe_audio_input(operation: Operation) -> str | None:
     if isinstance(operation.audio_input, TranscriptionSpec):
         return "transcribes the audio"
-    return _DESCRIPTION_BY_PURPOSE[operation.audio_input.purpose] if operation.audio_input is not None else None
+    return (
+        _DESCRIPTION_BY_CONVERSION_PURPOSE[operation.audio_input.purpose] if operation.audio_input is not None else None
+    )
 
 
 def _describe_job_or_file_operation(operation: Operation) -> str | None:

@@ -22,7 +22,7 @@ from voicegauge.emulator.http import (
 from voicegauge.emulator.responses import STATE_SCENARIO_PREFIX
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.state import (
-    POLL_STEP_S,
+    CLOCK_ADVANCE_PER_POLL_S,
     EmulatedAccount,
     EmulatedBatch,
     EmulatedClock,
@@ -167,7 +167,7 @@ class JobStore:
             return
         if self._clock.advances_per_poll:
             for _ in job.state_durations_s:
-                self._clock.advance(POLL_STEP_S)
+                self._clock.advance(CLOCK_ADVANCE_PER_POLL_S)
                 self.update_job_state(job, is_poll=True)
             return
         await self._clock.sleep(min(sum(job.state_durations_s), self._clock.scale_duration(max_wait_s)))
@@ -230,7 +230,7 @@ class JobStore:
         return state
 
     def _update_refundable_jobs(self) -> None:
-        """Update the jobs that end in a refund, so that accounts are refunded even if nobody polls."""
+        """Update the jobs that will end in a state without charge: accounts are refunded even if nobody polls."""
         for job in self._refundable:
             self.update_job_state(job)
         self._refundable = [job for job in self._refundable if not job.is_refunded]

@@ -28,7 +28,7 @@ class JobSubmissionEndpoint:
     """Accepts jobs without audio."""
 
     def __init__(self, context: EndpointContext) -> None:
-        """Store the jobs in the job store of `context`."""
+        """Create an endpoint that stores jobs in the job store of `context`."""
         self._context = context
 
     async def respond(self, request: ParsedRequest, account: EmulatedAccount, target: JobTarget) -> EmulatedResponse:

@@ -11,7 +11,7 @@ from voicegauge.emulator.endpoints.batches import BatchEndpoint
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.http import ParsedRequest, Rejection
 from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.state import POLL_STEP_S, EmulatedAccount
+from voicegauge.emulator.state import CLOCK_ADVANCE_PER_POLL_S, EmulatedAccount
 
 
 class JobOperationRole(NamedTuple):
@@ -26,7 +26,7 @@ class JobEndpoint:
     """Responds to the operations that follow a submit: status, result, cancellation and download."""
 
     def __init__(self, context: EndpointContext, batch_endpoint: BatchEndpoint) -> None:
-        """Use the operations of the contract in `context`; `batch_endpoint` adds the progress of batches."""
+        """Create an endpoint for the contract in `context`; `batch_endpoint` reports the progress of batches."""
         self._context, self._batches = context, batch_endpoint
         self._roles = _find_job_operation_roles(context.contract)
 
@@ -61,7 +61,7 @@ class JobEndpoint:
         job = context.job_store.find_job(request, account)
         job = context.fault_injector.choose_reported_job(job, context.job_store.jobs.values())
         if context.clock.advances_per_poll:
-            context.clock.advance(POLL_STEP_S)
+            context.clock.advance(CLOCK_ADVANCE_PER_POLL_S)
         context.job_store.update_job_state(job, is_poll=True)
         return self._batches.add_batch_progress(context.response_builder.build_status_response(request, job), job)
 
@@ -88,15 +88,15 @@ def _find_job_operation_roles(contract: Contract) -> Mapping[str, JobOperationRo
     return roles
 
 
-def find_download_operation_ids(operation: Operation) -> Iterator[str]:
-    """Yield the ids of the operations that serve the audio to which responses of `operation` link."""
+def find_download_operation_ids(linking_operation: Operation) -> Iterator[str]:
+    """Yield the ids of the operations that serve the audio to which responses of `linking_operation` link."""
     audio: list[ResponseAudio | StemList | None] = []
-    if operation.speech is not None:
-        audio += operation.response_audio_variants
-    if operation.job is not None:
-        audio.append(operation.job.audio)
-    if isinstance(operation.audio_input, ConversionSpec):
-        audio += [operation.audio_input.response.audio, operation.audio_input.response.stems]
+    if linking_operation.speech is not None:
+        audio += linking_operation.response_audio_variants
+    if linking_operation.job is not None:
+        audio.append(linking_operation.job.audio)
+    if isinstance(linking_operation.audio_input, ConversionSpec):
+        audio += [linking_operation.audio_input.response.audio, linking_operation.audio_input.response.stems]
     yield from (
         location.download_operation_id for location in audio if location is not None and location.download_operation_id
     )

@@ -160,7 +160,11 @@ class EmulatedProvider:
         path_parameters: Mapping[str, str],
         account: EmulatedAccount,
     ) -> tuple[bool, EmulatedResponse]:
-        """Return whether the request repeats an earlier one with the same idempotency key, and the response to it."""
+        """Perform the request, unless it repeats an earlier one with the same idempotency key.
+
+        Returns:
+            Whether the request is a repetition, and the response. A repetition gets the response to the first request.
+        """
         now = self._clock.now()
         earlier = self._idempotent_responses.find_response(incoming_request, operation, account, now)
         if earlier is not None:

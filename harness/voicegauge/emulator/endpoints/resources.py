@@ -42,7 +42,7 @@ class StoredResource:
     id: str
     account: EmulatedAccount
     json_body: Any
-    """The JSON object that was returned when the resource was created, and that lists contain."""
+    """The JSON object that the response to the creation contained. Responses that list resources contain it too."""
     state: str | None
     is_deleted: bool = False
     conversation_messages: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class ResourceStore:
         return (stored for stored in self._stored.values() if not stored.is_deleted)
 
     def responds_to(self, operation: Operation) -> bool:
-        """Whether `respond` handles `operation`. It does not handle chats, although they create conversations."""
+        """Whether `respond` handles `operation`. Chats are not handled by it, although they create conversations."""
         return operation.id in self._roles and operation.chat is None
 
     def find_referenced_resources(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:

@@ -19,7 +19,7 @@ from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.job_store import PlannedSpeech, fill_constant_placeholders
 from voicegauge.emulator.endpoints.target_selection import (
     count_billable_characters,
-    find_audio_location,
+    find_response_audio,
     remove_target_specific_audio,
     select_target,
 )
@@ -47,7 +47,7 @@ class SpeechEndpoint:
     """Responds to speech requests."""
 
     def __init__(self, context: EndpointContext) -> None:
-        """Respond as the contract of `context` documents."""
+        """Create an endpoint that responds as the contract of `context` documents."""
         self._context = context
         self._text_counts: Counter[str] = Counter()
 
@@ -110,7 +110,7 @@ class SpeechEndpoint:
             and not context.fault_injector.is_check_skipped("key", request.operation)
         ):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
-        location = find_audio_location(target)
+        location = find_response_audio(target)
         if rejects_unsupported_values:
             self._check_text_length(request, target)
         synthesis = read_synthesis_request(
@@ -163,7 +163,7 @@ class SpeechEndpoint:
         charge: float | None,
     ) -> EmulatedResponse:
         context, target, synthesis = self._context, planned_speech.target, planned_speech.synthesis
-        location = find_audio_location(target)
+        location = find_response_audio(target)
         rng = context.job_store.create_next_rng()
         media_id = fill_random_hex(target.target_spec.emulation.job_id_format or DEFAULT_ID_TEMPLATE, rng)
         if location.delivery_method == "url":

@@ -56,7 +56,10 @@ def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple
 
 
 def remove_target_specific_audio(target: Target) -> Target:
-    """Return `target` without its own `audio`: its responses are then like those of the operation's other targets."""
+    """Return `target` without its own description of the audio in responses.
+
+    Its responses then carry audio as those of the operation's other targets do.
+    """
     spec = msgspec.structs.replace(target.target_spec, response_audio=None)
     return target if target.target_spec.response_audio is None else dataclasses.replace(target, target_spec=spec)
 
@@ -69,8 +72,8 @@ def count_billable_characters(request: ParsedRequest, target: Target, synthesis:
     return target.count_charged_characters(synthesis.text)
 
 
-def find_audio_location(target: Target) -> ResponseAudio:
-    """Return the location of a target's audio, which is in the response to the request or in that of its job."""
+def find_response_audio(target: Target) -> ResponseAudio:
+    """Return how responses carry a target's audio: the response to the request itself or, with a job, a later one."""
     if target.response.audio is not None:
         return target.response.audio
     assert target.job_operation is not None

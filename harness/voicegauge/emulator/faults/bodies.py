@@ -149,7 +149,7 @@ def change_content_type(response: EmulatedResponse) -> None:
 
 
 def _create_field_fault(fault_id: str, description: str, change_response: Callable[[EmulatedResponse], None]) -> Fault:
-    """Return a fault that applies to a target if the changed response violates its schema."""
+    """Return a fault of one field. It applies to a target if the changed body violates the schema of the response."""
     predicate = create_invalidation_predicate(change_response)
     return Fault(id=fault_id, description=description, change_response=change_response, applies_to=predicate)
 

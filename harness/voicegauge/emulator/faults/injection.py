@@ -24,9 +24,13 @@ class _InjectedFault:
     target: Target | None = None
     operation_id: str | None = None
 
-    def applies_to(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
-        """Whether the fault applies; if the target of a request is not known yet, the operation decides."""
-        here = [operation for operation in operations if operation is not None]
+    def applies_to(self, target: Target | None, request_operations: Sequence[Operation | None]) -> bool:
+        """Whether the fault applies to a request with this target and these operations.
+
+        The operations are that of the request and, for a job, that which reports its status. If the target is not
+        known yet, the fault of a target applies to all requests to the target's operations.
+        """
+        here = [operation for operation in request_operations if operation is not None]
         if self.provider_id is not None:
             contracts = [operation.contract for operation in here] + ([target.contract] if target else [])
             if all(contract.id != self.provider_id for contract in contracts):

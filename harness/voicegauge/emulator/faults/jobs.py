@@ -140,7 +140,7 @@ def change_creation_time(response: EmulatedResponse) -> None:
         _set_creation_time_after_state_change(response, -60.0 * len(response.job.state_start_times_s))
 
 
-def _set_creation_time_after_state_change(response: EmulatedResponse, seconds: float) -> None:
+def _set_creation_time_after_state_change(response: EmulatedResponse, seconds_after_change: float) -> None:
     spec = _find_job_spec_of_status_response(response)
     if spec is None or spec.creation_time_location is None or response.job is None:
         return
@@ -149,7 +149,7 @@ def _set_creation_time_after_state_change(response: EmulatedResponse, seconds: f
         response.body = write_value_at(
             response.body,
             spec.creation_time_location,
-            format_timestamp(response.job.state_start_times_s[-1] + seconds, shown),
+            format_timestamp(response.job.state_start_times_s[-1] + seconds_after_change, shown),
         )
 
 

@@ -49,14 +49,14 @@ def change_sample_rate(response: EmulatedResponse) -> None:
 
 
 def has_upload_size_limit(target: Target) -> bool:
-    """Whether the voice sample is an upload with limits, and an upload of the operation has a size limit."""
+    """Whether the target takes an uploaded voice sample with limits, and the operation limits upload sizes."""
     return any(
         upload.max_bytes is not None for upload in target.operation.limits.upload_limits.values()
     ) and _has_limited_voice_sample(target)
 
 
 def has_upload_format_limit(target: Target) -> bool:
-    """Whether the voice sample is an upload with limits, and an upload of the operation accepts only some formats."""
+    """Whether the target takes an uploaded voice sample with limits, and the operation limits upload formats."""
     return any(
         upload.accepted_formats for upload in target.operation.limits.upload_limits.values()
     ) and _has_limited_voice_sample(target)

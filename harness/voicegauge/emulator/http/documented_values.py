@@ -49,7 +49,7 @@ def _collect_documented_values(
 
 
 def _find_schemas(operation: Operation, media_spec: MediaType | None, location: Location) -> Iterable[dict[str, Any]]:
-    if location.kind == "body":
+    if location.message_part == "body":
         return (
             ()
             if media_spec is None
@@ -60,7 +60,7 @@ def _find_schemas(operation: Operation, media_spec: MediaType | None, location: 
 
 def _find_parameter_schemas(operation: Operation, location: Location) -> Iterator[dict[str, Any]]:
     for parameter in operation.parameters:
-        if parameter.message_part == location.kind and parameter.name.lower() == location.name.lower():
+        if parameter.message_part == location.message_part and parameter.name.lower() == location.name.lower():
             yield from iterate_schemas_at(operation.contract.schemas, parameter.schema, ())
             if "example" in parameter.part_data:
                 yield {"example": parameter.part_data["example"]}

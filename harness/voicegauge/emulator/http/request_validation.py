@@ -65,15 +65,15 @@ def parse_request(
 
 
 def _read_parameter(
-    parameter: Parameter, text_values: Mapping[str, str], parameter_key: str, rejects_unsupported_values: bool
+    parameter: Parameter, text_by_parameter: Mapping[str, str], parameter_key: str, rejects_unsupported_values: bool
 ) -> dict[str, Any]:
-    if parameter_key not in text_values:
+    if parameter_key not in text_by_parameter:
         if rejects_unsupported_values and parameter.is_required:
             raise Rejection(
                 "invalid", parameter.name, f"{parameter.message_part} parameter {parameter.name} is missing"
             )
         return {}
-    value, errors = parameter.parse_text(text_values[parameter_key])
+    value, errors = parameter.parse_text(text_by_parameter[parameter_key])
     if rejects_unsupported_values and errors:
         raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
     return {parameter_key: value}
@@ -142,16 +142,16 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
         raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
 
 
-def _convert_to_json_value(media_spec: MediaType, name: str, value: Any) -> Any:
+def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -> Any:
     """Return the JSON value to validate in place of a form field, because JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
-        for schema in iterate_schemas_at(media_spec.schemas, media_spec.schema, [name])
+        for schema in iterate_schemas_at(media_spec.schemas, media_spec.schema, [field_name])
     )
     if isinstance(value, UploadedFile):
         return "file" if takes_file else {"filename": value.filename}
     if takes_file and isinstance(value, str):
-        raise Rejection("invalid", name, f"{name} must be an uploaded file")
+        raise Rejection("invalid", field_name, f"{field_name} must be an uploaded file")
     return value
 
 

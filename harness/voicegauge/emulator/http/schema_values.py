@@ -11,7 +11,7 @@ from voicegauge.formats import escape_pointer_token
 
 PLACEHOLDER_URL = "https://voicegauge-emulator.invalid/"
 """Placeholder for URLs without an example, until a URL of the emulator replaces it."""
-_EXAMPLE_VALUES_BY_FORMAT = {
+_EXAMPLE_VALUE_BY_SCHEMA_FORMAT = {
     "uri": PLACEHOLDER_URL,
     "url": PLACEHOLDER_URL,
     "iri": PLACEHOLDER_URL,
@@ -117,7 +117,7 @@ class SchemaValueBuilder:
 
     def _build_scalar_value(self, schema: Mapping[str, Any], json_type: str) -> Any:
         if json_type == "string":
-            default_text = _EXAMPLE_VALUES_BY_FORMAT.get(schema.get("format", ""), self._text)
+            default_text = _EXAMPLE_VALUE_BY_SCHEMA_FORMAT.get(schema.get("format", ""), self._text)
             return default_text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
         if json_type in ("integer", "number"):
             return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)

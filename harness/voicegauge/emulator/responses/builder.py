@@ -60,14 +60,15 @@ from voicegauge.emulator.state import EmulatedJob, GeneratedAudio
 from voicegauge.formats import Location
 
 _MIN_EMBEDDED_ID_LENGTH = 6
-"""Shorter documented ids, such as "1", are replaced only if they are the whole value, not within texts."""
+"""Minimum length of a documented id that is replaced within longer texts, such as URLs. A shorter id, such as "1", is
+replaced only where it is the whole value."""
 
 
 class ResponseBuilder:
     """Builds the responses of one provider from its contract."""
 
     def __init__(self, contract: Contract) -> None:
-        """Build responses as `contract` documents them."""
+        """Create a builder of responses as `contract` documents them."""
         self._contract = contract
 
     def iterate_candidate_paths(self, path: str) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _find_charged_amount(response: EmulatedResponse, header_name: str) -> float 
         return None
     for operation in response.operation.contract.operations.values():
         location = operation.speech.response.charge_location if operation.speech else None
-        if location is not None and location.kind == "header" and location.name.lower() == header_name.lower():
+        if location is not None and location.message_part == "header" and location.name.lower() == header_name.lower():
             return response.job.charge
     return None
 

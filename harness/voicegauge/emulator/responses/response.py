@@ -67,7 +67,7 @@ class EmulatedResponse:
     audio_format: str | None = None
     """Format of the audio if the body is a download of audio, else `None`."""
     replacement_body_bytes: bytes | None = None
-    """Bytes that are sent instead of `body` and `pieces`, with unchanged media type; `None` if there are none."""
+    """Bytes that are sent instead of `body` and `stream_pieces` with the same media type; `None` if there are none."""
 
     @property
     def is_body_text_or_json(self) -> bool:

@@ -49,6 +49,7 @@ class StreamPacer:
     """Delay in seconds from the response's status and headers to the first audio."""
     audio_pacing: AudioPacing
     chunk_interval_jitter: float
+    """Standard deviation of the logarithm of the intervals between chunks; 0 makes all intervals equal."""
     rng: random.Random
     scale_duration: Callable[[float], float]
     """Function that applies the emulator's time scale to a duration."""

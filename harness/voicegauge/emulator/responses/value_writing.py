@@ -26,6 +26,7 @@ FILE_EXTENSION_BY_FORMAT = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
 """File name extensions of the formats whose extension differs from the format name."""
 
 LocationFilter = Callable[[MediaType | None, Any, Location], bool]
+"""Function (documented media type, body, location) that returns whether a value is written at the location."""
 
 
 def write_values(
@@ -112,7 +113,7 @@ def write_charges_and_balances(
     for location, amount in amounts_by_location.items():
         if location is None or amount is None:
             continue
-        if location.kind == "header":
+        if location.message_part == "header":
             response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
         elif response.documented_media_type is not None:
             write_values(response, {location: _round_like_example(response, location, amount)}, can_have_value_at)

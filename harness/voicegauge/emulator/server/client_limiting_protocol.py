@@ -36,11 +36,11 @@ class _ClientLimitingProtocolBase(H11Protocol):
         super().__init__(*args, **options)
         application = self.app
 
-        async def call_with_abort(scope: Any, receive: Any, send: Any) -> None:
+        async def call_app_with_abort(scope: Any, receive: Any, send: Any) -> None:
             scope["extensions"] = {ABORT_EXTENSION_KEY: self.transport.close}
             await application(scope, receive, send)
 
-        self.app = call_with_abort
+        self.app = call_app_with_abort
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -54,14 +54,14 @@ class ControlGuard:
         """Return the reason why a request is rejected; `None` if it is accepted."""
         headers = {name: value.decode("latin-1").strip().lower() for name, value in scope["headers"]}
         host = headers.get(b"host", "")
-        if not self._is_own_host(host, scope):
+        if not self._is_host_of_this_machine(host, scope):
             return f"control routes are not available as {host!r}: use 127.0.0.1, localhost or the emulator's --host"
         origin = headers.get(b"origin")
         if origin is not None and origin != f"{scope['scheme']}://{host}":
             return f"control routes are not available to pages of {origin!r}"
         return None
 
-    def _is_own_host(self, host: str, scope: Scope) -> bool:
+    def _is_host_of_this_machine(self, host: str, scope: Scope) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname
         except ValueError:

@@ -94,7 +94,7 @@ class EmulatedProviders:
             provider: the provider.
             base_path: the path of the provider's base URL; empty at the root of the port.
             path: the path below the base URL.
-            scope: the request.
+            scope: the ASGI scope of the request.
             receive: receives the body.
 
         Raises:

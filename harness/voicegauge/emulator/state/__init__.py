@@ -3,7 +3,7 @@
 from voicegauge.emulator.state.accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator.state.audio_files import AudioFileStore, GeneratedAudio
 from voicegauge.emulator.state.batches import EmulatedBatch
-from voicegauge.emulator.state.clock import POLL_STEP_S, VIRTUAL_START_TIME_S, EmulatedClock
+from voicegauge.emulator.state.clock import CLOCK_ADVANCE_PER_POLL_S, VIRTUAL_START_TIME_S, EmulatedClock
 from voicegauge.emulator.state.jobs import (
     EmulatedJob,
     compute_state_durations_s,
@@ -12,7 +12,7 @@ from voicegauge.emulator.state.jobs import (
 )
 
 __all__ = [
-    "POLL_STEP_S",
+    "CLOCK_ADVANCE_PER_POLL_S",
     "VIRTUAL_START_TIME_S",
     "AccountRegistry",
     "AudioFileStore",

@@ -100,8 +100,11 @@ class AccountRegistry:
                 return next(main_keys, next(iter(keys.values())))
         return None
 
-    def _read_key(self, scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
-        scheme, key_spec = self._contract.security_schemes[scheme_name], self._contract.key_specs[scheme_name]
+    def _read_key(self, security_scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
+        scheme, key_spec = (
+            self._contract.security_schemes[security_scheme_name],
+            self._contract.key_specs[security_scheme_name],
+        )
         if key_spec.aws_signature is not None:
             own = os.environ.get(key_spec.key_variable or self._contract.provider.key_variable, "").strip()
             keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)

@@ -9,7 +9,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 
 VIRTUAL_START_TIME_S = 1_767_225_600.0
 """Start time of clocks that are not real (2026-01-01T00:00:00Z), which is fixed so that responses are reproducible."""
-POLL_STEP_S = 1.0
+CLOCK_ADVANCE_PER_POLL_S = 1.0
 """Seconds that each poll adds to a "per-poll" clock, so that timestamps of successive states differ."""
 
 

@@ -29,9 +29,9 @@ from voicegauge.hosts import is_loopback
 
 MAX_STORED_CALLBACKS = 1_000
 """Maximum number of pending subscriptions, and of sent callbacks that the control API lists."""
-MAX_CHECKS_PER_SUBSCRIPTION = 1_000
-"""Maximum number of checks per subscription, so that the task for a stuck job does not run forever."""
-MIN_WAIT_BETWEEN_CHECKS_S = 0.01  # with a time scale of 0, checks would otherwise block the event loop
+MAX_STATE_READS_PER_SUBSCRIPTION = 1_000
+"""Maximum number of times that the state of one subscription's job is read. It ends the task for a stuck job."""
+MIN_WAIT_BETWEEN_STATE_READS_S = 0.01  # with a time scale of 0, reads would otherwise block the event loop
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,12 @@ class WebhookNotifier:
     async def _send_until_final(self, subscription: WebhookSubscription) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
-        for _ in range(MAX_CHECKS_PER_SUBSCRIPTION):
+        for _ in range(MAX_STATE_READS_PER_SUBSCRIPTION):
             if job is not None:
                 cycle_s = self._clock.scale_duration(webhook.emulation.progress_interval_s)
                 remaining_s = job.created_at_s + sum(job.state_durations_s) - self._clock.now()
                 await asyncio.sleep(
-                    max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_BETWEEN_CHECKS_S)
+                    max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_BETWEEN_STATE_READS_S)
                 )
             if await self._send_due_callbacks_of(subscription):
                 return

@@ -178,8 +178,8 @@ def _read_poll_state(status_operation: Operation, poll: Exchange) -> tuple[int, 
     """Return the status code and the job state of a response. If it contains no state, its body counts as the state."""
     assert status_operation.job is not None
     location = status_operation.job.state_location
-    state: object = poll.response.find_header(location.name) if location.kind == "header" else MISSING
-    if location.kind == "body":
+    state: object = poll.response.find_header(location.name) if location.message_part == "header" else MISSING
+    if location.message_part == "body":
         try:
             state = location.read_body(read_json(poll.response.body))
         except UnreadableBodyError:

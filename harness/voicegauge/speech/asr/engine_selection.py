@@ -24,7 +24,7 @@ from voicegauge.speech.asr.weights import get_weights_cache_path
 from voicegauge.speech.asr.whisper import create_whisper_asr
 from voicegauge.speech.transcripts import get_base_language
 
-WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
+WHISPER_ENVIRONMENT_VARIABLE = "VOICEGAUGE_WHISPER"
 """Name of the environment variable that contains the model or checkpoint file for `auto` and `whisper`."""
 NO_ASR = "none"
 PREFERRED_MODELS = (
@@ -80,8 +80,8 @@ def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[Sp
     if engine == NO_ASR:
         return AsrChoice(None, "none requested")
     factories: dict[str, Callable[[], Asr]] = {
-        "whisper": lambda: create_whisper_asr(model or _choose_default_whisper(texts)),
-        "faster-whisper": lambda: create_faster_whisper_asr(model or _choose_default_faster_whisper(texts)),
+        "whisper": lambda: create_whisper_asr(model or _choose_openai_whisper_model(texts)),
+        "faster-whisper": lambda: create_faster_whisper_asr(model or _choose_faster_whisper_model(texts)),
         EMBEDDED_ENGINE: create_embedded_asr,
     }
     if engine not in factories:
@@ -90,9 +90,9 @@ def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[Sp
 
 
 def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
-    named = os.environ.get(WHISPER_VARIABLE)
+    named = os.environ.get(WHISPER_ENVIRONMENT_VARIABLE)
     if named:
-        return AsrChoice(create_whisper_asr(named), f"named by {WHISPER_VARIABLE}")
+        return AsrChoice(create_whisper_asr(named), f"named by {WHISPER_ENVIRONMENT_VARIABLE}")
     if importlib.util.find_spec("whisper"):
         for model in _list_preferred_models(texts):
             if get_weights_cache_path(model).is_file():
@@ -107,7 +107,7 @@ def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -
     return AsrChoice(
         None,
         "no official weights of Whisper are installed, and the embedded Whisper cannot judge a live service: "
-        f"install them with `voicegauge asr install {_choose_default_model(texts)}`, use a file with "
+        f"install them with `voicegauge asr install {_choose_model_to_download(texts)}`, use a file with "
         f"--asr whisper:FILE, or force the embedded one with --asr {EMBEDDED_ENGINE}",
     )
 
@@ -120,16 +120,16 @@ def _are_all_english(texts: Sequence[SpokenText]) -> bool:
     return all(get_base_language(spoken.language) == "en" for spoken in texts)
 
 
-def _choose_default_whisper(texts: Sequence[SpokenText]) -> str:
-    named = os.environ.get(WHISPER_VARIABLE)
+def _choose_openai_whisper_model(texts: Sequence[SpokenText]) -> str:
+    named = os.environ.get(WHISPER_ENVIRONMENT_VARIABLE)
     installed = (name for name in _list_preferred_models(texts) if get_weights_cache_path(name).is_file())
-    return named or next(installed, _choose_default_model(texts))
+    return named or next(installed, _choose_model_to_download(texts))
 
 
-def _choose_default_faster_whisper(texts: Sequence[SpokenText]) -> str:
+def _choose_faster_whisper_model(texts: Sequence[SpokenText]) -> str:
     installed = list_cached_models()
-    return next((name for name in _list_preferred_models(texts) if name in installed), _choose_default_model(texts))
+    return next((name for name in _list_preferred_models(texts) if name in installed), _choose_model_to_download(texts))
 
 
-def _choose_default_model(texts: Sequence[SpokenText]) -> str:
+def _choose_model_to_download(texts: Sequence[SpokenText]) -> str:
     return "base.en" if _are_all_english(texts) else "base"

@@ -11,11 +11,11 @@ from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.speech.asr.engine_interface import Samples, compute_short_sha256, read_package_versions
-from voicegauge.speech.asr.windowed_whisper import WINDOW_S, WindowedWhisper, fits_into_window
+from voicegauge.speech.asr.windowed_whisper import WINDOW_DURATION_S, WindowedWhisper, fits_into_window
 from voicegauge.speech.transcripts import get_base_language
 
 _WEIGHTS_FILE_NAME = "model.bin"
-_REQUIRED_FILES = {
+_REQUIRED_MODEL_FILE_NAMES = {
     _WEIGHTS_FILE_NAME: "convert a model with ct2-transformers-converter, or give its folder",
     "tokenizer.json": "without it faster-whisper downloads one: convert with --copy_files tokenizer.json",
 }
@@ -26,7 +26,7 @@ class FasterWhisperAsr(WindowedWhisper):
     """A Whisper model in CTranslate2's format."""
 
     model_name: str
-    folder: Path
+    model_folder: Path
     short_weights_sha256: str
     """First hex digits of the SHA-256 of the weights."""
 
@@ -45,7 +45,7 @@ class FasterWhisperAsr(WindowedWhisper):
             "condition_on_previous_text": "False",
             "compute_type": "float32",
             "max_new_tokens": self.token_limit_text,
-            "timestamps": f"beyond {WINDOW_S} s",
+            "timestamps": f"beyond {WINDOW_DURATION_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.pads_to_whole_windows),
             "vad_filter": "False",
@@ -81,10 +81,10 @@ class FasterWhisperAsr(WindowedWhisper):
 
         try:
             return faster_whisper.WhisperModel(
-                str(self.folder), device="cpu", compute_type="float32", cpu_threads=1, num_workers=1
+                str(self.model_folder), device="cpu", compute_type="float32", cpu_threads=1, num_workers=1
             )
         except (RuntimeError, ValueError) as error:
-            raise UsageError(f"faster-whisper:{self.folder}: cannot be loaded: {error}") from error
+            raise UsageError(f"faster-whisper:{self.model_folder}: cannot be loaded: {error}") from error
 
 
 def create_faster_whisper_asr(model_name_or_folder: str) -> FasterWhisperAsr:
@@ -105,8 +105,8 @@ def create_faster_whisper_asr(model_name_or_folder: str) -> FasterWhisperAsr:
         if model_name_or_folder.startswith(("/", "./", "../", "~")):
             raise UsageError(f"faster-whisper:{model_name_or_folder}: there is no such folder")
         cached_folder = list_cached_models().get(model_name_or_folder)
-        return _create_from_folder(model_name_or_folder, cached_folder or _download(model_name_or_folder))
-    return _create_from_folder(folder.resolve().name, folder)
+        return _create_asr_from_folder(model_name_or_folder, cached_folder or _download_model(model_name_or_folder))
+    return _create_asr_from_folder(folder.resolve().name, folder)
 
 
 def require_faster_whisper() -> None:
@@ -129,14 +129,14 @@ def list_cached_models() -> dict[str, Path]:
     return folders
 
 
-def _create_from_folder(model_name: str, folder: Path) -> FasterWhisperAsr:
-    for file, remedy in _REQUIRED_FILES.items():
+def _create_asr_from_folder(model_name: str, folder: Path) -> FasterWhisperAsr:
+    for file, remedy in _REQUIRED_MODEL_FILE_NAMES.items():
         if not (folder / file).is_file():
             raise UsageError(f"faster-whisper:{folder}: has no {file}: {remedy}")
     return FasterWhisperAsr(model_name, folder, compute_short_sha256(folder / _WEIGHTS_FILE_NAME))
 
 
-def _download(model_name: str) -> Path:
+def _download_model(model_name: str) -> Path:
     from faster_whisper.utils import available_models, download_model
 
     if model_name not in available_models() and "/" not in model_name:

@@ -18,8 +18,8 @@ ProgressCallback = Callable[[int, int], None]
 """Function (number of bytes received so far, total number of bytes). The total is 0 if it is not known."""
 _COPY_BLOCK_BYTES = 1 << 20
 _DOWNLOAD_TIMEOUT_S = 30.0
-_MODEL_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
-"""The models under whose names the weights are saved, by the names that are aliases of them."""
+_MODEL_NAME_BY_ALIAS = {"large": "large-v3", "turbo": "large-v3-turbo"}
+"""For each alias of a model, the model name under which the weights are saved."""
 
 
 class OfficialWeights(NamedTuple):
@@ -48,7 +48,7 @@ def require_whisper() -> None:
 def get_weights_cache_path(model_name: str) -> Path:
     """Return the path of the weights of an official model in openai-whisper's cache. The file may be missing."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
-    return folder / f"{_MODEL_ALIASES.get(model_name, model_name)}.pt"
+    return folder / f"{_MODEL_NAME_BY_ALIAS.get(model_name, model_name)}.pt"
 
 
 def find_official_weights(model_name: str) -> OfficialWeights:
@@ -133,7 +133,7 @@ def _save_verified_weights(
     weights: OfficialWeights, input_stream: BinaryIO, total_bytes: int, path: Path, progress: ProgressCallback | None
 ) -> Path:
     sha256, received = hashlib.sha256(), 0
-    with _open_partial_path(path) as partial:
+    with _choose_temporary_path(path) as partial:
         with partial.open("wb") as file:
             while block := input_stream.read(_COPY_BLOCK_BYTES):
                 file.write(block)
@@ -151,7 +151,7 @@ def _save_verified_weights(
 
 
 @contextlib.contextmanager
-def _open_partial_path(path: Path) -> Iterator[Path]:
+def _choose_temporary_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:

@@ -3,9 +3,9 @@
 The options are temperature 0 without fallback, no conditioning on earlier text, 32-bit floats and one thread. So
 a transcript depends only on the samples, the language and the weights.
 
-An official model runs on a GPU where there is one, which decodes several clips at once. Its sums are rounded in another
-order than on a processor, so the settings name the device: a transcript may differ where two words are almost equally
-likely.
+If there is a GPU, an official model runs on it and decodes several clips at once. A GPU rounds sums in another order
+than a processor, so a transcript may differ where two words are almost equally likely. Therefore, the settings name the
+device.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voicegauge.errors import UsageError
 from voicegauge.speech.asr.engine_interface import Asr, Samples, compute_short_sha256, read_package_versions
 from voicegauge.speech.asr.weights import get_weights_cache_path, install_weights, require_whisper
 from voicegauge.speech.asr.whisper_batches import can_be_batched, decode_windows
-from voicegauge.speech.asr.windowed_whisper import WINDOW_S, WindowedWhisper, fits_into_window
+from voicegauge.speech.asr.windowed_whisper import WINDOW_DURATION_S, WindowedWhisper, fits_into_window
 from voicegauge.speech.transcripts import get_base_language
 
 GPU_DEVICE = "cuda"
@@ -58,7 +58,7 @@ class WhisperAsr(WindowedWhisper):
             "condition_on_previous_text": "False",
             "fp16": "False",
             "sample_len": self.token_limit_text,
-            "timestamps": f"beyond {WINDOW_S} s",
+            "timestamps": f"beyond {WINDOW_DURATION_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.pads_to_whole_windows),
             **(gpu if self.uses_gpu else {"threads": "1"}),

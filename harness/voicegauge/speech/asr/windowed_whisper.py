@@ -13,7 +13,7 @@ from voicegauge.speech.asr.engine_interface import ASR_SAMPLE_RATE_HZ, Samples
 
 MAX_WINDOW_TOKENS = 224
 """Maximum number of tokens per window. This is Whisper's default, half of its text context, and is pinned here."""
-WINDOW_S = 30
+WINDOW_DURATION_S = 30
 """Length of Whisper's window in seconds. Audio that fits into a window is transcribed without timestamps. Longer audio
 needs timestamps to find the start of the next window."""
 
@@ -43,14 +43,15 @@ class WindowedWhisper(ABC):
         if self.max_tokens_per_s is None:
             return MAX_WINDOW_TOKENS
         return min(
-            MAX_WINDOW_TOKENS, 12 + round(self.max_tokens_per_s * min(len(samples) / ASR_SAMPLE_RATE_HZ, WINDOW_S))
+            MAX_WINDOW_TOKENS,
+            12 + round(self.max_tokens_per_s * min(len(samples) / ASR_SAMPLE_RATE_HZ, WINDOW_DURATION_S)),
         )
 
     def pad_to_whole_windows(self, samples: Samples) -> Samples:
         """Return `samples` at 16 kHz, padded with silence to complete windows if the options demand it."""
         if not self.pads_to_whole_windows:
             return samples
-        return np.pad(samples, (0, -len(samples) % (WINDOW_S * ASR_SAMPLE_RATE_HZ)))
+        return np.pad(samples, (0, -len(samples) % (WINDOW_DURATION_S * ASR_SAMPLE_RATE_HZ)))
 
     @property
     def clips_per_batch(self) -> int:
@@ -72,4 +73,4 @@ class WindowedWhisper(ABC):
 
 def fits_into_window(samples: Samples) -> bool:
     """Whether audio at 16 kHz fits into one window."""
-    return len(samples) <= WINDOW_S * ASR_SAMPLE_RATE_HZ
+    return len(samples) <= WINDOW_DURATION_S * ASR_SAMPLE_RATE_HZ

@@ -86,7 +86,7 @@ class _SampleEncoding(NamedTuple):
     endian: str
 
 
-_RAW_ENCODINGS = {
+_ENCODING_BY_RAW_FORMAT = {
     "pcm_s16le": _SampleEncoding("PCM_16", "LITTLE"),
     "pcm_s16be": _SampleEncoding("PCM_16", "BIG"),
     "pcm_s24le": _SampleEncoding("PCM_24", "LITTLE"),
@@ -112,8 +112,8 @@ def decode(audio_bytes: FileContent, *, declared_format: RawAudioFormat | None =
 
     Raises:
         UndecodableAudioError: `audio_bytes` is not audio, has an unsupported container, contains no samples, or is
-            longer than `MAX_AUDIO_S` or `MAX_SAMPLES`. Also raised if the sample rate or the number of channels is out
-            of range.
+            longer than `MAX_AUDIO_DURATION_S` or `MAX_SAMPLES`. Also raised if the sample rate or the number of
+            channels is out of range.
     """
     container = sniff_container(audio_bytes)
     if container is None and declared_format is not None:
@@ -123,7 +123,7 @@ def decode(audio_bytes: FileContent, *, declared_format: RawAudioFormat | None =
     except UndecodableAudioError:
         if (
             declared_format is None
-            or declared_format.format not in _RAW_ENCODINGS
+            or declared_format.format not in _ENCODING_BY_RAW_FORMAT
             or not is_container_uncertain(audio_bytes)
         ):
             raise
@@ -168,7 +168,7 @@ def _decode_by_ffmpeg(audio_bytes: FileContent, container: str) -> DecodedAudio:
 def _decode_raw(audio_bytes: FileContent, declared_format: RawAudioFormat) -> DecodedAudio:
     import soundfile
 
-    encoding = _RAW_ENCODINGS.get(declared_format.format)
+    encoding = _ENCODING_BY_RAW_FORMAT.get(declared_format.format)
     if encoding is None:
         raise UndecodableAudioError(f"raw audio of the unknown format {declared_format.format!r}")
     check_sample_rate_and_channels(declared_format.sample_rate_hz, declared_format.channels)

@@ -16,7 +16,7 @@ from voicegauge.speech.audio.limits import Samples
 SILENCE_DBFS = -50.0
 """Level in dBFS below which a frame is silent. Active speech is commonly at -26 dBov (ITU-T P.56, as used with P.800),
 the weak parts of speech are about 20 dB lower, and the noise floor of 16-bit audio is near -96 dBFS."""
-MAX_BELOW_LOUDEST_FRAME_DB = 30.0
+MAX_SPEECH_BELOW_LOUDEST_FRAME_DB = 30.0
 """Largest difference, in decibels, between the loudest frame and a frame of speech. A quieter frame is background
 noise."""
 MIN_SPEECH_S = 0.1
@@ -27,7 +27,7 @@ dBFS."""
 _SAMPLES_PER_BLOCK = 2**16
 """Number of samples that are measured at a time. Larger temporary arrays take several times as long, because the
 operating system provides new memory for each of them."""
-FRAME_S = 0.01
+FRAME_DURATION_S = 0.01
 """Duration of a frame, over which a level is computed, in seconds: the usual frame step of speech recognizers."""
 
 
@@ -50,23 +50,24 @@ def is_silent(samples: Samples, sample_rate_hz: int) -> bool:
 
 def measure_active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
     """Total duration of the frames above `SILENCE_DBFS`, in seconds."""
-    return float(np.count_nonzero(_compute_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_S
+    return float(np.count_nonzero(_compute_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_DURATION_S
 
 
 def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
     """Seconds before the first audible frame, with a resolution of 10 ms; the whole duration if no frame is audible.
 
-    A frame is audible if it and the next one are above `SILENCE_DBFS`, and at most `MAX_BELOW_LOUDEST_FRAME_DB` below
-    the loudest frame. So neither a click nor background noise counts as the start of speech.
+    A frame is audible if it and the next one are above `SILENCE_DBFS`, and at most
+    `MAX_SPEECH_BELOW_LOUDEST_FRAME_DB` below the loudest frame. So neither a click nor background noise counts as the
+    start of speech.
     """
     levels = _compute_frame_levels(samples, sample_rate_hz)
     if not len(levels):
         return len(samples) / sample_rate_hz
-    audible = levels > max(SILENCE_DBFS, float(levels.max()) - MAX_BELOW_LOUDEST_FRAME_DB)
+    audible = levels > max(SILENCE_DBFS, float(levels.max()) - MAX_SPEECH_BELOW_LOUDEST_FRAME_DB)
     sustained = audible[:-1] & audible[1:]
     if not sustained.any():
         return len(samples) / sample_rate_hz
-    return float(np.argmax(sustained)) * FRAME_S
+    return float(np.argmax(sustained)) * FRAME_DURATION_S
 
 
 def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | None:
@@ -74,19 +75,19 @@ def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | Non
 
     The benchmarks of coval (https://github.com/coval-ai/benchmarks) use this definition, so figures can be compared.
     """
-    length = round(sample_rate_hz * FRAME_S)
+    length = round(sample_rate_hz * FRAME_DURATION_S)
     whole = samples[: len(samples) // length * length]
     block_size = _SAMPLES_PER_BLOCK // length * length
     for number, block in enumerate(_split_into_blocks(whole, block_size)):
         loud = _compute_frame_powers(block, length, 0.0) > SPEECH_ONSET_RMS**2
         if loud.any():
-            return (number * block_size / length + float(np.argmax(loud))) * FRAME_S
+            return (number * block_size / length + float(np.argmax(loud))) * FRAME_DURATION_S
     return None
 
 
 def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     """RMS level of each complete frame in dBFS, after removing the constant offset."""
-    length = round(sample_rate_hz * FRAME_S)
+    length = round(sample_rate_hz * FRAME_DURATION_S)
     count = len(samples) // length
     if not count:
         return np.zeros(0)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 """Audio samples of shape (frames,) or (frames, channels), full scale at 1.0."""
 
-MAX_AUDIO_S = 1800.0
+MAX_AUDIO_DURATION_S = 1800.0
 """Maximum duration of decoded audio in seconds: half an hour. It is longer than any response to a speech request, but
 stops a decompression bomb."""
-MAX_SAMPLES = int(MAX_AUDIO_S) * 24_000
+MAX_SAMPLES = int(MAX_AUDIO_DURATION_S) * 24_000
 """Maximum number of samples in all channels, which take 173 MB as float32. They last half an hour at 24 kHz, the rate
 of most speech models, or 15 minutes at 48 kHz."""
 MAX_CHANNELS = 8
@@ -47,7 +47,7 @@ def compute_max_frames(sample_rate_hz: int, channels: int = 1) -> int:
         sample_rate_hz: sample rate of the decoded samples.
         channels: number of channels of the decoded samples.
     """
-    return min(MAX_SAMPLES // channels, int(MAX_AUDIO_S * sample_rate_hz))
+    return min(MAX_SAMPLES // channels, int(MAX_AUDIO_DURATION_S * sample_rate_hz))
 
 
 def check_audio_length(frame_count: int, sample_rate_hz: int, channels: int = 1) -> None:

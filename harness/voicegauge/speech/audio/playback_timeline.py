@@ -78,7 +78,7 @@ def build_playback_timeline(audio_bytes: bytes, decoded_audio: DecodedAudio) -> 
 
 
 def _find_packet_points(audio_bytes: bytes) -> list[tuple[int, float]]:
-    """Return (offset, seconds) of each packet.
+    """Return a pair (offset, seconds) for each packet.
 
     When the bytes before the offset have been received, this number of seconds can be played. The list is empty if
     there are more than `_MAX_PACKETS`.

@@ -71,7 +71,7 @@ def synthesize(
     text: str,
     *,
     language: str,
-    voice: str | None,
+    voice_variant: str | None,
     words_per_minute: int,
     pitch: int,
     sample_rate_hz: int,
@@ -82,7 +82,7 @@ def synthesize(
     Args:
         text: the text to speak, of at most `MAX_TEXT_CHARACTERS` characters.
         language: tag of the language, such as "en", "pt-BR" or "zh".
-        voice: name of an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice.
+        voice_variant: name of an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice.
         words_per_minute: speaking rate.
         pitch: pitch from 0 to 99, where 50 is normal.
         sample_rate_hz: sample rate of the result.
@@ -94,7 +94,7 @@ def synthesize(
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
-    name = _build_voice_name(language, voice)
+    name = _build_voice_name(language, voice_variant)
     command = {
         "text": text,
         "voice": name,
@@ -119,23 +119,23 @@ def has_voice_for(language: str) -> bool:
     return _find_language(language) is not None
 
 
-def guess_language(text: str, default: str) -> str:
-    """Guess the language from the script of most letters in `text`; `default` if that is the Latin script."""
+def guess_language(text: str, default_language: str) -> str:
+    """Guess the language from the script of most letters in `text`; `default_language` if that is the Latin script."""
     if text.isascii():
-        return default
+        return default_language
     counts: dict[str, int] = {}
     for letter in text:
         code = ord(letter)
         name = next((name for name, low, high in _SCRIPT_CHARACTER_RANGES if low <= code <= high), None)
         if name is None and letter.isalpha():
-            name = default
+            name = default_language
         if name is not None:
             counts[name] = counts.get(name, 0) + 1
     if "ja" in counts:  # if the text contains kana, its Chinese characters are Japanese too
         counts["ja"] += counts.pop("zh", 0)
-    guess = max(counts, key=lambda name: counts[name], default=default)
+    guess = max(counts, key=lambda name: counts[name], default=default_language)
     # The script does not contradict a default language that is written in it as well, such as Ukrainian in Cyrillic.
-    return default if _find_script_language(default) == guess else guess
+    return default_language if _find_script_language(default_language) == guess else guess
 
 
 def _find_script_language(language: str) -> str:
@@ -215,16 +215,18 @@ def _get_base_language(language_tag: str) -> str:
     return _ESPEAK_LANGUAGE_BY_TAG.get(base, base)
 
 
-def _build_voice_name(language: str, voice: str | None) -> str:
+def _build_voice_name(language: str, voice_variant: str | None) -> str:
     name = _find_language(language)
     if name is None:
         raise ValueError(f"espeak-ng does not speak {language!r}")
-    if voice is None:
+    if voice_variant is None:
         return name
-    if voice not in list_voice_variants():
+    if voice_variant not in list_voice_variants():
         # espeak-ng silently uses the default voice for an unknown variant.
-        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(list_voice_variants()))}")
-    return f"{name}+{voice}"
+        raise ValueError(
+            f"espeak-ng has no variant {voice_variant!r}; it has {', '.join(sorted(list_voice_variants()))}"
+        )
+    return f"{name}+{voice_variant}"
 
 
 class _EspeakProcess:

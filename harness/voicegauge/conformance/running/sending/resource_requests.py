@@ -34,11 +34,11 @@ class ResourceUseVariant(NamedTuple):
 
 def set_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
     """Return `request` with the id of a resource at `location`."""
-    if location.kind == "body":
+    if location.message_part == "body":
         return set_body_value(request, location.pointer_tokens, resource_id)
-    if location.kind == "header":
+    if location.message_part == "header":
         return msgspec.structs.replace(request, headers={**request.headers, location.name: resource_id})
-    if location.kind == "path":
+    if location.message_part == "path":
         path_parameters = {**request.path_parameters, location.name: resource_id}
         return msgspec.structs.replace(request, path_parameters=path_parameters)
     query_parameters = {**request.query_parameters, location.name: resource_id}

@@ -36,7 +36,7 @@ MAX_TOKENS_PER_S = 8.0
 """Maximum number of tokens per second in a transcript, more than the fastest voice speaks. The limit ends the
 repetitions that a small model tends to produce."""
 _WORD_PATTERN = re.compile(r"\w+(?:'\w+)*")
-_ASR_OPTIONS: dict[str, Any] = {
+_EMBEDDED_WHISPER_OPTIONS: dict[str, Any] = {
     "has_closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
     "max_tokens_per_s": MAX_TOKENS_PER_S,
@@ -85,7 +85,9 @@ def create_embedded_whisper() -> WhisperAsr:
         UsageError: the cache folder cannot be written.
     """
     path = _find_or_create_in_cache(f"{_compute_weights_sha256()}.pt", _save_checkpoint)
-    return WhisperAsr(EMBEDDED_ENGINE, path, _compute_weights_sha256(), is_english_only=True, **_ASR_OPTIONS)
+    return WhisperAsr(
+        EMBEDDED_ENGINE, path, _compute_weights_sha256(), is_english_only=True, **_EMBEDDED_WHISPER_OPTIONS
+    )
 
 
 def create_embedded_faster_whisper() -> FasterWhisperAsr:
@@ -95,7 +97,7 @@ def create_embedded_faster_whisper() -> FasterWhisperAsr:
         UsageError: the cache folder cannot be written.
     """
     folder = _find_or_create_in_cache(_compute_weights_sha256(), _save_ctranslate2_folder)
-    return FasterWhisperAsr(EMBEDDED_ENGINE, folder, _compute_weights_sha256(), **_ASR_OPTIONS)
+    return FasterWhisperAsr(EMBEDDED_ENGINE, folder, _compute_weights_sha256(), **_EMBEDDED_WHISPER_OPTIONS)
 
 
 def list_known_words() -> frozenset[str]:
@@ -105,7 +107,7 @@ def list_known_words() -> frozenset[str]:
 
 
 def count_unknown_words(texts: Iterable[str]) -> KnownWords:
-    """Count the words of English texts that the model does not know. Numbers count as known."""
+    """Count the words of English texts, and those of them that the model does not know. Numbers count as known."""
     known = list_known_words()
     words = [word for text in texts for word in _WORD_PATTERN.findall(text.casefold().replace("\u2019", "'"))]
     unknown = [word for word in words if word not in known and not any(map(str.isdigit, word))]
