@@ -76,7 +76,7 @@ def check(
         targets: providers ("acme") or targets ("acme/voice-1"); all of them by default. For a target, requests are sent
             only to the operations that it needs; for a provider, to all of its operations.
         emulated: true to send to an emulator that runs for the duration of the check, or a running emulator. Start a
-            running emulator with `clock="per-poll"`, `rate_limits=False` and enough `credits`, so that no limit is
+            running emulator with `clock="per-poll"`, `enforce_rate_limits=False` and enough `credits`, so that no limit is
             reached by chance.
         live: permission and budget to send to the providers' own services.
         contracts: loaded contracts, or folders of your own.
