@@ -58,7 +58,7 @@ def describe_rules() -> str:
             f"- **Keeps it:** {_escape(one.conforming_example or '')}",
             f"- **Breaks it:** {_escape(one.violating_example or '')}",
             f"- **Reads:** `{one.contract_keys}`",
-            _fence(f"$ {one.command}", "console") if one.command else "",
+            _fence(f"$ {one.violation_command}", "console") if one.violation_command else "",
         ]
     return _join(parts)
 

@@ -54,7 +54,7 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
     with running_own_server(voices=["zoe"]) as url:
         for live, model, voice in (
             (options(f"{url}/v1"), "tiny", "zoe"),
-            (options(f"{url}/v1", models=["big"], voices=["ann"]), "big", "ann"),
+            (options(f"{url}/v1", own_server_models=["big"], own_server_voices=["ann"]), "big", "ann"),
         ):
             report = voicegauge.check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"])
             command = next(finding.reproduction_command for finding in report.findings if finding.reproduction_command)
@@ -131,9 +131,9 @@ def test_a_server_that_does_not_respond_is_given_up_after_the_longest_wait() -> 
 @pytest.mark.parametrize(
     ("target", "names", "message"),
     [
-        (NAME, {"voices": [""]}, "a name must not be empty"),
-        (NAME, {"models": [" "]}, "a name must not be empty"),
-        ("openai", {"voices": ["nova"]}, "are for a server of your own"),
+        (NAME, {"own_server_voices": [""]}, "a name must not be empty"),
+        (NAME, {"own_server_models": [" "]}, "a name must not be empty"),
+        ("openai", {"own_server_voices": ["nova"]}, "are for a server of your own"),
     ],
 )
 def test_names_that_cannot_be_used_are_refused_before_anything_is_sent(target, names, message) -> None:
@@ -163,8 +163,8 @@ def test_https_to_a_server_without_tls_says_what_to_write() -> None:
 @pytest.mark.parametrize(
     ("named", "notice"),
     [
-        ({"voices": ["ann"]}, "1 model listed, 1 voice of --voice; uses voice ann"),
-        ({"models": ["big"]}, "1 model of --model, 2 voices listed; uses voice zoe"),
+        ({"own_server_voices": ["ann"]}, "1 model listed, 1 voice of --voice; uses voice ann"),
+        ({"own_server_models": ["big"]}, "1 model of --model, 2 voices listed; uses voice zoe"),
     ],
 )
 def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]], notice: str) -> None:

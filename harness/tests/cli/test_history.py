@@ -64,7 +64,7 @@ def test_too_few_nights_are_not_reported_as_no_regression(tmp_path: Path, capsys
 
 def test_runs_with_different_faults_are_separate_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for index, faults in enumerate(((), ("flaky-503",))):
-        save(tmp_path / str(index), made_run(index, faults=faults))
+        save(tmp_path / str(index), made_run(index, fault_ids=faults))
     assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
     series = json.loads((tmp_path / "out.json").read_bytes())["series"]
     by_faults = [sum("faults flaky-503" in one["key"]["setup"] for one in series), len(series)]

@@ -319,7 +319,7 @@ async def test_a_hundred_requests_at_once_within_the_common_memory(monkeypatch) 
 async def test_why_a_service_does_not_respond_is_reported_when_it_happens_and_once() -> None:
     reasons: list[str] = []
     async with (
-        voicegauge.proxy("openai", upstream="http://127.0.0.1:1/v1", on_failure=reasons.append) as running,
+        voicegauge.proxy("openai", upstream="http://127.0.0.1:1/v1", on_missing_response=reasons.append) as running,
         httpx.AsyncClient() as client,
     ):
         for _ in range(2):

@@ -43,7 +43,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     `None` if the price is not known in dollars, or if the plan does not allow this volume."""
     fee_usd: float | None
     """The monthly fee of the plan; `None` if there is no plan, or no document states the fee."""
-    credits: float | None
+    used_credits: float | None = msgspec.field(name="credits")
     """Credits that the requests use, also those that the fee includes; `None` if no document states a price in
     credits."""
     usd_per_1m_characters: float | None
@@ -53,7 +53,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     charged_characters: float
     """Number of characters as the provider counts them."""
     exceeds_plan: bool
-    """Whether the month needs more than the plan includes, and no more can be bought."""
+    """Whether the texts of the month need more units than the plan includes, and the plan sells no additional ones."""
     usage_basis: UsageBasis = msgspec.field(name="basis")
     """Whether the number of charged units is exact, follows from an estimated audio duration, or is an upper bound."""
     is_disputed: bool
@@ -181,7 +181,7 @@ def _build_monthly_cost(
         is_cheapest_plan=is_cheapest_plan,
         cost_usd=bill.total_usd,
         fee_usd=bill.fee_usd,
-        credits=bill.total_credits,
+        used_credits=bill.total_credits,
         usd_per_1m_characters=None if bill.total_usd is None else bill.total_usd / characters_per_month * 1_000_000,
         request_count=math.fsum(group.request_count for group in request_groups),
         charged_characters=math.fsum(group.request_count * group.characters_per_request for group in request_groups),

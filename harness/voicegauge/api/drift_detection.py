@@ -103,7 +103,11 @@ def find_official_drift(
     for contract in selected:
         document = drift.find_official_source(contract, None if official_document is None else str(official_document))
         if document is not None:
-            compare = _compare_with_named_document if official_document is None else _compare_with_official_document
+            compare = (
+                _compare_with_document_named_in_contract
+                if official_document is None
+                else _compare_with_official_document
+            )
             comparisons.append(compare(contract, document))
         elif providers:
             raise UsageError(
@@ -125,7 +129,7 @@ def _compare_with_official_document(contract: Contract, document: OfficialSource
             raise ContractError(document.url, error.line, error.reason) from error
 
 
-def _compare_with_named_document(contract: Contract, document: OfficialSource) -> OfficialComparison:
+def _compare_with_document_named_in_contract(contract: Contract, document: OfficialSource) -> OfficialComparison:
     """Compare a contract with the document that it names; if that cannot be used, the result says why."""
     try:
         return _compare_with_official_document(contract, document)

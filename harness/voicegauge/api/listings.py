@@ -37,8 +37,8 @@ class TargetRow(Record, frozen=True, kw_only=True):
 
     id: str
     title: str
-    operation: str
-    input: Literal["text", "audio"] = msgspec.field(name="takes")
+    operation_id: str = msgspec.field(name="operation")
+    input_kind: Literal["text", "audio"] = msgspec.field(name="takes")
     """What is sent to the target: text to speak, or audio to transcribe or convert."""
     response_kind: str = msgspec.field(name="response")
     """What the target responds with: "job" or "audio"."""
@@ -54,16 +54,16 @@ class OperationRow(Record, frozen=True, kw_only=True):
     id: str
     method: str
     path: str
-    server: str
+    server_url: str = msgspec.field(name="server")
     """The URL that the path is appended to."""
     title: str
-    document: str | None
-    """The document that describes the operation."""
+    document_name: str | None = msgspec.field(name="document")
+    """Name of the document that describes the operation."""
     is_inferred: bool = msgspec.field(name="inferred")
     """Whether the method and path are inferred because `document` does not state them explicitly."""
     disputes: tuple[str, ...] = msgspec.field(name="disputed")
     """What other documents or passages say differently about the operation, one sentence each."""
-    emulation: str
+    emulation_description: str = msgspec.field(name="emulation")
     """How the emulator responds to the operation."""
     rule_ids: tuple[str, ...] = msgspec.field(name="rules")
     """Ids of the rules that apply to the operation."""
@@ -74,7 +74,7 @@ class ProviderRow(Record, frozen=True, kw_only=True):
 
     id: str
     title: str
-    version: str
+    contract_version: str = msgspec.field(name="version")
     contract_file: str = msgspec.field(name="file")
     server_urls: dict[str, str] = msgspec.field(name="servers")
     key_variable: str = msgspec.field(name="key_env")
@@ -140,13 +140,13 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     consequence: str = msgspec.field(name="importance")
     """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
     contract_keys: str | None = msgspec.field(name="basis", default=None)
-    """Keys of a contract that the rule reads. This and the following fields are `None` for a rule of `drift`."""
+    """Keys of a contract that the rule reads; `None` for a rule of `drift`, as are the examples and the command."""
     conforming_example: str | None = None
     """An example of traffic that keeps the rule."""
     violating_example: str | None = None
     """An example of traffic that breaks the rule."""
-    command: str | None = None
-    """A command that shows a violation at the emulator; `None` if none of its faults breaks the rule."""
+    violation_command: str | None = msgspec.field(default=None, name="command")
+    """A command that finds a violation at the emulator; `None` if no fault of the emulator breaks the rule."""
 
 
 class AsrEngineRow(Record, frozen=True, kw_only=True):
@@ -156,7 +156,7 @@ class AsrEngineRow(Record, frozen=True, kw_only=True):
     """The value of `--asr` that selects the engine."""
     description: str
     is_chosen_for_live_runs: bool = msgspec.field(name="judges_live")
-    """Whether `--asr auto` uses it for live services."""
+    """Whether `--asr auto` chooses this engine for runs of live services."""
 
 
 class AsrEngineList(Record, frozen=True, kw_only=True):
@@ -239,7 +239,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
         contract_keys=rule.contract_keys,
         conforming_example=explanation.conforming_example,
         violating_example=explanation.violating_example,
-        command=_build_fault_command(rule_id, explanation),
+        violation_command=_build_fault_command(rule_id, explanation),
     )
 
 
@@ -293,12 +293,14 @@ def list_asr_engines() -> AsrEngineList:
     return AsrEngineList(installed_engines=tuple(installed), missing_extras=tuple(missing))
 
 
-def install_weights(model: str, source: PathLike | None = None, *, progress: ProgressListener | None = None) -> Path:
+def install_weights(
+    model: str, weights_path: PathLike | None = None, *, progress: ProgressListener | None = None
+) -> Path:
     """Install official Whisper weights, verified by their SHA-256.
 
     Args:
         model: name of the model, such as "base.en".
-        source: file with the weights to copy, or its folder; by default the weights are downloaded.
+        weights_path: file with the weights to copy, or its folder; by default the weights are downloaded.
         progress: receives progress.
 
     Returns:
@@ -312,14 +314,14 @@ def install_weights(model: str, source: PathLike | None = None, *, progress: Pro
     from voicegauge.speech import asr
 
     with report_phase(progress or ProgressListener(), f"installing {model}") as installing:
-        return asr.install_weights(model, Path(source) if source is not None else None, installing.update)
+        return asr.install_weights(model, Path(weights_path) if weights_path is not None else None, installing.update)
 
 
 def _build_provider_row(contract: Contract) -> ProviderRow:
     return ProviderRow(
         id=contract.id,
         title=contract.provider.title,
-        version=contract.version,
+        contract_version=contract.version,
         contract_file=str(contract.document.path),
         server_urls={server.name: server.url for server in contract.servers.values()},
         key_variable=contract.provider.key_variable,
@@ -346,7 +348,7 @@ def _build_audio_input_target_row(target: AudioInputTarget) -> TargetRow:
 
 def _build_target_row(
     target: Target | AudioInputTarget,
-    input: Literal["text", "audio"],
+    input_kind: Literal["text", "audio"],
     response_kind: str,
     *,
     formats: tuple[str, ...] = (),
@@ -355,8 +357,8 @@ def _build_target_row(
     return TargetRow(
         id=target.id,
         title=target.target_spec.title,
-        operation=target.operation.id,
-        input=input,
+        operation_id=target.operation.id,
+        input_kind=input_kind,
         response_kind=response_kind,
         price=describe_price(target),
         languages=target.target_spec.supported_languages,
@@ -376,12 +378,12 @@ def _build_operation_row(operation: Operation) -> OperationRow:
         id=operation.id,
         method=operation.method,
         path=operation.path,
-        server=operation.server.url,
+        server_url=operation.server.url,
         title=str(operation.part_data.get("summary", "")),
-        document=source.get("document"),
+        document_name=source.get("document"),
         is_inferred=bool(source.get("inferred", False)),
         disputes=tuple(readings),
-        emulation=describe_emulation(operation),
+        emulation_description=describe_emulation(operation),
         rule_ids=tuple(rule.id for rule in checks.find_applicable_rules(operation)),
     )
 

@@ -33,10 +33,10 @@ class LiveOptions:
     credit_prices_usd: Mapping[str, float] = field(default_factory=dict)
     """Price of one credit in dollars, by provider. It converts prices in credits to dollars, and replaces the
     documented price of a credit."""
-    models: Sequence[str] = ()
+    own_server_models: Sequence[str] = ()
     """Names of the models of a server of your own; by default those that the server lists. The first one is used for
     targets whose model the server does not have."""
-    voices: Sequence[str] = ()
+    own_server_voices: Sequence[str] = ()
     """Names of the voices of a server of your own; by default those that the server lists."""
     ledger: Ledger | None = None
     """Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`."""

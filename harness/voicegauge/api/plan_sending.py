@@ -173,7 +173,10 @@ def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener
 
 @contextmanager
 def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
-    """If an error ends the context, tell the listener which paid requests have no result, as no report lists them."""
+    """If an error ends the context, tell the listener which paid requests have no result.
+
+    After such an error there is no report that could list them.
+    """
     try:
         yield
     except (StorageError, TransportError):

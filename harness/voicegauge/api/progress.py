@@ -25,27 +25,28 @@ class ProgressListener:
         """
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Called when `finished_sample_count` of `total_count` items are finished; `item_name` names the latest one."""
+        """Called when `done_count` of `total_count` items are finished; `item_name` names the latest one."""
 
     def phase_ended(self) -> None:
         """Called when the phase is over, or was aborted by an error."""
 
-    def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
+    def samples_planned(self, sample_count_by_target: Mapping[str, int]) -> None:
         """Called when a benchmark is about to send requests.
 
         Args:
-            count_by_target: number of planned samples by target id, with warm-up; 0 if it depends on the results.
+            sample_count_by_target: number of planned samples by target id, with warm-up; 0 if the number depends on
+                the results.
         """
 
     def sample_finished(self, sample: Sample) -> None:
         """Called when a sample of a benchmark is finished, now or by an earlier, interrupted call."""
 
-    def ramp_step_started(self, step_number: int, load: str) -> None:
+    def ramp_step_started(self, step_number: int, load_description: str) -> None:
         """Called when a step of a ramp begins.
 
         Args:
             step_number: number of the step, from 1.
-            load: load of the step, such as "4 requests in flight".
+            load_description: load of the step, such as "4 requests in flight".
         """
 
     def notice(self, message: str) -> None:
@@ -56,7 +57,7 @@ class PhaseProgress:
     """The progress of one phase, reported to a listener."""
 
     def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
-        """See `ProgressListener.phase_started` for `total_count` and `finished_sample_count`."""
+        """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
         self._listener, self._total_count, self._done_count = listener, total_count, done_count
 
     def advance(self, finished_item: object = None) -> None:

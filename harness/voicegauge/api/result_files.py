@@ -137,7 +137,7 @@ def apply_baseline(report: ReportT, file: PathLike) -> ReportT:
 
     Args:
         report: the report returned by `check` or `find_drift`.
-        file: a baseline file written by `new_baseline_file`.
+        file: a baseline file that `write_baseline` has written.
 
     Returns:
         A report that lists accepted findings separately, with the baseline entries that are not needed any more.

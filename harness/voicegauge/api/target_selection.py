@@ -45,7 +45,7 @@ from voicegauge.printable_text import format_count
 from voicegauge.recording.importing import build_recorded_api, read_recorded_exchanges
 from voicegauge.transport import Transport, download
 
-_MAX_NAME_CHARACTERS = 100
+_MAX_FILE_NAME_CHARACTERS = 100
 ContractsOrFolders = Catalogue | Sequence[PathLike]
 """Loaded contracts, or folders and files of your own contracts, which are loaded in addition to the bundled ones."""
 
@@ -148,7 +148,9 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
         UsageError: the URL cannot be used, the file exists already, or the response is not a document.
         TransportError: the document cannot be downloaded, or is larger than 16 MiB.
     """
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[-_MAX_NAME_CHARACTERS:]
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[
+        -_MAX_FILE_NAME_CHARACTERS:
+    ]
     if name and (Path(folder) / name).exists():
         raise UsageError(f"{Path(folder) / name} exists already: pass the file instead of its URL, or delete it")
     response = run_coroutine(download(url, max_bytes=MAX_DOCUMENT_BYTES))
@@ -185,10 +187,10 @@ def to_catalogue(contracts: ContractsOrFolders, live_options: LiveOptions | None
 
 def adapt_to_own_servers(
     catalogue: Catalogue,
-    names: str | Sequence[str],
+    target_names: str | Sequence[str],
     live_options: LiveOptions | None,
     *,
-    ask_servers: bool,
+    ask_servers_for_names: bool,
     listener: ProgressListener,
     max_wait_s: float | None = None,
 ) -> Catalogue:
@@ -196,12 +198,12 @@ def adapt_to_own_servers(
 
     Args:
         catalogue: the known contracts.
-        names: providers or targets, as for `select_targets`.
+        target_names: providers or targets, as for `select_targets`.
         live_options: options with the base URL, and names of models and voices; `None` if nothing is sent to a live
             service.
-        ask_servers: whether the servers are asked for names that `live_options` does not have.
-        listener: gets a notice about the names that are used.
-        max_wait_s: maximum time of each request for names in seconds, if it is shorter than the usual one.
+        ask_servers_for_names: whether the servers are asked for names that `live_options` does not have.
+        listener: receives a notice about the names that are used.
+        max_wait_s: maximum time of each request for names, in seconds; it can only shorten the default time limit.
 
     Raises:
         MissingKeyError: a server requires a key, and none is set.
@@ -211,24 +213,24 @@ def adapt_to_own_servers(
     if live_options is None:
         return catalogue
     adapted: dict[str, Contract] = {}
-    selected = collect_contracts(select_targets(catalogue, names, live_options))
+    selected = collect_contracts(select_targets(catalogue, target_names, live_options))
     _check_named_models_and_voices(selected, live_options)
     for contract in selected:
         if contract.provider.self_hosted is None:
             continue
         server_names = ModelAndVoiceNames()
-        if ask_servers:
+        if ask_servers_for_names:
             if not live_options.allow_insecure_http:
                 find_key_destinations(contract, live_options.base_urls).check_encryption()
             server_names = run_coroutine(_request_model_and_voice_names(contract, live_options, max_wait_s))
         models, voices = (
-            tuple(live_options.models) or server_names.models,
-            tuple(live_options.voices) or server_names.voices,
+            tuple(live_options.own_server_models) or server_names.models,
+            tuple(live_options.own_server_voices) or server_names.voices,
         )
         adapted[contract.id] = adapt_contract_to_server(
             contract, models=models, voices=voices, missing_operations=server_names.missing_operation_ids
         )
-        if ask_servers:
+        if ask_servers_for_names:
             target = next(iter(adapted[contract.id].targets.values()))
             voice = f"voice {target.target_spec.default_voice}" if target.target_spec.default_voice else "no voice"
             listener.notice(
@@ -243,7 +245,7 @@ def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: 
     Raises:
         UsageError: as described above.
     """
-    named = [*live_options.models, *live_options.voices]
+    named = [*live_options.own_server_models, *live_options.own_server_voices]
     if not all(name.strip() for name in named):
         raise UsageError("--model and --voice: a name must not be empty")
     if named and all(contract.provider.self_hosted is None for contract in contracts):
@@ -267,8 +269,11 @@ async def _request_model_and_voice_names(
 
 def _describe_model_and_voice_names(server_names: ModelAndVoiceNames, live_options: LiveOptions) -> str:
     """Return how many models and voices there are, and whether the server lists them or the user has named them."""
-    named = ((live_options.models, server_names.models, "model"), (live_options.voices, server_names.voices, "voice"))
-    if not live_options.models and not live_options.voices:
+    named = (
+        (live_options.own_server_models, server_names.models, "model"),
+        (live_options.own_server_voices, server_names.voices, "voice"),
+    )
+    if not live_options.own_server_models and not live_options.own_server_voices:
         return ", ".join(format_count(len(listed), noun) for _, listed, noun in named) + " listed"
     return ", ".join(
         f"{format_count(len(chosen), noun)} of --{noun}" if chosen else f"{format_count(len(listed), noun)} listed"
@@ -286,23 +291,23 @@ def to_path_tuple(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
     return (Path(paths),) if isinstance(paths, str | os.PathLike) else tuple(Path(path) for path in paths)
 
 
-def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[Contract]:
+def select_providers(catalogue: Catalogue, provider_names: str | Sequence[str]) -> list[Contract]:
     """Return the contracts of the named providers; all contracts if no name is given.
 
     Raises:
         UnknownNameError: a name is not a provider.
     """
-    return [catalogue.find_provider(name) for name in to_name_tuple(names)] or list(catalogue)
+    return [catalogue.find_provider(name) for name in to_name_tuple(provider_names)] or list(catalogue)
 
 
 def select_targets(
-    catalogue: Catalogue, names: str | Sequence[str], live_options: LiveOptions | None
+    catalogue: Catalogue, target_names: str | Sequence[str], live_options: LiveOptions | None
 ) -> list[BaseTarget]:
     """Return the named targets, after checking that the caller's base URLs and account plans belong to them.
 
     Args:
         catalogue: the known contracts.
-        names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
+        target_names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
         live_options: options whose base URLs and account plans are compared with those in the contracts; `None` if
             nothing is sent to a live service.
 
@@ -310,7 +315,7 @@ def select_targets(
         UnknownNameError: a name is not a provider or a target, or none of their providers has an account plan.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
-    targets = catalogue.select_targets(to_name_tuple(names))
+    targets = catalogue.select_targets(to_name_tuple(target_names))
     if live_options is not None:
         contracts = collect_contracts(targets)
         check_base_url_servers(live_options.base_urls, contracts)
@@ -318,22 +323,22 @@ def select_targets(
     return targets
 
 
-def select_speech_target(catalogue: Catalogue, name: str, live_options: LiveOptions | None) -> Target:
+def select_speech_target(catalogue: Catalogue, target_name: str, live_options: LiveOptions | None) -> Target:
     """Return the named target, or the first target of the named provider, as `select_targets` does.
 
     Raises:
         UnknownNameError: as for `select_targets`.
         UsageError: as for `select_targets`. Also if audio is sent to the target.
     """
-    target = select_targets(catalogue, name, live_options)[0]
+    target = select_targets(catalogue, target_name, live_options)[0]
     if not isinstance(target, Target):
-        raise UsageError(f"{name} takes audio: name a target that speaks")
+        raise UsageError(f"{target_name} takes audio: name a target that speaks")
     return target
 
 
-def find_wholly_named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:
+def find_wholly_named_providers(catalogue: Catalogue, target_names: str | Sequence[str]) -> frozenset[str]:
     """Return the ids of the providers that are named as a whole, not by a target; without names, of all providers."""
-    chosen = to_name_tuple(names)
+    chosen = to_name_tuple(target_names)
     return frozenset(name for name in catalogue.provider_ids if not chosen or name in chosen)
 
 

@@ -264,7 +264,7 @@ def _build_legend(
 
 
 def _shows_interval(summary: TargetSummary) -> bool:
-    """Whether the table shows an interval of the target."""
+    """Whether the table shows a confidence interval in the row of the target."""
     rate = summary.wer or summary.cer
     shown = [summary.total_latency_ms, rate.corpus_rate if rate is not None else None]
     return any(one is not None and one.low is not None for one in shown)
@@ -274,7 +274,7 @@ _DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
 
 
 def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plans: bool) -> list[str]:
-    """Return an explanation of each mark beside prices that occurs in the table."""
+    """Return an explanation of each price mark that occurs in the table."""
     notes = []
     if any(one.cost.is_price_disputed for one in summaries):
         notes.append(

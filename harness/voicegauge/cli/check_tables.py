@@ -196,7 +196,7 @@ class NewFindingPrinter:
 
 
 def print_finding_counts(terminal: Console, findings: Sequence[Finding]) -> None:
-    """Print one line per rule and operation, with how often it was found."""
+    """Print one line per rule and operation, with the number of findings."""
     for group in _group_findings(findings):
         terminal.print(_describe_findings_of_rule(group), soft_wrap=True)
 

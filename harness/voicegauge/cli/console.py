@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-PIPE_WIDTH_COLUMNS = 160
+PIPE_LINE_WIDTH = 160
 """Width of lines, in columns, if the output is not a terminal."""
-MAX_PIPE_TABLE_COLUMNS = 10_000
+MAX_PIPE_TABLE_WIDTH = 10_000
 """Largest width of a table, in columns, if the output is not a terminal."""
-MIN_WIDE_TERMINAL_COLUMNS = 120
-"""Width of a terminal, in columns, from which each value has a table column of its own. In a narrower terminal, a cell
-has two values, one below the other."""
+MIN_WIDE_TERMINAL_WIDTH = 120
+"""Width of a terminal, in columns, from which on each value has a table column of its own. In a narrower terminal, a
+cell has two values, one below the other."""
 
 
 def create_console(*, to_stderr: bool = False) -> Console:
@@ -38,7 +38,7 @@ def create_console(*, to_stderr: bool = False) -> Console:
 
     stream = sys.stderr if to_stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
-    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_WIDTH_COLUMNS
+    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_LINE_WIDTH
     width = None if stream.isatty() else wanted
     return SafeConsole(stderr=to_stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
@@ -79,7 +79,7 @@ def print_table(console: Console, table: Table) -> None:
 
     width = console.width
     if has_unlimited_width(console):
-        options = console.options.update(max_width=MAX_PIPE_TABLE_COLUMNS)
+        options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
         console.width = max(width, Measurement.get(console, options, table).maximum)
     console.print(table)
     console.width = width

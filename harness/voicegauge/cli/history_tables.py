@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 _SPARKLINE_BLOCKS = "▁▂▃▄▅▆▇█"
 MAX_SPARKLINE_NIGHTS = 24
-"""Number of nights, the latest ones, that a trend shows."""
+"""Largest number of nights that the trend of a metric shows; these are the latest ones."""
 MAX_TIMELINE_ENTRIES = 20
 """Largest number of entries of the time line that are printed, the latest ones."""
-MAX_OMITTED_RUNS_SHOWN = 10
-"""Largest number of left-out runs that are named."""
+MAX_SKIPPED_RUNS_SHOWN = 10
+"""Largest number of skipped runs that are printed with the reason."""
 _STYLE_BY_CHANGE_KIND = {"regression": "red", "improvement": "green"}
 
 
@@ -40,9 +40,9 @@ def print_history(history: RunHistory) -> None:
     console = create_console()
     for provenance in list_provenances(history):
         _print_history_of_provenance(console, history, provenance)
-    for run in history.skipped_runs[:MAX_OMITTED_RUNS_SHOWN]:
+    for run in history.skipped_runs[:MAX_SKIPPED_RUNS_SHOWN]:
         console.print(f"left out: {run.path}: {run.reason}")
-    hidden = len(history.skipped_runs) - MAX_OMITTED_RUNS_SHOWN
+    hidden = len(history.skipped_runs) - MAX_SKIPPED_RUNS_SHOWN
     if hidden > 0:
         console.print(f"left out: {hidden} more; --json lists all")
     if not history.has_series_long_enough:

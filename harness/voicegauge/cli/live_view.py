@@ -22,7 +22,7 @@ REFRESHES_PER_S = 1
 """Number of times per second that the table is drawn. Drawing takes a few milliseconds, in which no response is
 noticed, so it is done rarely."""
 MAX_TARGETS_SHOWN = 20
-"""Number of targets that are shown; those that are complete are left out first."""
+"""Largest number of targets in the table. If there are more, targets without open samples are left out first."""
 
 
 @dataclass
@@ -75,14 +75,14 @@ class BenchProgress(TerminalProgress):
         self._done_before = 0
         self._ramp_step = ""
 
-    def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
-        """Store the targets and their numbers of samples, which the table shows from now on."""
+    def samples_planned(self, sample_count_by_target: Mapping[str, int]) -> None:
+        """Store the targets and their numbers of samples, which the table shows from this call on."""
         self._targets = {
-            target: TargetProgress(planned_sample_count=count) for target, count in count_by_target.items()
+            target: TargetProgress(planned_sample_count=count) for target, count in sample_count_by_target.items()
         }
 
     def sample_finished(self, sample: Sample) -> None:
-        """Count a sample of its target."""
+        """Count a finished sample in the row of its target."""
         self._targets.setdefault(sample.target, TargetProgress()).add_sample(sample)
         if not self._is_sending:
             self._done_before += 1  # by an earlier, interrupted call: it says nothing about how fast this one is
@@ -90,9 +90,9 @@ class BenchProgress(TerminalProgress):
             self._printed_s = self._clock()
             create_console(to_stderr=True).print(self.describe_progress(), soft_wrap=True)
 
-    def ramp_step_started(self, step_number: int, load: str) -> None:
-        """Store the step of a ramp, which the progress names from now on."""
-        self._ramp_step = f"step {step_number}: {load}"
+    def ramp_step_started(self, step_number: int, load_description: str) -> None:
+        """Store the step of a ramp, which the line about all targets names from this call on."""
+        self._ramp_step = f"step {step_number}: {load_description}"
 
     def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
         """Draw the table while requests are sent, and a progress bar in other phases."""
@@ -182,7 +182,7 @@ class BenchProgress(TerminalProgress):
         return Group(table, *lines, Text(self.describe_progress(), style="bold", no_wrap=True, overflow="ellipsis"))
 
     def _count_finished_and_planned_samples(self) -> tuple[int, int]:
-        """Return how many samples are done, and how many are planned; 0 if that is not known."""
+        """Return the numbers of finished and of planned samples; the latter is 0 if it is not known."""
         planned = [target.planned_sample_count for target in self._targets.values()]
         return sum(target.finished_sample_count for target in self._targets.values()), sum(planned) if all(
             planned

@@ -26,7 +26,7 @@ _MULTIPLIER_BY_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
 
 class FiniteRange(click.FloatRange):
-    """A range of finite numbers, which also rejects `nan` and `inf`; `FloatRange` may accept them."""
+    """A range of finite numbers. Unlike `click.FloatRange`, it always rejects `nan` and `inf`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return `value` as a number in the range."""
@@ -55,7 +55,7 @@ class CharacterCountType(click.ParamType[int]):
 
 
 class OutputFile(click.Path):
-    """A file to write; missing folders are created. One that cannot be written is rejected before any work or cost."""
+    """A file to write; missing folders are created. A file that cannot be written is rejected before any work."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
@@ -67,7 +67,7 @@ class OutputFile(click.Path):
 
 
 class OutputFolder(click.Path):
-    """A folder to write to, as a `Path`. It is created if missing, and rejected early if it cannot be written to."""
+    """A folder to write to, as a `Path`. It is created if missing. If it cannot be written to, it is rejected early."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
@@ -152,8 +152,8 @@ def build_live_options(
         account_plans=account_plans,
         credit_prices_usd=credit_prices_usd or {},
         allow_insecure_http=allow_insecure_http,
-        models=models,
-        voices=voices,
+        own_server_models=models,
+        own_server_voices=voices,
     )
 
 
@@ -225,14 +225,14 @@ def add_seed_option(command: CommandT) -> CommandT:
 def add_base_url_option(
     command: CommandT,
     *,
-    help: str = "Send to URL instead: a staging server, a proxy, your own server. May be repeated.",
+    help_text: str = "Send to URL instead: a staging server, a proxy, your own server. May be repeated.",
 ) -> CommandT:
     """Add `--base-url [SERVER=]URL`, passed to the command as `base_urls`.
 
     The argument `base_urls` holds URLs by server name; the name "" applies to all servers.
     """
     return click.option(
-        "--base-url", "base_urls", multiple=True, callback=_read_base_urls, metavar="[SERVER=]URL", help=help
+        "--base-url", "base_urls", multiple=True, callback=_read_base_urls, metavar="[SERVER=]URL", help=help_text
     )(command)
 
 
@@ -332,7 +332,7 @@ def add_max_wait_option(command: CommandT) -> CommandT:
     )(command)
 
 
-def add_plan_option(command: CommandT) -> CommandT:
+def add_account_plan_option(command: CommandT) -> CommandT:
     """Add `--plan NAME`, which is passed to the command as `account_plans`."""
     return click.option(
         "--plan",
@@ -373,14 +373,14 @@ def add_price_option(command: CommandT) -> CommandT:
 
 
 def add_change_threshold_options(
-    *, alpha_help: str, ignored_slowdowns: str, ignored_error_rates: str
+    *, alpha_help: str, ignored_slowdowns_text: str, ignored_error_rates_text: str
 ) -> Callable[[CommandT], CommandT]:
     """Return a decorator that adds `--alpha`, `--min-slowdown` and `--min-wer`: which changes count.
 
     Args:
-        alpha_help: help of `--alpha`: the probability of which false alarm it is.
-        ignored_slowdowns: what `--min-slowdown` ignores, in the plural.
-        ignored_error_rates: what `--min-wer` ignores, in the plural.
+        alpha_help: help of `--alpha`: which false alarm has this probability.
+        ignored_slowdowns_text: what `--min-slowdown` ignores, in the plural.
+        ignored_error_rates_text: what `--min-wer` ignores, in the plural.
     """
 
     def add_options(command: CommandT) -> CommandT:
@@ -391,14 +391,14 @@ def add_change_threshold_options(
                 type=FiniteRange(min=0),
                 default=0.02,
                 show_default=True,
-                help=f"Ignore {ignored_error_rates} smaller than this; 0.02 is two percentage points.",
+                help=f"Ignore {ignored_error_rates_text} smaller than this; 0.02 is two percentage points.",
             ),
             click.option(
                 "--min-slowdown",
                 type=FiniteRange(min=0),
                 default=0.05,
                 show_default=True,
-                help=f"Ignore {ignored_slowdowns} smaller than this fraction, even if statistically significant.",
+                help=f"Ignore {ignored_slowdowns_text} smaller than this fraction, even if statistically significant.",
             ),
             click.option(
                 "--alpha",

@@ -1,4 +1,4 @@
-"""Adds the options of `check` that judge a server by a profile, runs that check and prints its result."""
+"""Judges a server by a profile for `check --profile`: adds the options, runs the check and prints its result."""
 
 from __future__ import annotations
 

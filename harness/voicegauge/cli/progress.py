@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 
 PLAIN_LINE_INTERVAL_S = 30.0
-"""Time in seconds between two lines where nothing can be drawn: on a pipe, or on a terminal that cannot move its
-cursor."""
+"""Time, in seconds, between two lines of progress on a pipe, or on a terminal that cannot move its cursor."""
 
 
 class TerminalProgress(ProgressListener):
-    """Prints notices, and shows a progress bar, or if standard error is not a terminal, a line from time to time.
+    """Prints notices and the progress of each phase on standard error, with the time that the phase will still take.
 
-    Both say how long the phase will still take.
+    The progress is a bar, or a line from time to time if standard error is not a terminal.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

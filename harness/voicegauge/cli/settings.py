@@ -174,10 +174,10 @@ def _reject_unknown_names(
     table: Mapping[str, Any],
     loader_by_command: Mapping[str, Callable[[], click.Command]],
 ) -> None:
-    """Check that each key is a command, or an option of the commands it applies to.
+    """Reject a key that is neither a command nor an option of the commands that it applies to.
 
     Raises:
-        UnknownNameError: a key is neither.
+        UnknownNameError: there is such a key.
     """
     options = _map_options_by_setting(command).keys()
     for name, value in settings_file.settings.items():
@@ -208,7 +208,7 @@ def add_value_source_to_message(error: click.BadParameter) -> None:
 
 
 def _convert_to_flag_values(option: click.Option, value: Any, location_in_file: str) -> Any:
-    """Convert a value to what the same flags on the command line would give.
+    """Convert a value of the settings file to the value that the same flags on the command line would have.
 
     The result is a list if the option may be repeated; a table becomes a list of NAME=VALUE.
     """

@@ -35,7 +35,7 @@ UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
 SETTINGS_LIMITED_TO_DEFAULT = frozenset({"max-cost"})
 """Numeric options that an untrusted file may set to at most their default."""
 PATH_SETTINGS_LIMITED_TO_FOLDER = frozenset({"failures", "suite", "uses", "voice-sample"})
-"""Options whose value may be a path although their type is text; an untrusted file may name only paths below it."""
+"""Options of type text whose value may be a path. An untrusted file may name only paths in its own folder."""
 
 
 def find_untrusted_reason(setting: str, option: click.Option, values: Sequence[Any], file: Path) -> str | None:

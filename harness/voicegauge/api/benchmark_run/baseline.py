@@ -22,12 +22,12 @@ from voicegauge.errors import UsageError
 class BaselineOptions:
     """The baseline that the targets of a benchmark are compared with. At most one of the fields is given."""
 
-    target: str | None = None
+    target_id: str | None = None
     """Id of the target that the others are compared with. It is measured even if the user does not list it as a
     target."""
-    url: str | None = None
+    base_url: str | None = None
     """Base URL of another server, at which the only target of the benchmark is measured too."""
-    contract: PathLike | None = None
+    contract_file: PathLike | None = None
     """File of another version of the contract, with which the only target of the benchmark is measured too."""
 
     def validate(self, live_options: LiveOptions | None) -> None:
@@ -36,29 +36,29 @@ class BaselineOptions:
         Raises:
             UsageError: several baselines are given, or a base URL without permission to send to it.
         """
-        if sum(one is not None for one in (self.target, self.url, self.contract)) > 1:
+        if sum(one is not None for one in (self.target_id, self.base_url, self.contract_file)) > 1:
             raise UsageError("a run has one baseline: give --against, --against-url or --against-contract")
-        if self.url is not None and live_options is None:
+        if self.base_url is not None and live_options is None:
             raise UsageError("--against-url sends to a live service: add --live")
 
-    def list_target_names(self, names: Sequence[str]) -> tuple[str, ...]:
+    def list_target_names(self, target_names: Sequence[str]) -> tuple[str, ...]:
         """Return the names of the targets to measure, the baseline target first.
 
         Raises:
             UsageError: the baseline is a whole provider, or no other target is named.
         """
-        if self.target is None:
-            return tuple(names)
-        if "/" not in self.target:
-            raise UsageError(f"--against {self.target}: name one target, such as {self.target}/NAME")
-        if not set(names) - {self.target}:
-            raise UsageError(f"--against {self.target}: name the targets to compare with it, too")
-        return self.target, *(name for name in names if name != self.target)
+        if self.target_id is None:
+            return tuple(target_names)
+        if "/" not in self.target_id:
+            raise UsageError(f"--against {self.target_id}: name one target, such as {self.target_id}/NAME")
+        if not set(target_names) - {self.target_id}:
+            raise UsageError(f"--against {self.target_id}: name the targets to compare with it, too")
+        return self.target_id, *(name for name in target_names if name != self.target_id)
 
 
 @dataclass(frozen=True)
 class TargetVariant:
-    """The only target of a benchmark, on another server or as another version of its contract describes it."""
+    """Another version of the only target of a benchmark: on another server, or described by another contract file."""
 
     target: BaseTarget
     live_options: LiveOptions | None
@@ -69,7 +69,7 @@ class TargetVariant:
 
 
 def find_target_variant(
-    catalogue: Catalogue, names: Sequence[str], options: BaselineOptions, live_options: LiveOptions | None
+    catalogue: Catalogue, target_names: Sequence[str], options: BaselineOptions, live_options: LiveOptions | None
 ) -> TargetVariant | None:
     """Return the variant of the only target that `options` describe; `None` if they have no URL and no contract.
 
@@ -79,23 +79,25 @@ def find_target_variant(
         ContractError: the contract is not usable.
         UsageError: there are several targets, or the other contract does not have the target.
     """
-    if options.url is None and options.contract is None:
+    if options.base_url is None and options.contract_file is None:
         return None
-    chosen = select_targets(catalogue, names, live_options)
+    chosen = select_targets(catalogue, target_names, live_options)
     if len(chosen) != 1:
-        flag = "--against-url" if options.url is not None else "--against-contract"
+        flag = "--against-url" if options.base_url is not None else "--against-contract"
         raise UsageError(f"{flag} takes one target, not {len(chosen)}: name one")
     (target,) = chosen
     contract = target.contract
-    if options.url is not None:
-        renamed = contract.rename_provider(f"{contract.id}@{urlsplit(options.url).netloc}")
+    if options.base_url is not None:
+        renamed = contract.rename_provider(f"{contract.id}@{urlsplit(options.base_url).netloc}")
         other_live = (
-            dataclasses.replace(live_options, base_urls={"": options.url}) if live_options is not None else None
+            dataclasses.replace(live_options, base_urls={"": options.base_url}) if live_options is not None else None
         )
         return TargetVariant(_find_target_of_same_name(renamed, target), other_live, shares_account=False)
-    other = load_contract(Path(str(options.contract)))
+    other = load_contract(Path(str(options.contract_file)))
     if other.id != contract.id:
-        raise UsageError(f"--against-contract: {options.contract} is the contract of {other.id}, not of {contract.id}")
+        raise UsageError(
+            f"--against-contract: {options.contract_file} is the contract of {other.id}, not of {contract.id}"
+        )
     version = other.version if other.version != contract.version else other.document.sha256[:7]
     renamed = other.select_account_plans(live_options.account_plans if live_options is not None else ())
     renamed = renamed.rename_provider(f"{contract.id}@{version}")

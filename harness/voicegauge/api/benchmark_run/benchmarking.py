@@ -16,7 +16,7 @@ from voicegauge.api.benchmark_run.load_options import LoadOptions
 from voicegauge.api.benchmark_run.planning import (
     PlanningOptions,
     TextSelection,
-    choose_and_plan,
+    choose_texts_and_plan_requests,
     find_reason_not_to_transcribe,
 )
 from voicegauge.api.benchmark_run.sending import (
@@ -160,7 +160,7 @@ def benchmark(
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     load = LoadOptions(rate, arrivals, ramp, goal, http2, stop_when_decided, equivalence_margin)
-    planned = choose_and_plan(
+    planned = choose_texts_and_plan_requests(
         PlanningOptions(
             targets=targets,
             live_options=live,
@@ -174,7 +174,7 @@ def benchmark(
             baseline_options=BaselineOptions(baseline_target, baseline_url, baseline_contract),
             listener=progress or ProgressListener(),
         ),
-        ask_servers=True,
+        ask_servers_for_names=True,
         max_wait_s=max_wait_s,
     )
     if live is not None:

@@ -32,7 +32,7 @@ class LoadOptions:
     """Options that decide when and how fast the requests of a benchmark are sent."""
 
     rate: float | None = None
-    """Requests per second to each target; `None` to send one when an earlier one ends."""
+    """Requests per second to each target; `None` to send a request whenever an earlier one has ended."""
     arrivals: Literal["constant", "poisson"] = "constant"
     ramp: Literal["concurrency", "rate"] | None = None
     """What a ramp raises step by step as long as `goal` is met: "concurrency" or "rate"; `None` without a ramp."""
@@ -95,11 +95,11 @@ class LoadOptions:
             raise UsageError("--stop-when-decided compares targets: name two or more")
 
     def check_rate(self, targets: Collection[BaseTarget], live_options: LiveOptions | None) -> None:
-        """Reject a rate that is higher than the plan of the account with a provider allows.
+        """Reject a rate that is higher than the user's account plan with a provider allows.
 
         Raises:
             UsageError: the rate is too high.
-            UnknownNameError: no provider has a plan of a name in `live_options`.
+            UnknownNameError: no provider has an account plan that `live_options` names.
         """
         if self.rate is None or live_options is None:
             return
@@ -131,7 +131,7 @@ def _open_http2_transport() -> Transport:
 
 
 def find_max_ramp_load(config: RunConfig, load_unit: Literal["concurrency", "rate"]) -> float:
-    """Return the highest level that a ramp tries, which the plan of the account may limit."""
+    """Return the highest concurrency or rate that a ramp tries; the account plan may allow less than the maximum."""
     (access,) = config.access_by_provider.values()
     if load_unit == "concurrency":
         return min(float(access.max_concurrency or MAX_RAMP_CONCURRENCY), MAX_RAMP_CONCURRENCY)

@@ -57,7 +57,7 @@ class PlannedBenchmark:
     live_options: LiveOptions | None
     listener: ProgressListener
     target_variant: TargetVariant | None = None
-    """The other version of the target that a run is compared with; `None` if there is none."""
+    """The other version of the only target, which the run measures for comparison; `None` if there is none."""
     baseline_target: str | None = None
     """Id of the target that the others are compared with; `None` if none was given."""
 
@@ -160,7 +160,7 @@ def plan_benchmark(
         stop_when_decided=stop_when_decided,
         equivalence_margin=equivalence_margin,
     )
-    planned = choose_and_plan(
+    planned = choose_texts_and_plan_requests(
         PlanningOptions(
             targets=targets,
             live_options=live,
@@ -174,7 +174,7 @@ def plan_benchmark(
             baseline_options=BaselineOptions(baseline_target, baseline_url, baseline_contract),
             listener=progress or ProgressListener(),
         ),
-        ask_servers=False,
+        ask_servers_for_names=False,
     )
     if ramp is not None:
         planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
@@ -212,14 +212,14 @@ class PlanningOptions(NamedTuple):
     listener: ProgressListener
 
 
-def choose_and_plan(
-    options: PlanningOptions, *, ask_servers: bool, max_wait_s: float | None = None
+def choose_texts_and_plan_requests(
+    options: PlanningOptions, *, ask_servers_for_names: bool, max_wait_s: float | None = None
 ) -> PlannedBenchmark:
     """Choose texts and targets, and plan their requests; nothing that costs money is sent.
 
     Args:
         options: the arguments of `benchmark`.
-        ask_servers: whether servers that users run themselves are asked for their models and voices.
+        ask_servers_for_names: whether to ask servers that users run themselves for their models and voices.
         max_wait_s: maximum time of such a request in seconds.
 
     Raises:
@@ -236,7 +236,7 @@ def choose_and_plan(
         to_catalogue(options.contracts, live),
         names,
         live,
-        ask_servers=ask_servers,
+        ask_servers_for_names=ask_servers_for_names,
         listener=options.listener,
         max_wait_s=max_wait_s,
     )
@@ -250,7 +250,7 @@ def choose_and_plan(
         voice_sample=options.voice_sample,
         listener=options.listener,
         target_variant=find_target_variant(catalogue, names, baseline, live),
-        baseline_target=baseline.target,
+        baseline_target=baseline.target_id,
     )
     validate_load_and_faults(planned, load, options.faults)
     return planned

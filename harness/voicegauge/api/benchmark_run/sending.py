@@ -104,7 +104,7 @@ def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderA
 
 def _build_run_config(
     planned_benchmark: PlannedBenchmark,
-    access: Mapping[str, ProviderAccess],
+    access_by_provider: Mapping[str, ProviderAccess],
     concurrency: int,
     max_cost_usd: float | None,
 ) -> RunConfig:
@@ -112,7 +112,7 @@ def _build_run_config(
     return RunConfig(
         planned_benchmark.plan,
         planned_benchmark.targets,
-        access,
+        access_by_provider,
         concurrency,
         max_cost_usd,
         planned_benchmark.prices,
@@ -170,7 +170,7 @@ def choose_run_to_continue(
 
 
 def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
-    """Return `config` with the error of measured times, which is determined by requests to a server on this machine.
+    """Return `config` with the measurement error of times, determined by sending requests to a server on this machine.
 
     These requests have the concurrency of the run. For a ramp of the concurrency, it is the highest that the ramp may
     try.
@@ -245,9 +245,9 @@ async def _run_until_interrupted(
             stop_signal.request_stop()
             listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
 
-    def on_ramp_step(number: int, load: float) -> None:
+    def on_ramp_step(step_number: int, load: float) -> None:
         assert config.ramp is not None, "only a ramp has steps"
-        listener.ramp_step_started(number, format_load(config.ramp.load_unit, load))
+        listener.ramp_step_started(step_number, format_load(config.ramp.load_unit, load))
 
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:

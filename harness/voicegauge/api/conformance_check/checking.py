@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.api.conformance_check.offline import check_offline
-from voicegauge.api.conformance_check.planning import are_targets_free, plan_cases_to_send
+from voicegauge.api.conformance_check.planning import are_requests_free_of_charge, plan_cases_to_send
 from voicegauge.api.conformance_check.reports import build_report
 from voicegauge.api.conformance_check.sending import SendingOptions, send_and_report
 from voicegauge.api.conformance_check.services import announce_ineffective_faults, start_emulator
@@ -76,8 +76,8 @@ def check(
         targets: providers ("acme") or targets ("acme/voice-1"); all of them by default. For a target, requests are sent
             only to the operations that it needs; for a provider, to all of its operations.
         emulated: true to send to an emulator that runs for the duration of the check, or a running emulator. Start a
-            running emulator with `clock="per-poll"`, `enforce_rate_limits=False` and enough `credits`, so that no limit is
-            reached by chance.
+            running emulator with `clock="per-poll"`, `enforce_rate_limits=False` and enough `account_credits`, so that
+            no limit is reached by chance.
         live: permission and budget to send to the providers' own services.
         contracts: loaded contracts, or folders of your own.
         select: ids of the rules to apply; all by default.
@@ -114,7 +114,7 @@ def check(
     Returns:
         The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early
         because of Ctrl-C, the budget, or a service that became unreachable. Resources that the check created in the
-        account were deleted; `resources.left` lists those that could not be.
+        account were deleted; `resources.remaining_resources` lists those that could not be.
 
     Raises:
         UsageError: arguments contradict each other, or a name is not known.
@@ -143,7 +143,12 @@ def check(
     )
     listener = progress or ProgressListener()
     catalogue = adapt_to_own_servers(
-        to_catalogue(contracts, live), targets, live, ask_servers=True, listener=listener, max_wait_s=max_wait_s
+        to_catalogue(contracts, live),
+        targets,
+        live,
+        ask_servers_for_names=True,
+        listener=listener,
+        max_wait_s=max_wait_s,
     )
     chosen = select_targets(catalogue, targets, live)
     announce_ineffective_faults(chosen, faults, listener)
@@ -159,7 +164,7 @@ def check(
             chosen,
             emulated=bool(emulated),
             max_calls=max_calls,
-            every_valid_request=every_valid_request or are_targets_free(chosen, prices),
+            every_valid_request=every_valid_request or are_requests_free_of_charge(chosen, prices),
             include_large_uploads=large_uploads,
             include_webhooks=public_url is not None,
             fully_checked_providers=find_wholly_named_providers(catalogue, targets),

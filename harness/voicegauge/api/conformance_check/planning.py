@@ -65,7 +65,9 @@ def plan_check(
     if emulated == (live is not None):
         raise UsageError("plan a check of either the emulator or the live service")
     listener = progress or ProgressListener()
-    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), targets, live, ask_servers=False, listener=listener)
+    catalogue = adapt_to_own_servers(
+        to_catalogue(contracts, live), targets, live, ask_servers_for_names=False, listener=listener
+    )
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     if live is not None:
@@ -75,7 +77,7 @@ def plan_check(
         chosen,
         emulated=emulated,
         max_calls=max_calls,
-        every_valid_request=every_valid_request or are_targets_free(chosen, prices),
+        every_valid_request=every_valid_request or are_requests_free_of_charge(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=include_webhooks,
         fully_checked_providers=find_wholly_named_providers(catalogue, targets),
@@ -84,7 +86,7 @@ def plan_check(
     return price_plan(plan, chosen, prices, provenance=determine_provenance(live))
 
 
-def are_targets_free(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
+def are_requests_free_of_charge(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
     """Whether no request to the targets costs anything, as with a server of the user's own."""
     return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).price_usd == 0 for target in targets)
 
@@ -100,7 +102,7 @@ def plan_cases_to_send(
     fully_checked_providers: Collection[str],
     case_ids: Collection[str] | CasePatterns,
 ) -> CasePlan:
-    """Plan every case for the emulator; for a live service, every valid request only if the caller asks for it.
+    """Return the cases to send. Of the valid requests, a live service by default gets only one delivery per target.
 
     Cases whose ids are in `case_ids` are chosen from all that can be planned.
     """

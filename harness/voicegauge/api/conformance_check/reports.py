@@ -22,8 +22,8 @@ def finish_check(
 ) -> CheckReport:
     """Build the report, pass it to `on_report`, and return it.
 
-    The journals of what the check has spent are deleted after `on_report` returns, so that a killed check is not
-    forgotten.
+    The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
+    forgotten if the process is killed before.
     """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
@@ -52,7 +52,7 @@ def build_report(
     rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
 ) -> CheckReport:
-    """Return the report, including why the check ended and what earlier commands have spent."""
+    """Return the report, with the reason for an early end of the check and what earlier commands have spent."""
     applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
     return msgspec.structs.replace(
         collector.build_report(),

@@ -54,7 +54,7 @@ def send_and_report(
     collector: ResultCollector,
     listener: ProgressListener,
 ) -> CheckReport:
-    """Send a plan, and keep an account of a live check in a journal until the report has been delivered."""
+    """Send a plan and return the report. What a live check spends is in a journal until `on_report` has returned."""
     folder = choose_journal_folder(targets, options.live_options)
     with open_journals(
         folder, collect_contracts(targets), retry_ambiguous_requests=options.retry_ambiguous_requests

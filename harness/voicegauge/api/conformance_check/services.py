@@ -144,8 +144,8 @@ def _build_live_reproduction(
             price_usd_by_name=prices,
             public_url=public_url,
             allow_insecure_http=live_options.allow_insecure_http,
-            models=live_options.models,
-            voices=live_options.voices,
+            models=live_options.own_server_models,
+            voices=live_options.own_server_voices,
         )
     )
 

@@ -36,14 +36,14 @@ def compare(
     ()
 
     Args:
-        baseline: an earlier run or its folder, or several. Five or more, such as those of several nights, replace the
-            assumed `assumed_speed_drift` by their own.
+        baseline: an earlier run or its folder, or several. From five or more, such as those of several nights, the
+            drift of speed is computed, and `assumed_speed_drift` has no effect.
         run: the new run, or the path of its folder.
         alpha: probability that any metric of any target is falsely called a regression.
         min_slowdown: relative slowdowns smaller than this are ignored, even if statistically significant.
         min_error_rate_change: differences of error rates smaller than this are ignored (0.02 is two percentage points).
         assumed_speed_drift: how much times differ between runs without a change of the service, as a relative standard
-            deviation. It is assumed if the baseline has fewer than five runs from which it could be computed.
+            deviation. It is used if the baseline has fewer than five runs.
         seed: seed of the resampling.
 
     Returns:

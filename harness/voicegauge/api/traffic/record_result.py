@@ -33,7 +33,7 @@ class RecordResult(Record, frozen=True, kw_only=True):
     redaction_counts: dict[str, int] = msgspec.field(name="redactions", default={})
     """Number of masked secrets by location."""
     skip_reason_by_case: dict[str, str] = msgspec.field(name="skipped", default={})
-    """Reasons why cases were not recorded, by case."""
+    """Reasons why cases were not recorded, by case id."""
     finding_count: int = msgspec.field(name="findings", default=0)
     """Number of findings in the recorded exchanges, without disputed ones."""
     resource_summary: ResourceSummary = msgspec.field(name="resources", default=ResourceSummary())

@@ -69,7 +69,7 @@ class RecordingRun:
     targets: Sequence[BaseTarget]
     contracts: Mapping[str, Contract]
     fully_recorded_providers: Collection[str]
-    """Ids of the providers of which every operation is recorded."""
+    """Ids of the providers of which every operation is recorded, not only those that the named targets need."""
     live_options: LiveOptions | None
     fixtures_folder: Path
     names_to_mask: Sequence[str]
@@ -108,7 +108,7 @@ class RecordingRun:
         overwrite: bool | ConfirmOverwrite,
         journals: CaseJournals,
     ) -> RecordResult:
-        """Send the plan and write the files; without `updates`, say that nothing is missing.
+        """Send the plan and write the files. If `updates` is empty, nothing is sent, and a notice says so.
 
         Raises:
             DataError: a file could not be written; all others were.
@@ -159,7 +159,7 @@ class RecordingRun:
             plan=cost,
             journals=journals,
         )
-        secrets = _list_secrets_of_keys(settings)
+        secrets = _list_secrets_in_api_keys(settings)
         recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
@@ -191,7 +191,7 @@ class RecordingRun:
                 collector,
                 self.listener,
             )
-        return _ReceivedCases(recorder.groups, _list_secrets_of_keys(settings), stop)
+        return _ReceivedCases(recorder.groups, _list_secrets_in_api_keys(settings), stop)
 
     def _write_files(
         self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases, overwrite: bool | ConfirmOverwrite
@@ -270,7 +270,7 @@ def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str
     return f"{responses} status {listed}: check {cause}; nothing was recorded"
 
 
-def _list_secrets_of_keys(settings: CheckSettings) -> list[str]:
+def _list_secrets_in_api_keys(settings: CheckSettings) -> list[str]:
     return [text for key in settings.key_by_provider.values() for text in list_secrets(key)]
 
 

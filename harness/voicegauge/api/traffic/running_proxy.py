@@ -98,7 +98,7 @@ def proxy(
     port: int = 0,
     host: str = "127.0.0.1",
     on_finding: FindingCallback = lambda _finding: None,
-    on_failure: Callable[[str], None] = lambda _reason: None,
+    on_missing_response: Callable[[str], None] = lambda _reason: None,
 ) -> LocalServer[RunningProxy]:
     """Run a proxy between your own client and a service; requests and responses pass unchanged.
 
@@ -122,7 +122,7 @@ def proxy(
         port: port to listen on; 0 chooses a free one.
         host: address to listen on.
         on_finding: called with each new finding, in another thread.
-        on_failure: called with each new reason why there was no response of the service, in another thread.
+        on_missing_response: called with each new reason why there was no response of the service, in another thread.
 
     Returns:
         A context manager, synchronous and asynchronous, whose value has `url`, `base_urls` and `findings`, and after
@@ -145,7 +145,9 @@ def proxy(
         )
     path = _choose_recording_path(Path(recording_path), contract) if recording_path is not None else None
     return LocalServer(
-        _run_proxy(contract, service, path, tuple(names_to_mask), (host, port), TrafficMonitor(on_finding, on_failure))
+        _run_proxy(
+            contract, service, path, tuple(names_to_mask), (host, port), TrafficMonitor(on_finding, on_missing_response)
+        )
     )
 
 

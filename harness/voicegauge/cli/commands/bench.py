@@ -10,6 +10,7 @@ import click
 from voicegauge.cli.console import create_console, show_result
 from voicegauge.cli.options import (
     FiniteRange,
+    add_account_plan_option,
     add_asr_option,
     add_base_url_option,
     add_baseline_options,
@@ -19,7 +20,6 @@ from voicegauge.cli.options import (
     add_json_option,
     add_max_cost_option,
     add_max_wait_option,
-    add_plan_option,
     add_price_option,
     add_seed_option,
     add_server_name_options,
@@ -122,7 +122,7 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
 @add_base_url_option
 @add_insecure_http_option
 @add_server_name_options
-@add_plan_option
+@add_account_plan_option
 @add_credit_rate_option
 @add_max_cost_option
 @add_max_wait_option

@@ -13,6 +13,7 @@ from voicegauge.cli.console import print_escaped, show_result
 from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import (
     OutputFolder,
+    add_account_plan_option,
     add_base_url_option,
     add_contracts_option,
     add_credit_rate_option,
@@ -20,7 +21,6 @@ from voicegauge.cli.options import (
     add_json_option,
     add_max_cost_option,
     add_max_wait_option,
-    add_plan_option,
     add_price_option,
     add_public_url_option,
     add_seed_option,
@@ -131,7 +131,7 @@ if TYPE_CHECKING:
     help="With --public-url: local port that the tunnel leads to.",
 )
 @add_server_name_options
-@add_plan_option
+@add_account_plan_option
 @add_credit_rate_option
 @add_max_cost_option
 @add_max_wait_option
@@ -321,7 +321,7 @@ class _ReportPrinter:
         self._write_outputs(self._printed_report)
 
     def print_if_not_printed(self, report: CheckReport) -> CheckReport:
-        """Print the report if that was not done, and return it as it was printed.
+        """Print the report unless it is printed already, and return it without the findings of the baseline.
 
         Raises:
             VoicegaugeError: a file could not be written.
@@ -341,7 +341,7 @@ class _ReportPrinter:
             show_result(report, self._flags.json_path, lambda: print_report(report))
         if self._tests_folder is not None:
             with self._failed_writes.collect_write_error():
-                _write_tests(report, self._tests_folder)
+                _write_reproduction_tests(report, self._tests_folder)
         if self._badge is not None:
             with self._failed_writes.collect_write_error():
                 write_badge(report, self._badge, strict=self._strict)
@@ -353,7 +353,7 @@ class _ReportPrinter:
         )
 
 
-def _write_tests(report: CheckReport, folder: Path) -> None:
+def _write_reproduction_tests(report: CheckReport, folder: Path) -> None:
     files = {
         f"test_{f.rule.replace('-', '_')}_{f.fingerprint[:8]}.py": f.reproduction_test
         for f in report.findings
@@ -378,7 +378,7 @@ def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> in
 
 
 def _determine_exit_status_by_limits(report: CheckReport, fail_under: float | None, *, strict_baseline: bool) -> int:
-    """Return the exit status of a check without failing findings, according to the other limits that the user set."""
+    """Return the exit status of a check without failing findings, by `--fail-under` and `--strict-baseline`."""
     problems = []
     percent = report.coverage_percent or 0.0
     if fail_under is not None and percent < fail_under:

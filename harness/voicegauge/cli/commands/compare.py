@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voicegauge.cli.console import (
-    MIN_WIDE_TERMINAL_COLUMNS,
+    MIN_WIDE_TERMINAL_WIDTH,
     build_emulated_label,
     create_console,
     create_table,
@@ -42,8 +42,8 @@ MAX_RELATIVE_CHANGE_SHOWN = 10
 )
 @add_change_threshold_options(
     alpha_help="Probability that any metric of any target is falsely called a regression.",
-    ignored_slowdowns="slowdowns",
-    ignored_error_rates="differences of error rates",
+    ignored_slowdowns_text="slowdowns",
+    ignored_error_rates_text="differences of error rates",
 )
 @click.option(
     "--drift",
@@ -131,7 +131,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     out = create_console()
     if result.provenance == "emulated":
         out.print(build_emulated_label("the runs measured the emulator, not a provider"))
-    for line in _describe_circumstances(result):
+    for line in _describe_condition_differences(result):
         out.print(line, markup=False)
     from voicegauge.bench.analysis import PAIRED_CHANGE_NOTE
 
@@ -140,7 +140,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         print_table(
             out,
             _build_wide_metric_table(shown)
-            if out.width >= MIN_WIDE_TERMINAL_COLUMNS
+            if out.width >= MIN_WIDE_TERMINAL_WIDTH
             else _build_narrow_metric_table(shown),
         )
         if any(metric.unit == "ms" for metric in shown):
@@ -172,7 +172,7 @@ def _describe_missing_results(result: RunComparison) -> list[str]:
     ]
 
 
-def _describe_circumstances(result: RunComparison) -> list[str]:
+def _describe_condition_differences(result: RunComparison) -> list[str]:
     """Return a line for each difference of conditions, such as the region, that can explain changes between runs."""
     unfinished = dict.fromkeys(run.run_id for run in (*result.baseline, result.run) if not run.is_finished)
     return [
@@ -230,7 +230,7 @@ def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
             _format_value(metric, metric.run_value),
             _format_change(metric, metric.change),
             _format_interval(metric),
-            _style_verdict(metric),
+            _format_verdict(metric),
             _format_change(metric, metric.detectable_change),
             metric.note,
         )
@@ -247,7 +247,7 @@ def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
             f"{metric.target}\n  {metric.metric}",
             f"{_format_value(metric, metric.baseline_value)}\n{_format_value(metric, metric.run_value)}",
             f"{_format_change(metric, metric.change)}\n{_format_interval(metric)}",
-            _style_verdict(metric),
+            _format_verdict(metric),
         )
     return table
 
@@ -264,7 +264,7 @@ def _format_verdict_count(verdict: str, count: int) -> str:
     return format_count(count, verdict) if has_plural else f"{count} {verdict}"
 
 
-def _style_verdict(metric: MetricComparison) -> Text:
+def _format_verdict(metric: MetricComparison) -> Text:
     from rich.text import Text
 
     return Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict])

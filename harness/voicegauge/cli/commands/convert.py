@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="Mask this field, parameter or header too. May be repeated.",
 )
 @functools.partial(
-    add_base_url_option, help="Where the provider was reached, if not at its own servers. May be repeated."
+    add_base_url_option, help_text="Where the provider was reached, if not at its own servers. May be repeated."
 )
 @add_contracts_option
 @add_json_option

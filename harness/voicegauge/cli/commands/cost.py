@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import MIN_WIDE_TERMINAL_COLUMNS, create_console, create_table, show_result
+from voicegauge.cli.console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, show_result
 from voicegauge.cli.options import (
     CharacterCountType,
     add_contracts_option,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voicegauge.api import CostEstimate, MonthlyCost
 
 MAX_NARROW_TARGET_WIDTH = 41
-"""Largest width of the names of targets and their remarks in a narrow terminal, in columns."""
+"""Largest width, in columns, of a cell with the name of a target and remarks about it in a narrow terminal."""
 _REMARK_BY_USAGE_BASIS = {"exact": "", "estimated_duration": "length of the audio estimated", "upper_bound": "at most"}
 
 
@@ -99,7 +99,7 @@ def command(
 def _print_estimate(estimate: CostEstimate, *, all_plans: bool, has_own_texts: bool) -> None:
     out = create_console()
     shown = [cost for cost in estimate.costs if all_plans or cost.is_cheapest_plan]
-    is_wide = out.width >= MIN_WIDE_TERMINAL_COLUMNS
+    is_wide = out.width >= MIN_WIDE_TERMINAL_WIDTH
     amount_headings = ("per month", "per 1M characters")
     headings = ("target", "plan", *amount_headings, "") if is_wide else ("target", "plan", *amount_headings)
     table = create_table(*headings, right_aligned_columns=amount_headings)
@@ -134,7 +134,7 @@ def _print_missing_credit_prices(costs: Sequence[MonthlyCost]) -> None:
 
 
 def _needs_credit_price(cost: MonthlyCost) -> bool:
-    return cost.cost_usd is None and cost.credits is not None and not cost.exceeds_plan
+    return cost.cost_usd is None and cost.used_credits is not None and not cost.exceeds_plan
 
 
 def _format_usd(amount_usd: float | None) -> str:
@@ -145,7 +145,7 @@ def _describe_remarks(cost: MonthlyCost, *, has_own_texts: bool) -> str:
     remarks = [
         f"counts {_format_character_count(round(cost.charged_characters))}" if has_own_texts else "",
         "more than the plan allows" if cost.exceeds_plan else "",
-        f"{cost.credits:,.0f} credits" if cost.credits is not None else "",
+        f"{cost.used_credits:,.0f} credits" if cost.used_credits is not None else "",
         f"fee ${cost.fee_usd:,.2f}" if cost.fee_usd else "",
         _REMARK_BY_USAGE_BASIS[cost.usage_basis],
         "disputed" if cost.is_disputed else "",

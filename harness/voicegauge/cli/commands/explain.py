@@ -55,5 +55,5 @@ def _print_explanation(explanation: RuleExplanation) -> None:
             rows.add_row(label, text)
     out.print()
     out.print(rows)
-    if explanation.command is not None:
-        out.print(f"\nsee it found: {explanation.command}", soft_wrap=True)
+    if explanation.violation_command is not None:
+        out.print(f"\nsee it found: {explanation.violation_command}", soft_wrap=True)

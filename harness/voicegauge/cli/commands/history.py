@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("reports"))
 @add_change_threshold_options(
     alpha_help="Probability that a night without a change raises any alert.",
-    ignored_slowdowns="changes of times",
-    ignored_error_rates="changes of error and failure rates",
+    ignored_slowdowns_text="changes of times",
+    ignored_error_rates_text="changes of error and failure rates",
 )
 @click.option(
     "--fail-on",

@@ -23,7 +23,7 @@ _MAX_OMISSIONS_SHOWN = 20
 _RECORDING_KEY_PATTERN = re.compile(
     rb"""^[\s{[]*["']?(?:interactions|http_interactions|log|recorded_with)["']?\s*:""", re.MULTILINE
 )
-"""Matches the first keys of HAR files and cassettes, whatever their suffix."""
+"""Matches the JSON or YAML key with which a HAR file or a cassette begins, to recognize it whatever its suffix is."""
 
 
 @click.command("init")
@@ -101,17 +101,17 @@ def _is_recording(path: Path) -> bool:
     return path.suffix.lower() == ".har" or _RECORDING_KEY_PATTERN.search(head) is not None
 
 
-def _get_or_download_document(source: str, folder: Path) -> Path:
+def _get_or_download_document(path_or_url: str, folder: Path) -> Path:
     """Return the document that the user names; one at a URL is saved in `folder` first."""
     from voicegauge import api
 
-    if source.lower().startswith(("http://", "https://")):
-        path = api.download_document(source, folder)
+    if path_or_url.lower().startswith(("http://", "https://")):
+        path = api.download_document(path_or_url, folder)
         create_console(to_stderr=True).print(f"saved {path}", soft_wrap=True)
         return path
-    if not Path(source).is_file():
-        raise UsageError(f"{source}: is not a file: name an OpenAPI document, or the https URL of one")
-    return Path(source)
+    if not Path(path_or_url).is_file():
+        raise UsageError(f"{path_or_url}: is not a file: name an OpenAPI document, or the https URL of one")
+    return Path(path_or_url)
 
 
 def _print_proposal(proposal: OverlayProposal, path: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance.running import JudgedCallback
 
 MAX_CHARACTERS_PER_VALUE_SHOWN = 80
-"""Number of characters printed of an id or a state; these come from outside and could otherwise fill the terminal."""
+"""Largest number of characters printed of an id or a state. A value of an unknown sender could fill the terminal."""
 
 
 @click.command("listen")

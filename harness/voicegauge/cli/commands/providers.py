@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import MIN_WIDE_TERMINAL_COLUMNS, create_console, create_table, show_result
+from voicegauge.cli.console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, show_result
 from voicegauge.cli.options import add_contracts_option, add_json_option
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ width."""
 
 def _print_providers(result: ProviderList) -> None:
     out = create_console()
-    is_wide = out.width >= MIN_WIDE_TERMINAL_COLUMNS
+    is_wide = out.width >= MIN_WIDE_TERMINAL_WIDTH
     for takes in ("text", "audio"):
         table = _build_target_table(result, takes, is_wide=is_wide)
         if table.row_count:
@@ -56,7 +56,7 @@ def _build_target_table(result: ProviderList, input_kind: str, *, is_wide: bool)
     else:
         table = create_table(heading, "price")
         table.columns[0].max_width = MAX_NARROW_TARGET_WIDTH
-    for row in (row for provider in result.providers for row in provider.targets if row.input == input_kind):
+    for row in (row for provider in result.providers for row in provider.targets if row.input_kind == input_kind):
         languages = str(len(row.languages)) if row.languages else "not documented"
         if is_wide:
             table.add_row(row.id, row.title, row.response_kind, row.price, languages)
@@ -73,7 +73,7 @@ def _build_operation_table(result: ProviderList, *, is_wide: bool) -> Table:
             name = f"{provider.id}/{operation.id}"
             path = f"{operation.method} {operation.path}{' (inferred)' if operation.is_inferred else ''}"
             about = (name, path) if is_wide else (f"{name}\n  {path}",)
-            table.add_row(*about, operation.emulation, str(len(operation.rule_ids)))
+            table.add_row(*about, operation.emulation_description, str(len(operation.rule_ids)))
     return table
 
 
@@ -83,5 +83,7 @@ def _build_key_table(result: ProviderList) -> Table:
     table = create_table("provider", "contract of", "operations", "key", "", right_aligned_columns=("operations",))
     for provider in result.providers:
         state = Text("set", style="green") if provider.is_key_set else "not set"
-        table.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_variable, state)
+        table.add_row(
+            provider.id, provider.contract_version, str(len(provider.operations)), provider.key_variable, state
+        )
     return table

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance.proxy import ProxyReport
 
 MAX_REASONS_SHOWN = 5
-"""Number of reasons or paths named of each kind; --json has all."""
+"""Largest number of reasons, and of paths, that are printed for requests that were not judged; --json has all."""
 DEFAULT_PROXY_PORT = 8070
 
 
@@ -111,7 +111,7 @@ def command(
         port=port,
         host=host,
         on_finding=NewFindingPrinter(out).print_finding,
-        on_failure=lambda reason: print_escaped(f"no response of the service: {reason}", to_stderr=True),
+        on_missing_response=lambda reason: print_escaped(f"no response of the service: {reason}", to_stderr=True),
     )
     with server as running_proxy:
         _print_running_proxy(out, running_proxy)

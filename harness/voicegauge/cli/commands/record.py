@@ -12,6 +12,7 @@ from voicegauge.cli.console import create_console, print_escaped, show_result
 from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import (
     OutputFolder,
+    add_account_plan_option,
     add_base_url_option,
     add_contracts_option,
     add_credit_rate_option,
@@ -19,7 +20,6 @@ from voicegauge.cli.options import (
     add_json_option,
     add_max_cost_option,
     add_max_wait_option,
-    add_plan_option,
     add_price_option,
     add_seed_option,
     build_live_options,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from voicegauge.recording import RecordingChanges
 
 MAX_FIELDS_SHOWN = 4
-"""Number of changed fields printed for each file; --json has all."""
+"""Largest number of changed fields printed for each recording file; --json has all."""
 
 
 @click.command("record")
@@ -78,7 +78,7 @@ MAX_FIELDS_SHOWN = 4
 @click.option("--yes", "overwrite_without_asking", is_flag=True, help="Overwrite recordings without asking.")
 @add_base_url_option
 @add_insecure_http_option
-@add_plan_option
+@add_account_plan_option
 @add_credit_rate_option
 @add_max_cost_option
 @add_max_wait_option

@@ -141,7 +141,7 @@ def command(
     only_json = json_path == "-" and not (out or format_name or open_page or check_result_files or drift_result_files)
     report_format = format_name or _choose_format_by_suffix(out)
     has_results = bool(check_result_files or drift_result_files)
-    _reject_contradictions(out, report_format, json_path, open_page=open_page, has_results=has_results)
+    _reject_contradictions(out, report_format, json_path, open_page=open_page, has_result_files=has_results)
     sources: Sequence[Path] | AnalyzedRuns = runs
     if json_path or report_format in ("html", "markdown"):
         analyzed = api.analyze_runs(
@@ -175,9 +175,14 @@ def command(
 
 
 def _reject_contradictions(
-    output_file: str | None, report_format: ReportFormat, json_path: str | None, *, open_page: bool, has_results: bool
+    output_file: str | None,
+    report_format: ReportFormat,
+    json_path: str | None,
+    *,
+    open_page: bool,
+    has_result_files: bool,
 ) -> None:
-    """Reject options that contradict the format or the file that was chosen."""
+    """Reject options that contradict the output format or the output file."""
     suffix = Path(output_file or "").suffix.lower()
     if suffix and FORMAT_BY_SUFFIX.get(suffix, report_format) != report_format:
         raise UsageError(
@@ -187,7 +192,7 @@ def _reject_contradictions(
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
     if _writes_to_stdout(output_file, report_format) and report_format == "parquet":
         raise UsageError("Parquet is not text: name a file with --out FILE.parquet")
-    if has_results and report_format != "html":
+    if has_result_files and report_format != "html":
         raise UsageError("--findings and --changes are shown on a page: choose --format html")
     if json_path == "-" and _writes_to_stdout(output_file, report_format):
         raise UsageError("--json - and the report both write to standard output: give one of them a file")

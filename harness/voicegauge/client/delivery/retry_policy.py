@@ -54,7 +54,7 @@ def iterate_retry_waits_s(retry_policy: RetryPolicy, jitter_random: random.Rando
 
 
 def iterate_poll_waits_s(poll_schedule: PollSchedule) -> Iterator[float]:
-    """Yield the wait before each poll in seconds, without end, growing from `min_s` to `max_s`."""
+    """Yield the wait before each poll in seconds, without end, growing from `min_interval_s` to `max_interval_s`."""
     wait = poll_schedule.min_interval_s
     while True:
         yield wait

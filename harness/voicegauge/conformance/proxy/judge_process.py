@@ -115,14 +115,14 @@ def _run_judge_process() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 class TrafficMonitor(RelayObserver):
     """Sends the exchanges that passed through the proxy to the judging process, and collects its results."""
 
-    def __init__(self, on_finding: FindingCallback, on_failure: Callable[[str], None]) -> None:
+    def __init__(self, on_finding: FindingCallback, on_missing_response: Callable[[str], None]) -> None:
         """Prepare to judge traffic; `judge_traffic` starts the judging process.
 
         Args:
             on_finding: called in another thread with each new finding.
-            on_failure: called with each new reason why there was no response of the service.
+            on_missing_response: called with each new reason why there was no response of the service.
         """
-        self._on_finding, self._on_failure = on_finding, on_failure
+        self._on_finding, self._on_failure = on_finding, on_missing_response
         self._queue: queue.SimpleQueue[tuple[RelayedExchange, tuple[CapturedBody, ...]] | None] = queue.SimpleQueue()
         self._sent: deque[tuple[CapturedBody, ...]] = deque()
         """Bodies of the exchanges that the judge has, whose memory is released when it has judged them."""

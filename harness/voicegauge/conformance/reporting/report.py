@@ -128,7 +128,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
     def no_verdict_reason(self) -> str | None:
         """Why the check does not pass even if nothing was found, in one line; `None` if it can pass.
 
-        The reason is that no case has a verdict, or that `not_judged` is not empty.
+        The reason is that no case has a verdict, or that `not_judged_reason_by_name` is not empty.
         """
         if self.case_results and all(case.verdict == "skipped" for case in self.case_results):
             return f"no case came to a verdict; the first: {self.case_results[0].not_judged_reason}"
