@@ -42,7 +42,7 @@ from voicegauge.errors import UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document
 from voicegauge.printable_text import format_count
-from voicegauge.recording.importing import build_recorded_api, read_recorded_exchanges
+from voicegauge.recording.importing import infer_api, read_recorded_exchanges
 from voicegauge.transport import Transport, download
 
 _MAX_FILE_NAME_CHARACTERS = 100
@@ -113,7 +113,7 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     """
     path = Path(recordings).resolve()
     recorded = read_recorded_exchanges(path)
-    api = build_recorded_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
+    api = infer_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
     proposal = propose_contract_of(
@@ -126,7 +126,7 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
         if name not in proposed
     ]
     return msgspec.structs.replace(
-        proposal, left_out=(*recorded.unreadable_item_messages, *api.undescribed_calls, *undescribed)
+        proposal, left_out=(*recorded.unreadable_item_messages, *api.undescribed_call_messages, *undescribed)
     )
 
 

@@ -162,14 +162,14 @@ def _documents_response(operation: Operation, statement_path: str) -> bool:
     matching = [
         r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))
     ]
-    return any(_has_member(response, part, name) for response in matching)
+    return any(_has_header_or_body(response, part, name) for response in matching)
 
 
 def _matches_status(status: str, status_pattern: str) -> bool:
     return status_pattern in ("*", status) or (status_pattern.endswith("XX") and status[:1] == status_pattern[:1])
 
 
-def _has_member(response: ResponseSpec, response_part: str, member_name: str) -> bool:
+def _has_header_or_body(response: ResponseSpec, response_part: str, member_name: str) -> bool:
     if response_part == "headers":
         return any(member_name == "*" or member_name.lower() == known.lower() for known in response.headers)
     return response_part != "content" or bool(response.media_types)

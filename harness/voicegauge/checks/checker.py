@@ -25,8 +25,8 @@ MAX_MESSAGE_CHARACTERS = 400
 
 
 _CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
-"""By rule id, the id of another rule whose disputed finding about the same response has the same cause. Only the
-finding of that other rule (the value) is reported. For example, a document may give one status a body of its own."""
+"""For a rule (the key), the id of a rule whose disputed findings have the same cause. If both rules have a disputed
+finding about a response, only the finding of the second rule (the value) is reported."""
 _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 
 
@@ -201,8 +201,8 @@ def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> D
     """Return the dispute that allows the behavior that `violation` reports; `None` if there is none.
 
     A dispute states that documents contradict each other. It must name the rule. It must be recorded at the violated
-    statement, at a part of the contract that contains this statement, or at one of the `possible_dispute_pointers` of
-    the subject. If the dispute is limited to a status, media type or schema, the response must match it.
+    part of the contract, at a part that contains it, or at one of the `possible_dispute_pointers` of the subject. If
+    the dispute is limited to a status, media type or schema, the response must match it.
     """
     contract = subject.contract
     for pointer in (violation.contract_pointer, *subject.possible_dispute_pointers):

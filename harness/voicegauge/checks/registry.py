@@ -30,7 +30,7 @@ class Violation(NamedTuple):
     message: str
     """What the contract expects and what the provider did instead, in one sentence."""
     contract_pointer: str
-    """JSON pointer to the violated statement in the contract."""
+    """JSON pointer to the part of the contract that is violated."""
     value_pointer: str | None = None
     """JSON pointer to the wrong value in the body; `None` if the violation is not about one value."""
     evidence: str | None = None

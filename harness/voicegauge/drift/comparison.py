@@ -113,11 +113,11 @@ def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> t
     )
 
 
-def _find_input_in_folder(path: Path) -> tuple[InputKind, Path]:
-    if any(path.rglob("*.har")):
-        return "recording", path
-    documents = find_contract_files(path)
+def _find_input_in_folder(folder: Path) -> tuple[InputKind, Path]:
+    if any(folder.rglob("*.har")):
+        return "recording", folder
+    documents = find_contract_files(folder)
     if len(documents) > 1:
-        listed = ", ".join(str(document.relative_to(path)) for document in documents[:_MAX_CONTRACTS_LISTED])
-        raise UsageError(f"{path} contains several contracts; name one of them: {listed}")
+        listed = ", ".join(str(document.relative_to(folder)) for document in documents[:_MAX_CONTRACTS_LISTED])
+        raise UsageError(f"{folder} contains several contracts; name one of them: {listed}")
     return "contract", documents[0]

@@ -16,9 +16,9 @@ RESULT_LEVEL_BY_DRIFT_LEVEL = {
 
 
 def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING) -> ExportedReport:
-    """Convert `report`. The title of the API becomes the name of the suite.
+    """Convert `report`. The title of the API becomes the name of the test suite.
 
-    A report without changes becomes one passed case, because CI servers treat a suite without cases as an error.
+    A report without changes becomes one passed case, because CI servers treat a test suite without cases as an error.
 
     Args:
         report: the drift report.
@@ -48,7 +48,7 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
     )
 
 
-def _build_reported_finding(change: DriftChange, suite_name: str, *, fails_command: bool) -> ReportedFinding:
+def _build_reported_finding(change: DriftChange, test_suite_name: str, *, fails_command: bool) -> ReportedFinding:
     # A position with a line comes first, because annotations need a line. Contracts have lines, recordings do not.
     positions = [position for position in (change.new_position, change.old_position) if position is not None]
     positions.sort(key=lambda position: position.line is None)
@@ -58,7 +58,7 @@ def _build_reported_finding(change: DriftChange, suite_name: str, *, fails_comma
         level=RESULT_LEVEL_BY_DRIFT_LEVEL[change.level],
         severity=change.level.value,
         message=f"{change.qualified_location}: {change.message}",
-        api_name=suite_name,
+        api_name=test_suite_name,
         operation=change.operation,
         location=_build_file_location(first),
         related_location=_build_file_location(second),

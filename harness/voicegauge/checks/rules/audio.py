@@ -66,7 +66,7 @@ def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
     description="Delivered audio is not HTML, XML or JSON.",
     contract_keys=_AUDIO_CONTRACT_KEYS,
 )
-def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_is_text_document(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
     kind = _detect_text_format(data)
     if kind:

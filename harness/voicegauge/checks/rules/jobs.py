@@ -214,7 +214,7 @@ def parse_timestamp(value: Any) -> datetime | None:
     description="A job follows the documented transitions; states between two polls may be missed.",
     contract_keys="x-job.states.*.next",
 )
-def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation]:
+def _check_job_transition_undocumented(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         ended = before in job.states and job.states[before].terminal_outcome is not None
@@ -236,7 +236,7 @@ def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation
     description="A job stays in its terminal state, however often it is polled.",
     contract_keys="x-job.states.*.end",
 )
-def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
+def _check_job_left_terminal_state(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         state = job.states.get(before)
@@ -421,7 +421,7 @@ def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     description="The creation time of a job does not change.",
     contract_keys="x-job.created",
 )
-def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
+def _check_job_creation_time_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     if job.creation_time_location is None:
         return

@@ -16,10 +16,8 @@ from voicegauge.model import Severity
     description="A recording is not older than its provider's limit; in CI an older one is an error.",
     contract_keys="x-provider.recordings.max_age_days",
 )
-def _check_recording_stale(recording: RecordingAge) -> Iterator[Violation]:
-    limit = recording.contract.provider.recording_age_limit.max_age_days
-    if recording.age_days > limit:
-        message = (
-            f"{recording.recording_name} is {recording.age_days:.0f} days old, more than {limit:g}: record it again"
-        )
-        yield Violation(message, "/x-provider")
+def _check_recording_stale(recording_age: RecordingAge) -> Iterator[Violation]:
+    limit = recording_age.contract.provider.recording_age_limit.max_age_days
+    if recording_age.age_days > limit:
+        age = f"{recording_age.age_days:.0f} days old"
+        yield Violation(f"{recording_age.recording_name} is {age}, more than {limit:g}: record it again", "/x-provider")

@@ -120,7 +120,7 @@ def _check_response_schema(call: Call) -> Iterator[Violation]:
     description="The JSON body of an error response matches its documented schema.",
     contract_keys="responses/4XX,5XX,default/content/*/schema",
 )
-def _check_error_shape(call: Call) -> Iterator[Violation]:
+def _check_error_body_schema(call: Call) -> Iterator[Violation]:
     if call.status >= 400 and call.documented_response is not None:
         yield from _check_body_schema(call)
     elif call.status >= 400:

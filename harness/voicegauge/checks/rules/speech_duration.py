@@ -20,12 +20,13 @@ class SpeakingRateRange(NamedTuple):
 
 
 ALPHABETIC_SPEAKING_RATE_RANGE = SpeakingRateRange(slowest_characters_per_s=4.0, fastest_characters_per_s=45.0)
-"""Plausible rates for alphabetic scripts. English is read at about 15 characters per second. A quarter of that rate is
-dictation, and three times that rate is not intelligible any more (the limit is near 400 words per minute)."""
+"""Plausible speaking rates in alphabetic scripts. English is read at about 15 characters per second. A quarter of that
+rate is dictation, and three times that rate is not intelligible (the limit is near 400 words per minute)."""
 SYLLABIC_SPEAKING_RATE_RANGE = SpeakingRateRange(slowest_characters_per_s=1.2, fastest_characters_per_s=16.0)
-"""Plausible rates for Chinese and Korean, which are read at 4 to 5 characters per second, and for Japanese, read at up
-to 8."""
+"""Plausible speaking rates in scripts in which a character stands for about a syllable. Chinese and Korean are read at
+4 to 5 characters per second, Japanese at up to 8."""
 SYLLABIC_LANGUAGES = frozenset({"zh", "ja", "ko", "cmn", "yue"})
+"""Codes of the languages that are written in such scripts: Chinese, Japanese and Korean."""
 CHARACTERS_PER_DIGIT = 6
 """Number of letters that a digit counts as, because it is read as a word ("7" as "seven", "70" as "seventy")."""
 MAX_PAUSE_PER_PUNCTUATION_MARK_S = 1.0

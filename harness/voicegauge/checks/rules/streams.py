@@ -220,7 +220,7 @@ def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     description="The index of audio events increases by one: none is missing or repeated.",
     contract_keys="x-stream.audio.index",
 )
-def _check_stream_index(call: Call) -> Iterator[Violation]:
+def _check_stream_audio_indexes(call: Call) -> Iterator[Violation]:
     location = _get_stream_spec(call).audio if call.event_stream is not None else None
     if location is None or location.sequence_number_location is None:
         return

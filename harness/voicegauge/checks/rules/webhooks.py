@@ -23,7 +23,7 @@ NETWORK_DELAY_TOLERANCE_S = 2.0
     description="A webhook URL gets a callback about the end of the job.",
     contract_keys="x-webhook",
 )
-def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_final_callback_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end = callbacks.final_state
     if not callbacks.has_waited_long_enough or end is None:
         return
@@ -43,7 +43,7 @@ def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     description="Subscribers to the final event get no earlier events.",
     contract_keys="x-webhook",
 )
-def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_callback_before_end(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
         if callbacks.subscribed_callbacks == "terminal" and callbacks.read_state_meaning(body) == "unfinished":
             state = callbacks.read_state(body)
@@ -67,7 +67,7 @@ def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     description="Repeated callbacks about the end of a job are identical.",
     contract_keys="x-webhook",
 )
-def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_repeated_callbacks_differ(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for before, after in pairwise(callbacks.final_callback_bodies):
         if after != before:
             yield Violation(
@@ -84,7 +84,7 @@ def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
     contract_keys="x-webhook",
     severity=Severity.WARNING,
 )
-def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_final_callback_sent_again(callbacks: RequestCallbacks) -> Iterator[Violation]:
     ends = callbacks.final_callback_bodies
     if not callbacks.webhook_spec.may_be_repeated and any(before == after for before, after in pairwise(ends)):
         yield Violation(
@@ -99,7 +99,7 @@ def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]
     contract_keys="x-webhook.progress_max_s",
     severity=Severity.WARNING,
 )
-def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_progress_callback_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     longest_s = callbacks.webhook_spec.max_progress_interval_s
     if callbacks.subscribed_callbacks != "progress" or longest_s is None:
         return
@@ -121,7 +121,7 @@ def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violat
     description="A callback and the status response agree about the state of the job.",
     contract_keys="x-webhook",
 )
-def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_callback_contradicts_status(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end, given = callbacks.final_state, callbacks.submitted_job_id
     for body in callbacks.callback_bodies:
         named = callbacks.read_job_id(body)
@@ -146,7 +146,7 @@ def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violatio
     description="A webhook URL with plain http is rejected if the document requires https.",
     contract_keys="x-webhook.https_only",
 )
-def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_plain_http_url_accepted(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected_response.case_kind == "plain-http" and outcome.call.is_accepted:
         yield Violation(
             f"{outcome.expected_response.description}: accepted with {outcome.call.status}",
@@ -160,7 +160,7 @@ def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
     description="A callback has the documented signature of its body. Without the secret, only its presence is judged.",
     contract_keys="x-webhook.signature",
 )
-def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_callback_signature_wrong(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for index, parts in enumerate(callbacks.signature_headers):
         if not parts.signatures:
             message = f"a callback has no signature in {_get_signature_spec(callbacks).signature_header_name}"
@@ -178,7 +178,7 @@ def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
     description="The signed time of a callback differs from the time of its arrival by at most the tolerance.",
     contract_keys="x-webhook.signature",
 )
-def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_signed_time_wrong(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, parts in zip(callbacks.received_callbacks, callbacks.signature_headers, strict=False):
         if not parts.timestamp.isdecimal():
             continue
@@ -199,7 +199,7 @@ def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     contract_keys="x-webhook.signature",
     severity=Severity.WARNING,
 )
-def _check_webhook_replayed(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_callback_signature_reused(callbacks: RequestCallbacks) -> Iterator[Violation]:
     seen = set()
     for parts in callbacks.signature_headers:
         if not (parts.callback_id or parts.timestamp):

@@ -16,7 +16,7 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
     """Whether the request should be accepted or rejected. `either`: no document says which, so that only a server error
     is wrong."""
     statuses: tuple[int, ...] = ()
-    """The documented statuses that the response may have; empty if it may have any status that fits `verdict`."""
+    """The documented statuses that the response may have; empty if it may have any status that fits `acceptance`."""
     case_kind: Literal[
         "valid", "invalid", "authentication", "unknown-id", "rejection-reason", "undocumented", "plain-http"
     ]
@@ -29,7 +29,7 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
     description: str
     """A short phrase that says what is special about the request."""
     contract_pointer: str
-    """JSON pointer to the statement in the contract that the case tests."""
+    """JSON pointer to the part of the contract that the case tests."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class CaseOutcome(CallSubject):
 
     @property
     def possible_dispute_pointers(self) -> tuple[str, ...]:
-        """The dispute pointers of the call, and the pointer to the statement that the case tests."""
+        """The dispute pointers of the call, and the pointer to the part of the contract that the case tests."""
         return (self.expected_response.contract_pointer, *super().possible_dispute_pointers)
 
     @property

@@ -25,7 +25,7 @@ class ResourceStep(CallSubject):
     description: str
     """A phrase that names the operation of the call and what was done to the resource before the call."""
     contract_pointer: str
-    """JSON pointer to the statement in the contract that the call tests."""
+    """JSON pointer to the part of the contract that the call tests."""
     expected_state: str | None = None
     """The state that was set last; `None` if the resource has no documented states."""
     listed_item: dict[str, Any] | None = None

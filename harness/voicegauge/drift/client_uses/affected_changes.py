@@ -108,7 +108,7 @@ def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _
 
 
 def _find_effect_of_required_value(operation_use: OperationUse, location: Location) -> _EffectOnClient:
-    """Return how a client is affected by a value that requests must contain from now on.
+    """Return how a client is affected by a value that requests must contain according to the newer document.
 
     The client is affected if one of its requests has the object that contains the value, but not the value itself.
     """

@@ -26,7 +26,7 @@ class OperationUse:
     """What the client sends to one operation, and what it reads of the operation's responses."""
 
     sent_values: list[SentValues] = field(default_factory=list)
-    """The values that each known request sends, and the values that each declaration lists."""
+    """One item for each recorded request and for each declaration: the values that it sends or lists."""
     are_sent_values_complete: bool = True
     """Whether `sent_values` lists everything that the client sends."""
     source_by_read_location: dict[Location, str] | None = None

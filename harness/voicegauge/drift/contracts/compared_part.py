@@ -29,8 +29,8 @@ class ComparedPart:
     new_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     keys_of_unchanged_schema_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
     """Keys of the pairs of schemas that were compared without finding a change. They are remembered so that a component
-    which several operations share is compared only once. A key has the kind of the schema, `is_sent_as_text` and both
-    pointers."""
+    which several operations share is compared only once. A key consists of the role of the schemas, `is_sent_as_text`
+    and both pointers."""
 
     def create_nested_part(self, location_suffix: str) -> ComparedPart:
         """Return a part inside this one. Its location is the location of this part, followed by `location_suffix`."""

@@ -89,7 +89,7 @@ def iterate_extension_facts() -> Iterator[ExtensionFact]:
 
 
 class _LocatedValue(NamedTuple):
-    """The value of a fact in the older or the newer contract; `MISSING` if the contract does not document the fact."""
+    """A value in the older or the newer contract, and its node. The value is `MISSING` if it is not documented."""
 
     value: Any
     node: DocumentNode
@@ -188,7 +188,7 @@ def _compare_fact(
     old_value: _LocatedValue,
     new_value: _LocatedValue,
 ) -> Iterator[DriftChange]:
-    """Compare a fact that is at the path `remaining_keys` below the values of both versions.
+    """Compare a fact that is at the path `remaining_keys` below `old_value` and `new_value`.
 
     The key `*` stands for every key that both contracts have.
     """

@@ -35,7 +35,7 @@ class DocumentOperation(NamedTuple):
 
     @property
     def path_and_operation(self) -> PathAndOperation:
-        """The path, the path item and the operation, all three of which may define parameters of the operation."""
+        """The path, the path item and the operation, which together define the parameters of the operation."""
         return self.path, self.path_item, self.node
 
 

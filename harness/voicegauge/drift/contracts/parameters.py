@@ -25,7 +25,8 @@ _TYPE_RULE_IDS = {"request-parameter-type-changed", "request-parameter-list-of-t
 """Ids of the rules that report a new type of a parameter to which older values do not belong."""
 
 PathAndOperation = tuple[str, DocumentNode, DocumentNode]
-"""A path, its path item and an operation, all three of which may define parameters of the operation."""
+"""A path, the node of its path item, and the node of an operation. Both nodes may define parameters of the operation,
+and the path names the path parameters."""
 
 
 class _ParameterVersion(NamedTuple):

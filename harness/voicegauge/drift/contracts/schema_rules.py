@@ -1,4 +1,4 @@
-"""Defines the rules for changes of JSON Schemas, for each keyword and each kind of schema in an OpenAPI document.
+"""Defines the rules for changes of JSON Schemas, for each keyword and each role of a schema in an OpenAPI document.
 
 The level of a change depends on two facts: whether the change makes fewer or more values valid, and whether the client
 sends or receives the value. A client that sends the value breaks if fewer values are valid. A client that receives the
@@ -25,16 +25,19 @@ class SchemaChangeEffect(Enum):
 
 
 class SchemaRole(NamedTuple):
-    """A kind of schema in an OpenAPI document. The kind depends on where the schema is used."""
+    """Where a schema is used in an OpenAPI document: for example as a request body, or as a property of a response.
+
+    Each role has rules of its own.
+    """
 
     rule_id_prefix: str
-    """Start of the ids of the rules for this kind."""
+    """Start of the ids of the rules for schemas with this role."""
     description_subject: str
-    """Subject of the sentences that describe the rules for this kind."""
+    """Subject of the sentences that describe these rules, such as "Request body"."""
     is_sent_by_client: bool
     """Whether the client sends the value rather than receives it."""
     property_rule_id_prefix: str
-    """The `rule_id_prefix` of the kind that properties and items of such a schema have."""
+    """The `rule_id_prefix` of the role that properties and items of such a schema have."""
 
     @property
     def message_type(self) -> str:
@@ -90,7 +93,7 @@ SCHEMA_ROLE_BY_RULE_ID_PREFIX = {
         ),
     )
 }
-"""All kinds of schemas by `rule_id_prefix`."""
+"""All roles of schemas by `rule_id_prefix`."""
 
 RULE_ID_PART_BY_BOUND_KEYWORD = {
     "maximum": "max",
@@ -106,7 +109,7 @@ RULE_ID_PART_BY_BOUND_KEYWORD = {
     "maxContains": "max-contains",
     "minContains": "min-contains",
 }
-"""For each keyword that sets a limit, such as `maxLength`: its name in rule ids."""
+"""Keywords that set a limit, such as `maxLength`, each with the part of rule ids that stands for it."""
 RULE_ID_PART_BY_RESTRICTION_KEYWORD = {
     "not": "not",
     "if": "if",
@@ -124,19 +127,19 @@ RULE_ID_PART_BY_RESTRICTION_KEYWORD = {
     "multipleOf": "multiple-of",
     "dependentRequired": "dependent-required",
 }
-"""For each other keyword that restricts values: its name in rule ids. A change of such a keyword may allow some values
-and forbid others."""
+"""Other keywords that restrict values, each with the part of rule ids that stands for it. A change of such a keyword
+may allow some values and forbid others."""
 RULE_ID_PART_BY_BRANCH_KEYWORD = {
     "oneOf": "one-of",
     "anyOf": "any-of",
     "allOf": "all-of",
     "prefixItems": "prefix-items",
 }
-"""For each keyword whose value is a list of schemas: its name in rule ids."""
+"""Keywords whose value is a list of schemas, each with the part of rule ids that stands for it."""
 
 
 class _SchemaChange(NamedTuple):
-    """A kind of change of a schema, for which each kind of schema has a rule."""
+    """A kind of change of a schema, for which each role of schemas has a rule."""
 
     rule_id_suffix: str
     effect: SchemaChangeEffect
@@ -230,9 +233,9 @@ A pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
 """The id that oasdiff gives a rule, by the id that the rule would have according to `build_rule_id`, if they differ."""
 SCHEMA_ROLES_WITH_SUNSET_RULE = ("request-property", "response-property")
-"""Kinds of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
+"""Roles of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
 _SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")
-"""Kinds of schemas that have no rule of their own for a change to fewer types. As in oasdiff, the rule `type-changed`
+"""Roles of schemas that have no rule of their own for a change to fewer types. As in oasdiff, the rule `type-changed`
 reports such a change."""
 
 
@@ -240,7 +243,7 @@ def build_rule_id(schema_role: SchemaRole, rule_id_suffix: str) -> str:
     """Return the id of the rule for a change of a schema.
 
     Args:
-        schema_role: the kind of the schema.
+        schema_role: the role of the schema.
         rule_id_suffix: the end of the rule id that describes the change, such as "max-increased".
     """
     name = f"{schema_role.rule_id_prefix}-{rule_id_suffix}"
@@ -257,7 +260,7 @@ def _build_keyword_rules() -> Iterator[DriftRule]:
 
 
 def _has_own_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
-    """Whether a kind of schema has a rule for this change. As in oasdiff, some kinds have no rule for some changes."""
+    """Whether a role of schemas has a rule for this change. As in oasdiff, some roles have no rule for some changes."""
     if rule_id_suffix == "type-specialized":
         return schema_role.rule_id_prefix not in _SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE
     if rule_id_suffix == "type-compatible":

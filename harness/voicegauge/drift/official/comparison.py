@@ -29,8 +29,8 @@ DifferenceKind = Literal["addition", "removal", "changed value"]
 _IGNORED_RULE_ID_PREFIXES = ("api-tag-", "api-operation-id-", "api-security-", "api-global-security-", "security-")
 """Starts of the ids of rules whose changes are ignored.
 
-They are about tags and operation ids, which no client sends, and about keys: official documents rarely state how a key
-is sent, and contracts always do.
+They are about tags and operation ids, which no client sends, and about API keys: official documents rarely state how
+a key is sent, and contracts always do.
 """
 
 
@@ -98,7 +98,8 @@ def find_official_source(contract: Contract, document_path_or_url: str | None = 
     Args:
         contract: the contract.
         document_path_or_url: file or URL of the document, instead of the URL that the contract states. If no source of
-            the contract has the URL of an OpenAPI document, it counts as the source that most operations name.
+            the contract has the URL of an OpenAPI document, the given document counts as the source that most
+            operations name.
     """
     sources = contract.provider.sources
     for name, source in sources.items():

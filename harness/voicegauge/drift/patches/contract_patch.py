@@ -14,7 +14,7 @@ from voicegauge.contract.extension import STATUS_CODES_BY_REASON
 from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
 from voicegauge.drift.patches.observed_values import (
     list_body_values,
-    list_exchanges_with_same_response,
+    list_exchanges_with_same_documented_response,
     list_header_values,
     list_json_bodies,
 )
@@ -120,13 +120,16 @@ class ContractPatch:
     def _add_documentation(self, change: DriftChange, recorded_exchange: RecordedExchange) -> bool:
         """Add to the contract what documents a change. Return `False` if no addition can document it."""
         assert change.old_position is not None
-        pointer, same = change.old_position.pointer, list_exchanges_with_same_response(self._traffic, recorded_exchange)
+        pointer, same = (
+            change.old_position.pointer,
+            list_exchanges_with_same_documented_response(self._traffic, recorded_exchange),
+        )
         if change.rule == "observed-status-undocumented":
             self._editor.add_key(pointer, str(recorded_exchange.status), self._build_response(same))
             return True
         if change.rule == "observed-media-type-undocumented":
             media_type = recorded_exchange.exchange.response.media_type
-            self._editor.add_key(pointer, media_type, _build_media_type(same, media_type))
+            self._editor.add_key(pointer, media_type, _build_media_type_object(same, media_type))
             return True
         if change.rule == "observed-header-undocumented":
             self._add_header(change.location.partition("header.")[2], same, pointer)
@@ -151,7 +154,7 @@ class ContractPatch:
                 unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]
             ]
             values = list_body_values(
-                list_exchanges_with_same_response(self._traffic, recorded_exchange), pointer_tokens
+                list_exchanges_with_same_documented_response(self._traffic, recorded_exchange), pointer_tokens
             )
             self._values_by_field.setdefault((change.old_position.pointer, pointer_tokens[-1]), []).extend(values)
 
@@ -195,7 +198,7 @@ class ContractPatch:
         responses = [one.exchange.response for one in exchanges]
         media_types = dict.fromkeys(one.media_type for one in responses if one.body and one.media_type)
         if media_types:
-            documented["content"] = {name: _build_media_type(exchanges, name) for name in media_types}
+            documented["content"] = {name: _build_media_type_object(exchanges, name) for name in media_types}
             self._add_error_example(documented["content"], exchanges)
         return documented
 
@@ -237,7 +240,7 @@ def build_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contr
     return patch
 
 
-def _build_media_type(exchanges: Sequence[RecordedExchange], media_type: str) -> dict[str, Any]:
+def _build_media_type_object(exchanges: Sequence[RecordedExchange], media_type: str) -> dict[str, Any]:
     bodies = list_json_bodies(exchanges, media_type)
     return {"schema": infer_schema(bodies)} if is_json(media_type) and bodies else {}
 

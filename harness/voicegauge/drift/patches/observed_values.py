@@ -9,7 +9,7 @@ from voicegauge.contract import MISSING
 from voicegauge.drift.traffic.preparation import ANY_INDEX, RecordedExchange, RecordedTraffic
 
 
-def list_exchanges_with_same_response(
+def list_exchanges_with_same_documented_response(
     traffic: RecordedTraffic, recorded_exchange: RecordedExchange
 ) -> list[RecordedExchange]:
     """Return the exchanges whose responses the contract describes in the same place as that of `recorded_exchange`.

@@ -30,7 +30,7 @@ TRAFFIC_VS_CONTRACT_RULES = {
     "documented-value-not-recorded": (_COMPATIBLE, "A documented value is in no recording"),
     "documented-state-not-recorded": (_COMPATIBLE, "A documented job state is in no recording"),
 }
-"""The level and the description of each rule, by the id of the rule."""
+"""The rules for traffic that is compared with a contract: the level and the description, by rule id."""
 TRAFFIC_VS_TRAFFIC_RULES = {
     "recorded-field-gone": (_BREAKING, "A field was removed"),
     "recorded-field-sometimes-gone": (_POSSIBLY, "A field that was always present is sometimes missing"),
@@ -53,7 +53,7 @@ TRAFFIC_VS_TRAFFIC_RULES = {
     "recorded-charge-changed": (_POSSIBLY, "The charge for the same request was changed"),
     "recorded-request-not-repeated": (_COMPATIBLE, "A request of the older recording is not in the newer one"),
 }
-"""The level and the description of each rule, by the id of the rule."""
+"""The rules for traffic that is compared with older traffic: the level and the description, by rule id."""
 
 
 def build_traffic_rules() -> list[DriftRule]:

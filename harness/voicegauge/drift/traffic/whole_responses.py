@@ -18,13 +18,16 @@ TEMPORARY_ERROR_STATUSES = (429, 502, 503, 504)
 def compare_whole_responses(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield the changes of whole responses for each operation in each conversation."""
     for pair in conversation_pairs:
-        old, new = _group_by_operation(pair.old_conversation), _group_by_operation(pair.new_conversation)
+        old, new = (
+            _group_exchanges_by_operation(pair.old_conversation),
+            _group_exchanges_by_operation(pair.new_conversation),
+        )
         for operation in old:  # not a set, so that changes come in the order of the conversation
             if operation in new:
                 yield from _compare_operation(old[operation], new[operation])
 
 
-def _group_by_operation(conversation: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
+def _group_exchanges_by_operation(conversation: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
     found: dict[str, list[RecordedExchange]] = defaultdict(list)
     for recorded_exchange in conversation:
         found[recorded_exchange.operation_id].append(recorded_exchange)

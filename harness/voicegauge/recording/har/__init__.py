@@ -3,7 +3,7 @@
 from voicegauge.recording.har.grouping import (
     ConversationIndex,
     group_exchanges_by_conversation,
-    iterate_exchanges_with_group_names,
+    iterate_with_assigned_group_ids,
 )
 from voicegauge.recording.har.growing_har import GrowingHar
 from voicegauge.recording.har.har_reading import load_har
@@ -16,7 +16,7 @@ __all__ = [
     "Recording",
     "collect_exchanges_by_group",
     "group_exchanges_by_conversation",
-    "iterate_exchanges_with_group_names",
+    "iterate_with_assigned_group_ids",
     "load_har",
     "save_har",
 ]

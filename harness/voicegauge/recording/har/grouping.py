@@ -1,4 +1,4 @@
-"""Groups exchanges that belong together, such as a submit, the polls of its job and the download of its audio."""
+"""Groups exchanges into conversations, such as a submit, the polls of its job and the download of its audio."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ID_SEPARATOR_PATTERN = re.compile(r"[\s/?&=#,;'<>()]+")
 
 
 def group_exchanges_by_conversation(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
-    """Split `exchanges` into groups, each in the original order.
+    """Return the conversations, each with its exchanges in the order of `exchanges`.
 
-    Exchanges that name the same `group` are grouped together. An exchange without a `group` joins the latest group
-    that has a response with the URL of the exchange, or with an id from this URL. If there is no such response, the
-    exchange starts a new group.
+    Exchanges with the same `group_id` belong to one conversation. An exchange without a `group_id` belongs to the
+    latest conversation that has a response with the URL of the exchange, or with an id from this URL. If there is no
+    such response, the exchange starts a new conversation.
     """
     groups: list[list[Exchange]] = []
     named: dict[str, int] = {}
@@ -46,8 +46,11 @@ def group_exchanges_by_conversation(contract: Contract, exchanges: Sequence[Exch
     return groups
 
 
-def iterate_exchanges_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
-    """Yield `exchanges` in their order, each with the name of its group, or `None` if it is alone in its group."""
+def iterate_with_assigned_group_ids(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+    """Yield `exchanges` in their order, each with the same `group_id` as the others of its conversation.
+
+    Ids that exchanges have are kept. An exchange that is alone in its conversation gets no id.
+    """
     names: dict[int, str] = {}
     for conversation_number, group in enumerate(group_exchanges_by_conversation(contract, exchanges), 1):
         if len(group) > 1:
@@ -69,7 +72,7 @@ class ConversationIndex:
         """The latest conversation with each id and URL in its JSON responses."""
 
     def add_exchange(self, exchange: Exchange, conversation_number: int) -> None:
-        """Note the ids and URLs in the response of `exchange`, which is in conversation `conversation_number`."""
+        """Add the ids and URLs in the response of `exchange`, which belongs to conversation `conversation_number`."""
         if not is_json(exchange.response.media_type):
             return
         try:

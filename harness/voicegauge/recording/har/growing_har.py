@@ -48,7 +48,7 @@ class GrowingHar:
 
         Args:
             exchange: the exchange to add.
-            recording: the facts about the recording; its own `exchanges` are not written.
+            recording: describes the origin of the exchanges; its own `exchanges` are not written.
 
         Raises:
             DataError: the file would become too large to be read.
@@ -61,7 +61,7 @@ class GrowingHar:
 
         Args:
             exchanges: redacted exchanges.
-            recording: the facts about the recording; its own `exchanges` are not written.
+            recording: describes the origin of the exchanges; its own `exchanges` are not written.
 
         Raises:
             DataError: the file would become too large to be read.

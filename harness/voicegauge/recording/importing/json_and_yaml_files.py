@@ -68,16 +68,16 @@ class _PlainYamlBuilder:
             return None
         return self._build_value(next(self._events), 1)
 
-    def _build_error(self, event: Any, reason: str) -> DataError:
+    def _build_position_error(self, event: Any, reason: str) -> DataError:
         return DataError(f"{self._path}:{event.start_mark.line + 1}: {reason}")
 
     def _build_value(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise self._build_error(event, f"the alias *{event.anchor} has no anchor before it")
+                raise self._build_position_error(event, f"the alias *{event.anchor} has no anchor before it")
             return self._anchors[event.anchor]
         if depth > MAX_NESTING_DEPTH:
-            raise self._build_error(event, f"is nested deeper than {MAX_NESTING_DEPTH}")
+            raise self._build_position_error(event, f"is nested deeper than {MAX_NESTING_DEPTH}")
         if isinstance(event, yaml.ScalarEvent):
             value: Any = self._build_scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -97,7 +97,7 @@ class _PlainYamlBuilder:
             if isinstance(key, bytes):
                 key = key.decode("utf-8", "replace")
             if not isinstance(key, str):
-                raise self._build_error(start_event, "a key is neither text nor bytes")
+                raise self._build_position_error(start_event, "a key is neither text nor bytes")
             mapping[key] = self._build_value(next(self._events), depth + 1)
         return mapping
 
@@ -107,7 +107,7 @@ class _PlainYamlBuilder:
             try:
                 return base64.b64decode("".join(text.split()))
             except (binascii.Error, ValueError) as error:
-                raise self._build_error(event, "a !binary value is not valid base64") from error
+                raise self._build_position_error(event, "a !binary value is not valid base64") from error
         if not tag and event.implicit[0] and text in _NULL_SCALARS:
             return None
         return str(text)

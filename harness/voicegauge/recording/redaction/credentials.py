@@ -151,7 +151,7 @@ def looks_random(text: str) -> bool:
 def find_credential_kind(data: bytes) -> str | None:
     """Return the kind of credential that occurs in `data`, such as "a private key"; `None` if there is none.
 
-    Credentials in binary data, such as the tags of an audio file, are found as well.
+    `data` may be binary, such as an audio file with tags.
     """
     text = data.decode("latin-1").replace(MASK, "*")  # a masked value must not match together with what follows it
     for part, is_run in split_at_base64_runs(text):

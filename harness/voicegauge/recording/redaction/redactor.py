@@ -116,7 +116,7 @@ class Redactor:
         def mask_value(value: str, location: str) -> str:
             nonlocal searched_characters
             searched_characters += _count_characters_to_search(value)
-            _require_searchable(searched_characters)
+            _require_searchable_size(searched_characters)
             return self._mask_field(
                 value, location, f"{message_kind} body {location[:_MAX_LOCATION_CHARACTERS]}".strip()
             )
@@ -153,7 +153,7 @@ class Redactor:
 
     def _mask_text(self, text: str) -> str:
         if len(text) > MAX_TEXT_CHARACTERS:
-            _require_searchable(_count_characters_to_search(text))
+            _require_searchable_size(_count_characters_to_search(text))
         for name in self._masked_queries:
             text = mask_query_parameter(text, name)
         return mask_credentials(text, self._secrets)
@@ -233,7 +233,7 @@ def _count_characters_to_search(text: str) -> int:
     )
 
 
-def _require_searchable(character_count: int) -> None:
+def _require_searchable_size(character_count: int) -> None:
     if character_count > MAX_TEXT_CHARACTERS:
         size = f"{MAX_TEXT_CHARACTERS // 2**20} MiB"
         raise DataError(f"the recording is not written: a text of more than {size} has to be searched for credentials")

@@ -83,8 +83,8 @@ class Replay:
     ) -> Exchange | None:
         """Return the next recorded exchange for `request`; `None` if none matches.
 
-        If none matches, a description of `request` and of its differences from the recorded requests is appended to
-        `unmatched`.
+        If none matches, a description of `request` and of its differences from the recorded requests is added to
+        `unmatched_request_descriptions`.
 
         Args:
             provider_id: id of the provider's contract.
@@ -105,7 +105,7 @@ class Replay:
             self.unmatched_request_descriptions.append(self._describe_nearest_request(comparable_request, request))
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
-        recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group_name, 0))
+        recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group_id, 0))
         exchange = recorded.replay_next_exchange()
         operation = self._find_operation(comparable_request)
         if operation is not None and operation.speech is not None:
@@ -127,12 +127,12 @@ class Replay:
     def _find_operation(self, comparable_request: ComparableRequest) -> Operation | None:
         return self.contracts[comparable_request.provider].operations.get(comparable_request.operation_id)
 
-    def _restart_job(self, comparable_request: ComparableRequest, group_name: str | None) -> None:
-        """Make the polls of the submitted job in the group `group_name` start with the first state again."""
-        if group_name is None:
+    def _restart_job(self, comparable_request: ComparableRequest, group_id: str | None) -> None:
+        """Make the polls of the submitted job in the group `group_id` start with the first state again."""
+        if group_id is None:
             return
-        self._submit_numbers[group_name] = next(self._counter)
-        for recorded in self._get_request_index(comparable_request).list_polls(group_name):
+        self._submit_numbers[group_id] = next(self._counter)
+        for recorded in self._get_request_index(comparable_request).list_polls(group_id):
             recorded.replay_count = 0
 
     def _describe_nearest_request(self, comparable_request: ComparableRequest, request: Request) -> str:

@@ -18,7 +18,7 @@ class RecordedRequest:
     """A recorded request with its exchanges, which are replayed in their order."""
 
     comparable_request: ComparableRequest
-    group_name: str | None
+    group_id: str | None
     is_poll: bool
     exchanges: list[Exchange] = field(default_factory=list)
     replay_count: int = 0
@@ -36,7 +36,7 @@ class RecordedRequest:
     def name(self) -> str:
         """Provider, operation and group of the request, for messages."""
         request = self.comparable_request
-        return f"{request.provider} {request.operation_id}{f' ({self.group_name})' if self.group_name else ''}"
+        return f"{request.provider} {request.operation_id}{f' ({self.group_id})' if self.group_id else ''}"
 
 
 class RequestIndex:
@@ -63,7 +63,7 @@ class RequestIndex:
         for number in self._by_key.get(key, ()):
             recorded = self._requests[number]
             if recorded.comparable_request == comparable_request and (
-                not is_poll or recorded.group_name == exchange.group_id
+                not is_poll or recorded.group_id == exchange.group_id
             ):
                 recorded.exchanges.append(exchange)
                 return
@@ -82,9 +82,9 @@ class RequestIndex:
         numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
         return [self._requests[n] for n in numbers if comparable_request.matches(self._requests[n].comparable_request)]
 
-    def list_polls(self, group_name: str) -> list[RecordedRequest]:
-        """Return the polls of the jobs in `group_name`."""
-        return self._polls.get(group_name, [])
+    def list_polls(self, group_id: str) -> list[RecordedRequest]:
+        """Return the polls of the jobs in `group_id`."""
+        return self._polls.get(group_id, [])
 
 
 def _build_request_key(comparable_request: ComparableRequest, names_of_masked_values: frozenset[str]) -> _RequestKey:

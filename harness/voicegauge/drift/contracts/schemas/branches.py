@@ -15,7 +15,8 @@ from voicegauge.drift.contracts.schema_rules import (
 )
 from voicegauge.drift.report import DriftChange
 
-_BranchSchemas = tuple[SchemasForSameValue, ...]
+_Branches = tuple[SchemasForSameValue, ...]
+"""For each branch of a schema: the schemas that all apply to a value in this branch."""
 
 
 class BranchDifferences(NamedTuple):
@@ -37,13 +38,11 @@ class _BranchKeyFunctions(NamedTuple):
     get_new_key: Callable[[SchemasForSameValue], Hashable]
 
 
-def match_branches(
-    schema_pair: SchemaPair, old_branches: _BranchSchemas, new_branches: _BranchSchemas
-) -> BranchDifferences:
+def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
     """Match the branches of two lists, and return what differs.
 
     Equal branches are matched first, so that a branch that was only renamed is not reported. Then branches with the
-    same reference or title are matched. If each list then has one branch left, these two are matched as well.
+    same reference or title are matched. If each list then has one branch left, these two are matched with each other.
     """
     changed: list[tuple[SchemasForSameValue, SchemasForSameValue]] = []
     old_left, new_left = list(old_branches), list(new_branches)
@@ -124,7 +123,7 @@ def compare_branches(
         yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), pending_pairs)
 
 
-def _match_by_index(old_branches: _BranchSchemas, new_branches: _BranchSchemas) -> BranchDifferences:
+def _match_by_index(old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
     """Match the schemas of `prefixItems` by their index."""
     return BranchDifferences(
         list(zip(old_branches, new_branches, strict=False)),  # the longer list has the removed or the added ones

@@ -19,13 +19,14 @@ _RULE_ID_PART_BY_VALUE_KEYWORD = {
     **{keyword: RULE_ID_PART_BY_RESTRICTION_KEYWORD[keyword] for keyword in ("multipleOf", "dependentRequired")},
     "default": "default-value",
 }
-"""For each keyword of which additions, removals and changes have separate rules: its name in rule ids."""
+"""Keywords with separate rules for additions, removals and changes, each with the part of rule ids that stands for
+it."""
 _RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD = {
     "contentMediaType": "content-media-type",
     "contentEncoding": "content-encoding",
     "x-advice": "advice",
 }
-"""For each keyword of which one rule reports every difference: its name in rule ids."""
+"""Keywords of which one rule reports every difference, each with the part of rule ids that stands for it."""
 _RULE_ID_SUFFIXES_BY_FLAG_KEYWORD = {
     "uniqueItems": ("unique-items-set", "unique-items-unset"),
 }
@@ -43,7 +44,7 @@ def compare_keywords(
     """Yield the changes of types, enums and all other keywords with plain values.
 
     Args:
-        schema_role: the kind of both schemas.
+        schema_role: the role of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
         is_sent_as_text: whether the value is sent as text, as in a header.

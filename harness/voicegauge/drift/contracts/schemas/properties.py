@@ -19,8 +19,8 @@ class _PropertyVersion:
     """A property in the older or the newer schema."""
 
     schemas_for_same_value: SchemasForSameValue
-    """The schemas of the property. There are several if `allOf` combines objects, and none if `properties` does not
-    list it."""
+    """The schemas of the property, all of which apply. There are several if `allOf` combines objects, and none if
+    `properties` does not list the property."""
     node: DocumentNode
     schema: NormalizedSchema
     is_required: bool

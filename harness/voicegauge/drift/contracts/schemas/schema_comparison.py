@@ -24,7 +24,7 @@ def compare_schemas(
 
     Args:
         compared_part: the part of the operation that contains the schemas.
-        rule_id_prefix: the kind of the schemas, a key of `SCHEMA_ROLE_BY_RULE_ID_PREFIX`.
+        rule_id_prefix: the role of the schemas, a key of `SCHEMA_ROLE_BY_RULE_ID_PREFIX`.
         old_node: the node of the older schema.
         new_node: the node of the newer schema.
     """

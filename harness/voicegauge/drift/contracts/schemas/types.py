@@ -14,7 +14,7 @@ class KeywordChange(NamedTuple):
     """A change of one keyword."""
 
     rule_id_suffix: str
-    """The part of the rule id after the kind of the schema, such as "max-increased"."""
+    """The part of the rule id after the role of the schema, such as "max-increased"."""
     old_node: DocumentNode
     new_node: DocumentNode
     message_values: Mapping[str, Any]
@@ -30,7 +30,7 @@ _INCLUDED_FORMATS_BY_FORMAT = {
     "bigint": {"int32", "int64"},
     "date-time": {"date", "time"},
 }
-"""For each format, the narrower formats that oasdiff considers to be part of it."""
+"""For each value of the keyword `format`, the narrower formats that oasdiff considers to be part of it."""
 
 
 def compare_types(
@@ -39,7 +39,7 @@ def compare_types(
     """Yield the changes of nullability, types and formats.
 
     Args:
-        schema_role: the kind of both schemas.
+        schema_role: the role of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
         is_sent_as_text: whether the value is sent as text, as in a header, so that any value can also be read as a

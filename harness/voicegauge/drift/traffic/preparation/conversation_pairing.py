@@ -41,8 +41,8 @@ _RequestValueByLocation = dict[str, str]
 def pair_conversations(old_traffic: RecordedTraffic, new_traffic: RecordedTraffic) -> ConversationPairing:
     """Match conversations that begin with equal requests, in their order, and then those with similar requests."""
     pairing = ConversationPairing([], [])
-    new_conversations = _group_by_operation(new_traffic)
-    for operation, conversations in _group_by_operation(old_traffic).items():
+    new_conversations = _group_conversations_by_operation(new_traffic)
+    for operation, conversations in _group_conversations_by_operation(old_traffic).items():
         _pair_conversations_of_operation(conversations, new_conversations.get(operation, []), pairing)
     return pairing
 
@@ -72,7 +72,9 @@ def _pair_conversations_of_operation(
             pairing.unmatched_conversations.append(conversation)
 
 
-def _group_by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValueByLocation, Conversation]]]:
+def _group_conversations_by_operation(
+    traffic: RecordedTraffic,
+) -> dict[str, list[tuple[_RequestValueByLocation, Conversation]]]:
     conversations: dict[str, list[tuple[_RequestValueByLocation, Conversation]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]

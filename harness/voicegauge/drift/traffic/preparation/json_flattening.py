@@ -15,7 +15,8 @@ from voicegauge.formats import escape_pointer_token
 ANY_INDEX = "*"
 """The text that replaces list indices in paths."""
 _MAX_COMBINED_FIELDS = 8
-"""Largest number of fields of which all pairs are tried. The number of pairs grows with the square of it."""
+"""Largest number of fields whose pairs are tried as a key of list entries, because the number of pairs grows
+quadratically."""
 _MIN_SHARED_ENTRIES_RATIO = 0.5
 """Smallest share of the values of a field that must occur in both recordings, so that the field may identify list
 entries."""

@@ -71,7 +71,7 @@ class RecordedExchange:
 
     @property
     def comparable_request(self) -> ComparableRequest:
-        """The values by which the request is compared with others. They do not depend on how it was encoded."""
+        """The values by which the request is compared with others. They do not depend on its encoding."""
         return build_comparable_request(self.contract, self.exchange.request, self.operation)
 
     def read_response(self, location: Location | None) -> Any:
@@ -113,7 +113,7 @@ class RecordedTraffic:
     compared_input: ComparedInput
     exchanges: tuple[RecordedExchange, ...]
     conversations: tuple[tuple[RecordedExchange, ...], ...] = field(repr=False)
-    """The exchanges in groups: a submit, its polls and its download form one group."""
+    """The exchanges of each conversation: a submit with its polls and its download, or any other exchange alone."""
 
 
 def load_recordings(path: Path) -> list[tuple[str, Recording]]:

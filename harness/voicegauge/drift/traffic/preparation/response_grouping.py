@@ -33,10 +33,13 @@ class ResponseGroupKey(NamedTuple):
 
 
 class PairedResponses(NamedTuple):
-    """The responses of two matching conversations in one group: at least one older and one newer response."""
+    """The older and the newer responses that can be compared, from a conversation of each recording.
+
+    There is at least one older and one newer response.
+    """
 
     conversation_pair_id: str
-    """Id of the pair of conversations."""
+    """Id of the pair: a conversation of the older recording and the matching one of the newer recording."""
     old_exchanges: tuple[RecordedExchange, ...]
     new_exchanges: tuple[RecordedExchange, ...]
 
@@ -44,12 +47,15 @@ class PairedResponses(NamedTuple):
 def group_responses(
     conversation_pairs: Sequence[ConversationPair],
 ) -> dict[ResponseGroupKey, list[PairedResponses]]:
-    """Group the responses of all pairs. A group that only one conversation of a pair has is left out for this pair."""
+    """Group the responses of all pairs of conversations by operation, status and job state.
+
+    If only one conversation of a pair has responses in a group, these are left out.
+    """
     groups: dict[ResponseGroupKey, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(conversation_pairs):
         old, new = (
-            _group_exchanges(pair.old_conversation),
-            _group_exchanges(pair.new_conversation),
+            _group_exchanges_by_key(pair.old_conversation),
+            _group_exchanges_by_key(pair.new_conversation),
         )
         for group_key in old.keys() & new.keys():
             groups[group_key].append(PairedResponses(str(number), tuple(old[group_key]), tuple(new[group_key])))
@@ -58,7 +64,7 @@ def group_responses(
     )
 
 
-def _group_exchanges(
+def _group_exchanges_by_key(
     conversation: Sequence[RecordedExchange],
 ) -> dict[ResponseGroupKey, list[RecordedExchange]]:
     groups: dict[ResponseGroupKey, list[RecordedExchange]] = defaultdict(list)
@@ -81,7 +87,7 @@ class PairedBodies(NamedTuple):
     """The flattened bodies of one pair of conversations. `old_bodies` and `new_bodies` have at least one body each."""
 
     conversation_pair_id: str
-    """Id of the pair of conversations."""
+    """Id of the pair: a conversation of the older recording and the matching one of the newer recording."""
     old_bodies: list[FlattenedBody]
     new_bodies: list[FlattenedBody]
 

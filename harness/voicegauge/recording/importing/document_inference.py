@@ -30,13 +30,13 @@ recording."""
 _MAX_EXAMPLE_CHARACTERS = 80
 
 
-class RecordedApi(NamedTuple):
+class InferredApi(NamedTuple):
     """The document of the API of one host, inferred from recordings."""
 
     document: dict[str, Any]
     speech_operation_ids: tuple[str, ...]
     """Ids of the operations that produced speech in the recordings."""
-    undescribed_calls: tuple[str, ...]
+    undescribed_call_messages: tuple[str, ...]
     """One line for each recorded host and operation that the document does not describe, with the reason."""
 
 
@@ -53,9 +53,7 @@ class _RecordedCall(NamedTuple):
     """The JSON value; `None` if the response is not JSON."""
 
 
-def build_recorded_api(
-    exchanges: Sequence[Exchange], source_name: str, version_date: str, host: str = ""
-) -> RecordedApi:
+def infer_api(exchanges: Sequence[Exchange], source_name: str, version_date: str, host: str = "") -> InferredApi:
     """Build a document of the requests that led to speech, and of the requests with an id from one of their responses.
 
     Args:
@@ -105,7 +103,7 @@ def build_recorded_api(
     names = dict.fromkeys(
         _build_operation_id(c.path_template, c.exchange.request.method) for c in speech if _get_origin(c) == origin
     )
-    return RecordedApi(document, tuple(names), tuple(_list_undescribed_calls(calls, speech, origin, described_paths)))
+    return InferredApi(document, tuple(names), tuple(_list_undescribed_calls(calls, speech, origin, described_paths)))
 
 
 def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
