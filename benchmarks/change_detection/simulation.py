@@ -36,7 +36,9 @@ OUTLIER_SHARE = 0.02
 OUTLIER_FACTOR = 4.0
 WORDS_PER_TEXT = 12
 FAILURE = Failure(kind="server_error", message="500", http_status=500)
-AUDIO = AudioFacts(sha256="a" * 64, file_path="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=2.0)
+AUDIO = AudioFacts(
+    sha256="a" * 64, file_path="audio/a.wav", size_bytes=1, media_type=None, container="wav", audio_duration_s=2.0
+)
 PRICE = TargetPrice(description="simulated", usd=AmountPerUnit(amount=0.01, unit="request"))
 
 
@@ -149,7 +151,7 @@ def build_manifest(
         is_finished=True,
         voicegauge_version="0",
         provenance=Provenance.EMULATED,
-        suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, texts=texts),
+        suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, text_count=texts),
         targets=tuple(
             TargetRef(id=target, title=target, contract_version="1", contract_sha256="c" * 64, price=PRICE)
             for target in targets

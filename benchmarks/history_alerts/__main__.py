@@ -84,7 +84,7 @@ class SimulatedHistory:
         """Return the number of nights after the first changed one until the change was found."""
         first = self.first_nights[planted]
         confirmed = [
-            get_night_index(change.confirmed_night)
+            get_night_index(change.confirmation_night)
             for change in self.changes
             if (change.series_key.target, change.series_key.metric, change.direction)
             == (planted.target, planted.metric, "regression")
@@ -96,7 +96,7 @@ class SimulatedHistory:
         truth = {(planted.target, planted.metric) for planted in self.first_nights}
         return len(
             {
-                change.confirmed_night
+                change.confirmation_night
                 for change in self.changes
                 if (change.series_key.target, change.series_key.metric) not in truth
                 and (change.direction == "regression" or not alerts_only)

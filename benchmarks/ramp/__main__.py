@@ -11,7 +11,7 @@ import asyncio
 import random
 from typing import Any
 
-from voicegauge.bench.load import StepMeasurements, parse_goal, search_highest_load_level
+from voicegauge.bench.load import StepMeasurements, parse_goal, search_highest_load
 from voicegauge.model import Failure, Latency, Sample
 from voicegauge.transport import VirtualClock
 
@@ -54,9 +54,7 @@ async def ramp_server(capacity: int, seed: int) -> tuple[float | None, int]:
         return StepMeasurements(samples, clock.monotonic() - start_s)
 
     goal = parse_goal(GOAL)
-    found = await search_highest_load_level(
-        measure, goal, load_unit="concurrency", first_load_level=1.0, max_load_level=64.0
-    )
+    found = await search_highest_load(measure, goal, load_type="concurrency", first_load=1.0, max_load=64.0)
     return found.highest_load, sum(step.request_count for step in found.steps)
 
 

@@ -33,7 +33,7 @@ HTML = b"<html><body>502 Bad Gateway</body></html>"
 
 def measured(folder: Path, audio: bytes, media_type: str | None = "audio/wav") -> Sample:
     digest, file = save_audio(folder, audio)
-    facts = AudioFacts(sha256=digest, file_path=file, bytes=len(audio), media_type=media_type, container=None)
+    facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(audio), media_type=media_type, container=None)
     (found,) = measure_audio(folder, [msgspec.structs.replace(build_sample(), audio=facts)], {})
     return found
 
@@ -42,14 +42,14 @@ def test_audio_that_decodes_is_no_failure(tmp_path: Path) -> None:
     found = measured(tmp_path, SPEECH)
     assert found.failure is None
     assert found.audio is not None
-    assert found.audio.audio_s == pytest.approx(0.5)
+    assert found.audio.audio_duration_s == pytest.approx(0.5)
 
 
 def test_speech_begins_after_the_silence_at_the_begin_of_the_audio(tmp_path: Path) -> None:
     silence = np.zeros(RATE // 2, np.float32)
     audio = encode(np.concatenate([silence, np.full(RATE, 0.3, np.float32) * np.tile([1, -1], RATE // 2)]), RATE, "wav")
     digest, file = save_audio(tmp_path, audio[0])
-    facts = AudioFacts(sha256=digest, file_path=file, bytes=len(audio[0]), media_type=None, container=None)
+    facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(audio[0]), media_type=None, container=None)
     sample = msgspec.structs.replace(build_sample(), audio=facts, latency=Latency(submit_latency_ms=90, ttfa_ms=100))
     (found,) = measure_audio(tmp_path, [sample], {})
     assert found.latency == Latency(submit_latency_ms=90, ttfa_ms=100, ttfs_ms=600)
@@ -84,7 +84,7 @@ def test_audio_beyond_the_length_limit_is_a_failure(tmp_path: Path, monkeypatch:
 
 def test_an_earlier_failure_stays(tmp_path: Path) -> None:
     digest, file = save_audio(tmp_path, HTML)
-    facts = AudioFacts(sha256=digest, file_path=file, bytes=len(HTML), media_type=None, container=None)
+    facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(HTML), media_type=None, container=None)
     (found,) = measure_audio(tmp_path, [msgspec.structs.replace(build_sample(failure=FAILED), audio=facts)], {})
     assert found.failure == FAILED
 
@@ -167,7 +167,7 @@ def test_raw_audio_is_read_as_the_contract_documents(
     audio_s: float | None,
 ) -> None:
     digest, file = save_audio(tmp_path, SAMPLES)
-    facts = AudioFacts(sha256=digest, file_path=file, bytes=len(SAMPLES), media_type="audio/pcm", container=None)
+    facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(SAMPLES), media_type="audio/pcm", container=None)
     made = msgspec.structs.replace(build_sample(), audio=facts, target=target)
     targets = {one.id: one for one in raw_targets.values()}
     calls: list[int] = []
@@ -175,7 +175,11 @@ def test_raw_audio_is_read_as_the_contract_documents(
     assert found == again
     assert found.failure is None
     assert found.audio is not None
-    assert (found.audio.sample_rate_hz, found.audio.channels, found.audio.audio_s) == (rate_hz, channels, audio_s)
+    assert (found.audio.sample_rate_hz, found.audio.channels, found.audio.audio_duration_s) == (
+        rate_hz,
+        channels,
+        audio_s,
+    )
     assert len(calls) == 2
 
 
@@ -200,7 +204,7 @@ def test_raw_audio_is_read_as_the_default_format_of_the_targets_media_type(tmp_p
     path.write_text(ACME[:at_once] + text)
     targets = {one.id: one for one in load_trusted(path).targets.values()}
     digest, file = save_audio(tmp_path, SAMPLES)
-    facts = AudioFacts(sha256=digest, file_path=file, bytes=len(SAMPLES), media_type="audio/pcm", container=None)
+    facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(SAMPLES), media_type="audio/pcm", container=None)
     sample = msgspec.structs.replace(build_sample(), audio=facts, target="acme/now")
     (found,) = measure_audio(tmp_path, [sample], targets)
     assert found.audio is not None
@@ -233,7 +237,7 @@ def test_raw_audio_is_read_as_the_format_of_the_target_or_the_default_is_documen
     path.write_text(ACME[:at_once] + text)
     target = load_trusted(path).find_target_by_name("now")
     digest, file = save_audio(tmp_path, SAMPLES)
-    facts = AudioFacts(sha256=digest, file_path=file, bytes=len(SAMPLES), media_type="audio/pcm", container=None)
+    facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(SAMPLES), media_type="audio/pcm", container=None)
     (found,) = measure_audio(
         tmp_path, [msgspec.structs.replace(build_sample(), audio=facts, target=target.id)], {target.id: target}
     )
@@ -270,15 +274,15 @@ def test_raw_audio_of_a_conversion_is_read_as_the_contract_documents(tmp_path: P
     path.write_text(ACME.replace("\ncomponents:", CONVERSION))
     targets = {one.id: one for one in load_trusted(path).audio_input_targets.values()}
     digest, file = save_audio(tmp_path, SAMPLES)
-    facts = AudioFacts(sha256=digest, file_path=file, bytes=len(SAMPLES), media_type="audio/basic", container=None)
+    facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(SAMPLES), media_type="audio/basic", container=None)
     sample = msgspec.structs.replace(build_sample(), audio=facts, target="acme/clean")
     (found,) = measure_audio(tmp_path, [sample], targets)
     assert found.audio is not None
-    assert (found.audio.raw_format, found.audio.sample_rate_hz, found.audio.audio_s) == ("mulaw", 8_000, 2.0)
+    assert (found.audio.raw_format, found.audio.sample_rate_hz, found.audio.audio_duration_s) == ("mulaw", 8_000, 2.0)
 
 
 def test_a_missing_audio_file_is_one_line(tmp_path: Path) -> None:
-    facts = AudioFacts(sha256="0" * 64, file_path="audio/lost.wav", bytes=1, media_type=None, container=None)
+    facts = AudioFacts(sha256="0" * 64, file_path="audio/lost.wav", size_bytes=1, media_type=None, container=None)
     with pytest.raises(DataError) as caught:
         measure_audio(tmp_path, [msgspec.structs.replace(build_sample(), audio=facts)], {})
     assert str(caught.value) == f"{tmp_path / 'audio/lost.wav'}: cannot be read: No such file or directory"

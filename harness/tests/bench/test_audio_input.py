@@ -85,8 +85,8 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
         assert sample.latency is not None
         assert sample.latency.total_latency_ms == pytest.approx(sample.latency.submit_latency_ms)
         assert sample.audio is not None
-        assert sample.audio.audio_s is not None
-        due = quote_price(target, 0, audio_s=sample.audio.audio_s).price_credits
+        assert sample.audio.audio_duration_s is not None
+        due = quote_price(target, 0, audio_s=sample.audio.audio_duration_s).price_credits
         assert sample.cost.price_credits == pytest.approx(due)
         assert sample.cost.charged_credits == pytest.approx(due, rel=1e-3)
     scores = score_run(tmp_path, run_of(plan, samples), "none")

@@ -269,7 +269,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
     [sample] = load_run(folder).samples
     assert sample.failure is not None
     assert sample.failure.kind == "interrupted"
-    assert sample.request_id is not None
+    assert sample.job_id is not None
     assert sample.latency is not None
     assert sample.latency.submit_latency_ms is not None  # what was observed is kept
     assert voicegauge(words) == 0
@@ -398,7 +398,7 @@ async def test_responses_of_a_service_have_recorded_provenance(bench: Bench, tmp
     (folder,) = (tmp_path / "runs").iterdir()
     saved = load_run(folder)
     assert saved.manifest.provenance == "live"
-    assert [sample.audio and sample.audio.audio_s for sample in saved.samples] == [1.0, 1.0, 1.0]
+    assert [sample.audio and sample.audio.audio_duration_s for sample in saved.samples] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.slow

@@ -108,7 +108,12 @@ async def test_a_fixed_rate_does_not_wait_for_the_rest_of_a_run_that_is_to_end()
         sent += 1
 
     await send_open_loop(
-        build_rounds(3600, "a"), ArrivalRate(1.0), send, clock=RealClock(), seed=0, should_end=lambda: sent == 5
+        build_rounds(3600, "a"),
+        ArrivalRate(1.0),
+        send,
+        clock=RealClock(),
+        seed=0,
+        should_stop_sending=lambda: sent == 5,
     )
     assert (sent, asyncio.get_running_loop().time()) == (5, pytest.approx(5))
 

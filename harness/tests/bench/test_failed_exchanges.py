@@ -90,7 +90,7 @@ def test_a_body_is_quoted_as_far_as_it_is_text_and_small(
     assert quoted
     assert quoted.response_body.text.startswith(text_start)
     assert len(quoted.response_body.text) <= MAX_QUOTED_BODY_CHARACTERS
-    assert (quoted.response_body.bytes, quoted.response_body.omission_reason) == (len(body), note)
+    assert (quoted.response_body.size_bytes, quoted.response_body.omission_reason) == (len(body), note)
 
 
 async def test_a_run_saves_the_exchange_of_the_first_rejection(

@@ -52,7 +52,7 @@ def test_a_slowdown_is_an_alert_after_its_second_night(nights: Path) -> None:
     history = read_run_history(nights)
     (change,) = history.new_regressions
     assert (change.series_key.target, change.series_key.metric) == ("acme/voice-1", "total_latency_ms")
-    assert (change.first_night, change.confirmed_night) == (night(CHANGED_NIGHT), night(CHANGED_NIGHT + 1))
+    assert (change.first_night, change.confirmation_night) == (night(CHANGED_NIGHT), night(CHANGED_NIGHT + 1))
     assert change.change == pytest.approx(0.6, abs=0.06)
     assert {series.key.metric for series in history.series} == {
         "total_latency_ms",
@@ -85,7 +85,7 @@ def test_a_single_wild_night_never_raises_an_alert_and_two_do() -> None:
 
     assert find(levels) == []
     levels[21:] = [9.0] * 9
-    assert find(levels) == [LevelShift(first_night_index=20, confirmed_night_index=21)]
+    assert find(levels) == [LevelShift(first_night_index=20, confirmation_night_index=21)]
 
 
 def test_unchanged_nights_rarely_raise_an_alert() -> None:

@@ -345,7 +345,7 @@ def test_lost_samples_are_left_out_of_the_results(
     (target,) = found["targets"]
     assert (target["samples"], target["failures"]) == (2, 0)
     assert len(found["ambiguous_requests"]) == 1
-    assert [sample.is_measured for sample in load_run(only_run(out)).samples].count(False) == 1
+    assert [sample.is_counted for sample in load_run(only_run(out)).samples].count(False) == 1
 
 
 def test_a_run_of_an_older_format_is_not_bought_again(

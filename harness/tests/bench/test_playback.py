@@ -202,7 +202,7 @@ def test_a_header_before_the_audio_does_not_count_as_audio(tmp_path) -> None:
     (tmp_path / "a.wav").write_bytes(data)
     made = msgspec.structs.replace(
         build_sample(),
-        audio=AudioFacts(sha256="a", file_path="a.wav", bytes=len(data), media_type=media_type, container=None),
+        audio=AudioFacts(sha256="a", file_path="a.wav", size_bytes=len(data), media_type=media_type, container=None),
         latency=Latency(submit_latency_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, total_latency_ms=900.0),
         streaming=Streaming(chunks=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
     )
@@ -284,7 +284,7 @@ def test_a_benchmark_reports_the_arrival_of_a_stream(tmp_path, capsys) -> None:
     assert streaming.first_speech_ms is not None
     assert latency.ttfa_ms <= streaming.first_speech_ms <= latency.ttfs_ms
     assert sample.audio is not None
-    assert streaming.chunks[-1][1] == sample.audio.bytes
+    assert streaming.chunks[-1][1] == sample.audio.size_bytes
     assert streaming.underruns is not None
 
 

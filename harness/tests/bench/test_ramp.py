@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from voicegauge.bench.analysis import compare_runs, summarize_targets
-from voicegauge.bench.load import load_level_search
+from voicegauge.bench.load import load_search
 from voicegauge.bench.load.goal import parse_goal
-from voicegauge.bench.load.load_level_search import StepMeasurements, search_highest_load_level
+from voicegauge.bench.load.load_search import StepMeasurements, search_highest_load
 from voicegauge.bench.load.ramp_sending import RampSettings, send_ramp
 from voicegauge.bench.planning.plan import PlannedSample
 from voicegauge.bench.running import load_run
@@ -60,8 +60,8 @@ def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str =
             await asyncio.gather(*(send_in_turn() for _ in range(int(level))))
             return StepMeasurements(samples, asyncio.get_running_loop().time() - start_s)
 
-        return await search_highest_load_level(
-            measure, parse_goal(goal), load_unit="concurrency", first_load_level=1.0, max_load_level=max_level
+        return await search_highest_load(
+            measure, parse_goal(goal), load_type="concurrency", first_load=1.0, max_load=max_level
         )
 
     return run_in_virtual_time(ramp())
@@ -269,7 +269,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
-    monkeypatch.setattr(load_level_search, "MIN_SENT_LOAD_SHARE", 0.0)  # however busy this machine is
+    monkeypatch.setattr(load_search, "MIN_SENT_LOAD_SHARE", 0.0)  # however busy this machine is
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]

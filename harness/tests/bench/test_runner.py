@@ -73,12 +73,12 @@ async def test_every_planned_sample_is_timed_and_saved(
         assert latency.ttfa_ms <= latency.total_latency_ms
         assert latency.ttfs_ms > latency.ttfa_ms
         assert audio.container == "wav"
-        assert audio.audio_s is not None
-        assert audio.audio_s > 0.5
-        assert (tmp_path / audio.file_path).stat().st_size == audio.bytes
+        assert audio.audio_duration_s is not None
+        assert audio.audio_duration_s > 0.5
+        assert (tmp_path / audio.file_path).stat().st_size == audio.size_bytes
         if sample.target == "acme/job":
-            assert sample.request_id is not None
-            assert sample.request_id.startswith("job-")
+            assert sample.job_id is not None
+            assert sample.job_id.startswith("job-")
             assert sample.poll_count >= 1
             assert latency.completion_ms is not None
             bounds = latency.completion_ms
@@ -274,7 +274,7 @@ async def test_a_resumed_run_pays_for_nothing_twice(
     outcome = await run_plan(asked, tmp_path, earlier_journal_state=past)
     assert outcome.is_complete
     assert sorted(shop.sold) == sorted(text.text for text in suite.texts if text.language == "en")
-    earlier_state = next(sample for sample in outcome.samples if sample.request_id == "j1")
+    earlier_state = next(sample for sample in outcome.samples if sample.job_id == "j1")
     assert earlier_state.failure is None
     assert earlier_state.audio is not None
     assert earlier_state.latency is None, "nobody timed its submit"

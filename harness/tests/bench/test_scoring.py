@@ -152,11 +152,11 @@ def test_scoring_again_gives_the_same_and_transcribes_nothing(folder: Folder, em
     folder.add(wav(speech()))
     folder.add(wav(speech()[: RATE // 2]))
     steps: list[tuple[int, int]] = []
-    first = score_run(folder.path, folder.run(), "auto", workers=1, progress=lambda *step: steps.append(step))
+    first = score_run(folder.path, folder.run(), "auto", workers=1, report_progress=lambda *step: steps.append(step))
     assert steps[0] == (0, 3)
     assert steps[-1] == (3, 3), "two samples and the reference"
     steps.clear()
-    again = score_run(folder.path, folder.run(), "auto", workers=1, progress=lambda *step: steps.append(step))
+    again = score_run(folder.path, folder.run(), "auto", workers=1, report_progress=lambda *step: steps.append(step))
     assert again == first
     assert steps == [(3, 3)]
 
@@ -256,11 +256,13 @@ def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
                         os.kill(process, signal.SIGKILL)
 
             with pytest.raises(UnreachableError, match=r"lost its workers.*goes on") as caught:
-                transcribe_clips(asr, clips, workers=1, cluster=connection, progress=kill_workers_after_first_group)
+                transcribe_clips(
+                    asr, clips, workers=1, cluster=connection, report_progress=kill_workers_after_first_group
+                )
     assert "\n" not in str(caught.value)
     assert "Traceback" not in capfd.readouterr().err
     assert steps[:2] == [0, 2]
-    transcribe_clips(asr, clips, workers=1, progress=lambda done, _: steps.append(done))
+    transcribe_clips(asr, clips, workers=1, report_progress=lambda done, _: steps.append(done))
     assert steps[-1] == 6
     assert steps[steps.index(2) + 1 :][0] >= 2, "those of the cluster are not transcribed again"
 

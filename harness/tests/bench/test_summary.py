@@ -14,7 +14,17 @@ from voicegauge.bench.analysis.joint_resamples import determine_pareto_membershi
 from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.errors import DataError
-from voicegauge.model import AmountPerUnit, Cost, Run, Sample, Score, ScoreSet, Streaming, TargetPlan, TargetPrice
+from voicegauge.model import (
+    AmountPerUnit,
+    Cost,
+    Run,
+    Sample,
+    Score,
+    ScoreSet,
+    Streaming,
+    TargetAccountPlan,
+    TargetPrice,
+)
 
 from ..builders.runs import FAILED, build_run, build_sample, build_score, build_score_set, build_target_ref, price_per
 
@@ -177,12 +187,14 @@ def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: 
 
 
 PLANS = (
-    TargetPlan(
+    TargetAccountPlan(
         name="free", monthly_fee_usd=0, included_units_per_month=10_000, usd_per_extra_unit=0, allows_extra_units=False
     ),
-    TargetPlan(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
-    TargetPlan(name="large", monthly_fee_usd=49, included_units_per_month=1_250_000, usd_per_extra_unit=0.000045),
-    TargetPlan(name="unknown fee", included_units_per_month=9_000_000, usd_per_extra_unit=0.000001),
+    TargetAccountPlan(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
+    TargetAccountPlan(
+        name="large", monthly_fee_usd=49, included_units_per_month=1_250_000, usd_per_extra_unit=0.000045
+    ),
+    TargetAccountPlan(name="unknown fee", included_units_per_month=9_000_000, usd_per_extra_unit=0.000001),
 )
 
 
@@ -197,7 +209,7 @@ PLANS = (
     ],
 )
 def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: float) -> None:
-    price = TargetPrice(description="", usd=AmountPerUnit(amount=0.00005, unit="character"), plans=PLANS)
+    price = TargetPrice(description="", usd=AmountPerUnit(amount=0.00005, unit="character"), account_plans=PLANS)
     ref = msgspec.structs.replace(build_target_ref(), price=price)
     (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), characters_per_month=volume)
     assert (found.cost.account_plan_name, found.cost.usd_per_month) == (plan, pytest.approx(usd))
@@ -206,10 +218,10 @@ def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: fl
 
 def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> None:
     spoken = build_sample(1, words="x" * 50, audio_s=5.0)  # a tenth of a second per character
-    plans = (TargetPlan(name="pro", monthly_fee_usd=5, included_units_per_month=100, usd_per_extra_unit=0.03),)
+    plans = (TargetAccountPlan(name="pro", monthly_fee_usd=5, included_units_per_month=100, usd_per_extra_unit=0.03),)
 
     def find_month_usd(unit: str) -> float | None:
-        price = TargetPrice(description="", usd=AmountPerUnit(amount=0.1, unit=unit), plans=plans)
+        price = TargetPrice(description="", usd=AmountPerUnit(amount=0.1, unit=unit), account_plans=plans)
         ref = msgspec.structs.replace(build_target_ref(), price=price, max_characters=400)
         made = build_run((spoken,), targets=(ref,))
         (found,) = summarize_targets(made, text_length=500, characters_per_month=120_000)

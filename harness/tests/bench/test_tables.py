@@ -9,7 +9,7 @@ import pytest
 
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
-from voicegauge.model import Cost, TargetPlan
+from voicegauge.model import Cost, TargetAccountPlan
 
 from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref, price_per
 
@@ -74,10 +74,10 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(ROOM))
-    plan = TargetPlan(name="pro", monthly_fee_usd=10, included_units_per_month=0, usd_per_extra_unit=1.25)
+    plan = TargetAccountPlan(name="pro", monthly_fee_usd=10, included_units_per_month=0, usd_per_extra_unit=1.25)
     prices = {
         SHORT: msgspec.structs.replace(price_per("request", 1.25), is_disputed=True),
-        LONG: msgspec.structs.replace(price_per("request", 1.25), is_stated_by_provider=False, plans=(plan,)),
+        LONG: msgspec.structs.replace(price_per("request", 1.25), is_stated_by_provider=False, account_plans=(plan,)),
     }
     made = build_run(
         tuple(build_sample(target=name, cost=Cost(price_usd=1.25)) for name in prices),

@@ -29,7 +29,7 @@ from voicegauge.model import (
     Score,
     ScoreSet,
     SuiteRef,
-    TargetPlan,
+    TargetAccountPlan,
     TargetPrice,
     TargetRef,
 )
@@ -90,7 +90,7 @@ class Voice:
     charged_usd: float | None = None
     price: str = "$0.015 / request (document.txt)"
     max_characters: int | None = None
-    plans: tuple[TargetPlan, ...] = ()
+    plans: tuple[TargetAccountPlan, ...] = ()
 
 
 VOICES = (
@@ -139,15 +139,17 @@ PLANNED = (
         usd=None,
         usd_per_character=0.00005,
         plans=(
-            TargetPlan(
+            TargetAccountPlan(
                 name="free",
                 monthly_fee_usd=0,
                 included_units_per_month=10_000,
                 usd_per_extra_unit=0,
                 allows_extra_units=False,
             ),
-            TargetPlan(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
-            TargetPlan(
+            TargetAccountPlan(
+                name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005
+            ),
+            TargetAccountPlan(
                 name="large", monthly_fee_usd=199, included_units_per_month=5_700_000, usd_per_extra_unit=0.000035
             ),
         ),
@@ -158,7 +160,9 @@ PLANNED = (
         700,
         0.07,
         max_characters=300,
-        plans=(TargetPlan(name="pro", monthly_fee_usd=20, included_units_per_month=1_000, usd_per_extra_unit=0.01),),
+        plans=(
+            TargetAccountPlan(name="pro", monthly_fee_usd=20, included_units_per_month=1_000, usd_per_extra_unit=0.01),
+        ),
     ),
 )
 """Targets with account plans."""
@@ -240,7 +244,7 @@ def _manifest(
         is_finished=finished,
         voicegauge_version="0.1.0",
         provenance=provenance,
-        suite=SuiteRef(id="smoke", version=1, sha256=hashlib.sha256(b"smoke").hexdigest(), texts=texts),
+        suite=SuiteRef(id="smoke", version=1, sha256=hashlib.sha256(b"smoke").hexdigest(), text_count=texts),
         targets=tuple(_target(voice) for voice in voices),
         repetitions=repetitions,
         warmup_request_count=1,
@@ -261,7 +265,7 @@ def _target(voice: Voice) -> TargetRef:
         price=TargetPrice(
             description=voice.price,
             usd=_usd(voice),
-            plans=voice.plans,
+            account_plans=voice.plans,
             is_disputed=voice.disputed,
             sources=("Pricing page, 2026-11-20",),
         ),
@@ -327,10 +331,10 @@ def _exchange(message: str) -> ExchangeExcerpt:
         method="POST",
         url="/v1/speech",
         request_headers=(("Authorization", "Bearer [redacted]"),),
-        request_body=BodyExcerpt(text='{"text": "Hello"}', bytes=17),
+        request_body=BodyExcerpt(text='{"text": "Hello"}', size_bytes=17),
         status=503,
         response_headers=(("Content-Type", "text/html"), ("X-Reason", message)),
-        response_body=BodyExcerpt(text=f"<p>{message}", bytes=90_000, omission_reason="only the beginning"),
+        response_body=BodyExcerpt(text=f"<p>{message}", size_bytes=90_000, omission_reason="only the beginning"),
     )
 
 
@@ -372,12 +376,12 @@ def _audio(folder: Path, seconds: float) -> AudioFacts:
     return AudioFacts(
         sha256=digest,
         file_path=file,
-        bytes=len(content),
+        size_bytes=len(content),
         media_type="audio/wav",
         container="wav",
         sample_rate_hz=22_050,
         channels=1,
-        audio_s=round(seconds, 1),
+        audio_duration_s=round(seconds, 1),
         leading_silence_s=0.08,
         rms_dbfs=-13.5,
     )

@@ -28,7 +28,7 @@ from voicegauge.model import (
 from voicegauge.model.run import RUN_SCHEMA_VERSION
 
 TARGET = "acme/voice-1"
-SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, texts=8)
+SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, text_count=8)
 
 
 def price_per(unit: str, usd: float | None = None, credits: float | None = None) -> TargetPrice:
@@ -103,7 +103,12 @@ def build_sample(
         audio=None
         if failure
         else AudioFacts(
-            sha256="a" * 64, file_path="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=audio_s
+            sha256="a" * 64,
+            file_path="audio/a.wav",
+            size_bytes=1,
+            media_type=None,
+            container="wav",
+            audio_duration_s=audio_s,
         ),
         cost=cost or Cost(price_usd=0.01),
         failure=failure,

@@ -72,21 +72,21 @@ def test_runs_with_different_faults_are_separate_series(tmp_path: Path, capsys: 
     capsys.readouterr()
     (tmp_path / "0" / "run.json").unlink()
     assert run_history(tmp_path) == 0
-    assert "setup 1: " in (out := capsys.readouterr().out)  # faults are named also if all runs have them
-    assert "setup 1: faults flaky-503\n" in out
-    assert "all setups: " in out
+    assert "configuration 1: " in (out := capsys.readouterr().out)  # faults are named also if all runs have them
+    assert "configuration 1: faults flaky-503\n" in out
+    assert "all configurations: " in out
 
 
-def test_setups_are_named_by_what_differs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_configurations_are_named_by_what_differs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for index, concurrency in enumerate((4, 8)):
         save(tmp_path / str(index), made_run(index, concurrency=concurrency))
     assert run_history(tmp_path) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("setup ")] == [
-        "setup 1: 4 requests in flight",
-        "setup 2: 8 requests in flight",
+    assert [line for line in lines if line.startswith("configuration ")] == [
+        "configuration 1: 4 requests in flight",
+        "configuration 2: 8 requests in flight",
     ]
-    assert {line.split()[1] for line in lines if "WER" in line} == {"(1)", "(2)"}, "errors have the same setups"
+    assert {line.split()[1] for line in lines if "WER" in line} == {"(1)", "(2)"}, "errors have the same configurations"
 
 
 def test_speech_to_text_has_no_price_by_characters(tmp_path: Path) -> None:

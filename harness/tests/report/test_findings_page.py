@@ -42,7 +42,7 @@ def find(severity: Severity, message: str, number: int = 0, **changes: object) -
 
 
 TONE = np.sin(np.arange(32_000, dtype=np.float32) / 10)
-CLIP = FindingClip(media_type="audio/mpeg", data=encode(TONE, 16_000, "mp3")[0], audio_s=9.5)
+CLIP = FindingClip(media_type="audio/mpeg", data=encode(TONE, 16_000, "mp3")[0], audio_duration_s=9.5)
 
 
 def report_of(*findings: Finding, **changes: object) -> CheckReport:

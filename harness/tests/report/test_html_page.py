@@ -138,7 +138,7 @@ def test_prices_of_speech_to_text_are_per_minute_and_hour_of_audio(tmp_path: Pat
     first, second = run.manifest.targets
     targets = replace(first, price=replace(first.price, usd=by_minute)), second
     samples = tuple(
-        replace(sample, audio=sample.audio and replace(sample.audio, audio_s=30.0), transcript="words")
+        replace(sample, audio=sample.audio and replace(sample.audio, audio_duration_s=30.0), transcript="words")
         for sample in run.samples
     )
     made = replace(run, manifest=replace(run.manifest, kind="transcription", targets=targets), samples=samples)

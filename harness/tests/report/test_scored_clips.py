@@ -66,7 +66,7 @@ def test_a_small_file_is_embedded_unchanged_and_a_large_one_as_mp3(tmp_path: Pat
     assert kept.note == ""
     assert (smaller.data_uri or "").startswith("data:audio/mpeg;base64,")
     assert "measured as wav" in smaller.note
-    assert len(smaller.data_uri or "") < large.audio_facts.bytes / 2
+    assert len(smaller.data_uri or "") < large.audio_facts.size_bytes / 2
 
 
 def test_the_declared_media_type_is_ignored(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_the_declared_media_type_is_ignored(tmp_path: Path) -> None:
 def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "wav")[0], "audio/wav")
-    found = load_players([(folder, clip)] * 4, max_bytes=2 * clip.audio_facts.bytes)
+    found = load_players([(folder, clip)] * 4, max_bytes=2 * clip.audio_facts.size_bytes)
     assert [player.data_uri is not None for player in found] == [True, True, False, False]
     assert clip.audio_facts.file_path in found[3].note
 
@@ -123,4 +123,4 @@ def test_a_player_has_the_measured_audio(tmp_path: Path) -> None:
     clip = worst(run)[0]
     (player,) = load_players([(folder, clip)])
     played = decode(base64.b64decode((player.data_uri or "").split(",")[1]))
-    assert abs(played.duration_s - (clip.audio_facts.audio_s or 0)) < 0.2
+    assert abs(played.duration_s - (clip.audio_facts.audio_duration_s or 0)) < 0.2

@@ -108,7 +108,7 @@ def test_the_wait_between_the_end_of_a_job_and_the_poll_has_a_name(run: tuple[Pa
 
 def test_each_cause_of_failure_has_one_exchange_with_nothing_interpreted(page: str, run: tuple[Path, Run]) -> None:
     body = section(page, "quay-harbour-lost")
-    causes = {sample.failure.kind for sample in run[1].samples if sample.failure and sample.is_measured}
+    causes = {sample.failure.kind for sample in run[1].samples if sample.failure and sample.is_counted}
     assert body.count("One complete exchange") == len(causes)
     assert "POST /v1/speech\nAuthorization: Bearer [redacted]\n\n{&#34;text&#34;: &#34;Hello&#34;}" in body
     assert "HTTP 503\nContent-Type: text/html\nX-Reason: &lt;script&gt;" in body

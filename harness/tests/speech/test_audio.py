@@ -326,13 +326,13 @@ def test_facts_of_audio_with_a_header_have_no_raw_format() -> None:
 def test_facts_of_decoded_audio() -> None:
     data, media_type = encode(tone(), RATE, "wav")
     facts = EncodedAudio(data, media_type=media_type).measure_facts("audio/x.wav")
-    assert (facts.file_path, facts.bytes, facts.media_type, facts.container) == (
+    assert (facts.file_path, facts.size_bytes, facts.media_type, facts.container) == (
         "audio/x.wav",
         len(data),
         media_type,
         "wav",
     )
-    assert (facts.sample_rate_hz, facts.channels, facts.raw_format, facts.audio_s) == (
+    assert (facts.sample_rate_hz, facts.channels, facts.raw_format, facts.audio_duration_s) == (
         RATE,
         1,
         None,
@@ -361,7 +361,7 @@ def test_facts_of_what_cannot_be_decoded() -> None:
     assert facts == AudioFacts(
         sha256=hashlib.sha256(b"OggSbroken").hexdigest(),
         file_path="audio/x",
-        bytes=10,
+        size_bytes=10,
         media_type="audio/ogg",
         container="ogg",
     )
@@ -377,7 +377,7 @@ def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [], "nothing is decoded before it is needed"
     for _ in range(2):
         assert audio.decoded_audio is not None
-        assert audio.measure_facts("audio/x").audio_s == pytest.approx(2.0)
+        assert audio.measure_facts("audio/x").audio_duration_s == pytest.approx(2.0)
         assert audio.playback_timeline is not None
         assert not audio.is_silent
         assert audio.decode_error is None
@@ -442,7 +442,7 @@ def test_measuring_audio_needs_little_more_memory_than_its_samples(name: str) ->
     tracemalloc.start()
     try:
         audio = EncodedAudio(data)
-        assert audio.measure_facts("a").audio_s == pytest.approx(100.0, abs=0.1)
+        assert audio.measure_facts("a").audio_duration_s == pytest.approx(100.0, abs=0.1)
         assert not audio.is_silent
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -58,7 +58,7 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     targets: tuple[PlannedTargetCost, ...]
     unsupported_target_ids: tuple[str, ...] = msgspec.field(name="left_out")
     """Ids of the targets that support no language of the suite."""
-    missing_keys: dict[str, tuple[str, ...]] = {}
+    missing_key_variables: dict[str, tuple[str, ...]] = msgspec.field(default={}, name="missing_keys")
     """Environment variables of keys that are not set and without which nothing is sent, by provider id."""
 
 
@@ -79,5 +79,5 @@ def summarize_bench_plan(
         cost_usd=plan.cost_usd,
         targets=plan.target_costs,
         unsupported_target_ids=plan.unsupported_target_ids,
-        missing_keys=dict(missing_key_variables or {}),
+        missing_key_variables=dict(missing_key_variables or {}),
     )

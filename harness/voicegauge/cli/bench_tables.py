@@ -36,12 +36,12 @@ def print_plan(plan: BenchPlanResult) -> None:
     )
     for line in plan.targets:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
-        rows.add_row(line.target, str(line.request_count), str(line.characters), line.price_text, cost)
+        rows.add_row(line.target, str(line.request_count), str(line.character_count), line.price_text, cost)
     terminal.print(rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
     requests = f"{format_count(plan.request_count, 'request')} of the suite {plan.suite.id}"
     terminal.print(f"{requests}, {_format_plan_price(plan)}{free}", soft_wrap=True)
-    for provider, variables in plan.missing_keys.items():
+    for provider, variables in plan.missing_key_variables.items():
         names = ", ".join(line.target for line in plan.targets if line.target.startswith(f"{provider}/"))
         terminal.print(f"no key for {names}: set {' and '.join(variables)}", soft_wrap=True)
 

@@ -12,12 +12,12 @@ from voicegauge.printable_text import format_count
 from voicegauge.report.history import (
     METRIC_LABELS,
     NOT_JUDGED_TEXT,
-    SetupLabels,
+    ConfigurationLabels,
     TimelineEntry,
     build_timeline,
     find_nights,
     format_value,
-    label_setups,
+    label_configurations,
     list_provenances,
 )
 
@@ -62,19 +62,19 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
         console.print(build_emulated_label("these runs measured the emulator, not a provider"))
     console.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
     series = [one for one in history.series if one.key.provenance == provenance]
-    setups = label_setups(series)
-    console.print(_build_trend_table(series, setups))
-    if setups.labels:
-        console.print(f"all setups: {setups.shared_label}")
-    for number, label in enumerate(setups.labels, 1):
-        console.print(f"setup {number}: {label}")
+    configuration_labels = label_configurations(series)
+    console.print(_build_trend_table(series, configuration_labels))
+    if configuration_labels.labels:
+        console.print(f"all configurations: {configuration_labels.shared_label}")
+    for number, label in enumerate(configuration_labels.labels, 1):
+        console.print(f"configuration {number}: {label}")
     regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
     if len(regions) > 1:
         console.print(_build_region_table(series, regions))
     _print_timeline(console, build_timeline(history, provenance))
 
 
-def _build_trend_table(series: Sequence[MetricSeries], setup_labels: SetupLabels) -> Table:
+def _build_trend_table(series: Sequence[MetricSeries], configuration_labels: ConfigurationLabels) -> Table:
     table = create_table(
         "target, metric", "nights", "trend", "first", "latest", right_aligned_columns=("nights", "first", "latest")
     )
@@ -85,11 +85,15 @@ def _build_trend_table(series: Sequence[MetricSeries], setup_labels: SetupLabels
             table.add_row(key.target)
             target = key.target
         region = f" [{key.region}]" if key.region is not None else ""
-        label = setup_labels.label_by_setup.get(key.setup)
-        setup = f" ({setup_labels.labels.index(label) + 1})" if label and len(setup_labels.labels) > 1 else ""
+        label = configuration_labels.label_by_configuration.get(key.configuration)
+        configuration = (
+            f" ({configuration_labels.labels.index(label) + 1})"
+            if label and len(configuration_labels.labels) > 1
+            else ""
+        )
         values = [night.value for night in one.nights]
         table.add_row(
-            f"  {METRIC_LABELS[key.metric]}{region}{setup}",
+            f"  {METRIC_LABELS[key.metric]}{region}{configuration}",
             str(len(values)),
             draw_sparkline(values[-MAX_SPARKLINE_NIGHTS:]),
             format_value(key.unit, values[0]),

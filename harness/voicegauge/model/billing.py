@@ -76,7 +76,9 @@ def describe_unresolved_requests(
     """Return one line for each request that was paid for without a result, and lines that say what to do about them.
 
     >>> sent_at = "2026-01-01T00:00:00Z"
-    >>> lost = AmbiguousRequest(id="acme/a/1/1/one", sent_at=sent_at, counted_usd=0.01, reason="timed out")
+    >>> lost = AmbiguousRequest(
+    ...     sample_or_case_id="acme/a/1/1/one", sent_at=sent_at, counted_usd=0.01, reason="timed out"
+    ... )
     >>> for line in describe_unresolved_requests([lost]): print(line)
     may have been charged, without a result: acme/a/1/1/one, $0.0100: timed out
     the same command with --retry-ambiguous pays for it again

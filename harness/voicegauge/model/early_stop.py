@@ -22,7 +22,7 @@ class TargetDecision(Record, frozen=True, kw_only=True):
     """Relative difference from the baseline: the geometric mean of the latency ratios of the pairs, minus 1. A ratio
     counts as a factor of 2 at most. `None` without a pair."""
     change_lower_bound: Number | None = msgspec.field(name="low")
-    """Lower end of the interval of `change`, which is valid however often it is looked at; `None` with too few
+    """Lower end of the interval of `latency_change`, which is valid however often it is computed; `None` with too few
     pairs."""
     change_upper_bound: Number | None = msgspec.field(name="high")
 
@@ -32,7 +32,7 @@ class EarlyStop(Record, frozen=True, kw_only=True):
 
     baseline_target: str
     """Target that the others are compared with."""
-    margin: float
+    equivalence_margin: float = msgspec.field(name="margin")
     """Relative difference of total latency that does not matter."""
     false_decision_probability: NonNegativeNumber = msgspec.field(name="alpha")
     """Highest probability that any decision is wrong, however often the samples are evaluated."""
@@ -54,5 +54,6 @@ class EarlyStop(Record, frozen=True, kw_only=True):
         if target_decision.decision is None:
             return f"{target_decision.target} is not decided"
         if target_decision.decision == "equal":
-            return f"{target_decision.target} takes as long as {self.baseline_target}, within {self.margin:.0%}"
+            margin = f"{self.equivalence_margin:.0%}"
+            return f"{target_decision.target} takes as long as {self.baseline_target}, within {margin}"
         return f"{target_decision.target} is {target_decision.decision} than {self.baseline_target}"

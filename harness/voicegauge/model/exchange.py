@@ -187,7 +187,7 @@ class BodyExcerpt(Record, frozen=True, kw_only=True):
 
     text: str
     """The beginning as text; empty if the body is binary or may contain a secret."""
-    bytes: Count
+    size_bytes: Count = msgspec.field(name="bytes")
     """Size of the whole body in bytes."""
     omission_reason: str = msgspec.field(default="", name="note")
     """Why `text` is not the whole body; empty if it is."""

@@ -32,7 +32,7 @@ class FindingClip(Record, frozen=True, kw_only=True):
     media_type: str
     data: bytes
     """The encoded audio; base64 in JSON."""
-    audio_s: float
+    audio_duration_s: float = msgspec.field(name="audio_s")
     """Duration of the whole audio in seconds."""
 
 

@@ -65,7 +65,7 @@ class Failure(Record, frozen=True, kw_only=True):
 class Delivery(Record, frozen=True, kw_only=True):
     """The result of one speech request or one audio input request, with all exchanges.
 
-    Exactly one of `audio`, `text` and `failure` is set.
+    Exactly one of `audio`, `transcript` and `failure` is set.
     """
 
     target: str

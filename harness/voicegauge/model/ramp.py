@@ -83,12 +83,18 @@ class RampResult(Record, frozen=True, kw_only=True):
     def describe(self) -> str:
         """Return the result of the ramp in one line.
 
-        >>> found = RampResult(by="rate", goal="rtf<=1", highest_level=8, is_limited=False, is_complete=True, steps=())
-        >>> found.describe()
+        >>> RampResult(
+        ...     load_type="rate",
+        ...     goal="rtf<=1",
+        ...     highest_load=8,
+        ...     meets_goal_at_max_load=False,
+        ...     is_search_complete=True,
+        ...     steps=(),
+        ... ).describe()
         '8 requests/s meet rtf<=1'
         """
         unfinished = "" if self.is_search_complete else "; the search was stopped before its end"
-        invalid = self._find_invalid_bound()
+        invalid = self._find_invalid_step_above_highest_load()
         if self.highest_load is None:
             found = f"no load meets {self.goal}" if invalid is None else f"no load is known to meet {self.goal}"
         else:
@@ -99,7 +105,7 @@ class RampResult(Record, frozen=True, kw_only=True):
         sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.unit}"
         return f"{found}; {sent}, so the target may bear more{unfinished}"
 
-    def _find_invalid_bound(self) -> RampStep | None:
+    def _find_invalid_step_above_highest_load(self) -> RampStep | None:
         """Return the last step at the lowest load above the one that met the goal; `None` if that step is valid."""
         bound: RampStep | None = None
         for step in self.steps:

@@ -32,8 +32,8 @@ class SuiteRef(Record, frozen=True, kw_only=True):
     version: Count
     sha256: str
     """SHA-256 of the suite file; runs with different digests are not comparable."""
-    texts: Count
-    """Number of texts that remain after --language, --category and --limit are applied."""
+    text_count: Count = msgspec.field(name="texts")
+    """Number of texts that were selected with --language, --category and --limit."""
 
 
 class AmountPerUnit(Record, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class AmountPerUnit(Record, frozen=True, kw_only=True):
     bound of a price that depends on tokens or seconds of computing, or on which characters the text has."""
 
 
-class TargetPlan(Record, frozen=True, kw_only=True):
+class TargetAccountPlan(Record, frozen=True, kw_only=True):
     """The price of a target with one account plan, as its contract documented it."""
 
     name: str
@@ -68,7 +68,7 @@ class TargetPrice(Record, frozen=True, kw_only=True):
     """The price in US dollars; `None` if no document states one."""
     credits: AmountPerUnit | None = None
     """The price in credits; `None` if no document states one."""
-    plans: tuple[TargetPlan, ...] = ()
+    account_plans: tuple[TargetAccountPlan, ...] = msgspec.field(default=(), name="plans")
     """The account plans that the price in dollars depends on."""
     is_disputed: bool = msgspec.field(default=False, name="disputed")
     """Whether the documents contradict each other about the price."""
@@ -133,7 +133,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     requests_per_s: float | None = None
     """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
     arrival_process: Literal["constant", "poisson"] = msgspec.field(default="constant", name="arrivals")
-    """Whether the requests of a fixed rate had equal intervals."""
+    """At a fixed rate: whether requests were sent in equal intervals (`constant`) or as a Poisson process."""
     ramp_load_type: Literal["concurrency", "rate"] | None = msgspec.field(default=None, name="ramp_by")
     """The load that `--ramp` raised; `None` for a run without it."""
     uses_http2: bool = msgspec.field(default=False, name="http2")
@@ -231,7 +231,7 @@ class Run(Record, frozen=True, kw_only=True):
         Of a ramp, they are those at the highest load that met the goal; if no load met it, or if it is not known, those
         of all loads.
         """
-        measured = tuple(sample for sample in self.samples if sample.is_measured)
+        measured = tuple(sample for sample in self.samples if sample.is_counted)
         best_steps = self.ramp.best_step_numbers if self.ramp is not None else frozenset[int]()
         return tuple(sample for sample in measured if sample.ramp_step in best_steps) or measured
 
@@ -264,7 +264,7 @@ class Run(Record, frozen=True, kw_only=True):
     def _has_best_load(self) -> bool:
         """Whether the ramp found a load that met its goal, and the samples say which were sent under that load."""
         steps = self.ramp.best_step_numbers if self.ramp is not None else ()
-        return any(sample.ramp_step in steps for sample in self.samples if sample.is_measured)
+        return any(sample.ramp_step in steps for sample in self.samples if sample.is_counted)
 
     def iterate_sample_rows(self) -> Iterator[SampleRow]:
         """Iterate over the samples, in the order in which they were measured, with the scores of the last score set."""

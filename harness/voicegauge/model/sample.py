@@ -104,7 +104,7 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     sha256: str
     file_path: str = msgspec.field(name="file")
     """Path of the file, relative to the run's folder."""
-    bytes: Count
+    size_bytes: Count = msgspec.field(name="bytes")
     media_type: str | None
     """The media type that the provider declared for the audio."""
     container: str | None
@@ -113,7 +113,7 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     channels: Count | None = None
     raw_format: str | None = None
     """Encoding of audio without a header, such as "pcm_s16le" or "mulaw", as the contract declares it."""
-    audio_s: NonNegativeNumber | None = None
+    audio_duration_s: NonNegativeNumber | None = msgspec.field(default=None, name="audio_s")
     """Duration of the audio in seconds."""
     leading_silence_s: Number | None = None
     """Duration before the first audible speech, ignoring clicks and background noise."""
@@ -156,7 +156,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Number of submit requests that were sent, including retries."""
     poll_count: Count = msgspec.field(name="polls")
     """Number of status requests that were sent."""
-    request_id: str | None = None
+    job_id: str | None = msgspec.field(default=None, name="request_id")
     """The provider's id of the job."""
     latency: Latency | None = None
     request_phases: RequestPhases | None = msgspec.field(default=None, name="phases")
@@ -183,8 +183,8 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 
     @property
-    def is_measured(self) -> bool:
-        """Whether the sample counts in results: it is not a warm-up and was not lost because voicegauge was stopped."""
+    def is_counted(self) -> bool:
+        """Whether results count the sample: it is not a warm-up, and was not lost because voicegauge was stopped."""
         return not self.is_warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 

@@ -98,7 +98,7 @@ _IDENTITY_COLUMNS = (
     ),
     _build_required_column("attempts", "integer", "requests", "Submits, including retries.", "sample.submit_count"),
     _build_required_column("polls", "integer", "requests", "Status requests.", "sample.poll_count"),
-    _build_column("request_id", "text", "", "The provider's id of the job.", "sample.request_id"),
+    _build_column("request_id", "text", "", "The provider's id of the job.", "sample.job_id"),
     _build_column("failure", "text", "", "Kind of the failure, such as `rate_limited`.", "sample.failure.kind"),
     _build_column("failure_status", "integer", "", "HTTP status of the failure.", "sample.failure.http_status"),
     _build_column("failure_message", "text", "", "What happened.", "sample.failure.message"),
@@ -177,9 +177,9 @@ _RESULT_COLUMNS = (
         _build_column(f"stream_{name}", column_type, unit, meaning, f"sample.streaming.{name}")
         for name, column_type, unit, meaning in _STREAM_COLUMNS
     ),
-    _build_column("audio_s", "number", "s", "Duration of the audio.", "sample.audio.audio_s"),
+    _build_column("audio_s", "number", "s", "Duration of the audio.", "sample.audio.audio_duration_s"),
     _build_column("audio_sha256", "text", "", "SHA-256 of the audio file.", "sample.audio.sha256"),
-    _build_column("audio_bytes", "integer", "bytes", "Size of the audio file.", "sample.audio.bytes"),
+    _build_column("audio_bytes", "integer", "bytes", "Size of the audio file.", "sample.audio.size_bytes"),
     _build_column("audio_container", "text", "", "Container format, such as `wav`.", "sample.audio.container"),
     _build_column("audio_sample_rate_hz", "integer", "Hz", "Sample rate.", "sample.audio.sample_rate_hz"),
     _build_column("audio_channels", "integer", "", "Number of channels.", "sample.audio.channels"),

@@ -154,7 +154,7 @@ class Receiver:
 
 
 def _body_contains_id(callback: ReceivedCallback, request_id: str) -> bool:
-    """Whether any value in the JSON body equals `request_id`."""
+    """Whether any value in the JSON body equals `job_id`."""
     try:
         pending = [read_json(callback.request.body)]
     except UnreadableBodyError:

@@ -72,7 +72,7 @@ from voicegauge.report.run_facts import (
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_players
 from voicegauge.report.target_checks import NO_SAVED_RESULTS, SavedResults
 from voicegauge.report.target_sections import PlayableClip, TargetSection, build_target_sections
-from voicegauge.report.verdict import ResampledPoints, resample_points
+from voicegauge.report.verdict import ResampledPoints, compute_resampled_points
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -227,7 +227,7 @@ def render_page(
             time_axis,
             clip_players,
             saved_run=saved,
-            resampled_points=resample_points(
+            resampled_points=compute_resampled_points(
                 run.targets,
                 resamples,
                 has_tied_errors=run.ranking.has_tied_errors,

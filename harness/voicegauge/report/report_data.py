@@ -233,7 +233,7 @@ def _build_scoring_method(run: Run, scores: ScoreSet) -> ScoringMethod:
 
 
 def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
-    failed = [(sample, sample.failure) for sample in run.samples if sample.failure and sample.is_measured]
+    failed = [(sample, sample.failure) for sample in run.samples if sample.failure and sample.is_counted]
     counts = Counter(
         (sample.target, failure.kind, failure.http_status, shorten_to_one_line(failure.message, MAX_MESSAGE_LENGTH))
         for sample, failure in failed

@@ -41,7 +41,7 @@ class MetricRow(NamedTuple):
     """One metric of one target in two runs, formatted for a table."""
 
     comparison: MetricComparison
-    metric: str
+    metric_name: str
     value_before: str
     value_after: str
     change: str
@@ -98,26 +98,26 @@ def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
     return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.run_values)) > 1)
 
 
-def _compare_run_with_first(first_run: Run, run: Run, first_name: str, name: str) -> RunDifference:
+def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run_letter: str) -> RunDifference:
     try:
         comparison = compare_runs(first_run, run)
     except DataError as error:
-        return RunDifference(name, f"Run {name} and run {first_name}: {error}.", (), ())
+        return RunDifference(run_letter, f"Run {run_letter} and run {first_run_letter}: {error}.", (), ())
     ordered = sorted(comparison.metrics, key=lambda metric: _VERDICT_ORDER.index(metric.verdict))
     return RunDifference(
-        name,
-        _describe_comparison(comparison, first_name, name),
+        run_letter,
+        _describe_comparison(comparison, first_run_letter, run_letter),
         tuple(_build_metric_row(metric) for metric in ordered),
         _find_text_differences(first_run, run),
     )
 
 
-def _describe_comparison(comparison: RunComparison, first_name: str, name: str) -> str:
+def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_letter: str) -> str:
     found = {
         verdict: [metric for metric in comparison.metrics if metric.verdict == verdict]
         for verdict in ("regression", "improvement")
     }
-    lead = f"Run {name} against run {first_name}"
+    lead = f"Run {run_letter} against run {first_run_letter}"
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
     warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
     if overlap := comparison.describe_text_overlap():

@@ -126,7 +126,7 @@ def _format_repetitions(run: RunReport) -> str:
 
 def _format_suite(run: RunReport) -> str:
     suite = run.manifest.suite
-    return f"{suite.id}, version {suite.version}, {format_count(suite.texts, 'text')}"
+    return f"{suite.id}, version {suite.version}, {format_count(suite.text_count, 'text')}"
 
 
 def _format_asr(run: RunReport) -> str:

@@ -143,7 +143,7 @@ def load_players(
 
 def _load_player(folder: Path, audio_facts: AudioFacts, max_bytes: int) -> tuple[ClipPlayer, int]:
     """Return the player of one clip, and the size of its audio in bytes."""
-    if audio_facts.container is None or audio_facts.audio_s is None:
+    if audio_facts.container is None or audio_facts.audio_duration_s is None:
         return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
     content = _read_measured_audio(folder, audio_facts)
     if content is None:

@@ -165,7 +165,7 @@ def _quote_exchange(exchange: ExchangeExcerpt) -> QuotedExchange:
 
 
 def _format_message(first_line: str, headers: Headers, body: BodyExcerpt) -> str:
-    note = f"({body.bytes:,} bytes: {body.omission_reason})" if body.omission_reason else ""
+    note = f"({body.size_bytes:,} bytes: {body.omission_reason})" if body.omission_reason else ""
     head = "\n".join((first_line, *(f"{name}: {value}" for name, value in headers)))
     return "\n\n".join(part for part in (head, body.text, note) if part)
 

@@ -69,7 +69,7 @@ def finish_benchmark(
         is_finished=outcome.is_complete and planned_benchmark.live_options is None,
     )
     if stop_signal.requested and stop_signal.error is None:
-        of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp is None else ""
+        of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp_settings is None else ""
         progress_made = f"interrupted after {len(outcome.samples)}{of_planned} samples"
         result = _build_result(run_folder, run, text_length, stop_message=progress_made, stop_reason="interrupted")
         if on_result is not None:
@@ -135,7 +135,7 @@ def _raise_error_that_stopped_run(run: Run, stop_signal: StopSignal, listener: P
     """
     if stop_signal.error is None:
         return
-    if not isinstance(stop_signal.error, BudgetError) or not any(sample.is_measured for sample in run.samples):
+    if not isinstance(stop_signal.error, BudgetError) or not any(sample.is_counted for sample in run.samples):
         for line in describe_unresolved_requests(
             run.ambiguous_requests, run.open_jobs, is_emulated=run.manifest.provenance is Provenance.EMULATED
         ):
@@ -160,7 +160,7 @@ def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) 
 def _score_saved_run(run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark) -> ScoreSet | None:
     try:
         with report_phase(planned_benchmark.listener, "transcribing") as transcribing:
-            return score_run(run_folder, run, asr_spec, progress=transcribing.update)
+            return score_run(run_folder, run, asr_spec, report_progress=transcribing.update)
     except KeyboardInterrupt:
         again = (
             f"`voicegauge score {run_folder}` transcribes the rest"
@@ -196,6 +196,6 @@ def _build_result(
         ramp=run.ramp,
         load=run.describe_load(),
         targets=summarize_targets(run, scores, text_length=text_length)
-        if any(one.is_measured for one in run.samples)
+        if any(one.is_counted for one in run.samples)
         else (),
     )

@@ -117,23 +117,27 @@ class LoadOptions:
             rule = StopRule(config.plan.rounds, baseline_target, equivalence_margin=self.equivalence_margin)
             config = dataclasses.replace(config, stop_rule=rule)
         if self.http2:
-            config = dataclasses.replace(config, http2=True, open_transport=_open_http2_transport)
+            config = dataclasses.replace(config, uses_http2=True, open_transport=_open_http2_transport)
         if self.ramp is not None:
             settings = RampSettings(
                 self.ramp, parse_goal(self.goal), find_max_ramp_load(config, self.ramp), self.arrivals
             )
-            return dataclasses.replace(config, ramp=settings)
-        return config if self.rate is None else dataclasses.replace(config, rate=ArrivalRate(self.rate, self.arrivals))
+            return dataclasses.replace(config, ramp_settings=settings)
+        return (
+            config
+            if self.rate is None
+            else dataclasses.replace(config, arrival_rate=ArrivalRate(self.rate, self.arrivals))
+        )
 
 
 def _open_http2_transport() -> Transport:
-    return open_transport_with_spaced_requests(http2=True)
+    return open_transport_with_spaced_requests(uses_http2=True)
 
 
-def find_max_ramp_load(config: RunConfig, load_unit: Literal["concurrency", "rate"]) -> float:
+def find_max_ramp_load(config: RunConfig, load_type: Literal["concurrency", "rate"]) -> float:
     """Return the highest concurrency or rate that a ramp tries; the account plan may allow less than the maximum."""
     (access,) = config.access_by_provider.values()
-    if load_unit == "concurrency":
+    if load_type == "concurrency":
         return min(float(access.max_concurrency or MAX_RAMP_CONCURRENCY), MAX_RAMP_CONCURRENCY)
     limiter = access.rate_limiter
     return min(limiter.requests_per_minute / 60 if limiter is not None else MAX_RAMP_RATE, MAX_RAMP_RATE)

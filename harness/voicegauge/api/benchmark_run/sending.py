@@ -66,7 +66,7 @@ def open_run_config(
                 url = emulator.base_url(emulator.providers[0])
                 access[other.target.contract.id] = ProviderAccess({"": url}, EMULATOR_API_KEY)
             config = _build_run_config(planned_benchmark, access, concurrency, None)
-            yield dataclasses.replace(config, faults=settings.faults)
+            yield dataclasses.replace(config, fault_ids=settings.faults)
         return
     live_options = planned_benchmark.live_options
     access = open_live_access(planned_benchmark)
@@ -185,8 +185,8 @@ def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> 
 
 
 def _find_max_concurrency(config: RunConfig) -> int:
-    is_ramped = config.ramp is not None and config.ramp.load_unit == "concurrency"
-    return int(config.ramp.max_load_level) if config.ramp is not None and is_ramped else config.concurrency
+    is_ramped = config.ramp_settings is not None and config.ramp_settings.load_type == "concurrency"
+    return int(config.ramp_settings.max_load) if config.ramp_settings is not None and is_ramped else config.concurrency
 
 
 def send_requests(
@@ -211,10 +211,10 @@ def send_requests(
         listener.notice(f"resuming {run_folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open")
     planned = Counter(sample.target for row in config.plan.rounds for sample in row)
     # A ramp sends as many of them as its search needs.
-    listener.samples_planned(planned if config.ramp is None else dict.fromkeys(planned, 0))
+    listener.samples_planned(planned if config.ramp_settings is None else dict.fromkeys(planned, 0))
     for sample in journal_state.finished_samples.values() if journal_state is not None else ():
         listener.sample_finished(sample)
-    request_count = config.plan.request_count if config.ramp is None else None
+    request_count = config.plan.request_count if config.ramp_settings is None else None
     with report_phase(listener, "sending requests", request_count, done) as sending:
 
         def on_sample(sample: Sample) -> None:
@@ -246,8 +246,8 @@ async def _run_until_interrupted(
             listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
 
     def on_ramp_step(step_number: int, load: float) -> None:
-        assert config.ramp is not None, "only a ramp has steps"
-        listener.ramp_step_started(step_number, format_load(config.ramp.load_unit, load))
+        assert config.ramp_settings is not None, "only a ramp has steps"
+        listener.ramp_step_started(step_number, format_load(config.ramp_settings.load_type, load))
 
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:

@@ -57,7 +57,9 @@ def score(
     path = Path(run)
     saved, folder = load_run(path), find_run_folder(path)
     with report_phase(progress or ProgressListener(), "transcribing") as transcribing:
-        scores = score_run(folder, saved, asr, workers=workers, cluster=dask_scheduler, progress=transcribing.update)
+        scores = score_run(
+            folder, saved, asr, workers=workers, cluster=dask_scheduler, report_progress=transcribing.update
+        )
     if scores is None:
         raise UsageError(f"nothing was transcribed: {choose_scoring_asr(asr, saved.manifest.provenance, ()).reason}")
     if not scores.scores:

@@ -64,7 +64,7 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     run_id: str
     created_at: str
     is_finished: bool = msgspec.field(name="finished")
-    faults: tuple[str, ...] = ()
+    fault_ids: tuple[str, ...] = msgspec.field(default=(), name="faults")
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
@@ -322,7 +322,7 @@ def _build_compared_run(run: Run) -> ComparedRun:
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
         is_finished=run.manifest.is_finished,
-        faults=run.manifest.fault_ids,
+        fault_ids=run.manifest.fault_ids,
         region=run.manifest.region,
         uses_http2=run.manifest.uses_http2,
         session_count=run.manifest.sessions,
@@ -364,7 +364,7 @@ def _check_no_run_is_repeated(runs: Sequence[Run]) -> None:
 
 
 def _check_has_samples(run: Run) -> None:
-    if not any(sample.is_measured for sample in run.samples):
+    if not any(sample.is_counted for sample in run.samples):
         reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
         raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from voicegauge.contract import is_rounded_amount
-from voicegauge.model import AmountPerUnit, Cost, Record, Run, Sample, TargetPlan, TargetRef
+from voicegauge.model import AmountPerUnit, Cost, Record, Run, Sample, TargetAccountPlan, TargetRef
 
 DEFAULT_TEXT_LENGTH = 500
 """Default text length, in characters, at which the price per million characters is stated.
@@ -117,7 +117,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     """Price in US dollars of a million characters, sent as texts of `text_length` characters, with the cheapest account
     plan for `characters_per_month`."""
     usd_per_month: float | None
-    """Price in US dollars of `characters_per_month`, with the same account plan."""
+    """Price in US dollars of `characters_per_month` with the account plan `account_plan_name`."""
     account_plan_name: str | None = msgspec.field(name="plan")
     """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
     usd_per_audio_minute: float | None
@@ -193,7 +193,7 @@ def _add_usd_cost(sample: Sample, usd_per_credit: float) -> Sample:
 
 def get_sample_audio_duration_s(sample: Sample) -> float | None:
     """Return the duration of a successful sample's audio in seconds; `None` if no audio could be decoded."""
-    return sample.audio.audio_s if sample.audio and not sample.failure else None
+    return sample.audio.audio_duration_s if sample.audio and not sample.failure else None
 
 
 def compute_target_cost(
@@ -305,21 +305,21 @@ def estimate_price_function(target: TargetRef, samples: Sequence[Sample]) -> Pri
         fixed_usd_per_request=fixed_usd,
         usd_per_character=usd_per_character,
         max_characters=target.max_characters,
-        account_plans=tuple(_iterate_account_plan_prices(target.price.plans, unit, units_per_character)),
+        account_plans=tuple(_iterate_account_plan_prices(target.price.account_plans, unit, units_per_character)),
     )
 
 
 def _iterate_account_plan_prices(
-    plans: Sequence[TargetPlan], unit: Literal["request", "character"], units_per_character: float
+    account_plans: Sequence[TargetAccountPlan], unit: Literal["request", "character"], units_per_character: float
 ) -> Iterator[AccountPlanPrice]:
     """Yield the plans with a documented fee.
 
     Args:
-        plans: the account plans.
+        account_plans: the account plans.
         unit: what the plans are charged for; units of another kind are converted to characters.
         units_per_character: number of those units in a character, such as minutes of audio; 1 for requests.
     """
-    for plan in plans:
+    for plan in account_plans:
         if plan.monthly_fee_usd is not None and units_per_character > 0:
             yield AccountPlanPrice(
                 name=plan.name,

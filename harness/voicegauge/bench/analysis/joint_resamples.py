@@ -53,7 +53,7 @@ class JointResamples(NamedTuple):
     error_rates: FloatArray
 
     @property
-    def has_intervals(self) -> bool:
+    def has_enough_texts(self) -> bool:
         """Whether there are enough texts to estimate differences between targets."""
         return len(self.median_latencies_ms) > 0
 
@@ -68,7 +68,7 @@ class JointResamples(NamedTuple):
         """
         count = resampled_statistics.shape[1]
         lower = np.zeros((count, count), dtype=np.bool_)
-        if not self.has_intervals:
+        if not self.has_enough_texts:
             return lower
         for i in range(count):
             differences = resampled_statistics[:, [i]] - resampled_statistics

@@ -56,7 +56,7 @@ class ErrorRate(Record, frozen=True, kw_only=True):
 
     unit: Literal["word", "character"]
     corpus_rate: Estimate = msgspec.field(name="corpus")
-    """Number of all errors divided by number of all reference units, as usually published; `n` counts samples."""
+    """Number of all errors divided by number of all reference units, as usually published."""
     mean: Estimate
     """Mean of the error rates of single samples."""
     median: Estimate
@@ -143,7 +143,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Median completion time, by the nonparametric maximum-likelihood estimator for times between two polls
     (Turnbull)."""
     completion_p90_ms: Estimate | None
-    """90th percentile of the completion time, by the same estimator."""
+    """90th percentile of the completion time, estimated in the same way as `completion_p50_ms`."""
     audio_ready_ms: Estimate | None = msgspec.field(name="ready_ms")
     """Total latency without the wait for polls: for a job, the completion time plus the duration of the download.
     Otherwise equal to `total_latency_ms`."""
@@ -165,7 +165,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """95th percentile of the total latency."""
     streaming: StreamSummary | None
     """Arrival and playback of streamed audio; `None` if no audio was streamed."""
-    audio_s: Estimate | None
+    audio_duration_s: Estimate | None = msgspec.field(name="audio_s")
     """Duration of the audio."""
     rtf: Estimate | None
     """Real-time factor: `audio_ready_ms` of a sample divided by the duration of its audio;
@@ -347,7 +347,7 @@ def _summarize_target(
         total_latency_ms=total_ms,
         total_latency_p95_ms=total_p95_ms,
         streaming=_summarize_streaming(samples, seed),
-        audio_s=estimate_median_value(get_sample_audio_duration_s),
+        audio_duration_s=estimate_median_value(get_sample_audio_duration_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5, seed),
         characters_per_s=estimate_median_value(_compute_characters_per_s),
         wer=wer,

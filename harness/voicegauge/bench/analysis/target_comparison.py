@@ -73,7 +73,7 @@ class DriftEstimator:
     """Estimates the drift of each target from the runs of the baseline. The drift of the other targets moderates it."""
 
     def __init__(self, targets: Sequence[ComparedTarget], assumed_drift: float) -> None:
-        """Measure the total latency of every target.
+        """Measure how much the total latency of every target drifts between the runs of the baseline.
 
         Args:
             targets: all targets of the comparison.
@@ -207,7 +207,7 @@ def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
 
 
 def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
-    """Return the changes of the documented price and of the mean reported charge; neither if a side lacks it.
+    """Return the changes of the documented price and of the mean reported charge, each only if both sides have it.
 
     Prices are compared in dollars if both sides have them, otherwise in credits; charges the other way round.
     """

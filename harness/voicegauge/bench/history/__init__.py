@@ -15,7 +15,7 @@ from voicegauge.bench.history.level_shifts import (
     find_level_shifts,
 )
 from voicegauge.bench.history.metric_series import MetricSeries, NightValue, SeriesKey, build_series
-from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun
+from voicegauge.bench.history.run_folders import ProgressReporter, SkippedRun
 from voicegauge.bench.history.run_history import (
     HistoryEvent,
     HistorySettings,
@@ -37,7 +37,7 @@ __all__ = [
     "LevelShift",
     "MetricSeries",
     "NightValue",
-    "ReportProgress",
+    "ProgressReporter",
     "RunHistory",
     "SeriesKey",
     "SkippedRun",

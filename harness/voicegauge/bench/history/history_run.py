@@ -69,8 +69,8 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     provenance: Provenance
     region: str | None
     """The region that the run names; `None` if it names none."""
-    setup_description: str = msgspec.field(name="setup")
-    """Suite, number of texts, load, faults and base URLs as text; runs are comparable only if it is equal."""
+    configuration_description: str = msgspec.field(name="setup")
+    """Suite, number of texts, load, faults and base URLs, as text; only runs with equal texts are comparable."""
     scoring_description: str = msgspec.field(name="scoring")
     """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
     voicegauge_version: str = msgspec.field(name="voicegauge")
@@ -95,7 +95,7 @@ def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
     """
     manifest = run.manifest
     scores = run.score_sets[-1] if run.score_sets else None
-    if not any(sample.is_measured for sample in run.samples):
+    if not any(sample.is_counted for sample in run.samples):
         reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
         raise DataError(f"has no sample: {reason}")
     samples = group_target_samples(run, scores)
@@ -105,7 +105,7 @@ def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
         created_at=datetime.fromisoformat(manifest.created_at).astimezone(UTC).isoformat(),
         provenance=manifest.provenance,
         region=manifest.region,
-        setup_description=_describe_setup(run),
+        configuration_description=_describe_configuration(run),
         scoring_description=_describe_scoring(scores),
         voicegauge_version=manifest.voicegauge_version,
         targets=tuple(
@@ -115,17 +115,17 @@ def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
     )
 
 
-def has_injected_faults(setup_description: str) -> bool:
-    """Whether `HistoryRun.setup` names faults that were injected into the emulator."""
-    return any(part.startswith(_FAULTS_PREFIX) for part in setup_description.split(", "))
+def has_injected_faults(configuration_description: str) -> bool:
+    """Whether a configuration, as `HistoryRun` describes it, has faults that were injected into the emulator."""
+    return any(part.startswith(_FAULTS_PREFIX) for part in configuration_description.split(", "))
 
 
-def _describe_setup(run: Run) -> str:
+def _describe_configuration(run: Run) -> str:
     manifest, suite = run.manifest, run.manifest.suite
     parts = [
         *([manifest.kind] if manifest.kind != "speech" else []),
         f"{suite.id}/{suite.version} ({suite.sha256[:8]})",
-        f"{suite.texts} texts",
+        f"{suite.text_count} texts",
         run.describe_load(),
         *(["HTTP/2"] if manifest.uses_http2 else []),
         *([f"{_FAULTS_PREFIX}{' + '.join(manifest.fault_ids)}"] if manifest.fault_ids else []),

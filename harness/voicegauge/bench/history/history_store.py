@@ -102,7 +102,7 @@ class HistoryStore:
                         run.created_at,
                         run.provenance.value,
                     ),
-                    *(run.region, run.setup_description, run.scoring_description, run.voicegauge_version),
+                    *(run.region, run.configuration_description, run.scoring_description, run.voicegauge_version),
                 ),
             )
             for target in run.targets:

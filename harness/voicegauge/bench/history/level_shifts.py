@@ -45,7 +45,7 @@ class LevelShift(NamedTuple):
     """A lasting change of the level of a series, with the indices of the first night and of the confirming night."""
 
     first_night_index: int
-    confirmed_night_index: int
+    confirmation_night_index: int
 
 
 class SpreadAssumption(NamedTuple):
@@ -58,7 +58,7 @@ class SpreadAssumption(NamedTuple):
 
 
 def find_level_shifts(
-    night_levels: Sequence[float],
+    transformed_values: Sequence[float],
     sample_counts: Sequence[int],
     spread_assumption: SpreadAssumption,
     *,
@@ -68,14 +68,15 @@ def find_level_shifts(
     """Return the shifts of a series. Each one is found without the nights after its confirmation.
 
     Args:
-        night_levels: the level of each night, oldest first, transformed so that its spread does not depend on it.
+        transformed_values: the value of each night, oldest first, transformed so that large values spread no more than
+            small ones.
         sample_counts: number of samples of each night; nights with fewer than usual count as less certain.
         spread_assumption: what is assumed about the spread.
         alpha: probability that a night falsely confirms a shift.
         is_difference_relevant: returns whether the difference between two ranges of nights is large enough to matter.
     """
     shifts: list[LevelShift] = []
-    values, counts = np.asarray(night_levels, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
+    values, counts = np.asarray(transformed_values, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
     start = 0
     for night in range(len(values)):
         start = max(start, night + 1 - MAX_SEGMENTED_NIGHTS)
@@ -93,21 +94,21 @@ def find_level_shifts(
 
 
 def _find_latest_shift(
-    night_levels: FloatArray,
+    transformed_values: FloatArray,
     sample_counts: FloatArray,
     start_index: int,
     spread_assumption: SpreadAssumption,
     alpha: float,
 ) -> int | None:
     """Return the index of the first night of the latest segment since `start_index`; `None` if there is one segment."""
-    spread, degrees_of_freedom = _estimate_spread(night_levels, spread_assumption)
+    spread, degrees_of_freedom = _estimate_spread(transformed_values, spread_assumption)
     threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
-    usual_level = np.median(night_levels[start_index:-NIGHTS_TO_CONFIRM_SHIFT])
+    usual_level = np.median(transformed_values[start_index:-NIGHTS_TO_CONFIRM_SHIFT])
     uncertainty = np.sqrt(
         np.maximum(1.0, np.median(sample_counts[start_index:]) / np.maximum(sample_counts[start_index:], 1.0))
     )
     scores = np.clip(
-        (night_levels[start_index:] - usual_level) / (spread * uncertainty),
+        (transformed_values[start_index:] - usual_level) / (spread * uncertainty),
         -_CLIP_LIMIT_PER_THRESHOLD * threshold,
         _CLIP_LIMIT_PER_THRESHOLD * threshold,
     )
@@ -118,9 +119,9 @@ def _find_latest_shift(
     return start_index + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE_SHIFT else None
 
 
-def _estimate_spread(night_levels: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:
+def _estimate_spread(transformed_values: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:
     """Return the standard deviation between nights without a shift, and its degrees of freedom."""
-    differences = np.diff(night_levels)
+    differences = np.diff(transformed_values)
     limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
     variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2
     freedom = 0.6 * len(differences)  # neighboring differences share a night

@@ -36,7 +36,7 @@ class SeriesKey(Record, frozen=True, kw_only=True):
     unit: HistoryUnit
     region: str | None
     """The region that the runs name; `None` if they name none."""
-    setup: str
+    configuration: str = msgspec.field(name="setup")
     """Suite, number of texts, load and base URLs; for error rates also the ASR engine and the normalizer."""
 
 
@@ -73,13 +73,15 @@ def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue)
         metric=history_value.metric,
         unit=history_value.unit,
         region=run.region,
-        setup=f"{run.setup_description}, {run.scoring_description}" if is_scored else run.setup_description,
+        configuration=f"{run.configuration_description}, {run.scoring_description}"
+        if is_scored
+        else run.configuration_description,
     )
 
 
 def _get_sort_key(key: SeriesKey) -> tuple[object, ...]:
     metrics = list(HistoryMetric.__args__)  # type: ignore[attr-defined]
-    return key.provenance != Provenance.LIVE, key.target, metrics.index(key.metric), key.region or "", key.setup
+    return key.provenance != Provenance.LIVE, key.target, metrics.index(key.metric), key.region or "", key.configuration
 
 
 def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue:

@@ -18,7 +18,7 @@ from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model import Provenance, Record
 
-ReportProgress = Callable[[int, int], None]
+ProgressReporter = Callable[[int, int], None]
 """Function that is called with the number of files read so far and the number of all files."""
 
 _ERRORS_OF_UNDAMAGED_FILES = {
@@ -44,14 +44,14 @@ class RunsInFolder(NamedTuple):
     skipped_runs: list[SkippedRun]
 
 
-def read_runs_in_folder(folder: Path, report_progress: ReportProgress = lambda _done, _total: None) -> RunsInFolder:
+def read_runs_in_folder(folder: Path, report_progress: ProgressReporter = lambda _done, _total: None) -> RunsInFolder:
     """Return the runs in a folder; a run that the folder's store has is not read again.
 
     A damaged store is deleted and filled again. If the store cannot be written now, every run is read.
 
     Args:
         folder: the folder; runs may be at any depth. Links to folders are not followed.
-        report_progress: see `ReportProgress`.
+        report_progress: see `ProgressReporter`.
 
     Raises:
         DataError: the folder cannot be read.
@@ -98,7 +98,7 @@ def _find_run_files(folder: Path, unreadable_folders: list[SkippedRun]) -> list[
 
 
 def _update_store(
-    store: HistoryStore, folder: Path, run_files: Sequence[Path], report_progress: ReportProgress
+    store: HistoryStore, folder: Path, run_files: Sequence[Path], report_progress: ProgressReporter
 ) -> list[SkippedRun]:
     """Add new and changed runs to the store, remove runs whose file is gone, and return the runs that were left out."""
     known = store.read_file_states()

@@ -20,7 +20,7 @@ from voicegauge.bench.history.metric_series import (
     compute_level_change,
     transform_to_constant_spread,
 )
-from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun, read_runs_in_folder
+from voicegauge.bench.history.run_folders import ProgressReporter, SkippedRun, read_runs_in_folder
 from voicegauge.errors import DataError
 from voicegauge.model import Provenance, Record
 
@@ -43,10 +43,10 @@ class LevelChange(Record, frozen=True, kw_only=True):
     direction: Literal["regression", "improvement"]
     first_night: str
     """The first night at the new level."""
-    confirmed_night: str
-    """The night after which the change was known."""
+    confirmation_night: str = msgspec.field(name="confirmed_night")
+    """The night that confirmed the change, because it was the second in a row at the new level."""
     is_new: bool
-    """Whether `confirmed_night` is the latest night of the history with this provenance."""
+    """Whether `confirmation_night` is the latest night of the history with this provenance."""
     level_before: float = msgspec.field(name="before")
     """Level of the nights before the change, in the unit of the metric: median of times, rate over all samples."""
     level_after: float = msgspec.field(name="after")
@@ -108,14 +108,14 @@ class RunHistory(Record, frozen=True, kw_only=True):
 def read_run_history(
     folder: Path,
     settings: HistorySettings | None = None,
-    report_progress: ReportProgress = lambda _done, _total: None,
+    report_progress: ProgressReporter = lambda _done, _total: None,
 ) -> RunHistory:
     """Read the runs below a folder, and find what has changed over the nights.
 
     Args:
         folder: the folder with the folders of runs.
         settings: statistical settings.
-        report_progress: see `ReportProgress`.
+        report_progress: see `ProgressReporter`.
 
     Raises:
         DataError: the folder cannot be read, or contains no usable run.
@@ -153,7 +153,7 @@ def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings
         provenance = one.key.provenance
         alpha = settings.alpha / sum(other.key.provenance == provenance for other in judged)
         changes += _find_changes_of_series(one, settings, alpha, latest_nights[provenance])
-    return sorted(changes, key=lambda change: change.confirmed_night)
+    return sorted(changes, key=lambda change: change.confirmation_night)
 
 
 def _get_latest_night(series: MetricSeries) -> str:
@@ -166,8 +166,10 @@ def _find_changes_of_series(
     unit, nights = series.key.unit, series.nights
     min_change = settings.min_rate_change if unit == "rate" else settings.min_slowdown
 
-    def compute_levels(before: range, after: range) -> tuple[float, float]:
-        return compute_level(unit, _select_nights(nights, before)), compute_level(unit, _select_nights(nights, after))
+    def compute_levels(nights_before: range, nights_after: range) -> tuple[float, float]:
+        return compute_level(unit, _select_nights(nights, nights_before)), compute_level(
+            unit, _select_nights(nights, nights_after)
+        )
 
     shifts = find_level_shifts(
         transform_to_constant_spread(unit, nights),
@@ -184,7 +186,8 @@ def _find_changes_of_series(
             series,
             shift,
             compute_levels(
-                range(start, shift.first_night_index), range(shift.first_night_index, shift.confirmed_night_index + 1)
+                range(start, shift.first_night_index),
+                range(shift.first_night_index, shift.confirmation_night_index + 1),
             ),
             latest_night,
         )
@@ -200,13 +203,13 @@ def _build_change(
     series: MetricSeries, shift: LevelShift, levels: tuple[float, float], latest_night: str
 ) -> LevelChange:
     before, after = levels
-    confirmed_night = series.nights[shift.confirmed_night_index].night
+    confirmation_night = series.nights[shift.confirmation_night_index].night
     return LevelChange(
         series_key=series.key,
         direction="regression" if after > before else "improvement",
         first_night=series.nights[shift.first_night_index].night,
-        confirmed_night=confirmed_night,
-        is_new=confirmed_night == latest_night,
+        confirmation_night=confirmation_night,
+        is_new=confirmation_night == latest_night,
         level_before=before,
         level_after=after,
         change=compute_level_change(series.key.unit, before, after),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.bench.load.dispatch import ArrivalRate, ProviderLimit, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import DEFAULT_GOAL, Goal, GoalCondition, parse_goal
-from voicegauge.bench.load.load_level_search import StepMeasurements, search_highest_load_level
+from voicegauge.bench.load.load_search import StepMeasurements, search_highest_load
 from voicegauge.bench.load.ramp_sending import RampSettings, RampStepListener, SampleCollector, send_ramp
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "SampleSender",
     "StepMeasurements",
     "parse_goal",
-    "search_highest_load_level",
+    "search_highest_load",
     "send_closed_loop",
     "send_open_loop",
     "send_ramp",

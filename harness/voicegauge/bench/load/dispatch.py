@@ -110,7 +110,7 @@ async def send_open_loop(
     *,
     clock: Clock,
     seed: int,
-    should_end: Callable[[], bool] = lambda: False,
+    should_stop_sending: Callable[[], bool] = lambda: False,
 ) -> None:
     """Send each sample when it is due, however many are in flight.
 
@@ -120,7 +120,7 @@ async def send_open_loop(
         send_sample: sends one sample.
         clock: the clock of the due times.
         seed: seed of the intervals of a Poisson process.
-        should_end: returns whether no further sample is to be sent; asked when one is due.
+        should_stop_sending: returns whether no further sample is to be sent; asked when one is due.
     """
     schedule = compute_due_times([list(row) for row in rounds], rate, seed=seed)
     start_s = clock.monotonic()
@@ -129,7 +129,7 @@ async def send_open_loop(
             wait_s = start_s + after_s - clock.monotonic()
             if wait_s > 0:
                 await clock.sleep(wait_s)
-            if should_end():
+            if should_stop_sending():
                 return
             tasks.create_task(_await_to_end(send_sample(planned, start_s + after_s)))
 

@@ -1,4 +1,4 @@
-"""Goals that the samples of one level of load must meet, such as "success>=0.99,ttfa:p95<=500ms,rtf:p95<=1"."""
+"""Goals that the samples under one load must meet, such as "success>=0.99,ttfa:p95<=500ms,rtf:p95<=1"."""
 
 from __future__ import annotations
 
@@ -134,6 +134,6 @@ def _get_metric_value(metric: str, sample: Sample) -> float | None:
     if latency is None:
         return None
     if metric == _RTF_METRIC:
-        audio_s = sample.audio.audio_s if sample.audio is not None else None
+        audio_s = sample.audio.audio_duration_s if sample.audio is not None else None
         return latency.total_latency_ms / 1000 / audio_s if audio_s and latency.total_latency_ms is not None else None
     return {"ttfb": latency.ttfb_ms, "ttfa": latency.ttfa_ms, "total": latency.total_latency_ms}[metric]

@@ -1,4 +1,4 @@
-"""Sends the samples of a plan step by step, at the levels of load that a ramp chooses."""
+"""Sends the samples of a plan step by step, under the loads that a ramp chooses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.load.dispatch import ArrivalRate, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import Goal
-from voicegauge.bench.load.load_level_search import StepMeasurements, search_highest_load_level
+from voicegauge.bench.load.load_search import StepMeasurements, search_highest_load
 from voicegauge.bench.load.sent_share import compute_sent_share_of_concurrency, compute_sent_share_of_rate
 from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.model import RampResult, Sample
@@ -16,12 +16,12 @@ from voicegauge.transport import Clock
 
 
 class RampSettings(NamedTuple):
-    """What a ramp raises, the goal that must be met, and the highest level that it tries."""
+    """What a ramp raises, the goal that must be met, and the highest load that it tries."""
 
-    load_unit: Literal["concurrency", "rate"]
+    load_type: Literal["concurrency", "rate"]
     goal: Goal
-    max_load_level: float
-    """The highest level that may be tried."""
+    max_load: float
+    """The highest load that may be tried."""
     arrival_process: Literal["constant", "poisson"] = "constant"
 
 
@@ -29,7 +29,7 @@ SampleCollector = Callable[[Sequence[PlannedSample], int], Awaitable[Sequence[Sa
 """Function (planned samples, number of the step) that returns the samples of those that were sent, with the duration of
 their audio."""
 RampStepListener = Callable[[int, float], None]
-"""Function (number of the step from 1, level) that is called when a step begins."""
+"""Function (number of the step from 1, load) that is called when a step begins."""
 
 
 async def send_ramp(
@@ -40,9 +40,9 @@ async def send_ramp(
     *,
     clock: Clock,
     seed: int,
-    on_ramp_step: RampStepListener = lambda _number, _level: None,
+    on_ramp_step: RampStepListener = lambda _number, _load: None,
 ) -> RampResult:
-    """Search the highest level that meets the goal, with as many samples of `rounds` as the search takes.
+    """Search the highest load that meets the goal, with as many samples of `rounds` as the search takes.
 
     Args:
         rounds: the samples.
@@ -56,39 +56,39 @@ async def send_ramp(
     step_numbers = itertools.count(1)
     remaining: Iterator[PlannedSample] = itertools.chain.from_iterable(rounds)
 
-    async def measure_load_level(level: float, requests: int) -> StepMeasurements:
+    async def measure_load(load: float, request_count: int) -> StepMeasurements:
         step_number = next(step_numbers)
-        on_ramp_step(step_number, level)
-        step = list(itertools.islice(remaining, requests))
+        on_ramp_step(step_number, load)
+        step = list(itertools.islice(remaining, request_count))
         step_rounds: list[SampleRound] = [(planned,) for planned in step]
         due_s_by_id: dict[str, float] = {}
         occupied_s_by_id: dict[str, float] = {}
 
-        async def send_and_note_times(planned: PlannedSample, due_s: float | None) -> None:
+        async def send_and_note_times(planned_sample: PlannedSample, due_s: float | None) -> None:
             sending_started_s = clock.monotonic()
-            await send_sample(planned, due_s)
-            occupied_s_by_id[planned.id] = clock.monotonic() - sending_started_s
-            due_s_by_id[planned.id] = sending_started_s if due_s is None else due_s
+            await send_sample(planned_sample, due_s)
+            occupied_s_by_id[planned_sample.id] = clock.monotonic() - sending_started_s
+            due_s_by_id[planned_sample.id] = sending_started_s if due_s is None else due_s
 
         start_s = clock.monotonic()
-        if settings.load_unit == "concurrency":
-            await send_closed_loop(step_rounds, int(level), send_and_note_times)
+        if settings.load_type == "concurrency":
+            await send_closed_loop(step_rounds, int(load), send_and_note_times)
         else:
-            rate = ArrivalRate(level, settings.arrival_process)
+            rate = ArrivalRate(load, settings.arrival_process)
             await send_open_loop(step_rounds, rate, send_and_note_times, clock=clock, seed=seed)
         duration_s = clock.monotonic() - start_s
         samples = await collect_samples(step, step_number)
-        if settings.load_unit == "concurrency":
+        if settings.load_type == "concurrency":
             occupied_s = [occupied_s_by_id[sample.id] for sample in samples]
-            sent_share = compute_sent_share_of_concurrency(samples, occupied_s, int(level))
+            sent_share = compute_sent_share_of_concurrency(samples, occupied_s, int(load))
         else:
             sent_share = compute_sent_share_of_rate([due_s_by_id[sample.id] for sample in samples], samples)
         return StepMeasurements(samples, duration_s, sent_share)
 
-    return await search_highest_load_level(
-        measure_load_level,
+    return await search_highest_load(
+        measure_load,
         settings.goal,
-        load_unit=settings.load_unit,
-        first_load_level=1.0,
-        max_load_level=settings.max_load_level,
+        load_type=settings.load_type,
+        first_load=1.0,
+        max_load=settings.max_load,
     )

@@ -30,7 +30,7 @@ from voicegauge.model import (
     Record,
     RunKind,
     SuiteRef,
-    TargetPlan,
+    TargetAccountPlan,
     TargetPrice,
     TargetRef,
     VoiceSample,
@@ -82,7 +82,7 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
 
     target: str
     request_count: int = msgspec.field(name="requests")
-    characters: int
+    character_count: int = msgspec.field(name="characters")
     usd: float | None
     """Expected cost in US dollars; `None` if no document states a price and the user gave none."""
     credits: float | None
@@ -298,7 +298,7 @@ def _build_planned_target_cost(
     return PlannedTargetCost(
         target=target.id,
         request_count=len(planned),
-        characters=sum(len(one.text.text) for one in planned),
+        character_count=sum(len(one.text.text) for one in planned),
         usd=sum(dollars) if len(dollars) == len(planned) else None,
         credits=sum(credits) if credits else None,
         price_text=_describe_target_price(target, user_price_usd),
@@ -324,7 +324,9 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         price=TargetPrice(
             description=_describe_target_price(target, user_price_usd),
             usd=_convert_to_amount_per_unit(dollars),
-            plans=tuple(TargetPlan(**plan._asdict()) for plan in dollars.plans) if dollars is not None else (),
+            account_plans=tuple(TargetAccountPlan(**plan._asdict()) for plan in dollars.plans)
+            if dollars is not None
+            else (),
             credits=_convert_to_amount_per_unit(in_credits),
             is_disputed=quote_price(target, DEFAULT_TEXT_LENGTH, user_price_usd=user_price_usd).is_disputed,
             is_stated_by_provider=user_price_usd is not None or is_stated_by_provider(target),

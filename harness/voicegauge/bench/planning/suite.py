@@ -51,7 +51,7 @@ class Suite(Record, frozen=True, kw_only=True):
     @property
     def ref(self) -> SuiteRef:
         """The entry for the suite in a run's manifest."""
-        return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, texts=len(self.texts))
+        return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, text_count=len(self.texts))
 
     def select_texts(
         self, *, languages: Sequence[str] = (), categories: Sequence[str] = (), max_texts: int | None = None

@@ -55,16 +55,16 @@ def _find_schema_limit(
 ) -> int | None:
     """Return the largest number of characters that the schema of the body allows; `None` if it allows the longest."""
 
-    def list_violated_keywords(characters: int) -> frozenset[str]:
-        parts = build_request(msgspec.structs.replace(longest_text, text="a" * characters))
+    def list_violated_keywords(character_count: int) -> frozenset[str]:
+        parts = build_request(msgspec.structs.replace(longest_text, text="a" * character_count))
         media = target.operation.request_media.get(parts.media_type or "multipart/form-data")
         return frozenset(media.iterate_violated_keywords(msgspec.to_builtins(parts.body)) if media is not None else ())
 
     # A text of one character shows what is not about its length, such as form fields, which are text.
     shortest = list_violated_keywords(1)
 
-    def is_too_long(characters: int) -> bool:
-        return bool(list_violated_keywords(characters) - shortest)
+    def is_too_long(character_count: int) -> bool:
+        return bool(list_violated_keywords(character_count) - shortest)
 
     if not is_too_long(len(longest_text.text)):
         return None

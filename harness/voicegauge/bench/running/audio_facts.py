@@ -111,7 +111,9 @@ def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
 
 def count_samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
     """Return, by target, the number of samples whose audio was not decoded because its encoding is not known."""
-    return dict(Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_s is None))
+    return dict(
+        Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_duration_s is None)
+    )
 
 
 def describe_unexpected_formats(samples: Iterable[Sample], targets: Mapping[str, BaseTarget]) -> dict[str, str]:

@@ -53,10 +53,10 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
         if manifest is None:
             _reject_damaged_paid_run(file)
             continue
-        if manifest.max_cost_usd is None or (manifest.finished and not retry_ambiguous):
+        if manifest.max_cost_usd is None or (manifest.is_finished and not retry_ambiguous):
             continue
         if manifest.schema_version != RUN_SCHEMA_VERSION:
-            if not manifest.finished and _has_same_suite_and_targets(manifest, plan) and _has_journal(file.parent):
+            if not manifest.is_finished and _has_same_suite_and_targets(manifest, plan) and _has_journal(file.parent):
                 raise DataError(_format_other_version_message(file.parent, manifest.schema_version))
             continue
         if manifest.plan_sha256 != plan.sha256:
@@ -64,7 +64,7 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
         try:
             state = read_journal(file.parent)
         except DataError as error:
-            if manifest.finished:
+            if manifest.is_finished:
                 continue
             raise DataError(f"{error}; move {file.parent} away to pay for the whole benchmark again") from error
         if state.ids_with_ambiguous_last_request if retry_ambiguous else state.is_empty or state.may_have_been_charged:
@@ -77,7 +77,7 @@ def find_runs_of_other_plans(runs_folder: Path, plan: BenchPlan) -> list[Path]:
     found = []
     for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}")):
         manifest = load_manifest_outline(file)
-        if manifest is None or manifest.finished or manifest.max_cost_usd is None:
+        if manifest is None or manifest.is_finished or manifest.max_cost_usd is None:
             continue
         if (
             manifest.plan_sha256 != plan.sha256

@@ -133,13 +133,15 @@ def _mask_secrets(
 
 def _quote_body(masked_body: bytes, size_bytes: int, note: str) -> BodyExcerpt:
     if note or not masked_body:
-        return BodyExcerpt(text="", bytes=size_bytes, omission_reason=note)
+        return BodyExcerpt(text="", size_bytes=size_bytes, omission_reason=note)
     if not is_utf8(masked_body):
-        return BodyExcerpt(text="", bytes=size_bytes, omission_reason="binary")
+        return BodyExcerpt(text="", size_bytes=size_bytes, omission_reason="binary")
     text = masked_body.decode()
     is_cut = len(text) > MAX_QUOTED_BODY_CHARACTERS
     return BodyExcerpt(
-        text=text[:MAX_QUOTED_BODY_CHARACTERS], bytes=size_bytes, omission_reason="only the beginning" if is_cut else ""
+        text=text[:MAX_QUOTED_BODY_CHARACTERS],
+        size_bytes=size_bytes,
+        omission_reason="only the beginning" if is_cut else "",
     )
 
 

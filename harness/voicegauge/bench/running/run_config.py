@@ -21,13 +21,15 @@ MAX_IN_FLIGHT_AT_FIXED_RATE = 512
 """Maximum number of requests in flight of a run at a fixed rate. At this number, no request is sent until one ends."""
 
 
-def open_transport_with_spaced_requests(*, http2: bool = False) -> Transport:
+def open_transport_with_spaced_requests(*, uses_http2: bool = False) -> Transport:
     """Open the connections of a benchmark, whose requests begin at least `MIN_SEND_INTERVAL_S` apart.
 
     Raises:
         MissingExtraError: HTTP/2 is requested and not installed.
     """
-    return Transport(min_send_interval_s=MIN_SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=http2)
+    return Transport(
+        min_send_interval_s=MIN_SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=uses_http2
+    )
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,19 @@ class RunConfig:
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
     max_wait_s: float | None = None
     """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
-    ramp: RampSettings | None = None
-    """Settings of a ramp, which stops at the level that it searches; `None` to send the whole plan."""
+    ramp_settings: RampSettings | None = None
+    """Settings of a ramp, which ends when it has found the highest load; `None` to send the whole plan."""
     stop_rule: StopRule | None = None
     """Ends sampling when the targets are known to differ; `None` to send the whole plan."""
     timing_error: TimingError | None = None
     """The measured error of times; `None` if it is not known."""
     region: str | None = None
     """Where the run is measured from, as the user named it; `None` if it is not named."""
-    faults: tuple[str, ...] = ()
+    fault_ids: tuple[str, ...] = ()
     """Ids of the faults that the emulator injects."""
-    rate: ArrivalRate | None = None
+    arrival_rate: ArrivalRate | None = None
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
-    http2: bool = False
+    uses_http2: bool = False
     """Whether `open_transport` opens connections with HTTP/2, where a server supports it."""
     open_transport: Callable[[], Transport] = open_transport_with_spaced_requests
     """Function that opens the connections of one session."""

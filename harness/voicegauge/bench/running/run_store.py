@@ -59,7 +59,7 @@ class ManifestOutline(msgspec.Struct):
         id: str
 
     schema_version: int
-    finished: bool = False
+    is_finished: bool = msgspec.field(default=False, name="finished")
     plan_sha256: str = ""
     max_cost_usd: float | None = None
     suite: ObjectWithId | None = None

@@ -144,7 +144,7 @@ class _PlanRunner:
                 config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_except_last_requests(pending)
             )
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
-        is_free = config.rate is not None or config.ramp is not None
+        is_free = config.arrival_rate is not None or config.ramp_settings is not None
         in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
         self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
@@ -191,7 +191,7 @@ class _PlanRunner:
 
     def _has_sent_plan(self, planned_ids: Sequence[str]) -> bool:
         """Whether every sample was sent, or as many as the ramp or the stop rule needs."""
-        if self._config.ramp is not None:
+        if self._config.ramp_settings is not None:
             return self._ramp_result is not None and self._ramp_result.is_search_complete
         if self._is_stop_rule_decided:
             return True
@@ -251,7 +251,7 @@ class _PlanRunner:
                 send_sample,
                 self._collect_sent_samples,
                 clock=self._clock,
-                should_end=self._should_end,
+                should_stop_sending=self._should_stop_sending,
                 on_ramp_step=self._on_ramp_step,
             )
 
@@ -288,7 +288,7 @@ class _PlanRunner:
         target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
         async with self._provider_slots[target.contract.id], self._slots:
-            if self._should_end():
+            if self._should_stop_sending():
                 return
             try:
                 await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
@@ -309,7 +309,7 @@ class _PlanRunner:
         await self._save_delivery(planned_sample, target, delivery, price, times)
 
     def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
-        """Convert the time at which a request was due to the clock of `Timing.started_ms`; `None` on another clock."""
+        """Convert a due time to milliseconds; `None` if the run and `Timing.started_ms` use different clocks."""
         return due_s * 1000 if due_s is not None and self._clock.is_clock_of_exchange_timings else None
 
     async def _save_delivery(
@@ -372,8 +372,8 @@ class _PlanRunner:
             self._config.stop_rule.add_samples([sample])
         self._on_sample(sample)
 
-    def _should_end(self) -> bool:
-        """Return whether no more requests are sent: the run is to be stopped, or everything is decided."""
+    def _should_stop_sending(self) -> bool:
+        """Whether to send no more requests, because a stop was requested or the stop rule has decided."""
         return self._stop.requested or self._is_stop_rule_decided
 
     @property
@@ -433,7 +433,7 @@ class _PlanRunner:
         if data is None:
             return None
         digest, file = save_audio(self._folder, data)
-        return AudioFacts(sha256=digest, file_path=file, bytes=len(data), media_type=media_type, container=None)
+        return AudioFacts(sha256=digest, file_path=file, size_bytes=len(data), media_type=media_type, container=None)
 
     def _quote_sample_price(self, planned_sample: PlannedSample, target: BaseTarget) -> PriceQuote:
         """Return the planned price, or for audio input the price for the actual duration of the audio."""

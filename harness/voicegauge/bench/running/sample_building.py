@@ -57,7 +57,7 @@ def build_sample(
         started_at=sample_times.started_at.isoformat(timespec="milliseconds"),
         submit_count=attempt_count,
         poll_count=_count_polls(delivery),
-        request_id=delivery.job.id if delivery.job else None,
+        job_id=delivery.job.id if delivery.job else None,
         latency=latency,
         request_phases=measure_request_phases(delivery),
         streaming=None

@@ -26,7 +26,7 @@ async def send_rounds(
     collect_samples: SampleCollector,
     *,
     clock: Clock,
-    should_end: Callable[[], bool],
+    should_stop_sending: Callable[[], bool],
     on_ramp_step: RampStepListener,
 ) -> RampResult | None:
     """Send rounds as `config` says.
@@ -37,21 +37,29 @@ async def send_rounds(
         send_sample: sends one sample.
         collect_samples: returns the samples of one step of a ramp.
         clock: the clock of due times and durations.
-        should_end: returns whether no further sample is to be sent at a fixed rate.
+        should_stop_sending: returns whether no further sample is to be sent at a fixed rate.
         on_ramp_step: called when a step of a ramp begins.
 
     Returns:
         What a ramp found; `None` without one.
     """
     seed = config.plan.settings.seed
-    if config.ramp is not None:
+    if config.ramp_settings is not None:
         return await send_ramp(
-            rounds, config.ramp, send_sample, collect_samples, clock=clock, seed=seed, on_ramp_step=on_ramp_step
+            rounds,
+            config.ramp_settings,
+            send_sample,
+            collect_samples,
+            clock=clock,
+            seed=seed,
+            on_ramp_step=on_ramp_step,
         )
-    if config.rate is None:
+    if config.arrival_rate is None:
         await send_with_concurrency(rounds, config, send_sample)
     else:
-        await send_open_loop(rounds, config.rate, send_sample, clock=clock, seed=seed, should_end=should_end)
+        await send_open_loop(
+            rounds, config.arrival_rate, send_sample, clock=clock, seed=seed, should_stop_sending=should_stop_sending
+        )
     return None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from voicegauge.bench.scoring.dask_cluster import ClusterConnection
 from voicegauge.bench.scoring.transcription import (
     AudioClip,
-    TranscriptionProgress,
+    TranscriptionProgressReporter,
     TranscriptionsByCacheKey,
     build_transcript_cache_key,
     move_to_gpu_if_available,
@@ -63,7 +63,7 @@ def score_run(
     *,
     workers: int | None = None,
     cluster: str | None = None,
-    progress: TranscriptionProgress | None = None,
+    report_progress: TranscriptionProgressReporter | None = None,
 ) -> ScoreSet | None:
     """Score every sample of `run` except warm-up.
 
@@ -75,7 +75,7 @@ def score_run(
         workers: number of processes; by default one per processor, at most `MAX_TRANSCRIBING_PROCESSES`, and one if
             this machine has a GPU that the ASR engine can use.
         cluster: address of a Dask scheduler whose workers transcribe instead.
-        progress: called after each clip.
+        report_progress: called after each clip.
 
     Returns:
         The scores; `None` if `choose_scoring_asr` finds no ASR engine.
@@ -86,7 +86,7 @@ def score_run(
             cached: the same call goes on with the rest.
         VoicegaugeError: see `speech.asr.choose_asr`.
     """
-    samples = [sample for sample in run.samples if sample.is_measured]
+    samples = [sample for sample in run.samples if sample.is_counted]
     if run.manifest.kind == "transcription":
         return _score_own_transcripts(samples)
     texts = [SpokenText(sample.language, sample.text) for sample in samples]
@@ -108,7 +108,7 @@ def score_run(
             clips,
             workers=workers or _choose_worker_count(asr),
             cluster=connection,
-            progress=progress,
+            report_progress=report_progress,
         )
     return ScoreSet(
         asr=asr.id,

@@ -36,7 +36,7 @@ MAX_CLIPS_IN_FLIGHT_ON_CLUSTER = 64
 """Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
 WORKER_CHECK_INTERVAL_S = 2.0
 """Time without a result, in seconds, after which a pool looks whether a cluster still has workers."""
-TranscriptionProgress = Callable[[int, int], None]
+TranscriptionProgressReporter = Callable[[int, int], None]
 """Function that is called with the number of clips transcribed so far and the number of all clips."""
 
 TranscriptCacheKey = tuple[str, str]
@@ -109,7 +109,7 @@ def transcribe_clips(
     *,
     workers: int,
     cluster: ClusterConnection | None = None,
-    progress: TranscriptionProgress | None = None,
+    report_progress: TranscriptionProgressReporter | None = None,
 ) -> TranscriptionsByCacheKey:
     """Return the transcriptions of `clips`; clips in the cache are not transcribed again.
 
@@ -118,7 +118,7 @@ def transcribe_clips(
         clips: audio files; files with equal content are transcribed once.
         workers: number of processes on this machine.
         cluster: Dask cluster whose workers are used instead.
-        progress: called after each group of clips. Without a GPU, each group has one clip.
+        report_progress: called after each group of clips. Without a GPU, each group has one clip.
 
     Raises:
         DataError: a clip is missing or was changed.
@@ -130,8 +130,8 @@ def transcribe_clips(
     cache = TranscriptCache(asr.id, asr.settings)
     transcripts = {key: cached for key in unique if (cached := cache.get(*key)) is not None}
     remaining = [clip for key, clip in unique.items() if key not in transcripts]
-    if progress:
-        progress(len(transcripts), len(unique))
+    if report_progress:
+        report_progress(len(transcripts), len(unique))
     _check_clip_files(remaining)  # reports a damaged file now, not after an hour of transcribing
     if not remaining:
         return transcripts
@@ -141,8 +141,8 @@ def transcribe_clips(
             for clip, transcription in zip(clips_of_group, transcriptions, strict=True):
                 transcripts[clip.cache_key] = transcription
                 cache.put(*clip.cache_key, transcription)
-            if progress:
-                progress(len(transcripts), len(unique))
+            if report_progress:
+                report_progress(len(transcripts), len(unique))
     return transcripts
 
 
@@ -268,7 +268,7 @@ def _defer_interrupts() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-_asr_engine_by_key: dict[tuple[str, int], Asr] = {}
+_asr_engine_by_id_and_batch_size: dict[tuple[str, int], Asr] = {}
 """The ASR engines of this process by id and batch size; they are kept so that each loads its model once."""
 _transcription_lock = threading.Lock()
 """Lock for transcribing, because a Dask worker has several threads and an engine transcribes one group at a time."""
@@ -284,5 +284,5 @@ def _transcribe_group(
     contents = [file.read() if isinstance(file, AudioClip) else file for file in clips_or_contents]
     audios = [EncodedAudio.from_facts(data, facts) for data, facts in zip(contents, audio_facts, strict=True)]
     with _transcription_lock:
-        engine = _asr_engine_by_key.setdefault((asr_id, asr.clips_per_batch), asr)
+        engine = _asr_engine_by_id_and_batch_size.setdefault((asr_id, asr.clips_per_batch), asr)
         return transcribe_audio_batch(engine, audios, language)

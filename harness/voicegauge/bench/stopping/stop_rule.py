@@ -68,7 +68,7 @@ class StopRule:
         """Return what is decided after `request_count` requests."""
         return EarlyStop(
             baseline_target=self._baseline,
-            margin=self._margin,
+            equivalence_margin=self._margin,
             false_decision_probability=STOP_ALPHA,
             has_stopped_early=self.is_decided and request_count < self._planned_requests,
             sent_request_count=request_count,

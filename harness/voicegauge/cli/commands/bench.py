@@ -438,7 +438,7 @@ def _raise_error_of_failed_run(result: BenchResult) -> None:
         from voicegauge.api import load_run
 
         samples = load_run(result.folder).samples
-        reasons = [sample.failure.message for sample in samples if sample.failure and sample.is_measured]
+        reasons = [sample.failure.message for sample in samples if sample.failure and sample.is_counted]
         if reasons:
             raise NothingMeasuredError(f"every request failed, the first one with: {reasons[0]}")
         lost = "every request was sent without receiving a result"

@@ -203,7 +203,7 @@ def _describe_http_versions(result: RunComparison) -> list[str]:
 
 def _describe_faults(result: RunComparison) -> list[str]:
     """Return which faults were injected into each run; empty if there were none."""
-    runs = {run.run_id: run.faults for run in (*result.baseline, result.run)}
+    runs = {run.run_id: run.fault_ids for run in (*result.baseline, result.run)}
     if not any(runs.values()):
         return []
     return [f"injected faults: {', '.join(faults) or 'none'}: {run_id}" for run_id, faults in runs.items()]

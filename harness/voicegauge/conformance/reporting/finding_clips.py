@@ -60,4 +60,4 @@ def _build_clip(delivery: SpeechDelivery) -> FindingClip | None:
         samples = resample(samples, decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ)
     data, media_type = encode(samples, min(decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ), "mp3")
     audio_s = len(decoded.samples) / decoded.sample_rate_hz
-    return FindingClip(media_type=media_type, data=data, audio_s=round(audio_s, 2))
+    return FindingClip(media_type=media_type, data=data, audio_duration_s=round(audio_s, 2))

@@ -71,13 +71,13 @@ def _build_heat_table(
     title: str,
     targets: Sequence[TargetSummary],
     column_labels: Sequence[str],
-    rate_by_target_and_column: dict[tuple[str, str], ErrorRate],
+    error_rate_by_target_and_column: dict[tuple[str, str], ErrorRate],
 ) -> HeatTable:
     def get_unit_label(column: str) -> str:
         units = {
-            rate_by_target_and_column[t.target, column].unit
+            error_rate_by_target_and_column[t.target, column].unit
             for t in targets
-            if (t.target, column) in rate_by_target_and_column
+            if (t.target, column) in error_rate_by_target_and_column
         }
         return "CER" if "character" in units else "WER"
 
@@ -86,15 +86,23 @@ def _build_heat_table(
         column_labels=tuple(column_labels),
         unit_labels=tuple(get_unit_label(column) for column in column_labels),
         rows=tuple(
-            (t, tuple(_build_heat_cell(rate_by_target_and_column.get((t.target, column))) for column in column_labels))
+            (
+                t,
+                tuple(
+                    _build_heat_cell(error_rate_by_target_and_column.get((t.target, column)))
+                    for column in column_labels
+                ),
+            )
             for t in targets
         ),
     )
 
 
-def _build_heat_cell(rate: ErrorRate | None) -> HeatCell:
-    if rate is None:
+def _build_heat_cell(error_rate: ErrorRate | None) -> HeatCell:
+    if error_rate is None:
         return HeatCell(MISSING_TEXT, "", None, "not scored")
-    shade = sum(rate.corpus_rate.value >= step for step in SHADE_THRESHOLDS)
-    note = f"{rate.reference_units} {rate.unit}s in {rate.text_count} texts"
-    return HeatCell(format_percent(rate.corpus_rate.value), format_interval(rate.corpus_rate, 100, 1), shade, note)
+    shade = sum(error_rate.corpus_rate.value >= step for step in SHADE_THRESHOLDS)
+    note = f"{error_rate.reference_units} {error_rate.unit}s in {error_rate.text_count} texts"
+    return HeatCell(
+        format_percent(error_rate.corpus_rate.value), format_interval(error_rate.corpus_rate, 100, 1), shade, note
+    )

@@ -114,7 +114,7 @@ def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
     return f" {tried:,} of {format_count(total, 'statement')} of the contracts and rules were tried."
 
 
-def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
+def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, finding_number: int) -> PageFinding:
     seen = finding.sarif_properties
     summary, _, basis = rule.explanation.partition("\n\nBased on: ")
     facts = (
@@ -125,7 +125,7 @@ def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, number:
         ("Case", seen.get("case")),
     )
     return PageFinding(
-        anchor=build_anchor(finding, number),
+        anchor=build_anchor(finding, finding_number),
         finding=finding,
         urgency=_URGENCY_BY_SEVERITY[finding.severity],
         requirement=summary,
@@ -140,7 +140,7 @@ def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, number:
 def _build_finding_player(clip: FindingClip) -> FindingPlayer:
     return FindingPlayer(
         data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
-        note=f"Re-encoded as MP3, at most the first 5 s; the audio has {clip.audio_s:g} s.",
+        note=f"Re-encoded as MP3, at most the first 5 s; the audio has {clip.audio_duration_s:g} s.",
     )
 
 

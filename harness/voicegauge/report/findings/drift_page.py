@@ -55,7 +55,7 @@ def _describe_result(report: DriftReport) -> str:
     return f"{', '.join(counts)} change{'' if found[-1][1] == 1 else 's'}."
 
 
-def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
+def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, finding_number: int) -> PageFinding:
     facts = (
         ("Change", finding.message),
         ("Before", finding.sarif_properties.get("oldValue")),
@@ -64,7 +64,7 @@ def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, numbe
         *(("Note", line) for line in finding.extra_lines if line != finding.message and "->" not in line),
     )
     return PageFinding(
-        anchor=build_anchor(finding, number),
+        anchor=build_anchor(finding, finding_number),
         finding=finding,
         urgency=_URGENCY_BY_LEVEL[finding.severity],
         requirement=rule.summary,

@@ -116,9 +116,9 @@ def format_location(location: FileLocation | None) -> str:
     return str(FileLocation(file=location.make_path_relative_to(Path.cwd()) or location.file, line=location.line))
 
 
-def build_anchor(finding: ReportedFinding, number: int) -> str:
+def build_anchor(finding: ReportedFinding, finding_number: int) -> str:
     """Return the HTML id of a finding's block in the page, which stays the same from check to check."""
-    return f"finding-{finding.fingerprint or number}"
+    return f"finding-{finding.fingerprint or finding_number}"
 
 
 def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:

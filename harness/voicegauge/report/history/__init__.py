@@ -3,24 +3,24 @@
 from voicegauge.report.history.history_page import NOT_JUDGED_TEXT, render_history_page
 from voicegauge.report.history.timeline import (
     METRIC_LABELS,
-    SetupLabels,
+    ConfigurationLabels,
     TimelineEntry,
     build_timeline,
     find_nights,
     format_value,
-    label_setups,
+    label_configurations,
     list_provenances,
 )
 
 __all__ = [
     "METRIC_LABELS",
     "NOT_JUDGED_TEXT",
-    "SetupLabels",
+    "ConfigurationLabels",
     "TimelineEntry",
     "build_timeline",
     "find_nights",
     "format_value",
-    "label_setups",
+    "label_configurations",
     "list_provenances",
     "render_history_page",
 ]

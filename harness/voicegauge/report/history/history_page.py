@@ -20,12 +20,12 @@ from voicegauge.report.history.time_series_chart import (
 )
 from voicegauge.report.history.timeline import (
     METRIC_LABELS,
-    SetupLabels,
+    ConfigurationLabels,
     TimelineEntry,
     build_timeline,
     find_nights,
     format_value,
-    label_setups,
+    label_configurations,
     list_provenances,
 )
 from voicegauge.report.page_assets import create_template_environment, load_assets
@@ -41,9 +41,8 @@ class ChartedSeries(NamedTuple):
 
     title: str
     """Name of the metric, followed by the region if the runs name one."""
-    setup_label: str
-    """Configuration of the runs, such as suite and load; empty if each metric of the page has only one
-    configuration."""
+    configuration_label: str
+    """Configuration of the runs, such as suite and load; empty if the runs of the page have only one."""
     chart: TimeSeriesChart
     latest_value_text: str
     table_rows: tuple[tuple[str, str, int, int], ...]
@@ -98,10 +97,12 @@ def _build_headline(history: RunHistory) -> str:
 def _build_provenance_history(history: RunHistory, provenance: Provenance) -> ProvenanceHistory:
     series = [one for one in history.series if one.key.provenance == provenance]
     nights = find_nights(history, provenance)
-    setup_labels = label_setups(series)
+    configuration_labels = label_configurations(series)
     by_target: dict[str, list[ChartedSeries]] = {}
     for one in series:
-        by_target.setdefault(one.key.target, []).append(_build_charted_series(history, one, nights, setup_labels))
+        by_target.setdefault(one.key.target, []).append(
+            _build_charted_series(history, one, nights, configuration_labels)
+        )
     return ProvenanceHistory(
         is_emulated=provenance is not Provenance.LIVE,
         nights=tuple(nights),
@@ -111,7 +112,7 @@ def _build_provenance_history(history: RunHistory, provenance: Provenance) -> Pr
 
 
 def _build_charted_series(
-    history: RunHistory, series: MetricSeries, nights: Sequence[str], setup_labels: SetupLabels
+    history: RunHistory, series: MetricSeries, nights: Sequence[str], configuration_labels: ConfigurationLabels
 ) -> ChartedSeries:
     key = series.key
     region = f" · {key.region}" if key.region is not None else ""
@@ -120,7 +121,7 @@ def _build_charted_series(
     ]
     return ChartedSeries(
         title=f"{METRIC_LABELS[key.metric]}{region}",
-        setup_label=setup_labels.label_by_setup.get(key.setup, ""),
+        configuration_label=configuration_labels.label_by_configuration.get(key.configuration, ""),
         chart=build_time_series_chart(
             series, [change for change in history.changes if change.series_key == key], events, nights
         ),

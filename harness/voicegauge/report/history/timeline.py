@@ -61,55 +61,59 @@ def list_provenances(history: RunHistory) -> list[Provenance]:
     return list(dict.fromkeys(one.key.provenance for one in history.series))
 
 
-class SetupLabels(NamedTuple):
-    """Labels that tell setups of series apart. A setup is the configuration of a run, such as its suite and load."""
+class ConfigurationLabels(NamedTuple):
+    """Labels that tell configurations apart. A configuration is, for example, a suite, a load and faults."""
 
     shared_label: str
-    """What all setups have in common; empty if nothing distinguishes them."""
-    label_by_setup: dict[str, str]
-    """What each setup has that others do not have; empty for the only setup of its metrics."""
+    """What all configurations have in common; empty if there are no labels."""
+    label_by_configuration: dict[str, str]
+    """By the text of each configuration, the facts that other configurations lack; empty if there is only one."""
 
     @property
     def labels(self) -> list[str]:
         """The labels, each one once."""
-        return list(dict.fromkeys(filter(None, self.label_by_setup.values())))
+        return list(dict.fromkeys(filter(None, self.label_by_configuration.values())))
 
 
-def label_setups(series: Sequence[MetricSeries]) -> SetupLabels:
-    """Label the setups of series if any target has one metric in several setups, or if any setup has faults.
+def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
+    """Return labels of the configurations of `series`, so that a table can tell its rows apart.
 
-    A table has to name the setups then, because it has several rows for the metric, or because injected faults explain
-    its numbers. Otherwise nothing is labelled. The setups of error rates, which have an ASR engine too, are compared
-    with each other alone, so that they have the labels of the setups of other metrics.
+    There are labels only if a metric of a target was measured in several configurations, or if faults were injected.
+    The configurations of error rates also contain the ASR engine. They are compared only with each other, so that their
+    labels equal those of the other metrics.
     """
     by_metric: dict[tuple[str, ...], set[str]] = {}
     for one in series:
-        by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.setup)
-    if all(len(setups) == 1 and not any(map(has_injected_faults, setups)) for setups in by_metric.values()):
-        return SetupLabels("", {})
-    label_by_setup: dict[str, str] = {}
+        by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.configuration)
+    if not any(len(found) > 1 or any(map(has_injected_faults, found)) for found in by_metric.values()):
+        return ConfigurationLabels("", {})
+    label_by_configuration: dict[str, str] = {}
     for is_scored in (False, True):
-        setups = sorted({one.key.setup for one in series if (one.key.metric in ("wer", "cer")) == is_scored})
-        label_by_setup |= _label_differing_facts(setups)
-    first, *others = (one.key.setup.split(", ") for one in series)
+        configurations = sorted(
+            {one.key.configuration for one in series if (one.key.metric in ("wer", "cer")) == is_scored}
+        )
+        label_by_configuration |= _label_differing_facts(configurations)
+    first, *others = (one.key.configuration.split(", ") for one in series)
     shared = [fact for fact in first if all(fact in facts for facts in others) and not has_injected_faults(fact)]
-    return SetupLabels(", ".join(shared), label_by_setup)
+    return ConfigurationLabels(", ".join(shared), label_by_configuration)
 
 
-def _label_differing_facts(setups: Sequence[str]) -> dict[str, str]:
-    """Return the facts of each setup that not all of `setups` have; faults are always named."""
-    facts_by_setup = {setup: setup.split(", ") for setup in setups}
-    differing_by_setup = {
-        setup: [
+def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
+    """Return the facts of each configuration that another one lacks. Faults are always named."""
+    facts_by_configuration = {configuration: configuration.split(", ") for configuration in configurations}
+    differing_facts_by_configuration = {
+        configuration: [
             fact
             for fact in facts
-            if has_injected_faults(fact) or not all(fact in others for others in facts_by_setup.values())
+            if has_injected_faults(fact) or not all(fact in others for others in facts_by_configuration.values())
         ]
-        for setup, facts in facts_by_setup.items()
+        for configuration, facts in facts_by_configuration.items()
     }
-    every = dict.fromkeys(fact for facts in differing_by_setup.values() for fact in facts)
+    every = dict.fromkeys(fact for facts in differing_facts_by_configuration.values() for fact in facts)
     without = f"without {', '.join(every)}" if every else ""
-    return {setup: ", ".join(facts) or without for setup, facts in differing_by_setup.items()}
+    return {
+        configuration: ", ".join(facts) or without for configuration, facts in differing_facts_by_configuration.items()
+    }
 
 
 def describe_change(change: LevelChange) -> TimelineEntry:
@@ -118,7 +122,7 @@ def describe_change(change: LevelChange) -> TimelineEntry:
     region = f" [{key.region}]" if key.region is not None else ""
     values = f"{format_value(key.unit, change.level_before)} to {format_value(key.unit, change.level_after)}"
     return TimelineEntry(
-        night=change.confirmed_night,
+        night=change.confirmation_night,
         change_kind=change.direction,
         is_new=change.is_new,
         subject=f"{key.target}{region}",

@@ -6,8 +6,8 @@ from voicegauge.report.verdict.ranking import (
     Ranking,
     RankingWeights,
     ResampledPoints,
+    compute_resampled_points,
     rank_targets,
-    resample_points,
 )
 from voicegauge.report.verdict.run_verdict import build_run_verdict
 from voicegauge.report.verdict.statements import MeasuredRun, RunVerdict, VerdictStatement
@@ -21,7 +21,7 @@ __all__ = [
     "RunVerdict",
     "VerdictStatement",
     "build_run_verdict",
+    "compute_resampled_points",
     "has_errors_within_asr_floor",
     "rank_targets",
-    "resample_points",
 ]

@@ -15,7 +15,7 @@ from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 class _RatedTarget(NamedTuple):
     summary: TargetSummary
-    rate: ErrorRate
+    error_rate: ErrorRate
 
 
 def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None:
@@ -33,13 +33,15 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
             "The targets were not measured in the same languages, so not with the same texts.",
         )
     best, worst = rated_targets[0], rated_targets[-1]
-    rates_text = f"{_format_rate_name(best.rate)} of {best.summary.target}: {format_error_rate(best.rate.corpus_rate)}"
+    rate_name, rate_text = _format_rate_name(best.error_rate), format_error_rate(best.error_rate.corpus_rate)
+    rates_text = f"{rate_name} of {best.summary.target}: {rate_text}"
     if best is worst:
         return _build_statement(
-            f"{_format_rate_name(best.rate).lower()} {format_error_rate(best.rate.corpus_rate)}", f"{rates_text}."
+            f"{_format_rate_name(best.error_rate).lower()} {format_error_rate(best.error_rate.corpus_rate)}",
+            f"{rates_text}.",
         )
-    rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.rate.corpus_rate)}"
-    if not run.resamples.has_intervals:
+    rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.error_rate.corpus_rate)}"
+    if not run.resamples.has_enough_texts:
         return _build_statement(
             f"too few texts to compare {_choose_quality_word(run)}",
             f"{rates_text}. Differences have an interval from 5 texts on.",
@@ -77,10 +79,10 @@ def has_errors_within_asr_floor(run: MeasuredRun) -> bool:
 def describe_insufficient_asr_accuracy(run: MeasuredRun) -> str:
     """Return a sentence if the ASR engine's errors exceed the differences between targets; otherwise an empty text."""
     rated_targets = _select_rated_targets(run)
-    floor = compute_asr_error_floor(run, rated_targets[0].rate.unit) if rated_targets else None
+    floor = compute_asr_error_floor(run, rated_targets[0].error_rate.unit) if rated_targets else None
     if floor is None or len(rated_targets) < 2:
         return ""
-    spread = rated_targets[-1].rate.corpus_rate.value - rated_targets[0].rate.corpus_rate.value
+    spread = rated_targets[-1].error_rate.corpus_rate.value - rated_targets[0].error_rate.corpus_rate.value
     if spread > floor or round(spread, 3) == 0:
         return ""
     return (
@@ -100,15 +102,15 @@ def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:
     """Return the targets with a word error rate, or if there are none, with a character error rate; lowest first."""
     words = [_RatedTarget(target, target.wer) for target in run.targets if target.wer]
     rated_targets = words or [_RatedTarget(target, target.cer) for target in run.targets if target.cer]
-    return sorted(rated_targets, key=lambda one: one.rate.corpus_rate.value)
+    return sorted(rated_targets, key=lambda one: one.error_rate.corpus_rate.value)
 
 
 def _choose_quality_word(run: MeasuredRun) -> str:
     return "accuracy" if run.manifest.kind == "transcription" else "intelligibility"
 
 
-def _format_rate_name(rate: ErrorRate) -> str:
-    return f"{rate.unit.capitalize()} error rate"
+def _format_rate_name(error_rate: ErrorRate) -> str:
+    return f"{error_rate.unit.capitalize()} error rate"
 
 
 def _build_statement(summary: str, detail: str) -> VerdictStatement:

@@ -68,7 +68,7 @@ class ResampledPoints(NamedTuple):
     intelligibility_points: FloatArray
 
 
-def resample_points(
+def compute_resampled_points(
     targets: Sequence[TargetSummary], resamples: JointResamples, *, has_tied_errors: bool = False
 ) -> ResampledPoints:
     """Compute the points of each resample; a missing value counts as 0 points.
@@ -125,7 +125,7 @@ def rank_targets(
     if has_tied_errors:
         error_points = [None if value is None else MAX_POINTS for value in error_points]
     points = [_compute_points_by_ratio(latencies), error_points, _compute_points_by_ratio(prices)]
-    resampled_points = resample_points(targets, resamples, has_tied_errors=has_tied_errors)
+    resampled_points = compute_resampled_points(targets, resamples, has_tied_errors=has_tied_errors)
     shares = _compute_shares_ranked_first(points, resampled_points, weights)
     found = [
         RankedTarget(

@@ -22,7 +22,7 @@ def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
         median += " The times of jobs include the wait for the poll that saw their end."
     if not others:
         return _build_statement(f"{best.target} takes {format_time(time)}", median)
-    if not run.resamples.has_intervals:
+    if not run.resamples.has_enough_texts:
         return _build_statement(
             "too few texts to compare speed", f"{median} Differences have an interval from 5 texts on."
         )

@@ -94,7 +94,7 @@ class EncodedAudio:
             return AudioFacts(
                 sha256=self.sha256,
                 file_path=relative_path,
-                bytes=len(self.data),
+                size_bytes=len(self.data),
                 media_type=self.media_type,
                 container=sniff_container(self.data),
             )
@@ -102,13 +102,13 @@ class EncodedAudio:
         return AudioFacts(
             sha256=self.sha256,
             file_path=relative_path,
-            bytes=len(self.data),
+            size_bytes=len(self.data),
             media_type=self.media_type,
             container=decoded.container,
             sample_rate_hz=decoded.sample_rate_hz,
             channels=decoded.source_channels,
             raw_format=self.raw_format.format if self.raw_format and decoded.container == "pcm" else None,
-            audio_s=decoded.duration_s,
+            audio_duration_s=decoded.duration_s,
             leading_silence_s=measure_leading_silence_s(decoded.samples, decoded.sample_rate_hz),
             speech_onset_s=measure_speech_onset_s(decoded.samples, decoded.sample_rate_hz),
             rms_dbfs=level_dbfs if math.isfinite(level_dbfs) else None,  # JSON has no -Infinity
