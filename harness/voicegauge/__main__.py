@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-EXIT_STATUS_INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """Exit status that a shell reports for a program ended by Ctrl-C. Not imported from `errors`: Ctrl-C may come during
 imports."""
 
@@ -30,7 +30,7 @@ def main() -> NoReturn:
         status = run()
     except KeyboardInterrupt:
         sys.stderr.write("\nvoicegauge: stopped\n")
-        status = EXIT_STATUS_INTERRUPTED
+        status = EXIT_INTERRUPTED
     sys.exit(status)
 
 

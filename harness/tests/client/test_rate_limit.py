@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
-from voicegauge.client import Client, RateLimiter, create_rate_limiter, find_account_plans
+from voicegauge.client import Client, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.client.spending.rate_limit import RATE_LIMIT_WINDOW_S
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Transport, VirtualClock
@@ -98,14 +98,14 @@ async def test_single_calls_and_submits_that_are_sent_again_count_too(contract, 
 
 def test_the_smallest_plan_counts_unless_the_user_names_a_larger_one(contract):
     limits, none = contract(limited), contract()
-    assert find_account_plans([limits])["acme"].max_requests_per_minute == 2
-    assert find_account_plans([limits], ["pro"])["acme"].max_requests_per_minute == 60
+    assert find_account_plan_limits([limits])["acme"].max_requests_per_minute == 2
+    assert find_account_plan_limits([limits], ["pro"])["acme"].max_requests_per_minute == 60
     with pytest.raises(UnknownNameError, match="unknown plan 'por': did you mean pro"):
-        find_account_plans([limits], ["por"])
-    assert create_rate_limiter(find_account_plans([none])["acme"], {}) is None
+        find_account_plan_limits([limits], ["por"])
+    assert create_rate_limiter(find_account_plan_limits([none])["acme"], {}) is None
 
 
 def test_other_servers_than_the_providers_own_are_not_held_to_its_limits(contract):
-    plan = find_account_plans([contract(limited)])["acme"]
+    plan = find_account_plan_limits([contract(limited)])["acme"]
     assert create_rate_limiter(plan, {}) is not None
     assert create_rate_limiter(plan, {"": "http://127.0.0.1:8080"}) is None

@@ -43,7 +43,7 @@ def judge(*, claimed: tuple[str, ...] = (), missing: str = "", **changes: dict[s
 
 
 def find_ids(report: ProfileReport, verdict: str) -> set[str]:
-    return {one.id for one in report.requirements if one.verdict == verdict}
+    return {one.id for one in report.requirement_results if one.verdict == verdict}
 
 
 def test_published_profiles_never_change() -> None:
@@ -71,7 +71,7 @@ def test_a_profile_states_where_each_requirement_comes_from() -> None:
     assert levels.count("required") >= 20
     assert len({one.id for one in PROFILE.requirements}) == len(levels)
     for one in PROFILE.requirements:
-        assert PROFILE.sources[one.source.document].url.startswith("https://")
+        assert PROFILE.sources[one.source.document_name].url.startswith("https://")
         assert bool(one.not_scored_reason) == (one.level == "not-scored") == (not one.case_patterns)
         assert (one.capability in PROFILE.capabilities) == (one.level == "optional")
 
@@ -101,7 +101,7 @@ def test_the_percentage_is_rounded_and_is_100_only_if_all_passed(passed: int, ju
 
 def test_a_violated_rule_fails_its_requirement_with_the_reason() -> None:
     report = judge(**{f"{DELIVERY} with speed 2": {"speed-ignored": "as long as at speed 1"}})
-    (failed,) = (one for one in report.requirements if one.verdict == "failed")
+    (failed,) = (one for one in report.requirement_results if one.verdict == "failed")
     assert (failed.id, failed.verdict_reason, failed.broken_rule_ids) == (
         "speed-changes",
         "as long as at speed 1",
@@ -145,11 +145,11 @@ def test_one_busy_response_is_not_judged_and_more_are_a_server_error() -> None:
 
     once = judge_busy("createSpeech: speed 0.25")
     assert find_ids(once, "not-judged") == {"speed-slowest"}
-    (requirement,) = (one for one in once.requirements if one.id == "speed-slowest")
+    (requirement,) = (one for one in once.requirement_results if one.id == "speed-slowest")
     assert requirement.verdict_reason == "busy (503)"
     twice = judge_busy("createSpeech: speed 0.25", "createSpeech: speed 4")
     assert {"speed-slowest", "speed-fastest"} <= find_ids(twice, "failed")
-    assert {one.verdict_reason for one in twice.requirements if one.id == "speed-fastest"} == {
+    assert {one.verdict_reason for one in twice.requirement_results if one.id == "speed-fastest"} == {
         "got status 503 in 2 cases"
     }
 

@@ -108,7 +108,7 @@ def test_mistakes_of_the_user_are_one_line(
 @pytest.mark.parametrize("faults", FAILED_BY_FAULTS)
 def test_each_fault_fails_its_requirements_and_no_others(faults: str) -> None:
     report = voicegauge.check_profile(ID, emulated=True, faults=faults.split())
-    assert {one.id for one in report.requirements if one.verdict == "failed"} == FAILED_BY_FAULTS[faults]
+    assert {one.id for one in report.requirement_results if one.verdict == "failed"} == FAILED_BY_FAULTS[faults]
     assert report.verdict == ("failed" if faults else "passed")
 
 

@@ -12,7 +12,7 @@ from voicegauge.api.options import PathLike
 from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, select_targets, to_catalogue
 from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
 from voicegauge.bench.planning import load_own_texts
-from voicegauge.client import find_account_plans
+from voicegauge.client import find_account_plan_limits
 from voicegauge.contract import (
     BaseTarget,
     MonthlyBill,
@@ -114,7 +114,7 @@ def estimate_cost(
     _check_character_count("characters of a text", text_length, MAX_TEXT_LENGTH_CHARACTERS)
     catalogue = to_catalogue(contracts).replace_credit_prices(credit_prices_usd or {})
     chosen = select_targets(catalogue, targets, None)
-    find_account_plans(collect_contracts(chosen), account_plans)  # raises for unknown names
+    find_account_plan_limits(collect_contracts(chosen), account_plans)  # raises for unknown names
     own_texts = [] if texts is None else [one.text for one in load_own_texts(Path(texts)).texts]
     costs = [
         cost

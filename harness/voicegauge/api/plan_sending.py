@@ -19,7 +19,7 @@ from voicegauge.client import (
     Ledger,
     RateLimiter,
     create_rate_limiter,
-    find_account_plans,
+    find_account_plan_limits,
     find_key_destinations,
     read_client_key,
 )
@@ -107,7 +107,7 @@ def build_live_settings(
     require_decoders(contracts)
     announce_key_hosts(contracts, live_options, listener)
     announce_replaced_prices(contracts, prices, listener)
-    plans = find_account_plans(contracts, live_options.account_plans)
+    plans = find_account_plan_limits(contracts, live_options.account_plans)
     keys = {contract.id: read_client_key(contract) for contract in contracts}
     spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
     if plan is not None:

@@ -18,7 +18,7 @@ from voicegauge.api.progress import ProgressListener
 from voicegauge.client import (
     Client,
     ModelAndVoiceNames,
-    find_account_plans,
+    find_account_plan_limits,
     find_key_destinations,
     read_client_key,
     read_model_and_voice_names,
@@ -224,8 +224,8 @@ def adapt_to_own_servers(
                 find_key_destinations(contract, live_options.base_urls).check_encryption()
             server_names = run_coroutine(_request_model_and_voice_names(contract, live_options, max_wait_s))
         models, voices = (
-            tuple(live_options.own_server_models) or server_names.models,
-            tuple(live_options.own_server_voices) or server_names.voices,
+            tuple(live_options.own_server_models) or server_names.model_names,
+            tuple(live_options.own_server_voices) or server_names.voice_names,
         )
         adapted[contract.id] = adapt_contract_to_server(
             contract, models=models, voices=voices, missing_operations=server_names.missing_operation_ids
@@ -270,8 +270,8 @@ async def _request_model_and_voice_names(
 def _describe_model_and_voice_names(server_names: ModelAndVoiceNames, live_options: LiveOptions) -> str:
     """Return how many models and voices there are, and whether the server lists them or the user has named them."""
     named = (
-        (live_options.own_server_models, server_names.models, "model"),
-        (live_options.own_server_voices, server_names.voices, "voice"),
+        (live_options.own_server_models, server_names.model_names, "model"),
+        (live_options.own_server_voices, server_names.voice_names, "voice"),
     )
     if not live_options.own_server_models and not live_options.own_server_voices:
         return ", ".join(format_count(len(listed), noun) for _, listed, noun in named) + " listed"
@@ -319,7 +319,7 @@ def select_targets(
     if live_options is not None:
         contracts = collect_contracts(targets)
         check_base_url_servers(live_options.base_urls, contracts)
-        find_account_plans(contracts, live_options.account_plans)  # raises for unknown names
+        find_account_plan_limits(contracts, live_options.account_plans)  # raises for unknown names
     return targets
 
 

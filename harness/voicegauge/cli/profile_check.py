@@ -152,15 +152,15 @@ def _print_report(report: ProfileReport) -> None:
         terminal.print(report.check_report.doubt_reason, style="bold red", soft_wrap=True, markup=False)
     rows = create_table("result", "level", "requirement", "why")
     order = list(_STYLE_BY_VERDICT)
-    for one in sorted(report.requirements, key=lambda result: order.index(result.verdict)):
+    for one in sorted(report.requirement_results, key=lambda result: order.index(result.verdict)):
         if one.verdict != "not-scored":
             rows.add_row(one.verdict, one.level, f"{one.id}: {one.sentence}", one.verdict_reason or "")
     terminal.print(rows)
-    not_scored = ", ".join(one.id for one in report.requirements if one.verdict == "not-scored")
+    not_scored = ", ".join(one.id for one in report.requirement_results if one.verdict == "not-scored")
     if not_scored:
         reasons = "reasons in --html and --json"
         terminal.print(f"not scored ({reasons}): {not_scored}", style="dim", soft_wrap=True, markup=False)
-    verdicts = Counter(one.verdict for one in report.requirements if one.level == "optional")
+    verdicts = Counter(one.verdict for one in report.requirement_results if one.level == "optional")
     optional = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in order if verdicts[verdict])
     score = report.score
     percent = "" if score.percent is None else f" ({score.percent}%)"

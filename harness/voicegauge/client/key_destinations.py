@@ -16,10 +16,10 @@ class KeyDestinations(NamedTuple):
     """The servers that receive the key of one provider."""
 
     contract: Contract
-    servers: tuple[str, ...]
+    server_urls: tuple[str, ...]
     """URLs with scheme, host and port, without a path and a default port."""
-    unencrypted_servers: tuple[str, ...]
-    """Those of `servers` that are on another machine and do not use TLS."""
+    unencrypted_server_urls: tuple[str, ...]
+    """Those of `server_urls` that are on another machine and do not use TLS."""
     is_key_set: bool
 
     def describe(self) -> str:
@@ -30,7 +30,7 @@ class KeyDestinations(NamedTuple):
         variable = " and ".join(self.contract.key_variables)
         key = f"sends the key in {variable} to" if self.is_key_set else f"sends no key ({variable} is not set) to"
         source = "" if is_bundled(self.contract.document.path) else f", as {self.contract.document.path} says"
-        return f"{self.contract.id} {key} {', '.join(self.servers)}{source}"
+        return f"{self.contract.id} {key} {', '.join(self.server_urls)}{source}"
 
     def check_encryption(self) -> None:
         """Check that every server that receives the key is reached through TLS or is on this machine.
@@ -38,10 +38,10 @@ class KeyDestinations(NamedTuple):
         Raises:
             UsageError: the key would be sent unencrypted.
         """
-        if self.is_key_set and self.unencrypted_servers:
+        if self.is_key_set and self.unencrypted_server_urls:
             raise UsageError(
                 f"the key in {self.contract.provider.key_variable} would be sent unencrypted to "
-                f"{self.unencrypted_servers[0]}: use https, or pass --allow-insecure-http"
+                f"{self.unencrypted_server_urls[0]}: use https, or pass --allow-insecure-http"
             )
 
 

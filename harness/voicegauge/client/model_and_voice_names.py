@@ -26,8 +26,8 @@ _WEB_PAGE_SIGN = "HTML"
 class ModelAndVoiceNames(NamedTuple):
     """Names of the models and voices that a server lists. They are empty if the server does not list them."""
 
-    models: tuple[str, ...] = ()
-    voices: tuple[str, ...] = ()
+    model_names: tuple[str, ...] = ()
+    voice_names: tuple[str, ...] = ()
     missing_operation_ids: tuple[str, ...] = ()
     """Ids of the operations that would list voices but that the server does not have."""
 
@@ -50,7 +50,7 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
             statuses.add(exchange.response.status)
             names_by_operation[name_list.operation_id] = _read_names_from_exchange(exchange, name_list)
     if statuses & {401, 403}:
-        _raise_error_for_rejected_key(connection, min(statuses & {401, 403}))
+        _raise_missing_or_rejected_key_error(connection, min(statuses & {401, 403}))
     if not any(names_by_operation.values()):  # a server with a web page may answer every path with it
         await _check_base_url(connection)
     models = names_by_operation.get(spec.model_list.operation_id, ()) if spec.model_list is not None else ()
@@ -92,7 +92,7 @@ def _read_names_from_exchange(exchange: Exchange, name_list: ListOperation) -> t
     return name_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
 
 
-def _raise_error_for_rejected_key(connection: ProviderConnection, status: int) -> None:
+def _raise_missing_or_rejected_key_error(connection: ProviderConnection, status: int) -> None:
     contract = connection.contract
     if connection.key is None:
         raise MissingKeyError(contract.id, contract.provider.key_variable)

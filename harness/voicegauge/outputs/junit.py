@@ -52,11 +52,11 @@ def _build_case_elements(report: ExportedReport, api_name: str) -> Iterator[ET.E
             yield element
 
 
-def _build_case_element(subject: str, case_name: str) -> ET.Element:
+def _build_case_element(case_subject: str, case_name: str) -> ET.Element:
     # CI servers group test cases by the dots of the class name.
     return ET.Element(
         "testcase",
-        classname=_replace_invalid_characters(subject.replace("/", ".")),
+        classname=_replace_invalid_characters(case_subject.replace("/", ".")),
         name=_replace_invalid_characters(case_name),
         time="0",
     )

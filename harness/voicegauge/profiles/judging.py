@@ -54,7 +54,7 @@ def judge_profile(
         created_at=check_report.created_at,
         verdict=_determine_verdict(score),
         score=score,
-        requirements=results,
+        requirement_results=results,
         check_report=check_report,
     )
 
@@ -128,7 +128,7 @@ class _ProfileJudge:
         case_ids: tuple[str, ...] = (),
         broken_rule_ids: tuple[str, ...] = (),
     ) -> RequirementResult:
-        document = self._profile.sources[requirement.source.document]
+        document = self._profile.sources[requirement.source.document_name]
         capability = requirement.capability
         return RequirementResult(
             id=requirement.id,
@@ -165,8 +165,8 @@ def _remove_violations_of_busy_server(cases: Sequence[CaseResult]) -> list[CaseR
     return replaced
 
 
-def _is_inconclusive_status(status: int) -> bool:
-    return explain_inconclusive_status(status) is not None
+def _is_inconclusive_status(http_status: int) -> bool:
+    return explain_inconclusive_status(http_status) is not None
 
 
 def _find_broken_rules(case: CaseResult, rule_ids: Sequence[str]) -> list[str]:

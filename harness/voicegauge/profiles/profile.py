@@ -25,7 +25,7 @@ class RequirementsDocument(Record, frozen=True, kw_only=True):
 class SourceDocumentReference(Record, frozen=True, kw_only=True):
     """The public document, and the part of it, that states a requirement."""
 
-    document: str
+    document_name: str = msgspec.field(name="document")
     """Name of the document in `Profile.sources`."""
     section: str = msgspec.field(name="at")
     """The part of the document that states the requirement: `at` in `profile.yaml`."""

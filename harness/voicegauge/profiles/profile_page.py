@@ -35,7 +35,9 @@ def render_profile_page(report: ProfileReport) -> str:
     sections = [
         (
             title,
-            sorted((one for one in report.requirements if one.level == level), key=lambda r: order.index(r.verdict)),
+            sorted(
+                (one for one in report.requirement_results if one.level == level), key=lambda r: order.index(r.verdict)
+            ),
         )
         for level, title in _TITLE_BY_LEVEL.items()
     ]

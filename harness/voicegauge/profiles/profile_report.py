@@ -86,6 +86,6 @@ class ProfileReport(Record, frozen=True, kw_only=True):
     """Time at which the check started, in UTC and ISO 8601 format."""
     verdict: ProfileVerdict
     score: ProfileScore
-    requirements: tuple[RequirementResult, ...]
+    requirement_results: tuple[RequirementResult, ...] = msgspec.field(name="requirements")
     check_report: CheckReport = msgspec.field(name="check")
     """The report of the check whose cases judged the requirements."""

@@ -15,7 +15,7 @@ MAX_CALLBACKS_PER_URL = 1000
 MAX_BYTES_PER_URL = 4 * 1024 * 1024
 """Maximum memory, in bytes, of the callbacks to the URL of one request, so that one sender cannot use up the memory
 for all others."""
-_TOKEN_BYTES = 16
+_TOKEN_SIZE_BYTES = 16
 _CALLBACK_OVERHEAD_BYTES = 1024
 """Memory, in bytes, that a stored callback takes in addition to its URL, headers and body; rounded up."""
 _HEADER_OVERHEAD_BYTES = 200
@@ -59,7 +59,7 @@ class CallbackStore:
             for_many_requests: whether the URL with the token gets the callbacks of many requests. Then only the limits
                 of the whole store apply. Otherwise the limits per URL apply too.
         """
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        token = secrets.token_urlsafe(_TOKEN_SIZE_BYTES)
         max_callbacks, max_bytes = (
             (MAX_STORED_CALLBACKS, MAX_TOTAL_BYTES) if for_many_requests else (MAX_CALLBACKS_PER_URL, MAX_BYTES_PER_URL)
         )

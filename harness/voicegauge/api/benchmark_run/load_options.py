@@ -13,7 +13,7 @@ from voicegauge.bench.load import DEFAULT_GOAL, ArrivalRate, RampSettings, parse
 from voicegauge.bench.planning import BenchPlanSettings
 from voicegauge.bench.running import RunConfig, open_transport_with_spaced_requests
 from voicegauge.bench.stopping import DEFAULT_EQUIVALENCE_MARGIN, StopRule
-from voicegauge.client import create_rate_limiter, find_account_plans
+from voicegauge.client import create_rate_limiter, find_account_plan_limits
 from voicegauge.contract import BaseTarget
 from voicegauge.errors import UsageError
 from voicegauge.printable_text import format_count
@@ -103,7 +103,7 @@ class LoadOptions:
         """
         if self.rate is None or live_options is None:
             return
-        plans = find_account_plans({target.contract for target in targets}, live_options.account_plans)
+        plans = find_account_plan_limits({target.contract for target in targets}, live_options.account_plans)
         for provider, plan_limits in plans.items():
             limiter = create_rate_limiter(plan_limits, live_options.base_urls)
             if limiter is not None:

@@ -138,7 +138,7 @@ def proxy(
     service = Upstream(contract, upstream)
     if upstream is not None and port and (urlsplit(upstream).hostname, urlsplit(upstream).port) == (host, port):
         raise UsageError(f"upstream {upstream} is the address of the proxy itself: name that of the service")
-    unencrypted = find_key_destinations(contract, service.base_urls).unencrypted_servers
+    unencrypted = find_key_destinations(contract, service.base_urls).unencrypted_server_urls
     if unencrypted and not allow_insecure_http:
         raise UsageError(
             f"keys would be sent unencrypted to {unencrypted[0]}: use https, or pass --allow-insecure-http"

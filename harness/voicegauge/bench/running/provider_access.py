@@ -6,7 +6,14 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from voicegauge.client import Client, Ledger, RateLimiter, create_rate_limiter, find_account_plans, read_client_key
+from voicegauge.client import (
+    Client,
+    Ledger,
+    RateLimiter,
+    create_rate_limiter,
+    find_account_plan_limits,
+    read_client_key,
+)
 from voicegauge.contract import Contract
 from voicegauge.emulator import RunningEmulator
 from voicegauge.transport import Clock, Transport
@@ -40,7 +47,7 @@ def build_live_access(
         MissingKeyError: an API key is not set.
         UnknownNameError: no provider has a plan of that name.
     """
-    chosen = find_account_plans(contracts, account_plan_names)
+    chosen = find_account_plan_limits(contracts, account_plan_names)
     return {
         contract.id: ProviderAccess(
             base_urls,

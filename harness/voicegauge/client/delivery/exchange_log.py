@@ -35,26 +35,26 @@ class ExchangeLog:
         """Index of the last exchange, counted from 0."""
         return len(self.exchanges) - 1
 
-    async def send(self, request: Request, operation_id: str, ip_address: str | None = None) -> ParsedExchange:
+    async def send(self, request: Request, operation_id: str, pinned_address: str | None = None) -> ParsedExchange:
         """Send `request` once and log the exchange; see `ProviderConnection.send`."""
         exchange = await self.connection.send(
             request,
             operation_id,
-            pinned_address=ip_address,
+            pinned_address=pinned_address,
             max_total_s=max(self.deadline.remaining_s, MIN_EXCHANGE_TIMEOUT_S),
         )
         self.exchanges.append(exchange)
         return parse_exchange(exchange)
 
     async def send_with_retries(
-        self, request: Request, operation_id: str, ip_addresses: Sequence[str | None] = (None,)
+        self, request: Request, operation_id: str, pinned_addresses: Sequence[str | None] = (None,)
     ) -> ParsedExchange:
         """Send a request that costs nothing, and send it again while it fails for a temporary reason.
 
         Args:
             request: an idempotent request: for a status, a result or a download.
             operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
-            ip_addresses: IP addresses to try in turn; `None` means that the host name is resolved.
+            pinned_addresses: IP addresses to try in turn; `None` means that the host name is resolved.
 
         Raises:
             DeliveryFailedError: no attempt got a response, the provider asks for too long a wait, or the deadline has
@@ -63,7 +63,7 @@ class ExchangeLog:
         self.deadline.require_time("no time is left for the next request")
         retry = self.connection.contract.provider.retry_policy
         waits = (*iterate_retry_waits_s(retry, self.connection.retry_random), None)
-        for wait, address in zip(waits, itertools.cycle(ip_addresses), strict=False):
+        for wait, address in zip(waits, itertools.cycle(pinned_addresses), strict=False):
             try:
                 exchange = await self.send(request, operation_id, address)
             except TransportError as error:
@@ -90,14 +90,14 @@ class ExchangeLog:
         self.deadline.require_time(failure_message, needed_s=wait_s)
         await self.connection.clock.sleep(wait_s)
 
-    def is_temporary_status(self, status: int) -> bool:
+    def is_temporary_status(self, http_status: int) -> bool:
         """Whether a request with this status may get another status if it is sent again later.
 
         408, 425 and 429 ask for a later attempt (RFC 9110, section 15.5.9; RFC 8470; RFC 6585), as do server errors
         except 501, because a method that is not implemented stays so (RFC 9110, section 15.6.2).
         """
         temporary = (408, 425, 429, *self.connection.contract.provider.retry_policy.retried_statuses)
-        return status in temporary or (status >= 500 and status != 501)
+        return http_status in temporary or (http_status >= 500 and http_status != 501)
 
     def build_rejection_error(self, exchange: ParsedExchange, request_purpose: str) -> DeliveryFailedError:
         """Return the error for a request that costs nothing and whose response is not 2xx.
@@ -127,16 +127,18 @@ class ExchangeLog:
         return default_wait_s if requested is None else requested
 
     def build_no_response_error(
-        self, error: TransportError, suffix_if_sent: str = "", *, is_temporary: bool = False
+        self, transport_error: TransportError, suffix_if_sent: str = "", *, is_temporary: bool = False
     ) -> DeliveryFailedError:
         """Return the error that ends a delivery because a request got no response.
 
         Args:
-            error: the connection error.
+            transport_error: the connection error.
             suffix_if_sent: text that is appended to the message if the request had been sent.
             is_temporary: whether the request costs nothing, so that it may be sent again later.
         """
-        message = self.connection.mask_secrets(f"{error}{suffix_if_sent if error.request_was_sent else ''}")
+        message = self.connection.mask_secrets(
+            f"{transport_error}{suffix_if_sent if transport_error.request_was_sent else ''}"
+        )
         return DeliveryFailedError(
-            Failure(kind=get_failure_kind_of_error(error), message=message), is_temporary=is_temporary
+            Failure(kind=get_failure_kind_of_error(transport_error), message=message), is_temporary=is_temporary
         )

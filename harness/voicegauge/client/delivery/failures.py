@@ -29,20 +29,20 @@ class DeliveryFailedError(Exception):
         self.failure, self.is_temporary = failure, is_temporary
 
 
-def get_failure_kind_of_status(status: int) -> FailureKind:
+def get_failure_kind_of_status(http_status: int) -> FailureKind:
     """Return the kind of failure for an HTTP status other than 2xx."""
-    if status == 429:
+    if http_status == 429:
         return "rate_limited"
-    if status == 402:
+    if http_status == 402:
         return "no_credit"
-    if 400 <= status < 500:
+    if 400 <= http_status < 500:
         return "rejected"
-    return "server_error" if status >= 500 else "protocol"
+    return "server_error" if http_status >= 500 else "protocol"
 
 
-def get_failure_kind_of_error(error: TransportError) -> FailureKind:
+def get_failure_kind_of_error(transport_error: TransportError) -> FailureKind:
     """Return the kind of failure for a connection error."""
-    return "timeout" if isinstance(error, TimedOutError) else "network"
+    return "timeout" if isinstance(transport_error, TimedOutError) else "network"
 
 
 def build_rejection_failure(response: Response, secrets: Sequence[str], request_purpose: str = "") -> Failure:

@@ -49,12 +49,14 @@ def require_public_address(host: str, address: str) -> None:
         ForbiddenAddressError: an address is not public.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    for candidate in (ip, *_list_embedded_ipv4(ip)):
+    for candidate in (ip, *_list_embedded_ipv4_addresses(ip)):
         if not candidate.is_global or candidate.is_multicast:
             raise ForbiddenAddressError(f"{host} is {address}, which is not a public address")
 
 
-def _list_embedded_ipv4(ip_address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+def _list_embedded_ipv4_addresses(
+    ip_address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> list[ipaddress.IPv4Address]:
     """Return the IPv4 addresses to which an IPv6 address is translated or tunneled."""
     if isinstance(ip_address, ipaddress.IPv4Address):
         return []

@@ -95,10 +95,10 @@ def build_curl_command(
         return None
     allowed = RequestBuilder(contract, {}).origins if key_origins is None else key_origins
 
-    def format_variable_reference(variable: str) -> str:
+    def format_variable_reference(environment_variable: str) -> str:
         if target not in allowed:
             return MASK
-        return f"${variable}" if default_key is None else f"${{{variable}:-{default_key}}}"
+        return f"${environment_variable}" if default_key is None else f"${{{environment_variable}:-{default_key}}}"
 
     replacer = _KeyReplacer(contract, key, format_variable_reference)
 
@@ -120,27 +120,27 @@ def build_curl_command(
     return " ".join([*parts, *body.arguments])
 
 
-def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, curl_sets_content_type: bool) -> list[str]:
+def _build_header_arguments(request: Request, key_replacer: _KeyReplacer, *, curl_sets_content_type: bool) -> list[str]:
     """Return curl's options for the headers; `curl_sets_content_type` is whether curl sends its own Content-Type."""
     arguments = []
     for name, value in request.headers:
         if name.lower() in _HEADERS_OMITTED_FROM_COMMAND or (curl_sets_content_type and name.lower() == "content-type"):
             continue
-        signing = replacer.build_signing_arguments(value)
+        signing = key_replacer.build_signing_arguments(value)
         if signing:
             arguments += signing
             continue
-        user = replacer.build_basic_auth_argument(name, value)
+        user = key_replacer.build_basic_auth_argument(name, value)
         if user is not None:
-            arguments += ["-u", _quote_for_shell(user, replacer.variable_references)]
+            arguments += ["-u", _quote_for_shell(user, key_replacer.variable_references)]
         else:
-            shown = replacer.replace_in_header(name, value)
-            if MASK in shown and not replacer.is_credential_header(name):
+            shown = key_replacer.replace_in_header(name, value)
+            if MASK in shown and not key_replacer.is_credential_header(name):
                 continue  # its value is not known, and its mask would be sent instead
             # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
             arguments += [
                 "-H",
-                _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", replacer.variable_references),
+                _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", key_replacer.variable_references),
             ]
     return arguments
 
@@ -204,7 +204,7 @@ class _KeyReplacer:
             if place is not None:
                 variable, prefix = place[0], quote(place[1], safe="")
                 start = len(prefix) if value.startswith(prefix) else 0
-                value = value[:start] + self._replace_variable_value(value[start:], variable)
+                value = value[:start] + self._replace_value_by_variable(value[start:], variable)
             parts.append(f"{name}{equals}{value}")
         return f"{base}{mark}{'&'.join(parts)}{fragment_mark}{fragment}"
 
@@ -216,13 +216,13 @@ class _KeyReplacer:
         variable, prefix = place
         if header_name.lower() == "cookie":
             cookie, _, rest = header_value.partition("=")
-            return f"{cookie}={self._replace_variable_value(rest, variable)}"
+            return f"{cookie}={self._replace_value_by_variable(rest, variable)}"
         if prefix and header_value.startswith(prefix):
-            return f"{prefix}{self._replace_variable_value(header_value.removeprefix(prefix), variable)}"
+            return f"{prefix}{self._replace_value_by_variable(header_value.removeprefix(prefix), variable)}"
         word, space, rest = header_value.partition(" ")
         if not space:
-            return self._replace_variable_value(header_value, variable)
-        return f"{word} {self._replace_variable_value(rest, variable)}"
+            return self._replace_value_by_variable(header_value, variable)
+        return f"{word} {self._replace_value_by_variable(rest, variable)}"
 
     def is_credential_header(self, header_name: str) -> bool:
         """Whether the contract says that the header `header_name` is for a key."""
@@ -248,22 +248,26 @@ class _KeyReplacer:
         except ValueError:
             pair = ""
         variable = self._places["header", "authorization"][0]
-        if not self._contains_variable_value(pair, variable):
+        if not self._contains_value_of_variable(pair, variable):
             return pair if pair.isprintable() else None
         # A key without a colon is sent as the user name with an empty password.
         replacement = self._format_variable_reference(variable)
         return f"{replacement}:" if pair.endswith(":") else replacement
 
-    def _contains_variable_value(self, text: str, variable: str) -> bool:
+    def _contains_value_of_variable(self, text: str, environment_variable: str) -> bool:
         if self._value_by_variable is None:
             return True
-        value = self._value_by_variable[variable]
+        value = self._value_by_variable[environment_variable]
         return value in text or value in unquote(text)
 
-    def _replace_variable_value(self, text: str, variable: str) -> str:
+    def _replace_value_by_variable(self, text: str, environment_variable: str) -> str:
         if text.startswith(CREDENTIAL_PLACEHOLDER_PREFIX):
             return self._format_variable_reference(_ACCESS_TOKEN_VARIABLE)
-        return self._format_variable_reference(variable) if self._contains_variable_value(text, variable) else text
+        return (
+            self._format_variable_reference(environment_variable)
+            if self._contains_value_of_variable(text, environment_variable)
+            else text
+        )
 
 
 class _BodyArguments:
@@ -287,7 +291,7 @@ def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArgume
     if not body:
         return _BodyArguments([])
     if content_type.startswith("multipart/form-data"):
-        form = _parse_simple_form(content_type, body)
+        form = _parse_form_for_curl(content_type, body)
         if form is not None:
             return _BodyArguments(_build_form_arguments(form, save_file), curl_sets_content_type=True)
     text = _get_inline_text(body, content_type.split(";")[0].strip().lower())
@@ -317,7 +321,7 @@ def _get_inline_text(body: bytes, media_type: str) -> str | None:
     return text if text.isprintable() else None
 
 
-def _parse_simple_form(content_type: str, body: bytes) -> Form | None:
+def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
     """Return a form whose fields and files curl can send by name; `None` for any other body."""
     try:
         form = read_form(content_type, body)

@@ -43,7 +43,7 @@ def read_client_key(contract: Contract, environment: Mapping[str, str] = os.envi
         MissingKeyError: the key, or a value that is sent along with it, is not set.
         UsageError: the key has characters that a header cannot contain.
     """
-    values = {variable: _read_variable(variable, environment) for variable in contract.key_variables}
+    values = {variable: _read_environment_variable(variable, environment) for variable in contract.key_variables}
     if contract.provider.is_key_optional and not values[contract.provider.key_variable]:
         return None
     for variable in find_missing_key_variables(contract, environment):
@@ -61,10 +61,10 @@ def find_missing_key_variables(contract: Contract, environment: Mapping[str, str
     return () if contract.provider.is_key_optional and contract.provider.key_variable in missing else missing
 
 
-def _read_variable(variable: str, environment: Mapping[str, str]) -> str:
-    value = environment.get(variable, "").strip()
+def _read_environment_variable(variable_name: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(variable_name, "").strip()
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise UsageError(f"{variable} has a space or another character that a key cannot have: set it again")
+        raise UsageError(f"{variable_name} has a space or another character that a key cannot have: set it again")
     return value
 
 
@@ -134,15 +134,15 @@ def remove_credentials(request: Request, operation: Operation, key: str) -> Requ
     return msgspec.structs.replace(request, headers=headers, url=f"{url}{mark if kept else ''}{'&'.join(kept)}")
 
 
-def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, value: str) -> Credential:
+def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, secret_value: str) -> Credential:
     if key_spec.aws_signature is not None:
-        return Credential("header", "Authorization", f"{AWS_SIGNATURE_SCHEME} {value}")
+        return Credential("header", "Authorization", f"{AWS_SIGNATURE_SCHEME} {secret_value}")
     if security_scheme.get("type") == "apiKey":
         location, name = str(security_scheme.get("in", "header")), str(security_scheme["name"])
-        return Credential(location, name, f"{key_spec.key_prefix}{value}")
+        return Credential(location, name, f"{key_spec.key_prefix}{secret_value}")
     word = str(security_scheme.get("scheme", "Bearer"))
     if word.lower() == "basic":
-        pair = value if ":" in value else f"{value}:"
+        pair = secret_value if ":" in secret_value else f"{secret_value}:"
         return Credential("header", "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
     # The scheme is case-insensitive (RFC 9110, section 11.1), but some providers accept only "Bearer".
-    return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {value}")
+    return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {secret_value}")

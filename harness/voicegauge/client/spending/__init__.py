@@ -11,7 +11,7 @@ from voicegauge.client.spending.journal import (
 )
 from voicegauge.client.spending.ledger import Ledger, LedgerShare, Reservation
 from voicegauge.client.spending.purchases import Purchase, PurchaseAccount, PurchaseHistory
-from voicegauge.client.spending.rate_limit import RateLimiter, create_rate_limiter, find_account_plans
+from voicegauge.client.spending.rate_limit import RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.client.spending.settlement import (
     Settlement,
     SubmitObserver,
@@ -41,7 +41,7 @@ __all__ = [
     "SubmitStartedEvent",
     "UsagePricedRequest",
     "create_rate_limiter",
-    "find_account_plans",
+    "find_account_plan_limits",
     "read_events",
     "send_and_settle",
     "settle_when_done",

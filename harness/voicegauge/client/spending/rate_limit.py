@@ -41,7 +41,7 @@ class RateLimiter:
             self._times.append(self._clock.monotonic())
 
 
-def find_account_plans(contracts: Iterable[Contract], plan_names: Collection[str] = ()) -> dict[str, PlanLimits]:
+def find_account_plan_limits(contracts: Iterable[Contract], plan_names: Collection[str] = ()) -> dict[str, PlanLimits]:
     """Return the limits of the user's plan with each provider, by provider id.
 
     Args:
