@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from voicegauge.emulator.server import BodyMemory, are_headers_too_large, read_body
+from voicegauge.emulator.server import BodyMemory, are_headers_too_large, receive_whole_body
 from voicegauge.errors import TimedOutError
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import ReceivedCallback, Request
@@ -130,7 +130,7 @@ class Receiver:
     ) -> None:
         with self._body_memory.open_share() as share:
             try:
-                body = await read_body(scope, receive, MAX_BODY_BYTES, share)
+                body = await receive_whole_body(scope, receive, MAX_BODY_BYTES, share)
             except ConnectionError:
                 return
         if body is None:

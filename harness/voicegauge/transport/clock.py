@@ -20,7 +20,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return after `seconds` on this clock."""
+        """Wait until `seconds` have passed on this clock."""
         ...
 
 
@@ -59,7 +59,7 @@ class VirtualClock:
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Advance the clock to the deadline, after all tasks with earlier deadlines have run."""
+        """Advance the clock by `seconds`, after all tasks whose sleep ends earlier have run."""
         self.sleeps.append(seconds)
         deadline = (self._now + max(seconds, 0.0), next(self._order))
         heapq.heappush(self._waiting, deadline)

@@ -1,7 +1,7 @@
 """A connection pool with the interface of httpcore's pool. It passes bodies on, undecoded, as they arrive.
 
-Its connections speak HTTP/1.1 and take a tenth of the CPU time of httpcore's connections. That time was most of what
-a proxy added to each request.
+Its connections speak HTTP/1.1 and take a tenth of the CPU time of httpcore's connections. With httpcore's
+connections, that time is most of the delay that a proxy adds to each request.
 """
 
 from __future__ import annotations

@@ -26,18 +26,18 @@ _HTTP2_EVENT_PREFIX = "http2"
 
 
 class ExchangeTrace:
-    """Collects the times of one request. All of them are those of `time.perf_counter`.
+    """Collects the times of one request, as `time.perf_counter` measures them.
 
-    The phases are the `trace` events of httpcore. The times at which bytes were sent and received are noted by the
-    connection itself, because the events of httpcore are late if other requests are in flight. With HTTP/2, requests
-    share a connection, so that only the events are known.
+    The phases are known from the `trace` events of httpcore. The times at which bytes were sent and received are noted
+    by the connection itself, because the events of httpcore are late if other requests are in flight. With HTTP/2,
+    requests share a connection, so that only the events are known.
 
     A request through a proxy is sent after a CONNECT request. The times of the later request replace those of the
     earlier one.
     """
 
     def __init__(self) -> None:
-        """Start the clock."""
+        """Start to measure the time."""
         self._started_at = time.time()
         self._started_s = time.perf_counter()
         self._first_event_s: float | None = None
@@ -125,7 +125,7 @@ class ExchangeTrace:
             started_ms=started_s * 1000,
             connection_wait_ms=(self._first_event_s - started_s) * 1000,
             dns_ms=self._resolved_s * 1000 if self._is_resolved else None,
-            connect_ms=self._measure_step_ms("connect_tcp", excluded_s=self._resolved_s),
+            connect_ms=self._measure_step_ms("connect_tcp", excluded_duration_s=self._resolved_s),
             tls_ms=self._measure_step_ms("start_tls"),
             delay_before_send_ms=(send_started_s - started_s) * 1000,
             send_ms=max(sent_s - send_started_s, 0.0) * 1000,
@@ -141,6 +141,8 @@ class ExchangeTrace:
             return time.perf_counter()
         return self._last_received_s
 
-    def _measure_step_ms(self, step_name: str, *, excluded_s: float = 0.0) -> float | None:
+    def _measure_step_ms(self, step_name: str, *, excluded_duration_s: float = 0.0) -> float | None:
         started_s, complete_s = (self._event_times_s.get(f"{step_name}.{edge}") for edge in ("started", "complete"))
-        return None if started_s is None or complete_s is None else (complete_s - started_s - excluded_s) * 1000
+        return (
+            None if started_s is None or complete_s is None else (complete_s - started_s - excluded_duration_s) * 1000
+        )

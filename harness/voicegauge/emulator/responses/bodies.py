@@ -127,9 +127,9 @@ def find_json_media(response: ResponseSpec | None) -> MediaType | None:
 
 
 def build_success_response(
-    operation: Operation, response_kind: Any, build_body: Callable[[MediaType], BodyTemplate]
+    operation: Operation, response_kind: Any, build_body_template: Callable[[MediaType], BodyTemplate]
 ) -> EmulatedResponse:
-    """Return the first documented success response; if its media type is JSON, `build_body` builds the body."""
+    """Return the first documented success response; a JSON body is built from what `build_body_template` returns."""
     spec = operation.success_response
     status = int(spec.status) if spec.status.isdecimal() else 200
     media_spec = find_json_media(spec)
@@ -137,7 +137,7 @@ def build_success_response(
         return EmulatedResponse(
             response_kind,
             status,
-            build_body(media_spec).initial_body,
+            build_body_template(media_spec).initial_body,
             media_spec.name,
             response_spec=spec,
             documented_media_type=media_spec,

@@ -25,12 +25,12 @@ class StreamPiece:
     wait_before_s: float
     """Delay in seconds after the previous piece; it is skipped unless the clock is real."""
     event_type: str | None = None
-    """Type of the event; `None` for plain bytes and for the end marker."""
+    """Type of the event; `None` for plain bytes, and for a text without a type that marks the end of the stream."""
     event_data: Any = None
     """Data of the event, without its audio."""
     audio_bytes: bytes = b""
     event_text: str | None = None
-    """Data of the event if that is not JSON, as in an end marker; else `None`."""
+    """Data of the event if the data is not JSON, such as the text "[DONE]" at the end of a stream; else `None`."""
     stall_s: float = 0.0
     """Extra delay in seconds. It also happens if the clock is not real, because clients must be able to measure it."""
     is_audio_corrupt: bool = False
@@ -44,7 +44,7 @@ class EmulatedResponse:
     kind: ResponseKind
     status: int
     body: Any = b""
-    """The body: a JSON value if `media_type` is JSON, else bytes or, such as for "text/plain", a text."""
+    """The body: a JSON value if `media_type` is JSON, a text if it is a text type such as "text/plain", else bytes."""
     media_type: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     response_spec: ResponseSpec | None = None

@@ -10,7 +10,7 @@ from voicegauge.emulator.server.process import (
     running_emulator,
     starting_emulator,
 )
-from voicegauge.emulator.server.request_bodies import are_headers_too_large, read_body
+from voicegauge.emulator.server.request_bodies import are_headers_too_large, receive_whole_body
 from voicegauge.emulator.server.socket_server import bind_socket, running_app, serve, serve_app
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "are_headers_too_large",
     "bind_socket",
     "create_app",
-    "read_body",
+    "receive_whole_body",
     "running_app",
     "running_emulator",
     "serve",

@@ -10,7 +10,7 @@ class ClientLimits(NamedTuple):
 
     headers_timeout_s: float = 30.0
     """Longest time from the first byte of a request to the end of its headers. For the first request of a connection,
-    the time counts from the connection."""
+    the time counts from the opening of the connection."""
     body_pause_timeout_s: float = 30.0
     """Longest pause between two parts of a body."""
     body_timeout_s: float = 300.0

@@ -14,7 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voicegauge.emulator.server.body_memory import BodyMemory
-from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BODY_BYTES, create_receive_replaying_body, read_body
+from voicegauge.emulator.server.request_bodies import (
+    MAX_CONTROL_BODY_BYTES,
+    create_receive_replaying_body,
+    receive_whole_body,
+)
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.hosts import is_loopback
 
@@ -42,7 +46,7 @@ class ControlGuard:
             return
         with self._body_memory.open_share() as share:
             try:
-                body = await read_body(scope, receive, MAX_CONTROL_BODY_BYTES, share)
+                body = await receive_whole_body(scope, receive, MAX_CONTROL_BODY_BYTES, share)
             except ConnectionError:
                 return
             if body is not None:

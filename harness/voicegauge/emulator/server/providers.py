@@ -18,7 +18,7 @@ from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse, send_stream
 from voicegauge.emulator.server.body_memory import BodyMemory
 from voicegauge.emulator.server.journal import RequestJournal
-from voicegauge.emulator.server.request_bodies import ReceivedBody, receive_request_body
+from voicegauge.emulator.server.request_bodies import ReceivedBody, receive_provider_request_body
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE, EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock
 
@@ -103,7 +103,7 @@ class EmulatedProviders:
         with (
             self._body_memory.open_share() as share
         ):  # not while the response is sent, for which the client may take hours
-            body = await receive_request_body(scope, receive, share)
+            body = await receive_provider_request_body(scope, receive, share)
             if body is None:
                 return None
             incoming_request = _build_incoming_request(scope, base_path, path, body)

@@ -36,7 +36,7 @@ def are_headers_too_large(scope: Scope) -> bool:
     return len(headers) > MAX_HEADER_COUNT or size > MAX_HEADER_BYTES
 
 
-def find_body_limit(scope: Scope) -> int:
+def find_max_body_bytes(scope: Scope) -> int:
     """Return the maximum number of bytes in the body of a request to a provider, which depends on the Content-Type."""
     content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
     is_text = b"json" in content_type or content_type.startswith(b"application/x-www-form-urlencoded")
@@ -53,12 +53,14 @@ class ReceivedBody(NamedTuple):
     size_bytes: int
 
 
-async def receive_request_body(scope: Scope, receive: Receive, memory_share: BodyMemoryShare) -> ReceivedBody | None:
-    """Return the body of a request to a provider; `None` if it is larger than the limit. See `receive_body`."""
+async def receive_provider_request_body(
+    scope: Scope, receive: Receive, memory_share: BodyMemoryShare
+) -> ReceivedBody | None:
+    """Return the body of a request to a provider; `None` if it exceeds the limit. See `receive_body_in_pieces`."""
     content, form_reader = io.BytesIO(), _create_form_reader(scope)
     store_piece = content.write if form_reader is None else form_reader.write
     try:
-        size_bytes = await receive_body(scope, receive, find_body_limit(scope), memory_share, store_piece)
+        size_bytes = await receive_body_in_pieces(scope, receive, find_max_body_bytes(scope), memory_share, store_piece)
     finally:
         if form_reader is not None:
             form_reader.close()
@@ -78,14 +80,16 @@ def _create_form_reader(scope: Scope) -> MultipartReader | None:
     return MultipartReader(content_type.decode("latin-1"), max_memory_bytes=MAX_UPLOAD_BYTES_IN_MEMORY)
 
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int, memory_share: BodyMemoryShare) -> bytes | None:
-    """Return the request body; `None` if it has more than `max_bytes` bytes. See `receive_body`."""
+async def receive_whole_body(
+    scope: Scope, receive: Receive, max_bytes: int, memory_share: BodyMemoryShare
+) -> bytes | None:
+    """Return the request body; `None` if it has more than `max_bytes` bytes. See `receive_body_in_pieces`."""
     body = io.BytesIO()  # returns its content without a copy
-    size = await receive_body(scope, receive, max_bytes, memory_share, body.write)
+    size = await receive_body_in_pieces(scope, receive, max_bytes, memory_share, body.write)
     return None if size is None else body.getvalue()
 
 
-async def receive_body(
+async def receive_body_in_pieces(
     scope: Scope,
     receive: Receive,
     max_bytes: int,

@@ -33,7 +33,7 @@ count."""
 
 _MIN_WAVEFORM_CORRELATION = 0.9
 """Correlation from which two recordings count as one waveform that was encoded twice. Codecs change it by less."""
-_MAX_LENGTH_DIFFERENCE_S = 0.1
+_MAX_DURATION_DIFFERENCE_S = 0.1
 """Largest difference in duration of two recordings of one waveform, as encoders pad their last block."""
 
 SpectralFeatures = NDArray[np.float64]
@@ -85,7 +85,7 @@ def correlate_waveforms(first_samples: Samples, second_samples: Samples) -> floa
 
 def _are_same_waveform(first_samples: Samples, second_samples: Samples) -> bool:
     """Whether two recordings at `_ANALYSIS_RATE_HZ` have the same waveform, apart from what codecs change."""
-    if abs(len(first_samples) - len(second_samples)) > _MAX_LENGTH_DIFFERENCE_S * _ANALYSIS_RATE_HZ:
+    if abs(len(first_samples) - len(second_samples)) > _MAX_DURATION_DIFFERENCE_S * _ANALYSIS_RATE_HZ:
         return False
     is_audible = bool(first_samples.any() and second_samples.any())
     return is_audible and correlate_waveforms(first_samples, second_samples) >= _MIN_WAVEFORM_CORRELATION
