@@ -122,7 +122,7 @@ def run_profile_check(ctx: click.Context) -> int:
 
 
 def _reject_ineffective_options(ctx: click.Context) -> None:
-    if ctx.params["names"]:
+    if ctx.params["target_names"]:
         raise UsageError("--profile judges a server by its base URL: leave out the targets")
     for option in ctx.command.params:
         is_given = ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE

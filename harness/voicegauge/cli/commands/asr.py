@@ -44,12 +44,12 @@ def _print_engines(result: AsrEngineList) -> None:
 @click.argument("model", metavar="MODEL")
 @click.option(
     "--from",
-    "source",
+    "weights_path",
     type=click.Path(path_type=Path, exists=True),
     metavar="PATH",
     help="File with the weights, or its folder; nothing is downloaded.",
 )
-def install(model: str, source: Path | None) -> None:
+def install(model: str, weights_path: Path | None) -> None:
     """Install the official weights of MODEL, such as base.en, verified by their SHA-256.
 
     The weights are saved in ~/.cache/whisper, where openai-whisper looks for them.
@@ -57,5 +57,5 @@ def install(model: str, source: Path | None) -> None:
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
-    path = api.install_weights(model, source, progress=TerminalProgress())
+    path = api.install_weights(model, weights_path, progress=TerminalProgress())
     print_escaped(f"{path}: ready; --asr auto uses it, --asr whisper:{model} names it")

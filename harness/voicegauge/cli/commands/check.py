@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("names", nargs=-1, metavar="[TARGET...]")
+@click.argument("target_names", nargs=-1, metavar="[TARGET...]")
 @add_profile_options
 @click.option("--emulated", is_flag=True, help="Send planned requests to the emulator.")
 @click.option("--live", is_flag=True, help="Send planned requests to the service itself, with your key.")
@@ -144,7 +144,7 @@ def command(
     ctx: click.Context,
     /,
     *,
-    names: tuple[str, ...],
+    target_names: tuple[str, ...],
     profile: str | None,
     key_env: str | None,
     capabilities: tuple[str, ...],
@@ -227,13 +227,13 @@ def command(
     if dry_run:
         from voicegauge.cli.check_tables import print_plan
 
-        plan = api.plan_check(names, include_webhooks=public_url is not None, **plan_options)
+        plan = api.plan_check(target_names, include_webhooks=public_url is not None, **plan_options)
         show_result(plan, json_path, lambda: print_plan(plan))
         return
     printer = _ReportPrinter(files, tests_folder, badge_file, strict=strict)
     check = functools.partial(
         api.check,
-        names,
+        target_names,
         select=select,
         ignore=ignore,
         severities=severities,

@@ -27,7 +27,7 @@ _RECORDING_KEY_PATTERN = re.compile(
 
 
 @click.command("init")
-@click.argument("source", metavar="DOCUMENT|URL|RECORDING")
+@click.argument("document_or_recording", metavar="DOCUMENT|URL|RECORDING")
 @click.option("--provider", metavar="ID", default="", help="Id of the provider. Default: from the document's server.")
 @click.option(
     "--operation",
@@ -50,7 +50,13 @@ _RECORDING_KEY_PATTERN = re.compile(
 )
 @add_json_option
 def command(
-    *, source: str, provider: str, operations: tuple[str, ...], host: str, out: Path | None, json_path: str | None
+    *,
+    document_or_recording: str,
+    provider: str,
+    operations: tuple[str, ...],
+    host: str,
+    out: Path | None,
+    json_path: str | None,
 ) -> None:
     """Propose a contract for a provider's OpenAPI document, or from recordings.
 
@@ -66,16 +72,16 @@ def command(
     """
     from voicegauge import api
 
-    if _is_recording(Path(source)):
+    if _is_recording(Path(document_or_recording)):
         if operations:
             raise UsageError("--operation is for documents: all recorded speech requests are proposed")
         out = out or Path("openapi.yaml")
         _reject_existing_file(out)
-        proposal = api.propose_contract(source, provider=provider, host=host)
+        proposal = api.propose_contract(document_or_recording, provider=provider, host=host)
     elif host:
         raise UsageError("--host is for recordings: a document names its servers itself")
     else:
-        document = _get_or_download_document(source, out.parent if out else Path())
+        document = _get_or_download_document(document_or_recording, out.parent if out else Path())
         out = out or document.with_name("overlay.yaml")
         if out.resolve().parent != document.resolve().parent:
             raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")

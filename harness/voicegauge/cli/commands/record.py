@@ -38,7 +38,7 @@ MAX_FIELDS_SHOWN = 4
 
 
 @click.command("record")
-@click.argument("names", nargs=-1, required=True, metavar="TARGET...")
+@click.argument("target_names", nargs=-1, required=True, metavar="TARGET...")
 @click.option("--live", is_flag=True, help="Record the service itself, with your key; this costs money.")
 @click.option("--emulated", is_flag=True, help="Record the emulator.")
 @click.option(
@@ -91,7 +91,7 @@ def command(
     ctx: click.Context,
     /,
     *,
-    names: tuple[str, ...],
+    target_names: tuple[str, ...],
     live: bool,
     emulated: bool,
     out: Path,
@@ -135,7 +135,7 @@ def command(
     from voicegauge.cli.progress import TerminalProgress
 
     result = api.record(
-        names,
+        target_names,
         emulated=emulated,
         live=build_live_options(
             live=live,
