@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 EXIT_INTERRUPTED = 130
-"""Exit status that a shell reports for a program ended by Ctrl-C. Not imported from `errors`: Ctrl-C may come during
-imports."""
+"""Exit status that a shell reports for a program ended by Ctrl-C. It is not imported from `errors`,
+because the user may press Ctrl-C during imports."""
 
 
 def main() -> NoReturn:

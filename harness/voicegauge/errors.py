@@ -67,7 +67,7 @@ class UnknownNameError(UsageError):
     def __init__(
         self, name_kind: str, name: str, known_names: Iterable[str], *, listing_command: str | None = None
     ) -> None:
-        """Report that `name` is not among the names of a kind.
+        """Report that `name` is not one of `known_names`.
 
         Args:
             name_kind: what the name should be the name of, such as "target" or "rule".

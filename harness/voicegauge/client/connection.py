@@ -11,7 +11,7 @@ from typing import Final, Literal
 from voicegauge.client.authentication import RequestAuthenticator
 from voicegauge.client.requests import RequestBuilder, RequestParts, list_secrets, parse_origin, replace_key
 from voicegauge.client.spending import RateLimiter
-from voicegauge.client.stream_end import create_stream_end_detector
+from voicegauge.client.stream_end_detection import create_stream_end_detector
 from voicegauge.client.traffic_observer import TrafficObserver
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import TransportError

@@ -39,7 +39,7 @@ class DownloadedAudio(NamedTuple):
     """Index of the exchange whose response contained the audio."""
 
 
-def _build_protocol_failure(message: str) -> DeliveryFailedError:
+def _build_protocol_error(message: str) -> DeliveryFailedError:
     return DeliveryFailedError(Failure(kind="protocol", message=message))
 
 
@@ -76,7 +76,7 @@ async def fetch_audio(
         text = source_exchange.read_text(response_audio.location)
         if text is None:
             shown = describe_response(response, secrets)
-            raise _build_protocol_failure(
+            raise _build_protocol_error(
                 f"the response of {source_operation.id} has no audio at {response_audio.location}: {shown}"
             )
         if response_audio.delivery_method == "base64" or text.startswith("data:"):
@@ -87,13 +87,13 @@ async def fetch_audio(
                 text, source_exchange, declared_media_type
             )
     if not audio.audio_bytes:
-        raise _build_protocol_failure(f"the audio of {source_operation.id} is empty")
+        raise _build_protocol_error(f"the audio of {source_operation.id} is empty")
     # Audio is saved as it is. An emulator in this process has not been sent a key.
     if (
         not exchange_log.connection.transport.in_process
         and find_secret_spelling(audio.audio_bytes, secrets) is not None
     ):
-        raise _build_protocol_failure(f"the audio of {source_operation.id} contains the API key, so it is not saved")
+        raise _build_protocol_error(f"the audio of {source_operation.id} contains the API key, so it is not saved")
     return audio
 
 
@@ -103,21 +103,21 @@ def _decode_inline_audio(text: str) -> tuple[bytes, str | None]:
     if text.startswith("data:"):
         head, comma, text = text[len("data:") :].partition(",")
         if not comma:
-            raise _build_protocol_failure("the data URL of the audio has no data")
+            raise _build_protocol_error("the data URL of the audio has no data")
         media_type = head.split(";")[0].strip().lower() or None
         if not head.endswith(";base64"):
             return unquote_to_bytes(text), media_type
     try:
         return decode_base64(text), media_type
     except (binascii.Error, ValueError) as error:
-        raise _build_protocol_failure(f"the audio is not valid base64: {error}") from error
+        raise _build_protocol_error(f"the audio is not valid base64: {error}") from error
 
 
 def _resolve_url(base_url: str, url: str) -> str:
     try:
         return urljoin(base_url, url)
     except ValueError as error:
-        raise _build_protocol_failure(f"the URL of the audio is not valid: {error}") from error
+        raise _build_protocol_error(f"the URL of the audio is not valid: {error}") from error
 
 
 class _AudioDownload:
@@ -152,7 +152,7 @@ class _AudioDownload:
                 raise self._log.build_rejection_error(exchange, "downloading the audio")
             media_type = declared_media_type or response.media_type or None
             return DownloadedAudio(response.body, media_type, len(self._log.exchanges) - 1)
-        raise _build_protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
+        raise _build_protocol_error(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
 
     def _find_operation_id(self, url: str) -> str:
         """Return the id of the documented download operation if `url` has its path, else `DOWNLOAD_OPERATION`."""
@@ -165,7 +165,7 @@ class _AudioDownload:
         url_origin = parse_origin(url)
         if url_origin is None:
             shown = self._connection.mask_secrets(url)[:100]
-            raise _build_protocol_failure(f"the URL of the audio is not a plain http(s) URL: {shown!r}")
+            raise _build_protocol_error(f"the URL of the audio is not a plain http(s) URL: {shown!r}")
         if (
             self._download_operation is not None
             and self._download_operation.needs_key
@@ -188,7 +188,7 @@ class _AudioDownload:
                 return (None,)
             return await resolve_public_addresses(url)
         except ForbiddenAddressError as error:
-            raise _build_protocol_failure(f"the URL of the audio is not followed: {error}") from error
+            raise _build_protocol_error(f"the URL of the audio is not followed: {error}") from error
         except UnreachableError as error:
             message = f"downloading the audio from {urlsplit(url).hostname}: {error}"
             raise DeliveryFailedError(Failure(kind="network", message=message)) from error

@@ -26,20 +26,20 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
     assert operation.stream is not None, "audio delivered as stream has an x-stream"
     response = exchange.exchange.response
 
-    def build_failure(failure_kind: FailureKind, message: str) -> DeliveryFailedError:
+    def build_stream_error(failure_kind: FailureKind, message: str) -> DeliveryFailedError:
         return DeliveryFailedError(Failure(kind=failure_kind, message=mask_credentials(message, secrets)))
 
     if response.media_type != operation.stream.response_media_type:
-        raise build_failure(
+        raise build_stream_error(
             "protocol", f"the response of {operation.id} is not an event stream: {describe_response(response, secrets)}"
         )
     stream = exchange.read_stream(operation.stream)
     if stream.error is not None:
-        raise build_failure("protocol", f"the stream {stream.error}")
+        raise build_stream_error("protocol", f"the stream {stream.error}")
     if stream.has_failed and stream.ending is not None:
         reason = stream.ending.read_value(operation.stream.failure_reason_location)
         shown = build_masked_excerpt(reason, secrets) if isinstance(reason, str) else ""
-        raise build_failure("failed", f"{stream.ending.event_type}: {shown or 'no reason given'}")
+        raise build_stream_error("failed", f"{stream.ending.event_type}: {shown or 'no reason given'}")
     if not stream.is_complete:
         kinds = [event.event_type for event in stream.events]
         last = (
@@ -47,8 +47,8 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
             if kinds
             else "it has no events"
         )
-        raise build_failure("protocol", f"the stream broke off without an event that ends it: {last}")
+        raise build_stream_error("protocol", f"the stream broke off without an event that ends it: {last}")
     try:
         return b"".join(piece for _, piece in stream.iterate_audio_events())
     except UnreadableBodyError as error:
-        raise build_failure("protocol", f"an event of the stream {error}") from error
+        raise build_stream_error("protocol", f"an event of the stream {error}") from error

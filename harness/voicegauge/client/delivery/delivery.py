@@ -46,7 +46,7 @@ class DeliveryInterruptedError(asyncio.CancelledError):
     """Raised instead of `CancelledError` by a delivery whose task is cancelled, as by Ctrl-C."""
 
     def __init__(self, delivery: Delivery) -> None:
-        """Carry the exchanges and states that were observed before the interruption."""
+        """Keep `delivery`, which has the exchanges and states that were observed before the interruption."""
         super().__init__()
         self.delivery = delivery
 
@@ -194,7 +194,7 @@ class DeliveryTask:
             raise
 
     def _record_first_send_time(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
-        """Note when the first attempt was sent, as `timing` says. Without a response, it is `fallback_time_ms`."""
+        """Note when the first attempt was sent, as `timing` says. Without a response, note `fallback_time_ms`."""
         if self._first_sent_ms is None:
             opening_ms = timing.delay_before_send_ms if timing is not None else 0.0
             self._first_sent_ms = (fallback_time_ms if timing is None else timing.started_ms) + opening_ms

@@ -19,7 +19,7 @@ class DeliveryFailedError(Exception):
     """Ends a delivery without audio. Caught inside the client, which returns the failure."""
 
     def __init__(self, failure: Failure, *, is_temporary: bool = False) -> None:
-        """Carry `failure` to the end of the delivery.
+        """End the delivery with `failure`.
 
         Args:
             failure: why there is no audio.

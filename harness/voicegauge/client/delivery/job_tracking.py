@@ -114,13 +114,15 @@ class JobTracker:
         name = find_id_parameter(self._target.operation, operation, self.job_spec.submit_response.job_id_location)
         return None if name is None or self.id is None else self.build_request_with_values(operation, {name: self.id})
 
-    def build_result_request(self, final_poll: ParsedExchange, operation: Operation) -> Request:
+    def build_result_request(self, final_poll: ParsedExchange, result_operation: Operation) -> Request:
         """Return the request that fetches the result of the job that `final_poll` reports."""
-        values = read_link_parameters(final_poll, self.status_operation, operation)
+        values = read_link_parameters(final_poll, self.status_operation, result_operation)
         if values is None:
-            name = find_id_parameter(self._target.operation, operation, self.job_spec.submit_response.job_id_location)
+            name = find_id_parameter(
+                self._target.operation, result_operation, self.job_spec.submit_response.job_id_location
+            )
             values = {name: self.id} if name is not None and self.id is not None else {}
-        return self.build_request_with_values(operation, values)
+        return self.build_request_with_values(result_operation, values)
 
     def build_request_with_values(self, operation: Operation, value_by_parameter: dict[str, object]) -> Request:
         """Return the request of `operation` with parameters from a response.

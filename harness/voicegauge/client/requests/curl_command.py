@@ -204,7 +204,7 @@ class _KeyReplacer:
             if place is not None:
                 variable, prefix = place[0], quote(place[1], safe="")
                 start = len(prefix) if value.startswith(prefix) else 0
-                value = value[:start] + self._replace_value_by_variable(value[start:], variable)
+                value = value[:start] + self._replace_value_with_variable(value[start:], variable)
             parts.append(f"{name}{equals}{value}")
         return f"{base}{mark}{'&'.join(parts)}{fragment_mark}{fragment}"
 
@@ -216,13 +216,13 @@ class _KeyReplacer:
         variable, prefix = place
         if header_name.lower() == "cookie":
             cookie, _, rest = header_value.partition("=")
-            return f"{cookie}={self._replace_value_by_variable(rest, variable)}"
+            return f"{cookie}={self._replace_value_with_variable(rest, variable)}"
         if prefix and header_value.startswith(prefix):
-            return f"{prefix}{self._replace_value_by_variable(header_value.removeprefix(prefix), variable)}"
+            return f"{prefix}{self._replace_value_with_variable(header_value.removeprefix(prefix), variable)}"
         word, space, rest = header_value.partition(" ")
         if not space:
-            return self._replace_value_by_variable(header_value, variable)
-        return f"{word} {self._replace_value_by_variable(rest, variable)}"
+            return self._replace_value_with_variable(header_value, variable)
+        return f"{word} {self._replace_value_with_variable(rest, variable)}"
 
     def is_credential_header(self, header_name: str) -> bool:
         """Whether the contract says that the header `header_name` is for a key."""
@@ -260,7 +260,7 @@ class _KeyReplacer:
         value = self._value_by_variable[environment_variable]
         return value in text or value in unquote(text)
 
-    def _replace_value_by_variable(self, text: str, environment_variable: str) -> str:
+    def _replace_value_with_variable(self, text: str, environment_variable: str) -> str:
         if text.startswith(CREDENTIAL_PLACEHOLDER_PREFIX):
             return self._format_variable_reference(_ACCESS_TOKEN_VARIABLE)
         return (
