@@ -15,7 +15,7 @@ from voicegauge.speech.audio import DecodedAudio, decoding, encoding, limits
 
 MAX_CACHED_RESULTS = 300
 _ResultT = TypeVar("_ResultT")
-_write_file, _decode_container = encoding._write_file, decoding._decode_container
+_encode_with_libsndfile, _decode_container = encoding._encode_with_libsndfile, decoding._decode_container
 
 
 def encode_once(patch: pytest.MonkeyPatch) -> None:
@@ -23,10 +23,10 @@ def encode_once(patch: pytest.MonkeyPatch) -> None:
     files: OrderedDict[Hashable, bytes] = OrderedDict()
     decoded: OrderedDict[Hashable, DecodedAudio] = OrderedDict()
 
-    @functools.wraps(_write_file)
+    @functools.wraps(_encode_with_libsndfile)
     def write(samples: Any, sample_rate_hz: int, format_name: str) -> bytes:
         key = (hashlib.sha256(samples.tobytes()).digest(), samples.shape, samples.dtype, sample_rate_hz, format_name)
-        return _get_or_build(files, key, lambda: _write_file(samples, sample_rate_hz, format_name))
+        return _get_or_build(files, key, lambda: _encode_with_libsndfile(samples, sample_rate_hz, format_name))
 
     @functools.wraps(_decode_container)
     def decode(data: FileContent, container: str | None) -> DecodedAudio:
@@ -38,13 +38,13 @@ def encode_once(patch: pytest.MonkeyPatch) -> None:
         limits_of_the_test = (limits.MAX_AUDIO_DURATION_S, limits.MAX_SAMPLES)
         return _get_or_build(decoded, (hashlib.sha256(data).digest(), container, limits_of_the_test), read)
 
-    patch.setattr(encoding, "_write_file", write)
+    patch.setattr(encoding, "_encode_with_libsndfile", write)
     patch.setattr(decoding, "_decode_container", decode)
 
 
 def encode_each_time(patch: pytest.MonkeyPatch) -> None:
     """Encode and decode as users do, for tests of the encoder and the decoder."""
-    patch.setattr(encoding, "_write_file", _write_file)
+    patch.setattr(encoding, "_encode_with_libsndfile", _encode_with_libsndfile)
     patch.setattr(decoding, "_decode_container", _decode_container)
 
 

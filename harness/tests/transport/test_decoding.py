@@ -14,14 +14,16 @@ BODY_BY_CODING = {"br": brotli.compress(TEXT), "zstd": zstandard.compress(TEXT)}
 
 
 def decode(body: bytes, coding: str, max_bytes: int = len(TEXT)) -> bytes:
-    return decode_body(body, coding, max_bytes=max_bytes, host="acme", additional_codings=ADDITIONAL_CODINGS)
+    return decode_body(body, coding, max_bytes=max_bytes, origin_name="acme", additional_codings=ADDITIONAL_CODINGS)
 
 
 @pytest.mark.parametrize("coding", ADDITIONAL_CODINGS)
 def test_a_body_is_decoded_within_the_limit(coding: str) -> None:
     body = BODY_BY_CODING[coding]
     assert decode(body, coding) == TEXT
-    assert decode_body(body, coding, max_bytes=len(TEXT), host="acme") == body, "voicegauge itself does not accept it"
+    assert decode_body(body, coding, max_bytes=len(TEXT), origin_name="acme") == body, (
+        "voicegauge itself does not accept it"
+    )
     with pytest.raises(OversizeError, match="acme"):
         decode(body, coding, len(TEXT) - 1)
 

@@ -81,14 +81,14 @@ class MessageParser:
         del self._buffer[:start]
         self._read += start
         self._searched = len(self._buffer)
-        self._check_size(len(self._buffer))
+        self._check_size_limits(len(self._buffer))
         return found
 
     def finish(self) -> list[Message]:
         """Return an empty list: a message without an empty line after it is incomplete, as the standard specifies."""
         return []
 
-    def _check_size(self, added_bytes: int) -> None:
+    def _check_size_limits(self, added_bytes: int) -> None:
         if self._size + added_bytes > MAX_MESSAGE_BYTES:
             raise UnreadableBodyError(f"has a message of more than {MAX_MESSAGE_BYTES} bytes")
 
@@ -143,7 +143,7 @@ class MessageParser:
 
     def _parse_field(self, line: bytes) -> None:
         self._size += max(len(line), _MIN_FIELD_BYTES)
-        self._check_size(0)
+        self._check_size_limits(0)
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(_replace_invalid_utf8(value.removeprefix(b" ")))

@@ -13,7 +13,7 @@ ResultT = TypeVar("ResultT")
 async def run_in_thread(
     function: Callable[BlockingParameters, ResultT], *args: BlockingParameters.args, **kwargs: BlockingParameters.kwargs
 ) -> ResultT:
-    """Return what `function` returns, called in a thread.
+    """Call `function` in a thread, and return what it returns.
 
     If the task is cancelled, the call is completed first, so that a write is never cut short.
     """

@@ -25,7 +25,7 @@ def decode_body(
     content_encoding: str,
     *,
     max_bytes: int,
-    host: str,
+    origin_name: str,
     additional_codings: Collection[str] = (),
 ) -> bytes:
     """Return `body` without its content encoding.
@@ -37,7 +37,7 @@ def decode_body(
         body: the body.
         content_encoding: value of the header `Content-Encoding`.
         max_bytes: maximum size of the decoded body.
-        host: name of the sender, for the message.
+        origin_name: name of the host or file that the body comes from, for error messages.
         additional_codings: encodings to decode in addition to gzip and deflate: `ADDITIONAL_CODINGS` or none.
 
     Raises:
@@ -54,7 +54,7 @@ def decode_body(
         if coding not in {"gzip", "x-gzip", "deflate", *additional_codings}:
             return body
         try:
-            decoded = _DECODER_BY_CODING.get(coding, _inflate)(decoded, max_bytes, host)
+            decoded = _DECODER_BY_CODING.get(coding, _inflate)(decoded, max_bytes, origin_name)
         except (zlib.error, _UndecodableError):
             return body
     return decoded
@@ -64,7 +64,7 @@ class _UndecodableError(Exception):
     """Raised if a body does not have the content encoding that its header names."""
 
 
-def _decode_brotli(body: bytes, max_bytes: int, host: str) -> bytes:
+def _decode_brotli(body: bytes, max_bytes: int, origin_name: str) -> bytes:
     if find_spec("brotli") is None:
         raise MissingExtraError("Decompression of br", "compression")
     import brotli
@@ -76,13 +76,13 @@ def _decode_brotli(body: bytes, max_bytes: int, host: str) -> bytes:
             if not piece and decompressor.can_accept_more_data():
                 raise _UndecodableError  # it ends early
             compressed = b""  # the decompressor has kept it
-            _append_piece(output, piece, max_bytes, host)
+            _append_piece_within_limit(output, piece, max_bytes, origin_name)
     except brotli.error as error:
         raise _UndecodableError from error
     return output.getvalue()
 
 
-def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
+def _decode_zstd(body: bytes, max_bytes: int, origin_name: str) -> bytes:
     if find_spec("zstandard") is None:
         raise MissingExtraError("Decompression of zstd", "compression")
     import zstandard
@@ -91,7 +91,7 @@ def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
     try:
         with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
             while piece := reader.read(_DECOMPRESSED_PIECE_BYTES):
-                _append_piece(output, piece, max_bytes, host)
+                _append_piece_within_limit(output, piece, max_bytes, origin_name)
     except zstandard.ZstdError as error:
         raise _UndecodableError from error
     return output.getvalue()
@@ -103,20 +103,20 @@ ADDITIONAL_CODINGS = tuple(_DECODER_BY_CODING)
 `compression`."""
 
 
-def _append_piece(output: io.BytesIO, piece: bytes, max_bytes: int, host: str) -> None:
+def _append_piece_within_limit(output: io.BytesIO, piece: bytes, max_bytes: int, origin_name: str) -> None:
     if output.tell() + len(piece) > max_bytes:
-        raise OversizeError(f"{host}: the response decompresses to more than {max_bytes} bytes")
+        raise OversizeError(f"{origin_name}: the response decompresses to more than {max_bytes} bytes")
     output.write(piece)
 
 
-def _inflate(body: bytes, max_bytes: int, host: str) -> bytes:
+def _inflate(body: bytes, max_bytes: int, origin_name: str) -> bytes:
     try:
-        return _decompress_gzip_members(body, _ANY_HEADER, max_bytes, host)
+        return _decompress_gzip_members(body, _ANY_HEADER, max_bytes, origin_name)
     except zlib.error:
-        return _decompress_gzip_members(body, _RAW, max_bytes, host)
+        return _decompress_gzip_members(body, _RAW, max_bytes, origin_name)
 
 
-def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, host: str) -> bytes:
+def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, origin_name: str) -> bytes:
     """Decompress all gzip members of `body`, and return their concatenated contents."""
     output, end, members = io.BytesIO(), 0, 0
     while end < len(body):
@@ -124,7 +124,7 @@ def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, host
         if members > MAX_GZIP_MEMBERS:
             raise zlib.error("has too many members")
         for piece, read_up_to in _decompress_gzip_member(body, end, window_bits):
-            _append_piece(output, piece, max_bytes, host)
+            _append_piece_within_limit(output, piece, max_bytes, origin_name)
             end = read_up_to
     return output.getvalue()
 

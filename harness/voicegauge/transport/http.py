@@ -244,7 +244,7 @@ class Transport:
     def _build_response(self, status: int, headers: Headers, body: bytes, host: str) -> Response:
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
         if encoding:
-            body = decode_body(body, encoding, max_bytes=self._max_body_bytes, host=host)
+            body = decode_body(body, encoding, max_bytes=self._max_body_bytes, origin_name=host)
         return Response(status=status, headers=headers, body=body)
 
     async def _read_body(

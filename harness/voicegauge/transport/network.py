@@ -29,7 +29,8 @@ HAPPY_EYEBALLS_DELAY_S = 0.25
 MAX_BUFFERED_BYTES = 2**18
 """Number of unread bytes above which a connection is not read any further, so that a fast server cannot fill memory."""
 MAX_BYTES_PER_WRITE = 2**18
-"""Number of bytes that are written at a time: asyncio copies what the operating system does not take at once."""
+"""Maximum number of bytes that are written at a time. asyncio copies what the operating system does not take at once,
+so larger writes would take more memory."""
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 

@@ -295,7 +295,11 @@ def _decompress_body(message: Request | Response, message_name: str) -> bytes:
     if not encoding.strip() or encoding.strip().lower() == "identity" or not message.body:
         return message.body
     body = decode_body(
-        message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=message_name, additional_codings=ADDITIONAL_CODINGS
+        message.body,
+        encoding,
+        max_bytes=MAX_DECODED_BYTES,
+        origin_name=message_name,
+        additional_codings=ADDITIONAL_CODINGS,
     )
     if body is message.body:  # a secret in it could not be found
         raise DataError(f"the body of {message_name} is compressed ({encoding[:40]}) and could not be decompressed")

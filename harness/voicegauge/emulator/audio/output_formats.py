@@ -132,7 +132,7 @@ def choose_media_type(format_name: str, documented_media_types: Iterable[str]) -
 
 
 def _is_container_of_format(media_type: str, format_name: str) -> bool:
-    """Whether `media_type` names the container of the format, and no other format in the same container."""
+    """Whether `media_type` names the format's container, without naming another format in that container."""
     container = find_container_of_media_type(media_type)
     if container is None or container != find_container_of_media_type(find_media_type_of_format(format_name)):
         return False

@@ -44,7 +44,7 @@ class IdempotentResponses:
         now_s: float,
         response: EmulatedResponse,
     ) -> None:
-        """Remember an accepted response to a request with a key."""
+        """Remember an accepted response, if the request has an idempotency key."""
         key = _find_account_operation_and_key(request, operation, account)
         if key is None or not 200 <= response.status < 300:
             return

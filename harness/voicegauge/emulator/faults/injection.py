@@ -67,9 +67,9 @@ class FaultInjector:
         """Replace all faults by those of `other_injector`."""
         self.names, self._injected = other_injector.names, other_injector._injected
 
-    def _find_applicable_faults(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
+    def _find_applicable_faults(self, target: Target | None, *request_operations: Operation | None) -> Iterator[Fault]:
         for injected in self._injected:
-            if injected.applies_to(target, operations):
+            if injected.applies_to(target, request_operations):
                 yield injected.fault
 
     def change_response(self, response: EmulatedResponse) -> None:

@@ -125,7 +125,7 @@ def set_creation_time_after_end(response: EmulatedResponse) -> None:
 
 
 def has_job_timestamps(target: Target) -> bool:
-    """Whether status responses carry the creation time and a later one."""
+    """Whether status responses carry the creation time and a later time, such as that of the end."""
     spec = _get_job_spec(target)
     return (
         spec is not None

@@ -37,7 +37,7 @@ def are_headers_too_large(scope: Scope) -> bool:
 
 
 def find_max_body_bytes(scope: Scope) -> int:
-    """Return the maximum number of bytes in the body of a request to a provider, which depends on the Content-Type."""
+    """Return the maximum size of the body of a request to a provider. It depends on the Content-Type."""
     content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
     is_text = b"json" in content_type or content_type.startswith(b"application/x-www-form-urlencoded")
     return MAX_TEXT_BODY_BYTES if is_text else MAX_UPLOAD_BYTES

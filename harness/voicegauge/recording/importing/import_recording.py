@@ -198,7 +198,7 @@ def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
         return body
     try:
         decoded = decode_body(
-            body, encoding, max_bytes=MAX_BODY_BYTES, host="the file", additional_codings=ADDITIONAL_CODINGS
+            body, encoding, max_bytes=MAX_BODY_BYTES, origin_name="the file", additional_codings=ADDITIONAL_CODINGS
         )
     except OversizeError:
         raise NotImportedError(f"its {body_name} decompresses to more than {MAX_BODY_BYTES} bytes") from None

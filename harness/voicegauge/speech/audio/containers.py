@@ -42,7 +42,7 @@ _CONTAINER_BY_MEDIA_TYPE = {
     "audio/pcma": "pcm",
 }
 _CONTAINER_BY_MAGIC_BYTES = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
-_MIN_PLACEHOLDER_LENGTH = 0x7F000000
+_MIN_PLACEHOLDER_LENGTH_BYTES = 0x7F000000
 """A length in a WAV header that is not smaller than this is a placeholder, as is 0. Programs that stream a file write a
 placeholder because they do not know the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others.
 No real response has two gigabytes."""
@@ -119,7 +119,7 @@ def find_wav_data(audio_bytes: FileContent) -> WavData | None:
             return None
         (size,) = struct.unpack_from("<I", audio_bytes, at + 4)
         if audio_bytes[at : at + 4] == b"data":
-            declared = size if 0 < size < _MIN_PLACEHOLDER_LENGTH else None
+            declared = size if 0 < size < _MIN_PLACEHOLDER_LENGTH_BYTES else None
             return WavData(at + 4, declared, len(audio_bytes) - at - 8, rate_hz)
         if audio_bytes[at : at + 4] == b"fmt " and at + 24 <= len(audio_bytes):
             encoding, channels, rate, _, frame_bytes, sample_bits = struct.unpack_from("<HHIIHH", audio_bytes, at + 8)

@@ -112,10 +112,10 @@ def encode(samples: Samples, sample_rate_hz: int, format_name: str) -> tuple[byt
     audio_format = AUDIO_FORMATS.get(format_name)
     if audio_format is None:
         raise ValueError(f"unknown audio format {format_name!r}: known: {', '.join(AUDIO_FORMATS)}")
-    return _write_file(samples, sample_rate_hz, format_name), audio_format.media_type
+    return _encode_with_libsndfile(samples, sample_rate_hz, format_name), audio_format.media_type
 
 
-def _write_file(samples: Samples, sample_rate_hz: int, format_name: str) -> bytes:
+def _encode_with_libsndfile(samples: Samples, sample_rate_hz: int, format_name: str) -> bytes:
     import soundfile
 
     audio_format = AUDIO_FORMATS[format_name]

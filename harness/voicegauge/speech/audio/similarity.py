@@ -41,7 +41,7 @@ SpectralFeatures = NDArray[np.float64]
 
 
 def measure_speech_mismatch(
-    first_samples: Samples, first_rate_hz: int, second_samples: Samples, second_rate_hz: int
+    first_samples: Samples, first_sample_rate_hz: int, second_samples: Samples, second_sample_rate_hz: int
 ) -> float | None:
     """Return how much the spoken words of two recordings differ, whatever the speaking rate.
 
@@ -51,17 +51,18 @@ def measure_speech_mismatch(
 
     Args:
         first_samples: mono samples.
-        first_rate_hz: their sample rate.
+        first_sample_rate_hz: their sample rate.
         second_samples: mono samples.
-        second_rate_hz: their sample rate.
+        second_sample_rate_hz: their sample rate.
 
     Returns:
         The mismatch; `None` if a recording is silent or longer than `MAX_COMPARED_DURATION_S`.
     """
-    if max(len(first_samples) / first_rate_hz, len(second_samples) / second_rate_hz) > MAX_COMPARED_DURATION_S:
+    durations_s = len(first_samples) / first_sample_rate_hz, len(second_samples) / second_sample_rate_hz
+    if max(durations_s) > MAX_COMPARED_DURATION_S:
         return None
-    first_resampled = resample(first_samples, first_rate_hz, _ANALYSIS_RATE_HZ)
-    second_resampled = resample(second_samples, second_rate_hz, _ANALYSIS_RATE_HZ)
+    first_resampled = resample(first_samples, first_sample_rate_hz, _ANALYSIS_RATE_HZ)
+    second_resampled = resample(second_samples, second_sample_rate_hz, _ANALYSIS_RATE_HZ)
     if _are_same_waveform(first_resampled, second_resampled):
         return 0.0
     one, other = _compute_features(first_resampled), _compute_features(second_resampled)
@@ -96,7 +97,7 @@ def _compute_features(samples: Samples) -> SpectralFeatures | None:
         return None
     frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
     power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), _FFT)) ** 2
-    energies = power @ _build_band_weights()
+    energies = power @ _build_mel_band_weights()
     totals = energies.sum(axis=1)
     spoken = np.flatnonzero(totals > _MIN_RELATIVE_SPEECH_ENERGY * totals.max())
     if not len(spoken):
@@ -108,7 +109,7 @@ def _compute_features(samples: Samples) -> SpectralFeatures | None:
 
 
 @functools.cache
-def _build_band_weights() -> NDArray[np.float64]:
+def _build_mel_band_weights() -> NDArray[np.float64]:
     """Return triangular weights of shape (frequencies, bands), equally spaced on the mel scale."""
     mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT, 1 / _ANALYSIS_RATE_HZ) / 700)
     low, high = (2595 * np.log10(1 + hz / 700) for hz in _FREQUENCY_RANGE_HZ)
