@@ -30,8 +30,8 @@ def plan_rounds(samples: Sequence[Sample]) -> list[SampleRound]:
         PlannedSample(
             target=sample.target,
             text=SuiteText(id=sample.text_id, category="plain", language="en", text="x"),
-            session=sample.session,
-            repetition=sample.repetition,
+            session_number=sample.session,
+            repetition_number=sample.repetition,
             price=PriceQuote(0.0, None, False),
         )
         for sample in samples

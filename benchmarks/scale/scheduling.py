@@ -63,7 +63,7 @@ def _plan(target: str, text: int) -> PlannedSample:
     return PlannedSample(
         target=target,
         text=SuiteText(id=str(text), category="plain", text="Hello.", language="en"),
-        session=1,
-        repetition=1,
+        session_number=1,
+        repetition_number=1,
         price=PriceQuote(None, None, False),
     )

@@ -14,7 +14,7 @@ from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.provider_access import build_emulated_access
 from voicegauge.bench.running.run_config import RunConfig, RunOutcome
 from voicegauge.bench.running.runner import run_plan
-from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS_LABEL, score_run
+from voicegauge.bench.scoring.scores import TARGET_TRANSCRIPTS_LABEL, score_run
 from voicegauge.contract import AudioInputTarget, BaseTarget, Catalogue
 from voicegauge.contract.pricing import quote_price
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
@@ -91,7 +91,7 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
         assert sample.cost.charged_credits == pytest.approx(due, rel=1e-3)
     scores = score_run(tmp_path, run_of(plan, samples), "none")
     assert scores is not None
-    assert scores.asr == OWN_TRANSCRIPTS_LABEL
+    assert scores.asr == TARGET_TRANSCRIPTS_LABEL
     assert [score.transcript for score in scores.scores] == [sample.transcript for sample in samples]
     (summary,) = summarize_targets(run_of(plan, samples), scores)
     assert summary.cost.credits_per_audio_minute == 2000

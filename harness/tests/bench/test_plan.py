@@ -39,8 +39,8 @@ def test_targets_are_interleaved_text_by_text(
     for row in measured:
         assert len({one.text.id for one in row}) == 1
         assert sorted(one.target for one in row) == sorted(speakers[row[0].text.language])
-        assert len({(one.session, one.repetition) for one in row}) == 1
-    rounds = Counter((row[0].session, row[0].repetition, row[0].text.id) for row in measured)
+        assert len({(one.session_number, one.repetition_number) for one in row}) == 1
+    rounds = Counter((row[0].session_number, row[0].repetition_number, row[0].text.id) for row in measured)
     assert set(rounds.values()) == {1}
     assert len(rounds) == settings.sessions * settings.repetitions * len(suite.texts)
 
@@ -52,7 +52,7 @@ def test_every_sample_has_a_unique_id_and_sessions_do_not_mix(
     made = plan(suite, targets, settings)
     ids = [one.id for row in made.rounds for one in row]
     assert len(ids) == len(set(ids)) == made.request_count == sum(line.request_count for line in made.target_costs)
-    sessions = [row[0].session for row in made.rounds]
+    sessions = [row[0].session_number for row in made.rounds]
     assert sessions == sorted(sessions)
 
 
@@ -62,7 +62,7 @@ def test_each_session_warms_every_target_up_first(
 ) -> None:
     made = plan(suite, targets, settings)
     for session in range(1, settings.sessions + 1):
-        rows = [row for row in made.rounds if row[0].session == session]
+        rows = [row for row in made.rounds if row[0].session_number == session]
         assert [row[0].is_warmup for row in rows] == sorted((row[0].is_warmup for row in rows), reverse=True)
         warm = Counter(one.target for row in rows for one in row if one.is_warmup)
         assert warm == (Counter(dict.fromkeys(targets, settings.warmup)) if settings.warmup else Counter())

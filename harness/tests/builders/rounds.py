@@ -14,8 +14,8 @@ def build_rounds(texts: int, *targets: str, price_usd: float | None = None) -> l
             PlannedSample(
                 target=target,
                 text=SuiteText(id=str(number), category="plain", text="Hello.", language="en"),
-                session=1,
-                repetition=1,
+                session_number=1,
+                repetition_number=1,
                 price=PriceQuote(price_usd, None, False),
             )
             for target in targets

@@ -118,7 +118,7 @@ class UploadedFile(Record, frozen=True, kw_only=True):
 
 
 class MappedFile(UploadedFile, frozen=True, kw_only=True):
-    """A large file of a multipart body that was received, on disk; `data` is empty."""
+    """A large file of a received multipart body, which is read from disk when needed; `data` is empty."""
 
     memory_map: mmap.mmap = msgspec.field(name="mapped")
 

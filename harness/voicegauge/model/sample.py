@@ -67,7 +67,7 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     ttfa_ms: NonNegativeNumber | None = None
     """Time until the first byte of audio data, not counting a file header."""
     ttfs_ms: NonNegativeNumber | None = None
-    """Time to first audible speech: `ttfa_ms` plus the leading silence, plus any stall of a player before it."""
+    """Time to first audible speech: `ttfa_ms` plus the leading silence, plus any stall of a player before speech."""
     total_latency_ms: NonNegativeNumber | None = None
     """Time until the last byte of audio, including polling and download."""
 
@@ -119,8 +119,8 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     """Duration before the first audible speech, ignoring clicks and background noise."""
     speech_onset_s: Number | None = None
     """Duration before the first 10 ms whose RMS is above 0.01, which is how the Coval benchmark defines the first
-    audible speech; `None` if there is no such frame. With `ttfa_ms`, the round trip, it makes the time to first audible
-    speech."""
+    audible speech; `None` if there is no such frame. Coval adds it to the round trip, `ttfa_ms`, to compute the time to
+    first audible speech."""
     rms_dbfs: Number | None = None
 
 

@@ -76,8 +76,8 @@ def _format_points(points: float | None) -> str:
     return "" if points is None else f"{points:.4f}"
 
 
-def _format_resampled_points(points: FloatArray, column: int) -> str:
-    return " ".join(str(int(value)) for value in points[:, column])
+def _format_resampled_points(points: FloatArray, target_column: int) -> str:
+    return " ".join(str(int(value)) for value in points[:, target_column])
 
 
 def sort_by_rank(targets: Sequence[TargetSummary], ranked_rows: Sequence[RankedRow]) -> list[TargetSummary]:

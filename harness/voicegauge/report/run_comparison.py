@@ -45,7 +45,7 @@ class MetricRow(NamedTuple):
     value_before: str
     value_after: str
     change: str
-    """The change with its interval."""
+    """The change from the first run, with its interval, as text."""
 
 
 class TextDifference(NamedTuple):

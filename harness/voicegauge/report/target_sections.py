@@ -54,10 +54,10 @@ class FailureCause(NamedTuple):
     kind: FailureKind
     http_status: int | None
     failure_count: int
-    messages: tuple[FailureGroup, ...]
-    """The most frequent messages."""
+    failure_groups: tuple[FailureGroup, ...]
+    """The failures by message, the most frequent messages first; at most `MAX_MESSAGES_PER_CAUSE` groups."""
     unlisted_message_count: int
-    """Number of further messages."""
+    """Number of other messages, which are not in `failure_groups`."""
     example_exchange: QuotedExchange | None
 
 
@@ -104,7 +104,7 @@ def build_target_sections(
         _build_section(target, refs[target.target], run, anchor_by_target[target.target])._replace(
             worst_clips=tuple(pair for pair in worst if pair[0].target == target.target),
             random_clips=tuple(pair for pair in random if pair[0].target == target.target),
-            failure_causes=_group_by_cause(
+            failure_causes=_group_failures_by_cause(
                 [failure for failure in report.failure_groups if failure.target == target.target]
             ),
             target_checks=find_target_checks(saved_results, target.target),
@@ -137,16 +137,16 @@ def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, ancho
     )
 
 
-def _group_by_cause(failures: Sequence[FailureGroup]) -> tuple[FailureCause, ...]:
+def _group_failures_by_cause(failure_groups: Sequence[FailureGroup]) -> tuple[FailureCause, ...]:
     by_cause: dict[tuple[FailureKind, int | None], list[FailureGroup]] = {}
-    for failure in failures:
+    for failure in failure_groups:
         by_cause.setdefault((failure.kind, failure.http_status), []).append(failure)
     causes = [
         FailureCause(
             kind=kind,
             http_status=status,
             failure_count=sum(failure.count for failure in group),
-            messages=tuple(group[:MAX_MESSAGES_PER_CAUSE]),
+            failure_groups=tuple(group[:MAX_MESSAGES_PER_CAUSE]),
             unlisted_message_count=max(len(group) - MAX_MESSAGES_PER_CAUSE, 0),
             example_exchange=next(
                 (_quote_exchange(failure.example_exchange) for failure in group if failure.example_exchange), None
@@ -173,7 +173,7 @@ def _format_message(first_line: str, headers: Headers, body: BodyExcerpt) -> str
 def _list_phase_times(target: TargetSummary) -> tuple[PhaseTime, ...]:
     """Return the times of a target in the order of a request.
 
-    A target whose response to the submit is the audio has no row for the submit: its end is that of the request.
+    A target that responds to the submit with the audio has no row for the submit, because it ends with the request.
     """
     is_direct = target.completion_ms is None and target.download_ms is None
     times = {

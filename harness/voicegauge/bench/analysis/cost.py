@@ -34,15 +34,17 @@ class AccountPlanPrice(Record, frozen=True, kw_only=True):
     included_units: float = msgspec.field(name="included")
     """Number of units per month that the fee pays for."""
     unit: Literal["request", "character"]
-    overage_usd_per_unit: float = msgspec.field(name="usd_per_unit")
+    usd_per_extra_unit: float = msgspec.field(name="usd_per_unit")
     """Price in US dollars of a unit beyond the included ones."""
-    allows_overage: bool = msgspec.field(name="overage")
+    allows_extra_units: bool = msgspec.field(name="overage")
     """Whether units beyond the included ones can be bought."""
 
     def compute_monthly_usd(self, request_count: float, character_count: float) -> float | None:
         """Return the price of a month in US dollars; `None` if it needs more units than the plan allows."""
         beyond = max(0.0, (request_count if self.unit == "request" else character_count) - self.included_units)
-        return None if beyond and not self.allows_overage else self.monthly_fee_usd + beyond * self.overage_usd_per_unit
+        return (
+            None if beyond and not self.allows_extra_units else self.monthly_fee_usd + beyond * self.usd_per_extra_unit
+        )
 
 
 class MonthlyPrice(NamedTuple):
@@ -326,8 +328,8 @@ def _iterate_account_plan_prices(
                 monthly_fee_usd=plan.monthly_fee_usd,
                 included_units=(plan.included_units_per_month or 0.0) / units_per_character,
                 unit=unit,
-                overage_usd_per_unit=plan.usd_per_extra_unit * units_per_character,
-                allows_overage=plan.allows_extra_units,
+                usd_per_extra_unit=plan.usd_per_extra_unit * units_per_character,
+                allows_extra_units=plan.allows_extra_units,
             )
 
 

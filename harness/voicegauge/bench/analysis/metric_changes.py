@@ -277,28 +277,33 @@ class FailureRateChange(MetricChange):
 
 
 def _compute_mid_p_values(
-    old_failure_counts: FloatArray, new_failure_counts: FloatArray, old_sample_count: int, new_sample_count: int
+    baseline_failure_counts: FloatArray,
+    run_failure_counts: FloatArray,
+    baseline_sample_count: int,
+    run_sample_count: int,
 ) -> FloatArray:
-    """Return one-sided mid-p values of Fisher's exact test, for pairs of an old and a new number of failures.
+    """Return one-sided mid-p values of Fisher's exact test, for pairs of numbers of failures in baseline and run.
 
-    Given the total number of failures, a value is the probability of more new failures than were counted, plus half of
-    the probability of exactly as many.
+    Given the total number of failures, a value is the probability that the run has more of them than were counted,
+    plus half of the probability that it has exactly as many.
     """
     hypergeom = load_scipy("stats").hypergeom
-    drawn = old_sample_count + new_sample_count, old_failure_counts + new_failure_counts, new_sample_count
-    values: FloatArray = hypergeom.sf(new_failure_counts, *drawn) + hypergeom.pmf(new_failure_counts, *drawn) / 2
+    drawn = baseline_sample_count + run_sample_count, baseline_failure_counts + run_failure_counts, run_sample_count
+    values: FloatArray = hypergeom.sf(run_failure_counts, *drawn) + hypergeom.pmf(run_failure_counts, *drawn) / 2
     return values
 
 
 def _find_significant_failure_counts(
-    old_failure_counts: FloatArray, old_sample_count: int, new_sample_count: int, tail_probability: float
+    baseline_failure_counts: FloatArray, baseline_sample_count: int, run_sample_count: int, tail_probability: float
 ) -> FloatArray:
-    """Return, for each number of old failures, the smallest number of new failures that is significant."""
-    distinct, positions = np.unique(old_failure_counts, return_inverse=True)
-    low, high = np.zeros_like(distinct), np.full_like(distinct, new_sample_count)
+    """Return, for each number of failures in the baseline, the smallest significantly higher number in the run."""
+    distinct, positions = np.unique(baseline_failure_counts, return_inverse=True)
+    low, high = np.zeros_like(distinct), np.full_like(distinct, run_sample_count)
     while (high - low > 1).any():
         middle = (low + high) // 2
-        is_significant = _compute_mid_p_values(distinct, middle, old_sample_count, new_sample_count) < tail_probability
+        is_significant = (
+            _compute_mid_p_values(distinct, middle, baseline_sample_count, run_sample_count) < tail_probability
+        )
         low, high = np.where(is_significant, low, middle), np.where(is_significant, middle, high)
     found: FloatArray = high[positions]
     return found

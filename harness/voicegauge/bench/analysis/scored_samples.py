@@ -36,7 +36,7 @@ class ScoresBySample:
 
 
 def group_counted_samples_by_target(run: Run) -> dict[str, list[Sample]]:
-    """Return the counted samples of each target of the manifest: see `Run.select_counted_samples`."""
+    """Return the samples that results count, by target; see `Run.select_counted_samples`."""
     samples: dict[str, list[Sample]] = {target.id: [] for target in run.manifest.targets}
     for sample in run.select_counted_samples():
         if sample.target in samples:

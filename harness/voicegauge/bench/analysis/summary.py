@@ -129,7 +129,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     failure_count: int = msgspec.field(name="failures")
     failure_count_by_kind: dict[str, int] = msgspec.field(name="failure_kinds")
     """Number of failures by kind, most frequent first."""
-    mean_attempts: float | None = msgspec.field(name="attempts")
+    mean_submit_count: float | None = msgspec.field(name="attempts")
     """Mean number of submits per sample, including retries; 1 if nothing was retried."""
     submit_latency_ms: Estimate | None
     """Time until the response to the submit was complete."""
@@ -329,7 +329,7 @@ def _summarize_target(
         disturbed_sample_count=sum(sample.is_disturbed for sample in samples),
         failure_count=sum(kinds.values()),
         failure_count_by_kind=dict(kinds.most_common()),
-        mean_attempts=sum(s.submit_count for s in samples) / len(samples) if samples else None,
+        mean_submit_count=sum(s.submit_count for s in samples) / len(samples) if samples else None,
         submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
         queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
         processing_ms=estimate_median_bounds(lambda latency: latency.processing_ms),

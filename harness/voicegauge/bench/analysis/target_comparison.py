@@ -70,7 +70,7 @@ class ComparedMetric(NamedTuple):
 
 
 class DriftEstimator:
-    """Estimates the drift of each target from the runs of the baseline. The drift of the other targets moderates it."""
+    """Estimates the drift of each target from the runs of the baseline, moderated by the drift of the other targets."""
 
     def __init__(self, targets: Sequence[ComparedTarget], assumed_drift: float) -> None:
         """Measure how much the total latency of every target drifts between the runs of the baseline.

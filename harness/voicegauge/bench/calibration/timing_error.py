@@ -13,7 +13,7 @@ from voicegauge.transport import Transport
 
 DELAYS_MS = (0, 5, 50)
 REQUESTS_PER_DELAY = 32
-MIN_REQUESTS_PER_DELAY_PER_CONCURRENCY = 2
+MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT = 2
 """Smallest number of requests for each delay, divided by the number of requests in flight."""
 _REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
 
@@ -32,7 +32,7 @@ async def measure_timing_error(concurrency: int, open_transport: Callable[[], Tr
     with run_loopback_server() as url:
         async with open_transport() as transport:
             await _measure_timing_errors_ms(transport, url, [0] * concurrency, concurrency)  # opens the connections
-            count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_CONCURRENCY * concurrency)
+            count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
             delays_ms = list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
             errors_ms = await _measure_timing_errors_ms(transport, url, delays_ms, concurrency)
     return summarize_timing_errors(errors_ms, concurrency)

@@ -42,7 +42,7 @@ threshold, but two nights in a row can."""
 
 
 class LevelShift(NamedTuple):
-    """A lasting change of the level of a series, with the indices of the first night and of the confirming night."""
+    """A lasting change of the level of a series, with the indices of its first night and of its confirmation."""
 
     first_night_index: int
     confirmation_night_index: int

@@ -25,7 +25,7 @@ class StepMeasurements(NamedTuple):
 
     samples: Sequence[Sample]
     duration_s: float
-    sent_share: float | None = None
+    sent_load_share: float | None = None
     """Share of the planned load that this machine sent; `None` if it is not known."""
 
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from voicegauge.bench.load.dispatch import ArrivalRate, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import Goal
 from voicegauge.bench.load.load_search import StepMeasurements, search_highest_load
-from voicegauge.bench.load.sent_share import compute_sent_share_of_concurrency, compute_sent_share_of_rate
+from voicegauge.bench.load.sent_share import compute_sent_share_of_rate, compute_sent_share_of_requests_in_flight
 from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.model import RampResult, Sample
 from voicegauge.transport import Clock
@@ -80,7 +80,7 @@ async def send_ramp(
         samples = await collect_samples(step, step_number)
         if settings.load_type == "concurrency":
             occupied_s = [occupied_s_by_id[sample.id] for sample in samples]
-            sent_share = compute_sent_share_of_concurrency(samples, occupied_s, int(load))
+            sent_share = compute_sent_share_of_requests_in_flight(samples, occupied_s, int(load))
         else:
             sent_share = compute_sent_share_of_rate([due_s_by_id[sample.id] for sample in samples], samples)
         return StepMeasurements(samples, duration_s, sent_share)

@@ -12,7 +12,7 @@ MIN_SENT_LOAD_SHARE = 0.95
 says nothing about the planned load."""
 
 
-def compute_sent_share_of_concurrency(
+def compute_sent_share_of_requests_in_flight(
     samples: Sequence[Sample], slot_times_s: Sequence[float], concurrency: int
 ) -> float | None:
     """Return the share of the planned concurrency that was in flight.

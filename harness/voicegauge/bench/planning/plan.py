@@ -45,7 +45,7 @@ class BenchPlanSettings(Record, frozen=True, kw_only=True):
     repetitions: int = 1
     """Number of requests per text, target and session."""
     warmup: int = 1
-    """Number of requests per target at the start of a session that are left out of every result."""
+    """Number of requests per target at the start of each session that are not counted in any result."""
     seed: int = 0
     """Seed of the order of texts and targets."""
 
@@ -55,9 +55,9 @@ class PlannedSample(Record, frozen=True, kw_only=True):
 
     target: str
     text: SuiteText
-    session: int
+    session_number: int = msgspec.field(name="session")
     """Number of the session, counted from 1."""
-    repetition: int
+    repetition_number: int = msgspec.field(name="repetition")
     """Number of the repetition, counted from 1; 0 or negative for warm-up."""
     price: PriceQuote
     """Price of the request, computed from the text; for audio input, an estimate until the duration is known."""
@@ -65,12 +65,12 @@ class PlannedSample(Record, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """The id of the sample: "<target>/<session>/<repetition>/<text id>"."""
-        return f"{self.target}/{self.session}/{self.repetition}/{self.text.id}"
+        return f"{self.target}/{self.session_number}/{self.repetition_number}/{self.text.id}"
 
     @property
     def is_warmup(self) -> bool:
         """Whether the sample is left out of every result."""
-        return self.repetition < 1
+        return self.repetition_number < 1
 
 
 SampleRound = tuple[PlannedSample, ...]
@@ -239,18 +239,20 @@ def supports_language(target: BaseTarget, language: str) -> bool:
 
 
 def _plan_session(
-    session: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]], settings: BenchPlanSettings
+    session_number: int,
+    price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]],
+    settings: BenchPlanSettings,
 ) -> Sequence[SampleRound]:
     """Plan the rounds of one session.
 
     Args:
-        session: number of the session, counted from 1.
+        session_number: number of the session, counted from 1.
         price_by_target_and_text: price of each text that is sent to a target, by target id.
         settings: repetitions, warm-up and seed.
     """
     # Each session has its own generator, so that adding sessions does not reorder the earlier ones.
-    order = random.Random(f"{settings.seed}/{session}")  # noqa: S311 - a reproducible order, not a secret
-    rounds = [_plan_warmup_round(session, index, price_by_target_and_text) for index in range(settings.warmup)]
+    order = random.Random(f"{settings.seed}/{session_number}")  # noqa: S311 - a reproducible order, not a secret
+    rounds = [_plan_warmup_round(session_number, index, price_by_target_and_text) for index in range(settings.warmup)]
     texts = list(dict.fromkeys(text for by_text in price_by_target_and_text.values() for text in by_text))
     for repetition in range(1, settings.repetitions + 1):
         for text in order.sample(texts, len(texts)):
@@ -260,8 +262,8 @@ def _plan_session(
                     PlannedSample(
                         target=target_id,
                         text=text,
-                        session=session,
-                        repetition=repetition,
+                        session_number=session_number,
+                        repetition_number=repetition,
                         price=price_by_target_and_text[target_id][text],
                     )
                     for target_id in order.sample(able, len(able))
@@ -271,7 +273,7 @@ def _plan_session(
 
 
 def _plan_warmup_round(
-    session: int, round_index: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]]
+    session_number: int, round_index: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]]
 ) -> SampleRound:
     """Plan one warm-up request per target; after the last text, the first text is used again."""
     planned = []
@@ -280,7 +282,13 @@ def _plan_warmup_round(
         text = texts[round_index % len(texts)]
         repetition = -(round_index // len(texts))
         planned.append(
-            PlannedSample(target=target_id, text=text, session=session, repetition=repetition, price=by_text[text])
+            PlannedSample(
+                target=target_id,
+                text=text,
+                session_number=session_number,
+                repetition_number=repetition,
+                price=by_text[text],
+            )
         )
     return tuple(planned)
 

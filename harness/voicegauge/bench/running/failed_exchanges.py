@@ -96,7 +96,7 @@ def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | 
 
 
 class _QuotableBody(NamedTuple):
-    """The part of a body that is masked and quoted; the note says why it is not the whole body."""
+    """The part of a body that is masked and quoted. `note` says why it is not the whole body."""
 
     content: bytes
     note: str = ""

@@ -169,7 +169,7 @@ class _PlanRunner:
         try:
             with reduce_event_loop_delays():
                 async with self._loop_lag.measure_lag():
-                    for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
+                    for _, session in itertools.groupby(rounds, key=lambda row: row[0].session_number):
                         if not self._stop.requested:
                             await self._run_session(list(session))
         except asyncio.CancelledError:
@@ -238,7 +238,7 @@ class _PlanRunner:
             )
 
             async def send_sample(planned_sample: PlannedSample, due_s: float | None) -> None:
-                await self._measure_or_stop(planned_sample, clients, due_s)
+                await self._measure_sample_or_request_stop(planned_sample, clients, due_s)
 
             remaining = [row for row in map(self._remove_finished_samples, rounds) if row]
             if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
@@ -278,7 +278,7 @@ class _PlanRunner:
             assert failures[0] is not None
             self._stop.request_stop(NothingMeasuredError(f"no provider responded: {failures[0].message}"))
 
-    async def _measure_or_stop(
+    async def _measure_sample_or_request_stop(
         self, planned_sample: PlannedSample, clients: Mapping[str, Client], due_s: float | None
     ) -> None:
         """Measure one sample. A failure affects only its own target.

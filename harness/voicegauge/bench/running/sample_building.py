@@ -83,8 +83,8 @@ def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
         "text": planned_sample.text.text,
         "language": planned_sample.text.language,
         "category": planned_sample.text.category,
-        "session": planned_sample.session,
-        "repetition": planned_sample.repetition,
+        "session": planned_sample.session_number,
+        "repetition": planned_sample.repetition_number,
         "is_warmup": planned_sample.is_warmup,
     }
 

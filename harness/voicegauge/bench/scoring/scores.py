@@ -28,8 +28,8 @@ from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, cho
 from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio, encode
 from voicegauge.speech.transcripts import choose_normalizer, score_transcript
 
-OWN_TRANSCRIPTS_LABEL = "each target's own transcripts"
-"""Name given instead of an ASR engine for speech to text, because the targets themselves transcribe."""
+TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
+"""Name shown instead of an ASR engine in runs of speech to text, in which the targets themselves transcribe."""
 MAX_TRANSCRIBING_PROCESSES = 4
 """Default maximum number of processes. Each loads its own model, and many large models would fill the memory."""
 REFERENCE_VOICE = "klatt5"
@@ -88,7 +88,7 @@ def score_run(
     """
     samples = [sample for sample in run.samples if sample.is_counted]
     if run.manifest.kind == "transcription":
-        return _score_own_transcripts(samples)
+        return _score_transcripts_by_targets(samples)
     texts = [SpokenText(sample.language, sample.text) for sample in samples]
     asr, reason = choose_scoring_asr(asr_spec, run.manifest.provenance, texts)
     if asr is None:
@@ -132,20 +132,20 @@ def _list_normalizer_ids(samples: Sequence[Sample]) -> str:
     return ", ".join(sorted({choose_normalizer(sample.language).id for sample in samples}))
 
 
-def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
+def _score_transcripts_by_targets(samples: Sequence[Sample]) -> ScoreSet:
     """Score a run of speech to text, in which each target has written its transcripts itself."""
 
-    def read_own_transcription(sample: Sample) -> Transcription:
+    def read_transcription_by_target(sample: Sample) -> Transcription:
         if sample.transcript is None:
             return Transcription("missing", "")
         return Transcription("speech" if sample.transcript.strip() else "silence", sample.transcript)
 
     return ScoreSet(
-        asr=OWN_TRANSCRIPTS_LABEL,
+        asr=TARGET_TRANSCRIPTS_LABEL,
         asr_reason="speech to text was measured",
         normalizer=_list_normalizer_ids(samples),
         settings=_list_versions_of_counting_libraries(),
-        scores=tuple(_score_transcription(sample, read_own_transcription(sample)) for sample in samples),
+        scores=tuple(_score_transcription(sample, read_transcription_by_target(sample)) for sample in samples),
     )
 
 

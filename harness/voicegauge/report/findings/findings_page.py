@@ -24,7 +24,7 @@ CONTEXT_LINE_COUNT = 1
 class SourceLine(NamedTuple):
     """One line of a contract, and whether it is the violated one."""
 
-    number: int
+    line_number: int
     text: str
     is_violated: bool
 

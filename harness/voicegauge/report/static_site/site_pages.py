@@ -34,7 +34,7 @@ class ComparisonLink(NamedTuple):
 
     file: str
     headline: str
-    """The changes in one sentence."""
+    """The differences between the two runs in one sentence."""
 
 
 class SiteEntry(NamedTuple):
@@ -48,7 +48,7 @@ class SiteEntry(NamedTuple):
 
     @property
     def headline(self) -> str:
-        """The verdict in a sentence."""
+        """The results of the run in one sentence."""
         return capitalize_sentence(self.run_report.verdict.headline)
 
     @property
