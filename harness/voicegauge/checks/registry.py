@@ -2,7 +2,7 @@
 
 Each rule is a function that registers itself:
 
-    @register_rule("empty-body", subject_class=Call, description="...", basis="...")
+    @register_rule("empty-body", subject_class=Call, description="...", contract_keys="...")
     def _check_empty_body(call: Call) -> Iterator[Violation]:
         ...
 

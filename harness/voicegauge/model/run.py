@@ -41,8 +41,9 @@ class AmountPerUnit(Record, frozen=True, kw_only=True):
 
     amount: NonNegativeNumber
     unit: Literal["request", "character", "minute", "estimated_character"]
-    """What the amount is charged for. `minute` is a minute of audio. `estimated_character` is a character at the upper
-    bound of a price that depends on tokens or seconds of computing, or on which characters the text has."""
+    """What the amount is charged for: a request, a character of text, or a minute of audio. `estimated_character`: the
+    price depends on tokens, computing time or the kind of characters; the amount is the most that one character can
+    cost."""
 
 
 class TargetAccountPlan(Record, frozen=True, kw_only=True):

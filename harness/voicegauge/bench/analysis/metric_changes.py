@@ -47,10 +47,10 @@ class MetricChange(ABC):
 
     @abstractmethod
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the lower and the upper end of the interval of the change; `None` with too few data.
+        """Return the lower and the upper end of the confidence interval of `change`; `None` with too few data.
 
         Args:
-            tail_probability: the probability that the change lies beyond each end of the interval.
+            tail_probability: the probability of one tail: 0.025 for a 95% interval.
         """
 
     @abstractmethod
@@ -75,7 +75,7 @@ class ExactChange(MetricChange):
         return None
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the change as both ends of the interval."""
+        """Return `change` as both ends of the interval, because it is known exactly."""
         del tail_probability
         return self.change, self.change
 
@@ -113,7 +113,11 @@ class EstimatedChange(MetricChange):
         return float(2 * t.sf(abs(self.difference) / self.standard_error, self.degrees_of_freedom))
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the interval of Student's t distribution."""
+        """Return the confidence interval of `change` by Student's t distribution; `None` with too few data.
+
+        Args:
+            tail_probability: the probability of one tail: 0.025 for a 95% interval.
+        """
         if self.standard_error is None:
             return None
         margin = compute_student_quantile(tail_probability, self.degrees_of_freedom) * self.standard_error
@@ -177,7 +181,11 @@ class PolledTimeChange(MetricChange):
         return None if self.smallest_change.standard_error is None else 1.0
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the interval from the lower end of the smallest change to the upper end of the largest change."""
+        """Return an interval that contains the confidence intervals of the smallest and of the largest change.
+
+        Args:
+            tail_probability: the probability of one tail: 0.025 for a 95% interval.
+        """
         low, high = (
             self.smallest_change.compute_interval(tail_probability),
             self.largest_change.compute_interval(tail_probability),
@@ -232,7 +240,13 @@ class FailureRateChange(MetricChange):
         return float(2 * norm.sf(brentq(compute_distance_from_zero, 0.0, MAX_NORMAL_QUANTILE)))
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return Newcombe's interval, extended to 0 where it excludes 0 although the exact test is not significant."""
+        """Return Newcombe's confidence interval of `change`.
+
+        It is extended to 0 if it excludes 0 although the exact test is not significant.
+
+        Args:
+            tail_probability: the probability of one tail: 0.025 for a 95% interval.
+        """
         low, high = self._compute_newcombe_interval(_compute_normal_quantile(tail_probability))
         if (low > 0 or high < 0) and self._compute_mid_p_value() >= tail_probability:
             return min(low, 0.0), max(high, 0.0)

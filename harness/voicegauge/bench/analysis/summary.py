@@ -132,46 +132,48 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     mean_submit_count: float | None = msgspec.field(name="attempts")
     """Mean number of submits per sample, including retries; 1 if nothing was retried."""
     submit_latency_ms: Estimate | None
-    """Time until the response to the submit was complete."""
+    """Median time until the response to the submit was complete."""
     queue_ms: BoundEstimates | None
-    """Queue time of a job; only bounds are known, because the job's status is seen only when it is polled."""
+    """Median lower and upper bounds of the queue time of a job. The time itself is unknown, because the job's status is
+    seen only when it is polled."""
     processing_ms: BoundEstimates | None
-    """Lower and upper bounds of the processing time of a job."""
+    """Median lower and upper bounds of the processing time of a job."""
     completion_ms: BoundEstimates | None
-    """Lower and upper bounds of the time from the submit to the completion of a job."""
+    """Median lower and upper bounds of the time from the submit to the completion of a job."""
     completion_p50_ms: Estimate | None
     """Median completion time, by the nonparametric maximum-likelihood estimator for times between two polls
     (Turnbull)."""
     completion_p90_ms: Estimate | None
     """90th percentile of the completion time, estimated in the same way as `completion_p50_ms`."""
     audio_ready_ms: Estimate | None = msgspec.field(name="ready_ms")
-    """Total latency without the wait for polls: for a job, the completion time plus the duration of the download.
+    """Median of the total latency without the wait for polls: for a job, the completion time plus the duration of the
+    download.
     Otherwise equal to `total_latency_ms`."""
     audio_ready_p95_ms: Estimate | None = msgspec.field(name="ready_p95_ms")
     """95th percentile of the time described at `audio_ready_ms`."""
     download_ms: Estimate | None
-    """Duration of the request that downloaded the audio of a job."""
+    """Median duration of the request that downloads the audio of a job."""
     ttfb_ms: Estimate | None
-    """Time to first byte of the response that carries the audio."""
+    """Median time to first byte of the response that carries the audio."""
     ttfa_ms: Estimate | None
-    """Time to first byte of audio data."""
+    """Median time to first byte of audio data."""
     speech_onset_s: Estimate | None
-    """Silence before the first audible speech, in seconds: before the first 10 ms with an RMS above 0.01."""
+    """Median silence before the first audible speech, in seconds: before the first 10 ms with an RMS above 0.01."""
     ttfs_ms: Estimate | None
-    """Time to first audible speech."""
+    """Median time to first audible speech."""
     total_latency_ms: Estimate | None
-    """Total latency: time until the last byte of audio, including polling and download."""
+    """Median total latency: time until the last byte of audio, including polling and download."""
     total_latency_p95_ms: Estimate | None
     """95th percentile of the total latency."""
     streaming: StreamSummary | None
     """Arrival and playback of streamed audio; `None` if no audio was streamed."""
     audio_duration_s: Estimate | None = msgspec.field(name="audio_s")
-    """Duration of the audio."""
+    """Median duration of the audio of one sample."""
     rtf: Estimate | None
-    """Real-time factor: `audio_ready_ms` of a sample divided by the duration of its audio;
-    below 1 is faster than speech."""
+    """Median real-time factor: `audio_ready_ms` of a sample divided by the duration of its audio; below 1 is faster
+    than speech."""
     characters_per_s: Estimate | None
-    """Number of characters of text per second of total latency."""
+    """Median number of characters of text per second of total latency."""
     wer: ErrorRate | None
     """Word error rate over the languages counted in words; `None` if no sample in such a language was scored
     or every sample failed."""

@@ -70,7 +70,8 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     region: str | None
     """The region that the run names; `None` if it names none."""
     configuration_description: str = msgspec.field(name="setup")
-    """Suite, number of texts, load, faults and base URLs, as text; only runs with equal texts are comparable."""
+    """The configuration of the run in words: suite, number of texts, load, faults and base URLs. Runs are comparable
+    only if their configurations are the same."""
     scoring_description: str = msgspec.field(name="scoring")
     """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
     voicegauge_version: str = msgspec.field(name="voicegauge")

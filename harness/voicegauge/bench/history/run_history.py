@@ -142,9 +142,10 @@ def read_run_history(
 
 
 def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings) -> list[LevelChange]:
-    """Return the changes of levels of all series. Prices are known exactly, so they have events instead.
+    """Return the changes of the levels of all series except the series of prices.
 
-    The series of one provenance share `settings.alpha`.
+    Prices are known exactly, so `find_events` reports their changes. For each provenance, the false alarm probability
+    `settings.alpha` is divided equally among the series.
     """
     judged = [one for one in series if one.key.unit != "usd"]
     latest_nights = {one.key.provenance: one.nights[-1].night for one in sorted(judged, key=_get_latest_night)}

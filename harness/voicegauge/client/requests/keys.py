@@ -76,9 +76,10 @@ def list_secrets(key: str | None) -> tuple[str, ...]:
 
 
 def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
-    """Return the value of each environment variable that the contract names.
+    """Return the value to send for each environment variable that the contract names.
 
-    A variable for which `key` has no value has the key itself.
+    The value of the provider's key variable is `key`. The values of the other variables are those of
+    `key.values_by_variable`; `key` is sent in place of a missing one.
     """
     others = key.values_by_variable if isinstance(key, ClientKey) else {}
     return {contract.provider.key_variable: str(key)} | {
@@ -103,7 +104,7 @@ class Credential(NamedTuple):
 def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
     """Return the credentials for the first documented security requirement of `operation` that uses a key.
 
-    If `key` lacks a value that is sent along with it, that value is the key itself.
+    Some providers need further values along with the key, such as a user id. `key` is sent in place of a missing one.
     """
     return _build_credentials_from_values(operation, tuple(read_values_by_variable(operation.contract, key).items()))
 

@@ -89,10 +89,12 @@ def iterate_extension_facts() -> Iterator[ExtensionFact]:
 
 
 class _LocatedValue(NamedTuple):
-    """A value in the older or the newer contract, and its node. The value is `MISSING` if it is not documented."""
+    """A value in the older or the newer contract, with its place in the document."""
 
     value: Any
+    """The value; `MISSING` if the contract does not document it."""
     node: DocumentNode
+    """The node of the document at which the value is, or would be."""
 
     def get_child(self, key: str) -> _LocatedValue:
         value = self.value.get(key)

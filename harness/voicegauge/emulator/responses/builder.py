@@ -432,10 +432,14 @@ class ResponseBuilder:
 
 
 def _find_status_media_for_other_states(operation: Operation, job_spec: JobSpec, job: EmulatedJob) -> MediaType | None:
-    """Return the JSON body of the status operation, if `operation` documents the same body but not the job's state.
+    """Return the documented JSON of the status operation if `operation` has no example of a job in the state of `job`.
 
-    A cancellation is usually documented with one example, of a canceled job; a job that had ended before has other
-    fields, which only the examples of its status show.
+    A cancellation is usually documented with one example, which shows a canceled job. The response for a job that ended
+    before the cancellation has other fields, which only the examples of the status operation show.
+
+    Returns:
+        The JSON media type of the status operation; `None` if an example of `operation` shows the state of `job`, or if
+        the two operations have different schemas.
     """
     status_operation = job.target.job_operation
     media_spec = find_json_media(operation.success_response)

@@ -85,7 +85,7 @@ class _DigitSeparators(NamedTuple):
     """The separators that may stand between the digits of a secret in one spelling, such as line breaks in base64."""
 
     spelling_description: str
-    """The spelling in words, as in `_Spelling.description`."""
+    """How the secret is written, in words: "in base64" or "in hexadecimal"."""
     single_characters: bytes
     long_separators: tuple[bytes, ...]
     """Separators of more than one character."""

@@ -116,10 +116,14 @@ def _choose_value_scale(series: MetricSeries) -> AxisScale:
 
 
 def _join_level_lines(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:
-    """Return the lines without overlaps: each one ends where the next one begins.
+    """Return one line for each level, without overlaps: each line ends where the next one begins.
+
+    Between two changes, two of the given lines overlap. The line that begins at the first change is shortened to the
+    second change. The line that ends at the second change is left out.
 
     Args:
-        level_lines: for each change, the line before it and the line after it.
+        level_lines: two lines for each change, oldest change first: one from the left edge of the chart to the change,
+            and one from the change to the right edge.
     """
     cut: list[LevelLine] = []
     for index in range(0, len(level_lines), 2):

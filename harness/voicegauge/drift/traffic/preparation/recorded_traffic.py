@@ -57,16 +57,20 @@ class RecordedExchange:
         return None
 
     def find_position(self, exchange_part: str = "") -> FilePosition:
-        """Return the position of the exchange in its file.
+        """Return the file and the JSON pointer of the exchange, or of one part of it.
 
         Args:
-            exchange_part: a pointer to the part of the exchange whose position is returned: "/response/headers" or
-                "/response/content/text#/output_url". The text after "#" is a pointer into the JSON body.
+            exchange_part: a JSON pointer to the part: "/response/headers" or "/response/content/text#/output_url". The
+                text after "#" is a pointer into the JSON body. Empty for the exchange as a whole.
         """
         return FilePosition(file=self.file, pointer=f"/log/entries/{self.entry_index}{exchange_part}")
 
     def find_body_position(self, field_path: str) -> FilePosition:
-        """Return the position of the value at `field_path` in the JSON body of the response."""
+        """Return the file and the JSON pointer of a value in the JSON body of the response.
+
+        Args:
+            field_path: JSON pointer to the value in the body.
+        """
         return self.find_position(f"/response/content/text#{field_path}")
 
     @property
