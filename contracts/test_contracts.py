@@ -76,7 +76,9 @@ RECORDED = load_recordings([find_bundled_folder("fixtures")])
 
 def test_every_target_and_operation_is_recorded(contract) -> None:
     exchanges = [one for recording in RECORDED if recording.provider == contract.id for one in recording.exchanges]
-    delivered = {one.group_id.partition(":")[0] for one in exchanges if one.group_id.endswith(": a full delivery")}
+    delivered = {
+        one.conversation_id.partition(":")[0] for one in exchanges if one.conversation_id.endswith(": a full delivery")
+    }
     assert delivered == {target.id for target in contract.targets.values()}
     assert {one.operation for one in exchanges} >= set(contract.operations)
 
@@ -92,7 +94,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     targets = list(contract.targets.values())
     recorded = [recording for recording in RECORDED if recording.provider == contract.id]
     replay = Replay(recorded, [contract])
-    groups = {exchange.group_id for recording in recorded for exchange in recording.exchanges}
+    groups = {exchange.conversation_id for recording in recorded for exchange in recording.exchanges}
     plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=True)
     cases = tuple(case for case in plan.cases if case.id in groups)
     assert {case.id for case in cases} == groups

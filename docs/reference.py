@@ -57,7 +57,7 @@ def describe_rules() -> str:
             _escape(one.consequence),
             f"- **Keeps it:** {_escape(one.conforming_example or '')}",
             f"- **Breaks it:** {_escape(one.violating_example or '')}",
-            f"- **Reads:** `{one.contract_keys}`",
+            f"- **Reads:** `{one.contract_condition}`",
             _fence(f"$ {one.violation_command}", "console") if one.violation_command else "",
         ]
     return _join(parts)

@@ -18,7 +18,7 @@ def watch_applicability(rules: Mapping[str, Rule], misplaced: set[str]) -> dict[
     everywhere.
     """
     return {
-        name: replace(rule, check=_watch(rule, misplaced), contract_keys=_BASIS_OF_EVERY_OPERATION)
+        name: replace(rule, check=_watch(rule, misplaced), contract_condition=_BASIS_OF_EVERY_OPERATION)
         for name, rule in rules.items()
     }
 

@@ -84,7 +84,7 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
         # The machine of the tests is always busy.
         patch.setattr("voicegauge.bench.running.sample_building.is_timing_disturbed", lambda *_times_ms: False)
         # They are frozen since the tests were collected, and counting a million of them takes 20 ms.
-        patch.setattr("voicegauge.bench.running.event_loop_lag._has_frozen_objects", lambda: True)
+        patch.setattr("voicegauge.bench.running.event_loop_lag._has_objects_exempt_from_gc", lambda: True)
         yield
 
 

@@ -13,7 +13,7 @@ from voicegauge.bench.calibration import measure_timing_error
 from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_timing_errors
 from voicegauge.bench.running.event_loop_lag import (
     EventLoopLag,
-    _has_frozen_objects,
+    _has_objects_exempt_from_gc,
     is_timing_disturbed,
     reduce_event_loop_delays,
 )
@@ -58,7 +58,9 @@ def test_a_lag_is_judged_by_the_latency(lag_ms: float, latency_ms: float, *, dis
 
 
 def test_a_process_that_has_frozen_its_objects_keeps_them_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.bench.running.event_loop_lag._has_frozen_objects", _has_frozen_objects)
+    monkeypatch.setattr(
+        "voicegauge.bench.running.event_loop_lag._has_objects_exempt_from_gc", _has_objects_exempt_from_gc
+    )
     frozen_count = gc.get_freeze_count()
     with reduce_event_loop_delays():
         pass

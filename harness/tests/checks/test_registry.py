@@ -10,7 +10,7 @@ def test_every_rule_has_a_description_and_a_basis() -> None:
     assert len(RULE_BY_ID) >= 30
     for rule in RULE_BY_ID.values():
         assert rule.description.endswith(".")
-        assert rule.contract_keys
+        assert rule.contract_condition
         assert issubclass(rule.subject_class, CheckSubject)
 
 

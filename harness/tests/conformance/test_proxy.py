@@ -404,7 +404,7 @@ def test_a_job_is_judged_while_it_runs(faulty_emulator, tmp_path) -> None:
     ):
         run_job(client)
     assert_judged_like_the_recording(running.report, tmp_path / "a.har")
-    groups = {exchange.group_id for exchange in load_har(tmp_path / "a.har").exchanges}
+    groups = {exchange.conversation_id for exchange in load_har(tmp_path / "a.har").exchanges}
     assert groups == {"conversation 1"}
 
 

@@ -97,7 +97,7 @@ def test_a_live_service_is_recorded_within_its_budget_and_without_its_key(live, 
     recording = load_har(Path(file["path"]))
     assert recording.provenance is Provenance.RECORDED
     assert {e.request.url.rpartition("/")[0] for e in recording.exchanges} == {"https://api.acme.example"}
-    assert {e.group_id.partition(": ")[2] for e in recording.exchanges} >= {
+    assert {e.conversation_id.partition(": ")[2] for e in recording.exchanges} >= {
         "a full delivery",
         "a request without a key",
     }
@@ -183,7 +183,7 @@ def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
     status, result, _ = live()
     assert "no credit" in next(iter(result["skipped"].values()))
     written = [load_har(path) for path in (tmp_path / "fixtures").rglob("*.har")]
-    assert not any("delivery" in e.group_id for recording in written for e in recording.exchanges)
+    assert not any("delivery" in e.conversation_id for recording in written for e in recording.exchanges)
     assert status == 0
 
 

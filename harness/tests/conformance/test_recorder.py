@@ -132,7 +132,7 @@ def test_a_recording_contains_no_port_and_no_key(recorded) -> None:
     assert {exchange.request.url.split("/")[2] for exchange in one.exchanges} == {"gateway.pixazo.ai"}
     jobs = {}
     for exchange in one.exchanges:
-        jobs.setdefault(exchange.group_id, []).append(exchange.operation)
+        jobs.setdefault(exchange.conversation_id, []).append(exchange.operation)
     assert jobs["pixazo/xtts-v2: a full delivery"][:2] == ["generateXtts", "getRequestStatus"]
     assert "(download)" in jobs["pixazo/xtts-v2: a full delivery"]
 
@@ -143,7 +143,7 @@ def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voi
     one = load_har(recorded / "pixazo" / "xtts-v2.har")
     good = next(e for e in one.exchanges if e.operation == "generateXtts" and e.response.status == 202)
     changed = [
-        msgspec.structs.replace(e, response=good.response) if "without a key" in e.group_id else e
+        msgspec.structs.replace(e, response=good.response) if "without a key" in e.conversation_id else e
         for e in one.exchanges
     ]
     save_har(tmp_path / "pixazo" / "a.har", changed, provenance=Provenance.EMULATED, contract=contract)
@@ -164,7 +164,7 @@ def _exchange(group: str | None, at: dt.datetime | None = None) -> Exchange:
         request=Request(method="POST", url="https://gateway.pixazo.ai/x"),
         response=Response(status=202),
         timing=timing,
-        group_id=group,
+        conversation_id=group,
     )
 
 
@@ -237,7 +237,7 @@ def test_an_update_preserves_order_imported_groups_and_cases_that_failed(case) -
     update = case(_recording(case, *groups, sha="other"))
     fresh = {first: [_exchange(first, NOW)], third: [_exchange(third, NOW)]}
     merged = update.merge_exchanges(fresh)
-    assert [exchange.group_id for exchange in merged] == [None, second, third, first]
+    assert [exchange.conversation_id for exchange in merged] == [None, second, third, first]
     assert merged[2].timing is not None
     assert merged[1].timing is None
 

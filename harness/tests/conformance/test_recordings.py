@@ -107,7 +107,7 @@ def _exchange(operation, at_s, answer, model="small"):
     headers, body = (("Content-Type", "application/json"), ("X-Limit", "5")), json.dumps(answer).encode()
     response = Response(status=202 if operation == "submit" else 200, headers=headers, body=body)
     return Exchange(
-        provider="acme", operation=operation, request=request, response=response, timing=timing, group_id="one"
+        provider="acme", operation=operation, request=request, response=response, timing=timing, conversation_id="one"
     )
 
 

@@ -24,7 +24,7 @@ ANSWERED = 3
 
 
 def requested(recording: Recording) -> list[tuple[str | None, int]]:
-    return [(exchange.group_id, exchange.response.status) for exchange in recording.exchanges]
+    return [(exchange.conversation_id, exchange.response.status) for exchange in recording.exchanges]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def _poll(job: str, state: str) -> Exchange:
         operation="getRequestStatus",
         request=Request(method="GET", url=STATUS + job, headers=(("Ocp-Apim-Subscription-Key", "k"),)),
         response=Response(status=200, headers=(("Content-Type", "application/json"),), body=body),
-        group_id=f"job {job}",
+        conversation_id=f"job {job}",
     )
 
 
@@ -81,7 +81,7 @@ def test_a_recorded_request_that_is_not_sent_fails_the_test_unless_it_is_exclude
             assert ask(voicegauge_replay(FOLDER).base_url("pixazo"), "a")
 
         def test_takes_one(voicegauge_replay):
-            assert ask(voicegauge_replay(FOLDER, group_name_part="job a").base_url("pixazo"), "a")
+            assert ask(voicegauge_replay(FOLDER, conversation_id_part="job a").base_url("pixazo"), "a")
 
         def test_may_forget(voicegauge_replay):
             assert ask(voicegauge_replay(FOLDER, allows_unused_recordings=True).base_url("pixazo"), "a")
@@ -109,7 +109,7 @@ def test_a_test_that_is_run_again_is_not_blamed_for_its_first_time(run, pytester
         times = []
 
         def test_flaky(voicegauge_replay):
-            base = voicegauge_replay(FOLDER, group_name_part="job b").base_url("pixazo")
+            base = voicegauge_replay(FOLDER, conversation_id_part="job b").base_url("pixazo")
             times.append("now")
             assert len(times) == 2
             assert ask(base, "b") == "FAILED"
@@ -124,7 +124,7 @@ def test_an_unrecorded_request_fails_the_test_even_if_the_client_handles_the_err
         import contextlib
 
         def test_other(voicegauge_replay):
-            base = voicegauge_replay(FOLDER, group_name_part="job b").base_url("pixazo")
+            base = voicegauge_replay(FOLDER, conversation_id_part="job b").base_url("pixazo")
             ask(base, "b")
             with contextlib.suppress(Exception):
                 ask(base, "c")
@@ -146,11 +146,11 @@ def test_a_folder_without_recordings_fails_in_one_line(run) -> None:
             voicegauge_replay(tmp_path)
 
         def test_no_such_group(voicegauge_replay):
-            voicegauge_replay(FOLDER, group_name_part="nobody")
+            voicegauge_replay(FOLDER, conversation_id_part="nobody")
         """
     )
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*contains no recording*", "*no recorded group has 'nobody' in its name*"])
+    result.stdout.fnmatch_lines(["*contains no recording*", "*no recorded conversation has 'nobody' in its id*"])
 
 
 def _get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Exchange, Provenance, Request, Response, Timing, UploadedFile
-from voicegauge.recording import MASK, collect_exchanges_by_group, load_har, save_har
+from voicegauge.recording import MASK, collect_exchanges_by_conversation_id, load_har, save_har
 from voicegauge.transport import encode_body
 
 KEY = "pk/live+0123456789"
@@ -289,11 +289,14 @@ def test_multipart_of_other_tools_is_restored_byte_for_byte(tmp_path, odd):
 
 
 def test_groups_and_what_was_masked_come_back(tmp_path):
-    grouped = msgspec.structs.replace(exchange(asked=(("Authorization", "Bearer abcdefgh"),)), group_id="a job")
+    grouped = msgspec.structs.replace(exchange(asked=(("Authorization", "Bearer abcdefgh"),)), conversation_id="a job")
     save(tmp_path / "a.har", grouped, exchange())
     loaded = load_har(tmp_path / "a.har")
-    assert [one.group_id for one in loaded.exchanges] == ["a job", None]
-    assert collect_exchanges_by_group(loaded.exchanges) == {"a job": loaded.exchanges[:1], None: loaded.exchanges[1:]}
+    assert [one.conversation_id for one in loaded.exchanges] == ["a job", None]
+    assert collect_exchanges_by_conversation_id(loaded.exchanges) == {
+        "a job": loaded.exchanges[:1],
+        None: loaded.exchanges[1:],
+    }
     assert loaded.redaction_count_by_location == {"request header authorization": 1}
 
 

@@ -36,7 +36,7 @@ def made(operation, method, url, answer, *, body=b"", status=200, headers=(KEY,)
         operation=operation,
         request=Request(method=method, url=url, headers=headers, body=body),
         response=Response(status=status, headers=(("Content-Type", content_type),), body=payload),
-        group_id=group,
+        conversation_id=group,
     )
 
 

@@ -46,7 +46,7 @@ def exchange(operation, url, answer, *, asked=None, timing=None, headers=()):
         request=Request(method="GET" if asked is None else "POST", url=url, headers=(*sent, JSON), body=body),
         response=Response(status=200, headers=(("Content-Type", media_type), *headers), body=payload),
         timing=timing,
-        group_id="one",
+        conversation_id="one",
     )
 
 

@@ -85,7 +85,11 @@ def test_a_check_of_recordings_with_a_damaged_mp3_prints_only_its_own_lines(
     )
     response = Response(status=200, headers=(("Content-Type", "audio/mpeg"),), body=_damaged_mp3())
     exchange = Exchange(
-        provider="ttsai", operation=operation.id, request=request, response=response, group_id="one: a full delivery"
+        provider="ttsai",
+        operation=operation.id,
+        request=request,
+        response=response,
+        conversation_id="one: a full delivery",
     )
     save_har(tmp_path / "ttsai" / "one.har", [exchange], provenance=Provenance.RECORDED, contract=contract)
     cli.run(["check", "ttsai", "--recordings", str(tmp_path)])

@@ -22,7 +22,7 @@ from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 
 
 def find_drift(
-    old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = (), client_use_sources: Sequence[PathLike] = ()
+    old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = (), client_use_paths: Sequence[PathLike] = ()
 ) -> DriftReport:
     """Find what changed from `old` to `new`, and whether it breaks clients.
 
@@ -35,7 +35,7 @@ def find_drift(
         new: the same kinds of values as for `old`. If traffic is compared with a contract, the traffic counts as
             newer.
         contracts: folders of your own contracts.
-        client_use_sources: for two documents: recordings of your client (what it sends), and YAML files that declare
+        client_use_paths: for two documents: recordings of your client (what it sends), and YAML files that declare
             what it sends and reads; "voicegauge" for what voicegauge itself reads. A change of something that the
             client does not use is then compatible, and a removed value that it reads is breaking.
 
@@ -47,7 +47,7 @@ def find_drift(
         ContractError: a contract cannot be used.
         DataError: a recording cannot be used.
     """
-    folders, sources = [Path(folder) for folder in contracts], [str(source) for source in client_use_sources]
+    folders, sources = [Path(folder) for folder in contracts], [str(source) for source in client_use_paths]
     return drift.compare_inputs(str(old), str(new), folders, sources)
 
 

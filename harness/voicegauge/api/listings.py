@@ -97,8 +97,9 @@ class RuleRow(Record, frozen=True, kw_only=True):
     severity: Severity
     description: str
     """One sentence about what is true of the API if the rule finds nothing."""
-    contract_keys: str = msgspec.field(name="basis")
-    """Parts of a contract that the rule reads, separated by commas: "x-resource.delete, x-resource.list"."""
+    contract_condition: str = msgspec.field(name="basis")
+    """What a contract must state so that the rule can find a violation. Commas separate alternatives:
+    "x-resource.delete, x-resource.list"."""
     subject: str
     """What the rule inspects, such as "call", "job history", "speech delivery" or "case outcome"."""
 
@@ -139,8 +140,9 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed."""
     consequence: str = msgspec.field(name="importance")
     """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
-    contract_keys: str | None = msgspec.field(name="basis", default=None)
-    """Keys of a contract that the rule reads; `None` for a rule of `drift`, as are the examples and the command."""
+    contract_condition: str | None = msgspec.field(name="basis", default=None)
+    """What a contract must state so that the rule can find a violation; `None` for a rule of `drift`, as are the
+    examples and the command."""
     conforming_example: str | None = None
     """An example of traffic that keeps the rule."""
     violating_example: str | None = None
@@ -236,7 +238,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
         severity=rule.severity.value,
         description=rule.description,
         consequence=explanation.consequence,
-        contract_keys=rule.contract_keys,
+        contract_condition=rule.contract_condition,
         conforming_example=explanation.conforming_example,
         violating_example=explanation.violating_example,
         violation_command=_build_fault_command(rule_id, explanation),
@@ -402,7 +404,7 @@ def _list_check_rules() -> tuple[RuleRow, ...]:
             id=rule.id,
             severity=rule.severity,
             description=rule.description,
-            contract_keys=rule.contract_keys,
+            contract_condition=rule.contract_condition,
             subject=_split_class_name_into_words(rule.subject_class.__name__),
         )
         for rule in checks.RULE_BY_ID.values()

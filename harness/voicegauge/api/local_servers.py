@@ -134,7 +134,7 @@ def replay(
     paths: PathLike | Sequence[PathLike],
     *,
     contracts: ContractsOrFolders = (),
-    group_name_part: str = "",
+    conversation_id_part: str = "",
     pause_factor: float = 0.0,
     port: int = 0,
     on_unmatched_request: UnmatchedRequestCallback | None = None,
@@ -148,7 +148,7 @@ def replay(
     Args:
         paths: HAR files, or folders of HAR files.
         contracts: loaded contracts, or folders of your own.
-        group_name_part: serve only groups of exchanges whose name contains this text.
+        conversation_id_part: serve only conversations whose `conversation_id` contains this text.
         pause_factor: factor that multiplies the recorded pauses; 0 leaves the pauses out.
         port: port to listen on; 0 chooses a free one.
         on_unmatched_request: called with a description of every request that is not recorded.
@@ -160,7 +160,9 @@ def replay(
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.
     """
-    recorded = Replay(load_recordings(to_path_tuple(paths), group_name_part=group_name_part), to_catalogue(contracts))
+    recorded = Replay(
+        load_recordings(to_path_tuple(paths), conversation_id_part=conversation_id_part), to_catalogue(contracts)
+    )
     return LocalServer(_serve_loaded_replay(recorded, pause_factor, port, on_unmatched_request))
 
 

@@ -1,4 +1,4 @@
-"""Finds the rules that apply to an operation: those whose keys are in the contract (`Rule.contract_keys`)."""
+"""Finds the rules that apply to an operation: the contract meets their condition (`Rule.contract_condition`)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|res
 ContractStatement = tuple[str, str]
 """A statement of a contract that a rule needs: a key such as "x-job", and the path below it, such as ".charged"."""
 
+StatementConjunction = tuple[ContractStatement, ...]
+"""Statements that a contract must all have."""
+
 _APPLICABILITY_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
-"""Cache of `is_rule_applicable`: by operation and `Rule.contract_keys`, whether the contract has these keys."""
+"""Cache of `is_rule_applicable`: by operation and `Rule.contract_condition`, whether the contract meets it."""
 
 
 def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
     """Return the rules that can find a violation in traffic of `operation`, or of the job to which the traffic belongs.
 
-    Those are the rules whose `Rule.contract_keys` are in the contract.
+    Those are the rules whose `Rule.contract_condition` the contract meets.
     """
     return select_applicable_rules(RULE_BY_ID.values(), operation)
 
@@ -40,28 +43,29 @@ def select_applicable_rules(rules: Iterable[Rule], operation: Operation) -> tupl
     stated = _APPLICABILITY_CACHE.setdefault(operation, {})
     selected = []
     for rule in rules:
-        if rule.contract_keys not in stated:
-            stated[rule.contract_keys] = any(
+        if rule.contract_condition not in stated:
+            stated[rule.contract_condition] = any(
                 all(_is_stated_by_operation(operation, *statement) for statement in statements)
-                for statements in parse_contract_keys(rule.contract_keys)
+                for statements in parse_contract_condition(rule.contract_condition)
             )
-        if stated[rule.contract_keys]:
+        if stated[rule.contract_condition]:
             selected.append(rule)
     return tuple(selected)
 
 
 @functools.cache
-def parse_contract_keys(contract_keys: str) -> tuple[tuple[ContractStatement, ...], ...]:
-    """Parse `Rule.contract_keys`, and return its alternatives, each as a tuple of statements.
+def parse_contract_condition(contract_condition: str) -> tuple[StatementConjunction, ...]:
+    """Parse `Rule.contract_condition`, and return its alternatives.
 
-    Alternatives are separated by a comma and a space, statements by " and ".
+    A contract meets the condition if it has all statements of at least one alternative. Alternatives are separated by a
+    comma and a space, statements by " and ".
 
     Raises:
-        ValueError: a part of `contract_keys` does not name a statement of a contract.
+        ValueError: a part of `contract_condition` does not name a statement of a contract.
     """
     return tuple(
         tuple(_parse_statement(text) for text in alternative.split(" and "))
-        for alternative in contract_keys.split(", ")
+        for alternative in contract_condition.split(", ")
     )
 
 

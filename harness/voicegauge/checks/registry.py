@@ -2,7 +2,7 @@
 
 Each rule is a function that registers itself:
 
-    @register_rule("empty-body", subject_class=Call, description="...", contract_keys="...")
+    @register_rule("empty-body", subject_class=Call, description="...", contract_condition="...")
     def _check_empty_body(call: Call) -> Iterator[Violation]:
         ...
 
@@ -49,9 +49,9 @@ class Rule:
     severity: Severity
     description: str
     """A sentence that states what the rule requires."""
-    contract_keys: str
-    """The statements of a contract without which the rule cannot find anything: alternatives separated by commas, each
-    with one or more statements joined by "and", such as "x-job.charged and x-pricing"."""
+    contract_condition: str
+    """What a contract must state so that the rule can find a violation: "x-job.charged and x-pricing, x-stream".
+    Commas separate alternatives. " and " joins the statements of one alternative."""
     subject_class: type[Any]
     check: Callable[[Any], Iterator[Violation]]
 
@@ -65,17 +65,26 @@ def register_rule(
     *,
     subject_class: type[SubjectT],
     description: str,
-    contract_keys: str,
+    contract_condition: str,
     severity: Severity = Severity.ERROR,
 ) -> Callable[[Callable[[SubjectT], Iterator[Violation]]], Callable[[SubjectT], Iterator[Violation]]]:
-    """Register the decorated function as the rule `rule_id` for subjects of class `subject_class`."""
+    """Register the decorated function as a rule.
+
+    Args:
+        rule_id: the id of the rule, in kebab-case.
+        subject_class: the class of the subjects that the rule is applied to.
+        description: a sentence that states what the rule requires.
+        contract_condition: what a contract must state so that the rule can find a violation (see
+            `Rule.contract_condition`).
+        severity: the severity of the rule's findings.
+    """
 
     def register_check(
         check_function: Callable[[SubjectT], Iterator[Violation]],
     ) -> Callable[[SubjectT], Iterator[Violation]]:
         assert _RULE_ID_PATTERN.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULE_BY_ID, f"rule {rule_id!r} is registered twice"
-        RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, contract_keys, subject_class, check_function)
+        RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, contract_condition, subject_class, check_function)
         return check_function
 
     return register_check

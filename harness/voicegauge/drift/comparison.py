@@ -35,7 +35,7 @@ def compare_inputs(
     old_path_or_provider_id: str,
     new_path_or_provider_id: str,
     contract_folders: Sequence[Path] = (),
-    client_use_sources: Sequence[str] = (),
+    client_use_paths: Sequence[str] = (),
 ) -> DriftReport:
     """Compare two contracts, two recordings, or a contract with recorded traffic.
 
@@ -44,13 +44,13 @@ def compare_inputs(
         new_path_or_provider_id: path of the newer contract or recording, or id of a known provider. If traffic is
             compared with a contract, the traffic is the newer input.
         contract_folders: folders of contracts in addition to the bundled ones, over which they take precedence.
-        client_use_sources: for two contracts: recordings of a client, files that declare what the client uses, or
+        client_use_paths: for two contracts: recordings of a client, files that declare what the client uses, or
             "voicegauge" for the client of voicegauge. The levels of the changes are then those that they have for this
             client.
 
     Raises:
         UsageError: an input is neither a contract nor a recording, the two cannot be compared with each other, or
-            `client_use_sources` is given although the inputs are not two contracts.
+            `client_use_paths` is given although the inputs are not two contracts.
         ContractError: a contract is not valid.
         DataError: a recording cannot be read.
     """
@@ -61,10 +61,10 @@ def compare_inputs(
     if (old_kind, new_kind) not in _COMPARISON_BY_INPUT_KINDS:
         supported = ", ".join(f"a {one} with a {other}" for one, other in _COMPARISON_BY_INPUT_KINDS)
         raise UsageError(f"cannot compare a {old_kind} with a {new_kind}; supported: {supported}")
-    if client_use_sources:
+    if client_use_paths:
         if (old_kind, new_kind) != ("contract", "contract"):
             raise UsageError(f"--uses needs two contracts to compare, not a {old_kind} and a {new_kind}")
-        return compare_contracts(old_path, new_path, client_use_sources)
+        return compare_contracts(old_path, new_path, client_use_paths)
     return _COMPARISON_BY_INPUT_KINDS[old_kind, new_kind](old_path, new_path, contract_folders)
 
 

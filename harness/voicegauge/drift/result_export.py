@@ -6,12 +6,12 @@ import datetime as dt
 
 from voicegauge.drift.report import DriftChange, DriftReport, FilePosition
 from voicegauge.drift.rule_registry import DRIFT_RULE_BY_ID, DriftLevel
-from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
+from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, RuleDescription, SarifLevel
 
 RESULT_LEVEL_BY_DRIFT_LEVEL = {
-    DriftLevel.BREAKING: ResultLevel.ERROR,
-    DriftLevel.POSSIBLY_BREAKING: ResultLevel.WARNING,
-    DriftLevel.COMPATIBLE: ResultLevel.NOTE,
+    DriftLevel.BREAKING: SarifLevel.ERROR,
+    DriftLevel.POSSIBLY_BREAKING: SarifLevel.WARNING,
+    DriftLevel.COMPATIBLE: SarifLevel.NOTE,
 }
 
 

@@ -177,9 +177,9 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     request: Request
     response: Response
     timing: Timing | None = None
-    group_id: str | None = msgspec.field(default=None, name="group")
-    """Id shared by the exchanges of a recording that belong together: the submit, the polls and the download of one
-    job."""
+    conversation_id: str | None = msgspec.field(default=None, name="group")
+    """Id that the exchanges of one conversation share: the submit, the polls and the download of one job. `None` if the
+    exchange belongs to no conversation, or if its conversation is not known."""
 
 
 class BodyExcerpt(Record, frozen=True, kw_only=True):

@@ -64,7 +64,7 @@ def _read_start_time(row: SampleRow) -> datetime:
     return datetime.fromisoformat(row.sample.started_at).astimezone(UTC)
 
 
-def _read_failure_status(row: SampleRow) -> str:
+def _read_success_or_failure(row: SampleRow) -> str:
     return "success" if row.sample.failure is None else "failure"
 
 
@@ -93,7 +93,7 @@ _IDENTITY_COLUMNS = (
         "text",
         "",
         "`success`, or `failure` for a sample without a result; failed samples have a row as well.",
-        _read_failure_status,
+        _read_success_or_failure,
         can_be_missing=False,
     ),
     _build_required_column("attempts", "integer", "requests", "Submits, including retries.", "sample.submit_count"),

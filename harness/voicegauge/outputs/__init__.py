@@ -11,8 +11,8 @@ from voicegauge.outputs.exported_report import (
     FileLocation,
     JUnitCase,
     ReportedFinding,
-    ResultLevel,
     RuleDescription,
+    SarifLevel,
 )
 from voicegauge.outputs.github import format_step_summary, format_workflow_commands
 from voicegauge.outputs.junit import format_junit_xml
@@ -27,8 +27,8 @@ __all__ = [
     "FindingsBaseline",
     "JUnitCase",
     "ReportedFinding",
-    "ResultLevel",
     "RuleDescription",
+    "SarifLevel",
     "build_baseline",
     "escape_markdown",
     "format_badge_svg",

@@ -10,8 +10,8 @@ from typing import Any
 from voicegauge.model import Record
 
 
-class ResultLevel(StrEnum):
-    """Severity of a finding as SARIF names it. The most severe level comes first."""
+class SarifLevel(StrEnum):
+    """Severity of a finding, as the property `level` of SARIF names it. The most severe level comes first."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -41,7 +41,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
 
     rule: str
     """Id of the rule."""
-    level: ResultLevel
+    level: SarifLevel
     severity: str
     """Severity as the command's own report names it, such as "disputed" or "breaking"."""
     message: str
@@ -95,7 +95,7 @@ class RuleDescription(Record, frozen=True, kw_only=True):
     """The description of a rule in SARIF."""
 
     id: str
-    default_level: ResultLevel
+    default_level: SarifLevel
     """Default level of the rule's findings."""
     summary: str
     """One sentence that states what the rule requires."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from voicegauge.outputs.exported_report import ExportedReport, ReportedFinding, ResultLevel
+from voicegauge.outputs.exported_report import ExportedReport, ReportedFinding, SarifLevel
 from voicegauge.outputs.markdown import escape_markdown
 
-_WORKFLOW_COMMAND_BY_LEVEL = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
+_WORKFLOW_COMMAND_BY_LEVEL = {SarifLevel.ERROR: "error", SarifLevel.WARNING: "warning", SarifLevel.NOTE: "notice"}
 """Names of the workflow commands that create annotations, by the level of the finding."""
 MAX_SUMMARY_ROWS = 200
 """Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""

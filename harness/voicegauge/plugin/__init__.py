@@ -13,7 +13,7 @@ against the services themselves. `@pytest.mark.voicegauge("acme")` chooses targe
 share one budget and one check of a provider, under pytest-xdist too. Every fixture can be overridden.
 
     def test_my_client(voicegauge_replay):
-        replay = voicegauge_replay("fixtures/acme", group_name_part="a full delivery")
+        replay = voicegauge_replay("fixtures/acme", conversation_id_part="a full delivery")
         my_client.speak("Good morning.", url=replay.base_url("acme"))
 
 runs your client on recordings, and fails for requests that are not recorded and for recorded ones that are not sent.
@@ -255,9 +255,9 @@ def voicegauge_replay(
 ) -> Iterator[Callable[..., RunningReplay]]:
     """A function that serves recordings to the client under test.
 
-    Called as `voicegauge_replay("fixtures/acme", group_name_part="a full delivery")` with HAR files or folders of them.
-    The option `group_name_part`, and `pause_factor`, are those of `voicegauge.replay`. The test fails if the client
-    sends a request that is not recorded. It also fails if the client does not send a recorded request, unless
+    Called as `voicegauge_replay("fixtures/acme", conversation_id_part="a full delivery")` with HAR files or folders of
+    them. The options `conversation_id_part` and `pause_factor` are those of `voicegauge.replay`. The test fails if the
+    client sends a request that is not recorded. It also fails if the client does not send a recorded request, unless
     `allows_unused_recordings` is true.
     """
     replays: list[_StartedReplay] = []
@@ -266,7 +266,7 @@ def voicegauge_replay(
 
         def start_replay(
             *paths: str | Path,
-            group_name_part: str = "",
+            conversation_id_part: str = "",
             pause_factor: float = 0.0,
             allows_unused_recordings: bool = False,
         ) -> RunningReplay:
@@ -276,7 +276,7 @@ def voicegauge_replay(
                 server = replay(
                     paths,
                     contracts=voicegauge_catalogue,
-                    group_name_part=group_name_part,
+                    conversation_id_part=conversation_id_part,
                     pause_factor=pause_factor,
                 )
             except VoicegaugeError as error:

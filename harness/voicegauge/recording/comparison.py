@@ -11,7 +11,7 @@ import msgspec
 
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Record
-from voicegauge.recording.har import Recording, collect_exchanges_by_group
+from voicegauge.recording.har import Recording, collect_exchanges_by_conversation_id
 
 
 class RecordingChanges(Record, frozen=True, kw_only=True):
@@ -26,13 +26,13 @@ class RecordingChanges(Record, frozen=True, kw_only=True):
 
 
 def compare_recordings(old_recording: Recording | None, new_exchanges: Sequence[Exchange]) -> RecordingChanges:
-    """Compare the exchanges of groups with the same name one by one, in their order.
+    """Compare the exchanges of conversations with the same id one by one, in their order.
 
     Every exchange counts as added if `old_recording` is `None`.
     """
     before, after = (
-        collect_exchanges_by_group(old_recording.exchanges if old_recording is not None else ()),
-        collect_exchanges_by_group(new_exchanges),
+        collect_exchanges_by_conversation_id(old_recording.exchanges if old_recording is not None else ()),
+        collect_exchanges_by_conversation_id(new_exchanges),
     )
     added = removed = changed = same = 0
     field_counts: Counter[str] = Counter()

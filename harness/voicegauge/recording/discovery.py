@@ -36,28 +36,31 @@ def find_provider_recordings(provider_id: str, bundled_folder: Path | None = Non
     return [*own, *(path for path in bundled if path.name not in names)]
 
 
-def load_recordings(paths: Iterable[Path], *, group_name_part: str = "") -> list[Recording]:
+def load_recordings(paths: Iterable[Path], *, conversation_id_part: str = "") -> list[Recording]:
     """Load HAR files, and all HAR files in folders.
 
     Args:
         paths: HAR files, and folders that contain HAR files.
-        group_name_part: load only groups whose name contains this text, such as "a full delivery". By default, all
-            groups are loaded.
+        conversation_id_part: load only conversations whose `conversation_id` contains this text, such as "a full
+            delivery". By default, all exchanges are loaded.
 
     Raises:
-        DataError: a path is missing, a folder contains no recording, a file is not a recording, or no group matches.
+        DataError: a path is missing, a folder contains no recording, a file is not a recording, or no conversation
+                matches.
     """
     recordings = []
     for path in paths:
         files = find_recordings(path)
         if not files:
             raise DataError(f"{path}: contains no recording (*.har)")
-        recordings += [_filter_groups(load_har(file), group_name_part) for file in files]
-    if group_name_part and not any(recording.exchanges for recording in recordings):
-        raise DataError(f"no recorded group has {group_name_part!r} in its name")
+        recordings += [_filter_conversations(load_har(file), conversation_id_part) for file in files]
+    if conversation_id_part and not any(recording.exchanges for recording in recordings):
+        raise DataError(f"no recorded conversation has {conversation_id_part!r} in its id")
     return recordings
 
 
-def _filter_groups(recording: Recording, group_name_part: str) -> Recording:
-    exchanges = tuple(exchange for exchange in recording.exchanges if group_name_part in (exchange.group_id or ""))
+def _filter_conversations(recording: Recording, conversation_id_part: str) -> Recording:
+    exchanges = tuple(
+        exchange for exchange in recording.exchanges if conversation_id_part in (exchange.conversation_id or "")
+    )
     return msgspec.structs.replace(recording, exchanges=exchanges)

@@ -18,7 +18,7 @@ def is_reported_as_breaking(pair: GeneratedPair, folder: Path, *, as_recording: 
     for name in ("old", "new"):
         (folder / f"{name}.json").write_text(json.dumps(getattr(pair, name)))
     uses = write_uses(pair, folder, as_recording=as_recording)
-    report = compare_inputs(str(folder / "old.json"), str(folder / "new.json"), client_use_sources=uses)
+    report = compare_inputs(str(folder / "old.json"), str(folder / "new.json"), client_use_paths=uses)
     return report.has_change_at_least(DriftLevel.POSSIBLY_BREAKING)
 
 

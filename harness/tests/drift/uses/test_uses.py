@@ -53,7 +53,7 @@ def judge(tmp_path: Path) -> Judge:
             path.write_text(text)
             sources.append(str(path))
         changes = compare_inputs(
-            str(tmp_path / "old.json"), str(tmp_path / "new.json"), client_use_sources=sources
+            str(tmp_path / "old.json"), str(tmp_path / "new.json"), client_use_paths=sources
         ).changes
         return [change for change in changes if operation in (change.operation, *change.other_operations)]
 
@@ -144,7 +144,7 @@ def test_voicegauge_reads_what_the_x_keys_name(tmp_path: Path) -> None:
     assert location in text
     newer = tmp_path / "new.yaml"
     newer.write_text(text.replace("output_url:", "result_url:").replace(location, "body#/result_url"), encoding="utf-8")
-    report = compare_inputs(str(contract), str(newer), client_use_sources=["voicegauge"])
+    report = compare_inputs(str(contract), str(newer), client_use_paths=["voicegauge"])
     assert any(
         change.client_use and location in change.client_use and change.level == "breaking" for change in report.changes
     )
@@ -170,7 +170,7 @@ def test_voicegauge_sends_the_locations_of_requests_and_reads_those_of_responses
         data["paths"]["/speak/{model}"]["post"] |= {"x-speech": speech, "x-resource": resource}
         (tmp_path / f"{name}.json").write_text(json.dumps(data))
     old = str(tmp_path / "old.json")
-    changes = compare_inputs(old, str(tmp_path / "new.json"), client_use_sources=["voicegauge"]).changes
+    changes = compare_inputs(old, str(tmp_path / "new.json"), client_use_paths=["voicegauge"]).changes
     speak = [change for change in changes if change.operation == "speak"]
     levels = {change.location: (change.level.value, (change.client_use or "").partition(":")[0]) for change in speak}
     unread = ("compatible", "the client does not read it")

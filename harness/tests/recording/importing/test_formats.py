@@ -37,8 +37,8 @@ def test_a_conversation_is_read_from_every_format(name: str, catalogue: Catalogu
         assert exchange.response.status == item.status
         assert exchange.response.body == item.response_body
         assert exchange.response.media_type == dict(item.response_headers)["Content-Type"]
-    assert len({exchange.group_id for exchange in imported.exchanges}) == 1
-    assert imported.exchanges[0].group_id
+    assert len({exchange.conversation_id for exchange in imported.exchanges}) == 1
+    assert imported.exchanges[0].conversation_id
 
 
 def test_at_least_twelve_variants() -> None:

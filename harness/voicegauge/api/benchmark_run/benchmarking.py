@@ -12,13 +12,13 @@ from voicegauge.api.benchmark_run.baseline import BaselineOptions
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
-from voicegauge.api.benchmark_run.load_options import LoadOptions
 from voicegauge.api.benchmark_run.planning import (
     PlanningOptions,
     TextSelection,
     choose_texts_and_plan_requests,
     find_reason_not_to_transcribe,
 )
+from voicegauge.api.benchmark_run.request_load_options import LoadOptions
 from voicegauge.api.benchmark_run.sending import (
     add_measured_timing_error,
     announce_cost,

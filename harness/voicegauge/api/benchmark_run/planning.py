@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from voicegauge.api.benchmark_run.baseline import BaselineOptions, TargetVariant, find_target_variant
-from voicegauge.api.benchmark_run.load_options import LoadOptions
+from voicegauge.api.benchmark_run.request_load_options import LoadOptions
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
 from voicegauge.api.progress import ProgressListener

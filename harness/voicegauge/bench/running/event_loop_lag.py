@@ -72,7 +72,7 @@ def reduce_event_loop_delays() -> Iterator[None]:
     """
     switch_interval_s = sys.getswitchinterval()
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
-    freezes_objects = not _has_frozen_objects()
+    freezes_objects = not _has_objects_exempt_from_gc()
     if freezes_objects:
         gc.collect()
         gc.freeze()
@@ -84,6 +84,6 @@ def reduce_event_loop_delays() -> Iterator[None]:
         sys.setswitchinterval(switch_interval_s)
 
 
-def _has_frozen_objects() -> bool:
-    """Whether this process has exempted objects from garbage collection."""
+def _has_objects_exempt_from_gc() -> bool:
+    """Whether this process has exempted objects from garbage collection, as `gc.freeze` does."""
     return gc.get_freeze_count() > _MAX_OBJECTS_FROZEN_BY_PYTHON

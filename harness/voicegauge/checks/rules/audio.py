@@ -14,7 +14,7 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _BITRATE_TOLERANCE = 0.15
 """Accepted relative difference between the measured and the documented bit rate. In a short file, an encoder with a
 variable bit rate does not reach its mean."""
-_AUDIO_CONTRACT_KEYS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
+_AUDIO_CONTRACT_CONDITION = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 
 
 def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
@@ -39,7 +39,7 @@ def _detect_text_format(audio_bytes: bytes) -> str | None:
     "audio-missing",
     subject_class=SpeechDelivery,
     description="A successful request leads to audio, in the response or at the URL that it names.",
-    contract_keys=_AUDIO_CONTRACT_KEYS,
+    contract_condition=_AUDIO_CONTRACT_CONDITION,
 )
 def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     failure = speech_delivery.delivery.failure
@@ -64,7 +64,7 @@ def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
     "audio-not-audio",
     subject_class=SpeechDelivery,
     description="Delivered audio is not HTML, XML or JSON.",
-    contract_keys=_AUDIO_CONTRACT_KEYS,
+    contract_condition=_AUDIO_CONTRACT_CONDITION,
 )
 def _check_audio_is_text_document(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -78,7 +78,7 @@ def _check_audio_is_text_document(speech_delivery: SpeechDelivery) -> Iterator[V
     "audio-undecodable",
     subject_class=SpeechDelivery,
     description="The audio can be decoded. Raw samples are not judged if no document states their sample rate.",
-    contract_keys=_AUDIO_CONTRACT_KEYS,
+    contract_condition=_AUDIO_CONTRACT_CONDITION,
 )
 def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -96,7 +96,7 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
     "audio-truncated",
     subject_class=SpeechDelivery,
     description="The audio is as long as its container header states.",
-    contract_keys=_AUDIO_CONTRACT_KEYS,
+    contract_condition=_AUDIO_CONTRACT_CONDITION,
 )
 def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
@@ -112,7 +112,7 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     "audio-format",
     subject_class=SpeechDelivery,
     description="The audio has the requested format; if none was requested, the documented one or the default.",
-    contract_keys=(
+    contract_condition=(
         "x-speech.request.format, x-job.audio.format, x-speech.response.audio.format, x-speech.targets.*.audio.format"
     ),
 )
@@ -204,7 +204,7 @@ def _get_format_pointer(speech_delivery: SpeechDelivery) -> str:
     "audio-sample-rate",
     subject_class=SpeechDelivery,
     description="Audio with a header has the sample rate that is documented for its format.",
-    contract_keys="x-speech.formats.*.sample_rate_hz",
+    contract_condition="x-speech.formats.*.sample_rate_hz",
 )
 def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import MP3_RATES_HZ
@@ -230,7 +230,7 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
     "audio-bit-rate",
     subject_class=SpeechDelivery,
     description="MP3 has the bit rate that is documented for its format.",
-    contract_keys="x-speech.formats.*.bitrate_kbps",
+    contract_condition="x-speech.formats.*.bitrate_kbps",
 )
 def _check_audio_bit_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import measure_bitrate_kbps
@@ -267,7 +267,7 @@ def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:
     "audio-media-type",
     subject_class=SpeechDelivery,
     description="The audio matches its declared media type.",
-    contract_keys=_AUDIO_CONTRACT_KEYS,
+    contract_condition=_AUDIO_CONTRACT_CONDITION,
 )
 def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import find_container_of_media_type
@@ -293,7 +293,7 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
     "audio-silent",
     subject_class=SpeechDelivery,
     description="The audio is not silent.",
-    contract_keys="x-speech.request.text",
+    contract_condition="x-speech.request.text",
 )
 def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import compute_rms_dbfs
@@ -310,7 +310,7 @@ def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     "audio-length",
     subject_class=SpeechDelivery,
     description="The duration of the audio is plausible for its text, by bounds that every voice meets.",
-    contract_keys="x-speech.request.text",
+    contract_condition="x-speech.request.text",
 )
 def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio

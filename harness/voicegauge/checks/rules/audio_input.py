@@ -40,7 +40,7 @@ def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     "transcript-wrong",
     subject_class=AudioInputCall,
     description="The transcript of clean speech has a word error rate below 50%.",
-    contract_keys="x-transcription.response.text, x-conversion.response.facts.transcript",
+    contract_condition="x-transcription.response.text, x-conversion.response.facts.transcript",
 )
 def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score_transcript
@@ -66,7 +66,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     "transcript-duration",
     subject_class=AudioInputCall,
     description="The duration in a transcript is that of the uploaded audio.",
-    contract_keys="x-transcription.response.audio_s",
+    contract_condition="x-transcription.response.audio_s",
 )
 def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
@@ -86,7 +86,7 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     "transcript-segments",
     subject_class=AudioInputCall,
     description="Transcript segments are in order, end after they begin, and lie within the audio.",
-    contract_keys="x-transcription.response.segments",
+    contract_condition="x-transcription.response.segments",
 )
 def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
@@ -113,7 +113,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     "transcript-words",
     subject_class=AudioInputCall,
     description="Word timestamps are present if they were requested.",
-    contract_keys="x-transcription.request.timestamps",
+    contract_condition="x-transcription.request.timestamps",
 )
 def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
@@ -135,7 +135,7 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     "converted-audio",
     subject_class=AudioInputCall,
     description="Converted audio can be decoded, and is not silent unless the upload was.",
-    contract_keys="x-conversion.response.audio, x-conversion.response.stems",
+    contract_condition="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
@@ -163,7 +163,7 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     "converted-format",
     subject_class=AudioInputCall,
     description="Converted audio has the requested format, sample rate and number of channels.",
-    contract_keys="x-conversion.request.format, x-conversion.request.sample_rate, x-conversion.request.channels",
+    contract_condition="x-conversion.request.format, x-conversion.request.sample_rate, x-conversion.request.channels",
 )
 def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     facts: tuple[tuple[AudioInputField, str], ...] = (
@@ -185,7 +185,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     "converted-length",
     subject_class=AudioInputCall,
     description="Converted audio is as long as the upload, divided by the requested speed.",
-    contract_keys="x-conversion.response.audio, x-conversion.response.stems",
+    contract_condition="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.conversion
@@ -207,7 +207,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     "stems-count",
     subject_class=AudioInputCall,
     description="As many stems are returned as were requested, each with a different name.",
-    contract_keys="x-conversion.response.stems",
+    contract_condition="x-conversion.response.stems",
 )
 def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     stems = call.audio_input_target.conversion.response.stems if call.audio_input_target.conversion else None
@@ -230,7 +230,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     "charge-per-minute",
     subject_class=AudioInputCall,
     description="The charge for audio is the documented price for its duration.",
-    contract_keys="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
+    contract_condition="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
 )
 def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     price, location = call.audio_input_target.pricing, call.audio_input_target.audio_input.response.charge_location

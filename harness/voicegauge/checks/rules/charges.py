@@ -23,7 +23,7 @@ RELATIVE_AMOUNT_TOLERANCE = 1e-6
     "charge-wrong",
     subject_class=Call,
     description="The charge is the documented price, and a job documented as free costs nothing.",
-    contract_keys="x-speech.response.charged, x-job.charged, x-chat.charged and x-pricing",
+    contract_condition="x-speech.response.charged, x-job.charged, x-chat.charged and x-pricing",
 )
 def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     if call.operation.chat is not None:
@@ -61,7 +61,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     "usage-above-bound",
     subject_class=Call,
     description="The tokens or seconds that a response reports do not exceed the documented upper bound.",
-    contract_keys="x-pricing.usage.reported, x-pricing.usage.reported_in_event, "
+    contract_condition="x-pricing.usage.reported, x-pricing.usage.reported_in_event, "
     "x-pricing.plus.usage.reported, x-pricing.plus.usage.reported_in_event",
     severity=Severity.WARNING,
 )

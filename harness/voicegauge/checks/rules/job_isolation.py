@@ -13,7 +13,7 @@ from voicegauge.checks.subjects import ConcurrentJobs, JobHistory
     "job-id-reused",
     subject_class=ConcurrentJobs,
     description="Every accepted request gets a different job id.",
-    contract_keys="x-job.submit.id",
+    contract_condition="x-job.submit.id",
 )
 def _check_job_id_reused(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
     location = concurrent_jobs.latest_job.job_spec.submit_response.job_id_location
@@ -29,7 +29,7 @@ def _check_job_id_reused(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]
     "job-crosstalk",
     subject_class=ConcurrentJobs,
     description="Requests for different speech never get the same audio.",
-    contract_keys="x-job.audio",
+    contract_condition="x-job.audio",
 )
 def _check_job_crosstalk(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
     audio = concurrent_jobs.latest_job.job_spec.audio

@@ -62,7 +62,7 @@ def _build_job_pointer(call: Call, *pointer_tokens: str) -> str:
     "job-state-unknown",
     subject_class=Call,
     description="Every state of a job is documented.",
-    contract_keys="x-job.states",
+    contract_condition="x-job.states",
 )
 def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
@@ -82,7 +82,7 @@ def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     "job-completed-without-output",
     subject_class=Call,
     description="A successful job has everything that the document promises, above all the audio.",
-    contract_keys="x-job.states.*.required",
+    contract_condition="x-job.states.*.required",
 )
 def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
     yield from _check_values_required_at_end(call, "success")
@@ -92,7 +92,7 @@ def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
     "job-failed-without-reason",
     subject_class=Call,
     description="A failed job has a reason.",
-    contract_keys="x-job.states.*.required",
+    contract_condition="x-job.states.*.required",
 )
 def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
     yield from _check_values_required_at_end(call, "failure")
@@ -121,7 +121,7 @@ def _check_values_required_at_end(call: Call, terminal_outcome: str) -> Iterator
     "job-output-early",
     subject_class=Call,
     description="A job has no audio before it ends, except in states documented as partial.",
-    contract_keys="x-job.audio",
+    contract_condition="x-job.audio",
     severity=Severity.WARNING,
 )
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
@@ -151,7 +151,7 @@ def _get_body_pointer(location: Location | None) -> str | None:
     "job-timestamps",
     subject_class=Call,
     description="The timestamps of a status response are valid and in order.",
-    contract_keys="x-job.created, x-job.updated, x-job.completed",
+    contract_condition="x-job.created, x-job.updated, x-job.completed",
 )
 def _check_job_timestamps(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
@@ -212,7 +212,7 @@ def parse_timestamp(value: Any) -> datetime | None:
     "job-transition-illegal",
     subject_class=JobHistory,
     description="A job follows the documented transitions; states between two polls may be missed.",
-    contract_keys="x-job.states.*.next",
+    contract_condition="x-job.states.*.next",
 )
 def _check_job_transition_undocumented(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -234,7 +234,7 @@ def _check_job_transition_undocumented(job_history: JobHistory) -> Iterator[Viol
     "job-terminal-changed",
     subject_class=JobHistory,
     description="A job stays in its terminal state, however often it is polled.",
-    contract_keys="x-job.states.*.end",
+    contract_condition="x-job.states.*.end",
 )
 def _check_job_left_terminal_state(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -254,7 +254,7 @@ def _check_job_left_terminal_state(job_history: JobHistory) -> Iterator[Violatio
     "job-cancel-ignored",
     subject_class=JobHistory,
     description="A job whose cancellation was accepted before its end ends as cancelled.",
-    contract_keys="x-job.cancel",
+    contract_condition="x-job.cancel",
 )
 def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
     job, after = job_history.job_spec, job_history.poll_count_before_cancel
@@ -304,7 +304,7 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str
     "job-stuck",
     subject_class=JobHistory,
     description="A job ends within the documented time.",
-    contract_keys="x-job.poll.timeout_s",
+    contract_condition="x-job.poll.timeout_s",
 )
 def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -319,7 +319,7 @@ def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     "job-state-too-long",
     subject_class=JobHistory,
     description="A job stays in a state no longer than documented.",
-    contract_keys="x-job.states.*.max_s",
+    contract_condition="x-job.states.*.max_s",
 )
 def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
     for name, same in groupby(job_history.state_observations, key=lambda sighting: sighting.state):
@@ -342,7 +342,7 @@ def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
     "job-charge-changed",
     subject_class=JobHistory,
     description="The charge for a job does not change after its end.",
-    contract_keys="x-job.charged",
+    contract_condition="x-job.charged",
 )
 def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -371,7 +371,7 @@ def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
     "job-id-changed",
     subject_class=JobHistory,
     description="A status response is about the requested job.",
-    contract_keys="x-job.submit.id and x-job.id",
+    contract_condition="x-job.submit.id and x-job.id",
 )
 def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -395,7 +395,7 @@ def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     "job-model-wrong",
     subject_class=JobHistory,
     description="A status response names the requested model.",
-    contract_keys="x-job.model",
+    contract_condition="x-job.model",
 )
 def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     location = job_history.job_spec.model_name_location
@@ -419,7 +419,7 @@ def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     "job-created-changed",
     subject_class=JobHistory,
     description="The creation time of a job does not change.",
-    contract_keys="x-job.created",
+    contract_condition="x-job.created",
 )
 def _check_job_creation_time_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -446,7 +446,7 @@ def _check_job_creation_time_changed(job_history: JobHistory) -> Iterator[Violat
     "job-polling-url",
     subject_class=Call,
     description="The polling URL in a response leads to the status of this job, at a documented server.",
-    contract_keys="x-job.submit.url",
+    contract_condition="x-job.submit.url",
 )
 def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     status_operation = _find_status_operation(call)

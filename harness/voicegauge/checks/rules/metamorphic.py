@@ -93,7 +93,7 @@ def _has_same_audio(delivery_pair: DeliveryPair) -> bool:
     "speed-ignored",
     subject_class=DeliveryPair,
     description="The speed parameter changes the duration of the speech, roughly in proportion.",
-    contract_keys="x-speech.request.speed",
+    contract_condition="x-speech.request.speed",
 )
 def _check_speed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     if delivery_pair.compared_parameter != "speed":
@@ -133,7 +133,7 @@ def _report_same_audio(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "voice-ignored",
     subject_class=DeliveryPair,
     description="Another voice gives other audio.",
-    contract_keys="x-speech.request.voice",
+    contract_condition="x-speech.request.voice",
 )
 def _check_voice_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     if delivery_pair.compared_parameter == "voice":
@@ -144,7 +144,7 @@ def _check_voice_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "language-ignored",
     subject_class=DeliveryPair,
     description="The same text in another language gives other audio.",
-    contract_keys="x-speech.request.language",
+    contract_condition="x-speech.request.language",
 )
 def _check_language_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     if delivery_pair.compared_parameter == "language":
@@ -155,7 +155,7 @@ def _check_language_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "seed-ignored",
     subject_class=DeliveryPair,
     description="Another seed gives other audio.",
-    contract_keys="x-speech.request.seed",
+    contract_condition="x-speech.request.seed",
 )
 def _check_seed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     if delivery_pair.compared_parameter == "seed":
@@ -166,7 +166,7 @@ def _check_seed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "seed-not-reproducible",
     subject_class=DeliveryPair,
     description="The same seed gives the same audio again, if a document promises that.",
-    contract_keys="x-speech.request.seed.reproducible",
+    contract_condition="x-speech.request.seed.reproducible",
 )
 def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     from voicegauge.speech.audio import correlate_waveforms
@@ -195,7 +195,7 @@ def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violat
         "The same speech is delivered in every format: its duration is similar, and its spectrum can be aligned in "
         "time. Words are not recognized, so a few changed words can be missed."
     ),
-    contract_keys="x-speech.request.format",
+    contract_condition="x-speech.request.format",
 )
 def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "format" else None
@@ -231,7 +231,7 @@ def _measure_speech_mismatch(delivery_pair: DeliveryPair) -> float | None:
     "markup-spoken",
     subject_class=DeliveryPair,
     description="The tags in a text with markup are not spoken: tags that change nothing do not make it longer.",
-    contract_keys="x-speech.request.text.markup",
+    contract_condition="x-speech.request.text.markup",
 )
 def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "markup" else None
@@ -250,7 +250,7 @@ def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "long-text-cut",
     subject_class=DeliveryPair,
     description="The same text twice takes longer than once.",
-    contract_keys="x-speech.request.text",
+    contract_condition="x-speech.request.text",
 )
 def _check_long_text_cut(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "text" else None

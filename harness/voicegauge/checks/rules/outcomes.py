@@ -13,7 +13,7 @@ from voicegauge.checks.subjects import CaseOutcome
     "server-error",
     subject_class=CaseOutcome,
     description="No request causes a server error: an invalid request is rejected with a 4xx status.",
-    contract_keys="responses",
+    contract_condition="responses",
 )
 def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.is_server_error:
@@ -28,7 +28,7 @@ def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     "auth-not-enforced",
     subject_class=CaseOutcome,
     description="A request without a valid key is rejected if a key is documented as required.",
-    contract_keys="security",
+    contract_condition="security",
 )
 def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected_response.case_kind == "authentication" and outcome.call.is_accepted:
@@ -42,9 +42,9 @@ def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     "accepts-invalid",
     subject_class=CaseOutcome,
     description="A request that violates the documented schema, or names an unknown id, is rejected.",
-    contract_keys="requestBody, parameters",
+    contract_condition="requestBody, parameters",
 )
-def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_invalid_request_accepted(outcome: CaseOutcome) -> Iterator[Violation]:
     expected = outcome.expected_response
     if (
         expected.acceptance == "rejected"
@@ -62,9 +62,9 @@ def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     "rejects-valid",
     subject_class=CaseOutcome,
     description="A request that matches the document is accepted.",
-    contract_keys="requestBody, parameters",
+    contract_condition="requestBody, parameters",
 )
-def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_valid_request_rejected(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected_response, outcome.call.status
     if expected.acceptance == "accepted" and not outcome.call.is_accepted and status < 500:
         yield Violation(
@@ -78,7 +78,7 @@ def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     "wrong-error-status",
     subject_class=CaseOutcome,
     description="A rejection has the documented status of its reason. status-undocumented reports undocumented ones.",
-    contract_keys="responses",
+    contract_condition="responses",
 )
 def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected_response, outcome.call.status

@@ -14,7 +14,7 @@ from voicegauge.model import Severity
     subject_class=RecordingAge,
     severity=Severity.WARNING,
     description="A recording is not older than its provider's limit; in CI an older one is an error.",
-    contract_keys="x-provider.recordings.max_age_days",
+    contract_condition="x-provider.recordings.max_age_days",
 )
 def _check_recording_stale(recording_age: RecordingAge) -> Iterator[Violation]:
     limit = recording_age.contract.provider.recording_age_limit.max_age_days

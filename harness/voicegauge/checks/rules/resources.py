@@ -32,7 +32,7 @@ def find_resource_item(json_value: Any, resource: ResourceSpec, resource_id: str
     "filter-ignored",
     subject_class=Call,
     description="A list requested with a filter parameter has only items that match it.",
-    contract_keys="parameters",
+    contract_condition="parameters",
 )
 def _check_filter_ignored(call: Call) -> Iterator[Violation]:
     if not call.is_accepted or not isinstance(call.response_json, dict):
@@ -65,7 +65,7 @@ def _matches_filter(item_value: Any, filter_value: str) -> bool:
     "resource-used-after-delete",
     subject_class=ResourceStep,
     description="A deleted resource cannot be used.",
-    contract_keys="x-resource.delete, x-resource.uses",
+    contract_condition="x-resource.delete, x-resource.uses",
 )
 def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
     if resource_step.step_kind == "use" and resource_step.is_deleted and resource_step.call.is_accepted:
@@ -80,7 +80,7 @@ def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[V
     "resource-listed-after-delete",
     subject_class=ResourceStep,
     description="A deleted resource is not listed.",
-    contract_keys="x-resource.delete, x-resource.list",
+    contract_condition="x-resource.delete, x-resource.list",
 )
 def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -100,7 +100,7 @@ def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator
     "resource-not-listed",
     subject_class=ResourceStep,
     description="A resource is listed for the account that created it.",
-    contract_keys="x-resource.list",
+    contract_condition="x-resource.list",
 )
 def _check_resource_not_listed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -121,7 +121,7 @@ def _check_resource_not_listed(resource_step: ResourceStep) -> Iterator[Violatio
     "resource-state-ignored",
     subject_class=ResourceStep,
     description="A resource is rejected in a state in which it must not be used.",
-    contract_keys="x-resource.uses.*.states",
+    contract_condition="x-resource.uses.*.states",
 )
 def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -142,7 +142,7 @@ def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Viola
     "resource-state-wrong",
     subject_class=ResourceStep,
     description="A resource reports the state it was last set to.",
-    contract_keys="x-resource.states, x-resource.transitions",
+    contract_condition="x-resource.states, x-resource.transitions",
 )
 def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -171,7 +171,7 @@ def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violati
     "resource-of-another-account",
     subject_class=ResourceStep,
     description="A resource is neither visible to nor usable by another account.",
-    contract_keys="x-resource",
+    contract_condition="x-resource",
 )
 def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[Violation]:
     if not resource_step.is_by_other_account or not resource_step.call.is_accepted:
@@ -188,7 +188,7 @@ def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[
     "resource-id-changed",
     subject_class=ResourceStep,
     description="A response about a resource has the id that was assigned at its creation.",
-    contract_keys="x-resource.id, x-resource.uses.*.id",
+    contract_condition="x-resource.id, x-resource.uses.*.id",
 )
 def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -212,7 +212,7 @@ def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violatio
     "batch-count-wrong",
     subject_class=Call,
     description="A batch has as many items as requested, and ends when all of them are done.",
-    contract_keys="x-batch.total, x-batch.completed, x-batch.results",
+    contract_condition="x-batch.total, x-batch.completed, x-batch.results",
 )
 def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     submit = _find_batch_operation(call)

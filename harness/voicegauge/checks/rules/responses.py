@@ -30,7 +30,7 @@ MAX_SCHEMA_VIOLATIONS = 10
     "status-undocumented",
     subject_class=Call,
     description="Every status code of a response is documented for its operation.",
-    contract_keys="responses",
+    contract_condition="responses",
 )
 def _check_status_undocumented(call: Call) -> Iterator[Violation]:
     if call.documented_response is None:
@@ -46,7 +46,7 @@ def _check_status_undocumented(call: Call) -> Iterator[Violation]:
     "content-type",
     subject_class=Call,
     description="The Content-Type of a response is documented for its status.",
-    contract_keys="responses/*/content",
+    contract_condition="responses/*/content",
 )
 def _check_content_type(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media_types or not call.exchange.response.body:
@@ -62,7 +62,7 @@ def _check_content_type(call: Call) -> Iterator[Violation]:
     "empty-body",
     subject_class=Call,
     description="A response with a documented body has a body.",
-    contract_keys="responses/*/content",
+    contract_condition="responses/*/content",
 )
 def _check_empty_body(call: Call) -> Iterator[Violation]:
     if (
@@ -79,7 +79,7 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
     "response-incomplete",
     subject_class=IncompleteResponse,
     description="A response that begins does not break off each time.",
-    contract_keys="responses",
+    contract_condition="responses",
 )
 def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violation]:
     documented = response.call.documented_response
@@ -94,7 +94,7 @@ def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violati
     "body-not-json",
     subject_class=Call,
     description="A body with a JSON Content-Type is valid JSON.",
-    contract_keys="responses",
+    contract_condition="responses",
 )
 def _check_body_not_json(call: Call) -> Iterator[Violation]:
     if call.json_error is not None:
@@ -107,7 +107,7 @@ def _check_body_not_json(call: Call) -> Iterator[Violation]:
     "response-schema",
     subject_class=Call,
     description="The JSON body of a successful response matches its documented schema.",
-    contract_keys="responses/2XX,3XX,default/content/*/schema",
+    contract_condition="responses/2XX,3XX,default/content/*/schema",
 )
 def _check_response_schema(call: Call) -> Iterator[Violation]:
     if call.status < 400:
@@ -118,7 +118,7 @@ def _check_response_schema(call: Call) -> Iterator[Violation]:
     "error-shape",
     subject_class=Call,
     description="The JSON body of an error response matches its documented schema.",
-    contract_keys="responses/4XX,5XX,default/content/*/schema",
+    contract_condition="responses/4XX,5XX,default/content/*/schema",
 )
 def _check_error_body_schema(call: Call) -> Iterator[Violation]:
     if call.status >= 400 and call.documented_response is not None:
@@ -169,7 +169,7 @@ def _check_body_schema(call: Call) -> Iterator[Violation]:
     "callback-schema",
     subject_class=Callback,
     description="The body of a callback matches its documented schema.",
-    contract_keys="callbacks, webhooks",
+    contract_condition="callbacks, webhooks",
 )
 def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
     parsed = parse_exchange(callback.exchange)
@@ -193,7 +193,7 @@ def build_schema_violation(error: SchemaError, value: Any) -> Violation:
     "request-schema",
     subject_class=Call,
     description="A request that the provider documents or accepts matches its documented schema.",
-    contract_keys="requestBody, parameters",
+    contract_condition="requestBody, parameters",
 )
 def _check_request_schema(call: Call) -> Iterator[Violation]:
     # A rejected request may be invalid on purpose. In that case the rejection was right.
@@ -238,7 +238,7 @@ def _iterate_documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
     "header-missing",
     subject_class=Call,
     description="Every response header that is documented as required is present.",
-    contract_keys="responses/*/headers",
+    contract_condition="responses/*/headers",
 )
 def _check_header_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
@@ -254,7 +254,7 @@ def _check_header_missing(call: Call) -> Iterator[Violation]:
     "retry-after-missing",
     subject_class=Call,
     description="A rejection has the Retry-After header that is documented for it.",
-    contract_keys="responses/*/headers/Retry-After",
+    contract_condition="responses/*/headers/Retry-After",
 )
 def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
@@ -266,7 +266,7 @@ def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
     "header-schema",
     subject_class=Call,
     description="The value of a documented response header matches its schema.",
-    contract_keys="responses/*/headers/*/schema",
+    contract_condition="responses/*/headers/*/schema",
 )
 def _check_header_schema(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):

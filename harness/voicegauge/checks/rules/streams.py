@@ -41,7 +41,7 @@ def _quote_event(event: StreamEvent) -> str:
     "response-kind-ignored",
     subject_class=Call,
     description="A request field that selects a stream of events or audio alone does so.",
-    contract_keys="x-speech.targets.*.audio",
+    contract_condition="x-speech.targets.*.audio",
 )
 def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
     variants = {audio.delivery_method for audio in call.operation.response_audio_variants}
@@ -65,7 +65,7 @@ def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
     "stream-unreadable",
     subject_class=Call,
     description="A streamed response can be parsed as server-sent events or lines of JSON, and has at least one.",
-    contract_keys="x-stream",
+    contract_condition="x-stream",
 )
 def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
     stream = call.event_stream
@@ -80,7 +80,7 @@ def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
     "stream-event-unknown",
     subject_class=Call,
     description="Every event of a stream is of a documented kind.",
-    contract_keys="x-stream.events",
+    contract_condition="x-stream.events",
 )
 def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
     unknown = {
@@ -104,7 +104,7 @@ def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
     "stream-order",
     subject_class=Call,
     description="Events come in a documented order: the first one first, none after the end.",
-    contract_keys="x-stream.events.*.next",
+    contract_condition="x-stream.events.*.next",
 )
 def _check_stream_order(call: Call) -> Iterator[Violation]:
     events = _list_documented_events(call)
@@ -137,7 +137,7 @@ def _check_stream_order(call: Call) -> Iterator[Violation]:
     "stream-end-missing",
     subject_class=Call,
     description="A stream ends with a final event, and with its end marker if one is documented.",
-    contract_keys="x-stream.events.*.end, x-stream.end_marker",
+    contract_condition="x-stream.events.*.end, x-stream.end_marker",
 )
 def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
     stream = call.event_stream
@@ -162,7 +162,7 @@ def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
     "stream-event-schema",
     subject_class=Call,
     description="The data of each event is JSON that matches the schema of its kind.",
-    contract_keys="x-stream.events.*.schema",
+    contract_condition="x-stream.events.*.schema",
 )
 def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     seen: set[tuple[str, str]] = set()  # a violation that recurs in a hundred events is reported once
@@ -188,7 +188,7 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     "stream-audio-unreadable",
     subject_class=Call,
     description="Every audio event has audio in the documented encoding.",
-    contract_keys="x-stream.audio",
+    contract_condition="x-stream.audio",
 )
 def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
     errors = call.event_stream.iterate_audio_errors() if call.event_stream is not None else ()
@@ -202,7 +202,7 @@ def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
     "stream-audio-missing",
     subject_class=Call,
     description="A stream that ends in success has audio.",
-    contract_keys="x-stream.audio",
+    contract_condition="x-stream.audio",
 )
 def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     stream = call.event_stream
@@ -218,7 +218,7 @@ def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     "stream-index",
     subject_class=Call,
     description="The index of audio events increases by one: none is missing or repeated.",
-    contract_keys="x-stream.audio.index",
+    contract_condition="x-stream.audio.index",
 )
 def _check_stream_audio_indexes(call: Call) -> Iterator[Violation]:
     location = _get_stream_spec(call).audio if call.event_stream is not None else None
@@ -241,7 +241,7 @@ def _is_number(value: object) -> bool:
     "stream-stalled",
     subject_class=Call,
     description="The pauses between chunks of a stream are not longer than documented.",
-    contract_keys="x-stream.max_gap_s",
+    contract_condition="x-stream.max_gap_s",
 )
 def _check_stream_stalled(call: Call) -> Iterator[Violation]:
     timing, bound = call.exchange.timing, _get_stream_spec(call).max_gap_s if call.event_stream is not None else None

@@ -20,7 +20,7 @@ _TIMESTAMP_CONTRACT_KEYS = (
     "timestamps-count",
     subject_class=SpeechDelivery,
     description="There are as many times as there are characters or words.",
-    contract_keys=_TIMESTAMP_CONTRACT_KEYS,
+    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
 )
 def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     for lists in read_timestamps(speech_delivery):
@@ -40,7 +40,7 @@ def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violati
     "timestamps-order",
     subject_class=SpeechDelivery,
     description="No start is negative or before an earlier one, and nothing ends before it starts.",
-    contract_keys=_TIMESTAMP_CONTRACT_KEYS,
+    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
 )
 def _check_timestamps_order(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     for lists in read_timestamps(speech_delivery):
@@ -72,7 +72,7 @@ def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | 
     "timestamps-duration",
     subject_class=SpeechDelivery,
     description="No character or word is spoken after the end of the audio.",
-    contract_keys=_TIMESTAMP_CONTRACT_KEYS,
+    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
 )
 def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
@@ -92,7 +92,7 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
     "timestamps-text",
     subject_class=SpeechDelivery,
     description="The characters or words are those of the text, if a document promises that.",
-    contract_keys=(
+    contract_condition=(
         "x-speech.response.audio.timestamps.*.spells_text, x-speech.targets.*.audio.timestamps.*.spells_text, "
         "x-stream.audio.timestamps.*.spells_text"
     ),

@@ -21,7 +21,7 @@ NETWORK_DELAY_TOLERANCE_S = 2.0
     "webhook-missing",
     subject_class=RequestCallbacks,
     description="A webhook URL gets a callback about the end of the job.",
-    contract_keys="x-webhook",
+    contract_condition="x-webhook",
 )
 def _check_final_callback_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end = callbacks.final_state
@@ -41,7 +41,7 @@ def _check_final_callback_missing(callbacks: RequestCallbacks) -> Iterator[Viola
     "webhook-early",
     subject_class=RequestCallbacks,
     description="Subscribers to the final event get no earlier events.",
-    contract_keys="x-webhook",
+    contract_condition="x-webhook",
 )
 def _check_callback_before_end(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
@@ -65,7 +65,7 @@ def _check_callback_before_end(callbacks: RequestCallbacks) -> Iterator[Violatio
     "webhook-repeated",
     subject_class=RequestCallbacks,
     description="Repeated callbacks about the end of a job are identical.",
-    contract_keys="x-webhook",
+    contract_condition="x-webhook",
 )
 def _check_repeated_callbacks_differ(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for before, after in pairwise(callbacks.final_callback_bodies):
@@ -81,7 +81,7 @@ def _check_repeated_callbacks_differ(callbacks: RequestCallbacks) -> Iterator[Vi
     "webhook-duplicate",
     subject_class=RequestCallbacks,
     description="The final callback is sent once, unless repetition is documented.",
-    contract_keys="x-webhook",
+    contract_condition="x-webhook",
     severity=Severity.WARNING,
 )
 def _check_final_callback_sent_again(callbacks: RequestCallbacks) -> Iterator[Violation]:
@@ -96,7 +96,7 @@ def _check_final_callback_sent_again(callbacks: RequestCallbacks) -> Iterator[Vi
     "webhook-progress-late",
     subject_class=RequestCallbacks,
     description="Progress callbacks come as often as documented.",
-    contract_keys="x-webhook.progress_max_s",
+    contract_condition="x-webhook.progress_max_s",
     severity=Severity.WARNING,
 )
 def _check_progress_callback_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
@@ -119,7 +119,7 @@ def _check_progress_callback_late(callbacks: RequestCallbacks) -> Iterator[Viola
     "webhook-contradicts",
     subject_class=RequestCallbacks,
     description="A callback and the status response agree about the state of the job.",
-    contract_keys="x-webhook",
+    contract_condition="x-webhook",
 )
 def _check_callback_contradicts_status(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end, given = callbacks.final_state, callbacks.submitted_job_id
@@ -144,7 +144,7 @@ def _check_callback_contradicts_status(callbacks: RequestCallbacks) -> Iterator[
     "webhook-plain-http",
     subject_class=CaseOutcome,
     description="A webhook URL with plain http is rejected if the document requires https.",
-    contract_keys="x-webhook.https_only",
+    contract_condition="x-webhook.https_only",
 )
 def _check_plain_http_url_accepted(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected_response.case_kind == "plain-http" and outcome.call.is_accepted:
@@ -158,7 +158,7 @@ def _check_plain_http_url_accepted(outcome: CaseOutcome) -> Iterator[Violation]:
     "webhook-forged",
     subject_class=RequestCallbacks,
     description="A callback has the documented signature of its body. Without the secret, only its presence is judged.",
-    contract_keys="x-webhook.signature",
+    contract_condition="x-webhook.signature",
 )
 def _check_callback_signature_wrong(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for index, parts in enumerate(callbacks.signature_headers):
@@ -176,7 +176,7 @@ def _check_callback_signature_wrong(callbacks: RequestCallbacks) -> Iterator[Vio
     "webhook-late",
     subject_class=RequestCallbacks,
     description="The signed time of a callback differs from the time of its arrival by at most the tolerance.",
-    contract_keys="x-webhook.signature",
+    contract_condition="x-webhook.signature",
 )
 def _check_signed_time_wrong(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, parts in zip(callbacks.received_callbacks, callbacks.signature_headers, strict=False):
@@ -196,7 +196,7 @@ def _check_signed_time_wrong(callbacks: RequestCallbacks) -> Iterator[Violation]
     "webhook-replayed",
     subject_class=RequestCallbacks,
     description="No two callbacks have the same signed id and time: each attempt has a signature of its own.",
-    contract_keys="x-webhook.signature",
+    contract_condition="x-webhook.signature",
     severity=Severity.WARNING,
 )
 def _check_callback_signature_reused(callbacks: RequestCallbacks) -> Iterator[Violation]:

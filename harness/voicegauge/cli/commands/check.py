@@ -183,7 +183,7 @@ def command(
     retry_ambiguous_requests: bool,
     contracts: tuple[Path, ...],
     json_path: str | None,
-    **output_flags: Any,
+    **output_option_values: Any,
 ) -> None:
     """Check whether the API behaves as its contract says.
 
@@ -197,7 +197,7 @@ def command(
     if profile is not None:
         ctx.exit(run_profile_check(ctx))
     _validate_flags(ctx)
-    files = OutputOptions(json_path=json_path, **output_flags)
+    files = OutputOptions(json_path=json_path, **output_option_values)
     files.validate(badge=badge_file)
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress

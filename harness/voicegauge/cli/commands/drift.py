@@ -63,7 +63,7 @@ _STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compa
 )
 @click.option(
     "--uses",
-    "client_use_sources",
+    "client_use_paths",
     multiple=True,
     metavar="FILE",
     help=(
@@ -85,10 +85,10 @@ def command(
     fail_on: str,
     format_name: str,
     patch_file: Path | None,
-    client_use_sources: tuple[str, ...],
+    client_use_paths: tuple[str, ...],
     contracts: tuple[Path, ...],
     json_path: str | None,
-    **output_flags: Any,
+    **output_option_values: Any,
 ) -> None:
     """Find what changed from OLD to NEW, and whether it breaks clients.
 
@@ -107,15 +107,15 @@ def command(
         if (
             not compares_official_documents
             or patch_file is not None
-            or client_use_sources
-            or any(output_flags.values())
+            or client_use_paths
+            or any(output_option_values.values())
         ):
             raise click.UsageError(_OFFICIAL_OPTION_MESSAGE)
         ctx.exit(_compare_official_documents(inputs, official_document, contracts, json_path, format_name, fail_on))
     old, new = _require_two_inputs(inputs)
-    if patch_file is not None and client_use_sources:
+    if patch_file is not None and client_use_paths:
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
-    files = OutputOptions(json_path=json_path, **output_flags)
+    files = OutputOptions(json_path=json_path, **output_option_values)
     files.validate(propose=patch_file)
     _reject_existing_patch(patch_file)
     from voicegauge import api
@@ -124,7 +124,7 @@ def command(
     patch: ContractPatch | None = None
     diff = ""
     if patch_file is None:
-        report = api.find_drift(old, new, contracts=contracts, client_use_sources=client_use_sources)
+        report = api.find_drift(old, new, contracts=contracts, client_use_paths=client_use_paths)
     else:
         report, patch = api.propose_contract_patch(old, new, contracts=contracts)
         diff = patch.build_unified_diff()

@@ -48,7 +48,7 @@ def _print_explanation(explanation: RuleExplanation) -> None:
         "why": explanation.consequence,
         "keeps it": explanation.conforming_example,
         "breaks it": explanation.violating_example,
-        "reads": explanation.contract_keys,
+        "reads": explanation.contract_condition,
     }
     for label, text in lines.items():
         if text is not None:

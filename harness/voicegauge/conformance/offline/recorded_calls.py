@@ -45,13 +45,15 @@ class ExchangeLookup:
         self._operations = {call.operation.id: call.operation for call in calls}
         for call in calls:
             for part in set(_URL_SEPARATOR_PATTERN.split(unquote(call.exchange.request.url))):
-                self._calls[call.operation.id, call.exchange.group_id, part].append(call)
+                self._calls[call.operation.id, call.exchange.conversation_id, part].append(call)
 
     def find_polls(self, status_operation: Operation, submit_call: Call, job_id: object) -> list[Call]:
         """Return the calls of `status_operation` for the job of `submit_call`, in their order."""
         # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
         parts = _URL_SEPARATOR_PATTERN.split(job_id) if isinstance(job_id, str) else []
-        found = self._calls.get((status_operation.id, submit_call.exchange.group_id, parts[-1]), []) if parts else []
+        found = (
+            self._calls.get((status_operation.id, submit_call.exchange.conversation_id, parts[-1]), []) if parts else []
+        )
         return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
     def find_calls_for_job(self, submit_call: Call, job_id: object) -> list[Call]:
@@ -75,7 +77,7 @@ def find_unmatched_calls(
         exchange_lookup: the index of the calls.
         case_ids: ids of the planned cases.
     """
-    strangers = [call for call in calls if call.exchange.group_id not in case_ids]
+    strangers = [call for call in calls if call.exchange.conversation_id not in case_ids]
     job_has_target: dict[int, bool] = {}
     for submit in strangers:
         if submit.operation.speech is not None and submit.is_accepted:

@@ -291,7 +291,7 @@ def parse_call(
             "does not have: add it to the contract, or record again"
         )
     call = Call(operation, exchange)
-    case = case_by_id.get(exchange.group_id or "")
+    case = case_by_id.get(exchange.conversation_id or "")
     is_invalid = case is not None and case.expected_response.acceptance == "rejected"
     target = operation.find_target(call.read_request)
     return Call(operation, exchange, target, request_intent="invalid" if is_invalid else "valid")
@@ -299,7 +299,7 @@ def parse_call(
 
 def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
     """Yield the outcome of each recorded case: the last response of the operation that it tests."""
-    last = {(call.exchange.group_id or "", call.operation.id): call for call in calls}
+    last = {(call.exchange.conversation_id or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
         case = case_by_id.get(group)
         if case is not None and case.operation == operation and explain_missing_verdict(case, call.status) is None:

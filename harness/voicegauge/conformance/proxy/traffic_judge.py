@@ -119,7 +119,7 @@ class TrafficJudge:
             return self._judge_incomplete_exchange(exchange, relayed_exchange.interruption_reason)
         job_number = self._find_or_open_job(exchange)
         if job_number is not None:
-            exchange = msgspec.structs.replace(exchange, group_id=f"conversation {job_number}")
+            exchange = msgspec.structs.replace(exchange, conversation_id=f"conversation {job_number}")
         not_recorded = self._record_if_possible(exchange)
         try:
             findings = self._judge_complete_exchange(exchange, job_number)

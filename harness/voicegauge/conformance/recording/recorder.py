@@ -43,7 +43,7 @@ class Recorder:
         """Add the exchanges of `case`."""
         self.is_emulated_service |= any(map(is_emulated, exchanges))
         canonical = self._canonical[case.provider]
-        grouped = (msgspec.structs.replace(exchange, group_id=case.id) for exchange in exchanges)
+        grouped = (msgspec.structs.replace(exchange, conversation_id=case.id) for exchange in exchanges)
         self.groups[case.id] = tuple(canonical.rewrite_exchange(exchange) for exchange in grouped)
         if self._unfinished is not None:
             self._unfinished.save_case(case, self.groups[case.id])

@@ -19,7 +19,7 @@ from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
 from voicegauge.conformance.offline import plan_cases_by_id
 from voicegauge.contract import BaseTarget, Contract
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
-from voicegauge.recording import Recording, collect_exchanges_by_group, compute_age_days
+from voicegauge.recording import Recording, collect_exchanges_by_conversation_id, compute_age_days
 
 RefreshMode = Literal["stale", "all"]
 """Which of the planned cases to record: `stale` for those that are missing or stale, or `all`."""
@@ -113,7 +113,7 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
         due = {case.id for case in self.cases_to_record}
         groups: dict[str | None, Sequence[Exchange]] = {}
         existing = self.extended_recording.exchanges if self.extended_recording else ()
-        for name, group in collect_exchanges_by_group(existing).items():
+        for name, group in collect_exchanges_by_conversation_id(existing).items():
             if name in self.unchanged_group_names or name in due:
                 groups[name] = exchanges_by_case.get(name or "", group)
         for name in sorted(due & exchanges_by_case.keys(), key=list(exchanges_by_case).index):
@@ -174,7 +174,7 @@ class RefreshPolicy:
                 cases_to_record=tuple(cases) if is_replaced else (),
                 unchanged_group_names=frozenset(),
             )
-        groups = collect_exchanges_by_group(recording.exchanges if recording else ())
+        groups = collect_exchanges_by_conversation_id(recording.exchanges if recording else ())
         stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
         planned = {case.id for case in cases}
         due = [case for case in cases if self.refresh_mode == "all" or case.id in stale or case.id not in groups]

@@ -240,7 +240,7 @@ class CoverageCounter:
                 if rule.id not in self._rules:
                     reason, applies = "the rule was not selected", False
                 elif rule.id not in stated:
-                    reason, applies = f"the contract states nothing that it needs: {rule.contract_keys}", False
+                    reason, applies = f"the contract states nothing that it needs: {rule.contract_condition}", False
             yield CoverageEntry(
                 kind="rule",
                 operation_or_provider=contract.id,

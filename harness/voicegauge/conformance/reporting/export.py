@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from voicegauge.checks import RULE_BY_ID, Rule
 from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
-from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
+from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, RuleDescription, SarifLevel
 
 RESULT_LEVEL_BY_SEVERITY = {
-    Severity.ERROR: ResultLevel.ERROR,
-    Severity.WARNING: ResultLevel.WARNING,
-    Severity.DISPUTED: ResultLevel.NOTE,
-    Severity.INFO: ResultLevel.NOTE,
+    Severity.ERROR: SarifLevel.ERROR,
+    Severity.WARNING: SarifLevel.WARNING,
+    Severity.DISPUTED: SarifLevel.NOTE,
+    Severity.INFO: SarifLevel.NOTE,
 }
 """The level of each severity, most severe first."""
 
@@ -101,7 +101,7 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
 
 
 def _build_rule_description(rule: Rule) -> RuleDescription:
-    explanation = f"{rule.description}\n\nBased on: {rule.contract_keys}"
+    explanation = f"{rule.description}\n\nBased on: {rule.contract_condition}"
     return RuleDescription(
         id=rule.id,
         default_level=RESULT_LEVEL_BY_SEVERITY[rule.severity],

@@ -23,23 +23,23 @@ _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 
-def load_client_uses(client_use_sources: Sequence[str], old_document: Document, new_document: Document) -> ClientUses:
+def load_client_uses(client_use_paths: Sequence[str], old_document: Document, new_document: Document) -> ClientUses:
     """Read what a client uses of an API.
 
     Args:
-        client_use_sources: recordings of the client or folders of them, YAML files that declare uses, or
+        client_use_paths: recordings of the client or folders of them, YAML files that declare uses, or
             `VOICEGAUGE_CLIENT`.
         old_document: the OpenAPI document that the client was written for.
         new_document: the newer document. A client may use what only this document has.
 
     Raises:
-        UsageError: an item of `client_use_sources` does not exist, or contains no request to the API.
+        UsageError: an item of `client_use_paths` does not exist, or contains no request to the API.
         ContractError: a file declares something that neither document has, or declares nothing.
-        DataError: a recording that `client_use_sources` names cannot be read. Unreadable files of a folder are listed
+        DataError: a recording that `client_use_paths` names cannot be read. Unreadable files of a folder are listed
             in `unreadable_file_messages` instead.
     """
     client_uses, matcher = ClientUses(), OperationMatcher(old_document)
-    for source in client_use_sources:
+    for source in client_use_paths:
         if source == VOICEGAUGE_CLIENT:
             add_voicegauge_uses(client_uses, matcher)
             continue

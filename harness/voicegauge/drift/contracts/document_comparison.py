@@ -9,7 +9,7 @@ import msgspec
 
 from voicegauge.contract import read_openapi_document
 from voicegauge.drift.client_uses import adjust_levels_for_client, load_client_uses
-from voicegauge.drift.contracts.compared_part import ComparedPart
+from voicegauge.drift.contracts.api_part import ApiPart
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.document_shape import check_document_shape
 from voicegauge.drift.contracts.extension_comparison import compare_document_extensions
@@ -25,17 +25,17 @@ from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, bui
 from voicegauge.formats import Document
 
 
-def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequence[str] = ()) -> DriftReport:
+def compare_contracts(old_path: Path, new_path: Path, client_use_paths: Sequence[str] = ()) -> DriftReport:
     """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
     Args:
         old_path: the path of the older document.
         new_path: the path of the newer document.
-        client_use_sources: recordings of a client and files that declare what it uses; the levels of the changes are
+        client_use_paths: recordings of a client and files that declare what it uses; the levels of the changes are
             then those that they have for this client.
 
     Raises:
-        UsageError: an item of `client_use_sources` does not exist, or has no request to the API.
+        UsageError: an item of `client_use_paths` does not exist, or has no request to the API.
         DataError: a recording of the client cannot be read.
         ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
             nothing, or contains an extension that is not valid.
@@ -47,8 +47,8 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
     unreadable_files: tuple[str, ...] = ()
-    if client_use_sources:
-        uses = load_client_uses(client_use_sources, old_document, new_document)
+    if client_use_paths:
+        uses = load_client_uses(client_use_paths, old_document, new_document)
         changes, unreadable_files = adjust_levels_for_client(changes, uses), tuple(uses.unreadable_file_messages)
     inputs = _build_compared_input(old_document), _build_compared_input(new_document)
     report = build_report("contracts", *inputs, changes)
@@ -107,10 +107,10 @@ def _build_compared_input(document: Document) -> ComparedInput:
 
 
 def _compare_documents(old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
-    compared_part = ComparedPart()
-    yield from compare_document_extensions(compared_part, old_root, new_root)
+    api_part = ApiPart()
+    yield from compare_document_extensions(api_part, old_root, new_root)
     yield from compare_servers(
-        compared_part.create_nested_part("servers"), old_root.get_child("servers"), new_root.get_child("servers")
+        api_part.create_nested_part("servers"), old_root.get_child("servers"), new_root.get_child("servers")
     )
-    yield from compare_security_schemes(compared_part, old_root, new_root)
-    yield from compare_operations(compared_part, old_root, new_root)
+    yield from compare_security_schemes(api_part, old_root, new_root)
+    yield from compare_operations(api_part, old_root, new_root)

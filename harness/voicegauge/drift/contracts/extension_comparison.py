@@ -25,7 +25,7 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
-from voicegauge.drift.contracts.compared_part import ComparedPart
+from voicegauge.drift.contracts.api_part import ApiPart
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.extension_facts import (
     API_KEY_FACTS,
@@ -102,7 +102,7 @@ class _LocatedValue(NamedTuple):
 
 
 def compare_operation_extensions(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
     old_and_new_root: tuple[DocumentNode, DocumentNode],
@@ -113,13 +113,13 @@ def compare_operation_extensions(
         ContractError: an extension is not valid.
     """
     if all(root.get_child("x-provider").exists for root in old_and_new_root):
-        yield from _compare_extensions(compared_part, old_node, new_node, _OPERATION_EXTENSIONS)
+        yield from _compare_extensions(api_part, old_node, new_node, _OPERATION_EXTENSIONS)
         streams = (node.get_child("x-stream").resolve_references() for node in (old_node, new_node))
-        yield from _compare_event_schemas(compared_part.create_nested_part("x-stream"), *streams)
+        yield from _compare_event_schemas(api_part.create_nested_part("x-stream"), *streams)
 
 
 def compare_document_extensions(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
+    api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield every change of a document's own extensions, or nothing if either document is not a voicegauge contract.
 
@@ -127,19 +127,19 @@ def compare_document_extensions(
         ContractError: an extension is not valid.
     """
     if old_node.get_child("x-provider").exists and new_node.get_child("x-provider").exists:
-        yield from _compare_extensions(compared_part, old_node, new_node, _DOCUMENT_EXTENSIONS)
+        yield from _compare_extensions(api_part, old_node, new_node, _DOCUMENT_EXTENSIONS)
         old_schemes, new_schemes = (
             node.get_child("components").get_child("securitySchemes") for node in (old_node, new_node)
         )
         for name, scheme in old_schemes.iterate_children():
             schemes = (scheme.resolve_references(), new_schemes.get_child(name).resolve_references())
             if schemes[1].exists:
-                nested = compared_part.create_nested_part(f"security scheme {name} ")
+                nested = api_part.create_nested_part(f"security scheme {name} ")
                 yield from _compare_extensions(nested, *schemes, _SECURITY_SCHEME_EXTENSIONS)
 
 
 def _compare_extensions(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
     facts_by_extension_key: _FactsByExtensionKey,
@@ -156,7 +156,7 @@ def _compare_extensions(
             continue
         for fact in facts:
             keys = fact.fact_path.split("/") if fact.fact_path else []
-            yield from _compare_fact(compared_part.create_nested_part(key), fact, keys, before, after)
+            yield from _compare_fact(api_part.create_nested_part(key), fact, keys, before, after)
 
 
 def _read_extension(node: DocumentNode, extension_key: str, record_type: type[Any]) -> _LocatedValue:
@@ -170,21 +170,19 @@ def _read_extension(node: DocumentNode, extension_key: str, record_type: type[An
     return _LocatedValue(msgspec.to_builtins(record, enc_hook=encode_location), node)
 
 
-def _compare_event_schemas(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def _compare_event_schemas(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Compare the schemas of the events that both streams have. They are compared like parts of a response body."""
     new_events = new_node.get_child("events")
     for name, event in old_node.get_child("events").iterate_children():
         before, after = event.get_child("schema"), new_events.get_child(name).get_child("schema")
         if before.exists and after.exists:
             yield from compare_schemas(
-                compared_part.create_nested_part(f"/events/{name}/schema"), "response-property", before, after
+                api_part.create_nested_part(f"/events/{name}/schema"), "response-property", before, after
             )
 
 
 def _compare_fact(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     fact: ExtensionFact,
     remaining_keys: list[str],
     old_value: _LocatedValue,
@@ -195,7 +193,7 @@ def _compare_fact(
     The key `*` stands for every key that both contracts have.
     """
     if not remaining_keys:
-        yield from _compare_fact_values(compared_part, fact, old_value, new_value)
+        yield from _compare_fact_values(api_part, fact, old_value, new_value)
         return
     key, remaining = remaining_keys[0], remaining_keys[1:]
     if not (isinstance(old_value.value, dict) and isinstance(new_value.value, dict)):
@@ -204,14 +202,14 @@ def _compare_fact(
         before, after = old_value.get_child(name), new_value.get_child(name)
         if remaining and MISSING in (before.value, after.value):
             continue  # the row for the parent reports that it was added or removed
-        yield from _compare_fact(compared_part.create_nested_part(f"/{name}"), fact, remaining, before, after)
+        yield from _compare_fact(api_part.create_nested_part(f"/{name}"), fact, remaining, before, after)
 
 
 def _compare_fact_values(
-    compared_part: ComparedPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
+    api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
     if fact.comparison_method in ("names", "choices"):
-        yield from _compare_name_lists(compared_part, fact, old_value, new_value)
+        yield from _compare_name_lists(api_part, fact, old_value, new_value)
         return
     difference = _classify_difference(fact.comparison_method, old_value.value, new_value.value)
     if difference in fact.level_by_difference:
@@ -220,7 +218,7 @@ def _compare_fact_values(
             for side, located_value in (("old", old_value), ("new", new_value))
             if _is_scalar(located_value.value)
         }
-        yield compared_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **shown)
+        yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **shown)
 
 
 def _classify_difference(comparison_method: ComparisonMethod, old_value: Any, new_value: Any) -> str:
@@ -244,25 +242,21 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _compare_name_lists(
-    compared_part: ComparedPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
+    api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
     before, after = _map_names_by_canonical_json(old_value.value), _map_names_by_canonical_json(new_value.value)
     if fact.comparison_method == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
-        yield compared_part.build_change(
-            f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **values
-        )
+        yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **values)
         return
     for key in dict.fromkeys((*before, *after)):
         if key not in after:
-            yield compared_part.build_change(
+            yield api_part.build_change(
                 f"{fact.rule_id_prefix}-removed", old_value.node, new_value.node, old=before[key]
             )
         elif key not in before:
-            yield compared_part.build_change(
-                f"{fact.rule_id_prefix}-added", old_value.node, new_value.node, new=after[key]
-            )
+            yield api_part.build_change(f"{fact.rule_id_prefix}-added", old_value.node, new_value.node, new=after[key])
 
 
 def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:

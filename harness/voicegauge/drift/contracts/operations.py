@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.compared_part import ComparedPart
+from voicegauge.drift.contracts.api_part import ApiPart
 from voicegauge.drift.contracts.document_node import DocumentNode, is_same_json
 from voicegauge.drift.contracts.extension_comparison import compare_operation_extensions
 from voicegauge.drift.contracts.parameters import PathAndOperation, compare_parameters
@@ -73,9 +73,7 @@ def select_operations(document: Document, operation_keys: Collection[OperationKe
     return document.replace_data({**document.data, "paths": kept, "webhooks": {}})
 
 
-def compare_operations(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def compare_operations(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of paths, operations and webhooks between the whole documents `old_node` and `new_node`."""
     old_operations, new_operations = (
         _list_operations_by_key(old_node.get_child("paths")),
@@ -83,7 +81,7 @@ def compare_operations(
     )
     new_paths = {path for path, _ in new_operations}
     for key, operation in old_operations.items():
-        nested = replace(compared_part, operation_name=operation.name)
+        nested = replace(api_part, operation_name=operation.name)
         if key in new_operations:
             yield from _compare_operation(nested, operation, new_operations[key], (old_node, new_node))
         else:
@@ -92,9 +90,9 @@ def compare_operations(
             yield nested.build_change(f"{subject}-removed-{suffix}", operation.node, None)
     for key, operation in new_operations.items():
         if key not in old_operations:
-            nested = replace(compared_part, operation_name=operation.name)
+            nested = replace(api_part, operation_name=operation.name)
             yield nested.build_change("endpoint-added", None, operation.node)
-    yield from _compare_webhooks(compared_part, old_node, new_node)
+    yield from _compare_webhooks(api_part, old_node, new_node)
 
 
 def _list_operations_by_key(paths: DocumentNode) -> dict[OperationKey, DocumentOperation]:
@@ -111,24 +109,24 @@ def _list_operations_by_key(paths: DocumentNode) -> dict[OperationKey, DocumentO
 
 
 def _compare_operation(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     old_operation: DocumentOperation,
     new_operation: DocumentOperation,
     old_and_new_root: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
-    yield from _compare_deprecation(compared_part, old_operation.node, new_operation.node)
+    yield from _compare_deprecation(api_part, old_operation.node, new_operation.node)
     yield from _compare_operation_ids(
-        compared_part, old_operation.node.get_child("operationId"), new_operation.node.get_child("operationId")
+        api_part, old_operation.node.get_child("operationId"), new_operation.node.get_child("operationId")
     )
-    yield from _compare_tags(compared_part, old_operation.node, new_operation.node)
-    yield from _compare_own_servers(compared_part, old_operation, new_operation, old_and_new_root)
-    yield from compare_security(compared_part, (old_operation.node, new_operation.node), old_and_new_root)
-    yield from compare_parameters(compared_part, old_operation.path_and_operation, new_operation.path_and_operation)
-    yield from compare_request_bodies(compared_part, old_operation.node, new_operation.node)
-    yield from compare_responses(compared_part, old_operation.node, new_operation.node)
-    yield from compare_operation_extensions(compared_part, old_operation.node, new_operation.node, old_and_new_root)
+    yield from _compare_tags(api_part, old_operation.node, new_operation.node)
+    yield from _compare_own_servers(api_part, old_operation, new_operation, old_and_new_root)
+    yield from compare_security(api_part, (old_operation.node, new_operation.node), old_and_new_root)
+    yield from compare_parameters(api_part, old_operation.path_and_operation, new_operation.path_and_operation)
+    yield from compare_request_bodies(api_part, old_operation.node, new_operation.node)
+    yield from compare_responses(api_part, old_operation.node, new_operation.node)
+    yield from compare_operation_extensions(api_part, old_operation.node, new_operation.node, old_and_new_root)
     yield from _compare_provider_requests(
-        compared_part,
+        api_part,
         "callback",
         _list_callback_requests(old_operation.node),
         _list_callback_requests(new_operation.node),
@@ -139,42 +137,38 @@ def _is_deprecated(operation: DocumentNode) -> bool:
     return operation.get_value("deprecated") is True
 
 
-def _compare_deprecation(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def _compare_deprecation(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     if _is_deprecated(new_node) and not _is_deprecated(old_node):
         rule = "endpoint-deprecated-with-sunset" if new_node.get_value("x-sunset") else "endpoint-deprecated"
-        yield compared_part.build_change(rule, old_node.get_child("deprecated"), new_node.get_child("deprecated"))
+        yield api_part.build_change(rule, old_node.get_child("deprecated"), new_node.get_child("deprecated"))
     elif _is_deprecated(old_node) and not _is_deprecated(new_node):
-        yield compared_part.build_change(
+        yield api_part.build_change(
             "endpoint-reactivated", old_node.get_child("deprecated"), new_node.get_child("deprecated")
         )
 
 
-def _compare_operation_ids(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def _compare_operation_ids(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     if not old_node.exists and new_node.exists:
-        yield compared_part.build_change("api-operation-id-added", old_node, new_node, new=new_node.value)
+        yield api_part.build_change("api-operation-id-added", old_node, new_node, new=new_node.value)
     elif old_node.exists and not (new_node.exists and is_same_json(old_node.value, new_node.value)):
         values = {"old": old_node.value, **({"new": new_node.value} if new_node.exists else {})}
-        yield compared_part.build_change("api-operation-id-removed", old_node, new_node, **values)
+        yield api_part.build_change("api-operation-id-removed", old_node, new_node, **values)
 
 
-def _compare_tags(compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+def _compare_tags(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     old_tags, new_tags = (
         [tag for _, tag in node.get_child("tags").iterate_children()] for node in (old_node, new_node)
     )
     for tag in old_tags:
         if tag.value not in [other.value for other in new_tags]:
-            yield compared_part.build_change("api-tag-removed", tag, None, old=tag.value)
+            yield api_part.build_change("api-tag-removed", tag, None, old=tag.value)
     for tag in new_tags:
         if tag.value not in [other.value for other in old_tags]:
-            yield compared_part.build_change("api-tag-added", None, tag, new=tag.value)
+            yield api_part.build_change("api-tag-added", None, tag, new=tag.value)
 
 
 def _compare_own_servers(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     old_operation: DocumentOperation,
     new_operation: DocumentOperation,
     old_and_new_root: tuple[DocumentNode, DocumentNode],
@@ -186,7 +180,7 @@ def _compare_own_servers(
     old_servers, new_servers = _find_own_servers(old_operation), _find_own_servers(new_operation)
     if old_servers is not None or new_servers is not None:
         yield from compare_servers(
-            compared_part,
+            api_part,
             old_servers or old_and_new_root[0].get_child("servers"),
             new_servers or old_and_new_root[1].get_child("servers"),
         )
@@ -199,17 +193,15 @@ def _find_own_servers(operation: DocumentOperation) -> DocumentNode | None:
     return None
 
 
-def compare_servers(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def compare_servers(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield a change for each server URL that only one of the two nodes lists."""
     old_servers, new_servers = _map_servers_by_url(old_node), _map_servers_by_url(new_node)
     for url, node in old_servers.items():
         if url not in new_servers:
-            yield compared_part.build_change("server-removed", node, None, old=url)
+            yield api_part.build_change("server-removed", node, None, old=url)
     for url, node in new_servers.items():
         if url not in old_servers:
-            yield compared_part.build_change("server-added", None, node, new=url)
+            yield api_part.build_change("server-added", None, node, new=url)
 
 
 def _map_servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
@@ -240,9 +232,7 @@ def _iterate_provider_requests(request_name: str, path_item: DocumentNode) -> It
             yield f"{method} {request_name}", DocumentOperation(request_name, method, path_item, node)
 
 
-def _compare_webhooks(
-    compared_part: ComparedPart, old_root: DocumentNode, new_root: DocumentNode
-) -> Iterator[DriftChange]:
+def _compare_webhooks(api_part: ApiPart, old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
     old_requests, new_requests = (
         {
             key: request
@@ -251,11 +241,11 @@ def _compare_webhooks(
         }
         for root in (old_root, new_root)
     )
-    yield from _compare_provider_requests(compared_part, "webhook", old_requests, new_requests)
+    yield from _compare_provider_requests(api_part, "webhook", old_requests, new_requests)
 
 
 def _compare_provider_requests(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     request_kind: str,
     old_operations: dict[str, DocumentOperation],
     new_operations: dict[str, DocumentOperation],
@@ -263,13 +253,13 @@ def _compare_provider_requests(
     """Compare the requests that the provider sends to the client.
 
     Args:
-        compared_part: the operation; for webhooks, the whole document.
+        api_part: the operation; for webhooks, the whole document.
         request_kind: "callback" or "webhook".
         old_operations: the older requests, by the method and the URL of a callback or the name of a webhook.
         new_operations: the newer requests, by the method and the URL of a callback or the name of a webhook.
     """
     for key in dict.fromkeys((*old_operations, *new_operations)):
-        nested = replace(compared_part.create_nested_part(f"{request_kind} {key.partition(' ')[2]} "), is_callback=True)
+        nested = replace(api_part.create_nested_part(f"{request_kind} {key.partition(' ')[2]} "), is_callback=True)
         if key not in new_operations:
             yield nested.build_change(f"{request_kind}-removed", old_operations[key].node, None)
         elif key not in old_operations:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.compared_part import ComparedPart
+from voicegauge.drift.contracts.api_part import ApiPart
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.report import DriftChange
@@ -59,7 +59,7 @@ class _ParameterVersion(NamedTuple):
 
 
 def compare_parameters(
-    compared_part: ComparedPart, old_path_and_operation: PathAndOperation, new_path_and_operation: PathAndOperation
+    api_part: ApiPart, old_path_and_operation: PathAndOperation, new_path_and_operation: PathAndOperation
 ) -> Iterator[DriftChange]:
     """Yield every change of the parameters, including those of the path item."""
     old_parameters, new_parameters = (
@@ -69,14 +69,14 @@ def compare_parameters(
     for key in dict.fromkeys((*old_parameters, *new_parameters)):
         before, after = old_parameters.get(key), new_parameters.get(key)
         if before is not None and after is not None:
-            yield from _compare_parameter(compared_part.create_nested_part(after.location), before, after)
+            yield from _compare_parameter(api_part.create_nested_part(after.location), before, after)
         elif before is not None:
-            yield compared_part.create_nested_part(before.location).build_change(
-                _choose_rule_of_removal(compared_part, before), before.node, None
+            yield api_part.create_nested_part(before.location).build_change(
+                _choose_rule_of_removal(api_part, before), before.node, None
             )
         elif after is not None:
-            yield compared_part.create_nested_part(after.location).build_change(
-                _choose_rule_of_addition(compared_part, after), None, after.node
+            yield api_part.create_nested_part(after.location).build_change(
+                _choose_rule_of_addition(api_part, after), None, after.node
             )
 
 
@@ -97,14 +97,14 @@ def _list_parameters(
     return found
 
 
-def _choose_rule_of_removal(compared_part: ComparedPart, parameter: _ParameterVersion) -> str:
-    if compared_part.is_callback:
+def _choose_rule_of_removal(api_part: ApiPart, parameter: _ParameterVersion) -> str:
+    if api_part.is_callback:
         return "callback-parameter-removed"
     return "request-parameter-removed-with-deprecation" if parameter.is_deprecated else "request-parameter-removed"
 
 
-def _choose_rule_of_addition(compared_part: ComparedPart, parameter: _ParameterVersion) -> str:
-    if compared_part.is_callback:
+def _choose_rule_of_addition(api_part: ApiPart, parameter: _ParameterVersion) -> str:
+    if api_part.is_callback:
         return "callback-parameter-added"
     if parameter.node.get_value("in") == "path":
         return "new-request-path-parameter"
@@ -115,40 +115,38 @@ def _choose_rule_of_addition(compared_part: ComparedPart, parameter: _ParameterV
 
 
 def _compare_parameter(
-    compared_part: ComparedPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+    api_part: ApiPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> Iterator[DriftChange]:
-    kind = "callback-parameter" if compared_part.is_callback else "request-parameter"
-    if old_parameter.is_required != new_parameter.is_required and not compared_part.is_callback:
+    kind = "callback-parameter" if api_part.is_callback else "request-parameter"
+    if old_parameter.is_required != new_parameter.is_required and not api_part.is_callback:
         need = "required" if new_parameter.is_required else "optional"
-        yield compared_part.build_change(
+        yield api_part.build_change(
             f"{kind}-became-{need}", old_parameter.node.get_child("required"), new_parameter.node.get_child("required")
         )
     if old_parameter.is_deprecated != new_parameter.is_deprecated:
         action = "deprecated" if new_parameter.is_deprecated else "reactivated"
-        yield compared_part.build_change(
+        yield api_part.build_change(
             f"{kind}-{action}", old_parameter.node.get_child("deprecated"), new_parameter.node.get_child("deprecated")
         )
-    if old_parameter.style_and_explode != new_parameter.style_and_explode and not compared_part.is_callback:
-        yield compared_part.build_change(
+    if old_parameter.style_and_explode != new_parameter.style_and_explode and not api_part.is_callback:
+        yield api_part.build_change(
             "request-parameter-style-changed",
             old_parameter.node,
             new_parameter.node,
             old=old_parameter.style_and_explode,
             new=new_parameter.style_and_explode,
         )
-    compared_part = replace(compared_part, is_sent_as_text=not new_parameter.node.get_child("content").exists)
+    api_part = replace(api_part, is_sent_as_text=not new_parameter.node.get_child("content").exists)
     changes = [
         change
-        for change in compare_schemas(compared_part, kind, old_parameter.schema, new_parameter.schema)
+        for change in compare_schemas(api_part, kind, old_parameter.schema, new_parameter.schema)
         if not (change.rule in _DEFAULT_VALUE_RULE_IDS and old_parameter.is_required and new_parameter.is_required)
     ]
     narrowing = _TYPE_RULE_IDS & {change.rule for change in changes}
-    still_accepts_single_value = bool(narrowing) and _still_accepts_single_value(
-        compared_part, old_parameter, new_parameter
-    )
+    still_accepts_single_value = bool(narrowing) and _still_accepts_single_value(api_part, old_parameter, new_parameter)
     for change in changes:
         if still_accepts_single_value and change.rule in _TYPE_RULE_IDS:
-            yield compared_part.build_change(
+            yield api_part.build_change(
                 "request-parameter-type-generalized", old_parameter.schema, new_parameter.schema
             )
         else:
@@ -156,7 +154,7 @@ def _compare_parameter(
 
 
 def _still_accepts_single_value(
-    compared_part: ComparedPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+    api_part: ApiPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> bool:
     """Whether a parameter became a list that still accepts the form of a single value: `name=value`."""
     schema = new_parameter.schema.resolve_references()
@@ -164,7 +162,7 @@ def _still_accepts_single_value(
     is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))
     if not is_list or new_parameter.style_and_explode != ("form", True):
         return False
-    item_changes = compare_schemas(compared_part, "request-parameter", old_parameter.schema, schema.get_child("items"))
+    item_changes = compare_schemas(api_part, "request-parameter", old_parameter.schema, schema.get_child("items"))
     return all(
         change.level is DriftLevel.COMPATIBLE or change.rule == "request-parameter-became-not-nullable"
         for change in item_changes

@@ -6,40 +6,34 @@ import fnmatch
 from collections.abc import Iterator
 from dataclasses import replace
 
-from voicegauge.drift.contracts.compared_part import ComparedPart
+from voicegauge.drift.contracts.api_part import ApiPart
 from voicegauge.drift.contracts.document_node import DocumentNode, is_same_json
 from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.report import DriftChange
 
 
-def compare_request_bodies(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def compare_request_bodies(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the request bodies of two operations or callbacks."""
     before, after = (
         old_node.get_child("requestBody").resolve_references(),
         new_node.get_child("requestBody").resolve_references(),
     )
-    nested = compared_part.create_nested_part("body" if compared_part.is_callback else "request body")
+    nested = api_part.create_nested_part("body" if api_part.is_callback else "request body")
     if before.exists and after.exists:
         if _is_body_required(before) != _is_body_required(after):
-            prefix = "callback-payload" if compared_part.is_callback else "request-body"
+            prefix = "callback-payload" if api_part.is_callback else "request-body"
             rule = f"{prefix}-became-{_describe_requiredness(after)}"
             yield nested.build_change(rule, before.get_child("required"), after.get_child("required"))
-        yield from _compare_media_types(
-            nested, "callback" if compared_part.is_callback else "request-body", before, after
-        )
+        yield from _compare_media_types(nested, "callback" if api_part.is_callback else "request-body", before, after)
     elif after.exists:
         yield nested.build_change(
-            "callback-payload-added"
-            if compared_part.is_callback
-            else f"request-body-added-{_describe_requiredness(after)}",
+            "callback-payload-added" if api_part.is_callback else f"request-body-added-{_describe_requiredness(after)}",
             None,
             after,
         )
     elif before.exists:
         yield nested.build_change(
-            "callback-payload-removed" if compared_part.is_callback else "request-body-removed", before, None
+            "callback-payload-removed" if api_part.is_callback else "request-body-removed", before, None
         )
 
 
@@ -51,23 +45,21 @@ def _describe_requiredness(node: DocumentNode) -> str:
     return "required" if _is_body_required(node) else "optional"
 
 
-def compare_responses(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def compare_responses(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the responses of two operations.
 
     For callbacks, only the statuses are compared, because the client sends the responses.
     """
     old_responses, new_responses = _list_responses(old_node), _list_responses(new_node)
     for status in dict.fromkeys((*old_responses, *new_responses)):
-        nested = compared_part.create_nested_part(status)
+        nested = api_part.create_nested_part(status)
         if status in old_responses and status in new_responses:
-            if not compared_part.is_callback:
+            if not api_part.is_callback:
                 yield from _compare_response(nested, old_responses[status], new_responses[status])
             continue
         action = "added" if status in new_responses else "removed"
         kind = "success" if status.startswith("2") else "non-success"
-        rule = f"callback-response-status-{action}" if compared_part.is_callback else f"response-{kind}-status-{action}"
+        rule = f"callback-response-status-{action}" if api_part.is_callback else f"response-{kind}-status-{action}"
         yield nested.build_change(rule, old_responses.get(status), new_responses.get(status))
 
 
@@ -76,32 +68,30 @@ def _list_responses(operation: DocumentNode) -> dict[str, DocumentNode]:
     return {status.upper(): node.resolve_references() for status, node in children if not status.startswith("x-")}
 
 
-def _compare_response(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
-    yield from _compare_media_types(compared_part.create_nested_part(" body"), "response", old_node, new_node)
-    yield from _compare_headers(compared_part, old_node, new_node)
-    yield from _compare_links(compared_part, old_node, new_node)
+def _compare_response(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    yield from _compare_media_types(api_part.create_nested_part(" body"), "response", old_node, new_node)
+    yield from _compare_headers(api_part, old_node, new_node)
+    yield from _compare_links(api_part, old_node, new_node)
 
 
 def _compare_media_types(
-    compared_part: ComparedPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
+    api_part: ApiPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield the changes of media types and of their schemas.
 
     Args:
-        compared_part: the body.
+        api_part: the body.
         rule_id_prefix: the start of rule ids: "request-body", "response" or "callback".
         old_node: the node with the older `content`.
         new_node: the node with the newer `content`.
     """
     before, after = _list_media_types(old_node), _list_media_types(new_node)
     if rule_id_prefix == "response":
-        yield from _match_renamed_media_types(compared_part, before, after)
+        yield from _match_renamed_media_types(api_part, before, after)
     body_kind = rule_id_prefix if rule_id_prefix.endswith("-body") else f"{rule_id_prefix}-body"
     has_several = len(before) > 1 or len(after) > 1
     for name in dict.fromkeys((*before, *after)):
-        nested = compared_part.create_nested_part(f" ({name})") if has_several else compared_part
+        nested = api_part.create_nested_part(f" ({name})") if has_several else api_part
         nested = replace(nested, is_sent_as_text=not _is_json(name))
         if name not in after:
             yield nested.build_change(f"{rule_id_prefix}-media-type-removed", before[name], None, old=name)
@@ -112,14 +102,14 @@ def _compare_media_types(
 
 
 def _compare_body_schemas(
-    compared_part: ComparedPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
+    api_part: ApiPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     before, after = old_node.get_child("schema"), new_node.get_child("schema")
-    if before.exists == after.exists or compared_part.is_callback:
-        yield from compare_schemas(compared_part, rule_id_prefix, before, after)
+    if before.exists == after.exists or api_part.is_callback:
+        yield from compare_schemas(api_part, rule_id_prefix, before, after)
     else:
         action = "added" if after.exists else "removed"
-        yield compared_part.build_change(f"{rule_id_prefix}-media-type-schema-{action}", before, after)
+        yield api_part.build_change(f"{rule_id_prefix}-media-type-schema-{action}", before, after)
 
 
 def _list_media_types(node: DocumentNode) -> dict[str, DocumentNode]:
@@ -136,7 +126,7 @@ def _is_json(media_type: str) -> bool:
 
 
 def _match_renamed_media_types(
-    compared_part: ComparedPart, old_media_types: dict[str, DocumentNode], new_media_types: dict[str, DocumentNode]
+    api_part: ApiPart, old_media_types: dict[str, DocumentNode], new_media_types: dict[str, DocumentNode]
 ) -> Iterator[DriftChange]:
     """Yield a change for each media type that was replaced by a similar one.
 
@@ -151,7 +141,7 @@ def _match_renamed_media_types(
             relation = _classify_media_type_relation(before, after)
             if relation:
                 rule = f"response-media-type-name-{relation}"
-                yield compared_part.build_change(
+                yield api_part.build_change(
                     rule, old_media_types[before], new_media_types[after], old=before, new=after
                 )
                 old_media_types[after] = old_media_types.pop(before)
@@ -177,12 +167,10 @@ def _includes_media_type(general_media_type: str, specific_media_type: str) -> b
     )
 
 
-def _compare_headers(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def _compare_headers(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     old_headers, new_headers = _list_headers(old_node), _list_headers(new_node)
     for name in dict.fromkeys((*old_headers, *new_headers)):
-        nested = compared_part.create_nested_part(f" header {name}")
+        nested = api_part.create_nested_part(f" header {name}")
         before, after = old_headers.get(name), new_headers.get(name)
         if before is None:
             yield nested.build_change("response-header-added", None, after)
@@ -201,12 +189,10 @@ def _list_headers(response: DocumentNode) -> dict[str, DocumentNode]:
     return {name.lower(): node.resolve_references() for name, node in children if name.lower() != "content-type"}
 
 
-def _compare_links(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def _compare_links(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     old_links, new_links = (dict(node.get_child("links").iterate_children()) for node in (old_node, new_node))
     for name in dict.fromkeys((*old_links, *new_links)):
-        nested = compared_part.create_nested_part(f" link {name}")
+        nested = api_part.create_nested_part(f" link {name}")
         if name not in new_links:
             yield nested.build_change("response-link-removed", old_links[name], None)
         elif name not in old_links:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.compared_part import ComparedPart
+from voicegauge.drift.contracts.api_part import ApiPart
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json
 from voicegauge.drift.report import DriftChange
 
@@ -29,7 +29,7 @@ stands for requests without authentication."""
 
 
 def compare_security(
-    compared_part: ComparedPart, old_and_new_operation: NodePair, old_and_new_root: NodePair
+    api_part: ApiPart, old_and_new_operation: NodePair, old_and_new_root: NodePair
 ) -> Iterator[DriftChange]:
     """Yield the changes of the authentication methods of an operation. The document's `security` is the default."""
     has_own = [operation.get_child("security").exists for operation in old_and_new_operation]
@@ -41,7 +41,7 @@ def compare_security(
     old, new = (
         _read_requirements(node, root, old_and_new_root) for node, root in zip(nodes, old_and_new_root, strict=True)
     )
-    nested = compared_part.create_nested_part("security")
+    nested = api_part.create_nested_part("security")
     if _allows_requests_without_key(old) != _allows_requests_without_key(new):
         rule = "security-became-optional" if _allows_requests_without_key(new) else "security-became-required"
         yield nested.build_change(rule, nodes[0], nodes[1])
@@ -55,24 +55,22 @@ def _allows_requests_without_key(requirements: _SecurityAlternatives) -> bool:
 
 
 def _compare_requirements(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     rule_id_prefix: str,
     old_requirements: _SecurityAlternatives,
     new_requirements: _SecurityAlternatives,
 ) -> Iterator[DriftChange]:
     for key in dict.fromkeys((*old_requirements, *new_requirements)):
         if key and key not in new_requirements:
-            yield compared_part.build_change(f"{rule_id_prefix}-removed", old_requirements[key].node, None)
+            yield api_part.build_change(f"{rule_id_prefix}-removed", old_requirements[key].node, None)
         elif key and key not in old_requirements:
-            yield compared_part.build_change(f"{rule_id_prefix}-added", None, new_requirements[key].node)
+            yield api_part.build_change(f"{rule_id_prefix}-added", None, new_requirements[key].node)
         elif key:
-            yield from _compare_oauth_scopes(
-                compared_part, rule_id_prefix, old_requirements[key], new_requirements[key]
-            )
+            yield from _compare_oauth_scopes(api_part, rule_id_prefix, old_requirements[key], new_requirements[key])
 
 
 def _compare_oauth_scopes(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     rule_id_prefix: str,
     old_requirement: _SecurityRequirement,
     new_requirement: _SecurityRequirement,
@@ -81,11 +79,11 @@ def _compare_oauth_scopes(
         after = new_requirement.scopes_by_scheme[scheme]
         for name in dict.fromkeys((*before, *after)):
             if name not in after:
-                yield compared_part.build_change(
+                yield api_part.build_change(
                     f"{rule_id_prefix}-scope-removed", old_requirement.node, new_requirement.node, old=name
                 )
             elif name not in before:
-                yield compared_part.build_change(
+                yield api_part.build_change(
                     f"{rule_id_prefix}-scope-added", old_requirement.node, new_requirement.node, new=name
                 )
 
@@ -127,7 +125,7 @@ def _encode_security_scheme(scheme: DocumentNode) -> bytes:
 
 
 def compare_security_schemes(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
+    api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield the changes of security schemes, except for those that were only renamed."""
     old_schemes, new_schemes = _list_security_schemes(old_node), _list_security_schemes(new_node)
@@ -135,7 +133,7 @@ def compare_security_schemes(
         {_encode_security_scheme(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
     )
     for name in dict.fromkeys((*old_schemes, *new_schemes)):
-        nested = compared_part.create_nested_part(f"security scheme {name}")
+        nested = api_part.create_nested_part(f"security scheme {name}")
         if name not in new_schemes:
             if _encode_security_scheme(old_schemes[name]) not in new_contents:
                 yield nested.build_change("api-security-component-removed", old_schemes[name], None)
@@ -147,11 +145,11 @@ def compare_security_schemes(
 
 
 def _compare_security_scheme(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
+    api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     if old_node.get_value("type") != new_node.get_value("type"):
         values = {"old": old_node.get_value("type"), "new": new_node.get_value("type")}
-        yield compared_part.build_change(
+        yield api_part.build_change(
             "api-security-component-type-changed", old_node.get_child("type"), new_node.get_child("type"), **values
         )
     before, after = (
@@ -159,11 +157,11 @@ def _compare_security_scheme(
     )
     if before != after:
         values = {"old": _describe_credential(before), "new": _describe_credential(after)}
-        yield compared_part.build_change("api-security-component-location-changed", old_node, new_node, **values)
+        yield api_part.build_change("api-security-component-location-changed", old_node, new_node, **values)
     old_flows, new_flows = (dict(node.get_child("flows").iterate_children()) for node in (old_node, new_node))
     for name, flow in old_flows.items():
         if name in new_flows:
-            yield from _compare_oauth_flow(compared_part, flow, new_flows[name])
+            yield from _compare_oauth_flow(api_part, flow, new_flows[name])
 
 
 def _get_credential_value(keyword: str, scheme: DocumentNode) -> str:
@@ -176,22 +174,16 @@ def _describe_credential(value_by_keyword: dict[str, str]) -> str:
     return " ".join(value for value in value_by_keyword.values() if value)
 
 
-def _compare_oauth_flow(
-    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
+def _compare_oauth_flow(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     for key, name in (("authorizationUrl", "oauth-url"), ("tokenUrl", "oauth-token-url")):
         before, after = old_node.get_child(key), new_node.get_child(key)
         values = {"old": old_node.get_value(key), "new": new_node.get_value(key)}
         if values["old"] != values["new"]:
-            yield compared_part.build_change(f"api-security-component-{name}-changed", before, after, **values)
+            yield api_part.build_change(f"api-security-component-{name}-changed", before, after, **values)
     old_scopes, new_scopes = old_node.get_child("scopes"), new_node.get_child("scopes")
     before_names, after_names = (dict(node.iterate_children()) for node in (old_scopes, new_scopes))
     for name in dict.fromkeys((*before_names, *after_names)):
         if name not in after_names:
-            yield compared_part.build_change(
-                "api-security-component-oauth-scope-removed", old_scopes, new_scopes, old=name
-            )
+            yield api_part.build_change("api-security-component-oauth-scope-removed", old_scopes, new_scopes, old=name)
         elif name not in before_names:
-            yield compared_part.build_change(
-                "api-security-component-oauth-scope-added", old_scopes, new_scopes, new=name
-            )
+            yield api_part.build_change("api-security-component-oauth-scope-added", old_scopes, new_scopes, new=name)

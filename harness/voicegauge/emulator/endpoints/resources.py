@@ -17,7 +17,7 @@ from voicegauge.emulator.http import (
     can_have_value_at,
     fill_random_hex,
     find_default_value,
-    format_timestamp,
+    format_time_like_example,
     read_value_at,
     write_value_at,
 )
@@ -157,7 +157,7 @@ class ResourceStore:
         if isinstance(body.get("id"), int):  # a row number in addition to the documented id
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
-            body["created_at"] = format_timestamp(now_s, body["created_at"])
+            body["created_at"] = format_time_like_example(now_s, body["created_at"])
         response.body = stored.json_body = body
         self._stored[stored.id] = stored
         while len(self._stored) > MAX_STORED_RESOURCES:

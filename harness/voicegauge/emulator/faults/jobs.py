@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec, UsageSpec
 from voicegauge.emulator.faults.fault import Fault
-from voicegauge.emulator.http import format_timestamp, read_value_at, write_value_at
+from voicegauge.emulator.http import format_time_like_example, read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_state_sequence
 
@@ -149,7 +149,7 @@ def _set_creation_time_after_state_change(response: EmulatedResponse, seconds_af
         response.body = write_value_at(
             response.body,
             spec.creation_time_location,
-            format_timestamp(response.job.state_start_times_s[-1] + seconds_after_change, shown),
+            format_time_like_example(response.job.state_start_times_s[-1] + seconds_after_change, shown),
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from voicegauge.contract import Target, find_callback_body
 from voicegauge.emulator.faults.bodies import invalidate_body
 from voicegauge.emulator.faults.fault import Fault
-from voicegauge.emulator.http import format_timestamp, read_value_at, write_value_at
+from voicegauge.emulator.http import format_time_like_example, read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import VIRTUAL_START_TIME_S
 from voicegauge.formats import Location
@@ -32,7 +32,7 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
             body=write_value_at(
                 copy.deepcopy(callback.body),
                 location,
-                format_timestamp(VIRTUAL_START_TIME_S, read_value_at(callback.body, location)),
+                format_time_like_example(VIRTUAL_START_TIME_S, read_value_at(callback.body, location)),
             ),
         )
 

@@ -8,11 +8,11 @@ from voicegauge.emulator.http.body_values import (
     write_value_at,
 )
 from voicegauge.emulator.http.documented_values import find_default_value, has_default_value, is_documented_value
-from voicegauge.emulator.http.ids_and_timestamps import (
+from voicegauge.emulator.http.ids_and_times import (
     DEFAULT_ID_TEMPLATE,
     create_seeded_random,
     fill_random_hex,
-    format_timestamp,
+    format_time_like_example,
 )
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.request_validation import iterate_uploaded_files, parse_request
@@ -29,7 +29,7 @@ __all__ = [
     "create_seeded_random",
     "fill_random_hex",
     "find_default_value",
-    "format_timestamp",
+    "format_time_like_example",
     "has_default_value",
     "has_valid_signature",
     "is_documented_value",

@@ -219,7 +219,7 @@ class ResponseBuilder:
             job_spec: the contract's description of the jobs.
             job: the job, which is already canceled unless it had ended before.
         """
-        status_media = _find_status_media_for_other_states(request.operation, job_spec, job)
+        status_media = _find_status_media_type_for_undocumented_state(request.operation, job_spec, job)
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
             values = {
@@ -431,7 +431,9 @@ class ResponseBuilder:
         return base_url + path
 
 
-def _find_status_media_for_other_states(operation: Operation, job_spec: JobSpec, job: EmulatedJob) -> MediaType | None:
+def _find_status_media_type_for_undocumented_state(
+    operation: Operation, job_spec: JobSpec, job: EmulatedJob
+) -> MediaType | None:
     """Return the documented JSON of the status operation if `operation` has no example of a job in the state of `job`.
 
     A cancellation is usually documented with one example, which shows a canceled job. The response for a job that ended

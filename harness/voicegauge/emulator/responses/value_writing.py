@@ -12,7 +12,7 @@ from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import choose_media_type, find_format
 from voicegauge.emulator.http import (
     can_have_value_at,
-    format_timestamp,
+    format_time_like_example,
     iterate_schemas_at,
     read_value_at,
     write_value_at,
@@ -151,11 +151,11 @@ def write_job_times(response: EmulatedResponse, job_spec: JobSpec, job: Emulated
             continue
         shown = read_value_at(response.body, location)
         if shown not in (MISSING, None) or location in required:
-            style = _find_timestamp_example(response.documented_media_type, location, shown)
-            write_values(response, {location: format_timestamp(at, style)})
+            style = _find_time_format_example(response.documented_media_type, location, shown)
+            write_values(response, {location: format_time_like_example(at, style)})
 
 
-def _find_timestamp_example(media_spec: MediaType, location: Location, current_value: Any) -> Any:
+def _find_time_format_example(media_spec: MediaType, location: Location, current_value: Any) -> Any:
     """Return the value whose timestamp format is to be copied: the one in the body, else one in any example."""
     if current_value not in (MISSING, None):
         return current_value

@@ -7,7 +7,7 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation, find_callback_body, find_callback_id_location
 from voicegauge.contract.extension import CallbackBodyLocations, CallbackTiming, JobState, WebhookUrlField
-from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_value_at, write_value_at
+from voicegauge.emulator.http import ParsedRequest, format_time_like_example, read_value_at, write_value_at
 from voicegauge.emulator.responses.bodies import build_default_body
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
@@ -149,7 +149,7 @@ def _build_callback_body(
         (body_locations.creation_time_location, job.created_at_s),
         (body_locations.end_time_location, job.state_start_times_s[-1]),
     ):
-        values[location] = format_timestamp(at, read_value_at(body, location))
+        values[location] = format_time_like_example(at, read_value_at(body, location))
     for location, value in values.items():
         if location is not None and value is not None:
             body = write_value_at(body, location, value)

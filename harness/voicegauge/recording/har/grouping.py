@@ -27,27 +27,29 @@ _ID_SEPARATOR_PATTERN = re.compile(r"[\s/?&=#,;'<>()]+")
 def group_exchanges_by_conversation(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     """Return the conversations, each with its exchanges in the order of `exchanges`.
 
-    Exchanges with the same `group_id` belong to one conversation. An exchange without a `group_id` belongs to the
-    latest conversation that has a response with the URL of the exchange, or with an id from this URL. If there is no
-    such response, the exchange starts a new conversation.
+    Exchanges with the same `conversation_id` belong to one conversation. An exchange without one belongs to the latest
+    conversation that has a response with the URL of the exchange, or with an id from this URL. If there is no such
+    response, the exchange starts a new conversation.
     """
     groups: list[list[Exchange]] = []
     named: dict[str, int] = {}
     index = ConversationIndex(contract)
     for exchange in exchanges:
-        conversation_number = named.get(exchange.group_id) if exchange.group_id else index.find_conversation(exchange)
+        conversation_number = (
+            named.get(exchange.conversation_id) if exchange.conversation_id else index.find_conversation(exchange)
+        )
         if conversation_number is None:
             conversation_number = len(groups)
             groups.append([])
-            if exchange.group_id:
-                named[exchange.group_id] = conversation_number
+            if exchange.conversation_id:
+                named[exchange.conversation_id] = conversation_number
         groups[conversation_number].append(exchange)
         index.add_exchange(exchange, conversation_number)
     return groups
 
 
-def iterate_with_assigned_group_ids(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
-    """Yield `exchanges` in their order, each with the same `group_id` as the others of its conversation.
+def iterate_with_assigned_conversation_ids(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+    """Yield `exchanges` in their order, each with the same `conversation_id` as the others of its conversation.
 
     Ids that exchanges have are kept. An exchange that is alone in its conversation gets no id.
     """
@@ -56,7 +58,7 @@ def iterate_with_assigned_group_ids(contract: Contract, exchanges: Sequence[Exch
         if len(group) > 1:
             names |= {id(exchange): f"conversation {conversation_number}" for exchange in group}
     for exchange in exchanges:
-        yield msgspec.structs.replace(exchange, group_id=exchange.group_id or names.get(id(exchange)))
+        yield msgspec.structs.replace(exchange, conversation_id=exchange.conversation_id or names.get(id(exchange)))
 
 
 class ConversationIndex:

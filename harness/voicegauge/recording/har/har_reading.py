@@ -66,7 +66,7 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Excha
             body=sidecar_reader.read_body(content.text, content.sidecar_name),
         ),
         timing=entry.measured_timing,
-        group_id=entry.group_id,
+        conversation_id=entry.conversation_id,
     )
 
 

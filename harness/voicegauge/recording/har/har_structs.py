@@ -123,8 +123,9 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     timings: HarTimings
     provider_id: str = field(name="_provider")
     operation_id: str = field(name="_operation")
-    group_id: str | None = field(default=None, name="_group")
-    """Id that the exchanges of one conversation share; `None` if the exchange belongs to no group."""
+    conversation_id: str | None = field(default=None, name="_group")
+    """Id that the exchanges of one conversation share; `None` if the exchange is alone in its
+    conversation."""
     measured_timing: Timing | None = field(default=None, name="_timing")
     """The full measurement with the arrival time of each chunk, which `timings` cannot contain; `None` if nothing was
     measured."""

@@ -118,7 +118,7 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: Sideca
         timings=har.convert_to_har_timings(timing),
         provider_id=exchange.provider,
         operation_id=exchange.operation,
-        group_id=exchange.group_id,
+        conversation_id=exchange.conversation_id,
         measured_timing=timing,
     )
 

@@ -23,9 +23,9 @@ class Recording(Record, frozen=True, kw_only=True):
     """Number of masked values by location, such as "request header authorization"."""
 
 
-def collect_exchanges_by_group(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
-    """Return the exchanges of each group in their order, by group name. Exchanges without a group are under `None`."""
+def collect_exchanges_by_conversation_id(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
+    """Return the exchanges by `conversation_id`, in their order. Exchanges without such an id are under `None`."""
     groups: dict[str | None, list[Exchange]] = {}
     for exchange in exchanges:
-        groups.setdefault(exchange.group_id, []).append(exchange)
+        groups.setdefault(exchange.conversation_id, []).append(exchange)
     return {name: tuple(group) for name, group in groups.items()}

@@ -14,7 +14,7 @@ from voicegauge.contract import Contract
 from voicegauge.errors import MissingExtraError, OversizeError
 from voicegauge.formats import is_json
 from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, find_header
-from voicegauge.recording.har import iterate_with_assigned_group_ids
+from voicegauge.recording.har import iterate_with_assigned_conversation_ids
 from voicegauge.recording.importing.file_formats import parse_interaction_file
 from voicegauge.recording.importing.parsed_interaction import (
     NotImportedError,
@@ -72,7 +72,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
     importer = _InteractionImporter(contract, base_urls or {})
     for interaction in file.interactions:
         importer.add_interaction(interaction)
-    exchanges = tuple(iterate_with_assigned_group_ids(contract, importer.exchanges))
+    exchanges = tuple(iterate_with_assigned_conversation_ids(contract, importer.exchanges))
     return ImportedRecording(
         file_format=file.file_format,
         exchanges=exchanges,

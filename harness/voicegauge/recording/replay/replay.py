@@ -105,11 +105,11 @@ class Replay:
             self.unmatched_request_descriptions.append(self._describe_nearest_request(comparable_request, request))
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
-        recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group_id, 0))
+        recorded = max(matching, key=lambda one: self._submit_numbers.get(one.conversation_id, 0))
         exchange = recorded.replay_next_exchange()
         operation = self._find_operation(comparable_request)
         if operation is not None and operation.speech is not None:
-            self._restart_job(comparable_request, exchange.group_id)
+            self._restart_job(comparable_request, exchange.conversation_id)
         return exchange
 
     @staticmethod
@@ -127,12 +127,12 @@ class Replay:
     def _find_operation(self, comparable_request: ComparableRequest) -> Operation | None:
         return self.contracts[comparable_request.provider].operations.get(comparable_request.operation_id)
 
-    def _restart_job(self, comparable_request: ComparableRequest, group_id: str | None) -> None:
-        """Make the polls of the submitted job in the group `group_id` start with the first state again."""
-        if group_id is None:
+    def _restart_job(self, comparable_request: ComparableRequest, conversation_id: str | None) -> None:
+        """Make the polls of the submitted job, in its conversation, start with the first state again."""
+        if conversation_id is None:
             return
-        self._submit_numbers[group_id] = next(self._counter)
-        for recorded in self._get_request_index(comparable_request).list_polls(group_id):
+        self._submit_numbers[conversation_id] = next(self._counter)
+        for recorded in self._get_request_index(comparable_request).list_polls(conversation_id):
             recorded.replay_count = 0
 
     def _describe_nearest_request(self, comparable_request: ComparableRequest, request: Request) -> str:

@@ -18,7 +18,7 @@ class RecordedRequest:
     """A recorded request with its exchanges, which are replayed in their order."""
 
     comparable_request: ComparableRequest
-    group_id: str | None
+    conversation_id: str | None
     is_poll: bool
     exchanges: list[Exchange] = field(default_factory=list)
     replay_count: int = 0
@@ -34,9 +34,11 @@ class RecordedRequest:
 
     @property
     def name(self) -> str:
-        """Provider, operation and group of the request, for messages."""
+        """Provider, operation and conversation of the request, for messages."""
         request = self.comparable_request
-        return f"{request.provider} {request.operation_id}{f' ({self.group_id})' if self.group_id else ''}"
+        return (
+            f"{request.provider} {request.operation_id}{f' ({self.conversation_id})' if self.conversation_id else ''}"
+        )
 
 
 class RequestIndex:
@@ -56,22 +58,22 @@ class RequestIndex:
     def add_exchange(self, comparable_request: ComparableRequest, exchange: Exchange, *, is_poll: bool) -> None:
         """Add an exchange to the recorded request with the same compared values, or to a new one.
 
-        Polls of different groups are kept apart, because job ids may repeat.
+        Polls of different conversations are kept apart, because job ids may repeat.
         """
         masked = frozenset(name for name, value in comparable_request.compared_values.items() if MASK in value)
         key = _build_request_key(comparable_request, masked)
         for number in self._by_key.get(key, ()):
             recorded = self._requests[number]
             if recorded.comparable_request == comparable_request and (
-                not is_poll or recorded.group_id == exchange.group_id
+                not is_poll or recorded.conversation_id == exchange.conversation_id
             ):
                 recorded.exchanges.append(exchange)
                 return
         self._masked_names[comparable_request.operation_id].add(masked)
         self._by_key[key].append(len(self._requests))
-        self._requests.append(RecordedRequest(comparable_request, exchange.group_id, is_poll, [exchange]))
+        self._requests.append(RecordedRequest(comparable_request, exchange.conversation_id, is_poll, [exchange]))
         if is_poll:
-            self._polls[exchange.group_id].append(self._requests[-1])
+            self._polls[exchange.conversation_id].append(self._requests[-1])
 
     def find_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
         """Return the recorded requests that `comparable_request` matches, in the order of the recordings."""
@@ -82,9 +84,9 @@ class RequestIndex:
         numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
         return [self._requests[n] for n in numbers if comparable_request.matches(self._requests[n].comparable_request)]
 
-    def list_polls(self, group_id: str) -> list[RecordedRequest]:
-        """Return the polls of the jobs in `group_id`."""
-        return self._polls.get(group_id, [])
+    def list_polls(self, conversation_id: str) -> list[RecordedRequest]:
+        """Return the polls in the conversation `conversation_id`."""
+        return self._polls.get(conversation_id, [])
 
 
 def _build_request_key(comparable_request: ComparableRequest, names_of_masked_values: frozenset[str]) -> _RequestKey:

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from voicegauge.conformance import CheckReport, CoverageEntry, export_check_report
 from voicegauge.model import FindingClip, Provenance
-from voicegauge.outputs import ReportedFinding, ResultLevel, RuleDescription
+from voicegauge.outputs import ReportedFinding, RuleDescription, SarifLevel
 from voicegauge.printable_text import format_count
 from voicegauge.report.findings.findings_page import (
     CoverageRow,
@@ -82,7 +82,7 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
 
 
 def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> str:
-    counts = {level: sum(one.level is level for one in findings) for level in ResultLevel}
+    counts = {level: sum(one.level is level for one in findings) for level in SarifLevel}
     count = len(report.contract_operations)
     operations = f"{count:,} operation{'' if count == 1 else 's'}"
     tried = _describe_coverage(report.coverage)
@@ -91,9 +91,9 @@ def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> st
     parts = [
         f"{count} {name}{'' if count == 1 else 's'}"
         for name, count in (
-            ("error", counts[ResultLevel.ERROR]),
-            ("warning", counts[ResultLevel.WARNING]),
-            ("note", counts[ResultLevel.NOTE]),
+            ("error", counts[SarifLevel.ERROR]),
+            ("warning", counts[SarifLevel.WARNING]),
+            ("note", counts[SarifLevel.NOTE]),
         )
         if count
     ]

@@ -103,7 +103,7 @@ def build_time_series_chart(
             ChartPoint(compute_night_x(night.night), compute_value_y(night.value), describe_night_value(night))
             for night in series.nights
         ),
-        level_lines=_join_level_lines(levels),
+        level_lines=_remove_level_line_overlaps(levels),
         change_lines=tuple(marks),
         value_ticks=tuple(ChartTick(compute_value_y(tick), format_value(unit, tick)) for tick in scale.ticks),
         date_ticks=tuple(ChartTick(compute_night_x(night), night) for night in _choose_labeled_nights(all_nights)),
@@ -115,7 +115,7 @@ def _choose_value_scale(series: MetricSeries) -> AxisScale:
     return build_point_scale(values) if series.key.unit == "ms" else build_linear_scale(values, tick_count=4)
 
 
-def _join_level_lines(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:
+def _remove_level_line_overlaps(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:
     """Return one line for each level, without overlaps: each line ends where the next one begins.
 
     Between two changes, two of the given lines overlap. The line that begins at the first change is shortened to the

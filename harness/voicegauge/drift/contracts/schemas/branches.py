@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.compared_part import SchemaPair
+from voicegauge.drift.contracts.api_part import SchemaPair
 from voicegauge.drift.contracts.normalization import SchemaFingerprint
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema, SchemasForSameValue, has_single_branch
 from voicegauge.drift.contracts.schema_rules import (
@@ -47,8 +47,8 @@ def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branche
     changed: list[tuple[SchemasForSameValue, SchemasForSameValue]] = []
     old_left, new_left = list(old_branches), list(new_branches)
     by_content = _BranchKeyFunctions(
-        schema_pair.compared_part.old_normalizer.compute_fingerprint,
-        schema_pair.compared_part.new_normalizer.compute_fingerprint,
+        schema_pair.api_part.old_normalizer.compute_fingerprint,
+        schema_pair.api_part.new_normalizer.compute_fingerprint,
     )
     for identity in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
         candidates: dict[Hashable, list[SchemasForSameValue]] = {}
@@ -90,7 +90,7 @@ def compare_branch_wrapping(
             listed = schema_pair.old_schemas if is_wrapped_now else schema_pair.new_schemas
             if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
-                yield schema_pair.compared_part.build_change(
+                yield schema_pair.api_part.build_change(
                     build_rule_id(schema_pair.schema_role, action),
                     old_schema.get_keyword(key),
                     new_schema.get_keyword(key),
@@ -114,7 +114,7 @@ def compare_branches(
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
             action = f"{RULE_ID_PART_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
-            yield schema_pair.compared_part.build_change(
+            yield schema_pair.api_part.build_change(
                 build_rule_id(schema_pair.schema_role, action), old_schema.get_keyword(key), new_schema.get_keyword(key)
             )
             continue
@@ -141,13 +141,13 @@ def _report_branch_changes(
 ) -> Iterator[DriftChange]:
     old, new = old_and_new_schema
     for branch in branch_differences.removed_branches:
-        yield schema_pair.compared_part.build_change(
+        yield schema_pair.api_part.build_change(
             build_rule_id(schema_pair.schema_role, f"{RULE_ID_PART_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
             branch[0],
             new.get_keyword(branch_keyword),
         )
     for branch in branch_differences.added_branches:
-        yield schema_pair.compared_part.build_change(
+        yield schema_pair.api_part.build_change(
             build_rule_id(schema_pair.schema_role, f"{RULE_ID_PART_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
             old.get_keyword(branch_keyword),
             branch[0],
@@ -158,8 +158,8 @@ def _report_branch_changes(
         if is_item
         else schema_pair.schema_role
     )
-    compared_part = schema_pair.compared_part.create_nested_part("/*") if is_item else schema_pair.compared_part
+    api_part = schema_pair.api_part.create_nested_part("/*") if is_item else schema_pair.api_part
     pending_pairs.extend(
-        SchemaPair(compared_part, kind, before, after, before[0], after[0])
+        SchemaPair(api_part, kind, before, after, before[0], after[0])
         for before, after in branch_differences.changed_branches
     )

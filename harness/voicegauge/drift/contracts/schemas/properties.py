@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from voicegauge.drift.contracts.compared_part import ComparedPart, SchemaPair
+from voicegauge.drift.contracts.api_part import ApiPart, SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema, SchemasForSameValue
 from voicegauge.drift.contracts.schema_rules import SCHEMA_ROLE_BY_RULE_ID_PREFIX, SchemaRole
@@ -39,14 +39,14 @@ class _PropertyVersion:
 class _PropertyPair:
     """A property as the older and as the newer schema describe it."""
 
-    compared_part: ComparedPart
+    api_part: ApiPart
     schema_role: SchemaRole
     old_property: _PropertyVersion
     new_property: _PropertyVersion
 
     def build_change(self, rule_id: str) -> DriftChange:
         """Create a change that is about the property as a whole."""
-        return self.compared_part.build_change(rule_id, self.old_property.node, self.new_property.node)
+        return self.api_part.build_change(rule_id, self.old_property.node, self.new_property.node)
 
 
 def compare_properties(
@@ -60,14 +60,14 @@ def compare_properties(
     for name in dict.fromkeys(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
     ):
-        compared_part = schema_pair.compared_part.create_nested_part(f"/{escape_pointer_token(name)}")
-        before = _read_property_version(compared_part, kind, old_schema, name, is_new_version=False)
-        after = _read_property_version(compared_part, kind, new_schema, name, is_new_version=True)
-        yield from _compare_property(_PropertyPair(compared_part, kind, before, after), pending_pairs)
+        api_part = schema_pair.api_part.create_nested_part(f"/{escape_pointer_token(name)}")
+        before = _read_property_version(api_part, kind, old_schema, name, is_new_version=False)
+        after = _read_property_version(api_part, kind, new_schema, name, is_new_version=True)
+        yield from _compare_property(_PropertyPair(api_part, kind, before, after), pending_pairs)
 
 
 def _read_property_version(
-    compared_part: ComparedPart,
+    api_part: ApiPart,
     schema_role: SchemaRole,
     parent_schema: NormalizedSchema,
     property_name: str,
@@ -78,9 +78,7 @@ def _read_property_version(
     node = (
         applied_schemas[0] if applied_schemas else parent_schema.node.get_child("properties").get_child(property_name)
     )
-    schema = (compared_part.new_normalizer if is_new_version else compared_part.old_normalizer).normalize(
-        applied_schemas, node
-    )
+    schema = (api_part.new_normalizer if is_new_version else api_part.old_normalizer).normalize(applied_schemas, node)
     return _PropertyVersion(
         schemas_for_same_value=applied_schemas,
         node=node,
@@ -110,7 +108,7 @@ def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPa
         if old.schemas_for_same_value or new.schemas_for_same_value:
             pending_pairs.append(
                 SchemaPair(
-                    property_pair.compared_part,
+                    property_pair.api_part,
                     kind,
                     old.schemas_for_same_value,
                     new.schemas_for_same_value,
@@ -150,7 +148,7 @@ def _compare_requiredness(property_pair: _PropertyPair) -> Iterator[DriftChange]
     rule = f"{property_pair.schema_role.rule_id_prefix}-became-{new.requiredness}"
     if property_pair.schema_role.is_sent_by_client and new.is_required and "default" in new.schema.plain_keywords:
         rule += "-with-default"
-    yield property_pair.compared_part.build_change(rule, old.required_keyword_node, new.required_keyword_node)
+    yield property_pair.api_part.build_change(rule, old.required_keyword_node, new.required_keyword_node)
 
 
 def _compare_read_write_access(property_pair: _PropertyPair) -> Iterator[DriftChange]:
@@ -162,4 +160,4 @@ def _compare_read_write_access(property_pair: _PropertyPair) -> Iterator[DriftCh
         )
         for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
             kind = f"{property_pair.schema_role.message_type}-{property_pair.new_property.requiredness}-property"
-            yield property_pair.compared_part.build_change(f"{kind}-{change.rule_id_suffix}", old, new)
+            yield property_pair.api_part.build_change(f"{kind}-{change.rule_id_suffix}", old, new)

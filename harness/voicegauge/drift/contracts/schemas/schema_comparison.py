@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.drift.contracts.compared_part import ComparedPart, SchemaPair
+from voicegauge.drift.contracts.api_part import ApiPart, SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import SCHEMA_ROLE_BY_RULE_ID_PREFIX, build_rule_id
@@ -18,26 +18,26 @@ from voicegauge.drift.report import DriftChange
 
 
 def compare_schemas(
-    compared_part: ComparedPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
+    api_part: ApiPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield every change between the schemas at two nodes. A missing schema counts as one that allows any value.
 
     Args:
-        compared_part: the part of the operation that contains the schemas.
+        api_part: the part of the operation that contains the schemas.
         rule_id_prefix: the role of the schemas, a key of `SCHEMA_ROLE_BY_RULE_ID_PREFIX`.
         old_node: the node of the older schema.
         new_node: the node of the newer schema.
     """
     cache_key = (
         rule_id_prefix,
-        compared_part.is_sent_as_text,
+        api_part.is_sent_as_text,
         _find_component_pointer(old_node),
         _find_component_pointer(new_node),
     )
-    if cache_key in compared_part.keys_of_unchanged_schema_pairs:
+    if cache_key in api_part.keys_of_unchanged_schema_pairs:
         return
     first = SchemaPair(
-        compared_part,
+        api_part,
         SCHEMA_ROLE_BY_RULE_ID_PREFIX[rule_id_prefix],
         (old_node,) if old_node.exists else (),
         (new_node,) if new_node.exists else (),
@@ -56,7 +56,7 @@ def compare_schemas(
             yield change
         stack.extend(reversed(pending_pairs))
     if not has_changed:
-        compared_part.keys_of_unchanged_schema_pairs.add(cache_key)
+        api_part.keys_of_unchanged_schema_pairs.add(cache_key)
 
 
 def _find_component_pointer(node: DocumentNode) -> str:
@@ -73,9 +73,9 @@ def _compare_pair(schema_pair: SchemaPair, pending_pairs: list[SchemaPair]) -> I
         yield from wrapping
         return
     for change in compare_keywords(
-        schema_pair.schema_role, old, new, is_sent_as_text=schema_pair.compared_part.is_sent_as_text
+        schema_pair.schema_role, old, new, is_sent_as_text=schema_pair.api_part.is_sent_as_text
     ):
-        yield schema_pair.compared_part.build_change(
+        yield schema_pair.api_part.build_change(
             build_rule_id(schema_pair.schema_role, change.rule_id_suffix),
             change.old_node,
             change.new_node,
@@ -101,7 +101,7 @@ def _compare_additional_properties(
             else "additional-properties-allowed"
         )
         nodes = (schema.node.get_child("additionalProperties") for schema in (old_schema, new_schema))
-        yield schema_pair.compared_part.build_change(build_rule_id(schema_pair.schema_role, action), *nodes)
+        yield schema_pair.api_part.build_change(build_rule_id(schema_pair.schema_role, action), *nodes)
 
 
 def _iterate_item_pairs(
@@ -116,7 +116,7 @@ def _iterate_item_pairs(
         )
         if (before or after) and is_comparable:
             nodes = (old_schema.node.get_child(keyword), new_schema.node.get_child(keyword))
-            yield SchemaPair(schema_pair.compared_part.create_nested_part("/*"), kind, before, after, *nodes)
+            yield SchemaPair(schema_pair.api_part.create_nested_part("/*"), kind, before, after, *nodes)
 
 
 def _forbids_additional_properties(schema: NormalizedSchema) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.drift.contracts.compared_part import SchemaPair
+from voicegauge.drift.contracts.api_part import SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema, SchemasForSameValue
 from voicegauge.drift.contracts.schema_rules import (
@@ -49,7 +49,7 @@ def compare_subschemas(
             ):
                 pending_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
             elif action != "changed" or _are_schemas_different(schema_pair, before[key], after[key]):
-                yield schema_pair.compared_part.build_change(
+                yield schema_pair.api_part.build_change(
                     build_rule_id(schema_pair.schema_role, f"{name}-{action}"), *nodes
                 )
 
@@ -87,18 +87,18 @@ def _build_inner_pair(
 
     Subschemas for items or unnamed properties are compared like properties.
     """
-    compared_part, kind = schema_pair.compared_part, schema_pair.schema_role
+    api_part, kind = schema_pair.api_part, schema_pair.schema_role
     if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:
         kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[kind.property_rule_id_prefix]
     if keyword in _KEYWORDS_FOR_ITEMS:
-        compared_part = compared_part.create_nested_part("/*")
-    return SchemaPair(compared_part, kind, *old_and_new_schemas, *old_and_new_nodes)
+        api_part = api_part.create_nested_part("/*")
+    return SchemaPair(api_part, kind, *old_and_new_schemas, *old_and_new_nodes)
 
 
 def _are_schemas_different(
     schema_pair: SchemaPair, old_schemas: SchemasForSameValue, new_schemas: SchemasForSameValue
 ) -> bool:
-    compared_part = schema_pair.compared_part
-    return compared_part.old_normalizer.compute_fingerprint(
-        old_schemas
-    ) != compared_part.new_normalizer.compute_fingerprint(new_schemas)
+    api_part = schema_pair.api_part
+    return api_part.old_normalizer.compute_fingerprint(old_schemas) != api_part.new_normalizer.compute_fingerprint(
+        new_schemas
+    )

@@ -1,4 +1,4 @@
-"""Describes the part of two documents that is being compared, and creates changes that name this part."""
+"""Describes the part of an API that is compared in two documents, and creates changes that name this part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicegauge.drift.report import DriftChange, build_change
 
 
 @dataclass(frozen=True)
-class ComparedPart:
+class ApiPart:
     """The part of an operation, or of the whole API, that is being compared in both documents."""
 
     operation_name: str | None = None
@@ -32,7 +32,7 @@ class ComparedPart:
     which several operations share is compared only once. A key consists of the role of the schemas, `is_sent_as_text`
     and both pointers."""
 
-    def create_nested_part(self, location_suffix: str) -> ComparedPart:
+    def create_nested_part(self, location_suffix: str) -> ApiPart:
         """Return a part inside this one. Its location is the location of this part, followed by `location_suffix`."""
         return replace(self, location=f"{self.location}{location_suffix}")
 
@@ -61,7 +61,7 @@ class ComparedPart:
 class SchemaPair:
     """The older and the newer version of a schema, and the part of the API that they describe."""
 
-    compared_part: ComparedPart
+    api_part: ApiPart
     schema_role: SchemaRole
     old_schemas: SchemasForSameValue
     new_schemas: SchemasForSameValue
@@ -80,5 +80,5 @@ class SchemaPair:
 
     def normalize_both(self) -> tuple[NormalizedSchema, NormalizedSchema]:
         """Return both schemas in normalized form."""
-        old = self.compared_part.old_normalizer.normalize(self.old_schemas, self.old_node_if_no_schemas)
-        return old, self.compared_part.new_normalizer.normalize(self.new_schemas, self.new_node_if_no_schemas)
+        old = self.api_part.old_normalizer.normalize(self.old_schemas, self.old_node_if_no_schemas)
+        return old, self.api_part.new_normalizer.normalize(self.new_schemas, self.new_node_if_no_schemas)

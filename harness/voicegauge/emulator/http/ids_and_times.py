@@ -25,7 +25,7 @@ def fill_random_hex(template: str, rng: random.Random) -> str:
     return _HEX_PLACEHOLDER.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
 
 
-def format_timestamp(unix_time_s: float, example: Any) -> Any:
+def format_time_like_example(unix_time_s: float, example: Any) -> Any:
     """Format the Unix time `unix_time_s` like the example `example`: as a number, or as an ISO 8601 string in UTC.
 
     Args:
