@@ -67,7 +67,7 @@ def test_every_operation_has_planned_cases(contract, name) -> None:
 def test_every_target_has_a_full_delivery(contract) -> None:
     plan = whole_plan(contract)
     assert {
-        case.target_name for case in plan.cases if case.speech_request is not None and not case.expects_failure
+        case.target_name for case in plan.cases if case.speech_request is not None and not case.expects_job_failure
     } == set(contract.targets)
 
 
@@ -99,7 +99,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     cases = tuple(case for case in plan.cases if case.id in groups)
     assert {case.id for case in cases} == groups
     settings = CheckSettings(
-        key_by_provider={contract.id: "any-key"}, create_clock=VirtualClock, emulator_app=ReplayApp(replay)
+        api_key_by_provider={contract.id: "any-key"}, create_clock=VirtualClock, emulator_app=ReplayApp(replay)
     )
     collector = ResultCollector([], 0)
     run_check(collector, check_service(targets, CasePlan(cases=cases), settings, collector))

@@ -108,7 +108,7 @@ class SimulatedCaseUser:
             settings = CheckSettings(
                 provenance=Provenance.LIVE,
                 base_urls_by_provider={self.contract.id: {"": URL}},
-                key_by_provider={self.contract.id: KEY},
+                api_key_by_provider={self.contract.id: KEY},
                 ledger=Ledger(self.max_cost_usd, spent_usd=journals.spent_by_earlier_runs_usd),
                 create_clock=lambda: self.clock,
                 save_exchanges=recorder.add_case if is_recording else None,

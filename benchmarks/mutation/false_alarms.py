@@ -19,7 +19,7 @@ from mutation.detection import CHECKED_RULES
 from voicegauge.client import Client
 from voicegauge.conformance import ConformanceCase, ResultCollector, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
-from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
+from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS_PER_SEQUENCE, StatefulJobs
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
@@ -131,7 +131,9 @@ async def _run_jobs(runner: CaseRunner, target: Target, rng: random.Random) -> N
             *(["unknown"] if jobs.rejects_unknown_ids else []),
         ]
         action = (
-            rng.choice(["submit", *actions] if jobs.job_count < MAX_JOBS else actions) if jobs.job_count else "submit"
+            rng.choice(["submit", *actions] if jobs.job_count < MAX_JOBS_PER_SEQUENCE else actions)
+            if jobs.job_count
+            else "submit"
         )
         step = action if action == "submit" else f"{action} {rng.randint(1, jobs.job_count)}"
         runner.collect_findings(await jobs.take_step(step))

@@ -35,7 +35,7 @@ from voicegauge.client import Client
 from voicegauge.conformance import ConformanceCase, ResultCollector, build_emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
-from voicegauge.conformance.fuzzing.violation_search import FuzzEffort
+from voicegauge.conformance.fuzzing.violation_search import FuzzSettings
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
@@ -164,7 +164,7 @@ async def measure_fuzzing(target: Target) -> KindCost:
 
     async def work(transport: Transport) -> None:
         runner = runner_for(target.contract, transport)
-        await fuzz_target(target, runner, ResultCollector((), 0), FuzzEffort(HYPOTHESIS_CASES // 2, seed=0))
+        await fuzz_target(target, runner, ResultCollector((), 0), FuzzSettings(HYPOTHESIS_CASES // 2, seed=0))
 
     return KindCost(
         f"Hypothesis, {target.id}", HYPOTHESIS_CASES, await cost_of(target.contract, HYPOTHESIS_CASES, work)

@@ -35,11 +35,11 @@ MEGABYTE = 10**6
 FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
     "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
     "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
-    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.represents_operation),
+    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.is_in_every_plan),
     # An accepted upload is a call like any other.
     "missing-field@ttsai/analyzeAudio": (
         "response-schema",
-        lambda case: case.operation == "analyzeAudio" and case.represents_operation,
+        lambda case: case.operation == "analyzeAudio" and case.is_in_every_plan,
     ),
     "undocumented-status@ttsai/transcribe": (
         "status-undocumented",
@@ -88,7 +88,7 @@ def check(
         targets = list(ttsai.targets.values())
         settings = CheckSettings(
             base_urls_by_provider={"ttsai": {"": f"{URL}/ttsai"}},
-            key_by_provider={"ttsai": EMULATOR_API_KEY},
+            api_key_by_provider={"ttsai": EMULATOR_API_KEY},
             create_clock=VirtualClock,
             emulator_app=create_app([ttsai], build_emulator_settings(faults=faults)),
             reproduction=Reproduction(check_arguments=("ttsai", "--emulated")),
@@ -114,16 +114,14 @@ def test_the_uploaded_sentence_ends_in_a_pause() -> None:
 
 
 def test_free_requests_are_not_counted_as_billable(check) -> None:
-    report = check(lambda case: case.represents_operation and case.target_name in ("convert", "analysis", "enhance"))
+    report = check(lambda case: case.is_in_every_plan and case.target_name in ("convert", "analysis", "enhance"))
     paid = {name: spent.billable_request_count for name, spent in report.spending.total_by_target.items()}
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
 def quick(case: ConformanceCase) -> bool:
     """Complete uploads and rejected ones; `test_emulated.py` sends every other value."""
-    return case.upload_padding is None and (
-        case.represents_operation or case.expected_response.acceptance == "rejected"
-    )
+    return case.upload_padding is None and (case.is_in_every_plan or case.expected_response.acceptance == "rejected")
 
 
 def test_a_correct_service_has_no_findings(check, cases) -> None:
@@ -147,7 +145,7 @@ def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) 
         tested_statuses.setdefault(case.operation, set()).update(case.expected_response.statuses)
     for target in ttsai.audio_input_targets.values():
         operation = target.operation
-        assert any(case.target_name == target.name and case.represents_operation for case in cases), target.id
+        assert any(case.target_name == target.name and case.is_in_every_plan for case in cases), target.id
         documented = {int(status) for status in operation.responses if not status.startswith("2")}
         assert documented <= tested_statuses[operation.id]
 

@@ -90,7 +90,7 @@ class Checked:
         settings = CheckSettings(
             provenance=Provenance.EMULATED if ledger is None else Provenance.LIVE,
             base_urls_by_provider={self._contract.id: {"": f"http://emulated/{self._contract.id}"}},
-            key_by_provider={self._contract.id: EMULATOR_API_KEY},
+            api_key_by_provider={self._contract.id: EMULATOR_API_KEY},
             ledger=ledger,
             create_clock=VirtualClock,
             emulator_app=self.emulator,

@@ -45,7 +45,7 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
         plan_cases(targets, is_emulated=False, include_all_billable_cases=True),
         provenance=Provenance.LIVE,
         base_urls_by_provider={"acme": {"": acme.url}},
-        key_by_provider={"acme": KEY},
+        api_key_by_provider={"acme": KEY},
         ledger=Ledger(1.0),
     )
     statuses = Counter(str(exchange.response.status) for exchange in saved)
@@ -97,7 +97,7 @@ def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
         [target],
         plan_cases([target], is_emulated=True, include_all_billable_cases=False),
         base_urls_by_provider=settings.base_urls_by_provider,
-        key_by_provider=settings.key_by_provider,
+        api_key_by_provider=settings.api_key_by_provider,
         emulator_control_url=settings.emulator_control_url,
     )
     status = target.job_operation
@@ -172,7 +172,7 @@ def test_an_emulated_check_equals_a_count_over_all_of_its_exchanges(voicegauge_e
         targets,
         plan_cases(targets, is_emulated=True, include_all_billable_cases=True),
         base_urls_by_provider=settings.base_urls_by_provider,
-        key_by_provider=settings.key_by_provider,
+        api_key_by_provider=settings.api_key_by_provider,
         create_clock=settings.create_clock,
         emulator_control_url=settings.emulator_control_url,
     )

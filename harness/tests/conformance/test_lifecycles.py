@@ -92,7 +92,7 @@ def live(kokoro):
         settings = CheckSettings(
             provenance=Provenance.LIVE,
             base_urls_by_provider={"ttsai": {"": "http://emulated/ttsai"}},
-            key_by_provider={"ttsai": EMULATOR_API_KEY},
+            api_key_by_provider={"ttsai": EMULATOR_API_KEY},
             create_clock=VirtualClock,
             emulator_app=app,
             **more,

@@ -148,10 +148,12 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
         await send({"type": "http.response.body", "body": changed})
 
     cases = plan_cases([target], is_emulated=True, include_all_billable_cases=False).cases
-    plan = CasePlan(cases=tuple(case for case in cases if case.speech_request is not None and not case.expects_failure))
+    plan = CasePlan(
+        cases=tuple(case for case in cases if case.speech_request is not None and not case.expects_job_failure)
+    )
     settings = CheckSettings(
         base_urls_by_provider={"pixelapi": {"": "http://emulated/pixelapi"}},
-        key_by_provider={"pixelapi": EMULATOR_API_KEY},
+        api_key_by_provider={"pixelapi": EMULATOR_API_KEY},
         create_clock=VirtualClock,
         emulator_app=app,
     )

@@ -116,7 +116,7 @@ def report() -> CheckReport:
 def test_one_cause_is_one_finding(report) -> None:
     rejections = [finding for finding in report.findings if finding.rule == "rejects-valid"]
     (of_streams,) = (finding for finding in rejections if "'sse'" in finding.message)
-    assert of_streams.case == "openai-compatible/speech-sse: a full delivery"
+    assert of_streams.case_id == "openai-compatible/speech-sse: a full delivery"
     assert of_streams.message.startswith("requests with body#/stream_format 'sse': rejected with 4")
     assert (of_streams.message_counts, of_streams.occurrence_count >= 3) == ({}, True)
     (disputed,) = (one for one in report.findings if one.severity is Severity.DISPUTED and "422" in one.message)

@@ -14,7 +14,7 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import (
-    MAX_COMBINED_VALUES,
+    MAX_COMBINED_VALUES_PER_FIELD,
     build_pairwise_rows,
     build_rows_with_each_value,
     is_supported_value,
@@ -210,5 +210,5 @@ def test_a_long_list_of_values_is_combined_in_part() -> None:
     start = (target, map_speech_request(target, build_valid_speech_request(target)))
     fields = {field.name: field for field in list_pairwise_fields([start])}
     voices = fields["model"].values
-    assert len(voices) == MAX_COMBINED_VALUES + 1
+    assert len(voices) == MAX_COMBINED_VALUES_PER_FIELD + 1
     assert (voices[0], voices[-1]) == ("aura-angus-en", MISSING)

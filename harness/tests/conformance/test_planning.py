@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import CasePlan, build_request_case, plan_cases, price_plan
 from voicegauge.conformance.cases.boundary_values import build_readable_text, list_boundary_values
+from voicegauge.conformance.cases.fitting_values import find_fitting_value
 from voicegauge.conformance.cases.plan import _COMBINATION_CASES_BY_OPERATION
-from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import (
     DEFAULT_TEXT,
     build_valid_speech_request,
@@ -184,7 +184,7 @@ def test_random_values_fit_their_schema(schema, data) -> None:
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     schemas = CATALOGUE.find_provider("pixelapi").schemas
     assert validator.is_valid(data.draw(build_valid_value_strategy(schemas, schema)))
-    made = find_sample_value(schemas, schema)
+    made = find_fitting_value(schemas, schema)
     assert made is MISSING or validator.is_valid(made)
     for probe in list_boundary_values(schemas, schema, ""):
         if not probe.body_path and "anyOf" not in schema:

@@ -26,7 +26,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(
     settings = CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider={"acme": {"": acme.url}},
-        key_by_provider={"acme": KEY},
+        api_key_by_provider={"acme": KEY},
         create_clock=lambda: clock,
         rate_limiter_by_provider={"acme": RateLimiter(4, clock)},
         concurrency=concurrency,

@@ -75,7 +75,7 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
     delivered = {
         f"{case.provider}/{case.target_name}"
         for case in plan.cases
-        if case.speech_request is not None and not case.expects_failure
+        if case.speech_request is not None and not case.expects_job_failure
     }
     assert delivered == {target.id for target in targets}
     assert {case.speech_request.text for case in plan.cases if case.speech_request is not None} == {
@@ -114,7 +114,7 @@ def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, 
         providers = {target.contract.id for target in targets}
         settings = CheckSettings(
             base_urls_by_provider={name: {"": f"{root}/{name}"} for name in providers},
-            key_by_provider=dict.fromkeys(providers, "another-key"),
+            api_key_by_provider=dict.fromkeys(providers, "another-key"),
             create_clock=VirtualClock,
         )
         run_check(again, check_service(targets, plan, settings, again))
@@ -226,7 +226,7 @@ def test_emulated_traffic_replaces_live_traffic_only_in_a_full_refresh(case) -> 
     assert case(live) is None
     update = case(live, refresh="all")
     assert _ids(update) == case.planned
-    assert (update.extended_recording, update.replaced_recording) == (None, live)
+    assert (update.recording_to_extend, update.existing_recording) == (None, live)
     emulated = _recording(case, *map(_exchange, case.planned))
     assert _ids(case(emulated, provenance=Provenance.RECORDED)) == case.planned
 

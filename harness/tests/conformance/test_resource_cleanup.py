@@ -205,7 +205,7 @@ class Service:
         complete = CheckSettings(
             provenance=Provenance.LIVE,
             base_urls_by_provider={"acme": {"": "http://emulated/acme"}},
-            key_by_provider={"acme": settings.pop("key", EMULATOR_API_KEY)},
+            api_key_by_provider={"acme": settings.pop("key", EMULATOR_API_KEY)},
             create_clock=VirtualClock,
             emulator_app=self,
             **settings,

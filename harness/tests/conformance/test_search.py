@@ -8,7 +8,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from voicegauge.conformance.fuzzing.violation_search import FuzzEffort, ViolationSearch
+from voicegauge.conformance.fuzzing.violation_search import FuzzSettings, ViolationSearch
 
 
 def test_a_search_that_is_stopped_sends_nothing_more() -> None:
@@ -20,7 +20,7 @@ def test_a_search_that_is_stopped_sends_nothing_more() -> None:
         sent.append(1)
 
     async def search() -> None:
-        search = ViolationSearch(runner, FuzzEffort(example_count=1, seed=0))
+        search = ViolationSearch(runner, FuzzSettings(example_count=1, seed=0))
 
         def draw() -> None:
             drawing.set()

@@ -152,7 +152,7 @@ def settings_for(acme):
         return CheckSettings(
             emulator_app=create_app([acme], played),
             base_urls_by_provider={"acme": {"": "http://emulator.invalid/acme"}},
-            key_by_provider={"acme": EMULATOR_API_KEY},
+            api_key_by_provider={"acme": EMULATOR_API_KEY},
             emulator_control_url=f"http://emulator.invalid{CONTROL_PREFIX}",
             create_clock=VirtualClock,
             fuzz_request_count=fuzz,

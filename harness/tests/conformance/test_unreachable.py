@@ -62,7 +62,7 @@ def fuzz():
 
         settings = CheckSettings(
             base_urls_by_provider={"pixelapi": {"": "http://emulated/pixelapi"}},
-            key_by_provider={"pixelapi": EMULATOR_API_KEY},
+            api_key_by_provider={"pixelapi": EMULATOR_API_KEY},
             fuzz_request_count=8,
             create_clock=VirtualClock,
             emulator_app=app,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from voicegauge.conformance.cases import find_sample_value
+from voicegauge.conformance.cases import find_fitting_value
 from voicegauge.contract import MISSING, Contract, MediaType, Operation, load_catalogue
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator import EmulatorSettings, create_app
@@ -80,7 +80,7 @@ class Variant(NamedTuple):
             if slot is not None and slot.location.pointer_tokens == (name,):
                 return slot.text_template.replace("{}", slot.provider_values.get(value, value))
         value = printed.get(name, MISSING)
-        return find_sample_value(self.media.schemas, schema) if value is MISSING and self.media else value
+        return find_fitting_value(self.media.schemas, schema) if value is MISSING and self.media else value
 
     def _resource_ids(self) -> set[str]:
         uses = (
@@ -154,7 +154,7 @@ async def _send(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[s
         if f"{parameter.message_part}.{parameter.name}" in left_out:
             continue
         value = parameter.part_data.get(
-            "example", find_sample_value(parameter.schemas, parameter.part_data.get("schema", {}))
+            "example", find_fitting_value(parameter.schemas, parameter.part_data.get("schema", {}))
         )
         if any(
             field.location.field_name == parameter.name

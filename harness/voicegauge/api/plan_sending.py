@@ -123,7 +123,7 @@ def build_live_settings(
     return CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
-        key_by_provider=keys,
+        api_key_by_provider=keys,
         ledger=live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_by_earlier_runs_usd),
         price_usd_by_name=prices,
         rate_limiter_by_provider=rate_limiters,
@@ -287,7 +287,7 @@ def delete_leftover_resources(
     settings = CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
-        key_by_provider={contract.id: read_client_key(contract) for contract in contracts},
+        api_key_by_provider={contract.id: read_client_key(contract) for contract in contracts},
         ledger=Ledger(0.0),
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         on_deletion_message=listener.notice,

@@ -206,7 +206,7 @@ class CaseJournal:
         return last.idempotency_key if last.can_be_repeated_without_charge(operation, datetime.now(UTC)) else None
 
     def find_skip_reason(self, case: ConformanceCase) -> str | None:
-        """Return why a case is not sent, because of an earlier command; `None` if it is sent."""
+        """Return why an earlier command forbids to send a case; `None` if the case may be sent."""
         case_id = case.id
         if case_id in self.earlier_ambiguous_case_ids:
             if self._retry_ambiguous or self.find_reusable_idempotency_key(case) is not None:
@@ -249,7 +249,7 @@ class CaseJournal:
             self._remove_file_and_empty_folders(self._path)
 
     def close(self) -> None:
-        """Close the file. It is removed if nothing in it may have been charged."""
+        """Close the file, and remove it if none of its requests may have been charged."""
         if self._journal is not None:
             self._journal.close()
             if not self._account.may_have_been_charged and self._path is not None:

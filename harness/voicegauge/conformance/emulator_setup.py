@@ -59,7 +59,7 @@ def build_emulator_check_settings(
     return CheckSettings(
         provenance=Provenance.EMULATED,
         base_urls_by_provider={name: {"": emulator.base_url(name)} for name in providers},
-        key_by_provider=dict.fromkeys(providers, EMULATOR_API_KEY),
+        api_key_by_provider=dict.fromkeys(providers, EMULATOR_API_KEY),
         rules=rules,
         fuzz_request_count=fuzz_request_count,
         fuzz_failures_folder=fuzz_failures_folder,

@@ -76,7 +76,7 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
 def build_emulated_check_arguments(
     provider_and_target_ids: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
 ) -> tuple[str, ...]:
-    """Return the arguments of `voicegauge check` that check the same names at an emulator with the same faults.
+    """Return the arguments of `voicegauge check` that check the same targets at an emulator with the same faults.
 
     Args:
         provider_and_target_ids: the checked providers and targets; empty for all.
@@ -101,7 +101,7 @@ def build_live_check_arguments(
     models: Iterable[str],
     voices: Iterable[str],
 ) -> tuple[str, ...]:
-    """Return the arguments of `voicegauge check` that check the same names at the same live services.
+    """Return the arguments of `voicegauge check` that check the same targets at the same live services.
 
     Args:
         provider_and_target_ids: the checked providers and targets; empty for all.

@@ -39,7 +39,7 @@ class CheckSettings:
     provenance: Provenance = Provenance.EMULATED
     base_urls_by_provider: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Base URLs by provider id, then by server name ("" for all servers)."""
-    key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
+    api_key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
     """API keys by provider id."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
     ledger: Ledger | None = None
@@ -163,19 +163,19 @@ async def _fuzz_service(
     if not settings.fuzz_request_count:
         return
     # Imported here because Hypothesis takes 0.2 s to import.
-    from voicegauge.conformance.fuzzing import FuzzEffort, fuzz_jobs, fuzz_target
+    from voicegauge.conformance.fuzzing import FuzzSettings, fuzz_jobs, fuzz_target
 
-    effort = FuzzEffort(settings.fuzz_request_count, settings.seed, settings.fuzz_failures_folder)
-    effort = effort.copy_with_failures_subfolder(settings.provenance.value, service.contract.id)
+    fuzz_settings = FuzzSettings(settings.fuzz_request_count, settings.seed, settings.fuzz_failures_folder)
+    fuzz_settings = fuzz_settings.copy_with_failures_subfolder(settings.provenance.value, service.contract.id)
     first_targets: dict[str, Target] = {}
     for target in targets:
         if isinstance(target, Target) and target.contract is service.contract:
             first_targets.setdefault(target.operation.id, target)
     for target in first_targets.values():
         runner = CaseRunner(service, settings.rules, collector)
-        await fuzz_target(target, runner, collector, effort)
+        await fuzz_target(target, runner, collector, fuzz_settings)
         if target.job_operation is not None:
-            await fuzz_jobs(target, runner, effort)
+            await fuzz_jobs(target, runner, fuzz_settings)
 
 
 async def check_job_steps(
@@ -221,7 +221,9 @@ async def delete_leftover_resources(contracts: Sequence[Contract], settings: Che
         for contract, folder in folders.items():
             if folder is not None and folder.is_dir():
                 service = _create_service(contract, transport, settings, None)
-                cleanup = ResourceCleanup(service, compute_account_checksum(settings.key_by_provider.get(contract.id)))
+                cleanup = ResourceCleanup(
+                    service, compute_account_checksum(settings.api_key_by_provider.get(contract.id))
+                )
                 await cleanup.delete_leftover_resources(folder, settings.on_deletion_message)
 
 
@@ -231,7 +233,7 @@ async def _open_service(
     transport: Transport,
     settings: CheckSettings,
     collector: ResultCollector,
-    operations: Collection[str] = (),
+    operation_ids: Collection[str] = (),
 ) -> AsyncIterator[CheckedService]:
     """Yield the service, and delete what its requests created when the context ends, even after Ctrl-C.
 
@@ -240,13 +242,13 @@ async def _open_service(
         transport: an open transport.
         settings: settings that decide how the service is reached.
         collector: gets what was deleted, and what is left.
-        operations: ids of the operations that are going to be called.
+        operation_ids: ids of the operations that are going to be called.
     """
-    account = compute_account_checksum(settings.key_by_provider.get(contract.id))
+    account = compute_account_checksum(settings.api_key_by_provider.get(contract.id))
     folder = settings.get_resource_journal_folder(contract)
     resource_tracker = ResourceTracker(
         contract,
-        settings.key_by_provider.get(contract.id),
+        settings.api_key_by_provider.get(contract.id),
         ResourceJournal(folder, account) if folder is not None else None,
     )
     service = _create_service(contract, transport, settings, resource_tracker)
@@ -258,7 +260,7 @@ async def _open_service(
             collector.add_resource_summary(
                 await cleanup.delete_leftover_resources(folder, settings.on_deletion_message)
             )
-            await cleanup.list_existing_resources(operations, resource_tracker)
+            await cleanup.list_existing_resources(operation_ids, resource_tracker)
         yield service
     finally:
         collector.add_resource_summary(await cleanup.delete_created_resources(resource_tracker))
@@ -271,7 +273,7 @@ def _create_service(
         contract,
         transport,
         base_urls=settings.base_urls_by_provider.get(contract.id, {}),
-        key=settings.key_by_provider.get(contract.id),
+        key=settings.api_key_by_provider.get(contract.id),
         clock=settings.create_clock() if settings.create_clock else None,
         ledger=settings.ledger,
         rate_limiter=settings.rate_limiter_by_provider.get(contract.id),

@@ -124,7 +124,7 @@ def record(
 
 
 def _reject_overwriting(updates: Sequence[RecordingUpdate]) -> None:
-    replaced = [update.path for update in updates if update.replaced_recording is not None]
+    replaced = [update.path for update in updates if update.existing_recording is not None]
     if replaced:
         count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
         raise UsageError(f"this would overwrite {count}: add --yes (overwrite=True)")

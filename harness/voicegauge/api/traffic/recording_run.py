@@ -204,7 +204,7 @@ class RecordingRun:
             if not cases:
                 continue
             exchanges = update.merge_exchanges(received_cases.exchanges_by_case)
-            difference = compare_recordings(update.replaced_recording, exchanges)
+            difference = compare_recordings(update.existing_recording, exchanges)
             saved: Recording | None = None
             try:
                 if self._may_overwrite(update, difference, overwrite):
@@ -231,14 +231,14 @@ class RecordingRun:
     def _may_overwrite(
         self, recording_update: RecordingUpdate, changes: RecordingChanges, overwrite: bool | ConfirmOverwrite
     ) -> bool:
-        if recording_update.replaced_recording is None or isinstance(overwrite, bool):
+        if recording_update.existing_recording is None or isinstance(overwrite, bool):
             return True  # False was handled before anything was sent
         if not (changes.added_count or changes.removed_count or changes.changed_count):
             return True  # only the times differ
         return overwrite(
             FileToOverwrite(
                 path=recording_update.path,
-                old_provenance=recording_update.replaced_recording.provenance,
+                old_provenance=recording_update.existing_recording.provenance,
                 new_provenance=self.provenance,
                 changes=changes,
             )
@@ -271,7 +271,7 @@ def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str
 
 
 def _list_secrets_in_api_keys(settings: CheckSettings) -> list[str]:
-    return [text for key in settings.key_by_provider.values() for text in list_secrets(key)]
+    return [text for key in settings.api_key_by_provider.values() for text in list_secrets(key)]
 
 
 def _add_spending_to_result(result: RecordResult, journals: CaseJournals) -> RecordResult:

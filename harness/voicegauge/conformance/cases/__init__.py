@@ -17,6 +17,7 @@ from voicegauge.conformance.cases.case import (
     find_rejection_statuses,
     should_retry,
 )
+from voicegauge.conformance.cases.fitting_values import find_fitting_value
 from voicegauge.conformance.cases.pairwise import build_requests_with_each_value
 from voicegauge.conformance.cases.parameters import build_operation_request
 from voicegauge.conformance.cases.plan import (
@@ -28,7 +29,6 @@ from voicegauge.conformance.cases.plan import (
     select_cases,
 )
 from voicegauge.conformance.cases.related_deliveries import plan_related_deliveries
-from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.uploads import build_padded_request
 from voicegauge.conformance.cases.valid_requests import (
     DEFAULT_TEXT,
@@ -62,8 +62,8 @@ __all__ = [
     "expect_undocumented_outcome",
     "explain_inconclusive_status",
     "explain_missing_verdict",
+    "find_fitting_value",
     "find_rejection_statuses",
-    "find_sample_value",
     "find_uploaded_audio",
     "is_valid_body",
     "list_boundary_values",

@@ -63,7 +63,7 @@ def _build_recording_upload_case(target: AudioInputTarget, optional_fields: Opti
             target.operation, build_audio_input_request(target, sentence.file, optional_fields)
         ),
         audio_duration_s=sentence.audio_duration_s,
-        represents_operation=not optional_fields,
+        is_in_every_plan=not optional_fields,
     )
 
 

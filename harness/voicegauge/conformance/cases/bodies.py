@@ -30,7 +30,8 @@ from voicegauge.formats import is_form, read_pointer, unescape_pointer_token
 from voicegauge.model import UploadedFile
 
 MAX_SENT_TEXT_CHARACTERS = 10_000
-"""Number of characters in the longest valid text that is sent. It is about ten minutes of speech, which cost money."""
+"""Number of characters in the longest valid text that is sent. Its speech, which may cost money, lasts about ten
+minutes."""
 _LONG_TEXT_CHARACTERS = 1_000
 """Number of characters above which a text takes a minute to speak."""
 UNUSUAL_TEXT_BY_DESCRIPTION: dict[str, str] = {
@@ -175,7 +176,7 @@ def _build_boundary_case(
     """Return the case of a boundary value; `None` if it is not certain whether the request should be accepted.
 
     For example, a value that breaks one branch of `oneOf` may fit another branch. So the whole request is validated
-    against the schema, and the result must agree with `boundary_value.is_valid`.
+    against the schema, and the result must agree with `boundary_value.must_be_accepted`.
     """
     is_free = (
         accepts_any_valid_value(target, boundary_value)
@@ -271,7 +272,7 @@ def _iterate_example_cases(
     """
     parameters = _remove_body_and_optional_parameters(operation, valid_request)
     for example in media_type.examples:
-        body = _add_sample_files(media_type, example.value)
+        body = _replace_file_names_by_recordings(media_type, example.value)
         request = msgspec.structs.replace(parameters, body=body, media_type=media_type.name)
         if (
             not example.is_inferred
@@ -303,25 +304,25 @@ def _refers_to_account_resource(operation: Operation, request: RequestParts) -> 
     return any(use.id_location.read_request(request) is not MISSING for use in uses)
 
 
-def _add_sample_files(media_type: MediaType, documented_body: Any) -> Any:
+def _replace_file_names_by_recordings(media_type: MediaType, documented_body: Any) -> Any:
     """Return a documented body with a file in each file field of a form, where the document shows only a file name."""
     if not is_form(media_type.name) or not isinstance(documented_body, dict):
         return documented_body
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     return {
-        name: _build_sample_file(str(field))
+        name: _build_recording_upload(str(field))
         if is_file_field(media_type, schema.get("properties", {}).get(name, {}))
         else field
         for name, field in documented_body.items()
     }
 
 
-def _build_sample_file(field_name: str) -> UploadedFile:
+def _build_recording_upload(field_name: str) -> UploadedFile:
     voice = load_voice_sample()
     return UploadedFile(filename=field_name, media_type=voice.media_type, data=voice.data or b"")
 
 
-def plan_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
+def plan_unusual_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
     """Yield a case for each of the `UNUSUAL_TEXT_BY_DESCRIPTION`.
 
     A text that breaks the schema must be rejected. The service may accept or reject any other unusual text, but must

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from voicegauge.conformance.cases.sample_values import find_sample_value
+from voicegauge.conformance.cases.fitting_values import find_fitting_value
 from voicegauge.contract import MISSING, Schemas
 from voicegauge.formats import escape_pointer_token
 
@@ -254,7 +254,7 @@ def _list_max_items_boundary_values(
     schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     """Yield lists with the largest allowed number of items, with one item less and with one item more."""
-    item, longest = find_sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
+    item, longest = find_fitting_value(schemas, schema.get("items", {})), schema.get("maxItems")
     if longest is None or item is MISSING or longest > MAX_LIST_ITEMS:
         return
     for count, is_valid in ((longest - 1, True), (longest, True), (longest + 1, False)):

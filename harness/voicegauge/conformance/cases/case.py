@@ -102,7 +102,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     documented value of the fields other than the resource id."""
     comparison: DeliveryComparison | None = None
     """The other delivery with which this delivery is compared; `None` if it is compared with none."""
-    expects_failure: bool = False
+    expects_job_failure: bool = False
     """Whether the job of a delivery should end in failure."""
     calls_billable_operation: bool = False
     """Whether the case is a single call to a billable operation without targets, such as a chat completion."""
@@ -113,7 +113,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     upload_padding: UploadPadding | None = None
     """The size to which the uploaded file is padded; `None` if it is sent as it is."""
     callback_url_parameter: CallbackUrlParameter | None = None
-    represents_operation: bool = False
+    is_in_every_plan: bool = False
     """Whether the single call is in every plan, also in one with as few billable requests as possible. It then
     represents its operation, as a delivery represents a speech target."""
     is_fuzzed: bool = False

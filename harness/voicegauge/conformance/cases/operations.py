@@ -148,4 +148,4 @@ def mark_billable_cases(cases: Iterable[ConformanceCase | SkippedCase]) -> Itera
         media_type = case.request.media_type if case.request is not None else None
         is_first = case.expected_response.case_kind == "valid" and media_type not in shown
         shown |= {media_type} if is_first else set()
-        yield msgspec.structs.replace(case, calls_billable_operation=True, represents_operation=is_first)
+        yield msgspec.structs.replace(case, calls_billable_operation=True, is_in_every_plan=is_first)

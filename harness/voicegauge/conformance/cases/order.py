@@ -16,9 +16,9 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.model import UploadedFile
 
-NEW_VALUE_WEIGHT = 8
+NEW_VALUE_WEIGHT_IN_PAIRS = 8
 """Number of new pairs that count as much as one new value, because most faults need one parameter (see `pairwise`)."""
-REQUESTS_BETWEEN_DELIVERY_PAIRS = 3
+REQUESTS_BETWEEN_DELIVERIES = 3
 """Number of billable single requests between two deliveries for metamorphic rules. A delivery tests for one fault. A
 single request tests for several at the beginning of a plan, and for less than one after about ten requests."""
 TEXT_LENGTH_STEP_CHARACTERS = 250
@@ -53,8 +53,8 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     targets_with_delivery: set[tuple[str, str | None]] = set()
     for case in cases:
         by_turn[_find_plan_part_number(case, targets_with_delivery)].append(case)
-    pairs, rest = _separate_first_delivery_pairs(by_turn[3])
-    middle = _spread_delivery_pairs(pairs, _order_by_information_gain(by_turn[2]))
+    pairs, rest = _separate_first_delivery_of_each_parameter(by_turn[3])
+    middle = _spread_deliveries_among_requests(pairs, _order_by_information_gain(by_turn[2]))
     ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
     if max_billable_requests is None:
         return ordered
@@ -82,7 +82,7 @@ def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tup
     return 1 if is_first else 3
 
 
-def _separate_first_delivery_pairs(
+def _separate_first_delivery_of_each_parameter(
     deliveries: Sequence[ConformanceCase],
 ) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
     """Split `deliveries` into the first one for each operation and changed parameter, and the remaining ones.
@@ -101,20 +101,20 @@ def _separate_first_delivery_pairs(
     return first, rest
 
 
-def _spread_delivery_pairs(
-    paired_deliveries: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
+def _spread_deliveries_among_requests(
+    deliveries: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
 ) -> list[ConformanceCase]:
-    """Return `single_requests` with one of `paired_deliveries` after every third billable request.
+    """Return `single_requests` with one of `deliveries` after every third billable request.
 
-    `REQUESTS_BETWEEN_DELIVERY_PAIRS` is this interval. Deliveries for which there are too few requests come last.
+    `REQUESTS_BETWEEN_DELIVERIES` is this interval. Deliveries for which there are too few requests come last.
     """
-    waiting = iter(paired_deliveries)
+    waiting = iter(deliveries)
     ordered = []
     billable = 0
     for case in single_requests:
         ordered.append(case)
         billable += case.is_billable
-        if case.is_billable and billable % REQUESTS_BETWEEN_DELIVERY_PAIRS == 0:
+        if case.is_billable and billable % REQUESTS_BETWEEN_DELIVERIES == 0:
             ordered += itertools.islice(waiting, 1)
     return [*ordered, *waiting]
 
@@ -146,7 +146,7 @@ def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[Conform
 def _compute_information_gain(covered_values: CoveredFieldValues, earlier_values: set[object]) -> int:
     """Return how much a case adds: the weighted number of its values and pairs that are not in `earlier_values`."""
     new_values = sum(value not in earlier_values for value in covered_values.field_values)
-    return NEW_VALUE_WEIGHT * new_values + sum(
+    return NEW_VALUE_WEIGHT_IN_PAIRS * new_values + sum(
         pair not in earlier_values for pair in covered_values.pairs_of_field_values
     )
 

@@ -17,8 +17,8 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue
 from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_acceptance
+from voicegauge.conformance.cases.fitting_values import find_fitting_value
 from voicegauge.conformance.cases.parameters import convert_to_parameter_text, fits_parameter_schema, takes_webhook_url
-from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, Location, MediaType, Target
@@ -39,7 +39,7 @@ class PairwiseField(NamedTuple):
     """The documented values of each target, by target name; `None` if any value that fits the schema is valid."""
 
 
-MAX_COMBINED_VALUES = 24
+MAX_COMBINED_VALUES_PER_FIELD = 24
 """Number of values of one field that are combined with the values of others. A long list, such as the voices of a
 service, would multiply the requests; each of its other values is sent in one request."""
 
@@ -57,11 +57,11 @@ def plan_combination_cases(target_requests: Sequence[TargetRequest]) -> Iterator
     if len(fields) + (len(target_requests) > 1) < 2:
         return
     value_counts = [len(target_requests), *(len(field.values) for field in fields)]
-    for row in build_pairwise_rows(value_counts, _build_row_filter(target_requests, fields)):
+    for row in build_pairwise_rows(value_counts, _build_row_start_filter(target_requests, fields)):
         yield _build_combination_case(*target_requests[row[0]], fields, _get_row_values(fields, row))
 
 
-def _build_row_filter(
+def _build_row_start_filter(
     target_requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
 ) -> Callable[[Sequence[int]], bool]:
     """Return a filter function. It takes the beginning of a row, and returns whether a valid request can contain it.
@@ -76,13 +76,13 @@ def _build_row_filter(
         for target, _ in target_requests
     ]
 
-    def is_possible(row: Sequence[int]) -> bool:
-        if not all(index in indexes for index, indexes in zip(row[1:], supported[row[0]], strict=False)):
+    def is_possible(row_start: Sequence[int]) -> bool:
+        if not all(index in indexes for index, indexes in zip(row_start[1:], supported[row_start[0]], strict=False)):
             return False
-        target, request = target_requests[row[0]]
-        is_complete = len(row) > len(fields)
+        target, request = target_requests[row_start[0]]
+        is_complete = len(row_start) > len(fields)
         return not is_complete or is_valid_body(
-            target.operation, _set_field_values(request, fields, _get_row_values(fields, row))
+            target.operation, _set_field_values(request, fields, _get_row_values(fields, row_start))
         )
 
     return is_possible
@@ -93,30 +93,30 @@ def _get_row_values(fields: Sequence[PairwiseField], row: Sequence[int]) -> list
 
 
 def build_pairwise_rows(
-    value_counts: Sequence[int], is_row_possible: Callable[[Sequence[int]], bool]
+    value_counts: Sequence[int], is_row_start_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
     """Return rows of one value index per field. Every possible pair of value indexes of two fields occurs in a row.
 
     Args:
         value_counts: the number of values of each field.
-        is_row_possible: returns whether the beginning of a row can occur in a request.
+        is_row_start_possible: returns whether the beginning of a row can occur in a request.
     """
     from allpairspy import AllPairs  # only needed here, and slow to import
 
-    rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_row_possible)]
+    rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_row_start_possible)]
     covered = {pair for row in rows for pair in _iterate_index_pairs(row)}
     # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         for a, b in itertools.product(range(value_counts[one]), range(value_counts[two])):
             if (one, a, two, b) not in covered:
-                row = _complete_row(value_counts, {one: a, two: b}, is_row_possible)
+                row = _complete_row(value_counts, {one: a, two: b}, is_row_start_possible)
                 rows += [row] if row else []
                 covered.update(_iterate_index_pairs(row))
     return rows
 
 
 def build_rows_with_each_value(
-    value_counts: Sequence[int], is_row_possible: Callable[[Sequence[int]], bool]
+    value_counts: Sequence[int], is_row_start_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
     """Return a small number of rows in which each possible value index of every field occurs.
 
@@ -124,13 +124,13 @@ def build_rows_with_each_value(
 
     Args:
         value_counts: the number of values of each field.
-        is_row_possible: returns whether the beginning of a row can occur in a request.
+        is_row_start_possible: returns whether the beginning of a row can occur in a request.
     """
     diagonals = (tuple(turn % size for size in value_counts) for turn in range(max(value_counts, default=0)))
-    rows = [row for row in diagonals if is_row_possible(row)]
+    rows = [row for row in diagonals if is_row_start_possible(row)]
     for position, size in enumerate(value_counts):
         for index in set(range(size)) - {row[position] for row in rows}:
-            row = _complete_row(value_counts, {position: index}, is_row_possible)
+            row = _complete_row(value_counts, {position: index}, is_row_start_possible)
             rows += [row] if row else []
     return rows
 
@@ -150,7 +150,7 @@ def build_requests_with_each_value(
     if not fields:
         return
     value_counts = [1, *(len(field.values) for field in fields)]
-    for row in build_rows_with_each_value(value_counts, _build_row_filter([base_request], fields)):
+    for row in build_rows_with_each_value(value_counts, _build_row_start_filter([base_request], fields)):
         values = _get_row_values(fields, row)
         yield _describe_values(fields, values), _set_field_values(base_request[1], fields, values)
 
@@ -164,7 +164,7 @@ def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, in
 def _complete_row(
     value_counts: Sequence[int],
     fixed_value_index_by_position: Mapping[int, int],
-    is_row_possible: Callable[[Sequence[int]], bool],
+    is_row_start_possible: Callable[[Sequence[int]], bool],
     row_start: tuple[int, ...] = (),
 ) -> tuple[int, ...]:
     """Return the first possible row with the fixed value index at each fixed position; empty if there is none.
@@ -181,8 +181,8 @@ def _complete_row(
     ):
         longer = (*row_start, index)
         found = (
-            _complete_row(value_counts, fixed_value_index_by_position, is_row_possible, longer)
-            if is_row_possible(longer)
+            _complete_row(value_counts, fixed_value_index_by_position, is_row_start_possible, longer)
+            if is_row_start_possible(longer)
             else ()
         )
         if found:
@@ -193,10 +193,10 @@ def _complete_row(
 def list_pairwise_fields(target_requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
     """Yield the body fields and query parameters of an operation that can have more than one value, with these values.
 
-    A field that no normative document states is not varied. An enum has its values, up to `MAX_COMBINED_VALUES` spread
-    evenly over it; a number has its bounds; and an optional field can be left out. A field that names something, or
-    whose valid values no schema states, has the values in the examples, defaults and language lists that are documented
-    for each target.
+    A field that no normative document states is not varied. An enum has its values, up to
+    `MAX_COMBINED_VALUES_PER_FIELD` spread evenly over it; a number has its bounds; and an optional field can be left
+    out. A field that names something, or whose valid values no schema states, has the values in the examples, defaults
+    and language lists that are documented for each target.
 
     Args:
         target_requests: every checked target of one operation, with a valid request to it. The first target and its
@@ -257,7 +257,7 @@ def _list_pairwise_body_fields(
             values = [next(iter(found)) for found in documented.values() if found]
             # A list of JSON values, which are not hashable, without repetitions.
             values = [value for index, value in enumerate(values) if value not in values[:index]]
-            if not values and find_sample_value(schemas, schema) == {}:
+            if not values and find_fitting_value(schemas, schema) == {}:
                 values, documented = [{}], None  # an object without required fields may be empty
         if name not in required:
             values = [*values, MISSING]
@@ -321,11 +321,11 @@ def _list_schema_values(schema: dict[str, Any]) -> list[Any]:
 
 
 def _select_evenly_spread_values(values: Sequence[Any]) -> list[Any]:
-    """Return at most `MAX_COMBINED_VALUES` of `values`, spread evenly from the first value to the last."""
-    if len(values) <= MAX_COMBINED_VALUES:
+    """Return at most `MAX_COMBINED_VALUES_PER_FIELD` of `values`, spread evenly from the first value to the last."""
+    if len(values) <= MAX_COMBINED_VALUES_PER_FIELD:
         return list(values)
-    step = (len(values) - 1) / (MAX_COMBINED_VALUES - 1)
-    return [values[round(index * step)] for index in range(MAX_COMBINED_VALUES)]
+    step = (len(values) - 1) / (MAX_COMBINED_VALUES_PER_FIELD - 1)
+    return [values[round(index * step)] for index in range(MAX_COMBINED_VALUES_PER_FIELD)]
 
 
 def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_outcome_by_validity
-from voicegauge.conformance.cases.sample_values import find_sample_value
+from voicegauge.conformance.cases.fitting_values import find_fitting_value
 from voicegauge.conformance.cases.valid_requests import build_minimal_request, count_charged_characters
 from voicegauge.contract import MISSING, Operation, Parameter, Target
 
@@ -142,7 +142,7 @@ def build_operation_request(operation: Operation) -> tuple[RequestParts | None, 
 def _find_required_parameter_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
     """Return a value for a required parameter, and whether the resource that the value names exists."""
     if "enum" in parameter.schema or "default" in parameter.schema:
-        return find_sample_value(operation.contract.schemas, parameter.schema), True
+        return find_fitting_value(operation.contract.schemas, parameter.schema), True
     # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
     zeros = re.sub("[0-9a-f]", "0", str(parameter.part_data.get("example", "")))
     unknown = next(

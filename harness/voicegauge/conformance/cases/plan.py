@@ -20,7 +20,7 @@ from voicegauge.conformance.cases.bodies import (
     plan_body_cases,
     plan_optional_field_cases,
     plan_schema_branch_cases,
-    plan_text_cases,
+    plan_unusual_text_cases,
 )
 from voicegauge.conformance.cases.case import (
     ConformanceCase,
@@ -165,7 +165,7 @@ def plan_cases(
             include_all_billable_cases
             or not item.is_billable
             or item.speech_request is not None
-            or item.represents_operation
+            or item.is_in_every_plan
         ):
             cases.setdefault(item.id, item)
     ordered = tuple(order_cases(cases.values(), max_billable_requests))
@@ -271,7 +271,7 @@ def _iterate_target_cases(
     if is_first_target_of_operation:
         cases += plan_body_cases(operation, request, target)
         cases += plan_optional_field_cases(target, request)
-        cases += plan_text_cases(target, request)
+        cases += plan_unusual_text_cases(target, request)
         cases += plan_parameter_cases(operation, request, target)
         batch = _build_batch_case(target, request)
         cases += [batch] if batch is not None else []
@@ -375,7 +375,7 @@ def _build_delivery_case(
     speech_request: SpeechRequest,
     description: str,
     *,
-    expects_failure: bool = False,
+    expects_job_failure: bool = False,
     comparison: DeliveryComparison | None = None,
 ) -> ConformanceCase:
     return build_case(
@@ -384,7 +384,7 @@ def _build_delivery_case(
         target_name=target.name,
         id_prefix=target.id,
         speech_request=speech_request,
-        expects_failure=expects_failure,
+        expects_job_failure=expects_job_failure,
         comparison=comparison,
         text_character_count=target.count_charged_characters(speech_request.text),
     )
@@ -404,5 +404,5 @@ def _iterate_failing_delivery_cases(target: Target, speech_request: SpeechReques
     for name, description in failures:
         extra = {**speech_request.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
         yield _build_delivery_case(
-            target, msgspec.structs.replace(speech_request, extra=extra), description, expects_failure=True
+            target, msgspec.structs.replace(speech_request, extra=extra), description, expects_job_failure=True
         )

@@ -156,7 +156,8 @@ def _repeat_text(target: Target, speech_request: SpeechRequest) -> RelatedDelive
 def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return the delivery without a format, if other requests to the target name one and the default is documented.
 
-    It is only needed for audio at a URL: the cases that combine fields leave out the format too, but download nothing.
+    The result is `None` unless the audio is at a URL: the cases that combine fields leave out the format too, and show
+    other audio without a download.
     """
     mapping, response_audio = target.speech.request_fields.get("format"), target.response_audio
     used = speech_request.format or target.target_spec.default_format

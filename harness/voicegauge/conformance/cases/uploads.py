@@ -60,7 +60,7 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     """The reason for which the recording should be rejected if it is not valid."""
     limit_key: str | None = None
     """The key of `x-limits.uploads` that the recording tests; `None` if no limit is documented."""
-    is_valid: bool = False
+    is_within_limit: bool = False
     """Whether the recording is within the limit that it tests."""
     padded_size_bytes: int | None = None
     """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
@@ -92,7 +92,7 @@ def plan_upload_cases(
     )
     for upload_variant in _list_upload_variants(upload_limits, is_voice_sample=operation.speech is not None):
         if upload_variant.is_limit_unit_ambiguous and not is_emulated:
-            upload_variant = msgspec.structs.replace(upload_variant, limit_key=None, is_valid=False)
+            upload_variant = msgspec.structs.replace(upload_variant, limit_key=None, is_within_limit=False)
         yield _build_upload_case(operation, request, file_field_name, target_name, upload_variant)
 
 
@@ -148,7 +148,7 @@ def _iterate_size_variants(decoded_recording: DecodedAudio, upload_limits: Uploa
             uploaded_file=file,
             rejection_reason="too-large",
             limit_key="max_bytes",
-            is_valid=is_valid,
+            is_within_limit=is_valid,
             padded_size_bytes=size,
             is_limit_unit_ambiguous=size == upload_limits.max_bytes,
         )
@@ -184,15 +184,18 @@ def _iterate_duration_variants(
             durations += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
     for duration_s, limit, is_valid in durations:
         file = _encode_wav(
-            _repeat_recording(decoded_recording, duration_s), decoded_recording.sample_rate_hz, "voice.wav"
+            _repeat_or_cut_recording(decoded_recording, duration_s), decoded_recording.sample_rate_hz, "voice.wav"
         )
         if duration_s > 0 and (upload_limits.max_bytes is None or len(file.data) < upload_limits.max_bytes):
             yield UploadVariant(
-                description=f"a recording of {duration_s:g} s", uploaded_file=file, limit_key=limit, is_valid=is_valid
+                description=f"a recording of {duration_s:g} s",
+                uploaded_file=file,
+                limit_key=limit,
+                is_within_limit=is_valid,
             )
 
 
-def _repeat_recording(decoded_recording: DecodedAudio, duration_s: float) -> Samples:
+def _repeat_or_cut_recording(decoded_recording: DecodedAudio, duration_s: float) -> Samples:
     """Return the recording, repeated or cut to last `duration_s` seconds."""
     import numpy as np
 
@@ -218,7 +221,7 @@ def _iterate_format_variants(decoded_recording: DecodedAudio, upload_limits: Upl
                 description=f"a recording as {name}",
                 uploaded_file=encode_recording_as(name),
                 limit_key="formats",
-                is_valid=True,
+                is_within_limit=True,
             )
     other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in documented)
     limit = "formats" if documented else None
@@ -244,7 +247,7 @@ def _iterate_sample_rate_variants(
                     resample(decoded_recording.samples, decoded_recording.sample_rate_hz, rate), rate, "voice.wav"
                 ),
                 limit_key="min_sample_rate_hz" if is_limited else None,
-                is_valid=is_valid,
+                is_within_limit=is_valid,
             )
 
 
@@ -259,10 +262,10 @@ def _build_empty_file_variant() -> UploadVariant:
     return UploadVariant(description="an empty file", uploaded_file=empty)
 
 
-def _encode_wav(samples: Samples, rate_hz: int, file_name: str) -> UploadedFile:
+def _encode_wav(samples: Samples, sample_rate_hz: int, file_name: str) -> UploadedFile:
     from voicegauge.speech.audio import encode
 
-    data, media_type = encode(samples, rate_hz, "wav")
+    data, media_type = encode(samples, sample_rate_hz, "wav")
     return UploadedFile(filename=file_name, media_type=media_type, data=data)
 
 
@@ -295,7 +298,7 @@ def _build_expected_response(
         # Limits are stated at the operation or, for all operations, at the root of the document.
         upload_limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.part_data else "/x-limits"
         pointer = f"{upload_limits}/uploads/{file_field_name}/{upload_variant.limit_key}"
-    if upload_variant.is_valid:
+    if upload_variant.is_within_limit:
         return expect_acceptance(upload_variant.description, pointer)
     if upload_variant.limit_key is None:
         return expect_undocumented_outcome(upload_variant.description, pointer)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases.sample_values import find_sample_value
+from voicegauge.conformance.cases.fitting_values import find_fitting_value
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_text_value, write_pointer
 from voicegauge.data_folders import find_bundled_folder
@@ -130,7 +130,7 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
         value = (
             _load_voice_sample_file()
             if is_file_field(media_type, inner)
-            else find_sample_value(operation.contract.schemas, inner)
+            else find_fitting_value(operation.contract.schemas, inner)
         )
         if value is MISSING:
             return None
@@ -194,7 +194,7 @@ def _find_missing_parameters(operation: Operation, request: RequestParts) -> dic
             and parameter.name not in given[parameter.message_part]
             and parameter.message_part != "cookie"
         ):
-            sample = find_sample_value(operation.contract.schemas, parameter.part_data.get("schema", {}))
+            sample = find_fitting_value(operation.contract.schemas, parameter.part_data.get("schema", {}))
             value = parameter.part_data.get("example", sample)
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
@@ -225,7 +225,7 @@ def _find_missing_fields(operation: Operation, request: RequestParts) -> dict[st
     body = request.body if isinstance(request.body, dict) else {}
     for name in schema.get("required", ()):
         if name not in body:
-            value = find_sample_value(operation.contract.schemas, schema.get("properties", {}).get(name, {}))
+            value = find_fitting_value(operation.contract.schemas, schema.get("properties", {}).get(name, {}))
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the required field {name}")
             values[name] = value

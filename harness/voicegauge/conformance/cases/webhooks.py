@@ -38,9 +38,9 @@ def add_webhook_cases(
     seen: set[tuple[str, str]] = set()
     for case in cases:
         yield case
-        if isinstance(case, SkippedCase) or case.expects_failure:
+        if isinstance(case, SkippedCase) or case.expects_job_failure:
             continue
-        if case.speech_request is None and not case.represents_operation:
+        if case.speech_request is None and not case.is_in_every_plan:
             continue
         operation = contracts[case.provider].find_operation(case.operation)
         if operation.webhook is not None and (case.provider, case.operation) not in seen:
@@ -66,7 +66,7 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
                 id=f"{name}: {description}",
                 expected_response=expected,
                 callback_url_parameter=CallbackUrlParameter(location=url.location, callback_timing=posts),
-                represents_operation=False,
+                is_in_every_plan=False,
             )
         if operation.webhook.requires_https:
             yield _build_plain_http_case(base_case, operation, name, url.location)
@@ -90,7 +90,7 @@ def _build_plain_http_case(
             set_value_in_case_request(base_case, location, UNENCRYPTED_CALLBACK_URL), operation
         ),
         speech_request=None,
-        represents_operation=False,
+        is_in_every_plan=False,
     )
 
 

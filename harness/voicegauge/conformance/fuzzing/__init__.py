@@ -3,10 +3,10 @@
 from voicegauge.conformance.fuzzing.job_machine import fuzz_jobs
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
 from voicegauge.conformance.fuzzing.stateful_jobs import StatefulJobs
-from voicegauge.conformance.fuzzing.violation_search import FuzzEffort
+from voicegauge.conformance.fuzzing.violation_search import FuzzSettings
 
 __all__ = [
-    "FuzzEffort",
+    "FuzzSettings",
     "StatefulJobs",
     "fuzz_jobs",
     "fuzz_target",

@@ -22,7 +22,7 @@ from voicegauge.conformance.fuzzing.strategies import (
     build_object_draw_function,
     build_valid_value_strategy,
 )
-from voicegauge.conformance.fuzzing.violation_search import FuzzEffort, FuzzTest, FuzzTestFactory, ViolationSearch
+from voicegauge.conformance.fuzzing.violation_search import FuzzSettings, FuzzTest, FuzzTestFactory, ViolationSearch
 from voicegauge.conformance.running import CaseRunner, ResultCollector
 from voicegauge.conformance.single_request import ExpectedAcceptance, build_request_case
 from voicegauge.contract import Target
@@ -42,7 +42,7 @@ class RandomRequest(NamedTuple):
 
 
 async def fuzz_target(
-    target: Target, case_runner: CaseRunner, collector: ResultCollector, fuzz_effort: FuzzEffort
+    target: Target, case_runner: CaseRunner, collector: ResultCollector, fuzz_settings: FuzzSettings
 ) -> None:
     """Send random requests to the operation of `target`, and add findings to the runner's collector.
 
@@ -50,7 +50,7 @@ async def fuzz_target(
         target: the target. Its constants and the fields that it needs are not changed.
         case_runner: the runner that sends and judges requests.
         collector: the collector to which the target is added as not judged if it cannot be fuzzed.
-        fuzz_effort: how long to search with valid requests, and then again with invalid ones.
+        fuzz_settings: how long to search with valid requests, and then again with invalid ones.
 
     Raises:
         BudgetError: the next request costs more than is left in the budget.
@@ -68,7 +68,7 @@ async def fuzz_target(
         kinds.append(("rejected", build_invalid_request_strategy(target, request)))
     for verdict, requests in kinds:
         violation_search = ViolationSearch(
-            case_runner, fuzz_effort.copy_with_failures_subfolder(target.operation.id, verdict)
+            case_runner, fuzz_settings.copy_with_failures_subfolder(target.operation.id, verdict)
         )
         await violation_search.search_violations(
             _build_request_test(target, case_runner, violation_search, requests, verdict)

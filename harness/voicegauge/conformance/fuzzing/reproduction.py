@@ -13,7 +13,7 @@ from voicegauge.conformance.cases import ConformanceCase, build_valid_speech_req
 from voicegauge.contract import Target
 from voicegauge.model import Finding
 
-MAX_TEST_CHARACTERS = 4_000
+MAX_REPRODUCTION_TEST_CHARACTERS = 4_000
 """Number of characters in the longest test that is written, because nobody would read a longer one."""
 
 
@@ -59,14 +59,14 @@ def _format_python_literal(value: Any) -> str:
     return repr(value)
 
 
-def _add_test(finding: Finding, fixture_name: str, fixture_call: str) -> Finding:
+def _add_test(finding: Finding, pytest_fixture_name: str, pytest_fixture_call: str) -> Finding:
     name = finding.rule.replace("-", "_")
     provenance = finding.provenance.value.upper()
     text = (
         f"# {finding.rule}, found by fuzzing ({provenance}): {finding.message}\n"
-        f"def test_{name}({fixture_name}):\n    {fixture_call}\n"
+        f"def test_{name}({pytest_fixture_name}):\n    {pytest_fixture_call}\n"
     )
-    if len(text) > MAX_TEST_CHARACTERS or not _is_plain_python_test(text):
+    if len(text) > MAX_REPRODUCTION_TEST_CHARACTERS or not _is_plain_python_test(text):
         return finding
     return msgspec.structs.replace(finding, reproduction_test=text)
 

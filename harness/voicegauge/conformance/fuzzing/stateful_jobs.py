@@ -35,7 +35,7 @@ from voicegauge.contract.extension import JobSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Finding, Request
 
-MAX_JOBS = 3
+MAX_JOBS_PER_SEQUENCE = 3
 """Maximum number of jobs in one sequence, because each job costs money."""
 LATE_POLL_INTERVAL_FACTOR = 3
 """Pause before a late poll, as a multiple of the longest documented poll interval."""
@@ -127,7 +127,7 @@ class StatefulJobs:
             actions = {
                 "poll": self._poll,
                 "late": self._poll_late,
-                "expired": self._poll_expired,
+                "expired": self._poll_after_expiry,
                 "cancel": self._cancel,
                 "unknown": self._poll_unknown_id,
             }
@@ -254,7 +254,7 @@ class StatefulJobs:
         await self._wait(LATE_POLL_INTERVAL_FACTOR * self._spec.poll_schedule.max_interval_s)
         return await self._poll(job)
 
-    async def _poll_expired(self, job: _AcceptedJob) -> list[Finding]:
+    async def _poll_after_expiry(self, job: _AcceptedJob) -> list[Finding]:
         if self._spec.ended_job_lifetime_s is None:
             raise UsageError(f"{self._status.contract.id} does not document how long a job can be polled")
         await self._wait(LIFETIME_TOLERANCE_FACTOR * self._spec.ended_job_lifetime_s)

@@ -19,7 +19,7 @@ MAX_RANDOM_NUMBER = 10**9
 _TYPEABLE_CHARACTER_STRATEGY = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
 """Characters that a person can type: no control characters, surrogates, private or unassigned code points."""
 _WORD_STRATEGY = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
-_STRATEGY_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
+_STRATEGY_BY_FORMAT_KEYWORD: dict[str, st.SearchStrategy[Any]] = {
     "uri": st.from_regex(r"https://[a-z]{1,12}\.example/[a-z0-9]{1,12}\.wav", fullmatch=True),
     "date-time": st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
     "date": st.dates().map(str),
@@ -68,8 +68,8 @@ def _build_strategy_for_type(schemas: Schemas, schema: dict[str, Any], json_type
 
 
 def _build_text_strategy(schema: dict[str, Any]) -> st.SearchStrategy[str]:
-    if schema.get("format") in _STRATEGY_BY_FORMAT:
-        return _STRATEGY_BY_FORMAT[schema["format"]]
+    if schema.get("format") in _STRATEGY_BY_FORMAT_KEYWORD:
+        return _STRATEGY_BY_FORMAT_KEYWORD[schema["format"]]
     low = schema.get("minLength", 0)
     high = max(low, min(schema.get("maxLength", MAX_RANDOM_TEXT_CHARACTERS), MAX_RANDOM_TEXT_CHARACTERS))
     if "pattern" in schema:
@@ -162,7 +162,7 @@ def build_invalid_value_strategy(
 
 
 def _build_strategy_beyond_boundary(boundary_value: BoundaryValue) -> st.SearchStrategy[Any] | None:
-    """Return a strategy of further values that break the same keyword; `None` if no others certainly break it."""
+    """Return a strategy of other values that break the same keyword; `None` if no other value certainly breaks it."""
     if boundary_value.keyword in ("minimum", "exclusiveMinimum"):
         return st.integers(max_value=int(boundary_value.value), min_value=-MAX_RANDOM_NUMBER)
     if boundary_value.keyword in ("maximum", "exclusiveMaximum"):

@@ -24,7 +24,7 @@ MAX_STEPS_PER_SEQUENCE = 16
 """Maximum number of steps in one example of a state machine."""
 MAX_SHRINKING_EXAMPLES = 150
 """Maximum number of requests that search for a smaller example after a finding. A live service may charge for them."""
-_hypothesis_threads = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="hypothesis")
+_hypothesis_thread_pool = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="hypothesis")
 """Threads for all searches. In each new thread, Hypothesis first collects all garbage, which takes as long as many
 requests."""
 ResultT = TypeVar("ResultT")
@@ -43,8 +43,8 @@ class RuleBrokenSignal(Exception):  # noqa: N818 - it is not an error of this pr
 
 
 @dataclass(frozen=True)
-class FuzzEffort:
-    """How long to search, and where failing examples are saved."""
+class FuzzSettings:
+    """How long to search, with which seed, and where failing examples are saved."""
 
     example_count: int
     """Number of examples per round."""
@@ -53,9 +53,9 @@ class FuzzEffort:
     failures_folder: Path | None = None
     """Folder for failing examples. They are tried first, and deleted when they pass. `None` to save nothing."""
 
-    def copy_with_failures_subfolder(self, *folder_names: str) -> FuzzEffort:
-        """Return the same effort, with failing examples saved in a subfolder."""
-        return FuzzEffort(
+    def copy_with_failures_subfolder(self, *folder_names: str) -> FuzzSettings:
+        """Return the same settings, with failing examples saved in a subfolder."""
+        return FuzzSettings(
             self.example_count,
             self.seed,
             self.failures_folder.joinpath(*folder_names) if self.failures_folder else None,
@@ -65,9 +65,9 @@ class FuzzEffort:
 class ViolationSearch:
     """One search for examples that break a rule. It runs in a thread, because Hypothesis is synchronous."""
 
-    def __init__(self, case_runner: CaseRunner, fuzz_effort: FuzzEffort) -> None:
+    def __init__(self, case_runner: CaseRunner, fuzz_settings: FuzzSettings) -> None:
         """Prepare a search. Call this in the event loop that sends requests; `case_runner` collects the findings."""
-        self._runner, self._effort = case_runner, fuzz_effort
+        self._runner, self._fuzz_settings = case_runner, fuzz_settings
         self._loop = asyncio.get_running_loop()
         self._known: set[tuple[str, int | None]] = set()
         self._latest: list[Finding] = []
@@ -87,7 +87,7 @@ class ViolationSearch:
             StorageError: what is paid for could not be saved.
         """
         try:
-            await self._loop.run_in_executor(_hypothesis_threads, self._run_rounds, build_round_test)
+            await self._loop.run_in_executor(_hypothesis_thread_pool, self._run_rounds, build_round_test)
         except asyncio.CancelledError:
             # A thread cannot be cancelled. It ends when it tries to send the next request.
             self._stopped = NothingMeasuredError("interrupted")
@@ -97,7 +97,7 @@ class ViolationSearch:
         for number in range(MAX_SEARCH_ROUNDS):
             self._latest, self._shrinking = [], 0
             try:
-                build_round_test(self._build_hypothesis_settings(number), self._effort.seed)()
+                build_round_test(self._build_hypothesis_settings(number), self._fuzz_settings.seed)()
             except (RuleBrokenSignal, Flaky, _SearchEndedSignal):
                 pass  # the findings are in `_latest`: of the smallest example, or of one that did not fail again
             except Unsatisfiable:
@@ -115,10 +115,10 @@ class ViolationSearch:
         Each round saves failures in its own folder. In a shared folder, a later round, which ignores the rules that
         earlier rounds found broken, would see their failures pass and delete them.
         """
-        folder = self._effort.failures_folder
+        folder = self._fuzz_settings.failures_folder
         database = None if folder is None else DirectoryBasedExampleDatabase(folder / str(round_number + 1))
         return hypothesis.settings(
-            max_examples=self._effort.example_count,
+            max_examples=self._fuzz_settings.example_count,
             database=database,
             derandomize=False,  # Hypothesis sets it under CI, where it would replace the seed
             deadline=None,

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from voicegauge.checks import RULE_BY_ID, Call, Callback, Checker, Rule
-from voicegauge.conformance.cases import find_sample_value
+from voicegauge.conformance.cases import find_fitting_value
 from voicegauge.conformance.offline.callback_examples import iterate_documented_callbacks
 from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation
 from voicegauge.formats import is_form, is_json
@@ -118,7 +118,7 @@ def _replace_file_names_by_files(media_type: MediaType, form_fields: Any) -> Any
 def _build_example_url(operation: Operation, example_response_body: Any) -> str:
     """Return the URL of a documented request.
 
-    The value of a parameter is the job id in the response, a documented example, or a sample value.
+    The value of a parameter is the job id in the response, a documented example, or an invented value.
     """
     path, query = operation.path, []
     for parameter in operation.parameters:
@@ -140,7 +140,7 @@ def _find_parameter_value(
             return job_id
     if "example" in parameter_definition:
         return parameter_definition["example"]
-    sample = find_sample_value(operation.contract.schemas, parameter_definition.get("schema", {}))
+    sample = find_fitting_value(operation.contract.schemas, parameter_definition.get("schema", {}))
     return parameter_name if sample is MISSING else sample
 
 

@@ -134,8 +134,8 @@ class UnmatchedRequestCounter:
                 collector.add_unmatched_requests(f"{contract.id}/{recording_or_traffic_name}: {operation.id}", reason)
 
 
-def _describe_count(count: int, noun: str, explanation: str) -> str:
-    return f"{count} accepted {noun}{'' if count == 1 else 's'} {explanation}"
+def _describe_count(count: int, call_noun: str, explanation: str) -> str:
+    return f"{count} accepted {call_noun}{'' if count == 1 else 's'} {explanation}"
 
 
 def _describe_targets(operation: Operation) -> str:

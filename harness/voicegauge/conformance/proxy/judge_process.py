@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from voicegauge.conformance.proxy.captured_bodies import CapturedBody
-from voicegauge.conformance.proxy.record_stream import iterate_messages, write_message
+from voicegauge.conformance.proxy.record_stream import iterate_records, write_record
 from voicegauge.conformance.proxy.relay_app import RelayObserver
 from voicegauge.conformance.proxy.traffic_judge import TrafficJudge
 from voicegauge.conformance.proxy.traffic_records import JudgedExchange, JudgeSettings, RelayedExchange
@@ -45,17 +45,17 @@ def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) 
     are judged anyway, so that the recording is complete.
     """
     try:
-        settings = next(iterate_messages(exchange_stream, JudgeSettings))
+        settings = next(iterate_records(exchange_stream, JudgeSettings))
         judge = TrafficJudge(load_contract(Path(settings.contract_path)), settings)
     except VoicegaugeError as error:
-        write_message(result_stream, JudgedExchange(startup_error=str(error)))
+        write_record(result_stream, JudgedExchange(startup_error=str(error)))
         return
-    write_message(result_stream, JudgedExchange())
+    write_record(result_stream, JudgedExchange())
     for relayed_exchange in _WaitingExchanges(exchange_stream).iterate_in_pauses():
         with contextlib.suppress(OSError):
-            write_message(result_stream, judge.judge_exchange(relayed_exchange))
+            write_record(result_stream, judge.judge_exchange(relayed_exchange))
     with contextlib.suppress(OSError):
-        write_message(result_stream, JudgedExchange(report=judge.build_report()))
+        write_record(result_stream, JudgedExchange(report=judge.build_report()))
 
 
 class _WaitingExchanges:
@@ -75,7 +75,7 @@ class _WaitingExchanges:
             yield relayed_exchange
 
     def _read_exchanges(self) -> None:
-        for relayed_exchange in iterate_messages(self._exchange_stream, RelayedExchange):
+        for relayed_exchange in iterate_records(self._exchange_stream, RelayedExchange):
             self._arrived_s = time.monotonic()
             self._queue.put(relayed_exchange)
         self._has_ended.set()
@@ -174,8 +174,8 @@ class TrafficMonitor(RelayObserver):
             VoicegaugeError: judging cannot begin.
         """
         with _run_judge_process() as (exchange_stream, result_stream):
-            write_message(exchange_stream, settings)
-            started = next(iterate_messages(result_stream, JudgedExchange), None)
+            write_record(exchange_stream, settings)
+            started = next(iterate_records(result_stream, JudgedExchange), None)
             if started is None or started.startup_error is not None:
                 raise UsageError(
                     "the process that judges did not start" if started is None else started.startup_error or ""
@@ -209,7 +209,7 @@ class TrafficMonitor(RelayObserver):
             self._sent.append(captured_bodies)
             if is_open:
                 try:
-                    write_message(exchange_stream, exchange)
+                    write_record(exchange_stream, exchange)
                 except OSError:
                     is_open = False
             for body in captured_bodies:
@@ -218,7 +218,7 @@ class TrafficMonitor(RelayObserver):
             exchange_stream.close()
 
     def _receive_results(self, result_stream: IO[bytes]) -> None:
-        for judged in iterate_messages(result_stream, JudgedExchange):
+        for judged in iterate_records(result_stream, JudgedExchange):
             if judged.report is not None:
                 self.report = judged.report
                 return

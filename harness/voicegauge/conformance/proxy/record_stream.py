@@ -11,7 +11,7 @@ RecordT = TypeVar("RecordT")
 _LENGTH_PREFIX_BYTES = 8
 
 
-def write_message(stream: IO[bytes], record: Any) -> None:
+def write_record(stream: IO[bytes], record: Any) -> None:
     """Write one record.
 
     Raises:
@@ -23,7 +23,7 @@ def write_message(stream: IO[bytes], record: Any) -> None:
     stream.flush()
 
 
-def iterate_messages(stream: IO[bytes], record_type: type[RecordT]) -> Iterator[RecordT]:
+def iterate_records(stream: IO[bytes], record_type: type[RecordT]) -> Iterator[RecordT]:
     """Yield the records in a stream until its end. An incomplete record at the end is left out."""
     while len(head := stream.read(_LENGTH_PREFIX_BYTES)) == _LENGTH_PREFIX_BYTES:
         length = int.from_bytes(head, "big")

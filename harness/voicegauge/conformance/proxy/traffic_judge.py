@@ -36,7 +36,7 @@ from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Finding, Provenance, 
 from voicegauge.recording import ConversationIndex, UrlCanonicalizer, find_relative_path, mask_credentials
 from voicegauge.transport import ADDITIONAL_CODINGS, decode_body
 
-MAX_DECODED_BYTES = 64 * 2**20
+MAX_DECOMPRESSED_BODY_BYTES = 64 * 2**20
 """Maximum size of a body after decompression."""
 MAX_OPEN_JOBS = 200
 """Maximum number of jobs whose exchanges are kept. Above it, the oldest job is judged with the exchanges so far."""
@@ -266,7 +266,7 @@ def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Ex
     """Return a relayed exchange with decompressed bodies, as the record that rules judge; its operation is set later.
 
     Raises:
-        OversizeError: a body decompresses to more than `MAX_DECODED_BYTES`.
+        OversizeError: a body decompresses to more than `MAX_DECOMPRESSED_BODY_BYTES`.
         DataError: a body cannot be decompressed.
         MissingExtraError: what decompresses a body is not installed.
     """
@@ -297,7 +297,7 @@ def _decompress_body(message: Request | Response, message_name: str) -> bytes:
     body = decode_body(
         message.body,
         encoding,
-        max_bytes=MAX_DECODED_BYTES,
+        max_bytes=MAX_DECOMPRESSED_BODY_BYTES,
         origin_name=message_name,
         additional_codings=ADDITIONAL_CODINGS,
     )

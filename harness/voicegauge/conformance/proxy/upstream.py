@@ -25,8 +25,8 @@ _HOP_BY_HOP_HEADERS = frozenset(
 """Headers about one connection, which are not forwarded (RFC 9110, section 7.6.1)."""
 
 MAX_CACHED_PATHS = 1000
-"""Number of pairs of method and path for which the server is cached, because finding it takes as long as the rest of a
-request."""
+"""Maximum number of pairs of method and path whose server is cached. Finding a server takes as long as all other work
+of the proxy for a request."""
 
 
 class Upstream:

@@ -78,7 +78,7 @@ class UnfinishedRecording:
         return saved
 
     def remove_cases(self, cases: Iterable[ConformanceCase]) -> None:
-        """Remove the saved `cases`, because they are in their recording now or were declined."""
+        """Remove the saved `cases` after their recording was written, or after the user declined them."""
         for case in cases:
             shutil.rmtree(self._get_case_folder(case), ignore_errors=True)
         root = self.folder / UNFINISHED_RECORDINGS_FOLDER_NAME

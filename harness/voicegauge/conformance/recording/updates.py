@@ -94,13 +94,13 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
 
     path: Path
     provider: str
-    extended_recording: Recording | None
+    recording_to_extend: Recording | None
     """The recording whose cases stay in the file; `None` if the file does not exist or has another provenance."""
-    replaced_recording: Recording | None
+    existing_recording: Recording | None
     """The recording in the file, whatever its provenance; `None` if there is no file."""
     cases_to_record: tuple[ConformanceCase, ...]
     unchanged_group_names: frozenset[str | None]
-    """Names of the groups in `extended_recording` that are not recorded again."""
+    """Names of the groups in `recording_to_extend` that are not recorded again."""
 
     def merge_exchanges(self, exchanges_by_case: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
         """Return the exchanges of the updated file: first the existing groups in their order, then the new groups.
@@ -112,7 +112,7 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
         """
         due = {case.id for case in self.cases_to_record}
         groups: dict[str | None, Sequence[Exchange]] = {}
-        existing = self.extended_recording.exchanges if self.extended_recording else ()
+        existing = self.recording_to_extend.exchanges if self.recording_to_extend else ()
         for name, group in collect_exchanges_by_conversation_id(existing).items():
             if name in self.unchanged_group_names or name in due:
                 groups[name] = exchanges_by_case.get(name or "", group)
@@ -169,8 +169,8 @@ class RefreshPolicy:
             return RecordingUpdate(
                 path=path,
                 provider=path.parent.name,
-                extended_recording=None,
-                replaced_recording=recording,
+                recording_to_extend=None,
+                existing_recording=recording,
                 cases_to_record=tuple(cases) if is_replaced else (),
                 unchanged_group_names=frozenset(),
             )
@@ -186,8 +186,8 @@ class RefreshPolicy:
         return RecordingUpdate(
             path=path,
             provider=path.parent.name,
-            extended_recording=recording,
-            replaced_recording=recording,
+            recording_to_extend=recording,
+            existing_recording=recording,
             cases_to_record=tuple(due),
             unchanged_group_names=unchanged,
         )

@@ -51,11 +51,13 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
     name: str
     """A status, a state, "<location> <keyword>" of a constraint, or the id of a rule."""
     conforming_count: int = msgspec.field(name="inside", default=0)
-    """Number of observations that conform to the statement: valid requests to the operation or for the constraint,
-    responses with the status, polls that saw the state, or subjects that follow the rule."""
+    """For an operation: number of valid requests that were sent to it. For a constraint: number of requests that
+    satisfy it. For a documented status or state: how often the service returned it. For a rule: how often the service
+    followed it."""
     violating_count: int = msgspec.field(name="outside", default=0)
-    """Number of observations that violate the statement: invalid requests, responses or polls with an undocumented
-    status or state, or subjects that break the rule."""
+    """For an operation: number of invalid requests that were sent to it. For a constraint: number of requests that
+    violate it. For an undocumented status or state: how often the service returned it. For a rule: how often the
+    service broke it."""
     is_applicable: bool = msgspec.field(name="applies", default=True)
     """Whether the entry counts in the percentage. It is false for a rule that cannot be applied to the provider, and
     for a status or state that is not documented."""

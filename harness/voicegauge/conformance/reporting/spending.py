@@ -78,7 +78,7 @@ class SpendingAccount:
         self._rules: dict[str, type[Any]] = {}
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
-        """Add rules for which the spending is reported as well."""
+        """Add rules whose spending is reported: for each rule, the cost of all cases in which it judged something."""
         self._rules |= {rule.id: rule.subject_class for rule in rules}
 
     def add_case(

@@ -118,7 +118,7 @@ class ResourceCleanup:
         left = [
             one
             async for one in self._delete_all_resources(
-                history, history.undeleted_resources, resource_tracker.write_outcome
+                history, history.undeleted_resources, resource_tracker.write_deletion_outcome
             )
         ]
         resource_tracker.close()
@@ -127,7 +127,10 @@ class ResourceCleanup:
         )
 
     async def _delete_all_resources(
-        self, history: ResourceHistory, resources: Sequence[RequestedResource], write_outcome: DeletionOutcomeWriter
+        self,
+        history: ResourceHistory,
+        resources: Sequence[RequestedResource],
+        write_deletion_outcome: DeletionOutcomeWriter,
     ) -> AsyncIterator[RemainingResource]:
         """Delete `resources`, and yield those that stay in the account."""
         requests = ResourceRequests(self._service)
@@ -143,7 +146,7 @@ class ResourceCleanup:
             elif resource.id is None and not self._can_be_found_by_listing(history, resource):
                 yield self._build_remaining_resource(resource, f"{UNKNOWN_ID_REASON}: look for it in your account")
             else:
-                reason = await self._find_and_delete_resource(requests, history, resource, spec, write_outcome)
+                reason = await self._find_and_delete_resource(requests, history, resource, spec, write_deletion_outcome)
                 if reason is not None:
                     yield self._build_remaining_resource(resource, reason)
 
@@ -166,7 +169,7 @@ class ResourceCleanup:
         history: ResourceHistory,
         resource: RequestedResource,
         resource_spec: ResourceSpec,
-        write_outcome: DeletionOutcomeWriter,
+        write_deletion_outcome: DeletionOutcomeWriter,
     ) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more."""
         number, resource_id = resource.request_event.request_number, resource.id
@@ -176,17 +179,17 @@ class ResourceCleanup:
                 return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
             ids = history.find_candidate_ids(resource, listed, resource_spec.id_location.pointer_tokens[-1])
             if not ids:
-                write_outcome(ResourceNotCreatedEvent(request_number=number))
+                write_deletion_outcome(ResourceNotCreatedEvent(request_number=number))
                 return None
             if len(ids) > 1:
                 return f"{UNKNOWN_ID_REASON}; it is one of {', '.join(ids)}"
             resource_id = ids[0]
-            write_outcome(ResourceCreatedEvent(request_number=number, resource_id=resource_id))
+            write_deletion_outcome(ResourceCreatedEvent(request_number=number, resource_id=resource_id))
         reason = await resource_requests.delete_resource(
             resource_spec, resource_id, resource.request_event.api_key_validity
         )
         if reason is None:
-            write_outcome(ResourceDeletedEvent(request_number=number))
+            write_deletion_outcome(ResourceDeletedEvent(request_number=number))
         return reason
 
     def _build_remaining_resource(self, resource: RequestedResource, not_deleted_reason: str) -> RemainingResource:

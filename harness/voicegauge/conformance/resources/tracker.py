@@ -150,9 +150,11 @@ class ResourceTracker:
             if resource.id in _iterate_texts_at(
                 parsed, self._contract.find_operation(deletion.operation_id), deletion.id_location
             ):
-                self.write_outcome(ResourceDeletedEvent(request_number=resource.request_event.request_number))
+                self.write_deletion_outcome(ResourceDeletedEvent(request_number=resource.request_event.request_number))
 
-    def write_outcome(self, event: ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent) -> None:
+    def write_deletion_outcome(
+        self, event: ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent
+    ) -> None:
         """Note what became of a resource; do nothing if its deletion has been observed already."""
         for resource in self.history.undeleted_resources:
             if resource.request_event.request_number == event.request_number:

@@ -34,7 +34,7 @@ from voicegauge.model import Exchange, Finding
 MAX_CONSECUTIVE_UNREACHABLE_CASES = 3
 """Number of consecutive cases without a connection, or without a response in time, after which the check ends."""
 
-MAX_FREE_CASES_AHEAD = 128
+MAX_FREE_CASES_AHEAD_OF_JUDGING = 128
 """Number of cases that may be sent to the emulator before the one that is judged next has been received."""
 
 
@@ -110,7 +110,9 @@ class CaseRunner:
             self._concurrency,
             send_case,
             # What a live check has paid for is judged soon, because its result is lost if the process is killed.
-            max_cases_ahead=MAX_FREE_CASES_AHEAD if self.service.ledger is None else self._concurrency - 1,
+            max_cases_ahead_of_judging=MAX_FREE_CASES_AHEAD_OF_JUDGING
+            if self.service.ledger is None
+            else self._concurrency - 1,
             find_lane=CaseLanes(self._contract).find_lane,
             # Its requests reserve money one by one, and must not fail because of what other cases have reserved.
             must_run_alone=lambda case: case.is_lifecycle and self.service.ledger is not None,

@@ -48,7 +48,7 @@ class CasesInFlight:
         concurrency: int,
         send_case: Callable[[ConformanceCase], Coroutine[Any, Any, SentCase]],
         *,
-        max_cases_ahead: int,
+        max_cases_ahead_of_judging: int,
         find_lane: Callable[[ConformanceCase], str | None],
         must_run_alone: Callable[[ConformanceCase], bool],
     ) -> None:
@@ -57,14 +57,14 @@ class CasesInFlight:
         Args:
             concurrency: number of cases in flight; with 1, a case is sent after the one before it was handed over.
             send_case: sends a case; raises no error of the tool or of the network.
-            max_cases_ahead: number of cases after the next one to be judged that may be sent already. A slow case holds
-                up the judgement of those after it, but not their sending.
+            max_cases_ahead_of_judging: number of cases after the next one to be judged that may be sent already. A
+                slow case holds up the judgement of those after it, but not their sending.
             find_lane: returns the lane of a case, in which cases are sent in order; `None` if its order does not
                 matter.
             must_run_alone: whether no other case may be in flight at the same time.
         """
         self._concurrency, self._send_case = concurrency, send_case
-        self._max_cases = 1 + max_cases_ahead
+        self._max_cases = 1 + max_cases_ahead_of_judging
         self._find_lane, self._must_be_alone = find_lane, must_run_alone
         self._window: deque[_PlannedCase] = deque()
         self._interrupted_case: SentCase | None = None

@@ -63,7 +63,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
 
     @property
     def price_usd(self) -> float:
-        """The price of the plan in dollars, without the items in `unpriced`."""
+        """The price of the plan in dollars, without the items in `unpriced_names`."""
         return self.spending.total.spent_usd
 
     def count_affordable_requests(self, budget_usd: float) -> int:

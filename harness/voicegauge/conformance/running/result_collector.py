@@ -132,9 +132,12 @@ class ResultCollector:
         """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
         self._not_judged[item_name] = reason
 
-    def add_unmatched_requests(self, name: str, reason: str) -> None:
-        """Add recorded requests to one operation that are about no target; `name` is "<recording>: <operation>"."""
-        self._unmatched_requests[name] = reason
+    def add_unmatched_requests(self, recording_and_operation: str, reason: str) -> None:
+        """Add recorded requests to one operation that are about no target, with the reason.
+
+        `recording_and_operation` is "<recording>: <operation>".
+        """
+        self._unmatched_requests[recording_and_operation] = reason
 
     def exclude_operations(self, operation_names: Collection[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
@@ -207,6 +210,6 @@ def _build_case_result(
         verdict=verdict,  # type: ignore[arg-type]
         status=status,
         not_judged_reason=not_judged_reason,
-        is_delivery=case.speech_request is not None and not case.expects_failure,
+        is_delivery=case.speech_request is not None and not case.expects_job_failure,
         message_by_violated_rule=dict(message_by_violated_rule),
     )

@@ -11,7 +11,7 @@ from voicegauge.conformance.running.sending.resource_lifecycle import SendStep
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import BatchSpec
 
-POLLS_AFTER_END = 2
+POLL_COUNT_AFTER_END = 2
 """Number of polls after a job has ended. The second shows whether the final state changes once more."""
 
 
@@ -65,7 +65,7 @@ async def follow_job(
     yield submit
     yield _expect_accepted_outcome(submit, description)
     polls: list[Call] = []
-    ended, polls_left, is_documented = False, POLLS_AFTER_END, True
+    ended, polls_left, is_documented = False, POLL_COUNT_AFTER_END, True
     limit_s = status.job.poll_schedule.job_timeout_s
     wait_s = limit_s if client.max_wait_s is None else min(limit_s, client.max_wait_s)
     started_s = client.clock.monotonic()

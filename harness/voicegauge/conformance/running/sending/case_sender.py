@@ -34,17 +34,19 @@ class CaseSender:
     """Sends the cases of one service. Nothing is judged, so that several cases can be in flight at once."""
 
     def __init__(
-        self, service: CheckedService, repeats_incomplete_response: Callable[[ConformanceCase], bool] = lambda _: False
+        self,
+        service: CheckedService,
+        should_repeat_incomplete_response: Callable[[ConformanceCase], bool] = lambda _: False,
     ) -> None:
         """Prepare to send cases.
 
         Args:
             service: the service; its ledger must not be used by other cases at the same time.
-            repeats_incomplete_response: whether a single call is sent again if its response is incomplete.
+            should_repeat_incomplete_response: whether a single call is sent again if its response is incomplete.
         """
         self._service, self._client, self._contract = service, service.client, service.contract
         self._requests = RequestSender(service)
-        self._should_repeat_incomplete_response = repeats_incomplete_response
+        self._should_repeat_incomplete_response = should_repeat_incomplete_response
 
     async def send_case(self, case: ConformanceCase) -> SentCase:
         """Send all requests of a case, and return what was received.
@@ -54,13 +56,13 @@ class CaseSender:
         ledger, sent_case = self._service.ledger, SentCase(case)
         before_usd = ledger.spent_usd if ledger is not None else 0.0
         try:
-            await self._send_any_case(case, sent_case)
+            await self._send_requests_of_case(case, sent_case)
         except (VoicegaugeError, asyncio.CancelledError) as error:
             sent_case.error = error
         sent_case.spent_usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
         return sent_case
 
-    async def _send_any_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
+    async def _send_requests_of_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
         if case.callback_url_parameter is not None:
             await self._send_webhook_case(case, sent_case)
         elif case.is_lifecycle:
@@ -68,9 +70,9 @@ class CaseSender:
         elif case.speech_request is not None:
             await self._send_delivery(case, sent_case)
         else:
-            await self._send_call(case, sent_case)
+            await self._send_call_with_repetition(case, sent_case)
 
-    async def _send_call(self, case: ConformanceCase, sent_case: SentCase) -> None:
+    async def _send_call_with_repetition(self, case: ConformanceCase, sent_case: SentCase) -> None:
         try:
             await self._send_call_once(case, sent_case)
         except IncompleteResponseError as error:
@@ -143,7 +145,7 @@ class CaseSender:
     def _explain_missing_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return why there is no verdict; `None` if there is one.
 
-        There is always one if the emulator responds to a case that should be rejected.
+        There is always a verdict if the emulator responds to a case that should be rejected.
         """
         if self._service.is_emulated and case.expected_response.acceptance == "rejected":
             return None
@@ -152,7 +154,7 @@ class CaseSender:
     async def _send_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> None:
         subjects: list[CheckSubject] = []
         try:
-            async for subject in self._follow_lifecycle(case, sent_case):
+            async for subject in self._send_lifecycle_steps(case, sent_case):
                 subjects.append(subject)  # noqa: PERF401 - keeps the subjects before an interruption
         except asyncio.CancelledError:
             self._add_completed_steps(sent_case, subjects)
@@ -160,7 +162,12 @@ class CaseSender:
             raise
         self._add_completed_steps(sent_case, subjects)
 
-    def _follow_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> AsyncIterator[CheckSubject]:
+    def _send_lifecycle_steps(self, case: ConformanceCase, sent_case: SentCase) -> AsyncIterator[CheckSubject]:
+        """Follow the batch, job or resource that the request of `case` creates to its end, and yield the subjects.
+
+        Each step is sent when the iterator gets to it.
+        """
+
         async def send_step(
             operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
         ) -> Exchange:
@@ -194,7 +201,7 @@ class CaseSender:
 
     async def _send_webhook_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
         session = WebhookSession(case, self._service.callback_receiver, is_emulated=self._service.is_emulated)
-        await self._send_any_case(session.case, sent_case)
+        await self._send_requests_of_case(session.case, sent_case)
         callbacks = await session.collect_callbacks(
             self._contract.find_operation(case.operation), sent_case.calls, self._client.max_wait_s
         )
@@ -234,6 +241,6 @@ def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
 def _explain_missing_delivery(delivery: Delivery, case: ConformanceCase) -> str | None:
     """Return why a delivery has no verdict; `None` if audio was delivered, or if the job failed as it should."""
     failure = delivery.failure
-    if failure is None or (failure.kind == "failed" and case.expects_failure):
+    if failure is None or (failure.kind == "failed" and case.expects_job_failure):
         return None
     return f"{failure.kind}: {failure.message}"

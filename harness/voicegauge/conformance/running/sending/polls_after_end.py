@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from voicegauge.checks import Call, CaseOutcome, ExpectedResponse
 from voicegauge.client import Client, remove_credentials
-from voicegauge.conformance.running.sending.batch_lifecycle import POLLS_AFTER_END
+from voicegauge.conformance.running.sending.batch_lifecycle import POLL_COUNT_AFTER_END
 from voicegauge.contract import Target
 from voicegauge.errors import TransportError
 from voicegauge.model import Delivery, Exchange
@@ -22,7 +22,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
     if status is None or status.job is None or not polls or not _has_job_reached_end(target, delivery):
         return []
     repeated = []
-    for _ in range(POLLS_AFTER_END):
+    for _ in range(POLL_COUNT_AFTER_END):
         await client.clock.sleep(status.job.poll_schedule.min_interval_s)
         try:
             repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_POLL_DURATION_S))

@@ -57,7 +57,7 @@ class ResourceLifecycle:
         return self.creating_operation.resource
 
     @property
-    def _resource_pointer(self) -> str:
+    def _resource_spec_pointer(self) -> str:
         return f"{self.creating_operation.pointer}/x-resource"
 
     async def iterate_subjects(self, request: RequestParts) -> AsyncIterator[CheckSubject]:
@@ -69,12 +69,12 @@ class ResourceLifecycle:
         if not created.is_accepted or not isinstance(resource_id, str):
             return
         self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)
-        yield self._build_step(created, "create", "created", self._resource_pointer)
+        yield self._build_step(created, "create", "created", self._resource_spec_pointer)
         for account in ("own", "other") if self.can_use_other_account else ("own",):
             async for subject in self._list_and_use_resource(account):
                 yield subject
         for index, use in enumerate(self.resource_spec.uses) if self.sends_resource_use_variants else ():
-            async for subject in self._send_resource_use_variants(use, f"{self._resource_pointer}/uses/{index}"):
+            async for subject in self._send_resource_use_variants(use, f"{self._resource_spec_pointer}/uses/{index}"):
                 yield subject
         async for subject in self._set_each_state():
             yield subject
@@ -83,7 +83,7 @@ class ResourceLifecycle:
 
     async def _set_each_state(self) -> AsyncIterator[CheckSubject]:
         for index, transition in enumerate(self.resource_spec.transitions):
-            pointer = f"{self._resource_pointer}/transitions/{index}"
+            pointer = f"{self._resource_spec_pointer}/transitions/{index}"
             call = await self._call_operation_with_resource_id(transition.operation_id, transition.id_location)
             yield call
             yield self._expect_accepted_outcome(call, self._describe_call(call), pointer)
@@ -136,12 +136,14 @@ class ResourceLifecycle:
                 call,
                 "list",
                 operation.id,
-                f"{self._resource_pointer}/list",
+                f"{self._resource_spec_pointer}/list",
                 listed_item=item,
                 is_by_other_account=is_foreign,
             )
         for index, use in enumerate(self.resource_spec.uses):
-            async for subject in self._use_resource(use, f"{self._resource_pointer}/uses/{index}", calling_account):
+            async for subject in self._use_resource(
+                use, f"{self._resource_spec_pointer}/uses/{index}", calling_account
+            ):
                 yield subject
 
     async def _use_resource(
@@ -181,16 +183,18 @@ class ResourceLifecycle:
             call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server_name))
             yield call
             description = f"{operation.id} with the {self.resource_spec.display_name} {variant.description}"
-            expect = self._expect_accepted_outcome if variant.is_valid else self._expect_either_outcome
+            expect = self._expect_accepted_outcome if variant.must_be_accepted else self._expect_either_outcome
             yield expect(call, description, contract_pointer)
 
     def _expect_accepted_outcome(
         self, call: Call, description: str, contract_pointer: str | None = None
     ) -> CaseOutcome:
-        return CaseOutcome(call, expect_acceptance(description, contract_pointer or self._resource_pointer))
+        return CaseOutcome(call, expect_acceptance(description, contract_pointer or self._resource_spec_pointer))
 
     def _expect_either_outcome(self, call: Call, description: str, contract_pointer: str | None = None) -> CaseOutcome:
-        return CaseOutcome(call, expect_undocumented_outcome(description, contract_pointer or self._resource_pointer))
+        return CaseOutcome(
+            call, expect_undocumented_outcome(description, contract_pointer or self._resource_spec_pointer)
+        )
 
     def _build_step(
         self,

@@ -22,13 +22,14 @@ from voicegauge.contract.extension import ResourceUse
 class ResourceUseVariant(NamedTuple):
     """A speech request with the id of a resource.
 
-    It varies the value of another field, or also contains the fields that the id replaces.
+    Another field has another value than in the plain request, or the request also contains the fields that the id
+    replaces.
     """
 
     description: str
     """What is special about the request, such as "with format mp3"."""
     request: RequestParts
-    is_valid: bool
+    must_be_accepted: bool
     """Whether the documents say that the request is accepted. If they do not, the service may accept or reject it."""
 
 
@@ -76,11 +77,11 @@ def build_resource_use_variants(
         location.pointer_tokens[0] for location in (resource_use.id_location, *resource_use.replaced_locations)
     }
     for description, variant in build_requests_with_each_value((target, request), unchanged):
-        yield ResourceUseVariant(f"with {description}", variant, is_valid=True)
+        yield ResourceUseVariant(f"with {description}", variant, must_be_accepted=True)
     if resource_use.replaced_locations:
         fields = " and ".join("/".join(location.pointer_tokens) for location in resource_use.replaced_locations)
         variant = set_resource_id(with_replaced_fields, resource_use.id_location, resource_id)
-        yield ResourceUseVariant(f"next to {fields}", variant, is_valid=False)
+        yield ResourceUseVariant(f"next to {fields}", variant, must_be_accepted=False)
 
 
 def _build_request_without_resource(operation: Operation) -> RequestParts | None:

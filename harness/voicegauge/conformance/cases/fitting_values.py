@@ -6,8 +6,8 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Schemas
 
-_SAMPLE_TEXT = "Good morning"
-_SAMPLE_BY_FORMAT = {
+_TEXT_WITHOUT_FORMAT_KEYWORD = "Good morning"
+_TEXT_BY_FORMAT_KEYWORD = {
     "uri": "https://example.com/voice.wav",
     "date-time": "2026-01-01T00:00:00Z",
     "date": "2026-01-01",
@@ -16,7 +16,7 @@ _SAMPLE_BY_FORMAT = {
 }
 
 
-def find_sample_value(schemas: Schemas, schema: Any) -> Any:
+def find_fitting_value(schemas: Schemas, schema: Any) -> Any:
     """Return a value that fits `schema`, or `MISSING` if none is found.
 
     An invented value respects bounds, enumerations and required properties, but not patterns. Only an example or a
@@ -24,7 +24,7 @@ def find_sample_value(schemas: Schemas, schema: Any) -> Any:
     """
     schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
-        return _SAMPLE_TEXT
+        return _TEXT_WITHOUT_FORMAT_KEYWORD
     for key in ("example", "default", "const"):
         if schema.get(key) is not None:
             return schema[key]
@@ -33,15 +33,15 @@ def find_sample_value(schemas: Schemas, schema: Any) -> Any:
             return schema[key][0]
     for key in ("oneOf", "anyOf"):
         for branch in schema.get(key, ()):
-            value = find_sample_value(schemas, branch)
+            value = find_fitting_value(schemas, branch)
             if value is not MISSING:
                 return value
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_type = types if isinstance(types, str) else types[0]
-    return _SAMPLE_BUILDER_BY_TYPE.get(json_type, _return_no_sample_value)(schemas, schema)
+    return _VALUE_BUILDER_BY_JSON_TYPE.get(json_type, _return_missing)(schemas, schema)
 
 
-def _return_no_sample_value(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _return_missing(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas, schema
     return MISSING
 
@@ -50,7 +50,7 @@ def _build_text_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "pattern" in schema:
         return MISSING
-    text = _SAMPLE_BY_FORMAT.get(schema.get("format", ""), _SAMPLE_TEXT)
+    text = _TEXT_BY_FORMAT_KEYWORD.get(schema.get("format", ""), _TEXT_WITHOUT_FORMAT_KEYWORD)
     text = text.ljust(schema.get("minLength", 0), "a")
     return text[: schema.get("maxLength", len(text))]
 
@@ -65,17 +65,17 @@ def _build_number_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> An
 
 
 def _build_list_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    items = [find_sample_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
+    items = [find_fitting_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
     return MISSING if MISSING in items else items
 
 
 def _build_object_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     properties = schema.get("properties", {})
-    fields = {name: find_sample_value(schemas, properties.get(name, {})) for name in schema.get("required", ())}
+    fields = {name: find_fitting_value(schemas, properties.get(name, {})) for name in schema.get("required", ())}
     return MISSING if MISSING in fields.values() else fields
 
 
-_SAMPLE_BUILDER_BY_TYPE = {
+_VALUE_BUILDER_BY_JSON_TYPE = {
     "string": _build_text_fitting_schema,
     "integer": _build_number_fitting_schema,
     "number": _build_number_fitting_schema,
