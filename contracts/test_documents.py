@@ -73,10 +73,10 @@ def callback_bodies(contract: Contract) -> Iterator[MediaType]:
 
 def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[str]:
     """Yield violations of the schema by an example that no recorded dispute covers."""
-    for error in media.iterate_errors(example.value):
+    for error in media.iterate_violations(example.value):
         disputes = [
             dispute
-            for dispute, at in contract.iterate_disputes(error.schema_pointer)
+            for dispute, at in contract.iterate_disputes(error.keyword_pointer)
             if {"response-schema", "error-shape", "request-schema"} & set(dispute.rule_ids)
             and (
                 dispute.body_schema is None
@@ -84,7 +84,7 @@ def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[
             )
         ]
         if not disputes:
-            yield f"{example.pointer}{error.pointer}: {error.message}"
+            yield f"{example.pointer}{error.value_pointer}: {error.message}"
 
 
 def schema_of(contract: Contract, at: str, claim: str) -> str:
@@ -104,7 +104,7 @@ def test_parameter_examples_fit(contract) -> None:
     for operation in contract.operations.values():
         for parameter in operation.parameters:
             if "example" in parameter.part_data:
-                assert parameter.parse_text(str(parameter.part_data["example"])).errors == ()
+                assert parameter.parse_text(str(parameter.part_data["example"])).violations == ()
 
 
 def test_every_error_and_every_state_has_an_example(contract) -> None:

@@ -16,7 +16,7 @@ STATUS = PIXAZO.find_operation("getRequestStatus").success_response.media_types[
 
 
 def valid(operation: str, body: dict[str, Any]) -> bool:
-    return not list(PIXAZO.find_operation(operation).request_media["application/json"].iterate_errors(body))
+    return not list(PIXAZO.find_operation(operation).request_media["application/json"].iterate_violations(body))
 
 
 def status(**changes: Any) -> dict[str, Any]:
@@ -31,13 +31,13 @@ def test_every_model_is_polled_at_one_endpoint() -> None:
 
 @pytest.mark.parametrize("time", ["2026-05-22T13:17:32.110Z", "2026-05-22 13:19:23"])
 def test_both_styles_of_time_are_documented(time) -> None:
-    assert not list(STATUS.iterate_errors(status(created_at=time, completed_at=time)))
-    assert list(STATUS.iterate_errors(status(created_at="22/05/2026")))
+    assert not list(STATUS.iterate_violations(status(created_at=time, completed_at=time)))
+    assert list(STATUS.iterate_violations(status(created_at="22/05/2026")))
 
 
 @pytest.mark.parametrize("output", [None, {"media_url": [], "media_type": "audio/wav"}, {"media_url": ["https://a.b"]}])
 def test_a_completed_request_has_its_audio(output) -> None:
-    assert list(STATUS.iterate_errors(status(output=output)))
+    assert list(STATUS.iterate_violations(status(output=output)))
 
 
 def test_an_error_is_not_charged_and_has_a_reason() -> None:
@@ -47,7 +47,7 @@ def test_an_error_is_not_charged_and_has_a_reason() -> None:
         "FAILED": None,
         "ERROR": False,
     }
-    assert list(STATUS.iterate_errors(status(status="ERROR", error=None, output=None)))
+    assert list(STATUS.iterate_violations(status(status="ERROR", error=None, output=None)))
 
 
 def test_recommended_lengths_and_typical_ranges_are_not_limits() -> None:

@@ -29,7 +29,7 @@ SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
     ],
 )
 def test_limits(media_type, fields, fits) -> None:
-    errors = list(GENERATE.request_media[media_type].iterate_errors(fields))
+    errors = list(GENERATE.request_media[media_type].iterate_violations(fields))
     assert (errors == []) is fits
 
 
@@ -67,6 +67,6 @@ def test_a_temporary_rejection_has_retry_after(status) -> None:
 def test_every_status_response_has_times_and_charge() -> None:
     media = PIXELAPI.find_operation("getSpeechStatus").success_response.media_types["application/json"]
     whole = {"status": "queued", "credits_used": 50, "created_at": "2026-03-31T10:00:00Z", "completed_at": None}
-    assert not list(media.iterate_errors(whole))
+    assert not list(media.iterate_violations(whole))
     for key in whole:
-        assert list(media.iterate_errors({name: value for name, value in whole.items() if name != key}))
+        assert list(media.iterate_violations({name: value for name, value in whole.items() if name != key}))

@@ -128,7 +128,7 @@ def _value_mutants(correct: CorrectResponse, media: MediaType, path: tuple[str, 
     def change(parent: Any, key: Any) -> None:
         parent[key] = f"{parent[key]}-2"
 
-    errors = list(media.iterate_errors(_changed(correct.body, path, change)))
+    errors = list(media.iterate_violations(_changed(correct.body, path, change)))
     if any(error.keyword in ("enum", "const") for error in errors):
         rules = SUCCESS_RULES | {"job-state-unknown"}
         description = f"{'/'.join(path)} has an undocumented value"
@@ -153,7 +153,7 @@ def _changed(body: Any, path: tuple[str, ...], change: Callable[[Any, Any], None
 
 
 def _forbids(correct: CorrectResponse, media: MediaType, body: Any) -> bool:
-    if next(media.iterate_errors(body), None) is not None:
+    if next(media.iterate_violations(body), None) is not None:
         return True
     job = correct.operation.job
     state = job.states.get(correct.state or "") if job is not None else None
@@ -243,7 +243,7 @@ def _untyped(reply: EmulatedResponse) -> None:
 def _error_mutants(correct: CorrectResponse, media: MediaType) -> Iterator[Mutant]:
     shapes: dict[str, Any] = {"a list": ["something went wrong"], "an empty object": {}, "a text": "wrong"}
     for description, body in shapes.items():
-        if next(media.iterate_errors(body), None) is not None:
+        if next(media.iterate_violations(body), None) is not None:
             rules = frozenset({"error-shape"})
             yield _mutant(correct, "error shape changed", f"an error that is {description}", rules, _with_body(body))
     raw = {"HTML": (b"<html>Bad Gateway</html>", "body-not-json"), "empty": (b"", "empty-body")}

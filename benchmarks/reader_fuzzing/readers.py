@@ -188,7 +188,7 @@ def _read_contract(data: bytes, folder: Path) -> None:
         for response in operation.responses.values():
             for media in response.media_types.values():
                 for example in media.examples:
-                    list(media.iterate_errors(example.value))
+                    list(media.iterate_violations(example.value))
     plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
 
 

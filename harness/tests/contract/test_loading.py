@@ -27,7 +27,7 @@ def test_the_documented_example_is_a_complete_contract(acme, load) -> None:
     for operation in contract.operations.values():
         for response in operation.responses.values():
             for media in response.media_types.values():
-                assert all(not list(media.iterate_errors(example.value)) for example in media.examples)
+                assert all(not list(media.iterate_violations(example.value)) for example in media.examples)
 
 
 BROKEN: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("broken_documents.yaml").read_text("utf-8"))

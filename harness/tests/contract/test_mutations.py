@@ -30,11 +30,11 @@ def use(contract: Contract) -> None:
     for operation in contract.operations.values():
         for media in operation.request_media.values():
             for example in media.examples:
-                list(media.iterate_errors(example.value))
+                list(media.iterate_violations(example.value))
         for response in operation.responses.values():
             list(response.headers)
             for media in response.media_types.values():
-                list(media.iterate_errors({"id": "a", "state": "done"}))
+                list(media.iterate_violations({"id": "a", "state": "done"}))
     for target in contract.targets.values():
         assert target.response
         assert target.pricing is None or target.pricing.unit

@@ -264,7 +264,7 @@ def test_references_lead_into_other_files(load: Load, tmp_path: Path) -> None:
     errors += "definitions: {text: {type: string, minLength: 1}}\n"
     contract = load(official=official, speech=speech, errors=errors)
     media = contract.operations["create"].responses["400"].media_types["application/json"]
-    assert [error.message for error in media.iterate_errors({"error": ""})] != []
+    assert [error.message for error in media.iterate_violations({"error": ""})] != []
     assert media.is_valid({"error": "no"})
     pointer = "/paths/~1speech~1{voice}/post/responses/200"
     assert contract.document.find_position(pointer) == (tmp_path / "speech.yaml", line_of(speech, '"200": {desc'))

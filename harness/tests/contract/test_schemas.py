@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import SchemaError, parse_text_value
+from voicegauge.contract import SchemaViolation, parse_text_value
 from voicegauge.contract.schemas import allows_location
 
 EXTRA = """    Words:
@@ -56,22 +56,22 @@ def test_a_form_field_is_parsed_as_the_type_of_its_schema(words, name, text, val
 
 def test_a_message_quotes_only_the_beginning_of_a_value(words) -> None:
     contract, _ = words
-    [error] = contract.schemas.iterate_errors("/components/schemas/Words", {"speed": "a" * 20_000_000})
+    [error] = contract.schemas.iterate_violations("/components/schemas/Words", {"speed": "a" * 20_000_000})
     assert error.message.startswith('"aaaa')
     assert len(error.message) < 11_000
-    [short] = contract.schemas.iterate_errors("/components/schemas/Words", {"speed": ["fast", {"é": None}]})
+    [short] = contract.schemas.iterate_violations("/components/schemas/Words", {"speed": ["fast", {"é": None}]})
     assert short.message == '["fast",{"é":null}] is not of type "number"'
 
 
 def test_violations_have_pointers(words) -> None:
     contract, _ = words
     at = "/components/schemas/Words"
-    errors = list(contract.schemas.iterate_errors(at, {"speed": "fast", "a/b": "long"}))
-    assert [(e.pointer, e.schema_pointer, e.keyword) for e in errors] == [
+    errors = list(contract.schemas.iterate_violations(at, {"speed": "fast", "a/b": "long"}))
+    assert [(e.value_pointer, e.keyword_pointer, e.keyword) for e in errors] == [
         ("/speed", f"{at}/properties/speed/type", "type"),
         ("/a~1b", f"{at}/properties/a~1b/maxLength", "maxLength"),
     ]
-    assert all(isinstance(error, SchemaError) and error.message for error in errors)
+    assert all(isinstance(error, SchemaViolation) and error.message for error in errors)
     assert contract.schemas.is_valid(at, {"speed": 1})
 
 
@@ -112,7 +112,7 @@ def test_disputes_are_found_innermost_first(acme, load) -> None:
 def test_advice_is_not_a_limit(acme, load) -> None:
     text = acme.replace("minLength: 1, maxLength: 1000", "x-advice: {maxLength: 5}")
     media = load(text).find_operation("createSpeech").request_media["application/json"]
-    assert list(media.iterate_errors({"text": "much longer", "model": "swift-2"})) == []
+    assert list(media.iterate_violations({"text": "much longer", "model": "swift-2"})) == []
 
 
 def test_responses_are_found_by_code_class_and_default(acme, load) -> None:

@@ -118,7 +118,7 @@ def _check(operation: Operation, response: httpx.Response) -> Any:
     if not is_json(media.name):
         return response.content
     body = json.loads(response.content)
-    assert [error.message for error in media.iterate_errors(body)] == []
+    assert [error.message for error in media.iterate_violations(body)] == []
     return body
 
 

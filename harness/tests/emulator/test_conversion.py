@@ -101,7 +101,7 @@ def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
     response = TranscriptionResponse(
         text_location="body#/text",
         segments_location="body#/segments",
-        segment_field_names=TranscriptSegmentFields(speaker="speaker", words="words"),
+        segment_field_names=TranscriptSegmentFields(speaker_field="speaker", words_field="words"),
     )
     phrases = split_transcript_into_timed_phrases(noise(1.0), RATE_HZ, "one three")
     plain = build_transcript_values(

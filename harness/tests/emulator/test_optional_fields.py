@@ -226,7 +226,7 @@ async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[
         media = spec.media_types.get(response.headers["Content-Type"].partition(";")[0])
         assert media is not None, f"{shown}: {response.headers['Content-Type']}"
         if is_json(media.name) and (operation.stream is None or not response.is_success):
-            assert [error.message for error in media.iterate_errors(response.json())] == [], shown
+            assert [error.message for error in media.iterate_violations(response.json())] == [], shown
     assert not valid or response.is_success, f"{shown}: {response.status_code} {response.text[:200]}"
     if operation.speech is None or not response.is_success:
         return bool(response.is_success)

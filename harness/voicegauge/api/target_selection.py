@@ -89,8 +89,8 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
     """
     return propose_overlay_of(
         read_openapi_document(Path(document)),
-        provider=provider,
-        operations=to_name_tuple(operations),
+        provider_id=provider,
+        operation_names=to_name_tuple(operations),
         reserved_ids=_list_bundled_provider_ids(),
     )
 
@@ -117,7 +117,10 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
     proposal = propose_contract_of(
-        document, provider=provider, operations=api.speech_operation_ids, reserved_ids=_list_bundled_provider_ids()
+        document,
+        provider_id=provider,
+        operation_names=api.speech_operation_ids,
+        reserved_ids=_list_bundled_provider_ids(),
     )
     proposed = {operation.id for operation in proposal.operations}
     undescribed = [
@@ -228,7 +231,7 @@ def adapt_to_own_servers(
             tuple(live_options.own_server_voices) or server_names.voice_names,
         )
         adapted[contract.id] = adapt_contract_to_server(
-            contract, models=models, voices=voices, missing_operations=server_names.missing_operation_ids
+            contract, model_names=models, voice_names=voices, missing_operation_ids=server_names.missing_operation_ids
         )
         if ask_servers_for_names:
             target = next(iter(adapted[contract.id].targets.values()))

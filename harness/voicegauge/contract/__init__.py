@@ -63,8 +63,8 @@ from voicegauge.contract.pricing import (
     compute_usage_bound,
     describe_price,
     is_billable,
+    is_price_stated_by_provider,
     is_rounded_amount,
-    is_stated_by_provider,
     list_price_sources,
     parse_credit_price,
     parse_price_override,
@@ -72,7 +72,7 @@ from voicegauge.contract.pricing import (
     reports_usage,
 )
 from voicegauge.contract.record_reader import convert_record
-from voicegauge.contract.schemas import SchemaError, Schemas, describe_unusable_reference, parse_text_value
+from voicegauge.contract.schemas import Schemas, SchemaViolation, describe_unusable_reference, parse_text_value
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
@@ -102,7 +102,7 @@ __all__ = [
     "RequestBody",
     "RequestGroup",
     "ResponseSpec",
-    "SchemaError",
+    "SchemaViolation",
     "Schemas",
     "Server",
     "SignatureHeaders",
@@ -130,8 +130,8 @@ __all__ = [
     "find_status_operation",
     "is_billable",
     "is_bundled",
+    "is_price_stated_by_provider",
     "is_rounded_amount",
-    "is_stated_by_provider",
     "limit_to_listed_voices",
     "list_likely_speech_operations",
     "list_price_sources",

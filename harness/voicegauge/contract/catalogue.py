@@ -223,11 +223,11 @@ def _list_bundled_paths(folder: Path) -> Mapping[str, Path]:
 
 
 def _load_bundled_contract(path: Path) -> Contract:
-    return _load_unmodified_contract(path, path.stat().st_mtime_ns)
+    return _load_cached_contract(path, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
-def _load_unmodified_contract(path: Path, file_modified_ns: int) -> Contract:
+def _load_cached_contract(path: Path, modification_time_ns: int) -> Contract:
     """Load a bundled contract, once per process because contracts are immutable, and again if the file was modified."""
-    del file_modified_ns  # only part of the cache key
+    del modification_time_ns  # only part of the cache key
     return load_contract(path)

@@ -321,17 +321,17 @@ class Target(BaseTarget):
         status = self.job_operation
         return status.job.audio if status is not None and status.job is not None else self.response.audio
 
-    def count_charged_characters(self, text: str, *, is_sent: bool = False) -> int:
+    def count_charged_characters(self, text: str, *, includes_template: bool = False) -> int:
         """Return the number of characters that a text is charged for, as the provider counts them.
 
         Args:
             text: a text to speak.
-            is_sent: whether `text` is the value in a request, which has the template of the field already.
+            includes_template: whether `text` is the value in a request, which has the template of the field already.
         """
         mapping = self.speech.request_fields["text"]
         count = CharacterCounting() if self.pricing is None else self.pricing.character_counting
         return count.count_characters(
-            text if is_sent else mapping.fill_template(text), has_markup=mapping.markup_language is not None
+            text if includes_template else mapping.fill_template(text), has_markup=mapping.markup_language is not None
         )
 
     def find_text_limit(self, plan_names: Collection[str] = ()) -> int | None:

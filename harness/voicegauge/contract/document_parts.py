@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract.schemas import SchemaError, Schemas, parse_text_value
+from voicegauge.contract.schemas import Schemas, SchemaViolation, parse_text_value
 from voicegauge.formats import escape_pointer_token
 
 MAX_CACHED_PARSED_TEXTS = 256
@@ -63,17 +63,19 @@ class MediaType(ContractPart):
         """The schema with its reference resolved; empty if the document has no schema here."""
         return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
 
-    def iterate_errors(self, instance: Any) -> Iterator[SchemaError]:
-        """Iterate over an error for every part of `instance` that violates the schema."""
-        return iter(()) if self.schema_pointer is None else self.schemas.iterate_errors(self.schema_pointer, instance)
+    def iterate_violations(self, instance: Any) -> Iterator[SchemaViolation]:
+        """Iterate over a violation for every part of `instance` that does not fit the schema."""
+        return (
+            iter(()) if self.schema_pointer is None else self.schemas.iterate_violations(self.schema_pointer, instance)
+        )
 
     def iterate_violated_keywords(self, instance: Any) -> Iterator[str]:
-        """Iterate over JSON pointers to the keywords that `instance` violates, without the cost of messages."""
+        """Iterate over JSON pointers to the keywords that `instance` violates, without building messages."""
         pointer = self.schema_pointer
         return iter(()) if pointer is None else self.schemas.iterate_violated_keywords(pointer, instance)
 
     def is_valid(self, instance: Any) -> bool:
-        """Whether `instance` is valid against the schema. This is faster than collecting the errors."""
+        """Whether `instance` is valid against the schema. This is faster than collecting the violations."""
         return self.schema_pointer is None or self.schemas.is_valid(self.schema_pointer, instance)
 
     @functools.cached_property
@@ -96,7 +98,7 @@ class ParsedText(NamedTuple):
     """The text of a parameter or header, parsed as the type that its schema documents."""
 
     value: Any
-    errors: tuple[SchemaError, ...]
+    violations: tuple[SchemaViolation, ...]
     """The violations of the schema."""
 
 
@@ -125,7 +127,7 @@ class Parameter(ContractPart):
         value = parse_text_value(self.schemas, self.schema, text)
         has_schema = "schema" in self.part_data
         return ParsedText(
-            value, tuple(self.schemas.iterate_errors(f"{self.pointer}/schema", value)) if has_schema else ()
+            value, tuple(self.schemas.iterate_violations(f"{self.pointer}/schema", value)) if has_schema else ()
         )
 
 

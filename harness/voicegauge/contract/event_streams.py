@@ -26,18 +26,18 @@ class StreamEvent(NamedTuple):
 
     event_type: str | None
     """The event type, even if it is not documented; `None` if the event has no type at the documented location."""
-    sse_field_name: str
-    """The event field of the message; "message" if there is no such field."""
+    sse_event_name: str
+    """The value of the `event` field of the server-sent event; "message" if it has no such field."""
     data: bytes
     """The data as it was received, in UTF-8."""
-    value: Any
+    json_value: Any
     """The data as JSON; `MISSING` if it is not valid JSON."""
     end_offset: int
     """Number of bytes of the body up to the end of the event."""
 
     def read_value(self, location: EventLocation | None) -> Any:
         """Return the value at a location of the event; `MISSING` if there is no value."""
-        return MISSING if location is None else location.read(self.sse_field_name, self.data, self.value)
+        return MISSING if location is None else location.read(self.sse_event_name, self.data, self.json_value)
 
     @property
     def text(self) -> str:

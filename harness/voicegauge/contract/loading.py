@@ -44,7 +44,11 @@ def is_bundled(path: Path) -> bool:
 
 
 def adapt_contract_to_server(
-    contract: Contract, *, models: Sequence[str], voices: Sequence[str], missing_operations: Sequence[str] = ()
+    contract: Contract,
+    *,
+    model_names: Sequence[str],
+    voice_names: Sequence[str],
+    missing_operation_ids: Sequence[str] = (),
 ) -> Contract:
     """Return the contract of a server of the user's own that has these models and voices.
 
@@ -53,35 +57,35 @@ def adapt_contract_to_server(
 
     Args:
         contract: a contract with `self_hosted`.
-        models: names of the models; empty if they are not known.
-        voices: names of the voices; empty if they are not known. The first `MAX_CHECKED_VOICES` are used, and the one
-            that the contract names.
-        missing_operations: ids of the operations that the server does not have and need not have.
+        model_names: names of the models; empty if they are not known.
+        voice_names: names of the voices; empty if they are not known. At most `MAX_CHECKED_VOICES` are used, those
+            that the contract names first.
+        missing_operation_ids: ids of the operations that the server does not have and need not have.
 
     Raises:
         ContractError: a name is not one that the contract allows.
     """
     named = {target.target_spec.default_voice for target in contract.targets.values()}
-    voices = sorted(voices, key=lambda voice: voice not in named)[:MAX_CHECKED_VOICES]
+    voice_names = sorted(voice_names, key=lambda voice: voice not in named)[:MAX_CHECKED_VOICES]
     document_data = copy.deepcopy(contract.document.data)
     spec = contract.provider.self_hosted
     for operation in contract.operations.values():
         if operation.speech is None or spec is None:
             continue
         for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
-            if spec.model_list is not None and models:
-                _replace_missing_model(target, str(spec.model_list.request_field_location), models)
-            if voices and target.get("voice") not in voices:
-                target["voice"] = voices[0]
-        if spec.model_list is not None and models:
-            _correct_request_examples(document_data, operation, spec.model_list.request_field_location, models)
-        if spec.voice_lists and voices:
-            _limit_field_to_names(document_data, operation, spec.voice_lists[0].request_field_location, voices)
-    for name in missing_operations:
+            if spec.model_list is not None and model_names:
+                _replace_missing_model(target, str(spec.model_list.request_field_location), model_names)
+            if voice_names and target.get("voice") not in voice_names:
+                target["voice"] = voice_names[0]
+        if spec.model_list is not None and model_names:
+            _correct_request_examples(document_data, operation, spec.model_list.request_field_location, model_names)
+        if spec.voice_lists and voice_names:
+            _limit_field_to_names(document_data, operation, spec.voice_lists[0].request_field_location, voice_names)
+    for name in missing_operation_ids:
         path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
         del document_data["paths"][path][method]
     if spec is not None:
-        _remove_lists_without_operation(document_data, missing_operations)
+        _remove_lists_without_operation(document_data, missing_operation_ids)
     document = contract.document.replace_data(document_data)
     schemas = Schemas(document)
     adapted = build_contract(document, schemas)
@@ -102,7 +106,7 @@ def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
 
 
 def limit_to_listed_voices(contract: Contract) -> Contract:
-    """Return the contract of a server that has only the voices in the documented lists of voices.
+    """Return the contract of a server that has only the voices in the documented examples of lists of voices.
 
     A contract without `self_hosted` is returned as it is.
     """
@@ -117,18 +121,22 @@ def limit_to_listed_voices(contract: Contract) -> Contract:
         for example in media.examples
         for name in server_list.read_names(example.value)
     ]
-    return adapt_contract_to_server(contract, models=(), voices=tuple(dict.fromkeys(voices))) if voices else contract
+    return (
+        adapt_contract_to_server(contract, model_names=(), voice_names=tuple(dict.fromkeys(voices)))
+        if voices
+        else contract
+    )
 
 
-def _remove_lists_without_operation(document_data: dict[str, Any], missing_operations: Sequence[str]) -> None:
+def _remove_lists_without_operation(document_data: dict[str, Any], missing_operation_ids: Sequence[str]) -> None:
     lists = document_data["x-provider"]["self_hosted"]
-    lists["voices"] = [one for one in lists.get("voices", []) if one["operation"] not in missing_operations]
+    lists["voices"] = [one for one in lists.get("voices", []) if one["operation"] not in missing_operation_ids]
 
 
-def _replace_missing_model(target_data: dict[str, Any], model_location: str, models: Sequence[str]) -> None:
+def _replace_missing_model(target_data: dict[str, Any], model_location: str, model_names: Sequence[str]) -> None:
     constants = target_data.setdefault("constants", {})
-    if constants.get(model_location) not in models:
-        constants[model_location] = models[0]
+    if constants.get(model_location) not in model_names:
+        constants[model_location] = model_names[0]
 
 
 def _limit_field_to_names(

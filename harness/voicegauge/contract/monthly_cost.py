@@ -12,8 +12,8 @@ from voicegauge.contract.extension import UNITS_COUNTED_FROM_TEXT, PriceSpec
 from voicegauge.contract.pricing import count_units, get_unit_size, round_up_quantity
 
 _CENT_USD = Decimal("0.01")
-_FLOAT_ERROR_DIGITS = 9
-"""Decimals to which an amount in dollars is exact although it was added up in binary floating point."""
+_EXACT_USD_DECIMALS = 9
+"""Number of decimals of an amount in dollars that rounding errors of binary floating point do not reach."""
 
 
 UsageBasis = Literal["exact", "estimated_duration", "upper_bound"]
@@ -82,7 +82,7 @@ class MonthlyBill(NamedTuple):
 
 def round_to_cents(amount_usd: float) -> float:
     """Round an amount to whole cents as invoices do: half a cent is rounded up."""
-    return float(Decimal(repr(round(amount_usd, _FLOAT_ERROR_DIGITS))).quantize(_CENT_USD, ROUND_HALF_UP))
+    return float(Decimal(repr(round(amount_usd, _EXACT_USD_DECIMALS))).quantize(_CENT_USD, ROUND_HALF_UP))
 
 
 def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
@@ -104,10 +104,10 @@ def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGr
     credit_usd = currency.usd_per_credit if currency else None
     own_plans = [name for name in price.plan_names if name in target.contract.account_plans]
     plan_names: list[str | None] = [*(own_plans or price.plan_names)] or [None]
-    return tuple(_choose_bill_by_reading(price, request_groups, name, credit_usd) for name in plan_names)
+    return tuple(_choose_bill_by_price_or_alternative(price, request_groups, name, credit_usd) for name in plan_names)
 
 
-def _choose_bill_by_reading(
+def _choose_bill_by_price_or_alternative(
     price: PriceSpec, request_groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
 ) -> MonthlyBill:
     """Return the bill by the price itself if it has an amount in dollars, else the highest one of its alternatives."""
@@ -129,10 +129,10 @@ def compute_monthly_bill(
     plan_name: str | None = None,
     credit_usd: float | None = None,
 ) -> MonthlyBill:
-    """Return the bill of a month by one reading of a disputed price, or by the only reading.
+    """Return the bill of a month by the price itself, without its disputed alternatives.
 
     Args:
-        price: the price; its alternatives are ignored.
+        price: the price, or one of the alternatives to it. Its own alternatives are ignored.
         request_groups: the requests of the month.
         plan_name: name of the account plan. Parts of the price without an entry for it have the usual price.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
@@ -143,7 +143,7 @@ def compute_monthly_bill(
     exceeds_plan = False
     for price_part in price.parts:
         units = math.fsum(
-            request_group.request_count * _count_group_units(price_part, request_group)
+            request_group.request_count * _count_units_per_request(price_part, request_group)
             for request_group in request_groups
         )
         plan = price_part.plan_prices.get(plan_name) if plan_name is not None else None
@@ -187,7 +187,7 @@ def compute_monthly_bill(
     )
 
 
-def _count_group_units(price_part: PriceSpec, request_group: RequestGroup) -> float:
+def _count_units_per_request(price_part: PriceSpec, request_group: RequestGroup) -> float:
     """Return the number of units that one request of the group is charged for."""
     used = request_group.usage_per_request.get(price_part.part_label or "") if price_part.usage is not None else None
     if used is not None:

@@ -15,7 +15,7 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
 from voicegauge.contract.extension import StreamSpec, UsageSpec
-from voicegauge.contract.schemas import SchemaError, parse_text_value
+from voicegauge.contract.schemas import SchemaViolation, parse_text_value
 from voicegauge.formats import (
     EVENT_STREAM_MEDIA_TYPE,
     MISSING,
@@ -37,7 +37,7 @@ JsonOrError = tuple[Any, UnreadableBodyError | None]
 MAX_PLAUSIBLE_CHARGE = 1e9
 """Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
 
-MAX_SCHEMA_ERRORS = 1_000
+MAX_SCHEMA_VIOLATIONS = 1_000
 """Maximum number of schema violations that are listed for one request body, because each item of a long list can have
 one."""
 
@@ -61,22 +61,22 @@ class RequestBody:
 
     @functools.cached_property
     def _is_valid(self) -> bool:
-        """Whether the body fits its documented schema; true without a body or a schema. Cached for its callers."""
+        """Whether the body fits its documented schema; true without a body or a schema."""
         return self.media_type is None or self.value is MISSING or self.media_type.is_valid(self.value)
 
     @functools.cached_property
-    def errors(self) -> tuple[SchemaError, ...]:
-        """The violations of the documented schema, at most `MAX_SCHEMA_ERRORS`."""
+    def violations(self) -> tuple[SchemaViolation, ...]:
+        """The violations of the documented schema, at most `MAX_SCHEMA_VIOLATIONS`."""
         if self.media_type is None or self._is_valid:
             return ()
-        return tuple(itertools.islice(self.media_type.iterate_errors(self.value), MAX_SCHEMA_ERRORS))
+        return tuple(itertools.islice(self.media_type.iterate_violations(self.value), MAX_SCHEMA_VIOLATIONS))
 
     @functools.cached_property
     def violated_keywords(self) -> frozenset[str]:
-        """JSON pointers to the violated keywords of the schema, of the first `MAX_SCHEMA_ERRORS` violations."""
+        """JSON pointers to the violated keywords of the schema, of the first `MAX_SCHEMA_VIOLATIONS` violations."""
         if self.media_type is None or self._is_valid:
             return frozenset()
-        return frozenset(itertools.islice(self.media_type.iterate_violated_keywords(self.value), MAX_SCHEMA_ERRORS))
+        return frozenset(itertools.islice(self.media_type.iterate_violated_keywords(self.value), MAX_SCHEMA_VIOLATIONS))
 
 
 class ParsedExchange:

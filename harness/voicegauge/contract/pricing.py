@@ -116,16 +116,20 @@ def quote_price(
         _compute_cost(one, credit_usd, lambda price_part: count_units(price_part, character_count, audio_s))
         for one in prices
     )
-    credits = _choose_first_or_highest(stated.credits, [other.credits for other in others])
+    credits = _choose_first_or_highest_amount(stated.credits, [other.credits for other in others])
     if user_price_usd is not None:
         return PriceQuote(user_price_usd, credits, is_disputed=False)
     with_amount = sum(one.usd is not None or one.credits is not None for one in (stated, *others))
     return PriceQuote(
-        _choose_first_or_highest(stated.usd, [other.usd for other in others]), credits, is_disputed=with_amount > 1
+        _choose_first_or_highest_amount(stated.usd, [other.usd for other in others]),
+        credits,
+        is_disputed=with_amount > 1,
     )
 
 
-def _choose_first_or_highest(first_amount: float | None, alternative_amounts: list[float | None]) -> float | None:
+def _choose_first_or_highest_amount(
+    first_amount: float | None, alternative_amounts: list[float | None]
+) -> float | None:
     return (
         first_amount
         if first_amount is not None
@@ -225,11 +229,11 @@ class UnitPrice(NamedTuple):
 
 
 CostUnit = Literal["request", "character", "minute", "estimated_character"]
-"""What a price is for. `minute` is a minute of audio. `estimated_character` is a character at the upper bound of a
-price that depends on tokens, seconds of computing or several of these, or on which characters the text has."""
+"""What a price is for. `minute` is a minute of audio. `estimated_character`: the price depends on
+tokens, computing time or the kind of characters; the amount is the most that one character can cost."""
 
 _QuantityKind = Literal["request", "character", "minute", "usage"]
-_SIZE_AND_QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _QuantityKind]] = {
+_SIZE_AND_QUANTITY_KIND_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _QuantityKind]] = {
     "request": (1, "request"),
     "1k_characters": (1_000, "character"),
     "1m_characters": (1_000_000, "character"),
@@ -238,7 +242,7 @@ _SIZE_AND_QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _QuantityKind]] =
     "minute": (1, "minute"),
     "compute_second": (1, "usage"),
 }
-_QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, float] = {
+_SIZE_BY_PRICE_UNIT: dict[PriceUnit, float] = {
     "request": 1,
     "1k_characters": 1_000,
     "1m_characters": 1_000_000,
@@ -252,7 +256,7 @@ _QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, float] = {
 
 def get_unit_size(price_part: PriceSpec) -> float:
     """Return how many characters, tokens or seconds one unit of the price has; 1 for a price per request."""
-    return _QUANTITY_BY_PRICE_UNIT[price_part.unit]
+    return _SIZE_BY_PRICE_UNIT[price_part.unit]
 
 
 def round_up_quantity(price_part: PriceSpec, quantity: float) -> float:
@@ -273,7 +277,7 @@ def count_units(price: PriceSpec, character_count: int, audio_s: float | None) -
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
     """
-    unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.unit][1]
+    unit = _SIZE_AND_QUANTITY_KIND_BY_PRICE_UNIT[price.unit][1]
     if unit == "request":
         return 1.0
     if unit == "minute" and audio_s is not None:
@@ -303,16 +307,18 @@ def compute_unit_prices(target: BaseTarget, character_count: int) -> tuple[UnitP
         return None, None
     currency = target.contract.provider.credits
     credit_usd = currency.usd_per_credit if currency else None
-    counts_characters_alike = price.character_counting == CharacterCounting()
-    readings = [
-        _PricedReading.compute(one, credit_usd, character_count, counts_characters_alike=counts_characters_alike)
+    counts_each_character_once = price.character_counting == CharacterCounting()
+    documented_prices = [
+        _DocumentedPrice.compute_costs(
+            one, credit_usd, character_count, counts_each_character_once=counts_each_character_once
+        )
         for one in price.price_and_alternatives
     ]
-    return _select_unit_price(readings, "usd"), _select_unit_price(readings, "credits")
+    return _select_unit_price(documented_prices, "usd"), _select_unit_price(documented_prices, "credits")
 
 
-class _PricedReading(NamedTuple):
-    """One reading of a price: its unit, what one unit costs, and what a text costs."""
+class _DocumentedPrice(NamedTuple):
+    """A price or one of its disputed alternatives: its unit, what one unit costs, and what a text costs."""
 
     unit: CostUnit
     unit_cost: _CostInUsdAndCredits
@@ -320,16 +326,16 @@ class _PricedReading(NamedTuple):
     plans: tuple[PlanUnitPrice, ...] = ()
 
     @classmethod
-    def compute(
-        cls, price: PriceSpec, credit_usd: float | None, character_count: int, *, counts_characters_alike: bool
-    ) -> _PricedReading:
+    def compute_costs(
+        cls, price: PriceSpec, credit_usd: float | None, character_count: int, *, counts_each_character_once: bool
+    ) -> _DocumentedPrice:
         text_cost = _compute_cost(price, credit_usd, lambda price_part: count_units(price_part, character_count, None))
-        size, unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.unit]
+        size, unit = _SIZE_AND_QUANTITY_KIND_BY_PRICE_UNIT[price.unit]
         is_rounded = price.rounding_step is not None or price.min_charged_quantity > 0
         if (
             unit == "usage"
             or price.added_parts
-            or (unit == "character" and (is_rounded or not counts_characters_alike))
+            or (unit == "character" and (is_rounded or not counts_each_character_once))
         ):
             size, unit_cost = max(character_count, 1), text_cost
             return cls("estimated_character", _divide_cost(unit_cost, size), text_cost)
@@ -351,12 +357,14 @@ def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCre
     return _CostInUsdAndCredits(*(None if amount is None else amount / divisor for amount in cost))
 
 
-def _select_unit_price(readings: Sequence[_PricedReading], currency: Literal["usd", "credits"]) -> UnitPrice | None:
-    """Return the unit price of the first reading if it is known; else the highest one of the other readings."""
-    known = [reading for reading in readings if getattr(reading.unit_cost, currency) is not None]
+def _select_unit_price(
+    documented_prices: Sequence[_DocumentedPrice], currency: Literal["usd", "credits"]
+) -> UnitPrice | None:
+    """Return the first unit price if it is known, else the highest one of the others."""
+    known = [reading for reading in documented_prices if getattr(reading.unit_cost, currency) is not None]
     if not known:
         return None
-    is_stated = known[0] is readings[0]
+    is_stated = known[0] is documented_prices[0]
     chosen = known[0] if is_stated else max(known, key=lambda reading: getattr(reading.text_cost, currency))
     return UnitPrice(getattr(chosen.unit_cost, currency), chosen.unit, chosen.plans if currency == "usd" else ())
 
@@ -405,7 +413,7 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in _list_price_documents(target)))
 
 
-def is_stated_by_provider(target: BaseTarget) -> bool:
+def is_price_stated_by_provider(target: BaseTarget) -> bool:
     """Whether a normative document states an amount of the price. This is assumed if the price names no document."""
     documents = _list_price_documents(target)
     return not documents or any(document.is_normative for document in documents)
@@ -422,15 +430,15 @@ def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
     ]
 
 
-def _states_amount(reading: PriceSpec) -> bool:
+def _states_amount(price: PriceSpec) -> bool:
     return any(
         price_part.usd_per_unit is not None or price_part.credits_per_unit is not None or price_part.plan_prices
-        for price_part in reading.parts
+        for price_part in price.parts
     )
 
 
 def _format_amounts(
-    readings: Sequence[PriceSpec],
+    prices: Sequence[PriceSpec],
     get_amount: Callable[[PriceSpec], float | None],
     currency_prefix: str,
     currency_suffix: str,
@@ -441,7 +449,7 @@ def _format_amounts(
         return f"{currency_prefix}{get_amount(price_part):,.12g}"
 
     by_unit: dict[str, dict[str, None]] = {}
-    for reading in readings:
+    for reading in prices:
         if all(get_amount(price_part) is not None for price_part in reading.parts):
             added = "".join(
                 f" + {format_part(price_part)}{currency_suffix} / {_describe_unit(price_part)}"

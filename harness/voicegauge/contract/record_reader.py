@@ -33,10 +33,10 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
     try:
         return msgspec.convert(value, record_type, dec_hook=decode_location)
     except msgspec.ValidationError as error:
-        reason, _, error_path = str(error).partition(" - at ")
+        reason, _, msgspec_path = str(error).partition(" - at ")
         deeper = "".join(
             f"/{escape_pointer_token(token)}"
-            for token in _find_path_of_error(value, record_type, str(error), error_path)
+            for token in _convert_msgspec_path(value, record_type, str(error), msgspec_path)
         )
         unknown = _UNKNOWN_FIELD_PATTERN.search(reason)
         if unknown:
@@ -50,28 +50,31 @@ def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:
     """Expand bare strings among the fields of a `request`, which are short for `{at: ...}`."""
     if record_type not in (SpeechSpec, TranscriptionSpec, ConversionSpec) or not isinstance(value, dict):
         return value
-    value = _expand_fields(value)
+    value = _expand_request_fields(value)
     if record_type is SpeechSpec and isinstance(value.get("targets"), dict):
-        value = {**value, "targets": {name: _expand_fields(target) for name, target in value["targets"].items()}}
+        value = {
+            **value,
+            "targets": {name: _expand_request_fields(target) for name, target in value["targets"].items()},
+        }
     return value
 
 
-def _expand_fields(value: Any) -> Any:
+def _expand_request_fields(value: Any) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get("request"), dict):
         return value
     fields = value["request"].items()
     return {**value, "request": {name: {"at": field} if isinstance(field, str) else field for name, field in fields}}
 
 
-def _find_path_of_error(value: Any, record_type: type[Any], message: str, error_path: str) -> list[str]:
-    """Return the keys on the path to the value that `message` is about.
+def _convert_msgspec_path(value: Any, record_type: type[Any], message: str, msgspec_path: str) -> list[str]:
+    """Return the keys and indices to the value that `message` is about, which msgspec writes as in "$.targets[...]".
 
-    msgspec writes "[...]" instead of a mapping's key. The key at fault is the one that gives the same message when the
-    mapping contains no other key.
+    "[...]" stands for a key of a mapping. It is the key that gives the same message when the mapping contains no other
+    key.
     """
-    path = _ERROR_PATH_PATTERN.search(error_path)
+    path = _ERROR_PATH_PATTERN.search(msgspec_path)
     steps = _PATH_STEP_PATTERN.findall(path[1]) if path else []
-    if error_path.startswith("`key` in"):
+    if msgspec_path.startswith("`key` in"):
         steps.append(("", "", "..."))
     pointer_tokens: list[str] = []
     for name, index, _any in steps:

@@ -19,7 +19,7 @@ from voicegauge.contract import (
     UnitPrice,
     compute_unit_prices,
     describe_price,
-    is_stated_by_provider,
+    is_price_stated_by_provider,
     list_price_sources,
     quote_price,
 )
@@ -337,7 +337,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
             else (),
             credits=_convert_to_amount_per_unit(in_credits),
             is_disputed=quote_price(target, DEFAULT_TEXT_LENGTH, user_price_usd=user_price_usd).is_disputed,
-            is_stated_by_provider=user_price_usd is not None or is_stated_by_provider(target),
+            is_stated_by_provider=user_price_usd is not None or is_price_stated_by_provider(target),
             sources=list_price_sources(target) if user_price_usd is None else (),
         ),
         max_characters=_find_max_characters(target),

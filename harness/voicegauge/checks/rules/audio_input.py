@@ -96,7 +96,9 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     keys, before = use.response.segment_field_names, 0.0
     at, pointer = f"{call.description_pointer}/response/segments", str(use.response.segments_location).partition("#")[2]
     for index, segment in enumerate(listed):
-        start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
+        start, end = (
+            segment.get(key) if isinstance(segment, dict) else None for key in (keys.start_field, keys.end_field)
+        )
         if not _is_number(start) or not _is_number(end):
             continue  # the rule response-schema reports this
         if start < before - SEGMENT_ORDER_TOLERANCE_S:
@@ -119,13 +121,13 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
     if (
         use is None
-        or use.response.segment_field_names.words is None
+        or use.response.segment_field_names.words_field is None
         or call.read_neutral_value("timestamps") is not True
     ):
         return
     listed = call.read_response(use.response.segments_location)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    if segments and not any(item.get(use.response.segment_field_names.words) for item in segments):
+    if segments and not any(item.get(use.response.segment_field_names.words_field) for item in segments):
         yield Violation(
             "word timestamps were requested, but no segment has any", f"{call.description_pointer}/request/timestamps"
         )

@@ -146,7 +146,7 @@ def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[t
     if price is None or not isinstance(text, str):
         return
     counts = {
-        target.count_charged_characters(text, is_sent=True),
+        target.count_charged_characters(text, includes_template=True),
         price.character_counting.count_characters(slot.remove_template(text)),
     }
     least = 1.0 if target.contract.provider.credits is not None else 0.01

@@ -12,7 +12,7 @@ from voicegauge.contract import (
     MISSING,
     MediaType,
     Parameter,
-    SchemaError,
+    SchemaViolation,
     parse_exchange,
 )
 from voicegauge.formats import is_json, quote_json, read_pointer, unescape_pointer_token
@@ -152,8 +152,8 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
     value = call.response_json if media_type else MISSING
     if value is MISSING or not schemas or any(media.is_valid(value) for media in schemas):
         return
-    for error in itertools.islice(schemas[0].iterate_errors(value), MAX_SCHEMA_VIOLATIONS):
-        violation = build_schema_violation(error, value)
+    for error in itertools.islice(schemas[0].iterate_violations(value), MAX_SCHEMA_VIOLATIONS):
+        violation = convert_schema_violation(error, value)
         yield violation._replace(message=f"{prefix}: {violation.message}")
 
 
@@ -161,8 +161,8 @@ def _check_body_schema(call: Call) -> Iterator[Violation]:
     media = find_documented_body(call, call.exchange.response.media_type or "application/json")
     if media is None or call.response_json is MISSING:
         return
-    for error, _ in zip(media.iterate_errors(call.response_json), range(MAX_SCHEMA_VIOLATIONS), strict=False):
-        yield build_schema_violation(error, call.response_json)
+    for error, _ in zip(media.iterate_violations(call.response_json), range(MAX_SCHEMA_VIOLATIONS), strict=False):
+        yield convert_schema_violation(error, call.response_json)
 
 
 @register_rule(
@@ -177,16 +177,23 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
         yield Violation(f"the callback {parsed.request_json_error}", callback.documented_body.pointer)
         return
     value = parsed.request_json
-    for error, _ in zip(callback.documented_body.iterate_errors(value), range(MAX_SCHEMA_VIOLATIONS), strict=False):
-        yield build_schema_violation(error, value)
+    for error, _ in zip(callback.documented_body.iterate_violations(value), range(MAX_SCHEMA_VIOLATIONS), strict=False):
+        yield convert_schema_violation(error, value)
 
 
-def build_schema_violation(error: SchemaError, value: Any) -> Violation:
-    """Return the violation that reports `error`, which the validation of `value` against its schema has found."""
-    prefix = f"{error.pointer}: " if error.pointer else ""
-    found = read_pointer(value, [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]])
+def convert_schema_violation(schema_violation: SchemaViolation, value: Any) -> Violation:
+    """Return the violation of a rule that reports `schema_violation`, which was found in `value`."""
+    prefix = f"{schema_violation.value_pointer}: " if schema_violation.value_pointer else ""
+    found = read_pointer(
+        value, [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
+    )
     evidence = None if found is MISSING else quote_json(found, MAX_QUOTED_CHARACTERS)
-    return Violation(f"{prefix}{error.message}", error.schema_pointer, error.pointer or None, evidence)
+    return Violation(
+        f"{prefix}{schema_violation.message}",
+        schema_violation.keyword_pointer,
+        schema_violation.value_pointer or None,
+        evidence,
+    )
 
 
 @register_rule(
@@ -209,9 +216,9 @@ def _check_request_schema(call: Call) -> Iterator[Violation]:
                     f"the {parameter.message_part} parameter {parameter.name!r} is required", parameter.pointer
                 )
             continue
-        for error in parsed.errors:
+        for error in parsed.violations:
             yield Violation(
-                f"{parameter.message_part} parameter {parameter.name!r}: {error.message}", error.schema_pointer
+                f"{parameter.message_part} parameter {parameter.name!r}: {error.message}", error.keyword_pointer
             )
 
 
@@ -225,8 +232,8 @@ def _check_request_body_schema(call: Call) -> Iterator[Violation]:
         at = next(iter(documented.values())).pointer.rpartition("/")[0]
         yield Violation(f"the request is {media_type or 'untyped'}; documented: {' or '.join(documented)}", at)
         return
-    for error in call.request_body.errors:
-        violation = build_schema_violation(error, call.request_value)
+    for error in call.request_body.violations:
+        violation = convert_schema_violation(error, call.request_value)
         yield violation._replace(message=f"request {violation.message}")
 
 
@@ -273,8 +280,8 @@ def _check_header_schema(call: Call) -> Iterator[Violation]:
         text = call.exchange.response.find_header(name)
         if text is None:
             continue
-        for error in header.parse_text(text).errors:
-            yield Violation(f"header {name}: {error.message}", error.schema_pointer, evidence=f"{name}: {text}")
+        for error in header.parse_text(text).violations:
+            yield Violation(f"header {name}: {error.message}", error.keyword_pointer, evidence=f"{name}: {text}")
 
 
 def find_documented_body(call: Call, media_type: str) -> MediaType | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 
 from voicegauge.checks.registry import Violation, register_rule
-from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, build_schema_violation
+from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, convert_schema_violation
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, StreamEvent
 from voicegauge.contract.extension import StreamSpec
@@ -172,15 +172,15 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
         at = _build_stream_pointer(call, "events", kind, "schema")
         if _get_stream_spec(call).events[kind].data_schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
             continue
-        if event.value is MISSING:
+        if event.json_value is MISSING:
             if (kind, "") not in seen:
                 seen.add((kind, ""))
                 yield Violation(f"the data of {kind!r} is not valid JSON", at, evidence=_quote_event(event))
             continue
-        for error in schemas.iterate_errors(at, event.value):
-            if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_VIOLATIONS:
-                seen.add((kind, error.schema_pointer))
-                violation = build_schema_violation(error, event.value)
+        for error in schemas.iterate_violations(at, event.json_value):
+            if (kind, error.keyword_pointer) not in seen and len(seen) < MAX_SCHEMA_VIOLATIONS:
+                seen.add((kind, error.keyword_pointer))
+                violation = convert_schema_violation(error, event.json_value)
                 yield violation._replace(message=f"event {kind!r}: {violation.message}", value_pointer=None)
 
 

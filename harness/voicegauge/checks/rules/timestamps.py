@@ -31,7 +31,7 @@ def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violati
         for name, count in counts.items():
             if count != len(lists.texts):
                 yield Violation(
-                    f"{count} {name} for {len(lists.texts)} {lists.timestamps_spec.timed_unit}s",
+                    f"{count} {name} for {len(lists.texts)} {lists.timestamps_spec.text_unit}s",
                     lists.description_pointer,
                 )
 
@@ -52,7 +52,7 @@ def _check_timestamps_order(speech_delivery: SpeechDelivery) -> Iterator[Violati
 def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | None:
     """Return the first time that is out of order, in words; `None` if there is none."""
     unit, starts_s, ends_s = (
-        timestamp_lists.timestamps_spec.timed_unit,
+        timestamp_lists.timestamps_spec.text_unit,
         timestamp_lists.starts_s,
         timestamp_lists.ends_s,
     )
@@ -82,7 +82,7 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
         last_s = max((*lists.starts_s, *lists.ends_s), default=0.0)
         if last_s > decoded.duration_s + TIMESTAMP_TOLERANCE_S:
             yield Violation(
-                f"the last {lists.timestamps_spec.timed_unit} is spoken until {last_s:.2f} s, "
+                f"the last {lists.timestamps_spec.text_unit} is spoken until {last_s:.2f} s, "
                 f"the audio has {decoded.duration_s:.2f} s",
                 lists.description_pointer,
             )
@@ -102,12 +102,12 @@ def _check_timestamps_text(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     for lists in read_timestamps(speech_delivery):
         if not lists.timestamps_spec.spells_request_text:
             continue
-        is_character = lists.timestamps_spec.timed_unit == "character"
+        is_character = lists.timestamps_spec.text_unit == "character"
         expected = list(text) if is_character else text.split()
         if "".join(map(str, lists.texts)) != "".join(expected):
             shown = ("" if is_character else " ").join(map(str, lists.texts))
             yield Violation(
-                f"the {lists.timestamps_spec.timed_unit}s are not those of the text",
+                f"the {lists.timestamps_spec.text_unit}s are not those of the text",
                 lists.description_pointer,
                 evidence=shown[:200],
             )

@@ -60,7 +60,7 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
     roots: list[Any] = [parsed.response_json]
     if stream_spec is not None:
         events = parsed.read_stream(stream_spec).events
-        roots = [event.value for event in events if event.event_type == stream_spec.audio.event_type]
+        roots = [event.json_value for event in events if event.event_type == stream_spec.audio.event_type]
     for index, spec in enumerate(specs):
         texts, starts, ends = (
             [value for root in roots for value in read_pointer_values(root, location.pointer_tokens)]

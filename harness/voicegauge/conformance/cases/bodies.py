@@ -212,8 +212,8 @@ def _is_invalid_after_encoding(operation: Operation, request: RequestParts, boun
     media = operation.request_media[request.media_type or ""]
     if not is_form(media.name):
         return True
-    errors = media.iterate_errors(convert_to_json_body(media, request.body))
-    return any(error.schema_pointer == boundary_value.keyword_pointer for error in errors)
+    errors = media.iterate_violations(convert_to_json_body(media, request.body))
+    return any(error.keyword_pointer == boundary_value.keyword_pointer for error in errors)
 
 
 def _should_accept_any_valid_value(boundary_value: BoundaryValue) -> bool:

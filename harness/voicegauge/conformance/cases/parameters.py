@@ -74,14 +74,16 @@ def convert_to_parameter_text(value: Any) -> str | None:
 
 def fits_parameter_schema(parameter: Parameter, text: str) -> bool:
     """Whether `text` fits the schema of the parameter after conversion to the type of the parameter."""
-    return not parameter.parse_text(text).errors
+    return not parameter.parse_text(text).violations
 
 
 def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: BoundaryValue) -> bool:
     """Whether a boundary value that is sent as text is still valid, or still invalid for the same reason."""
     if boundary_value.is_valid or boundary_value.keyword != "type":
         return fits_parameter_schema(parameter, text) is boundary_value.is_valid
-    return any(error.schema_pointer == boundary_value.keyword_pointer for error in parameter.parse_text(text).errors)
+    return any(
+        error.keyword_pointer == boundary_value.keyword_pointer for error in parameter.parse_text(text).violations
+    )
 
 
 def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: str) -> RequestParts:

@@ -63,11 +63,11 @@ def _is_allowed_text(target: Target, speech_request: SpeechRequest) -> bool:
     request, location = map_speech_request(target, speech_request), target.speech.request_fields["text"].location
     if location.is_in_body:
         media = target.operation.request_media.get(request.media_type or "")
-        errors = media.iterate_errors(convert_to_json_body(media, request.body)) if media is not None else ()
-        return all(error.pointer != location.json_pointer for error in errors)
+        errors = media.iterate_violations(convert_to_json_body(media, request.body)) if media is not None else ()
+        return all(error.value_pointer != location.json_pointer for error in errors)
     value = str(location.read_request(request))
     return not any(
-        parameter.parse_text(value).errors
+        parameter.parse_text(value).violations
         for parameter in target.operation.parameters
         if (parameter.message_part, parameter.name) == (location.message_part, location.name)
     )
@@ -173,7 +173,7 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
         items = operation.batch.requests_location.read_body(request.body)
         texts = [read_pointer(item, text.pointer_tokens[depth:]) for item in items] if isinstance(items, list) else []
     return sum(
-        len(text) if target is None else target.count_charged_characters(text, is_sent=True)
+        len(text) if target is None else target.count_charged_characters(text, includes_template=True)
         for text in texts
         if isinstance(text, str)
     )

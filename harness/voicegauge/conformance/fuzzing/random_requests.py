@@ -144,7 +144,7 @@ def _has_letter_or_digit(text: Any) -> bool:
 
 
 def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, schema_pointer: str) -> bool:
-    """Whether any value that fits the schema at `schema_pointer` should be accepted for the field `field_name`."""
+    """Whether any value that fits the schema at `keyword_pointer` should be accepted for the field `field_name`."""
     schema, schema_pointer = target.contract.schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict) or not target.contract.has_normative_source(schema_pointer):
         return False

@@ -174,8 +174,8 @@ class RequestConstraints:
         ):
             violated |= {self._body_pointer}
         for parsed in request.parameters:
-            if parsed is not None and parsed.errors:
-                violated |= {error.schema_pointer for error in parsed.errors}
+            if parsed is not None and parsed.violations:
+                violated |= {error.keyword_pointer for error in parsed.violations}
         return violated
 
     def _iterate_tried_constraints(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintResult]]:

@@ -161,7 +161,7 @@ def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool,
     body.
     """
     value = candidate.callback_bodies[0]
-    errors = candidate.documented_body.iterate_errors(value) if value is not MISSING else iter((None,))
+    errors = candidate.documented_body.iterate_violations(value) if value is not MISSING else iter((None,))
     return (
         isinstance(candidate.read_job_id(value), str),
         candidate.read_state_meaning(value) is not None,

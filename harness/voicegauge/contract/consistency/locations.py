@@ -45,7 +45,7 @@ def check_response_location(operation: Operation, pointer: str, location: Locati
     """
     if location is None:
         return
-    check_location_kind(operation, pointer, location, ("body", "header"))
+    check_message_part_of_location(operation, pointer, location, ("body", "header"))
     if location.is_in_body and location.pointer_tokens:
         successes = [r for status, r in operation.responses.items() if status.startswith("2")]
         media = [media for response in successes for media in response.media_types.values()]
@@ -64,7 +64,7 @@ def check_list_location(operation: Operation, pointer: str, location: Location |
         )
 
 
-def check_location_kind(
+def check_message_part_of_location(
     operation: Operation, pointer: str, location: Location, allowed_parts: tuple[MessagePart, ...]
 ) -> None:
     """Check that the location is in one of the parts `allowed_parts` of a message.

@@ -30,18 +30,18 @@ def check_security(operation: Operation) -> None:
                     pointer, f"{name!r} is not a security scheme; known: {known}"
                 )
             if operation.speech or operation.job or operation.audio_input:
-                reason = _find_unusable_scheme_reason(operation.contract, name)
+                reason = _explain_unusable_security_scheme(operation.contract, name)
                 if reason is not None:
                     raise operation.contract.document.build_error(pointer, f"the security scheme {name!r} {reason}")
 
 
-def _find_unusable_scheme_reason(contract: Contract, name: str) -> str | None:
-    """Return why the client cannot send a key by a scheme; `None` if it can.
+def _explain_unusable_security_scheme(contract: Contract, scheme_name: str) -> str | None:
+    """Return why the client cannot send a key by the named security scheme; `None` if it can.
 
     The client can send a key as it is, after a word such as Bearer, Basic or "Token", as an OAuth 2 token, or as an AWS
     signature.
     """
-    scheme, key = contract.security_schemes[name], contract.key_specs[name]
+    scheme, key = contract.security_schemes[scheme_name], contract.key_specs[scheme_name]
     if scheme.get("type") == "oauth2":
         token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
         if not token_url:
@@ -60,7 +60,7 @@ def check_list_operations(contract: Contract) -> None:
     """Check the operations that `self_hosted` of `x-provider` names.
 
     Raises:
-        ContractError: an operation is not documented, or a speech request has no such field.
+        ContractError: an operation is not documented, or a speech request has no field for the listed names.
     """
     spec = contract.provider.self_hosted
     if spec is None:

@@ -14,7 +14,7 @@ _COMPONENT_REFERENCE_PATTERN = re.compile(r"#/components/schemas/[^/]+")
 _SCHEMA_POINTER_PATTERN = re.compile(r"/schema(?:/|$)|^/components/schemas/")
 _SUBSCHEMA_KEYWORDS = ("if", "then", "else", "not")
 _SUBSCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
-_APPLYING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_KEYWORDS, *_SUBSCHEMA_LIST_KEYWORDS))
+_IN_PLACE_APPLICATOR_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_KEYWORDS, *_SUBSCHEMA_LIST_KEYWORDS))
 """Keywords whose schemas apply to the same instance as the schema that has them."""
 _COMBINING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_LIST_KEYWORDS))
 """Keywords beside which a default is not checked: in official documents such a default may be valid under none or two
@@ -31,7 +31,7 @@ def check_references(schemas: Schemas, document: Document) -> None:
     leads_to: dict[str, list[str]] = {}
     operation_ids: set[str] = set()
     for pointer, node in walk_objects(document.data):
-        if not _APPLYING_KEYWORDS.isdisjoint(node):
+        if not _IN_PLACE_APPLICATOR_KEYWORDS.isdisjoint(node):
             leads_to[pointer] = _list_applied_subschemas(pointer, node)
             if isinstance(node.get("$ref"), str):
                 leads_to[pointer].append(_check_reference(schemas, document, pointer, node["$ref"]))

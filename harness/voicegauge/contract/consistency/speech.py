@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.contract.consistency.jobs import check_submit
 from voicegauge.contract.consistency.locations import (
-    check_location_kind,
+    check_message_part_of_location,
     check_request_location,
     check_response_audio,
     check_response_location,
@@ -167,7 +167,7 @@ def _check_voices(target: Target) -> None:
 def _check_emulation(target: Target) -> None:
     emulation, pointer = target.target_spec.emulation, f"{target.pointer}/emulation"
     for location in emulation.response_constants:
-        check_location_kind(target.operation, f"{pointer}/constants", location, ("body", "header"))
+        check_message_part_of_location(target.operation, f"{pointer}/constants", location, ("body", "header"))
     for index, pattern in enumerate(emulation.unspoken_patterns):
         try:
             re.compile(pattern)

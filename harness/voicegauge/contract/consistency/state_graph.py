@@ -40,7 +40,7 @@ def check_state_graph(
         needs_end: whether some node must end in success.
 
     Raises:
-        ContractError: a node is not reachable or has neither or both of them, or no node ends in success.
+        ContractError: a node is not reachable, has both `next` and `end` or neither, or no node ends in success.
     """
     for name, node in nodes.items():
         for following in node.successor_names:

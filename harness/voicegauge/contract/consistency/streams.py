@@ -86,7 +86,7 @@ def _check_timestamps(operation: Operation, stream_spec: StreamSpec, pointer: st
 
 
 def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
-    """Check that events can be distinguished, and that a stream ends in one way."""
+    """Check that the type of every event can be determined, and that a stream has one way to end in success."""
     document = operation.contract.document
     marked = [name for name, event in stream_spec.events.items() if event.identifying_location is not None]
     unmarked = [name for name in stream_spec.events if name not in marked]

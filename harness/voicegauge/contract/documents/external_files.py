@@ -70,7 +70,7 @@ class _FileEmbedder:
         Args:
             value: the value, as plain data.
             document: the file that contains it.
-            root_pointer: JSON pointer to which that file is embedded.
+            root_pointer: JSON pointer, in the combined document, at which that file is embedded.
             pointer: JSON pointer of the value in the file.
         """
         if isinstance(value, list):

@@ -10,7 +10,7 @@ from voicegauge.formats import Document, escape_pointer_token
 _KNOWN_EXTENSION_KEYS = sorted(
     EXTENSION_KEYS | {"x-advice", "x-rejection-reason", "x-request", "x-key", "x-name", "x-files"}
 )
-_SIMILAR_KEYS_OF_OTHERS = frozenset(("x-webhooks",))
+_SIMILAR_KEYS_OF_OTHER_TOOLS = frozenset(("x-webhooks",))
 """Keys of other tools that are not misspellings of ours, such as Redoc's key for webhooks in OpenAPI 3.0."""
 _MIN_MISSPELLING_SIMILARITY = 0.87
 """Similarity, from 0 to 1 as `difflib` measures it, from which a key counts as a misspelling: one or two letters are
@@ -23,7 +23,7 @@ def reject_misspelled_keys(document: Document) -> None:
     Raises:
         ContractError: a key is misspelled; the message has its line.
     """
-    accepted = {*_KNOWN_EXTENSION_KEYS, *_SIMILAR_KEYS_OF_OTHERS}
+    accepted = {*_KNOWN_EXTENSION_KEYS, *_SIMILAR_KEYS_OF_OTHER_TOOLS}
     for pointer, node in walk_objects(document.data):
         for key in node:
             if not isinstance(key, str) or not key.startswith("x-") or key in accepted:

@@ -114,7 +114,7 @@ class _ComposedDocument:
             raise self._overlay.build_error(pointer, "an action needs exactly one of update, copy and remove: true")
         nodes = self._select_nodes(action.target, f"{pointer}/target")
         if action.remove:
-            self._remove_at([tuple(node.location) for node in nodes], pointer)
+            self._remove_values_at([tuple(node.location) for node in nodes], pointer)
         elif is_update:
             for node in nodes:
                 self._merge_at(tuple(node.location), action.update, f"{pointer}/{_UPDATE}")
@@ -139,48 +139,51 @@ class _ComposedDocument:
             raise self._overlay.build_error(pointer, f"{json_path!r} selects nothing in {self.parts[''][0].path}")
         return nodes
 
-    def _remove_at(self, locations: list[tuple[int | str, ...]], pointer: str) -> None:
-        for location in sorted(locations, key=_build_removal_sort_key, reverse=True):
+    def _remove_values_at(self, paths_to_values: list[tuple[int | str, ...]], pointer: str) -> None:
+        for location in sorted(paths_to_values, key=_build_removal_sort_key, reverse=True):
             if not location:
                 raise self._overlay.build_error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
             del self._get_value_at(location[:-1])[location[-1]]
 
-    def _merge_at(self, location: tuple[int | str, ...], value: Any, source_pointer: str) -> None:
-        """Merge `value`, which stands in the overlay at `source_pointer`, into the value at `location`.
+    def _merge_at(self, pointer_tokens: tuple[int | str, ...], value: Any, source_pointer: str) -> None:
+        """Merge `value`, which stands in the overlay at `source_pointer`, into the value at `pointer_tokens`.
 
         Objects are merged key by key, lists are extended, and other values replaced (Overlay 1.1.0, section 4.4.3.1).
         """
-        found = self._get_value_at(location)
+        found = self._get_value_at(pointer_tokens)
         if isinstance(found, dict) and isinstance(value, dict):
             for key, item in value.items():
                 at = f"{source_pointer}/{escape_pointer_token(key)}"
                 if key in found and isinstance(found[key], (dict, list)) and isinstance(item, type(found[key])):
-                    self._merge_at((*location, key), item, at)
+                    self._merge_at((*pointer_tokens, key), item, at)
                 else:
                     found[key] = copy.deepcopy(item)
-                    self.parts[_format_json_pointer((*location, key))] = (self._overlay, at)
+                    self.parts[_format_json_pointer((*pointer_tokens, key))] = (self._overlay, at)
         elif isinstance(found, list):
             for index, item in enumerate(value if isinstance(value, list) else [value]):
-                self.parts[_format_json_pointer((*location, len(found)))] = (self._overlay, f"{source_pointer}/{index}")
+                self.parts[_format_json_pointer((*pointer_tokens, len(found)))] = (
+                    self._overlay,
+                    f"{source_pointer}/{index}",
+                )
                 found.append(copy.deepcopy(item))
-        elif location and not isinstance(found, dict) and not isinstance(value, (dict, list)):
-            self._get_value_at(location[:-1])[location[-1]] = value
-            self.parts[_format_json_pointer(location)] = (self._overlay, source_pointer)
+        elif pointer_tokens and not isinstance(found, dict) and not isinstance(value, (dict, list)):
+            self._get_value_at(pointer_tokens[:-1])[pointer_tokens[-1]] = value
+            self.parts[_format_json_pointer(pointer_tokens)] = (self._overlay, source_pointer)
         else:
             reason = f"{describe_type(value)} cannot be merged into {describe_type(found)}"
             raise self._overlay.build_error(source_pointer, reason)
 
-    def _get_value_at(self, location: tuple[int | str, ...]) -> Any:
+    def _get_value_at(self, pointer_tokens: tuple[int | str, ...]) -> Any:
         value: Any = self.data
-        for token in location:
+        for token in pointer_tokens:
             value = value[token]
         return value
 
 
-def _build_removal_sort_key(location: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
+def _build_removal_sort_key(pointer_tokens: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
     """Return a sort key: values removed from the last location to the first leave the other locations unchanged."""
-    return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in location]
+    return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in pointer_tokens]
 
 
-def _format_json_pointer(location: tuple[int | str, ...]) -> str:
-    return "".join(f"/{escape_pointer_token(str(token))}" for token in location)
+def _format_json_pointer(pointer_tokens: tuple[int | str, ...]) -> str:
+    return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)

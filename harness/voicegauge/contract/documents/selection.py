@@ -63,11 +63,11 @@ def read_operations(document_data: dict[str, Any]) -> Iterator[tuple[tuple[str, 
                 yield (path, method), item[method]
 
 
-def _iterate_possible_operation_ids(operation: dict[str, Any]) -> Iterator[str]:
+def _iterate_possible_operation_ids(operation_data: dict[str, Any]) -> Iterator[str]:
     """Yield all texts in the `x-` keys and the links of an operation; some of them are operation ids."""
-    for key in _OPERATION_EXTENSIONS & operation.keys():
-        yield from _iterate_texts(operation[key])
-    responses = operation.get("responses")
+    for key in _OPERATION_EXTENSIONS & operation_data.keys():
+        yield from _iterate_texts(operation_data[key])
+    responses = operation_data.get("responses")
     for response in responses.values() if isinstance(responses, dict) else ():
         if isinstance(response, dict):
             yield from _iterate_texts(response.get("links"))

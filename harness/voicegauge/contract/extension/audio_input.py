@@ -40,7 +40,7 @@ AudioFact = Literal[
     "camelot",
     "compatible_keys",
 ]
-"""Names of properties of the uploaded audio that a response may state besides converted audio."""
+"""Properties of the uploaded audio that the response to a conversion may state, with or without converted audio."""
 ConversionPurpose = Literal["voice", "translate", "style", "enhance", "separate", "dereverb", "analyse", "convert"]
 """What a conversion changes, in this order: the voice, the language, the speaking style, the noise, the mix (into
 stems), the echo, nothing (the conversion only analyzes the audio), or the format."""
@@ -51,7 +51,7 @@ class AudioInputEmulation(Record, frozen=True, kw_only=True):
 
     base_response_ms: float = field(default=250.0, name="base_ms")
     response_ms_per_audio_s: float = field(default=40.0, name="ms_per_audio_s")
-    """Response time in milliseconds per second of audio, in addition to `base_ms`."""
+    """Response time in milliseconds per second of audio, in addition to the base response time."""
     jitter: float = 0.15
     """Standard deviation of the logarithm of the response time."""
     default_format: str | None = field(default=None, name="format")
@@ -78,11 +78,11 @@ class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
 class TranscriptSegmentFields(Record, frozen=True, kw_only=True):
     """The names of the fields of a transcript segment; times are in seconds."""
 
-    start: str = "start"
-    end: str = "end"
-    text: str = "text"
-    speaker: str | None = None
-    words: str | None = None
+    start_field: str = field(default="start", name="start")
+    end_field: str = field(default="end", name="end")
+    text_field: str = field(default="text", name="text")
+    speaker_field: str | None = field(default=None, name="speaker")
+    words_field: str | None = field(default=None, name="words")
     """Name of the field with the list of words and their times, which is present if word timestamps were requested."""
 
 

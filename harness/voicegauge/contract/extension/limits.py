@@ -26,7 +26,8 @@ class UploadLimits(Record, frozen=True, kw_only=True):
     """Limits of an uploaded audio file."""
 
     max_bytes: int | None = None
-    """Maximum size in bytes. MB in a document is read as MiB, so that only files above both readings are too large."""
+    """Maximum size in bytes. MB in a document is read as MiB, so that only files above the limit in both units
+    are too large."""
     min_duration_s: float | None = msgspec.field(default=None, name="min_s")
     max_duration_s: float | None = msgspec.field(default=None, name="max_s")
     min_sample_rate_hz: int | None = None

@@ -45,8 +45,8 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
     counts_whitespace: bool = msgspec.field(default=True, name="whitespace")
     """Whether white space counts."""
     characters_counted_twice: Literal["han", "wide"] | None = msgspec.field(default=None, name="doubled")
-    """Which characters count twice: Chinese characters, in Japanese and Korean as well (`han`), or all that are as wide
-    as two Latin ones, such as kana and Hangul (`wide`)."""
+    """Which characters count twice: Chinese characters, including those in Japanese and Korean (`han`), or all that are
+    as wide as two Latin ones, such as kana and Hangul (`wide`)."""
     counts_tags: bool = msgspec.field(default=True, name="tags")
     """For text with markup: whether its tags count."""
     uncounted_tag_names: tuple[str, ...] = msgspec.field(default=(), name="free_tags")
@@ -61,13 +61,13 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
             has_markup: whether the text is in a markup language, such as SSML, so that it may have tags.
         """
         if has_markup:
-            text = _TAG_PATTERN.sub(self._remove_uncharged_tag, text)
+            text = _TAG_PATTERN.sub(self._remove_uncounted_tag, text)
         if not self.counts_whitespace:
             text = "".join(text.split())
         length = len(text.encode(errors="surrogatepass")) if self.counted_unit == "utf8_byte" else len(text)
         return length if self.characters_counted_twice is None else length + sum(map(self._is_counted_twice, text))
 
-    def _remove_uncharged_tag(self, tag: re.Match[str]) -> str:
+    def _remove_uncounted_tag(self, tag: re.Match[str]) -> str:
         return tag[0] if self.counts_tags and tag[1] not in self.uncounted_tag_names else ""
 
     def _is_counted_twice(self, character: str) -> bool:
@@ -123,7 +123,7 @@ class PriceSpec(Record, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> tuple[PriceSpec, ...]:
-        """All parts of the price, whose sum is charged: this one and those in `plus`."""
+        """All parts of the price, whose sum is charged: this one and `added_parts`."""
         return (self, *self.added_parts)
 
     @property
@@ -133,7 +133,7 @@ class PriceSpec(Record, frozen=True, kw_only=True):
 
     @property
     def plan_names(self) -> tuple[str, ...]:
-        """Names of the plans with prices of their own, in any part or reading."""
+        """Names of the plans with prices of their own, in any part or alternative of the price."""
         return tuple(
             dict.fromkeys(
                 name for one in self.price_and_alternatives for part in one.parts for name in part.plan_prices

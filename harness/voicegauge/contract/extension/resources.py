@@ -17,7 +17,7 @@ class ResourceListing(Record, frozen=True, kw_only=True):
     count_location: Location | None = msgspec.field(default=None, name="count")
     """Location of the number of resources in the response."""
     max_count_location: Location | None = msgspec.field(default=None, name="max_count")
-    """Where the response states how many resources the account may have."""
+    """Location, in the response, of the maximum number of resources that the account may have."""
     includes_stock_resources: bool = msgspec.field(default=False, name="has_stock")
     """Whether the list also has what the provider offers to every account, such as stock voices."""
 
@@ -87,15 +87,15 @@ class BatchSpec(Record, frozen=True, kw_only=True):
     jobs_location: Location = msgspec.field(name="results")
     """Location of the list of jobs in the status response, in the order of the requests."""
     job_id_field: str = msgspec.field(name="job_id")
-    """Name of the field with the job id, in an item of `results`."""
+    """Name of the field with the job id, in an item of the list of jobs."""
     index_field: str | None = msgspec.field(default=None, name="index")
-    """Name of the field with the index of the request, counted from 0, in an item of `results`."""
+    """Name of the field with the index of the request, counted from 0, in an item of the list of jobs."""
     state_field: str | None = msgspec.field(default=None, name="state")
-    """Name of the field with the job state, in an item of `results`."""
+    """Name of the field with the job state, in an item of the list of jobs."""
     charge_field: str | None = msgspec.field(default=None, name="charged")
-    """Name of the field with the charge, in an item of `results`."""
+    """Name of the field with the charge, in an item of the list of jobs."""
     audio_url_field: str | None = msgspec.field(default=None, name="url")
-    """Name of the field with the URL of a successful job's audio, in an item of `results`."""
+    """Name of the field with the URL of a successful job's audio, in an item of the list of jobs."""
     total_count_location: Location | None = msgspec.field(default=None, name="total")
     """Location of the number of items, in the response to the submit and in the status response."""
     ended_count_location: Location | None = msgspec.field(default=None, name="completed")

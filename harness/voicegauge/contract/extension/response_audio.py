@@ -58,7 +58,7 @@ class AudioFormat(Record, frozen=True, kw_only=True):
 class TimestampKind(Record, frozen=True, kw_only=True):
     """Whether timestamps are of characters or words, in which unit of time, and how they relate to the text."""
 
-    timed_unit: Literal["character", "word"] = msgspec.field(name="unit")
+    text_unit: Literal["character", "word"] = msgspec.field(name="unit")
     time_unit: Literal["s", "ms"] = "s"
     spells_request_text: bool = msgspec.field(default=False, name="spells_text")
     """Whether the characters or words are those of the text in the request, and not of a normalized text."""

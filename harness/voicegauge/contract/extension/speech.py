@@ -123,7 +123,7 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     base_processing_ms: float = field(default=300.0, name="base_ms")
     """Processing time in milliseconds, without the time per character."""
     processing_ms_per_character: float = field(default=4.0, name="ms_per_character")
-    """Processing time in milliseconds for each character of the text, in addition to `base_ms`."""
+    """Processing time in milliseconds for each character of the text, in addition to the base time."""
     jitter: float = 0.15
     """Standard deviation of the logarithm of each duration."""
     sample_rate_hz: int = 24000

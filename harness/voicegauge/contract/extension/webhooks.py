@@ -40,10 +40,10 @@ class CallbackBodyLocations(Record, frozen=True, kw_only=True):
 
     id_location: Location = msgspec.field(name="id")
     submit_id_location: Location | None = msgspec.field(default=None, name="submit_id")
-    """Location of the same id in the response to the submit; `None` means `x-job.submit.id`."""
+    """Location, in the response to the submit, of the id that callbacks repeat; `None` means `x-job.submit.id`."""
     state_location: Location = msgspec.field(name="state")
     outcome_by_state: dict[str, Literal["success", "failure"]] = msgspec.field(name="states")
-    """The outcome for each value of `state`."""
+    """The outcome of the job for each state that a callback may report."""
     result_url_location: Location | None = msgspec.field(default=None, name="result")
     """Location of the URL of the result in the callback."""
     charge_location: Location | None = msgspec.field(default=None, name="charged")

@@ -6,7 +6,6 @@ from voicegauge.contract.schemas.document_schemas import (
     describe_unusable_reference,
     format_json_pointer,
 )
-from voicegauge.contract.schemas.schema_errors import SchemaError
 from voicegauge.contract.schemas.schema_values import (
     allows_location,
     find_matching_branch,
@@ -14,10 +13,11 @@ from voicegauge.contract.schemas.schema_values import (
     list_choices,
     parse_text_value,
 )
+from voicegauge.contract.schemas.schema_violations import SchemaViolation
 
 __all__ = [
     "MAX_REASON_CHARACTERS",
-    "SchemaError",
+    "SchemaViolation",
     "Schemas",
     "allows_location",
     "describe_unusable_reference",

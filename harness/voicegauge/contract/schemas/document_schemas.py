@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract.schemas.schema_errors import SchemaError, omit_consequences_of_missing_keys
+from voicegauge.contract.schemas.schema_violations import SchemaViolation, omit_consequences_of_missing_keys
 from voicegauge.errors import ContractError
 from voicegauge.formats import (
     MISSING,
@@ -99,30 +99,33 @@ class Schemas:
         """Whether `instance` is valid against the schema at `pointer`."""
         return self._get_validator(pointer).is_valid(instance)
 
-    def iterate_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
-        """Yield an error for every part of `instance` that violates the schema at `pointer`.
+    def iterate_violations(self, pointer: str, instance: Any) -> Iterator[SchemaViolation]:
+        """Yield a violation for every part of `instance` that does not fit the schema at `pointer`.
 
         What a condition requires is left out if the condition holds only because a required key is missing.
         """
         if self.is_valid(pointer, instance):  # most values are valid, which is found out faster than what is wrong
             return iter(())
         return omit_consequences_of_missing_keys(
-            self._iterate_all_errors(pointer, instance), instance, self._read_schema
+            self._iterate_all_violations(pointer, instance), instance, self._read_schema
         )
 
     def _read_schema(self, pointer_tokens: list[str]) -> Any:
         return self.resolve_reference(read_pointer(self.document.data, pointer_tokens))[0]
 
-    def _iterate_all_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
+    def _iterate_all_violations(self, pointer: str, instance: Any) -> Iterator[SchemaViolation]:
         for error in self._get_validator(pointer).iter_errors(instance):
             path, location = list(error.schema_path), format_json_pointer(list(error.instance_path))
             keyword = str(path[-1]) if path else "false"
-            yield SchemaError(
-                location, format_json_pointer(path), keyword, _describe_error(error.message, location, instance)
+            yield SchemaViolation(
+                location,
+                format_json_pointer(path),
+                keyword,
+                _insert_value_into_message(error.message, location, instance),
             )
 
     def iterate_violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
-        """Yield JSON pointers to the keywords that `instance` violates, without the cost of messages."""
+        """Yield JSON pointers to the keywords that `instance` violates, without building messages."""
         return (format_json_pointer(error.schema_path) for error in self._get_validator(pointer).iter_errors(instance))
 
     def resolve_reference(self, node: Any, pointer: str = "") -> tuple[Any, str]:
@@ -176,7 +179,7 @@ def describe_unusable_reference(document: Document, pointer: str, reference: str
     return f"$ref {reference!r} leads to one file more than a document may have"
 
 
-def _describe_error(message: str, pointer: str, instance: Any) -> str:
+def _insert_value_into_message(message: str, pointer: str, instance: Any) -> str:
     """Return the validator's message, with the value at `pointer` in place of the placeholder."""
     if _VALUE_PLACEHOLDER not in message:
         return message

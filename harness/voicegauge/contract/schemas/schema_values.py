@@ -51,8 +51,8 @@ def find_matching_branch(
         constants: the values that requests have, by keys and indices.
 
     Returns:
-        The first branch that allows these values and no others in the place of at least one of them, and the JSON
-        pointer to it; `None` if there is no such branch.
+        The first branch that lists the allowed values at one or more of these places, each list with the constant in
+        it, and the JSON pointer to the branch; `None` if there is no such branch.
     """
     schema, pointer = schemas.resolve_reference(schema, pointer)
     for keyword in ("oneOf", "anyOf"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, SchemaError
+from voicegauge.contract import MISSING, MediaType, SchemaViolation
 from voicegauge.drift.report import DriftChange
 from voicegauge.drift.traffic.contradictions import build_contradiction_change
 from voicegauge.drift.traffic.preparation import (
@@ -48,39 +48,39 @@ def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: Me
             exchange_part=f"/response/content/text#{extra.path}",
             observed_value=extra.value,
         )
-    for error in islice(media_type.iterate_errors(recorded_exchange.json_body), _MAX_SCHEMA_ERRORS):
+    for error in islice(media_type.iterate_violations(recorded_exchange.json_body), _MAX_SCHEMA_ERRORS):
         if error.keyword not in _PROPERTY_KEYWORDS:
             yield from _build_schema_error_changes(recorded_exchange, error)
 
 
 def _build_schema_error_changes(
-    recorded_exchange: RecordedExchange, schema_error: SchemaError
+    recorded_exchange: RecordedExchange, schema_violation: SchemaViolation
 ) -> Iterator[DriftChange]:
-    pointer_tokens = [unescape_pointer_token(token) for token in schema_error.pointer.split("/")[1:]]
+    pointer_tokens = [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
     value = read_pointer(recorded_exchange.json_body, pointer_tokens)
-    rule = _choose_rule(recorded_exchange, schema_error, value)
+    rule = _choose_rule(recorded_exchange, schema_violation, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
         return  # only the type of a redacted value is known: the value was a string
     yield build_contradiction_change(
         recorded_exchange,
         rule,
         f"{recorded_exchange.status} body#{_generalize_path(recorded_exchange.json_body, pointer_tokens)}",
-        contract_pointer=schema_error.schema_pointer,
-        exchange_part=f"/response/content/text#{schema_error.pointer}",
-        observed_value=schema_error.message if rule == "observed-field-missing" else value,
+        contract_pointer=schema_violation.keyword_pointer,
+        exchange_part=f"/response/content/text#{schema_violation.value_pointer}",
+        observed_value=schema_violation.message if rule == "observed-field-missing" else value,
     )
 
 
-def _choose_rule(recorded_exchange: RecordedExchange, schema_error: SchemaError, value: Any) -> str:
+def _choose_rule(recorded_exchange: RecordedExchange, schema_violation: SchemaViolation, value: Any) -> str:
     """Return the id of the rule for a schema error.
 
     If no branch of an `anyOf` or `oneOf` matches, the rule depends on what is wrong: the type, the value or its range.
     """
-    if schema_error.keyword in _RULE_ID_BY_KEYWORD:
-        return _RULE_ID_BY_KEYWORD[schema_error.keyword]
-    if schema_error.keyword not in ("anyOf", "oneOf"):
+    if schema_violation.keyword in _RULE_ID_BY_KEYWORD:
+        return _RULE_ID_BY_KEYWORD[schema_violation.keyword]
+    if schema_violation.keyword not in ("anyOf", "oneOf"):
         return "observed-value-out-of-bounds"
-    schemas = _find_schemas_at(recorded_exchange, schema_error.schema_pointer.rpartition("/")[0])
+    schemas = _find_schemas_at(recorded_exchange, schema_violation.keyword_pointer.rpartition("/")[0])
     types = {name for located in schemas for name in _list_type_names(located.schema)}
     if types and not _has_type(value, types):
         return "observed-type-undocumented"

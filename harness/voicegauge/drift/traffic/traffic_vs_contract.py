@@ -120,7 +120,7 @@ def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[Dri
             continue
         if header is None and name.lower() not in expected:
             rule, pointer = "observed-header-undocumented", spec.pointer
-        elif header is not None and MASK not in text and header.parse_text(text).errors:
+        elif header is not None and MASK not in text and header.parse_text(text).violations:
             rule, pointer = "observed-header-value-undocumented", header.pointer
         else:
             continue

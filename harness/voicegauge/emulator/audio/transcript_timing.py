@@ -99,14 +99,14 @@ def build_transcript_values(
     segments: list[dict[str, Any]] = []
     for phrase in phrases:
         segment: dict[str, Any] = {
-            keys.start: round(phrase.start_s, 2),
-            keys.end: round(phrase.end_s, 2),
-            keys.text: " ".join(phrase.words),
+            keys.start_field: round(phrase.start_s, 2),
+            keys.end_field: round(phrase.end_s, 2),
+            keys.text_field: " ".join(phrase.words),
         }
-        if keys.speaker is not None and include_speaker_labels:
-            segment[keys.speaker] = SPEAKER_LABEL
-        if keys.words is not None and include_word_times:
-            segment[keys.words] = _estimate_word_times(phrase)
+        if keys.speaker_field is not None and include_speaker_labels:
+            segment[keys.speaker_field] = SPEAKER_LABEL
+        if keys.words_field is not None and include_word_times:
+            segment[keys.words_field] = _estimate_word_times(phrase)
         segments.append(segment)
     values = {
         response_locations.language_location: language,

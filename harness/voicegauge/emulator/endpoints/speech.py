@@ -72,7 +72,7 @@ class SpeechEndpoint:
             get_speech_timings = self._create_speech_timings_getter(request, speech, audio.audio_duration_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
-                    response.body = write_timestamps(response.body, spec, get_speech_timings(spec.timed_unit))
+                    response.body = write_timestamps(response.body, spec, get_speech_timings(spec.text_unit))
             if pace is not None:
                 self._set_up_stream(
                     response,

@@ -68,7 +68,7 @@ def count_billable_characters(request: ParsedRequest, target: Target, synthesis:
     """Return the number of characters to charge: those of the text in the request, not of the text that is spoken."""
     text = read_speech_field(request, target, "text")
     if isinstance(text, str):
-        return target.count_charged_characters(text, is_sent=True)
+        return target.count_charged_characters(text, includes_template=True)
     return target.count_charged_characters(synthesis.text)
 
 

@@ -69,7 +69,7 @@ def invalidate_body(
     for path in fields:
         candidate = copy.deepcopy(body)
         change_member(read_pointer(candidate, list(path[:-1])), path[-1])
-        if next(media_spec.iterate_errors(candidate), None) is not None:
+        if next(media_spec.iterate_violations(candidate), None) is not None:
             return candidate
     return body
 

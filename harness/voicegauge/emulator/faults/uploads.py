@@ -21,7 +21,7 @@ def replace_transcript(response: EmulatedResponse) -> None:
     segments = read_value_at(response.body, audio_input.response.segments_location)
     words = UNRELATED_TRANSCRIPT.split()
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
-        segment[audio_input.response.segment_field_names.text] = words[index % len(words)]
+        segment[audio_input.response.segment_field_names.text_field] = words[index % len(words)]
 
 
 def change_sample_rate(response: EmulatedResponse) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, parse_text_value
+from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaViolation, parse_text_value
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.schema_values import iterate_schemas_at
 from voicegauge.formats import (
@@ -135,7 +135,7 @@ def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
 def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
     if isinstance(body, dict) and is_form(media_spec.name):
         body = {name: _convert_to_json_value(media_spec, name, value) for name, value in body.items()}
-    for error in media_spec.iterate_errors(body):
+    for error in media_spec.iterate_violations(body):
         if error.keyword in ignored_keywords:
             continue
         field = _find_outermost_field(error)
@@ -155,12 +155,16 @@ def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -
     return value
 
 
-def _find_outermost_field(error: SchemaError) -> str | None:
+def _find_outermost_field(schema_violation: SchemaViolation) -> str | None:
     """Return the outermost field that a schema error is about, because documented errors name that field."""
-    pointer_tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
+    pointer_tokens = [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
     if pointer_tokens:
         return pointer_tokens[0]
-    found = _REQUIRED_FIELD_ERROR_PATTERN.match(error.message) if error.keyword == "required" else None
+    found = (
+        _REQUIRED_FIELD_ERROR_PATTERN.match(schema_violation.message)
+        if schema_violation.keyword == "required"
+        else None
+    )
     return found.group(1) if found else None
 
 

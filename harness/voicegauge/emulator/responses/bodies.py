@@ -204,7 +204,7 @@ def select_body_template(
 
 @functools.lru_cache(maxsize=256)
 def _is_valid_example(media_spec: MediaType, example: Example) -> bool:
-    return next(media_spec.iterate_errors(example.value), None) is None
+    return next(media_spec.iterate_violations(example.value), None) is None
 
 
 def replace_url_prefixes(value: Any, replacements: Mapping[str, str]) -> Any:

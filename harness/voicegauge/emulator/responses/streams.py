@@ -99,7 +99,7 @@ class _EventSequence:
         self._end_values = final_event_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._audio_s = audio_duration_s
-        self._timings = [(spec, get_speech_timings(spec.timed_unit)) for spec in stream_spec.audio.timestamps]
+        self._timings = [(spec, get_speech_timings(spec.text_unit)) for spec in stream_spec.audio.timestamps]
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_EVENT_TEXT)
 
     def build_pieces(

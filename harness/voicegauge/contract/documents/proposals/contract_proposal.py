@@ -14,20 +14,26 @@ from voicegauge.formats import YAML_LOADER, Document
 
 
 def propose_contract(
-    document: Document, *, provider: str = "", operations: Sequence[str] = (), reserved_ids: Collection[str] = ()
+    document: Document,
+    *,
+    provider_id: str = "",
+    operation_names: Sequence[str] = (),
+    reserved_ids: Collection[str] = (),
 ) -> OverlayProposal:
     """Propose a contract as one document: `document` with the keys of the overlay that `propose_overlay` returns.
 
     Args:
         document: the inferred document; its path names where it comes from.
-        provider: id of the provider; by default derived from the server.
-        operations: operation ids to propose.
+        provider_id: id of the provider; by default derived from the server.
+        operation_names: operation ids to propose.
         reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
 
     Raises:
         UsageError: as `propose_overlay` raises it.
     """
-    proposal = propose_overlay(document, provider=provider, operations=operations, reserved_ids=reserved_ids)
+    proposal = propose_overlay(
+        document, provider_id=provider_id, operation_names=operation_names, reserved_ids=reserved_ids
+    )
     data = yaml.load(proposal.overlay, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
     overlay = Document(document.path, data, {}, document.sha256)
     whole = apply_overlay(overlay, document).data

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract.documents.proposals.proposed_fields import (
     ProposedField,
+    dump_yaml,
     find_audio_yaml,
     list_body_fields,
-    quote_yaml,
 )
 from voicegauge.contract.documents.selection import read_operations, select_operations
 from voicegauge.contract.documents.todo_marks import TODO
@@ -32,46 +32,58 @@ class JobProposal(NamedTuple):
     """A status operation, and the lines of its `x-job`."""
 
     path: str
-    operation: Mapping[str, Any]
+    operation_data: Mapping[str, Any]
     yaml_lines: tuple[str, ...]
     """Lines of YAML below `update`, without indentation."""
     todo: tuple[str, ...]
     """What the document does not state, so that a person has to complete it."""
 
 
-def find_job_proposal(document: Document, path: str, submit_fields: Mapping[str, ProposedField]) -> JobProposal | None:
+def find_job_proposal(
+    document: Document, path: str, submit_response_fields: Mapping[str, ProposedField]
+) -> JobProposal | None:
     """Find the operation that reports the status of the job that an operation starts.
 
     Args:
         document: the whole document.
         path: the path of the operation that starts a job.
-        submit_fields: the fields of its successful response, by location.
+        submit_response_fields: the fields of its successful response, by location.
 
     Returns:
         The status operation; `None` if the response has no id, or no operation takes one and responds with a state.
     """
-    ids = [field for location, field in submit_fields.items() if _ID_FIELD_PATTERN.search(_get_last_name(location))]
+    ids = [
+        field
+        for location, field in submit_response_fields.items()
+        if _ID_FIELD_PATTERN.search(_get_innermost_field_name(location))
+    ]
     if not ids:
         return None
     found = []
     for (status_path, method), status_operation in read_operations(document.data):
         parameters = _PATH_PARAMETER_PATTERN.findall(status_path) or _list_required_query_parameters(status_operation)
         shared = _count_shared_segments(path, status_path)
-        is_same_id = any(_get_last_name(one.location) == parameters[0] != "id" for one in ids) if parameters else False
+        is_same_id = (
+            any(_get_innermost_field_name(one.location) == parameters[0] != "id" for one in ids)
+            if parameters
+            else False
+        )
         if method == "get" and len(parameters) == 1 and (shared or is_same_id):
             fields, operation = _read_response(document, status_path)
             state = _find_field_by_name(fields, _STATE_FIELD_NAMES)
             if state is not None:
-                id_field = next((one for one in ids if _get_last_name(one.location) == parameters[0]), ids[0])
-                rank = (_get_last_name(id_field.location) == parameters[0], shared, -len(status_path))
+                id_field = next(
+                    (one for one in ids if _get_innermost_field_name(one.location) == parameters[0]), ids[0]
+                )
+                rank = (_get_innermost_field_name(id_field.location) == parameters[0], shared, -len(status_path))
                 found.append((rank, status_path, operation, fields, state, id_field))
     if not found:
         return None
     _, status_path, operation, fields, state, id_field = max(found, key=lambda one: one[0])
     todo: list[str] = []
-    submit_state = _find_field_by_name(submit_fields, _STATE_FIELD_NAMES)
+    submit_state = _find_field_by_name(submit_response_fields, _STATE_FIELD_NAMES)
     submit = f"id: {id_field.location}" + (f", state: {submit_state.location}" if submit_state else "")
-    repeated = _find_field_by_name(fields, (_get_last_name(id_field.location),))
+    repeated = _find_field_by_name(fields, (_get_innermost_field_name(id_field.location),))
     reason = _find_field_by_name(fields, _REASON_FIELD_NAMES)
     lines = (
         "x-job:",
@@ -86,9 +98,9 @@ def find_job_proposal(document: Document, path: str, submit_fields: Mapping[str,
     return JobProposal(status_path, operation, lines, tuple(todo))
 
 
-def _list_required_query_parameters(operation: Mapping[str, Any]) -> list[str]:
+def _list_required_query_parameters(operation_data: Mapping[str, Any]) -> list[str]:
     """Return the names of the required query parameters that an operation has itself, without references."""
-    parameters = operation.get("parameters")
+    parameters = operation_data.get("parameters")
     listed = [one for one in parameters if isinstance(one, dict)] if isinstance(parameters, list) else []
     return [str(one.get("name")) for one in listed if one.get("in") == "query" and one.get("required") is True]
 
@@ -104,9 +116,9 @@ def _read_response(document: Document, path: str) -> tuple[dict[str, ProposedFie
         return {}, operation
 
 
-def list_response_fields(schemas: Schemas, operation: Mapping[str, Any]) -> dict[str, ProposedField]:
+def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) -> dict[str, ProposedField]:
     """Return the fields of the successful JSON response of an operation, by location."""
-    responses = operation.get("responses")
+    responses = operation_data.get("responses")
     for status, response in responses.items() if isinstance(responses, dict) else ():
         resolved = schemas.resolve_reference(response)[0] if str(status).startswith("2") else {}
         content = resolved.get("content", {}) if isinstance(resolved, dict) else {}
@@ -124,7 +136,7 @@ def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, missi
         path: path of the status operation.
         missing_facts: gets what the document does not state.
     """
-    stated = [value for field in state_fields for value in _list_stated_values(field)]
+    stated = [value for field in state_fields for value in _list_documented_values(field)]
     names = list(dict.fromkeys(stated))
     successes = [
         name for name in names if _SUCCESS_STATE_PATTERN.search(name) and not _FAILURE_STATE_PATTERN.search(name)
@@ -140,12 +152,12 @@ def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, missi
         missing_facts.append(f"the other states of {path}: only examples are known")
     for index, name in enumerate(pending):
         following = pending[index + 1 : index + 2] or successes
-        yield f"    {quote_yaml(name)}: {{next: [{', '.join(map(quote_yaml, [*following, *failures]))}]}}  # {TODO}"
-    yield from (f"    {quote_yaml(name)}: {{end: success}}" for name in successes)
-    yield from (f"    {quote_yaml(name)}: {{end: failure}}" for name in failures)
+        yield f"    {dump_yaml(name)}: {{next: [{', '.join(map(dump_yaml, [*following, *failures]))}]}}  # {TODO}"
+    yield from (f"    {dump_yaml(name)}: {{end: success}}" for name in successes)
+    yield from (f"    {dump_yaml(name)}: {{end: failure}}" for name in failures)
 
 
-def _list_stated_values(field: ProposedField) -> list[str]:
+def _list_documented_values(field: ProposedField) -> list[str]:
     """Return the texts that the schema of a field enumerates, or its examples if it enumerates nothing."""
     stated = field.schema.get("enum") or field.schema.get("examples")
     return [value for value in stated if isinstance(value, str)] if isinstance(stated, list) else []
@@ -157,7 +169,7 @@ def _find_result_audio_yaml(fields: Mapping[str, ProposedField], path: str, miss
     if audio:
         return audio
     for location, field in fields.items():
-        name, items = _get_last_name(location), field.schema.get("items")
+        name, items = _get_innermost_field_name(location), field.schema.get("items")
         is_list = isinstance(items, dict) and items.get("type") == "string"
         if (
             _RESULT_FIELD_PATTERN.search(name)
@@ -173,13 +185,15 @@ def _find_result_audio_yaml(fields: Mapping[str, ProposedField], path: str, miss
 def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
     """Return the field with the first of `names` that any field has; of several such fields, the least nested one."""
     for name in names:
-        found = [field for location, field in fields.items() if _get_last_name(location).lower() == name.lower()]
+        found = [
+            field for location, field in fields.items() if _get_innermost_field_name(location).lower() == name.lower()
+        ]
         if found:
             return min(found, key=lambda field: field.location.count("/"))
     return None
 
 
-def _get_last_name(location: str) -> str:
+def _get_innermost_field_name(location: str) -> str:
     return re.split(r"[/.]", location)[-1]
 
 

@@ -22,36 +22,40 @@ _SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 
 
 def propose_overlay(
-    document: Document, *, provider: str = "", operations: Sequence[str] = (), reserved_ids: Collection[str] = ()
+    document: Document,
+    *,
+    provider_id: str = "",
+    operation_names: Sequence[str] = (),
+    reserved_ids: Collection[str] = (),
 ) -> OverlayProposal:
     """Propose an overlay for an OpenAPI document.
 
     Args:
         document: the whole document.
-        provider: id of the provider; by default derived from the first server.
-        operations: paths or operation ids to propose; by default all whose request has a text and whose response has
-            audio.
+        provider_id: id of the provider; by default derived from the first server.
+        operation_names: paths or operation ids to propose; by default all whose request has a text and whose response
+            has audio.
         reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
 
     Raises:
-        UsageError: no such operation was found, or `provider` is not an id.
-        UnknownNameError: the document does not have one of `operations`.
+        UsageError: no such operation was found, or `provider_id` is not an id.
+        UnknownNameError: the document does not have one of `operation_names`.
         ContractError: the document has another version of OpenAPI, or is not valid in a part that matters.
     """
-    if provider and not _PROVIDER_ID_PATTERN.fullmatch(provider):
-        raise UsageError(f"{provider!r} is not a provider id: use small letters, digits and hyphens")
+    if provider_id and not _PROVIDER_ID_PATTERN.fullmatch(provider_id):
+        raise UsageError(f"{provider_id!r} is not a provider id: use small letters, digits and hyphens")
     check_openapi_version(document)
-    candidate_operations = list(find_speech_operations(document, operations))
+    candidate_operations = list(find_speech_operations(document, operation_names))
     found = [c for c in candidate_operations if c.audio_yaml or c.job] or [
-        c for c in candidate_operations if operations or _SPEECH_PATH_PATTERN.search(c.path)
+        c for c in candidate_operations if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
     ]
     if not found:
-        wanted = f" among {', '.join(operations)}" if operations else ""
-        hint = "" if operations else "name one with --operation, or "
+        wanted = f" among {', '.join(operation_names)}" if operation_names else ""
+        hint = "" if operation_names else "name one with --operation, or "
         raise UsageError(
             f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
             f"{hint}write x-speech by hand as docs/contract.md describes"
         )
-    provider = provider or derive_provider_id(document, reserved_ids)
-    writer = OverlayWriter(document, provider)
+    provider_id = provider_id or derive_provider_id(document, reserved_ids)
+    writer = OverlayWriter(document, provider_id)
     return writer.write_overlay(found)

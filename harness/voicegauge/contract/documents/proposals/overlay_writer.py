@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voicegauge.contract.documents.proposals.job_proposal import JobProposal
-from voicegauge.contract.documents.proposals.proposed_fields import ProposedField, quote_yaml
+from voicegauge.contract.documents.proposals.proposed_fields import ProposedField, dump_yaml
 from voicegauge.contract.documents.proposals.provider_names import (
     convert_to_identifier,
     derive_name_from_path,
@@ -29,7 +29,7 @@ from voicegauge.formats import Document, escape_pointer_token
 from voicegauge.model import Record
 
 _KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
-_FORMAT_DETAIL_PATTERN = re.compile(r"[_.-]")
+_FORMAT_NAME_SEPARATOR_PATTERN = re.compile(r"[_.-]")
 _MAX_PROPOSED_MODELS = 10
 _BEARER_SCHEME_YAML = "{type: http, scheme: bearer}"
 
@@ -62,8 +62,8 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
 class OverlayWriter:
     """Writes one overlay, and notes what a person has to complete."""
 
-    def __init__(self, document: Document, provider: str) -> None:
-        self._document, self._provider = document, provider
+    def __init__(self, document: Document, provider_id: str) -> None:
+        self._document, self._provider = document, provider_id
         self._todo: list[str] = []
         self._used_targets: set[str] = set()
         self._used_operation_ids: set[str] = set()
@@ -106,8 +106,8 @@ class OverlayWriter:
         return [
             "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.",
             "overlay: 1.0.0",
-            f"info: {{title: {quote_yaml(f'{self._provider} as a contract')}, version: {quote_yaml(_format_today())}}}",
-            f"extends: {quote_yaml(self._document.path.name)}",
+            f"info: {{title: {dump_yaml(f'{self._provider} as a contract')}, version: {dump_yaml(_format_today())}}}",
+            f"extends: {dump_yaml(self._document.path.name)}",
             "actions:",
         ]
 
@@ -116,15 +116,15 @@ class OverlayWriter:
         info = self._document.data.get("info")
         title = str(info.get("title", name)) if isinstance(info, dict) else name
         key_env = re.sub(r"[^A-Z0-9]", "_", name.upper())
-        source = f"{{title: {quote_yaml(title)}, date: {quote_yaml(_format_today())}}}"
+        source = f"{{title: {dump_yaml(title)}, date: {dump_yaml(_format_today())}}}"
         lines = [
             "  - target: $",
             "    update:",
             "      x-provider:",
-            f"        id: {quote_yaml(name)}",
-            f"        title: {quote_yaml(title)}",
+            f"        id: {dump_yaml(name)}",
+            f"        title: {dump_yaml(title)}",
             f"        key_env: {key_env if key_env[:1].isalpha() else '_' + key_env}_API_KEY",
-            f"        sources: {{{quote_yaml(self._document.path.name)}: {source}}}",
+            f"        sources: {{{dump_yaml(self._document.path.name)}: {source}}}",
         ]
         if not list_server_urls(self._document.data):
             self._todo.append("the server, which the document does not name")
@@ -135,7 +135,7 @@ class OverlayWriter:
             lines.append("      security: [{key: []}]  # TODO: and the scheme below")
             lines.append("  - target: $" if not isinstance(components, dict) else "  - target: $.components")
             scheme = (
-                f"{{type: apiKey, in: header, name: {quote_yaml(key_header)}}}" if key_header else _BEARER_SCHEME_YAML
+                f"{{type: apiKey, in: header, name: {dump_yaml(key_header)}}}" if key_header else _BEARER_SCHEME_YAML
             )
             scheme = f"securitySchemes: {{key: {scheme}}}"
             lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
@@ -149,7 +149,7 @@ class OverlayWriter:
             for name in SPEECH_FIELD_NAMES
             if (field := find_speech_field(candidate_operation.request_fields, name))
         }
-        request = ", ".join(f"{name}: {quote_yaml(field.location)}" for name, field in mapped.items())
+        request = ", ".join(f"{name}: {dump_yaml(field.location)}" for name, field in mapped.items())
         yield f"  - target: {_build_operation_selector(candidate_operation.path, candidate_operation.method)}"
         yield "    update:"
         yield from self._iterate_operation_id_lines(candidate_operation)
@@ -158,12 +158,12 @@ class OverlayWriter:
         yield "      x-speech:"
         yield f"        request: {{{request}}}"
         if candidate_operation.job is not None:
-            yield f"        response: {{job: {quote_yaml(self._get_status_operation_id(candidate_operation.job))}}}"
+            yield f"        response: {{job: {dump_yaml(self._get_status_operation_id(candidate_operation.job))}}}"
         else:
             audio = candidate_operation.audio_yaml or AUDIO_BODY_YAML
             yield f"        response: {{audio: {audio}}}{'' if candidate_operation.audio_yaml else '  # TODO'}"
         yield "        targets:"
-        yield from (f"          {quote_yaml(name)}: {text}" for name, text in targets)
+        yield from (f"          {dump_yaml(name)}: {text}" for name, text in targets)
         if candidate_operation.job is not None and candidate_operation.job.path not in self._described_jobs:
             self._described_jobs.add(candidate_operation.job.path)
             yield from self._iterate_job_lines(candidate_operation.job)
@@ -171,9 +171,9 @@ class OverlayWriter:
     def _iterate_job_lines(self, job: JobProposal) -> Iterator[str]:
         yield f"  - target: {_build_operation_selector(job.path, 'get')}"
         yield "    update:"
-        if not job.operation.get("operationId"):
-            yield f"      operationId: {quote_yaml(self._get_status_operation_id(job))}"
-        documented_responses = job.operation.get("responses", {}).keys()
+        if not job.operation_data.get("operationId"):
+            yield f"      operationId: {dump_yaml(self._get_status_operation_id(job))}"
+        documented_responses = job.operation_data.get("responses", {}).keys()
         wanted = {"401": ({"403"}, "The key is unknown"), "404": (set[str](), "There is no such job")}
         missing = [
             f'"{status}": {{description: {text}}}'
@@ -187,7 +187,7 @@ class OverlayWriter:
         yield from (f"      {line}" for line in job.yaml_lines)
 
     def _get_status_operation_id(self, job: JobProposal) -> str:
-        return str(job.operation.get("operationId") or convert_to_identifier(f"get {job.path}"))
+        return str(job.operation_data.get("operationId") or convert_to_identifier(f"get {job.path}"))
 
     def _iterate_response_lines(
         self, candidate_operation: SpeechOperation, format_field: ProposedField | None
@@ -245,7 +245,7 @@ class OverlayWriter:
         name = str(candidate_operation.operation_data.get("operationId") or "")
         if not name or name in self._used_operation_ids:
             name = convert_to_identifier(f"{candidate_operation.method} {candidate_operation.path}")
-            yield f"      operationId: {quote_yaml(name)}"
+            yield f"      operationId: {dump_yaml(name)}"
         self._used_operation_ids.add(name)
 
     def _iterate_target_lines(self, candidate_operation: SpeechOperation) -> Iterator[tuple[str, str]]:
@@ -273,14 +273,14 @@ class OverlayWriter:
             )
             target = self._choose_unused_target_name(own_name)
             title = name or candidate_operation.path
-            constants = f", constants: {{{quote_yaml(model.location)}: {quote_yaml(name)}}}" if model and name else ""
-            yield target, f"{{title: {quote_yaml(title)}{constants}{voice_text}}}"
+            constants = f", constants: {{{dump_yaml(model.location)}: {dump_yaml(name)}}}" if model and name else ""
+            yield target, f"{{title: {dump_yaml(title)}{constants}{voice_text}}}"
 
     def _build_voice_yaml(self, candidate_operation: SpeechOperation, voice_field: ProposedField) -> str:
         value = _find_example_text(voice_field.schema)
         if value is None:
             self._todo.append(f"a voice of {candidate_operation.path}")
-        return f", voice: {quote_yaml(value or TODO)}"
+        return f", voice: {dump_yaml(value or TODO)}"
 
     def _choose_unused_target_name(self, name: str) -> str:
         number = 1
@@ -317,7 +317,7 @@ def _has_media_type_per_format(media_types: Collection[str], format_field: Propo
         return True
     enum = format_field.schema.get("enum")
     names = [value for value in enum if isinstance(value, str)] if isinstance(enum, list) else []
-    format_count = len({_FORMAT_DETAIL_PATTERN.split(name.lower())[0] for name in names})
+    format_count = len({_FORMAT_NAME_SEPARATOR_PATTERN.split(name.lower())[0] for name in names})
     return len(media_types) >= (format_count or 2)
 
 

@@ -12,7 +12,7 @@ from voicegauge.formats import escape_pointer_token
 
 _PLAIN_SCALAR_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./#-]*")
 _RESERVED_YAML_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
-_MAX_DEPTH = 8
+_MAX_NESTING_DEPTH = 8
 """Maximum nesting of alternatives; schemas may refer to themselves."""
 
 
@@ -55,7 +55,7 @@ def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, A
     If a branch is a text, the branches that are objects are left out, because a text is easier to send.
     """
     resolved = schemas.resolve_reference(schema)[0]
-    if not isinstance(resolved, dict) or depth > _MAX_DEPTH:
+    if not isinstance(resolved, dict) or depth > _MAX_NESTING_DEPTH:
         return {}
     merged = dict(resolved)
     whole = [merge_branches(schemas, branch, depth + 1) for branch in resolved.get("allOf", ())]
@@ -72,7 +72,7 @@ def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, A
     return merged
 
 
-def quote_yaml(value: Any) -> str:
+def dump_yaml(value: Any) -> str:
     """Write a value as YAML."""
     is_plain = (
         isinstance(value, str) and _PLAIN_SCALAR_PATTERN.fullmatch(value) and value.lower() not in _RESERVED_YAML_WORDS

@@ -61,15 +61,15 @@ def list_likely_speech_operations(document: Document) -> tuple[tuple[str, str], 
     return tuple(_select_likely_operations(document, ()))
 
 
-def _select_likely_operations(document: Document, operations: Sequence[str]) -> list[tuple[str, str]]:
+def _select_likely_operations(document: Document, operation_names: Sequence[str]) -> list[tuple[str, str]]:
     """Return path and method of the named operations; without names, of those that may produce speech."""
     found = dict(read_operations(document.data))
     names = {at: {at[0], str(node.get("operationId", ""))} for at, node in found.items()}
-    for name in operations:
+    for name in operation_names:
         if not any(name in one for one in names.values()):
             raise UnknownNameError("operation", name, [name for one in names.values() for name in one if name])
-    if operations:
-        return [at for at in found if names[at] & set(operations)]
+    if operation_names:
+        return [at for at in found if names[at] & set(operation_names)]
     return [at for at, node in found.items() if at[1] in _SPEECH_METHODS and _is_likely_speech_operation(at[0], node)]
 
 
@@ -83,12 +83,12 @@ def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) ->
     )
 
 
-def find_speech_operations(document: Document, operations: Sequence[str]) -> Iterator[SpeechOperation]:
+def find_speech_operations(document: Document, operation_names: Sequence[str]) -> Iterator[SpeechOperation]:
     """Yield the operations with a text in the request.
 
     An operation that is not valid OpenAPI is left out, unless it was named or there is no other one.
     """
-    likely = _select_likely_operations(document, operations)
+    likely = _select_likely_operations(document, operation_names)
     error: ContractError | None = None
     is_any_valid = False
     for path, method in likely:
@@ -110,7 +110,7 @@ def find_speech_operations(document: Document, operations: Sequence[str]) -> Ite
             media_types = _list_audio_media_types(Schemas(part), node[method])
             job = find_job_proposal(document, path, started)
             yield SpeechOperation(path, method, node[method], fields, audio, media_types, job)
-    if error is not None and (operations or not is_any_valid):
+    if error is not None and (operation_names or not is_any_valid):
         raise error
 
 

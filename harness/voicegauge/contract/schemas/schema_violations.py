@@ -1,4 +1,4 @@
-"""Defines schema errors, and leaves out those that only follow from a missing key.
+"""Defines violations of schemas by values, and leaves out those that only follow from a missing key.
 
 A condition such as `if: {properties: {state: {const: done}}}` holds for every object without `state`, because
 `properties` says nothing about keys that are absent. If `state` is required, its absence is an error. What `then`
@@ -12,63 +12,65 @@ from typing import Any, NamedTuple
 
 from voicegauge.formats import MISSING, escape_pointer_token, read_pointer, unescape_pointer_token
 
-MAX_HELD_BACK_ERRORS = 1_000
-"""Maximum number of errors below `then` that are kept in memory until it is known whether they are left out."""
+MAX_HELD_BACK_VIOLATIONS = 1_000
+"""Maximum number of violations below `then` that are kept in memory until it is known whether they are left out."""
 SchemaReader = Callable[[list[str]], Any]
 """A function that returns the schema at the keys of a JSON pointer, with its reference resolved."""
 MissingKeys = set[tuple[str, str]]
 """Pairs of the JSON pointer to an object and a required key that the object lacks."""
 
 
-class SchemaError(NamedTuple):
-    """One violation of a schema."""
+class SchemaViolation(NamedTuple):
+    """A violation of a schema: which part of a value violates which keyword. It is a record, not an exception."""
 
-    pointer: str
-    """JSON pointer to the value in the instance that violates the schema."""
-    schema_pointer: str
-    """JSON pointer to the violated keyword in the document."""
+    value_pointer: str
+    """JSON pointer, within the validated value, to the part that violates the schema."""
+    keyword_pointer: str
+    """JSON pointer, within the document, to the violated keyword."""
     keyword: str
     message: str
 
 
 def omit_consequences_of_missing_keys(
-    errors: Iterable[SchemaError], instance: Any, read_schema: SchemaReader
-) -> Iterator[SchemaError]:
-    """Yield `errors` without those below `then` whose condition holds only because a required key is missing.
+    violations: Iterable[SchemaViolation], instance: Any, read_schema: SchemaReader
+) -> Iterator[SchemaViolation]:
+    """Yield `violations` without those below `then` whose condition holds only because a required key is missing.
 
     Args:
-        errors: all errors of one validation.
+        violations: all violations of one validation.
         instance: the value that was validated.
         read_schema: reads the document with the schemas.
     """
-    delayed: list[SchemaError] = []
+    delayed: list[SchemaViolation] = []
     missing: MissingKeys = set()
-    for error in errors:
-        if "/then/" in error.schema_pointer and len(delayed) < MAX_HELD_BACK_ERRORS:
-            delayed.append(error)
+    for violation in violations:
+        if "/then/" in violation.keyword_pointer and len(delayed) < MAX_HELD_BACK_VIOLATIONS:
+            delayed.append(violation)
             continue
-        if error.keyword == "required":
-            names = read_schema(_split_json_pointer(error.schema_pointer))
+        if violation.keyword == "required":
+            names = read_schema(_split_json_pointer(violation.keyword_pointer))
             missing |= {
-                (error.pointer, name) for name in names if name not in _read_value_at_pointer(instance, error.pointer)
+                (violation.value_pointer, name)
+                for name in names
+                if name not in _read_value_at_pointer(instance, violation.value_pointer)
             }
-        yield error
-    for error in delayed:
-        if not missing or not _is_consequence_of_missing_keys(error, instance, read_schema, missing):
-            yield error
+        yield violation
+    for violation in delayed:
+        if not missing or not _is_consequence_of_missing_keys(violation, instance, read_schema, missing):
+            yield violation
 
 
 def _is_consequence_of_missing_keys(
-    error: SchemaError, instance: Any, read_schema: SchemaReader, missing_keys: MissingKeys
+    violation: SchemaViolation, instance: Any, read_schema: SchemaReader, missing_keys: MissingKeys
 ) -> bool:
-    pointer_tokens = _split_json_pointer(error.schema_pointer)
+    pointer_tokens = _split_json_pointer(violation.keyword_pointer)
     for index, keyword in enumerate(pointer_tokens):
         if keyword != "then" or pointer_tokens[index - 1 : index] == ["properties"]:
             continue
         depth = pointer_tokens[index:].count(
             "properties"
         )  # levels from the object with the condition to the wrong value
-        path = error.pointer.split("/")
+        path = violation.value_pointer.split("/")
         pointer = "/".join(path[: len(path) - depth])
         if _is_about_missing_key(
             read_schema([*pointer_tokens[:index], "if"]),
