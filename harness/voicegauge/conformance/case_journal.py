@@ -229,7 +229,7 @@ class CaseJournal:
         return None
 
     def forget_requests(self, *, keep_ambiguous_requests: bool) -> None:
-        """Forget the requests, because their result was printed.
+        """Forget the requests. Call this after their result was printed.
 
         Args:
             keep_ambiguous_requests: whether to remember the ambiguous requests until their cases are paid for again.
@@ -332,7 +332,7 @@ class CaseJournals:
         return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
     def forget_requests(self, *, keep_ambiguous_requests: bool = False) -> None:
-        """Forget the requests, because their result was printed; see `CaseJournal.forget_requests`."""
+        """Forget the requests, whose result was printed; see `CaseJournal.forget_requests`."""
         for one in self._journals.values():
             one.forget_requests(keep_ambiguous_requests=keep_ambiguous_requests)
 

@@ -69,7 +69,7 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
     options += ["--credits", f"{settings.credits:g}"] if settings.credits is not None else []
     options += ["--plan", settings.account_plan] if settings.account_plan is not None else []
     options += ["--webhook-http"] if settings.accepts_http_webhook_urls else []
-    options += _build_repeated_option("--fault", settings.faults)
+    options += _repeat_option_for_each_value("--fault", settings.faults)
     return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *build_contract_options(contracts)])
 
 
@@ -85,7 +85,7 @@ def build_emulated_check_arguments(
         seed: seed of everything random.
     """
     seeds = ("--seed", str(seed)) if seed else ()
-    faults = _build_repeated_option("--fault", emulator.settings.faults)
+    faults = _repeat_option_for_each_value("--fault", emulator.settings.faults)
     return (*provider_and_target_ids, "--emulated", *faults, *seeds, *build_contract_options(contracts))
 
 
@@ -115,10 +115,13 @@ def build_live_check_arguments(
         voices: names of its voices that the user gave.
     """
     urls = [f"{server}={url}" if server else url for server, url in base_urls.items()]
-    options = [*_build_repeated_option("--base-url", urls), *_build_repeated_option("--plan", account_plans)]
-    options += _build_repeated_option("--price", (f"{name}={usd:g}" for name, usd in price_usd_by_name.items()))
+    options = [
+        *_repeat_option_for_each_value("--base-url", urls),
+        *_repeat_option_for_each_value("--plan", account_plans),
+    ]
+    options += _repeat_option_for_each_value("--price", (f"{name}={usd:g}" for name, usd in price_usd_by_name.items()))
     options += ["--public-url", public_url] if public_url is not None else []
-    options += [*_build_repeated_option("--model", models), *_build_repeated_option("--voice", voices)]
+    options += [*_repeat_option_for_each_value("--model", models), *_repeat_option_for_each_value("--voice", voices)]
     options += ["--allow-insecure-http"] if allow_insecure_http else []
     return (*provider_and_target_ids, "--live", *options, *build_contract_options(contracts))
 
@@ -126,8 +129,8 @@ def build_live_check_arguments(
 def build_contract_options(contracts: Iterable[Contract]) -> list[str]:
     """Return the `--contracts` options that load those of `contracts` that are not bundled."""
     own = (str(contract.document.path) for contract in contracts if not is_bundled(contract.document.path))
-    return _build_repeated_option("--contracts", own)
+    return _repeat_option_for_each_value("--contracts", own)
 
 
-def _build_repeated_option(option: str, values: Iterable[str]) -> list[str]:
-    return [word for value in values for word in (option, value)]
+def _repeat_option_for_each_value(option_name: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (option_name, value)]

@@ -19,8 +19,8 @@ _TEXT_BY_FORMAT_KEYWORD = {
 def find_fitting_value(schemas: Schemas, schema: Any) -> Any:
     """Return a value that fits `schema`, or `MISSING` if none is found.
 
-    An invented value respects bounds, enumerations and required properties, but not patterns. Only an example or a
-    default can match a pattern.
+    An invented value fits bounds, enumerations and required properties. No value is invented for a pattern, which only
+    an example or a default can match.
     """
     schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):

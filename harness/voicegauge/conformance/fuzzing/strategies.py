@@ -31,8 +31,8 @@ _STRATEGY_BY_FORMAT_KEYWORD: dict[str, st.SearchStrategy[Any]] = {
 def build_valid_value_strategy(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
     """Return a strategy of values that fit those keywords of `schema` that are common in speech APIs.
 
-    These keywords are lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf`. Because of other
-    keywords, the caller must validate the values against the schema.
+    These keywords are lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf`. A value may break
+    another keyword, so the caller must validate the values against the schema.
     """
     schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):

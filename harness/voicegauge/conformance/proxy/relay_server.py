@@ -9,7 +9,7 @@ from voicegauge.emulator.server import running_app
 
 
 def run_relay(app: RelayApp, *, host: str, port: int) -> AbstractContextManager[str]:
-    """Serve `app` in a thread; the value of the context is its root URL. Its connections are closed at the end.
+    """Serve `app` in a thread while the context is active, and return the root URL on entering. Close `app` at the end.
 
     Raises:
         UsageError: on entering the context: the port is in use, or the server does not start.

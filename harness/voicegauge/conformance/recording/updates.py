@@ -1,7 +1,7 @@
 """Decides what to record: the cases worth saving, those that are missing or stale, and the files that they change.
 
-A file holds the cases of one target, or of one operation without targets. The exchanges of each case form a group with
-the id of the case.
+A file holds the cases of one target, or of one operation without targets. The exchanges of each case
+are one conversation, which has the id of the case.
 """
 
 from __future__ import annotations
@@ -99,11 +99,11 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
     existing_recording: Recording | None
     """The recording in the file, whatever its provenance; `None` if there is no file."""
     cases_to_record: tuple[ConformanceCase, ...]
-    unchanged_group_names: frozenset[str | None]
-    """Names of the groups in `recording_to_extend` that are not recorded again."""
+    unchanged_conversation_ids: frozenset[str | None]
+    """Ids of the conversations in `recording_to_extend` that are not recorded again."""
 
     def merge_exchanges(self, exchanges_by_case: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
-        """Return the exchanges of the updated file: first the existing groups in their order, then the new groups.
+        """Return the exchanges of the updated file: first existing conversations in their order, then new ones.
 
         A case that could not be recorded again keeps its existing exchanges.
 
@@ -114,7 +114,7 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
         groups: dict[str | None, Sequence[Exchange]] = {}
         existing = self.recording_to_extend.exchanges if self.recording_to_extend else ()
         for name, group in collect_exchanges_by_conversation_id(existing).items():
-            if name in self.unchanged_group_names or name in due:
+            if name in self.unchanged_conversation_ids or name in due:
                 groups[name] = exchanges_by_case.get(name or "", group)
         for name in sorted(due & exchanges_by_case.keys(), key=list(exchanges_by_case).index):
             groups.setdefault(name, exchanges_by_case[name])
@@ -172,7 +172,7 @@ class RefreshPolicy:
                 recording_to_extend=None,
                 existing_recording=recording,
                 cases_to_record=tuple(cases) if is_replaced else (),
-                unchanged_group_names=frozenset(),
+                unchanged_conversation_ids=frozenset(),
             )
         groups = collect_exchanges_by_conversation_id(recording.exchanges if recording else ())
         stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
@@ -189,7 +189,7 @@ class RefreshPolicy:
             recording_to_extend=recording,
             existing_recording=recording,
             cases_to_record=tuple(due),
-            unchanged_group_names=unchanged,
+            unchanged_conversation_ids=unchanged,
         )
 
     def _is_stale(self, recording: Recording, exchanges: Sequence[Exchange]) -> bool:

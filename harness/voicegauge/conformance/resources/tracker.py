@@ -147,7 +147,7 @@ class ResourceTracker:
             deletion = creating_operation.resource.deletion if creating_operation.resource is not None else None
             if deletion is None or deletion.operation_id != exchange.operation or resource.id is None:
                 continue
-            if resource.id in _iterate_texts_at(
+            if resource.id in _iterate_texts_at_location(
                 parsed, self._contract.find_operation(deletion.operation_id), deletion.id_location
             ):
                 self.write_deletion_outcome(ResourceDeletedEvent(request_number=resource.request_event.request_number))
@@ -204,7 +204,9 @@ def _list_short_fields(operation: Operation, request: Request, secrets: Iterable
     }
 
 
-def _iterate_texts_at(parsed_exchange: ParsedExchange, operation: Operation, location: Location) -> Iterator[str]:
+def _iterate_texts_at_location(
+    parsed_exchange: ParsedExchange, operation: Operation, location: Location
+) -> Iterator[str]:
     """Yield the texts that a request has at a location; for a parameter in the path, each segment of the path."""
     request = parsed_exchange.exchange.request
     if location.message_part == "path":
