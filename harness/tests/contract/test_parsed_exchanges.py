@@ -26,8 +26,8 @@ def test_an_exchange_is_parsed_once() -> None:
     first, second = parse_exchange(exchange), parse_exchange(exchange)
     assert first.response_json is second.response_json
     assert first.request_json is second.request_json
-    assert first.query is second.query
-    assert first.query == {"speed": "2"}
+    assert first.query_parameters is second.query_parameters
+    assert first.query_parameters == {"speed": "2"}
 
 
 def test_audio_is_not_parsed_as_json_to_read_a_header(monkeypatch) -> None:
@@ -35,7 +35,7 @@ def test_audio_is_not_parsed_as_json_to_read_a_header(monkeypatch) -> None:
     response = replace(exchange.response, headers=(("X-Credits-Charged", "12.5"),))
     parsed = parse_exchange(replace(exchange, response=response))
     monkeypatch.setattr("voicegauge.contract.parsed_exchange.read_json", lambda _: pytest.fail("parsed as JSON"))
-    assert parsed.read_number(parse_location("header.X-Credits-Charged")) == 12.5
+    assert parsed.read_response_number(parse_location("header.X-Credits-Charged")) == 12.5
 
 
 def test_a_parsed_exchange_is_freed_with_its_last_reference() -> None:
@@ -46,7 +46,7 @@ def test_a_parsed_exchange_is_freed_with_its_last_reference() -> None:
         exchange = exchange_with(b'{"state": "done"}')
         parsed = parse_exchange(exchange)
         assert parsed.response_json == {"state": "done"}
-        assert parsed.query
+        assert parsed.query_parameters
         assert parsed.request_form is None
         kind = type(parsed)
         del exchange, parsed

@@ -155,7 +155,7 @@ class ParsedExchange:
         return MISSING if self.request_form is None else _build_form_value(self.request_form, media_type)
 
     @property
-    def query(self) -> dict[str, str]:
+    def query_parameters(self) -> dict[str, str]:
         """The query parameters of the request. If a parameter is repeated, its last value counts."""
         url = self.exchange.request.url
         return self._get_or_parse("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
@@ -177,29 +177,29 @@ class ParsedExchange:
         """Store `event_stream_parser`, which has read the whole body while it arrived."""
         self._values["stream"] = stream_spec, event_stream_parser
 
-    def read_response(self, location: Location | None) -> Any:
+    def read_response_value(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value."""
         if location is None:
             return MISSING
         body = self.response_json if location.is_in_body else MISSING  # audio is not parsed to read a header
         return location.read_response(body, self.exchange.response.headers)
 
-    def read_text(self, location: Location | None) -> str | None:
+    def read_response_text(self, location: Location | None) -> str | None:
         """Return the non-empty text at a location of the response; `None` if there is none.
 
         A whole number is returned as text.
         """
-        value = self.read_response(location)
+        value = self.read_response_value(location)
         if isinstance(value, str):
             return value or None
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
-    def read_number(self, location: Location | None) -> float | None:
+    def read_response_number(self, location: Location | None) -> float | None:
         """Return the number from 0 to `MAX_PLAUSIBLE_CHARGE` at a location of the response; `None` if there is none.
 
         A number in a header is converted from text.
         """
-        return _parse_amount(self.read_response(location))
+        return _parse_amount(self.read_response_value(location))
 
     def read_usage(self, usage: UsageSpec, stream_spec: StreamSpec | None) -> float | None:
         """Return the tokens or seconds that the response, or the last event of a stream, reports; else `None`.
@@ -212,7 +212,7 @@ class ParsedExchange:
         if usage.reported_usage_location is not None and (
             not usage.reported_usage_location.is_in_body or is_json(media_type)
         ):
-            return self.read_number(usage.reported_usage_location)
+            return self.read_response_number(usage.reported_usage_location)
         if usage.event_usage_location is None or stream_spec is None or media_type != EVENT_STREAM_MEDIA_TYPE:
             return None
         ending = self.read_stream(stream_spec).ending

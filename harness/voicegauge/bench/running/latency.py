@@ -191,7 +191,8 @@ def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> ProviderSta
         return None
     poll = parse_exchange(final_poll)
     created, completed = (
-        parse_timestamp(poll.read_response(at)) for at in (job_spec.creation_time_location, job_spec.end_time_location)
+        parse_timestamp(poll.read_response_value(at))
+        for at in (job_spec.creation_time_location, job_spec.end_time_location)
     )
     if created is None or completed is None or completed < created:
         return None

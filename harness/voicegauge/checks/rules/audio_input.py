@@ -32,7 +32,7 @@ def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     location = (
         use.response.fact_locations.get("transcript") if isinstance(use, ConversionSpec) else use.response.text_location
     )
-    text = call.read_response(location) if location else MISSING
+    text = call.read_response_value(location) if location else MISSING
     return (text, location) if isinstance(text, str) and location else None
 
 
@@ -70,7 +70,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
-    named = call.read_response(use.response.audio_duration_location) if use else MISSING
+    named = call.read_response_value(use.response.audio_duration_location) if use else MISSING
     if use is None or call.uploaded_audio is None or not _is_number(named):
         return
     if not _is_close_in_duration(named, call.uploaded_audio.duration_s):
@@ -90,7 +90,7 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
-    listed = call.read_response(use.response.segments_location) if use else MISSING
+    listed = call.read_response_value(use.response.segments_location) if use else MISSING
     if use is None or call.uploaded_audio is None or not isinstance(listed, list):
         return
     keys, before = use.response.segment_field_names, 0.0
@@ -125,7 +125,7 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
         or call.read_neutral_value("timestamps") is not True
     ):
         return
-    listed = call.read_response(use.response.segments_location)
+    listed = call.read_response_value(use.response.segments_location)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     if segments and not any(item.get(use.response.segment_field_names.words_field) for item in segments):
         yield Violation(
@@ -213,7 +213,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     stems = call.audio_input_target.conversion.response.stems if call.audio_input_target.conversion else None
-    listed = call.read_response(stems.list_location) if stems else MISSING
+    listed = call.read_response_value(stems.list_location) if stems else MISSING
     if stems is None or not isinstance(listed, list):
         return
     requested, pointer = call.read_neutral_value("stems"), stems.list_location.json_pointer
@@ -236,7 +236,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     price, location = call.audio_input_target.pricing, call.audio_input_target.audio_input.response.charge_location
-    charged = call.read_response(location)
+    charged = call.read_response_value(location)
     if price is None or price.unit != "minute" or call.uploaded_audio is None or charged is MISSING:
         return
     amount = read_amount(charged)

@@ -33,7 +33,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     location = _find_charge_location(call)
     if not call.is_accepted or location is None or submit.target is None:
         return
-    charged = read_amount(call.read_response(location))
+    charged = read_amount(call.read_response_value(location))
     if charged is None:
         return
     target, pointer = submit.target, location.json_pointer or None
@@ -101,7 +101,7 @@ def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
     """Yield a violation if the charge for a chat turn is not its price, which does not depend on the text."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd_per_unit if credits is None else price.credits_per_unit) if price is not None else None
-    charged = read_amount(call.read_response(chat_spec.charge_location)) if call.is_accepted else None
+    charged = read_amount(call.read_response_value(chat_spec.charge_location)) if call.is_accepted else None
     if documented is None or charged is None or _is_documented_amount(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name
@@ -130,7 +130,7 @@ def read_amount(json_value: object) -> float | None:
 
 def _is_documented_as_free(call: Call) -> bool:
     job = call.operation.job
-    state = job.states.get(str(call.read_response(job.state_location))) if job else None
+    state = job.states.get(str(call.read_response_value(job.state_location))) if job else None
     return state is not None and state.is_charged is False
 
 

@@ -17,7 +17,7 @@ from voicegauge.checks.subjects import ConcurrentJobs, JobHistory
 )
 def _check_job_id_reused(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
     location = concurrent_jobs.latest_job.job_spec.submit_response.job_id_location
-    ids = [(job.submit_call.read_response(location), job) for job in concurrent_jobs.jobs]
+    ids = [(job.submit_call.read_response_value(location), job) for job in concurrent_jobs.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
         if isinstance(one, str) and one == other:
             at = f"{later.status_operation.pointer}/x-job/submit/id"
@@ -47,7 +47,7 @@ def _collect_audio_values(job_history: JobHistory) -> set[str]:
     """Return the audio in the status responses of a job, as URLs or base64; empty if the responses contain none."""
     job = job_history.job_spec
     found = (
-        [poll.read_response(job.audio.location) for poll in job_history.polls if poll.is_accepted]
+        [poll.read_response_value(job.audio.location) for poll in job_history.polls if poll.is_accepted]
         if job.result_operation_id is None and job.audio is not None
         else []
     )

@@ -45,7 +45,7 @@ def _find_job_spec(call: Call) -> JobSpec | None:
 
 
 def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
-    value = call.read_response(job_spec.state_location)
+    value = call.read_response_value(job_spec.state_location)
     return value if isinstance(value, str) else None
 
 
@@ -68,7 +68,7 @@ def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
     if job is None:
         return
-    state = call.read_response(job.state_location)
+    state = call.read_response_value(job.state_location)
     if state is not MISSING and not (isinstance(state, str) and state in job.states):
         known = ", ".join(job.states)
         yield Violation(
@@ -107,7 +107,7 @@ def _check_values_required_at_end(call: Call, terminal_outcome: str) -> Iterator
     if name is None or state is None or state.terminal_outcome != terminal_outcome:
         return
     for location in state.required_locations:
-        value = call.read_response(location)
+        value = call.read_response_value(location)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
             yield Violation(
@@ -134,7 +134,7 @@ def _check_job_output_early(call: Call) -> Iterator[Violation]:
     state = _find_state_spec(job, name)
     if name is None or state is None or state.terminal_outcome is not None or state.may_have_partial_audio:
         return
-    value = call.read_response(location)
+    value = call.read_response_value(location)
     if value is not MISSING and value not in (None, "", [], {}):
         yield Violation(
             f"{name}, but {location} has audio already",
@@ -159,7 +159,7 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
         return
     times: dict[str, datetime] = {}
     for key in ("created", "updated", "completed"):
-        value = call.read_response(job.get_by_key(key))
+        value = call.read_response_value(job.get_by_key(key))
         if value is MISSING or value is None:
             continue
         moment = parse_timestamp(value)
@@ -276,8 +276,8 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
 def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
     """Return the name of each observed state with the call that reported it, in order; states must be texts."""
     job = job_history.job_spec
-    found = [(job_history.submit_call.read_response(job.submit_response.state_location), job_history.submit_call)]
-    found += [(poll.read_response(job.state_location), poll) for poll in job_history.polls if poll.is_accepted]
+    found = [(job_history.submit_call.read_response_value(job.submit_response.state_location), job_history.submit_call)]
+    found += [(poll.read_response_value(job.state_location), poll) for poll in job_history.polls if poll.is_accepted]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 
@@ -352,7 +352,9 @@ def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
         if poll.is_accepted and _is_terminal_state(job, _read_reported_state(poll, job))
     ]
     charges = [
-        (charge, poll) for poll in ended if (charge := poll.read_response(job.charge_location)) not in (MISSING, None)
+        (charge, poll)
+        for poll in ended
+        if (charge := poll.read_response_value(job.charge_location)) not in (MISSING, None)
     ]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
@@ -375,11 +377,11 @@ def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
 )
 def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    given = job_history.submit_call.read_response(job.submit_response.job_id_location)
+    given = job_history.submit_call.read_response_value(job.submit_response.job_id_location)
     if job.job_id_location is None or given is MISSING:
         return
     for poll in job_history.polls:
-        reported = poll.read_response(job.job_id_location)
+        reported = poll.read_response_value(job.job_id_location)
         if poll.is_accepted and reported is not MISSING and reported != given:
             at = f"{job_history.status_operation.pointer}/x-job/id"
             yield Violation(
@@ -403,7 +405,7 @@ def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     if location is None or requested is None:
         return
     for poll in job_history.polls:
-        reported = poll.read_response(location)
+        reported = poll.read_response_value(location)
         # A job that is not assigned to a model yet may report null. The schema decides whether that is allowed.
         if poll.is_accepted and reported is not MISSING and reported is not None and reported != requested:
             yield Violation(
@@ -428,7 +430,8 @@ def _check_job_creation_time_changed(job_history: JobHistory) -> Iterator[Violat
     moments = [
         (moment, poll)
         for poll in job_history.polls
-        if poll.is_accepted and (moment := parse_timestamp(poll.read_response(job.creation_time_location))) is not None
+        if poll.is_accepted
+        and (moment := parse_timestamp(poll.read_response_value(job.creation_time_location))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
         if abs((after - before).total_seconds()) > JOB_TIMESTAMP_TOLERANCE_S:
@@ -455,7 +458,7 @@ def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     assert status_operation.job is not None
     if status_operation.job.submit_response.polling_url_location is None:
         return
-    url = call.read_response(status_operation.job.submit_response.polling_url_location)
+    url = call.read_response_value(status_operation.job.submit_response.polling_url_location)
     if url is MISSING or url is None:
         return
     at = f"{status_operation.pointer}/x-job/submit/url"
@@ -478,7 +481,7 @@ def _explain_unusable_polling_url(
     if path is None:
         return f"is not below {status_operation.server.url}"
     parameters = status_operation.match_path(path)
-    job_id = call.read_response(id_location)
+    job_id = call.read_response_value(id_location)
     if parameters is None:
         return f"does not lead to {status_operation.method} {status_operation.path}"
     if (

@@ -157,7 +157,7 @@ def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violati
     reported = (
         (resource_step.listed_item or {}).get(name, MISSING)
         if resource_step.step_kind == "list"
-        else resource_step.call.read_response(resource_step.resource_spec.state_location)
+        else resource_step.call.read_response_value(resource_step.resource_spec.state_location)
     )
     if reported is not MISSING and reported != resource_step.expected_state:
         yield Violation(
@@ -199,7 +199,7 @@ def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violatio
         or resource_step.is_deleted
     ):
         return
-    reported = resource_step.call.read_response(resource_step.resource_spec.id_location)
+    reported = resource_step.call.read_response_value(resource_step.resource_spec.id_location)
     if reported is not MISSING and reported != resource_step.resource_id:
         yield Violation(
             f"{resource_step.description}: requested {resource_step.resource_id!r:.80}, "
@@ -220,7 +220,7 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
         return
     batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
     total, completed = (
-        call.read_response(location) for location in (batch.total_count_location, batch.ended_count_location)
+        call.read_response_value(location) for location in (batch.total_count_location, batch.ended_count_location)
     )
     requested = call if call.operation is submit else call.submit_call
     items = requested.read_request(batch.requests_location) if requested is not None else MISSING
@@ -235,7 +235,7 @@ def _check_final_batch_counts(
     call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
 ) -> Iterator[Violation]:
     job = call.operation.job
-    state = job.states.get(str(call.read_response(job.state_location))) if job is not None else None
+    state = job.states.get(str(call.read_response_value(job.state_location))) if job is not None else None
     if state is None or state.terminal_outcome != "success":
         return
     if MISSING not in (total_count, completed_count) and completed_count != total_count:

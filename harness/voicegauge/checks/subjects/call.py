@@ -123,7 +123,7 @@ class Call(CheckSubject):
         spec = self.operation.stream
         return spec is not None and self.is_accepted and self.exchange.response.media_type == spec.response_media_type
 
-    def read_response(self, location: Location | None) -> Any:
+    def read_response_value(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is none."""
         if location is None:
             return MISSING
@@ -173,9 +173,9 @@ class Call(CheckSubject):
         if parameter.message_part == "header":
             text = self.exchange.request.find_header(parameter.name)
         else:
-            text = (self.path_parameters if parameter.message_part == "path" else self.parsed_exchange.query).get(
-                parameter.name
-            )
+            text = (
+                self.path_parameters if parameter.message_part == "path" else self.parsed_exchange.query_parameters
+            ).get(parameter.name)
         return None if text is None else parameter.parse_text(text)
 
     @property
@@ -204,7 +204,7 @@ class _RequestValues:
 
     @property
     def query_parameters(self) -> Mapping[str, str]:
-        return self._call.parsed_exchange.query
+        return self._call.parsed_exchange.query_parameters
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -180,7 +180,7 @@ class RequestCallbacks(CheckSubject):
     def submitted_job_id(self) -> Any:
         """The job id in the response to the submit; `MISSING` if it is not known."""
         return (
-            self.submit_call.read_response(find_callback_id_location(self.operation))
+            self.submit_call.read_response_value(find_callback_id_location(self.operation))
             if self.submit_call is not None
             else MISSING
         )
@@ -189,7 +189,7 @@ class RequestCallbacks(CheckSubject):
         """Yield each status request whose response has a documented state, with that state and its meaning."""
         job = self._job_spec
         for poll in self.polls:
-            state = poll.read_response(job.state_location) if job is not None and poll.is_accepted else None
+            state = poll.read_response_value(job.state_location) if job is not None and poll.is_accepted else None
             state_meaning = _get_state_meaning(self._state_by_name.get(state)) if isinstance(state, str) else None
             if state_meaning is not None:
                 yield poll, str(state), state_meaning

@@ -63,7 +63,7 @@ async def fetch_audio(
         DeliveryFailedError: there is no audio, or it could not be downloaded.
     """
     response, secrets = source_exchange.exchange.response, exchange_log.connection.secrets
-    declared_media_type = source_exchange.read_text(response_audio.media_type_location)
+    declared_media_type = source_exchange.read_response_text(response_audio.media_type_location)
     if response_audio.delivery_method == "stream":
         audio = DownloadedAudio(
             join_stream_audio(source_exchange, source_operation, secrets), declared_media_type, source_exchange_index
@@ -73,7 +73,7 @@ async def fetch_audio(
             response.body, declared_media_type or response.media_type or None, source_exchange_index
         )
     else:
-        text = source_exchange.read_text(response_audio.location)
+        text = source_exchange.read_response_text(response_audio.location)
         if text is None:
             shown = describe_response(response, secrets)
             raise _build_protocol_error(

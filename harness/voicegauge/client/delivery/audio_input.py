@@ -85,7 +85,7 @@ def _list_audio_locations(audio_input_target: AudioInputTarget, source_exchange:
     stems = conversion.response.stems
     locations = [conversion.response.audio] if conversion.response.audio else []
     if stems is not None:
-        listed = source_exchange.read_response(stems.list_location)
+        listed = source_exchange.read_response_value(stems.list_location)
         count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
         locations += [
             ResponseAudio(

@@ -125,7 +125,7 @@ class DeliveryTask:
         transcription = self._target.transcription
         assert transcription is not None, "a response without audio or a job is a transcript"
         location = transcription.response.text_location
-        text = submit_exchange.read_response(location)
+        text = submit_exchange.read_response_value(location)
         if not isinstance(text, str):
             shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
             message = self._connection.mask_secrets(f"the response has no text at {location}: {shown}")

@@ -72,7 +72,7 @@ class JobTracker:
 
         An id that contains the API key is not usable, because the id is saved for resuming the job.
         """
-        found = submit_exchange.read_text(self.job_spec.submit_response.job_id_location)
+        found = submit_exchange.read_response_text(self.job_spec.submit_response.job_id_location)
         self.id = found if is_storable_id(found, self._connection.secrets) else None
 
     # Requests about the job
@@ -89,7 +89,7 @@ class JobTracker:
         by_link = read_link_parameters(submit_exchange, self._target.operation, self.status_operation)
         if by_link is not None:
             return self.build_request_with_values(self.status_operation, by_link)
-        url = submit_exchange.read_text(self.job_spec.submit_response.polling_url_location)
+        url = submit_exchange.read_response_text(self.job_spec.submit_response.polling_url_location)
         if url is not None and parse_origin(url) in self._connection.origins:
             return self._connection.build_request(self.status_operation, RequestParts(), url=url)
         request = self.build_poll_request_by_job_id(self.id) if self.id is not None else None
@@ -149,7 +149,7 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed.
         """
-        state = submit_exchange.read_text(self.job_spec.submit_response.state_location)
+        state = submit_exchange.read_response_text(self.job_spec.submit_response.state_location)
         if state is None:
             return False
         self._record_state(
@@ -158,7 +158,9 @@ class JobTracker:
         known = self.job_spec.states.get(state)
         if known is None or known.terminal_outcome != "success":
             return False
-        return bool(self.job_spec.result_operation_id or submit_exchange.read_text(self.job_spec.speech_audio.location))
+        return bool(
+            self.job_spec.result_operation_id or submit_exchange.read_response_text(self.job_spec.speech_audio.location)
+        )
 
     def record_poll_response(
         self, poll_exchange: ParsedExchange, *, requested_ms: float, received_ms: float, exchange_index: int
@@ -170,7 +172,7 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed, or the response names no state.
         """
-        state = poll_exchange.read_text(self.job_spec.state_location)
+        state = poll_exchange.read_response_text(self.job_spec.state_location)
         if state is None:
             shown = describe_response(poll_exchange.exchange.response, self._connection.secrets)
             problem = (
@@ -216,7 +218,8 @@ class JobTracker:
             if known.is_charged is False:
                 self._settlement.status = BillingStatus.REJECTED
             reason = build_masked_excerpt(
-                source_exchange.read_text(self.job_spec.failure_reason_location) or "", self._connection.secrets
+                source_exchange.read_response_text(self.job_spec.failure_reason_location) or "",
+                self._connection.secrets,
             )
             message = f"{state}: {reason or 'no reason given'}"
             raise DeliveryFailedError(Failure(kind="failed", message=message))

@@ -42,9 +42,9 @@ def evaluate_runtime_expression(exchange: ParsedExchange, expression: Any) -> An
     if found["side"] == "request":
         return _read_request_value(exchange, source, rest)
     if source == "header.":
-        return exchange.read_response(Location("header", rest))
+        return exchange.read_response_value(Location("header", rest))
     return (
-        exchange.read_response(Location("body", pointer_tokens=_parse_pointer_tokens(rest)))
+        exchange.read_response_value(Location("body", pointer_tokens=_parse_pointer_tokens(rest)))
         if source == "body"
         else MISSING
     )
@@ -56,7 +56,7 @@ def _read_request_value(exchange: ParsedExchange, parameter_location: str, param
         value = request.find_header(parameter_name)
         return MISSING if value is None else value
     if parameter_location == "query.":
-        return exchange.query.get(parameter_name, MISSING)
+        return exchange.query_parameters.get(parameter_name, MISSING)
     return (
         read_pointer(_read_request_body(exchange), _parse_pointer_tokens(parameter_name))
         if parameter_location == "body"

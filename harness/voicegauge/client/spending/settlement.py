@@ -109,7 +109,7 @@ class Settlement:
 
         A charge that is impossible, such as a negative one, is ignored.
         """
-        amount = exchange.read_number(charge_location)
+        amount = exchange.read_response_number(charge_location)
         if amount is None or not _is_plausible_charge(amount):
             return
         if credit_spec is None:

@@ -173,7 +173,7 @@ class StatefulJobs:
 
     def _read_job(self, submit_call: Call, submit_time_s: float) -> _AcceptedJob | None:
         """Return the job that the response to a submit describes; `None` if the response contains no usable id."""
-        job_id = submit_call.parsed_exchange.read_text(self._spec.submit_response.job_id_location)
+        job_id = submit_call.parsed_exchange.read_response_text(self._spec.submit_response.job_id_location)
         if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
             return None
         parameters = read_link_parameters(submit_call.parsed_exchange, self._target.operation, self._status)
@@ -218,7 +218,9 @@ class StatefulJobs:
             call = Call(self._status, exchange, self._target, submit_call=job.submit_call)
             job.poll_calls.append(call)
             state = (
-                self._spec.states.get(str(call.read_response(self._spec.state_location))) if call.is_accepted else None
+                self._spec.states.get(str(call.read_response_value(self._spec.state_location)))
+                if call.is_accepted
+                else None
             )
             if job.end_time_s is None and state is not None and state.terminal_outcome is not None:
                 job.end_time_s = self._now_s

@@ -128,7 +128,7 @@ def _iterate_later_calls_for_job(submit_call: Call, exchange_lookup: ExchangeLoo
     """Yield the calls for the job that a submit started, except the submit."""
     for status in _list_status_operations(submit_call.operation):
         if status.job is not None:
-            job_id = submit_call.read_response(status.job.submit_response.job_id_location)
+            job_id = submit_call.read_response_value(status.job.submit_response.job_id_location)
             yield from (
                 call for call in exchange_lookup.find_calls_for_job(submit_call, job_id) if call is not submit_call
             )
@@ -163,5 +163,5 @@ def _reports_undocumented_constant(call: Call) -> bool:
         for location, constant in target.target_spec.request_constants.items():
             if location.message_part == "body" and isinstance(constant, str):
                 constants[location].add(constant)
-    values = ((call.read_response(location), known) for location, known in constants.items())
+    values = ((call.read_response_value(location), known) for location, known in constants.items())
     return any(isinstance(value, str) and value not in known for value, known in values)

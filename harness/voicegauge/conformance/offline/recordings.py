@@ -262,7 +262,7 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
         polls: list[Call] = []
         if status is not None and status.job is not None:
             polls = exchange_lookup.find_polls(
-                status, submit, submit.read_response(status.job.submit_response.job_id_location)
+                status, submit, submit.read_response_value(status.job.submit_response.job_id_location)
             )
             polls = [Call(call.operation, call.exchange, submit.target, submit_call=submit) for call in polls]
             yield JobHistory(
@@ -315,7 +315,7 @@ def _build_state_observations(
         timing, start = call.exchange.timing, submit_call.exchange.timing
         if timing is None or start is None:
             return ()
-        state = call.read_response(job_spec.state_location if index else job_spec.submit_response.state_location)
+        state = call.read_response_value(job_spec.state_location if index else job_spec.submit_response.state_location)
         requested_ms = timing.started_ms - start.started_ms
         if call.is_accepted and isinstance(state, str):
             response_began_ms = requested_ms + timing.total_ms
@@ -350,7 +350,7 @@ def _build_speech_delivery(
             audio = exchange.response.body
     if not audio:
         return None
-    declared = carrier.read_response(location.media_type_location)
+    declared = carrier.read_response_value(location.media_type_location)
     header = exchange.response.media_type or None if location.delivery_method in ("bytes", "url") else None
     delivery = Delivery(
         target=target.id,
@@ -372,7 +372,7 @@ def _find_audio_exchange(
         return call_with_audio.exchange
     if response_audio.delivery_method == "bytes":
         return call_with_audio.exchange if call_with_audio.exchange.response.media_type.startswith("audio/") else None
-    url = call_with_audio.read_response(response_audio.location)
+    url = call_with_audio.read_response_value(response_audio.location)
     if response_audio.delivery_method != "url" or not isinstance(url, str):
         return None
     return exchange_lookup.downloads.get(urlsplit(url).path)

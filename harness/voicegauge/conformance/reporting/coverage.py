@@ -205,7 +205,7 @@ class CoverageCounter:
         if operation.speech is not None and operation.speech.response.status_operation_id is not None:
             operation = operation.contract.find_operation(operation.speech.response.status_operation_id)
             location = operation.job.submit_response.state_location if operation.job is not None else None
-        state = call.read_response(location) if call.is_accepted else None
+        state = call.read_response_value(location) if call.is_accepted else None
         if operation.job is not None and isinstance(state, str):
             self._states[operation, state] += 1
 

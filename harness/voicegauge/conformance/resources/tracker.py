@@ -125,7 +125,7 @@ class ResourceTracker:
                 creating_operation, ResourceNotCreatedEvent(request_number=request_number)
             )
             return
-        resource_id = parse_exchange(exchange).read_text(creating_operation.resource.id_location)
+        resource_id = parse_exchange(exchange).read_response_text(creating_operation.resource.id_location)
         if not is_storable_id(resource_id, self._secrets):
             return
         # A known resource is one that the request changed, such as a conversation that got its next message.
@@ -212,7 +212,7 @@ def _iterate_texts_at_location(
     if location.message_part == "path":
         yield from map(unquote, urlsplit(request.url).path.split("/"))
     elif location.message_part == "query":
-        yield parsed_exchange.query.get(location.name, "")
+        yield parsed_exchange.query_parameters.get(location.name, "")
     elif location.message_part == "header":
         yield request.find_header(location.name) or ""
     else:

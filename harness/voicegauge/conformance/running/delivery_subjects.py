@@ -102,6 +102,6 @@ def _iterate_documented_states(
     if submit_call is not None and status_operation.job.submit_response.state_location is not None:
         reports.insert(0, (submit_call, status_operation.job.submit_response.state_location))
     for call, location in reports:
-        state = status_operation.job.states.get(str(call.read_response(location))) if call.is_accepted else None
+        state = status_operation.job.states.get(str(call.read_response_value(location))) if call.is_accepted else None
         if state is not None:
             yield state

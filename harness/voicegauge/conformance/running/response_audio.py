@@ -71,7 +71,7 @@ def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
 
 def read_inline_audio(call: Call, response_audio: ResponseAudio) -> bytes:
     """Return the audio in a JSON response; empty if there is none, or if it is not valid base64."""
-    text = call.read_response(response_audio.location)
+    text = call.read_response_value(response_audio.location)
     if not isinstance(text, str) or text.startswith("data:"):
         return b""
     try:

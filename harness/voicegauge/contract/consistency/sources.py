@@ -11,7 +11,7 @@ from voicegauge.contract.extension import CharacterCounting, PriceSpec, SourceRe
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.formats import escape_pointer_token
 
-_MISPLACED_COUNT_REASON = "count belongs to the price itself: it applies to all of its parts and alternatives"
+_MISPLACED_COUNTING_REASON = "count belongs to the price itself: it applies to all of its parts and alternatives"
 _SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputed/\d+)$")
 
 
@@ -48,7 +48,7 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
         raise contract.document.build_error(pointer, "a price needs usd, credits or alternatives that have them")
     for index, reading in enumerate(price.alternatives):
         if reading.character_counting != CharacterCounting():
-            raise contract.document.build_error(f"{pointer}/alternatives/{index}/count", _MISPLACED_COUNT_REASON)
+            raise contract.document.build_error(f"{pointer}/alternatives/{index}/count", _MISPLACED_COUNTING_REASON)
         _check_price_parts(contract, f"{pointer}/alternatives/{index}", reading)
     _check_price_parts(contract, pointer, price)
 
@@ -76,7 +76,7 @@ def _check_price_parts(contract: Contract, pointer: str, price: PriceSpec) -> No
     for index, price_part in enumerate(price.added_parts):
         at = f"{pointer}/plus/{index}"
         if price_part.character_counting != CharacterCounting():
-            raise contract.document.build_error(f"{at}/count", _MISPLACED_COUNT_REASON)
+            raise contract.document.build_error(f"{at}/count", _MISPLACED_COUNTING_REASON)
         if price_part.added_parts or price_part.alternatives:
             raise contract.document.build_error(at, "a part of a price has neither plus nor alternatives of its own")
         if (price_part.usd_per_unit is None, price_part.credits_per_unit is None) != (

@@ -126,7 +126,7 @@ def compare_charges(conversation_pairs: Sequence[ConversationPair]) -> Iterator[
 def _compare_charge_at(
     old_exchange: RecordedExchange, new_exchange: RecordedExchange, location: Location
 ) -> Iterator[DriftChange]:
-    before, after = old_exchange.read_response(location), new_exchange.read_response(location)
+    before, after = old_exchange.read_response_value(location), new_exchange.read_response_value(location)
     if MISSING not in (before, after) and before != after:
         yield build_change(
             "recorded-charge-changed",

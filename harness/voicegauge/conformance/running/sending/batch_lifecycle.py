@@ -73,14 +73,14 @@ async def follow_job(
         await client.clock.sleep(status.job.poll_schedule.min_interval_s)
         polls_left -= ended
         poll = await _poll_job(
-            status, submit.read_response(status.job.submit_response.job_id_location), send_step, submit
+            status, submit.read_response_value(status.job.submit_response.job_id_location), send_step, submit
         )
         polls.append(poll)
         yield poll
         if not poll.is_accepted:
             yield _expect_accepted_outcome(poll, f"{status.id} for {description} that was accepted")
             break
-        state = status.job.states.get(str(poll.read_response(status.job.state_location)))
+        state = status.job.states.get(str(poll.read_response_value(status.job.state_location)))
         is_documented = state is not None
         ended = ended or (state is not None and state.terminal_outcome is not None)
     if submit.is_accepted:
@@ -92,13 +92,15 @@ async def follow_job(
 def _is_in_terminal_state(poll: Call) -> bool:
     job = poll.operation.job
     state = (
-        job.states.get(str(poll.read_response(job.state_location))) if job is not None and poll.is_accepted else None
+        job.states.get(str(poll.read_response_value(job.state_location)))
+        if job is not None and poll.is_accepted
+        else None
     )
     return state is not None and state.terminal_outcome is not None
 
 
 def _list_batch_items(batch_spec: BatchSpec, last_poll: Call) -> list[object]:
-    results = last_poll.read_response(batch_spec.jobs_location)
+    results = last_poll.read_response_value(batch_spec.jobs_location)
     return results if isinstance(results, list) else []
 
 

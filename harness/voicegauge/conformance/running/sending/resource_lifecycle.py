@@ -65,7 +65,7 @@ class ResourceLifecycle:
         created = Call(self.creating_operation, await self.send_step(self.creating_operation, request, "own", None))
         yield created
         yield self._expect_accepted_outcome(created, f"a {self.resource_spec.display_name} is created")
-        resource_id = created.read_response(self.resource_spec.id_location)
+        resource_id = created.read_response_value(self.resource_spec.id_location)
         if not created.is_accepted or not isinstance(resource_id, str):
             return
         self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)

@@ -327,10 +327,14 @@ def _build_operation_selector(path: str, method: str) -> str:
     return json.dumps(f"$.paths['{name}'].{method}", ensure_ascii=False)
 
 
-def _find_example_text(schema: Mapping[str, Any]) -> Any:
-    """Return a value that the document names for a field; `None` if it names none."""
-    examples = schema.get("examples")
-    values = [schema.get("default"), schema.get("example"), *(examples if isinstance(examples, list) else ())]
-    enum = schema.get("enum")
+def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
+    """Return a text that the schema of a field gives as default, example or choice; `None` if it gives none."""
+    examples = field_schema.get("examples")
+    values = [
+        field_schema.get("default"),
+        field_schema.get("example"),
+        *(examples if isinstance(examples, list) else ()),
+    ]
+    enum = field_schema.get("enum")
     values += enum if isinstance(enum, list) else []
     return next((value for value in values if isinstance(value, str) and value), None)

@@ -78,7 +78,7 @@ class RecordedExchange:
         """The values by which the request is compared with others. They do not depend on its encoding."""
         return build_comparable_request(self.contract, self.exchange.request, self.operation)
 
-    def read_response(self, location: Location | None) -> Any:
+    def read_response_value(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
         if location is None:
             return MISSING
@@ -100,7 +100,7 @@ class RecordedExchange:
     @property
     def job_state(self) -> str | None:
         """The job state that the response reports; `None` if it reports no job state."""
-        state = self.read_response(self.state_location)
+        state = self.read_response_value(self.state_location)
         return state if isinstance(state, str) else None
 
 
