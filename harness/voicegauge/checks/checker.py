@@ -229,7 +229,11 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
 
 
 def _iterate_dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
-    """Yield JSON pointers to the schema of the dispute, at which references in the schema can be resolved."""
+    """Yield the JSON pointers to every place in the contract where `dispute` states its schema.
+
+    A response is validated against the schema at such a place, because references in the schema are resolved from
+    there. The same dispute may be stated under `x-source` and under `source`.
+    """
     pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):
         listed = read_pointer(subject.contract.document.data, [*pointer_tokens, key, "disputed"])

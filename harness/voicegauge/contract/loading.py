@@ -94,7 +94,7 @@ def adapt_contract_to_server(
 
 
 def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
-    """Return the contract of a server whose key is in the environment variable `variable_name`.
+    """Return a copy of `contract` that reads the server's key from the environment variable `variable_name`.
 
     Raises:
         ContractError: `variable_name` is not the name of an environment variable.

@@ -56,7 +56,10 @@ class LevelChange(Record, frozen=True, kw_only=True):
 
 
 class HistoryEvent(Record, frozen=True, kw_only=True):
-    """A change from one run to the next that is not a measurement: of a price, a contract, or voicegauge itself."""
+    """A change of a price, of a contract or of voicegauge itself between one run and the next.
+
+    Changes of measured values are not events.
+    """
 
     night: str
     provenance: Provenance

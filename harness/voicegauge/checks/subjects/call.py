@@ -1,4 +1,7 @@
-"""Defines calls: single exchanges, read as their operations document, and the base class of subjects about one call."""
+"""Defines calls, which are exchanges interpreted by the documentation of their operations.
+
+Also defines the base class of subjects about one call.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ because a document shows only the response."""
 
 @dataclass(frozen=True, eq=False)
 class Call(CheckSubject):
-    """One exchange, read as the operation that it belongs to documents."""
+    """One exchange, interpreted by the documentation of the operation that was called."""
 
     operation: Operation
     exchange: Exchange

@@ -78,7 +78,10 @@ class SpeechDelivery(CheckSubject):
 
     @functools.cached_property
     def _default_format_value(self) -> object:
-        """The documented default of the format field; `None` or `MISSING` if none is documented."""
+        """The documented default of the format field.
+
+        It is `None` if requests have no format field, and `MISSING` if the field has no documented default.
+        """
         mapping = self.target.speech.request_fields.get("format")
         if mapping is None:
             return None

@@ -40,7 +40,7 @@ class DeliveryPair(CheckSubject):
 
     @property
     def exchange(self) -> Exchange:
-        """The exchange of the second request."""
+        """The submit exchange of `changed_delivery`; if that is not known, its exchange with the audio."""
         submit = self.changed_delivery.submit_call
         return submit.exchange if submit is not None else self.changed_delivery.exchange
 

@@ -61,7 +61,10 @@ def find_account_plan_limits(contracts: Iterable[Contract], plan_names: Collecti
 
 
 def create_rate_limiter(plan_limits: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
-    """Return the rate limiter for a plan; `None` if no rate is documented, or if `base_urls` replaces the servers."""
+    """Return a rate limiter that keeps the documented request rate of an account plan.
+
+    The result is `None` if no rate is documented, or if `base_urls` replaces the URLs of the provider's servers.
+    """
     return (
         RateLimiter(plan_limits.max_requests_per_minute)
         if plan_limits.max_requests_per_minute and not base_urls

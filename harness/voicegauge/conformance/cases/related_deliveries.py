@@ -154,10 +154,11 @@ def _repeat_text(target: Target, speech_request: SpeechRequest) -> RelatedDelive
 
 
 def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return the delivery without a format, if other requests to the target name one and the default is documented.
+    """Return the same delivery without a format, which should have audio in the documented default format.
 
-    The result is `None` unless the audio is at a URL: the cases that combine fields leave out the format too, and show
-    other audio without a download.
+    The result is `None` unless other requests to the target name a format, a default format is documented, and the
+    audio is downloaded from a URL. For audio that is in a response, the cases that combine fields test the default
+    format: they leave out the format too, but download nothing.
     """
     mapping, response_audio = target.speech.request_fields.get("format"), target.response_audio
     used = speech_request.format or target.target_spec.default_format

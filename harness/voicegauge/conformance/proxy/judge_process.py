@@ -29,7 +29,9 @@ right after a response."""
 MAX_EXCHANGES_WAITING_FOR_PAUSE = 32
 """Number of waiting exchanges above which they are judged without waiting for a pause."""
 MAX_DISTINCT_REASONS = 100
-"""Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
+"""Maximum number of entries in each count of a proxy session: exchanges that were not judged, not recorded or without
+a response, by reason, and undocumented requests, by method and path. The rest is counted in one entry, because a client
+can send requests to any number of paths."""
 MAX_IMMEDIATELY_REPORTED_FINDINGS = 10_000
 """Maximum number of different findings that are reported while traffic passes; the report counts all."""
 _REMAINING_REASONS_LABEL = "(others)"

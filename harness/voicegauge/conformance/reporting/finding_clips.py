@@ -28,7 +28,11 @@ class FindingClips:
         self._clip_ids: set[tuple[str, str]] = set()
 
     def add_clips(self, findings: list[Finding], subject: CheckSubject) -> list[Finding]:
-        """Return `findings` with a clip of the audio of `subject` in each finding that no earlier subject had."""
+        """Return `findings`, and add a clip of the audio of `subject` to each finding that is new.
+
+        A finding is new if it has not occurred with an earlier subject. No clip is added if `subject` has no audio, or
+        if the clips together would be larger than `max_total_bytes`.
+        """
         delivery = subject.changed_delivery if isinstance(subject, DeliveryPair) else subject
         if not isinstance(delivery, SpeechDelivery) or not findings:
             return findings

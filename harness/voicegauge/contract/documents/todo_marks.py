@@ -33,7 +33,10 @@ def reject_unfinished_values(document: Document) -> None:
 
 
 def _has_todo_mark(value: Any) -> bool:
-    """Whether any value is marked. Most documents have none, and this is faster than to build their pointers."""
+    """Whether `value`, or any value in it, is marked TODO.
+
+    This is faster than building JSON pointers to the marks, which most documents do not have.
+    """
     pending = [value]
     while pending:
         item = pending.pop()

@@ -187,6 +187,6 @@ class SpeechSpec(Record, frozen=True, kw_only=True):
     request_fields: dict[SpeechField, FieldMapping] = field(name="request")
     response: SpeechResponse
     formats: dict[str, AudioFormat] = {}
-    """What the values of the format field mean: {pcm_16000: {codec: pcm_s16le, sample_rate_hz: 16000}}. Values that are
-    objects have the names that the `map` of the field gives them."""
+    """What the values of the format field mean: {pcm_16000: {codec: pcm_s16le, sample_rate_hz: 16000}}. If requests
+    send an object for a format, the key of the format here is the name that the field's `map` gives to that object."""
     targets: dict[str, TargetSpec]

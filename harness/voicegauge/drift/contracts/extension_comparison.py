@@ -73,8 +73,8 @@ _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
 _EXTENSION_KEYS_WITH_DEFAULT = ("x-limits", "x-key")
-"""Extension keys that are read with their default values if they are missing, so that each entry that only one contract
-has is reported as a separate change."""
+"""Keys of extensions that are compared as if they had their default values if one contract lacks them. Each limit or
+other value that only one contract states is thus reported as a separate change."""
 _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, API_KEY_FACTS)}
 
 

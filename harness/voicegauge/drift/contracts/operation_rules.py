@@ -105,6 +105,6 @@ _RULES_BY_LEVEL = (
 
 
 def build_rules() -> Iterator[DriftRule]:
-    """Yield all rules for operations, parameters, messages, servers and security."""
+    """Yield the rules for changes of operations, parameters, requests, responses, callbacks, servers and security."""
     for level, descriptions in _RULES_BY_LEVEL:
         yield from (DriftRule(name, level, description, "contracts") for name, description in descriptions.items())

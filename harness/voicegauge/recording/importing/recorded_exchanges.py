@@ -1,4 +1,4 @@
-"""Reads the exchanges of any recording without a contract, from a file or all files in a folder."""
+"""Reads the exchanges of recordings in any supported format, from a file or a whole folder; needs no contract."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ class HeatCell(NamedTuple):
     shade: int | None
     """Number of the shade, from 0 to `len(SHADE_THRESHOLDS)`; `None` if nothing was scored."""
     tooltip: str
-    """Numbers of units and texts from which the error rate was computed."""
+    """The number of words or characters, and of texts, from which the error rate was computed; "not scored" if there is
+    no error rate."""
 
 
 class HeatTable(NamedTuple):

@@ -61,14 +61,15 @@ class PageFinding(NamedTuple):
 
 
 class CoverageRow(NamedTuple):
-    """How many statements of the contract about one operation were tested. One row counts the rules instead."""
+    """How much of what the contract documents about one operation was tested. One row counts the rules instead."""
 
     operation: str
     """Id of the operation; "rules" for the row about the rules."""
     tried_count: int
     total_count: int
     untried_statements: tuple[str, ...]
-    """The statements that were not tried, each with the reason."""
+    """The documented statuses, job states and constraints, or the rules, that were not tested, each with the reason:
+    "status 429: the service never sent it"."""
 
 
 class FindingsPage(NamedTuple):
