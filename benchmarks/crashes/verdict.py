@@ -121,7 +121,7 @@ def differences(run: Run, unbroken: Run) -> list[str]:
     if not run.manifest.is_finished:
         return ["the run is not finished"]
     listed = {one.sample_or_case_id for one in run.ambiguous_requests}
-    lost = {sample.id for sample in run.samples if sample.is_lost}
+    lost = {sample.id for sample in run.samples if sample.is_billing_ambiguous}
     found = [f"{name} is lost and not listed" for name in lost - listed]
     samples, expected = _by_id(run), _by_id(unbroken)
     found += [f"{name} is missing" for name in expected.keys() - samples.keys()]

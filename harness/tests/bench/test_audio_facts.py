@@ -11,7 +11,7 @@ import pytest
 
 import voicegauge
 from voicegauge.bench.running.audio_facts import (
-    count_samples_without_encoding,
+    count_samples_with_unknown_encoding,
     describe_unexpected_formats,
     measure_audio,
 )
@@ -93,8 +93,8 @@ def test_raw_samples_of_an_unknown_encoding_are_no_failure_and_pointed_out(tmp_p
     assert measured(tmp_path, bytes(2_000), "audio/pcm").failure is None
     found = measured(tmp_path, np.arange(-9_000, 9_000, dtype=np.int16).tobytes(), "audio/pcm")
     assert found.failure is None
-    assert count_samples_without_encoding([found]) == {found.target: 1}
-    assert count_samples_without_encoding([measured(tmp_path, SPEECH)]) == {}
+    assert count_samples_with_unknown_encoding([found]) == {found.target: 1}
+    assert count_samples_with_unknown_encoding([measured(tmp_path, SPEECH)]) == {}
 
 
 def test_audio_of_another_format_than_documented_is_pointed_out(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_one_exchange_is_quoted_for_each_kind_and_status(
 ) -> None:
     target = targets["acme/now"]
     deliveries = [deliver(400, b"no"), deliver(400, b"no"), deliver(500, b"no", "server_error")]
-    quoted = [failed_exchanges.quote_first_of_each_cause(target, one) for one in deliveries]
+    quoted = [failed_exchanges.quote_exchange_if_cause_is_new(target, one) for one in deliveries]
     assert [one and one.status for one in quoted] == [400, None, 500]
 
 
@@ -58,7 +58,7 @@ def test_the_key_is_masked_wherever_it_appears(
     failed_exchanges: FailedExchangeQuoter, targets: dict[str, Target]
 ) -> None:
     body = json.dumps({"error": f"bad key {KEY}"}).encode()
-    quoted = failed_exchanges.quote_first_of_each_cause(
+    quoted = failed_exchanges.quote_exchange_if_cause_is_new(
         targets["acme/now"], deliver(401, body, content_type="application/json")
     )
     assert quoted
@@ -84,7 +84,7 @@ def test_a_body_is_quoted_as_far_as_it_is_text_and_small(
     text_start: str,
     note: str,
 ) -> None:
-    quoted = failed_exchanges.quote_first_of_each_cause(
+    quoted = failed_exchanges.quote_exchange_if_cause_is_new(
         targets["acme/now"], deliver(500, body, content_type=content_type)
     )
     assert quoted

@@ -137,7 +137,7 @@ def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_deman
     assert found["manifest"]["spent_usd"] == pytest.approx(0.01 + 2 * 0.008)
     assert (found["targets"][0]["samples"], found["targets"][0]["failures"]) == (3, 1)
     saved = load_run(only_run(out))
-    assert [sample.id for sample in saved.samples if sample.is_lost] == [lost["id"]]
+    assert [sample.id for sample in saved.samples if sample.is_billing_ambiguous] == [lost["id"]]
     page = (only_run(out) / "report.html").read_text()
     assert "Paid for, without a result" in page
     assert lost["id"] in page
@@ -318,7 +318,7 @@ def test_a_response_that_could_not_be_saved_is_listed(
     assert bench("sync") == 0
     assert submits(provider) == 3
     saved = load_run(only_run(out))
-    assert [(sample.is_lost, sample.failure and sample.failure.kind) for sample in saved.samples].count(
+    assert [(sample.is_billing_ambiguous, sample.failure and sample.failure.kind) for sample in saved.samples].count(
         (True, "interrupted")
     ) == 1
     assert "could not be saved" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def _run_emulator(config: EmulatorProcessConfig) -> Iterator[Callable[[], Emulat
     try:
         paths = [(Path(file), Path(file).stat()) for file in config.contract_paths]
         contracts = [_load_once(path, status.st_mtime_ns, status.st_size) for path, status in paths]
-        app = create_app(contracts, config.settings, control_hosts=[config.host])
+        app = create_app(contracts, config.settings, control_route_host_names=[config.host])
     except VoicegaugeError as error:
         raise UsageError(str(error)) from error
     with running_app(app, port=config.port) as url:

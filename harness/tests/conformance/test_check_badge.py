@@ -19,7 +19,7 @@ def find(severity: Severity) -> Finding:
 
 def read_badge(report: CheckReport, *, strict: bool = False) -> tuple[str, str]:
     """Return the text and the color of the badge."""
-    picture = ET.fromstring(render_check_badge(report, strict=strict))  # noqa: S314 - our own text
+    picture = ET.fromstring(render_check_badge(report, fail_on_warnings=strict))  # noqa: S314 - our own text
     rectangle = picture.find("{*}rect")
     assert rectangle is not None
     return picture.findtext("{*}title") or "", rectangle.attrib["fill"]

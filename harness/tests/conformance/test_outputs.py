@@ -53,7 +53,7 @@ def report(*findings: Finding, strict: bool = False) -> ExportedReport:
             targets=("acme/voice-1",),
             operations=("acme/speak", "acme/list"), findings=findings,
         ),
-        strict=strict,
+        fail_on_warnings=strict,
     )  # fmt: skip
 
 

@@ -63,7 +63,10 @@ async def test_control_routes_are_available_under_names_of_this_machine(start: A
 def test_control_routes_are_available_under_the_name_that_the_server_is_bound_to(plain_acme: Contract) -> None:
     import httpx
 
-    with running_app(create_app([plain_acme], control_hosts=["Build-Machine"])) as url, httpx.Client() as client:
+    with (
+        running_app(create_app([plain_acme], control_route_host_names=["Build-Machine"])) as url,
+        httpx.Client() as client,
+    ):
         for host, status in (("build-machine:80", 200), ("other-machine:80", 403)):
             response = client.get(f"{url}{CONTROL_PREFIX}/journal", headers={"Host": host})
             assert response.status_code == status

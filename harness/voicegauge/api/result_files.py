@@ -35,7 +35,7 @@ def to_exported_report(
         fail_on: the mildest drift that is a failure.
     """
     if isinstance(report, CheckReport):
-        return conformance.export_check_report(report, strict=strict)
+        return conformance.export_check_report(report, fail_on_warnings=strict)
     return drift.export_drift_report(report, fail_on)
 
 
@@ -83,7 +83,7 @@ def write_findings_page(
     from voicegauge.report.findings import build_check_page, build_drift_page, render_findings_page
 
     if isinstance(report, CheckReport):
-        page = build_check_page(report, strict=strict)
+        page = build_check_page(report, fail_on_warnings=strict)
     else:
         page = build_drift_page(report, fail_on=fail_on)
     write_file(Path(file), render_findings_page(page).encode())
@@ -102,7 +102,7 @@ def write_badge(report: CheckReport, file: PathLike, *, strict: bool = False) ->
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), conformance.render_check_badge(report, strict=strict).encode())
+    write_file(Path(file), conformance.render_check_badge(report, fail_on_warnings=strict).encode())
 
 
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, repository_folder: PathLike = ".") -> None:

@@ -28,10 +28,11 @@ _NAME_MAPPING_KEYS = frozenset(
 )
 """Keys whose values map names to objects, such as `properties`. The names are not keywords: a property may be called
 `default`."""
-_PROVIDER_DATA_KEYS = frozenset(
+_KEYS_WITH_PLAIN_DATA = frozenset(
     {"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"}
 )
-"""Keys whose values are the provider's data, not parts of the document."""
+"""Keys whose values are plain data of the provider, such as an example. Objects in the data are not parts of the
+document."""
 
 
 def walk_objects(document_data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -61,11 +62,13 @@ def _list_inner_values(pointer: str, value: Any, *, keys_are_names: bool) -> lis
             not keys_are_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict),
         )
         for key, item in (value.items() if isinstance(value, dict) else ())
-        if isinstance(item, (dict, list)) and (keys_are_names or not _is_provider_data(key, item))
+        if isinstance(item, (dict, list)) and (keys_are_names or not _is_plain_data(key, item))
     ]
 
 
-def _is_provider_data(key: str, item: Any) -> bool:
-    if key in _PROVIDER_DATA_KEYS or (key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES_KEY):
+def _is_plain_data(key: str, item: Any) -> bool:
+    if key in _KEYS_WITH_PLAIN_DATA or (
+        key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES_KEY
+    ):
         return True
     return key == "examples" and isinstance(item, list)

@@ -179,7 +179,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Whether voicegauge itself was too busy for more than 10 ms and more than 1% of the total latency."""
     ramp_step: Count | None = None
     """Number of the step of a ramp in which the request was sent, from 1; `None` if it belongs to no step."""
-    is_lost: bool = False
+    is_billing_ambiguous: bool = msgspec.field(name="is_lost", default=False)
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 
     @property

@@ -103,7 +103,11 @@ _IDENTITY_COLUMNS = (
     _build_column("failure_status", "integer", "", "HTTP status of the failure.", "sample.failure.http_status"),
     _build_column("failure_message", "text", "", "What happened.", "sample.failure.message"),
     _build_required_column(
-        "is_lost", "boolean", "", "Whether it counts as paid although its result is unknown.", "sample.is_lost"
+        "is_lost",
+        "boolean",
+        "",
+        "Whether it counts as paid although its result is unknown.",
+        "sample.is_billing_ambiguous",
     ),
 )
 

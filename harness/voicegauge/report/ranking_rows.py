@@ -55,8 +55,8 @@ def build_ranked_rows(
                 share_ranked_first_text=_format_share_ranked_first(ranked),
                 speed_points_text=_format_points(ranked.speed_points),
                 intelligibility_points_text=_format_points(ranked.intelligibility_points),
-                resampled_speed_points=_format_resampled_points(resampled_points.speed_points, column),
-                resampled_intelligibility_points=_format_resampled_points(
+                resampled_speed_points=_format_points_in_each_resample(resampled_points.speed_points, column),
+                resampled_intelligibility_points=_format_points_in_each_resample(
                     resampled_points.intelligibility_points, column
                 ),
             )
@@ -76,7 +76,7 @@ def _format_points(points: float | None) -> str:
     return "" if points is None else f"{points:.4f}"
 
 
-def _format_resampled_points(points: FloatArray, target_column: int) -> str:
+def _format_points_in_each_resample(points: FloatArray, target_column: int) -> str:
     return " ".join(str(int(value)) for value in points[:, target_column])
 
 

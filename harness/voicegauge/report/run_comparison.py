@@ -108,7 +108,7 @@ def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run
         run_letter,
         _describe_comparison(comparison, first_run_letter, run_letter),
         tuple(_build_metric_row(metric) for metric in ordered),
-        _find_text_differences(first_run, run),
+        _find_texts_with_largest_latency_change(first_run, run),
     )
 
 
@@ -169,7 +169,7 @@ def _format_change(metric: MetricComparison) -> str:
     return f"{change}, {metric.interval_low * 100:+.{decimals}f}{RANGE_DASH}{metric.interval_high * 100:+.{decimals}f}"
 
 
-def _find_text_differences(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
+def _find_texts_with_largest_latency_change(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
     before, after = _compute_latency_by_target_and_text(first_run), _compute_latency_by_target_and_text(run)
     texts = {sample.text_id: sample.text for sample in run.samples}
     found = [

@@ -15,7 +15,7 @@ from voicegauge.bench.running import (
     RunConfig,
     RunOutcome,
     StopSignal,
-    count_samples_without_encoding,
+    count_samples_with_unknown_encoding,
     describe_unexpected_formats,
     load_run,
     measure_audio,
@@ -104,7 +104,7 @@ def _save_finished_or_partial_run(
 ) -> Run:
     with report_phase(listener, "measuring audio", len(outcome.samples)) as measuring:
         samples = measure_audio(run_folder, outcome.samples, config.targets, measuring.advance)
-    for target, count in count_samples_without_encoding(samples).items():
+    for target, count in count_samples_with_unknown_encoding(samples).items():
         listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
     for target, clips in describe_unexpected_formats(samples, config.targets).items():
         listener.notice(f"{target}: {clips} as requested or documented: voicegauge check {target} says more")

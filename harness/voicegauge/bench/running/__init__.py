@@ -1,7 +1,7 @@
 """Runs a benchmark plan: accesses the providers, sends and times the requests, and writes the journal and the run."""
 
 from voicegauge.bench.running.audio_facts import (
-    count_samples_without_encoding,
+    count_samples_with_unknown_encoding,
     describe_unexpected_formats,
     measure_audio,
 )
@@ -39,7 +39,7 @@ __all__ = [
     "build_live_access",
     "build_manifest",
     "check_region",
-    "count_samples_without_encoding",
+    "count_samples_with_unknown_encoding",
     "create_run_folder",
     "describe_unexpected_formats",
     "find_run_folder",

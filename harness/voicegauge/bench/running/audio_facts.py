@@ -109,7 +109,7 @@ def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
     return find_container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
 
 
-def count_samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
+def count_samples_with_unknown_encoding(samples: Iterable[Sample]) -> dict[str, int]:
     """Return, by target, the number of samples whose audio was not decoded because its encoding is not known."""
     return dict(
         Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_duration_s is None)

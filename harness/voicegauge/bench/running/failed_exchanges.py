@@ -43,7 +43,7 @@ class FailedExchangeQuoter:
             if sample.failed_exchange is not None and sample.failure is not None
         }
 
-    def quote_first_of_each_cause(self, target: BaseTarget, delivery: Delivery) -> ExchangeExcerpt | None:
+    def quote_exchange_if_cause_is_new(self, target: BaseTarget, delivery: Delivery) -> ExchangeExcerpt | None:
         """Return the exchange in which a delivery failed, as an excerpt.
 
         It is `None` if the delivery did not fail, has no exchange, may contain a secret even after masking, or failed

@@ -349,7 +349,7 @@ class _PlanRunner:
             attempt_count=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.submit_count,
             max_lag_ms=max_lag_ms,
             saved_audio=self._save_audio(planned_sample, delivery),
-            failed_exchange=self._failed_exchanges.quote_first_of_each_cause(target, delivery),
+            failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(target, delivery),
         )
         self._emulated |= any(map(is_emulated, delivery.exchanges))
         # The emulator's jobs end with it, and an emulated run is never resumed.

@@ -70,7 +70,7 @@ def build_sample(
         cost=_build_cost(price_quote, delivery, target),
         failure=delivery.failure,
         failed_exchange=failed_exchange,
-        is_lost=delivery.billing_status is BillingStatus.AMBIGUOUS,
+        is_billing_ambiguous=delivery.billing_status is BillingStatus.AMBIGUOUS,
     )
 
 
@@ -100,7 +100,7 @@ def build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jour
         poll_count=0,
         cost=Cost(charged_usd=last.charged_usd, is_price_disputed=planned_sample.price.is_disputed),
         failure=Failure(kind="interrupted", message=last.ambiguous_reason, http_status=last.http_status),
-        is_lost=True,
+        is_billing_ambiguous=True,
     )
 
 

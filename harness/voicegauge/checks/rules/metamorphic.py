@@ -19,7 +19,7 @@ from voicegauge.checks.subjects import DeliveryPair, SpeechDelivery
 MIN_JUDGED_SPEED_CHANGE = 1.4
 """Smallest change of speed that is judged, as a factor. A smaller change is hidden by the variation between two
 syntheses of the same text."""
-MEASURED_SPEED_EXPONENT_RANGE = (1 / 3, 2.0)
+REQUESTED_SPEED_CHANGE_EXPONENT_RANGE = (1 / 3, 2.0)
 """The measured change of speed must be the requested change raised to an exponent in this range. At twice the speed,
 the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are often not
 shortened, and some engines scale phonemes unevenly."""
@@ -106,7 +106,7 @@ def _check_speed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
         return
     measured = durations.base_duration_s / durations.changed_duration_s
     exponent = math.log(measured) / math.log(factor)
-    if not MEASURED_SPEED_EXPONENT_RANGE[0] <= exponent <= MEASURED_SPEED_EXPONENT_RANGE[1]:
+    if not REQUESTED_SPEED_CHANGE_EXPONENT_RANGE[0] <= exponent <= REQUESTED_SPEED_CHANGE_EXPONENT_RANGE[1]:
         yield Violation(
             f"at speed {delivery_pair.changed_value:g} the text takes {durations.changed_duration_s:.2f} s, "
             f"at speed {delivery_pair.base_value:g} {durations.base_duration_s:.2f} s: {measured:.2f} times as fast "

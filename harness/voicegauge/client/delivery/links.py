@@ -50,16 +50,16 @@ def evaluate_runtime_expression(exchange: ParsedExchange, expression: Any) -> An
     )
 
 
-def _read_request_value(exchange: ParsedExchange, parameter_location: str, parameter_name: str) -> Any:
+def _read_request_value(exchange: ParsedExchange, parameter_kind: str, parameter_name: str) -> Any:
     request = exchange.exchange.request
-    if parameter_location == "header.":
+    if parameter_kind == "header.":
         value = request.find_header(parameter_name)
         return MISSING if value is None else value
-    if parameter_location == "query.":
+    if parameter_kind == "query.":
         return exchange.query_parameters.get(parameter_name, MISSING)
     return (
         read_pointer(_read_request_body(exchange), _parse_pointer_tokens(parameter_name))
-        if parameter_location == "body"
+        if parameter_kind == "body"
         else MISSING
     )
 

@@ -97,7 +97,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """Which API key is sent."""
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
-    sends_resource_use_variants: bool = False
+    varies_requests_that_use_resource: bool = False
     """Whether a lifecycle also sends variants of the request that uses the resource. Together they contain each
     documented value of the fields other than the resource id."""
     comparison: DeliveryComparison | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Schemas
 
-_TEXT_WITHOUT_FORMAT_KEYWORD = "Good morning"
+_TEXT_FOR_SCHEMA_WITHOUT_FORMAT = "Good morning"
 _TEXT_BY_FORMAT_KEYWORD = {
     "uri": "https://example.com/voice.wav",
     "date-time": "2026-01-01T00:00:00Z",
@@ -24,7 +24,7 @@ def find_fitting_value(schemas: Schemas, schema: Any) -> Any:
     """
     schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
-        return _TEXT_WITHOUT_FORMAT_KEYWORD
+        return _TEXT_FOR_SCHEMA_WITHOUT_FORMAT
     for key in ("example", "default", "const"):
         if schema.get(key) is not None:
             return schema[key]
@@ -50,7 +50,7 @@ def _build_text_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "pattern" in schema:
         return MISSING
-    text = _TEXT_BY_FORMAT_KEYWORD.get(schema.get("format", ""), _TEXT_WITHOUT_FORMAT_KEYWORD)
+    text = _TEXT_BY_FORMAT_KEYWORD.get(schema.get("format", ""), _TEXT_FOR_SCHEMA_WITHOUT_FORMAT)
     text = text.ljust(schema.get("minLength", 0), "a")
     return text[: schema.get("maxLength", len(text))]
 

@@ -100,11 +100,11 @@ def _iterate_valid_and_invalid_cases(
             for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
     yield from _iterate_upload_limit_cases(operation, request, is_emulated=is_emulated)
-    lifecycle = _build_lifecycle_case(operation, sends_resource_use_variants=include_billable_cases)
+    lifecycle = _build_lifecycle_case(operation, varies_requests_that_use_resource=include_billable_cases)
     yield from [lifecycle] if lifecycle is not None else []
 
 
-def _build_lifecycle_case(operation: Operation, *, sends_resource_use_variants: bool) -> ConformanceCase | None:
+def _build_lifecycle_case(operation: Operation, *, varies_requests_that_use_resource: bool) -> ConformanceCase | None:
     """Return the case that follows the resource that `operation` creates, or the job without audio that it starts.
 
     The result is `None` if the operation does neither, or if no valid request to it is known. Only the first
@@ -112,7 +112,7 @@ def _build_lifecycle_case(operation: Operation, *, sends_resource_use_variants: 
 
     Args:
         operation: the operation that may create a resource.
-        sends_resource_use_variants: value of `ConformanceCase.sends_resource_use_variants`.
+        varies_requests_that_use_resource: value of `ConformanceCase.varies_requests_that_use_resource`.
     """
     resource, request = operation.resource, build_minimal_request(operation)
     if request is not None and operation.submit is not None:
@@ -122,7 +122,11 @@ def _build_lifecycle_case(operation: Operation, *, sends_resource_use_variants: 
         return None
     expected = expect_acceptance(f"the lifecycle of a {resource.display_name}", f"{operation.pointer}/x-resource")
     return build_case(
-        operation, expected, request=request, is_lifecycle=True, sends_resource_use_variants=sends_resource_use_variants
+        operation,
+        expected,
+        request=request,
+        is_lifecycle=True,
+        varies_requests_that_use_resource=varies_requests_that_use_resource,
     )
 
 

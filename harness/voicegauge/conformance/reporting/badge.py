@@ -11,23 +11,23 @@ _MAX_NAMED_PROVIDERS = 3
 """Maximum number of providers that a badge names."""
 
 
-def render_check_badge(report: CheckReport, *, strict: bool = False) -> str:
+def render_check_badge(report: CheckReport, *, fail_on_warnings: bool = False) -> str:
     """Return an SVG image such as "acme contract | 0 findings, LIVE 2026-11-23".
 
     Args:
         report: the report of the check.
-        strict: whether warnings are failures.
+        fail_on_warnings: whether warnings are failures.
     """
     providers = sorted({name.partition("/")[0] for name in (*report.targets, *report.operations)})
     more = f" and {len(providers) - _MAX_NAMED_PROVIDERS} more" if len(providers) > _MAX_NAMED_PROVIDERS else ""
     label = f"{', '.join(providers[:_MAX_NAMED_PROVIDERS])}{more} contract{'' if len(providers) == 1 else 's'}"
-    verdict = _determine_verdict(report, strict=strict)
+    verdict = _determine_verdict(report, fail_on_warnings=fail_on_warnings)
     date = report.created_at[:10]
     return format_badge_svg(label, f"{_describe_findings(report)}, {_describe_provenance(report)} {date}", verdict)
 
 
-def _determine_verdict(report: CheckReport, *, strict: bool) -> BadgeVerdict:
-    failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+def _determine_verdict(report: CheckReport, *, fail_on_warnings: bool) -> BadgeVerdict:
+    failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
     if report.count_findings(*failing):
         return "failed"
     is_judged = report.is_finished and report.exchange_count_by_provenance and report.no_verdict_reason is None

@@ -21,16 +21,16 @@ RESULT_LEVEL_BY_SEVERITY = {
 """The level of each severity, most severe first."""
 
 
-def export_check_report(report: CheckReport, *, strict: bool = False) -> ExportedReport:
+def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) -> ExportedReport:
     """Return `report` in the form that output formats read.
 
     The JUnit cases are the judged operations without findings, and what has no verdict.
 
     Args:
         report: the report to convert.
-        strict: whether warnings fail as well.
+        fail_on_warnings: whether warnings fail as well.
     """
-    failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+    failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
     ordered = sorted(report.findings, key=lambda finding: list(RESULT_LEVEL_BY_SEVERITY).index(finding.severity))
     return ExportedReport(
         created_at=report.created_at,

@@ -116,11 +116,11 @@ class SchemaNormalizer:
             if merged is not None:
                 return replace(merged, explicitly_nullable=nullable if schema.has_only_branches else None)
         types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
-        if types and "type" not in schema.plain_keywords:
+        if types and "type" not in schema.non_schema_keywords:
             keyword = schema.node.get_child(branch_keyword).replace_value(types)
-            keywords = {**schema.plain_keywords, "type": keyword}
+            keywords = {**schema.non_schema_keywords, "type": keyword}
             return replace(
-                schema, plain_keywords=keywords, schema_lists=remaining_schema_lists, explicitly_nullable=nullable
+                schema, non_schema_keywords=keywords, schema_lists=remaining_schema_lists, explicitly_nullable=nullable
             )
         return replace(
             schema, schema_lists={**remaining_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
@@ -153,7 +153,7 @@ class SchemaNormalizer:
 
         schema = self.normalize(schemas_for_same_value, schemas_for_same_value[0])
         content = [
-            dict(_normalize_keyword(name, keyword) for name, keyword in schema.plain_keywords.items()),
+            dict(_normalize_keyword(name, keyword) for name, keyword in schema.non_schema_keywords.items()),
             schema.is_nullable,
             {
                 name: _order_branch_digests(name, [compute_digest(branch) for branch in branches])
@@ -209,17 +209,17 @@ def _merge_single_branch(
     merged = merge_schemas(replace(schema, schema_lists=remaining_schema_lists), branch)
     if merged is None:
         return None
-    annotations = {name: keyword for name, keyword in schema.plain_keywords.items() if name in ANNOTATION_KEYWORDS}
+    annotations = {name: keyword for name, keyword in schema.non_schema_keywords.items() if name in ANNOTATION_KEYWORDS}
     node = branch.node if schema.has_only_branches else schema.node
-    return replace(merged, node=node, plain_keywords={**merged.plain_keywords, **annotations})
+    return replace(merged, node=node, non_schema_keywords={**merged.non_schema_keywords, **annotations})
 
 
 def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
     """Convert the keyword `nullable` of OpenAPI 3.0 to the field `explicitly_nullable`."""
-    if "nullable" not in schema.plain_keywords:
+    if "nullable" not in schema.non_schema_keywords:
         return schema
-    keywords = {key: keyword for key, keyword in schema.plain_keywords.items() if key != "nullable"}
-    return replace(schema, plain_keywords=keywords, explicitly_nullable=True)
+    keywords = {key: keyword for key, keyword in schema.non_schema_keywords.items() if key != "nullable"}
+    return replace(schema, non_schema_keywords=keywords, explicitly_nullable=True)
 
 
 def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:
@@ -236,18 +236,22 @@ def _list_plain_types(branches: list[NormalizedSchema], branch_keyword: str) -> 
 
     A `oneOf` of integer and number also gives an empty list, because it rejects integers, which match both branches.
     """
-    if not all(branch.has_no_subschemas and branch.plain_keywords.keys() == {"type"} for branch in branches):
+    if not all(branch.has_no_subschemas and branch.non_schema_keywords.keys() == {"type"} for branch in branches):
         return []
     types = list(
         dict.fromkeys(
-            name for branch in branches for name in convert_to_string_list(branch.plain_keywords["type"].value)
+            name for branch in branches for name in convert_to_string_list(branch.non_schema_keywords["type"].value)
         )
     )
     return [] if branch_keyword == "oneOf" and {"integer", "number"} <= set(types) else types
 
 
 def _allows_only_null(schema: NormalizedSchema) -> bool:
-    return schema.has_no_subschemas and schema.plain_keywords.keys() == {"type"} and schema.allowed_types == frozenset()
+    return (
+        schema.has_no_subschemas
+        and schema.non_schema_keywords.keys() == {"type"}
+        and schema.allowed_types == frozenset()
+    )
 
 
 def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[str, object]:

@@ -67,8 +67,8 @@ class NormalizedSchema:
 
     node: DocumentNode
     """The node whose line is reported for the whole schema."""
-    plain_keywords: Mapping[str, DocumentNode] = field(default_factory=dict)
-    """The keywords whose value is plain data, such as `type`: the node of the value, by keyword."""
+    non_schema_keywords: Mapping[str, DocumentNode] = field(default_factory=dict)
+    """The keywords whose value contains no schema, such as `type`: the node of the value, by keyword."""
     schema_lists: Mapping[str, tuple[SchemasForSameValue, ...]] = field(default_factory=dict)
     """The keywords whose value is a list of schemas, such as `anyOf`: the schemas, by keyword."""
     schema_mappings: Mapping[str, Mapping[str, SchemasForSameValue]] = field(default_factory=dict)
@@ -81,7 +81,9 @@ class NormalizedSchema:
 
     def get_keyword(self, name: str) -> DocumentNode:
         """Return the node of a keyword with a plain value. Its value is `MISSING` if the schema has no such keyword."""
-        return self.plain_keywords.get(name) or DocumentNode(self.node.document, f"{self.node.pointer}/{name}", MISSING)
+        return self.non_schema_keywords.get(name) or DocumentNode(
+            self.node.document, f"{self.node.pointer}/{name}", MISSING
+        )
 
     @property
     def properties(self) -> Mapping[str, SchemasForSameValue]:
@@ -91,15 +93,15 @@ class NormalizedSchema:
     @property
     def allowed_types(self) -> frozenset[str] | None:
         """The allowed types except null; `None` if the schema has no `type`."""
-        keyword = self.plain_keywords.get("type")
+        keyword = self.non_schema_keywords.get("type")
         return None if keyword is None else frozenset(convert_to_string_list(keyword.value)) - {"null"}
 
     @property
     def allowed_values(self) -> list[Any] | None:
         """The values that `enum` or `const` allows; `None` if the schema has neither keyword."""
-        if "const" in self.plain_keywords:
-            return [self.plain_keywords["const"].value]
-        enum = self.plain_keywords.get("enum")
+        if "const" in self.non_schema_keywords:
+            return [self.non_schema_keywords["const"].value]
+        enum = self.non_schema_keywords.get("enum")
         return None if enum is None else list(enum.value)
 
     @property
@@ -110,14 +112,14 @@ class NormalizedSchema:
             return self.explicitly_nullable
         if types is None and values is None:
             return None
-        return (types is None or "null" in convert_to_string_list(self.plain_keywords["type"].value)) and (
+        return (types is None or "null" in convert_to_string_list(self.non_schema_keywords["type"].value)) and (
             values is None or None in values
         )
 
     @property
     def required_names(self) -> list[str]:
         """The names of the required properties, including those that `properties` does not list."""
-        keyword = self.plain_keywords.get("required")
+        keyword = self.non_schema_keywords.get("required")
         return [] if keyword is None else convert_to_string_list(keyword.value)
 
     def is_property_required(self, name: str) -> bool:
@@ -133,7 +135,7 @@ class NormalizedSchema:
     def has_only_branches(self) -> bool:
         """Whether all keywords are annotations, a discriminator, or keywords whose value is a list of schemas."""
         return (
-            not (self.plain_keywords.keys() - {*ANNOTATION_KEYWORDS, "discriminator"})
+            not (self.non_schema_keywords.keys() - {*ANNOTATION_KEYWORDS, "discriminator"})
             and not self.schema_mappings
             and not self.single_schemas
         )
@@ -141,7 +143,7 @@ class NormalizedSchema:
     @property
     def is_empty(self) -> bool:
         """Whether the schema has no keyword with an effect."""
-        return self.has_no_subschemas and not self.plain_keywords
+        return self.has_no_subschemas and not self.non_schema_keywords
 
 
 def convert_to_string_list(value: Any) -> list[str]:
@@ -234,7 +236,7 @@ def merge_schemas(
     """
     if outer_schema.is_empty:
         return inner_schema
-    keys = [{*schema.plain_keywords, *schema.single_schemas} for schema in (outer_schema, inner_schema)]
+    keys = [{*schema.non_schema_keywords, *schema.single_schemas} for schema in (outer_schema, inner_schema)]
     if any(key in keys[0] | keys[1] for key in unmergeable_keywords) or all(
         key & set(INTERDEPENDENT_KEYWORDS) for key in keys
     ):
@@ -273,8 +275,8 @@ def _merge_properties(outer_schema: NormalizedSchema, inner_schema: NormalizedSc
 
 
 def _merge_keywords(outer_schema: NormalizedSchema, inner_schema: NormalizedSchema) -> dict[str, DocumentNode] | None:
-    keywords = dict(outer_schema.plain_keywords)
-    for key, keyword in inner_schema.plain_keywords.items():
+    keywords = dict(outer_schema.non_schema_keywords)
+    for key, keyword in inner_schema.non_schema_keywords.items():
         merged = _merge_keyword(key, keywords[key], keyword) if key in keywords else keyword
         if merged is None:
             return None

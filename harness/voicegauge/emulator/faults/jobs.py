@@ -124,7 +124,7 @@ def set_creation_time_after_end(response: EmulatedResponse) -> None:
     _set_creation_time_after_state_change(response, _SECONDS_PER_HOUR)
 
 
-def has_job_timestamps(target: Target) -> bool:
+def documents_job_times(target: Target) -> bool:
     """Whether status responses carry the creation time and a later time, such as that of the end."""
     spec = _get_job_spec(target)
     return (
@@ -231,7 +231,11 @@ def _change_last_digits(text: str) -> str:
 
 def report_excess_usage(response: EmulatedResponse) -> None:
     """Report ten times the tokens or seconds that a successful request used."""
-    for usage in _list_price_usages(response.target) if response.is_body_text_or_json and response.status < 300 else ():
+    for usage in (
+        _list_usages_determining_price(response.target)
+        if response.is_body_text_or_json and response.status < 300
+        else ()
+    ):
         used = read_value_at(response.body, usage.reported_usage_location)
         if usage.reported_usage_location is not None and isinstance(used, int | float) and not isinstance(used, bool):
             response.body = write_value_at(response.body, usage.reported_usage_location, used * 10)
@@ -239,10 +243,10 @@ def report_excess_usage(response: EmulatedResponse) -> None:
 
 def has_reported_usage(target: Target) -> bool:
     """Whether JSON responses report the usage that the price depends on."""
-    return any(usage.reported_usage_location is not None for usage in _list_price_usages(target))
+    return any(usage.reported_usage_location is not None for usage in _list_usages_determining_price(target))
 
 
-def _list_price_usages(target: Target | None) -> list[UsageSpec]:
+def _list_usages_determining_price(target: Target | None) -> list[UsageSpec]:
     price = target.pricing if target is not None else None
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 
@@ -313,7 +317,7 @@ FAULTS = (
         id="bad-timestamps",
         description="The creation time of a job is later than its end.",
         change_response=set_creation_time_after_end,
-        applies_to=has_job_timestamps,
+        applies_to=documents_job_times,
     ),
     Fault(
         id="created-changed",

@@ -19,7 +19,7 @@ def create_app(
     settings: EmulatorSettings | None = None,
     *,
     extra_faults: Sequence[Fault] = (),
-    control_hosts: Iterable[str] = (),
+    control_route_host_names: Iterable[str] = (),
 ) -> ASGIApp:
     """Create an ASGI application that emulates the providers of `contracts`.
 
@@ -30,8 +30,8 @@ def create_app(
         contracts: contracts of the providers.
         settings: settings; defaults if omitted.
         extra_faults: faults in addition to the known ones; they apply to all requests.
-        control_hosts: names of this machine under which the control routes are available, in addition to loopback
-            names and the address that the server listens on.
+        control_route_host_names: names of this machine under which the control routes are available, in addition to
+            loopback names and the address that the server listens on.
 
     Raises:
         UnknownNameError: the settings name an unknown fault, provider, target or operation.
@@ -50,7 +50,7 @@ def create_app(
     limited = tuple(limit_to_listed_voices(contract) for contract in contracts)
     providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults)
     control = ControlGuard(
-        Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), control_hosts
+        Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), control_route_host_names
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,9 +30,14 @@ this machine, and because file names are random."""
 class ControlGuard:
     """Rejects requests to the control routes that do not come from this machine's own clients."""
 
-    def __init__(self, app: ASGIApp, control_hosts: Iterable[str] = ()) -> None:
-        """Protect `app`. In addition to loopback names and addresses, `control_hosts` are names of this machine."""
-        self._app, self._hosts = app, frozenset(host.lower() for host in control_hosts)
+    def __init__(self, app: ASGIApp, control_route_host_names: Iterable[str] = ()) -> None:
+        """Protect `app`.
+
+        Args:
+            app: the application with the control routes.
+            control_route_host_names: names of this machine, in addition to loopback names and addresses.
+        """
+        self._app, self._hosts = app, frozenset(host.lower() for host in control_route_host_names)
         self._body_memory = BodyMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -66,7 +66,7 @@ def serve(
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
-    serve_app(create_app(contracts, settings, control_hosts=[host]), bound_socket, on_ready=on_ready)
+    serve_app(create_app(contracts, settings, control_route_host_names=[host]), bound_socket, on_ready=on_ready)
 
 
 def serve_app(

@@ -16,7 +16,7 @@ MIN_LONG_SECRET_CHARACTERS = 8
 """Minimum length, in characters, of a secret that is searched for everywhere. A shorter one, such as "test", also
 occurs in ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least
 twenty."""
-_MAX_CONTEXT_BYTES = 48
+_CREDENTIAL_WORD_SEARCH_BYTES = 48
 """Number of bytes before and after a short secret that are searched for a word such as "key"."""
 _SEARCH_WINDOW_BYTES = 2**20
 """Number of bytes that are searched at a time. The offsets of decoded escapes, which are kept meanwhile, take up to
@@ -121,8 +121,8 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     for start in range(0, max(len(data) - _WINDOW_OVERLAP_BYTES, 1), _SEARCH_WINDOW_BYTES - _WINDOW_OVERLAP_BYTES):
         window = data[start : start + _SEARCH_WINDOW_BYTES]
         # What is next to a match is needed too. At an edge, another window has it.
-        first = _MAX_CONTEXT_BYTES if start else 0
-        last = len(window) if start + len(window) == len(data) else len(window) - _MAX_CONTEXT_BYTES
+        first = _CREDENTIAL_WORD_SEARCH_BYTES if start else 0
+        last = len(window) if start + len(window) == len(data) else len(window) - _CREDENTIAL_WORD_SEARCH_BYTES
         matches = (
             match for match in _search_window(window, known) if first <= match.start_offset and match.end_offset <= last
         )
@@ -277,8 +277,8 @@ def _extend_by_shared_digits(data: bytes, start_offset: int, end_offset: int, sp
 def _is_named_credential(data: bytes, start_offset: int, end_offset: int) -> bool:
     """Whether the bytes from `start_offset` to `end_offset` are a whole word that is next to a word such as "key"."""
     before, after = (
-        data[max(start_offset - _MAX_CONTEXT_BYTES, 0) : start_offset],
-        data[end_offset : end_offset + _MAX_CONTEXT_BYTES],
+        data[max(start_offset - _CREDENTIAL_WORD_SEARCH_BYTES, 0) : start_offset],
+        data[end_offset : end_offset + _CREDENTIAL_WORD_SEARCH_BYTES],
     )
     if re.match(rb"[\w-]", after) or re.search(rb"[\w-]\Z", before):
         return False

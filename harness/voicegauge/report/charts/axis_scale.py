@@ -26,23 +26,23 @@ class AxisScale(NamedTuple):
         return (value - self.low) / (self.high - self.low)
 
 
-def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, lowest_value: float = 0.0) -> AxisScale:
-    """Return a linear axis from `lowest_value`, rounded down, to a round number above all `values`.
+def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, axis_start: float = 0.0) -> AxisScale:
+    """Return a linear axis from `axis_start`, rounded down, to a round number above all `values`.
 
     Args:
         values: the numbers to fit.
         tick_count: approximate number of ticks.
-        lowest_value: lowest number of the axis.
+        axis_start: number at which the axis starts, before it is rounded down to a tick.
     """
-    top = max(values, default=lowest_value)
+    top = max(values, default=axis_start)
     top = (
-        top if top > lowest_value else lowest_value + max(abs(lowest_value), 1.0)
+        top if top > axis_start else axis_start + max(abs(axis_start), 1.0)
     )  # an axis without width could not be drawn
-    raw_step = (top - lowest_value) / tick_count
+    raw_step = (top - axis_start) / tick_count
     power = 10.0 ** math.floor(math.log10(raw_step))
     # 1e-9 tolerates float errors, which would otherwise skip to the next step or add a tick.
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw_step * (1 - 1e-9))
-    first, last = math.floor(lowest_value / step + 1e-9), math.ceil(top / step - 1e-9)
+    first, last = math.floor(axis_start / step + 1e-9), math.ceil(top / step - 1e-9)
     positions = tuple(step * i for i in range(first, last + 1))
     return AxisScale(positions[0], positions[-1], positions)
 
@@ -64,7 +64,7 @@ def build_point_scale(values: Iterable[float]) -> AxisScale:
     if not positive:
         return build_linear_scale(())
     is_wide = max(positive) / min(positive) >= MIN_LOG_AXIS_RATIO
-    return build_log_scale(positive) if is_wide else build_linear_scale(positive, lowest_value=min(positive))
+    return build_log_scale(positive) if is_wide else build_linear_scale(positive, axis_start=min(positive))
 
 
 def _round_down_to_tick(value: float) -> float:

@@ -30,14 +30,14 @@ _MAX_UNTRIED_STATEMENTS_SHOWN = 12
 """Largest number of statements of one operation that are listed as not tried."""
 
 
-def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPage:
+def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> FindingsPage:
     """Return the content of the page about a check.
 
     Args:
         report: the report of the check.
-        strict: whether warnings are failures.
+        fail_on_warnings: whether warnings are failures.
     """
-    exported = export_check_report(report, strict=strict)
+    exported = export_check_report(report, fail_on_warnings=fail_on_warnings)
     rules = {rule.id: rule for rule in exported.rules}
     players = {
         (one.fingerprint, one.severity.value): _build_finding_player(one.clip) for one in report.findings if one.clip

@@ -187,7 +187,7 @@ class CaseSender:
             operation,
             send_step,
             can_use_other_account=self._service.is_emulated,
-            sends_resource_use_variants=case.sends_resource_use_variants,
+            varies_requests_that_use_resource=case.varies_requests_that_use_resource,
         ).iterate_subjects(case.request)
 
     def _add_completed_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:

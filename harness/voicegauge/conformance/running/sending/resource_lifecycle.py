@@ -42,8 +42,8 @@ class ResourceLifecycle:
     send_step: SendStep
     can_use_other_account: bool
     """Whether requests can be sent as another account."""
-    sends_resource_use_variants: bool = False
-    """Value of `ConformanceCase.sends_resource_use_variants`."""
+    varies_requests_that_use_resource: bool = False
+    """Value of `ConformanceCase.varies_requests_that_use_resource`."""
     last_change_description: str = "it was created"
     """The last change of the resource in words, such as a new state. The descriptions of steps contain it."""
     resource_state: str | None = None
@@ -73,8 +73,10 @@ class ResourceLifecycle:
         for account in ("own", "other") if self.can_use_other_account else ("own",):
             async for subject in self._list_and_use_resource(account):
                 yield subject
-        for index, use in enumerate(self.resource_spec.uses) if self.sends_resource_use_variants else ():
-            async for subject in self._send_resource_use_variants(use, f"{self._resource_spec_pointer}/uses/{index}"):
+        for index, use in enumerate(self.resource_spec.uses) if self.varies_requests_that_use_resource else ():
+            async for subject in self._vary_requests_that_use_resource(
+                use, f"{self._resource_spec_pointer}/uses/{index}"
+            ):
                 yield subject
         async for subject in self._set_each_state():
             yield subject
@@ -175,7 +177,7 @@ class ResourceLifecycle:
             is_by_other_account=calling_account == "other",
         )
 
-    async def _send_resource_use_variants(
+    async def _vary_requests_that_use_resource(
         self, resource_use: ResourceUse, contract_pointer: str
     ) -> AsyncIterator[CheckSubject]:
         operation = self.creating_operation.contract.find_operation(resource_use.operation_id)

@@ -51,7 +51,7 @@ def compare_keywords(
     """
     yield from compare_types(schema_role, old_schema, new_schema, is_sent_as_text=is_sent_as_text)
     yield from _compare_enums(old_schema, new_schema)
-    for key in dict.fromkeys((*old_schema.plain_keywords, *new_schema.plain_keywords)):
+    for key in dict.fromkeys((*old_schema.non_schema_keywords, *new_schema.non_schema_keywords)):
         if key not in _SEPARATELY_COMPARED_KEYWORDS:
             yield from _compare_keyword(key, old_schema.get_keyword(key), new_schema.get_keyword(key))
     has_sunset = (

@@ -85,7 +85,8 @@ def _read_property_version(
         schema=schema,
         is_required=parent_schema.is_property_required(property_name),
         required_keyword_node=parent_schema.get_keyword("required"),
-        is_omitted_from_body=("readOnly" if schema_role.is_sent_by_client else "writeOnly") in schema.plain_keywords,
+        is_omitted_from_body=("readOnly" if schema_role.is_sent_by_client else "writeOnly")
+        in schema.non_schema_keywords,
     )
 
 
@@ -129,7 +130,7 @@ def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPa
 def _choose_rule_of_addition(schema_role: SchemaRole, new_property: _PropertyVersion) -> str:
     if not schema_role.is_sent_by_client:
         return f"{schema_role.message_type}-{new_property.requiredness}-property-added"
-    has_default = new_property.is_required and "default" in new_property.schema.plain_keywords
+    has_default = new_property.is_required and "default" in new_property.schema.non_schema_keywords
     return f"new-{new_property.requiredness}-{schema_role.rule_id_prefix}" + ("-with-default" if has_default else "")
 
 
@@ -146,7 +147,7 @@ def _compare_requiredness(property_pair: _PropertyPair) -> Iterator[DriftChange]
     if old.is_required == new.is_required:
         return
     rule = f"{property_pair.schema_role.rule_id_prefix}-became-{new.requiredness}"
-    if property_pair.schema_role.is_sent_by_client and new.is_required and "default" in new.schema.plain_keywords:
+    if property_pair.schema_role.is_sent_by_client and new.is_required and "default" in new.schema.non_schema_keywords:
         rule += "-with-default"
     yield property_pair.api_part.build_change(rule, old.required_keyword_node, new.required_keyword_node)
 

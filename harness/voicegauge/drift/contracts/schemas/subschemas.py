@@ -71,7 +71,7 @@ def _can_compare_recursively(
     fewer.
     """
     is_limited = keyword == "contains" and any(
-        "maxContains" in schema.plain_keywords for schema in (old_schema, new_schema)
+        "maxContains" in schema.non_schema_keywords for schema in (old_schema, new_schema)
     )
     forbids_every_value = any(node.value is False for node in subschemas)
     return keyword not in ("not", "if") and not is_limited and not forbids_every_value

@@ -152,8 +152,8 @@ def are_type_sets_disjoint(old_schema: NormalizedSchema, new_schema: NormalizedS
 
 def _find_type_node(schema: NormalizedSchema) -> DocumentNode:
     for key in ("type", "nullable", "enum", "const"):
-        if key in schema.plain_keywords:
-            return schema.plain_keywords[key]
+        if key in schema.non_schema_keywords:
+            return schema.non_schema_keywords[key]
     return schema.node.get_child("type") if schema.explicitly_nullable is None else schema.node
 
 
