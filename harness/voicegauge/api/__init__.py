@@ -143,7 +143,7 @@ _NAMES_BY_MODULE = {
     ),
 }
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
-"""Modules of the exported names, by name."""
+"""For each exported name, the module that defines it."""
 
 __all__ = [
     "AsrEngineList",

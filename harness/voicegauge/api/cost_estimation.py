@@ -28,6 +28,7 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Record
 
 MAX_TEXT_LENGTH_CHARACTERS = 1_000_000
+"""Largest value of `text_length` that is accepted."""
 
 
 class MonthlyCost(Record, frozen=True, kw_only=True):
@@ -39,23 +40,23 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     is_cheapest_plan: bool
     """Whether no other plan of the target costs less. If no plan has a price in dollars, it is the first plan."""
     cost_usd: float | None = msgspec.field(name="usd")
-    """The fee of the plan and the price of the units beyond those that it includes, in dollars rounded to the cent;
+    """The fee of the plan, plus the price of the usage that the fee does not include, in dollars rounded to the cent.
     `None` if the price is not known in dollars, or if the plan does not allow this volume."""
     fee_usd: float | None
     """The monthly fee of the plan; `None` if there is no plan, or no document states the fee."""
     used_credits: float | None = msgspec.field(name="credits")
-    """Credits that the requests use, also those that the fee includes; `None` if no document states a price in
+    """Credits that the requests use, including those that the fee covers; `None` if no document states a price in
     credits."""
     usd_per_1m_characters: float | None
-    """`cost_usd` divided by the number of millions of characters of the texts."""
+    """`cost_usd` for each million characters of the texts, in dollars; `None` if `cost_usd` is `None`."""
     request_count: float = msgspec.field(name="requests")
     """Number of requests. A text takes several requests if it is longer than the documented maximum length."""
     charged_characters: float
     """Number of characters as the provider counts them."""
     exceeds_plan: bool
-    """Whether the texts of the month need more units than the plan includes, and the plan sells no additional ones."""
+    """Whether the texts of the month need more usage than the plan includes, and the plan sells no additional usage."""
     usage_basis: UsageBasis = msgspec.field(name="basis")
-    """Whether the number of charged units is exact, follows from an estimated audio duration, or is an upper bound."""
+    """How the charged usage is known: exactly, from an estimated duration of the audio, or only as an upper bound."""
     is_disputed: bool
     """Whether the documents contradict each other about the price. If so, the highest alternative counts."""
     price_description: str = msgspec.field(name="price")
@@ -72,7 +73,7 @@ class CostEstimate(Record, frozen=True, kw_only=True):
     text_length: float
     """Number of characters of a text; with own texts, their mean length."""
     costs: tuple[MonthlyCost, ...]
-    """One entry per target and plan, by target."""
+    """The cost of each target with each account plan; the costs of one target are next to each other."""
 
 
 def estimate_cost(

@@ -41,11 +41,13 @@ class TargetRow(Record, frozen=True, kw_only=True):
     input_kind: Literal["text", "audio"] = msgspec.field(name="takes")
     """What is sent to the target: text to speak, or audio to transcribe or convert."""
     response_kind: str = msgspec.field(name="response")
-    """What the target responds with: "job" or "audio"."""
+    """What the target responds with: "job", "audio" or "transcript"."""
     price: str
+    """The documented price in words."""
     languages: tuple[str, ...]
     formats: tuple[str, ...]
     required_inputs: tuple[str, ...] = msgspec.field(name="needs")
+    """Names of the fields that a speech request must have, such as "voice"."""
 
 
 class OperationRow(Record, frozen=True, kw_only=True):
@@ -58,9 +60,9 @@ class OperationRow(Record, frozen=True, kw_only=True):
     """The URL that the path is appended to."""
     title: str
     document_name: str | None = msgspec.field(name="document")
-    """Name of the document that describes the operation."""
+    """Name of the document that describes the operation; `None` if the contract does not name it."""
     is_inferred: bool = msgspec.field(name="inferred")
-    """Whether the method and path are inferred because `document` does not state them explicitly."""
+    """Whether the method and path are inferred, because the document does not state them explicitly."""
     disputes: tuple[str, ...] = msgspec.field(name="disputed")
     """What other documents or passages say differently about the operation, one sentence each."""
     emulation_description: str = msgspec.field(name="emulation")

@@ -51,7 +51,7 @@ class RunningReplay:
     """A running server that answers requests with recorded responses."""
 
     def __init__(self, replay: Replay, url: str) -> None:
-        """Describe the server of `replay`, which runs at the root URL `url`."""
+        """Store the replay and the root URL `url` of its server, which runs already."""
         self.replay, self.url = replay, url
 
     def base_url(self, provider_id: str) -> str:

@@ -62,7 +62,7 @@ def _needs_pyav(text: str) -> bool:
 
 
 def _iterate_strings(document_part: Any) -> Iterator[str]:
-    """Yield every text in the data of a document, including keys."""
+    """Yield every text in a part of a parsed document, at any depth; keys of objects are texts too."""
     if isinstance(document_part, str):
         yield document_part
     elif isinstance(document_part, dict):
@@ -163,7 +163,7 @@ def open_journals(
 
 
 def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener) -> None:
-    """Tell the listener what earlier commands have paid for that ended before they printed a result."""
+    """Tell the listener about payments of earlier commands that ended before they printed a result."""
     if journals.spent_by_earlier_runs_usd:
         usd = f"${journals.spent_by_earlier_runs_usd:.4g}"
         listener.notice(f"an earlier command without a printed result has spent {usd}, which counts towards the budget")

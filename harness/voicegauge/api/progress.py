@@ -61,7 +61,11 @@ class PhaseProgress:
         self._listener, self._total_count, self._done_count = listener, total_count, done_count
 
     def advance(self, finished_item: object = None) -> None:
-        """Count one more finished item, and report its `id`, or the item as text if it has no such attribute."""
+        """Count one more finished item, and report the new number to the listener.
+
+        The item is named by its `id`, or by the item as text if it has no attribute `id`; without an item, the name is
+        empty.
+        """
         self._done_count += 1
         self._listener.phase_progressed(
             self._done_count,

@@ -340,7 +340,10 @@ def select_speech_target(catalogue: Catalogue, target_name: str, live_options: L
 
 
 def find_wholly_named_providers(catalogue: Catalogue, target_names: str | Sequence[str]) -> frozenset[str]:
-    """Return the ids of the providers that are named as a whole, not by a target; without names, of all providers."""
+    """Return the ids of the providers that `target_names` contains: "acme", but not "acme/voice-1".
+
+    If there are no names, return the ids of all providers.
+    """
     chosen = to_name_tuple(target_names)
     return frozenset(name for name in catalogue.provider_ids if not chosen or name in chosen)
 

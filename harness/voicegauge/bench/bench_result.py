@@ -27,6 +27,7 @@ class BenchResult(Record, frozen=True, kw_only=True):
     asr_reason: str | None
     """Why this ASR engine was selected."""
     normalizer: str | None
+    """Ids of the normalizers of the transcripts; `None` if nothing was scored."""
     stop_message: str | None = msgspec.field(name="stopped")
     """Why the run ended early, in one line; `None` for a complete run."""
     stop_reason: StopReason | None = None
@@ -40,8 +41,8 @@ class BenchResult(Record, frozen=True, kw_only=True):
     ramp: RampResult | None = None
     """The highest load that met the goal of `--ramp`; `None` without it."""
     load: str
-    """Load under which the samples of `targets` were sent, such as "16 requests in flight"; of a ramp, the highest load
-    that met the goal."""
+    """Load under which the samples of `targets` were sent, such as "16 requests in flight"; for a ramp, the highest
+    load that met the goal."""
     targets: tuple[TargetSummary, ...]
 
 
@@ -59,7 +60,7 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     unsupported_target_ids: tuple[str, ...] = msgspec.field(name="left_out")
     """Ids of the targets that support no language of the suite."""
     missing_key_variables: dict[str, tuple[str, ...]] = msgspec.field(default={}, name="missing_keys")
-    """Environment variables of keys that are not set and without which nothing is sent, by provider id."""
+    """Names of environment variables for API keys that are not set, by provider id. Nothing is sent without them."""
 
 
 def summarize_bench_plan(

@@ -93,7 +93,10 @@ def _is_stated_by_operation(operation: Operation, statement_key: str, statement_
 
 
 def _iterate_extension_values(operation: Operation, extension_key: str) -> Iterable[Any]:
-    """Return the values in the contract, under an `x-` key, that concern `operation`."""
+    """Return the parsed values of an `x-` key in the contract, such as "x-job", that concern `operation`.
+
+    The result is empty if the contract does not have the key for this operation.
+    """
     contract, use = operation.contract, operation.audio_input
     status = operation.started_job_operation
     found: dict[str, Iterable[Any]] = {

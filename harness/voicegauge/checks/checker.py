@@ -28,6 +28,8 @@ _CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
 """For a rule (the key), the id of a rule whose disputed findings have the same cause. If both rules have a disputed
 finding about a response, only the finding of the second rule (the value) is reported."""
 _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
+"""Ids of the rules that report an undocumented server error too, so that their findings are left out if the rule
+server-error has reported it."""
 
 
 ReproductionCommandBuilder = Callable[[Exchange], str | None]

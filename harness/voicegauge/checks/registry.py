@@ -34,7 +34,7 @@ class Violation(NamedTuple):
     value_pointer: str | None = None
     """JSON pointer to the wrong value in the body; `None` if the violation is not about one value."""
     evidence: str | None = None
-    """An excerpt of the exchange that shows the violation; the checker shortens and masks it."""
+    """An excerpt of the exchange that shows the violation, or `None`; the checker shortens and masks it."""
     exchange: Exchange | None = None
     """The exchange that shows the violation; `None` if it is `CheckSubject.exchange` of the subject."""
     cause_rule_id: str | None = None

@@ -197,7 +197,10 @@ def _build_table(columns: Sequence[_ResultColumn], summaries: Sequence[TargetSum
 
 
 def _build_column_cells(column: _ResultColumn, summaries: Sequence[TargetSummary], *, wrap_cells: bool) -> list[str]:
-    """Return the cells of a column. In a narrow table, texts are wrapped only if that makes the column narrower."""
+    """Return the cells of a column.
+
+    If `wrap_cells` is true, for a narrow table, a text is wrapped only if that makes the column narrower.
+    """
     cells = [column.format_cell(one) for one in summaries]
     whole = [cell.replace("\n", column.unwrapped_separator) for cell in cells]
     if not wrap_cells:

@@ -124,7 +124,7 @@ def format_summary(report: CheckReport) -> str:
 
 
 def format_coverage(report: CheckReport) -> str:
-    """Return one line that says how much of the contracts was tried."""
+    """Return one line that says how many of the contracts' operations, statuses, states and so on were tried."""
     from voicegauge.conformance import count_coverage_by_kind
 
     parts = []
@@ -185,7 +185,7 @@ class NewFindingPrinter:
         self._last_group: tuple[str, str, str | None] | None = None
 
     def print_finding(self, finding: Finding) -> None:
-        """Print a finding, without the lines that it shares with the finding printed before."""
+        """Print a finding; only its message if it has the rule, operation and command of the finding printed before."""
         group = (finding.rule, _format_operation(finding), finding.reproduction_command)
         if group == self._last_group:
             self._terminal.print(f"  {finding.message}", soft_wrap=True)

@@ -74,7 +74,11 @@ def has_unlimited_width(console: Console) -> bool:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table as wide as it needs to be if `has_unlimited_width`, so that no word is broken."""
+    """Print a table; a line that is too long for the console is wrapped inside its cell.
+
+    If `has_unlimited_width(console)` is true, the table is instead as wide as it needs to be, up to
+    `MAX_PIPE_TABLE_WIDTH`, so that no word is broken.
+    """
     from rich.measure import Measurement
 
     width = console.width

@@ -49,7 +49,7 @@ class TargetProgress:
 
     @property
     def median_latency_ms(self) -> float | None:
-        """Median total latency of the finished samples, in milliseconds."""
+        """Median total latency of the successful samples, in milliseconds; `None` if there are none yet."""
         count = len(self.latencies_ms)
         if not count:
             return None

@@ -375,7 +375,7 @@ def add_price_option(command: CommandT) -> CommandT:
 def add_change_threshold_options(
     *, alpha_help: str, ignored_slowdowns_text: str, ignored_error_rates_text: str
 ) -> Callable[[CommandT], CommandT]:
-    """Return a decorator that adds `--alpha`, `--min-slowdown` and `--min-wer`: which changes count.
+    """Return a decorator that adds `--alpha`, `--min-slowdown` and `--min-wer`, which decide which changes count.
 
     Args:
         alpha_help: help of `--alpha`: which false alarm has this probability.
@@ -427,7 +427,7 @@ def add_credit_rate_option(command: CommandT) -> CommandT:
 
 
 def _read_prices(_ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
-    """Return the dollars by name that `--price` or `--credit-rate` states."""
+    """Return the values of `--price NAME=USD` or `--credit-rate PROVIDER=USD`: dollars by name."""
     if not values:
         return {}
     from voicegauge.contract import parse_credit_price, parse_price_override

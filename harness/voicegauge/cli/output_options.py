@@ -39,7 +39,7 @@ class FailedWriteCollector:
 
     @contextmanager
     def collect_write_error(self) -> Iterator[None]:
-        """Suppress the error of a file that cannot be written, and remember it."""
+        """If the context raises the error of a file that cannot be written, suppress the error and remember it."""
         try:
             yield
         except StorageError as error:
@@ -88,7 +88,11 @@ class OutputOptions:
         )
 
     def apply_baselines(self, report: ReportT, failed_writes: FailedWriteCollector) -> ReportT:
-        """Return the report without findings that the given baseline accepts; write a new baseline if requested."""
+        """Return the report without the findings that the user's baseline file accepts.
+
+        If the user asked for a new baseline file, write it; the returned report then has all findings as accepted. An
+        error of writing is added to `failed_writes`.
+        """
         from voicegauge import api
 
         if self.baseline_file is not None:

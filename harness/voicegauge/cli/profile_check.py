@@ -34,6 +34,7 @@ _PROFILE_CHECK_OPTIONS = frozenset(
     }
     | {"allow_insecure_http", "models", "voices", "max_wait_s", "seed"}
 )
+"""Names of the parameters of `check` that have an effect together with `--profile`."""
 _EXIT_STATUS_BY_VERDICT: dict[ProfileVerdict, int] = {
     "passed": EXIT_OK,
     "failed": EXIT_FINDINGS,

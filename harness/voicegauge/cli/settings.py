@@ -35,6 +35,7 @@ _LIVE_REJECTION_MESSAGE = "live cannot be set in a file, because it costs money:
 SETTINGS_FILE_CONTEXT_KEY = "voicegauge.settings_file"
 """Key under which `click.Context.meta` has the `SettingsFile`, if there is one."""
 MAX_SETTINGS_BYTES = 2**20
+"""Maximum size of a settings file."""
 
 
 class SettingsFile(NamedTuple):
@@ -64,7 +65,7 @@ def load_settings(file: Path) -> SettingsFile:
 
 
 def find_settings(folder: Path) -> SettingsFile | None:
-    """Read the settings file in `folder`, if there is one.
+    """Read and return the settings file in `folder`; `None` if there is none.
 
     Raises:
         UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.

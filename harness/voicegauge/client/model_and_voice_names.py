@@ -21,6 +21,7 @@ NAME_LIST_TIMEOUT_S = 10.0
 contract are used."""
 
 _WEB_PAGE_SIGN = "HTML"
+"""Result of `_find_sign_of_missing_api` if the server responds with a web page."""
 
 
 class ModelAndVoiceNames(NamedTuple):
@@ -125,7 +126,10 @@ async def _check_base_url(connection: ProviderConnection) -> None:
 
 
 async def _find_sign_of_missing_api(connection: ProviderConnection, url: str, operation: Operation) -> str | None:
-    """Return the status, or "HTML" for a web page, that shows that `url` has no API; `None` if it may have one."""
+    """Return what shows that there is no API at `url`: the HTTP status, or "HTML" for a web page.
+
+    Return `None` if there may be an API.
+    """
     request = connection.build_request(operation, RequestParts(), url=url)
     request = msgspec.structs.replace(
         request, body=b"{}", headers=(*request.headers, ("Content-Type", "application/json"))

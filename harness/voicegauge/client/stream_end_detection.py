@@ -11,7 +11,7 @@ class StreamEndDetector:
     """Reads one streamed response, chunk by chunk, to detect its end."""
 
     def __init__(self, stream_spec: StreamSpec) -> None:
-        """Read events as `stream_spec` describes them."""
+        """Create a detector that reads the events of a stream as `stream_spec` describes them."""
         self._spec, self._reader, self._size_bytes = stream_spec, EventStreamParser(stream_spec), 0
 
     def __call__(self, chunk: bytes) -> bool:

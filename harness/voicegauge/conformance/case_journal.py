@@ -332,7 +332,7 @@ class CaseJournals:
         return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
     def forget_requests(self, *, keep_ambiguous_requests: bool = False) -> None:
-        """Forget the requests, whose result was printed; see `CaseJournal.forget_requests`."""
+        """Forget the requests in all journals. Call this after their result was printed; see `CaseJournal`."""
         for one in self._journals.values():
             one.forget_requests(keep_ambiguous_requests=keep_ambiguous_requests)
 

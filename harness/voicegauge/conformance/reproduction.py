@@ -27,10 +27,10 @@ class Reproduction:
     """Arguments with which `voicegauge check` plans the same cases and sends them to the same service; empty if the
     command has no such arguments."""
     emulator_url: str | None = None
-    """Root URL of an emulator that ends with the check; `None` for any other service. Commands name the default URL of
-    `voicegauge serve` instead."""
+    """Root URL of the emulator, if the check started one that ends with it; otherwise `None`. Commands name the default
+    URL of `voicegauge serve` instead."""
     emulator_command: str | None = None
-    """The command that starts this emulator again; `None` for any other service."""
+    """The shell command that starts the emulator of the check again; `None` if the check started none."""
 
     def build_case_command(self, case: ConformanceCase) -> str | None:
         """Return the command that sends all requests of a planned case again; `None` if no command can."""

@@ -37,12 +37,15 @@ class CheckSettings:
     """Settings that decide how services are reached and checked."""
 
     provenance: Provenance = Provenance.EMULATED
+    """Provenance of the responses."""
     base_urls_by_provider: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Base URLs by provider id, then by server name ("" for all servers)."""
     api_key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
     """API keys by provider id."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
+    """The rules to apply, by id."""
     ledger: Ledger | None = None
+    """The ledger in which prices are reserved; `None` without a budget."""
     price_usd_by_name: Mapping[str, float] = field(default_factory=dict)
     """Dollars per request by target id, as set by the user."""
     rate_limiter_by_provider: Mapping[str, RateLimiter | None] = field(default_factory=dict)
@@ -52,6 +55,7 @@ class CheckSettings:
     fuzz_failures_folder: Path | None = None
     """Folder in which fuzzing saves failing examples, to try them first the next time; `None` to save nothing."""
     seed: int = 0
+    """Seed of all random numbers."""
     create_clock: Callable[[], Clock] | None = None
     """Creates the clock that a client uses for waiting; `None` for the real clock."""
     max_wait_s: float | None = None

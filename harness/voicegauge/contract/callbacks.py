@@ -62,7 +62,7 @@ def _iterate_posted_bodies(
 
 
 def find_callback_id_location(operation: Operation) -> Location:
-    """Return where the response to a request has the id that the callbacks of this request repeat."""
+    """Return the location, in the response to a submit, of the id that the callbacks of this request repeat."""
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
     if webhook.body_locations is not None and webhook.body_locations.submit_id_location is not None:

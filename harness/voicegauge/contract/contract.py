@@ -136,7 +136,7 @@ class Operation(ContractPart):
     def response_audio_variants(self) -> Iterator[ResponseAudio]:
         """The ways in which responses can carry audio: that of `x-speech`, and those that single targets select.
 
-        It is empty for an operation without `x-speech`.
+        Nothing is yielded for an operation without `x-speech`.
         """
         if self.speech is not None:
             audios = (self.speech.response.audio, *(target.response_audio for target in self.speech.targets.values()))
@@ -200,7 +200,10 @@ class Operation(ContractPart):
         return found
 
     def find_response(self, status: int) -> ResponseSpec | None:
-        """Return the documented response for a status code, else for the class of the code, else the default."""
+        """Return the documented response for a status code, else for its class, "4XX", else the default response.
+
+        Return `None` if the operation documents none of these.
+        """
         for key in (str(status), f"{status // 100}XX", f"{status // 100}xx", "default"):
             if key in self.responses:
                 return self.responses[key]
@@ -227,7 +230,10 @@ class Operation(ContractPart):
         return self._path_template.match(path)
 
     def match_path_end(self, path: str) -> PathMatch | None:
-        """Match the end of `path`, because its beginning may belong to any base URL; `None` if no end matches."""
+        """Return `path`, split into a base path and the end that matches the template; `None` if no end matches.
+
+        The base path may be anything, because users can set any base URL.
+        """
         return self._path_template.match_end(path)
 
 
@@ -310,7 +316,7 @@ class Target(BaseTarget):
 
     @functools.cached_property
     def selecting_constants(self) -> dict[Location, Any]:
-        """The constants that select the target, because not all targets of its operation have them."""
+        """Those request constants of the target, by location, that some other target of its operation does not have."""
         others = [spec.request_constants for spec in self.speech.targets.values()]
         constants = self.target_spec.request_constants
         return {at: value for at, value in constants.items() if any(other.get(at) != value for other in others)}
@@ -588,7 +594,7 @@ class Contract:
         return ContractSources(self.document.data, self.provider.sources)
 
     def has_normative_source(self, pointer: str) -> bool:
-        """Whether a normative document states the part of a request at `pointer`; also if no source is given."""
+        """Whether a normative document states the part of a request at `pointer`; `True` also if no source is given."""
         return self._sources.has_normative_source(pointer)
 
     def iterate_disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:

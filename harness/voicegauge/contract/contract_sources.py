@@ -29,8 +29,8 @@ class ContractSources:
     def has_normative_source(self, pointer: str) -> bool:
         """Whether a normative document states the part of a request at `pointer`.
 
-        If no source is given, it counts as normative. The source is the `x-source` of that part or of the closest part
-        around it. The `x-source` of an operation does not count: a user who calls an operation that only a client
+        The result is `True` also if no source is given. The source is the `x-source` of that part, or of the closest
+        part around it. The `x-source` of an operation does not count: a user who calls an operation that only a client
         library documents expects it to work.
         """
         pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]

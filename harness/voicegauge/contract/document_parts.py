@@ -64,13 +64,13 @@ class MediaType(ContractPart):
         return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
 
     def iterate_violations(self, instance: Any) -> Iterator[SchemaViolation]:
-        """Iterate over a violation for every part of `instance` that does not fit the schema."""
+        """Yield a violation for every part of `instance` that does not fit the schema."""
         return (
             iter(()) if self.schema_pointer is None else self.schemas.iterate_violations(self.schema_pointer, instance)
         )
 
     def iterate_violated_keywords(self, instance: Any) -> Iterator[str]:
-        """Iterate over JSON pointers to the keywords that `instance` violates, without building messages."""
+        """Yield JSON pointers to the keywords that `instance` violates, without building messages."""
         pointer = self.schema_pointer
         return iter(()) if pointer is None else self.schemas.iterate_violated_keywords(pointer, instance)
 
@@ -163,7 +163,7 @@ class ResponseSpec(ContractPart):
 def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
     """Return the `content` of a request body or response by media type, without parameters such as a charset.
 
-    If entries differ only in such parameters, the first one counts, because traffic is matched without parameters.
+    If media types differ only in such parameters, the first one counts, because traffic is matched without parameters.
     """
     found: dict[str, MediaType] = {}
     for name, data in node.part_data.get("content", {}).items():

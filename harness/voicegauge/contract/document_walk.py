@@ -52,7 +52,10 @@ def walk_objects(document_data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _list_inner_values(pointer: str, value: Any, *, keys_are_names: bool) -> list[tuple[str, Any, bool]]:
-    """Return the mappings and lists directly in `value` with their pointers, and whether their keys are names."""
+    """Return each mapping or list directly in `value`: its pointer, itself, and whether its keys are names.
+
+    Keys are names below a key such as `properties`. `keys_are_names` says whether those of `value` itself are.
+    """
     if isinstance(value, list):
         return [(f"{pointer}/{i}", item, False) for i, item in enumerate(value) if isinstance(item, (dict, list))]
     return [

@@ -108,7 +108,11 @@ class EventStreamParser:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the last event and, after success, the end marker were received."""
+        """Whether the stream was received up to its documented end.
+
+        That is the event that ends it in failure; or the event that ends it in success, followed by the end marker if
+        one is documented; or the end of the response, if `x-stream` says that this ends the stream.
+        """
         if self._spec.ends_with_response and not self.has_failed:
             return self._is_finished and bool(self.events) and not self.has_partial_event
         return self._outcome is not None and (self._spec.end_marker is None or self.has_end_marker or self.has_failed)
@@ -142,7 +146,7 @@ class EventStreamParser:
 
 
 def parse_event_stream(stream_spec: StreamSpec, body: bytes) -> EventStreamParser:
-    """Parse a stream that was received completely."""
+    """Return a parser that has read the whole stream `body`."""
     parser = EventStreamParser(stream_spec)
     parser.feed_chunk(body)
     parser.finish()

@@ -13,7 +13,7 @@ from voicegauge.contract.pricing import count_units, get_unit_size, round_up_qua
 
 _CENT_USD = Decimal("0.01")
 _EXACT_USD_DECIMALS = 9
-"""Number of decimals of an amount in dollars that rounding errors of binary floating point do not reach."""
+"""Number of decimals to which a computed amount in dollars is exact in spite of binary floating point."""
 
 
 UsageBasis = Literal["exact", "estimated_duration", "upper_bound"]
@@ -110,7 +110,7 @@ def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGr
 def _choose_bill_by_price_or_alternative(
     price: PriceSpec, request_groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
 ) -> MonthlyBill:
-    """Return the bill by the price itself if it has an amount in dollars, else the highest one of its alternatives."""
+    """Return the bill by the price itself if its dollar amount is known, else the highest bill by an alternative."""
     stated, *others = (
         compute_monthly_bill(reading, request_groups, plan_name, credit_usd) for reading in price.price_and_alternatives
     )
@@ -134,7 +134,7 @@ def compute_monthly_bill(
     Args:
         price: the price, or one of the alternatives to it. Its own alternatives are ignored.
         request_groups: the requests of the month.
-        plan_name: name of the account plan. Parts of the price without an entry for it have the usual price.
+        plan_name: name of the account plan. Parts of the price that have no price for this plan have the usual price.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
     """
     fees: list[float] = []

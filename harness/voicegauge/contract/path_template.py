@@ -33,7 +33,10 @@ class PathTemplate:
         return dict(zip(self._parameter_names, found.groups(), strict=True))
 
     def match_end(self, path: str) -> PathMatch | None:
-        """Match the end of `path`, because its beginning may belong to any base URL; `None` if no end matches."""
+        """Return `path`, split into a base path and the end that matches the template; `None` if no end matches.
+
+        The base path may be anything, because users can set any base URL.
+        """
         # A parameter is one segment, so every URL of the operation ends with the same number of segments.
         prefix, *segments = path.rsplit("/", self.path.count("/"))
         parameters = self.match("/" + "/".join(segments))

@@ -171,7 +171,7 @@ def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_cou
 def compute_reported_cost(
     target: BaseTarget, character_count: int | None, read_usage: Callable[[UsageSpec], float | None]
 ) -> PriceQuote | None:
-    """Return the cost of the usage that a response reports; `None` if it does not determine the cost.
+    """Return the cost of the usage that a response reports; `None` if the reported usage does not determine the cost.
 
     Args:
         target: the requested target.
@@ -251,7 +251,7 @@ _SIZE_BY_PRICE_UNIT: dict[PriceUnit, float] = {
     "minute": 60,
     "compute_second": 1,
 }
-"""Number of characters, tokens or seconds in one unit."""
+"""Number of characters, tokens or seconds that one unit of a price stands for; 1 for a price per request."""
 
 
 def get_unit_size(price_part: PriceSpec) -> float:
@@ -360,7 +360,10 @@ def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCre
 def _select_unit_price(
     documented_prices: Sequence[_DocumentedPrice], currency: Literal["usd", "credits"]
 ) -> UnitPrice | None:
-    """Return the first unit price if it is known, else the highest one of the others."""
+    """Return the unit price by the first documented price, or by the alternative with the highest cost for the text.
+
+    An alternative counts only if the first price has no amount in `currency`. `None` if no price has one.
+    """
     known = [reading for reading in documented_prices if getattr(reading.unit_cost, currency) is not None]
     if not known:
         return None
@@ -414,13 +417,13 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
 
 
 def is_price_stated_by_provider(target: BaseTarget) -> bool:
-    """Whether a normative document states an amount of the price. This is assumed if the price names no document."""
+    """Whether a normative document states an amount of the price. `True` also if the price names no document."""
     documents = _list_price_documents(target)
     return not documents or any(document.is_normative for document in documents)
 
 
 def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
-    """List the documents that state an amount of the price."""
+    """Return the documents that state an amount of the price; empty if no price is documented."""
     price = target.pricing
     if price is None:
         return []

@@ -69,8 +69,8 @@ def _expand_request_fields(value: Any) -> Any:
 def _convert_msgspec_path(value: Any, record_type: type[Any], message: str, msgspec_path: str) -> list[str]:
     """Return the keys and indices to the value that `message` is about, which msgspec writes as in "$.targets[...]".
 
-    "[...]" stands for a key of a mapping. It is the key that gives the same message when the mapping contains no other
-    key.
+    msgspec writes "[...]" instead of a key of a mapping. To find the key, the conversion is repeated with one key of
+    the mapping at a time, until it fails with the same message. The result ends before a key that is not found.
     """
     path = _ERROR_PATH_PATTERN.search(msgspec_path)
     steps = _PATH_STEP_PATTERN.findall(path[1]) if path else []

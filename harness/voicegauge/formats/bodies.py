@@ -219,7 +219,10 @@ logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 @functools.lru_cache(maxsize=256)
 def _parse_header_options(header_value: bytes | str) -> dict[bytes, bytes]:
-    """Return the options in the value of a header. They are cached, because the forms of a run have the same fields."""
+    """Return the options after the first semicolon of a header's value: `name` and `filename` of a Content-Disposition.
+
+    The result is cached, because the forms of one run repeat the same headers.
+    """
     from python_multipart.multipart import parse_options_header
 
     return parse_options_header(header_value)[1]

@@ -30,7 +30,7 @@ MAX_DOCUMENT_VALUES = 500_000
 MAX_DOCUMENT_CHARACTERS = 64 * 1024 * 1024
 """Maximum number of characters of text, where an alias counts as often as it is used."""
 _MAX_VALUES_PER_LINE = 10
-"""Average number of values in a line above which errors name the JSON pointer as well."""
+"""If a file has more values per line than this on average, errors name the JSON pointer as well as the line."""
 
 _Event = Any
 """An event of PyYAML's parser. The type is `Any`, because PyYAML's stubs give events no attributes."""
@@ -118,7 +118,7 @@ class Document:
         return ContractError(*self.find_position(json_pointer), f"{shown}{' '.join(reason.split())}")
 
     def find_containing_document(self, json_pointer: str) -> tuple[Document, str]:
-        """Return the document of the single file with the value at `json_pointer`, and the value's pointer in it."""
+        """Return the document of the file with the value at `json_pointer`, and the value's pointer in that file."""
         rest = ""
         while json_pointer not in self.lines:
             if json_pointer in self._parts:

@@ -22,7 +22,7 @@ NonNegativeNumber = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
 SignedCount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 """A whole number in a saved run, possibly negative; JSON parsers of every language read such a number exactly."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-"""A number of things."""
+"""A whole number that cannot be negative, such as a number of requests or of bytes."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ class BillingStatus(StrEnum):
 
     @property
     def may_be_charged(self) -> bool:
-        """Whether the price of the request counts as spent."""
+        """Whether the provider charges, or may have charged, for the request, so that its price counts as spent."""
         return self in (BillingStatus.AMBIGUOUS, BillingStatus.ACCEPTED)
 
 

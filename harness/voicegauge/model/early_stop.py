@@ -14,17 +14,18 @@ class TargetDecision(Record, frozen=True, kw_only=True):
 
     target: str
     decision: Literal["slower", "faster", "equal"] | None
-    """`faster`, `slower`, or `equal` if any difference is smaller than the margin; `None` if the samples do not show
-    which."""
+    """Whether the target is faster or slower than the baseline target, or `equal`: any difference is smaller than
+    `EarlyStop.equivalence_margin`. `None` if this is not decided yet."""
     pair_count: Count = msgspec.field(name="pairs")
     """Number of compared pairs of samples; both samples of a pair are of the same round."""
     latency_change: Number | None = msgspec.field(name="change")
-    """Relative difference from the baseline: the geometric mean of the latency ratios of the pairs, minus 1. A ratio
-    counts as a factor of 2 at most. `None` without a pair."""
+    """Relative difference of total latency from the baseline target: the geometric mean of the latency ratios of the
+    pairs, minus 1. A ratio above 2 counts as 2, one below 1/2 as 1/2. `None` without a pair."""
     change_lower_bound: Number | None = msgspec.field(name="low")
-    """Lower end of the interval of `latency_change`, which is valid however often it is computed; `None` with too few
-    pairs."""
+    """Lower end of the confidence interval of `latency_change`. The interval is valid however often it is computed.
+    `None` with too few pairs."""
     change_upper_bound: Number | None = msgspec.field(name="high")
+    """Upper end of the same confidence interval; `None` with too few pairs."""
 
 
 class EarlyStop(Record, frozen=True, kw_only=True):
@@ -33,7 +34,7 @@ class EarlyStop(Record, frozen=True, kw_only=True):
     baseline_target: str
     """Target that the others are compared with."""
     equivalence_margin: float = msgspec.field(name="margin")
-    """Relative difference of total latency that does not matter."""
+    """Relative difference of total latency below which two targets count as equally fast, such as 0.05 for 5%."""
     false_decision_probability: NonNegativeNumber = msgspec.field(name="alpha")
     """Highest probability that any decision is wrong, however often the samples are evaluated."""
     has_stopped_early: bool = msgspec.field(name="is_stopped")
@@ -41,7 +42,9 @@ class EarlyStop(Record, frozen=True, kw_only=True):
     sent_request_count: Count = msgspec.field(name="requests")
     """Number of requests that were sent, including warm-up and excluding retries."""
     planned_request_count: Count = msgspec.field(name="planned_requests")
+    """Number of requests in the whole plan, including warm-up and excluding retries."""
     targets: tuple[TargetDecision, ...]
+    """The decision about each target other than the baseline target."""
 
     def describe(self) -> str:
         """Return in one sentence what was decided, and how many requests that took."""

@@ -14,7 +14,7 @@ from voicegauge.model.base import Count, Record
 DOWNLOAD_OPERATION = "(download)"
 """Operation id of exchanges that download audio from a URL which no document describes."""
 MAX_PADDING_PIECE_BYTES = 2**18
-"""Number of zeros of a padded body that are sent at a time."""
+"""Maximum number of the zeros of a padded body that are created and sent at a time."""
 FileContent = bytes | mmap.mmap
 Headers = tuple[tuple[str, str], ...]
 
@@ -41,6 +41,7 @@ class BodyPadding(Record, frozen=True, kw_only=True):
     offset: int
     """Number of bytes of `Request.body` before the zeros."""
     size_bytes: int
+    """Number of zeros."""
 
 
 class Request(Record, frozen=True, kw_only=True):
@@ -121,6 +122,7 @@ class MappedFile(UploadedFile, frozen=True, kw_only=True):
     """A large file of a received multipart body, which is read from disk when needed; `data` is empty."""
 
     memory_map: mmap.mmap = msgspec.field(name="mapped")
+    """The file on disk, mapped into memory."""
 
     @property
     def content(self) -> FileContent:
@@ -129,7 +131,7 @@ class MappedFile(UploadedFile, frozen=True, kw_only=True):
 
 
 class Timing(Record, frozen=True, kw_only=True):
-    """How long each phase of one exchange took, in milliseconds of a monotonic clock."""
+    """How long each phase of one exchange took, in milliseconds, measured with a monotonic clock."""
 
     started_at: float
     """Unix time, in seconds, at which the call began."""
@@ -183,7 +185,7 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
 
 
 class BodyExcerpt(Record, frozen=True, kw_only=True):
-    """The beginning of a body, without secrets."""
+    """The beginning of a body as a report quotes it, without secrets."""
 
     text: str
     """The beginning as text; empty if the body is binary or may contain a secret."""

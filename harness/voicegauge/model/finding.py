@@ -19,11 +19,11 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     traffic_pointer: str | None = msgspec.field(default=None, name="pointer")
     """JSON pointer into the request or response, such as "/output/media_url/0"."""
     contract_file: str | None = msgspec.field(default=None, name="file")
-    """The contract document with the violated statement."""
+    """The contract file that states what the traffic violates."""
     contract_line: int | None = msgspec.field(default=None, name="line")
-    """Line of the violated statement in `contract_file`, counted from 1."""
+    """Line in `contract_file` that states what the traffic violates, counted from 1."""
     contract_pointer: str | None = None
-    """JSON pointer to the violated statement in `contract_file`."""
+    """JSON pointer, in `contract_file`, to what the traffic violates."""
 
 
 class FindingClip(Record, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Finding(Record, frozen=True, kw_only=True):
     reproduction_test: str | None = msgspec.field(default=None, name="test")
     """For a finding of fuzzing: a pytest test that sends the request again and uses voicegauge's pytest plugin."""
     satisfied_claim: str | None = msgspec.field(default=None, name="reading")
-    """For a disputed finding: the contradicting statement that the traffic conforms to."""
+    """For a disputed finding: what another document claims, to which the traffic conforms."""
     occurrence_count: int = msgspec.field(default=1, name="occurrences")
     """Number of times the violation was found. `case_id`, `evidence` and the commands are those of the first time."""
     message_counts: dict[str, int] = msgspec.field(default={}, name="messages")
@@ -69,15 +69,15 @@ class Finding(Record, frozen=True, kw_only=True):
 
     @property
     def violated_rules(self) -> tuple[str, ...]:
-        """Ids of the rule of the finding, and of the rules whose violations follow from the same cause."""
+        """Ids of all rules that were violated by the same cause: the finding's own rule first."""
         return (self.rule, *self.same_cause_messages)
 
     @property
     def fingerprint(self) -> str:
         """An identifier of the finding that is the same in every run: 16 hexadecimal digits.
 
-        The fingerprint is computed from the rule, the provider, the operation, the violated statement and the location
-        in the traffic. So it stays the same when lines move, when messages are reworded and when another target of the
+        The fingerprint is computed from the rule, the provider, the operation, `contract_pointer` and the location in
+        the traffic. So it stays the same when lines move, when messages are reworded and when another target of the
         operation is the first to show the violation. All items of a list count as one location.
         """
         where = self.where

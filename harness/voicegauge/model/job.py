@@ -50,6 +50,7 @@ class Job(Record, frozen=True, kw_only=True):
 
     id: str | None
     status_operation: str
+    """Id of the operation that reports the status of the job."""
     observations: tuple[StateObservation, ...]
 
 
@@ -86,7 +87,9 @@ class Delivery(Record, frozen=True, kw_only=True):
     """Time at which the first submit request was sent, on the clock of `Timing.started_ms`; `None` if this delivery
     sent none."""
     charged_usd: float | None = None
+    """The reported charge in US dollars; `None` if it is not known."""
     charged_credits: float | None = None
+    """The reported charge in the provider's credits; `None` if it is not known."""
     billing_status: BillingStatus = msgspec.field(default=BillingStatus.ACCEPTED, name="billing")
     """What is known about whether the provider charges for the request."""
     has_open_job: bool = False

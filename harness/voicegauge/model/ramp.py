@@ -59,6 +59,7 @@ class RampResult(Record, frozen=True, kw_only=True):
     """The steps of a ramp, and the highest load that met the goal."""
 
     load_type: Literal["concurrency", "rate"] = msgspec.field(name="by")
+    """What the ramp raises: `concurrency`, the number of requests in flight, or `rate`, the requests per second."""
     goal: str
     """The goal, as the user wrote it."""
     highest_load: NonNegativeNumber | None = msgspec.field(name="highest_level")
@@ -106,7 +107,10 @@ class RampResult(Record, frozen=True, kw_only=True):
         return f"{found}; {sent}, so the target may bear more{unfinished}"
 
     def _find_invalid_step_above_highest_load(self) -> RampStep | None:
-        """Return the last step at the lowest load above the one that met the goal; `None` if that step is valid."""
+        """Return the last step at the lowest load above `highest_load` if that step is invalid, else `None`.
+
+        If no load met the goal, the step is the last one at the lowest load of all. Steps without requests are ignored.
+        """
         bound: RampStep | None = None
         for step in self.steps:
             is_above = self.highest_load is None or step.load > self.highest_load

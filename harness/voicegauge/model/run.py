@@ -142,6 +142,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     timing_error: TimingError | None = None
     """The error of the run's times; `None` if it could not be measured."""
     seed: SignedCount
+    """Seed of the random choices in the plan, such as the arrival times of a Poisson process."""
     base_urls: dict[str, str] = {}
     """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""
     fault_ids: tuple[str, ...] = msgspec.field(default=(), name="faults")
@@ -171,7 +172,9 @@ class AsrErrorFloor(Record, frozen=True, kw_only=True):
     reference_unit_count: Count = msgspec.field(name="units")
     """Number of units in the reference texts."""
     error_count: Count = msgspec.field(name="errors")
+    """Number of errors in the engine's transcripts of the reference speech."""
     text_count: Count = msgspec.field(name="texts")
+    """Number of texts for which there is reference speech."""
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
@@ -210,6 +213,7 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     older versions."""
     scores: tuple[Score, ...] = ()
     error_floors: tuple[AsrErrorFloor, ...] = msgspec.field(default=(), name="floor")
+    """The ASR engine's own errors on clean reference speech, for each language that was measured."""
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -227,10 +231,10 @@ class Run(Record, frozen=True, kw_only=True):
     """Result of `--ramp`; `None` for a run without it."""
 
     def select_counted_samples(self) -> tuple[Sample, ...]:
-        """Return the samples that results count: without warm-up and those that were lost.
+        """Return the samples that results are computed from: all except warm-up samples and lost ones.
 
-        Of a ramp, they are those at the highest load that met the goal; if no load met it, or if it is not known, those
-        of all loads.
+        For a ramp, only samples at the highest load that met the goal are returned. If no load met the goal, or if no
+        sample is known to be from that load, the samples of all loads are returned.
         """
         measured = tuple(sample for sample in self.samples if sample.is_counted)
         best_steps = self.ramp.best_step_numbers if self.ramp is not None else frozenset[int]()
@@ -250,7 +254,7 @@ class Run(Record, frozen=True, kw_only=True):
         return f"{format_load(ramp.load_type, *sorted({step.load for step in ramp.steps}))}, mixed"
 
     def describe_ramp_numbers(self) -> str:
-        """Return which samples of a ramp its numbers count, in words; empty for a run without a ramp."""
+        """Return a text that says from which requests the numbers of a ramp are; empty for a run without a ramp."""
         if self.manifest.ramp_load_type is None and self.ramp is None:
             return ""
         load = self.describe_load()
@@ -263,7 +267,7 @@ class Run(Record, frozen=True, kw_only=True):
         return f"the numbers are of {load}: {reason}"
 
     def _has_best_load(self) -> bool:
-        """Whether the ramp found a load that met its goal, and the samples say which were sent under that load."""
+        """Whether a load met the goal of the ramp, and at least one counted sample is known to be from that load."""
         steps = self.ramp.best_step_numbers if self.ramp is not None else ()
         return any(sample.ramp_step in steps for sample in self.samples if sample.is_counted)
 

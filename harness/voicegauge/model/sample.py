@@ -122,15 +122,20 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     audible speech; `None` if there is no such frame. Coval adds it to the round trip, `ttfa_ms`, to compute the time to
     first audible speech."""
     rms_dbfs: Number | None = None
+    """Level of the whole audio: its RMS in dB relative to full scale."""
 
 
 class Cost(Record, frozen=True, kw_only=True, gc=False):
     """The documented price of one sample and the charge that the provider reported."""
 
     price_usd: NonNegativeNumber | None = None
+    """The documented price in US dollars; `None` if it is not known."""
     price_credits: NonNegativeNumber | None = None
+    """The documented price in the provider's credits; `None` if it is not known."""
     charged_usd: NonNegativeNumber | None = None
+    """The reported charge in US dollars; `None` if it is not known."""
     charged_credits: NonNegativeNumber | None = None
+    """The reported charge in the provider's credits; `None` if it is not known."""
     is_price_disputed: bool = msgspec.field(default=False, name="disputed")
     """Whether the documents contradict each other about the price."""
 
@@ -205,6 +210,7 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     reference_unit_count: Count = msgspec.field(name="units")
     """Number of units in `reference`."""
     hits: Count
+    """Number of units of the reference that the hypothesis has unchanged."""
     substitutions: Count
     deletions: Count
     insertions: Count

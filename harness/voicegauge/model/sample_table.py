@@ -34,7 +34,9 @@ class SampleColumn(NamedTuple):
     unit: str
     """Unit of the numbers in the column; empty for other values."""
     meaning: str
+    """One sentence that explains the column."""
     read: Callable[[SampleRow], ColumnValue]
+    """A function that returns the value of the column for a row."""
     can_be_missing: bool = True
     """Whether the value of a row may be missing."""
 

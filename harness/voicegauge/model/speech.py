@@ -26,7 +26,8 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     language: str | None = None
     format: str | None = None
     leaves_out_format: bool = False
-    """Whether the format that is usual for the target is not sent either, so that the provider's default applies."""
+    """Whether a request without `format` names no format at all, so that the provider's default applies. Otherwise the
+    target's `default_format` is sent."""
     speed: float | None = None
     seed: int | None = None
     extra: dict[str, Any] = {}

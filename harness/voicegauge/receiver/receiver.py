@@ -66,7 +66,7 @@ class Receiver:
     async def wait_for_next_callback(
         self, request_id: str | None = None, *, timeout_s: float = DEFAULT_CALLBACK_TIMEOUT_S
     ) -> ReceivedCallback:
-        """Wait for the next callback that this method has not returned yet.
+        """Wait for the next callback that this method has not returned yet, and return it.
 
         Args:
             request_id: the id that the callback's body must contain; `None` accepts any callback.
@@ -97,9 +97,10 @@ class Receiver:
     async def wait_for_callbacks(
         self, url: str, is_last_callback: Callable[[ReceivedCallback], bool], *, timeout_s: float
     ) -> list[ReceivedCallback]:
-        """Wait for callbacks to `url` until one is the last, or until the timeout; return all of them in both cases.
+        """Wait until the last callback to `url` has arrived, or until the timeout; return all callbacks so far.
 
-        `is_last_callback` is called once with each callback.
+        A callback is the last one if `is_last_callback` returns true for it; that function is called once with each
+        callback.
         """
         examined = 0
         for _ in range(1 + math.ceil(timeout_s / CALLBACK_CHECK_INTERVAL_S)):
@@ -112,7 +113,7 @@ class Receiver:
         return self.list_callbacks_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _AsgiReceive, send: _AsgiSend) -> None:
-        """Handle one HTTP request."""
+        """Handle one HTTP request as ASGI defines it: store a callback, or reject any other request."""
         if scope["type"] != "http":
             return
         token = self._store.find_token(scope["path"])
@@ -154,7 +155,7 @@ class Receiver:
 
 
 def _body_contains_id(callback: ReceivedCallback, request_id: str) -> bool:
-    """Whether any value in the JSON body equals `job_id`."""
+    """Whether any value in the JSON body of `callback` equals `request_id`."""
     try:
         pending = [read_json(callback.request.body)]
     except UnreadableBodyError:

@@ -25,7 +25,7 @@ def run_receiver(
     on_callback: Callable[[ReceivedCallback], None] | None = None,
     client_limits: ClientLimits = _CLIENT_LIMITS,
 ) -> Iterator[Receiver]:
-    """Run a receiver on a local port, in a thread, until the context ends.
+    """Run a receiver on a local port, in a thread, until the context ends; yield the receiver.
 
     Args:
         port: port to listen on; 0 chooses a free one.

@@ -26,9 +26,10 @@ class RecordingChanges(Record, frozen=True, kw_only=True):
 
 
 def compare_recordings(old_recording: Recording | None, new_exchanges: Sequence[Exchange]) -> RecordingChanges:
-    """Compare the exchanges of conversations with the same id one by one, in their order.
+    """Count how many exchanges were added, removed, changed or left unchanged.
 
-    Every exchange counts as added if `old_recording` is `None`.
+    In each conversation, the first older exchange is compared with the first newer one, the second with the second, and
+    so on. Conversations are matched by their id. Every exchange counts as added if `old_recording` is `None`.
     """
     before, after = (
         collect_exchanges_by_conversation_id(old_recording.exchanges if old_recording is not None else ()),

@@ -48,7 +48,8 @@ class TableCell(NamedTuple):
     """Lower end of the confidence interval; `None` if there is none."""
     interval_high: float | None = None
     price_unit: PriceUnit | None = None
-    """Unit of a price that depends on the length of the text, so that the page can recompute it."""
+    """What a price is for if it depends on the length of the text, so that the page can compute it again for another
+    length; `None` for any other cell."""
     account_plan: str = ""
     """Name of the account plan with which the price is computed; empty if the price does not depend on one."""
 
@@ -70,7 +71,7 @@ class TableColumn(NamedTuple):
     starts_group: bool = False
     """Whether the column is the first one of its group."""
     standalone_heading: str = ""
-    """Heading of the column where it has no group above it; by default `label`."""
+    """Heading of the column where it has no group above it; by default `heading`."""
     is_shown_initially: bool = False
     """Whether the page shows the column at first."""
 
@@ -237,8 +238,8 @@ def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
 def _flag_best_targets(targets: Sequence[TargetSummary], column_key: str) -> list[bool]:
     """Return for each target whether it is marked as one of the best by error rate or latency.
 
-    The targets were compared text by text. No target is marked if all would be. The result is empty for the key of a
-    column with other numbers.
+    The targets were compared text by text. No target is marked if all would be. The result is empty if `column_key` is
+    neither the latency nor an error rate.
     """
     if column_key == "latency":
         marked, known = [t.is_among_fastest for t in targets], [t.total_latency_ms is not None for t in targets]

@@ -82,6 +82,7 @@ ADDITIONAL_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 MAX_FAILURES_SHOWN = 30
 _UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
+"""Matches the count of targets that a sentence does not name, such as "66 others"."""
 
 STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
 SCRIPT_FILES = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
@@ -244,7 +245,10 @@ def render_page(
 
 
 def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
-    """Return the players of each run, first those of its worst clips. The players of all runs share a size limit."""
+    """Return the players of each run: first those of its worst clips, then those of its random ones.
+
+    The audio of the players of all runs together is limited to `MAX_PAGE_AUDIO_BYTES`.
+    """
     clips = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in _list_clips(run)]
     players = iter(load_players(clips))
     return [[next(players) for _ in _list_clips(run)] for run in report.runs]
@@ -372,5 +376,5 @@ def _format_rate_interval(estimate: Estimate) -> str:
 
 
 def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
-    """Return the facts that have a value for at least one run."""
+    """Return `facts` without those that have no value for any run."""
     return [fact for fact in facts if any(fact.run_values)]

@@ -12,6 +12,7 @@ from voicegauge.report.text_format import MISSING_TEXT
 from voicegauge.report.verdict import RankedTarget, Ranking, ResampledPoints
 
 MAX_SLUG_LENGTH = 60
+"""Maximum number of characters of a target's id that are used in the HTML id of its section."""
 
 
 class RankedRow(NamedTuple):
@@ -23,7 +24,9 @@ class RankedRow(NamedTuple):
     anchor: str
     cost: TargetCost
     points_text: str
+    """The points as text, rounded; a dash if the target has none."""
     points_value: float
+    """The points with one decimal; 0 if the target has none."""
     share_ranked_first_text: str
     speed_points_text: str
     """Points for speed as text; empty if the target has none."""
@@ -87,7 +90,12 @@ def sort_by_rank(targets: Sequence[TargetSummary], ranked_rows: Sequence[RankedR
 
 
 def describe_weights(ranking: Ranking) -> str:
-    """Return the criteria of a ranking as a phrase: "By speed and intelligibility"."""
+    """Return one or two sentences about the criteria of a ranking and their weights.
+
+    The first names the criteria whose weight is not 0, such as "By speed and price, equally.": "equally" follows if
+    there are several, since all have the same weight. The second names those that are not counted because they are not
+    comparable for all targets. Intelligibility is in neither if all targets have the same points for it.
+    """
     names = ("speed", "intelligibility", "price")
     used = [name for name in names if getattr(ranking.weights, name)]
     tied = ["intelligibility"] if ranking.has_tied_errors else []

@@ -89,7 +89,10 @@ def _get_environment_value(fact_name: str, run: RunReport) -> str:
 
 
 def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
-    """Return the names of facts that differ between the runs and influence error rates; empty for comparable runs."""
+    """Return the names of facts that influence error rates and differ between the runs.
+
+    The result is empty if the error rates of the runs can be compared.
+    """
     value_getters: dict[str, Callable[[RunReport], str]] = {
         "kind of target": lambda r: r.manifest.kind,
         "suite": lambda r: r.manifest.suite.sha256,

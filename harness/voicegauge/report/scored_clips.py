@@ -44,6 +44,7 @@ class ScoredClip(Record, frozen=True, kw_only=True):
     error_rate: float
     error_count: int = msgspec.field(name="errors")
     unit_count: int = msgspec.field(name="units")
+    """Number of words or characters of the reference, as `unit` says."""
     unit: Literal["word", "character"]
     diff: tuple[DiffSegment, ...]
     """Alignment of the normalized text with the normalized transcript."""

@@ -34,6 +34,7 @@ class TargetCheck(NamedTuple):
     """The findings of one check that concern one target."""
 
     date: str
+    """Day of the check: UTC, ISO 8601."""
     is_emulated: bool
     findings: tuple[Finding, ...]
     """Findings about the target or its whole provider, most severe first."""
@@ -45,7 +46,9 @@ class TargetDrift(NamedTuple):
     """The changes of one comparison that concern the provider of a target."""
 
     old_document: str
+    """Version of the older document or recording, or the name of its file if it has no version."""
     new_document: str
+    """Version of the newer document or recording, or the name of its file if it has no version."""
     changes: tuple[DriftChange, ...]
     """The changes, worst first."""
     unlisted_change_count: int

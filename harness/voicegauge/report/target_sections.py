@@ -21,6 +21,7 @@ from voicegauge.report.target_checks import (
 from voicegauge.report.text_format import format_ms
 
 MAX_MESSAGES_PER_CAUSE = 3
+"""Largest number of different failure messages that are shown for each cause."""
 
 PlayableClip = tuple[ScoredClip, ClipPlayer]
 

@@ -41,7 +41,7 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
 
 
 def find_file_padding(content_type: str, body: Any) -> BodyPadding | None:
-    """Return the position of the padding in the encoded body; `None` if no uploaded file is padded.
+    """Return where padding must be inserted into the encoded body, and its size; `None` if no file is padded.
 
     Padding is zeros that make a file large. They are not part of the encoded body, but are created while it is sent.
 

@@ -60,9 +60,9 @@ def create_default_timeouts(max_total_s: float | None) -> Timeouts:
 
 @functools.cache
 def create_ssl_context(*, http2: bool) -> ssl.SSLContext:  # noqa: ARG001 - one for each, as httpcore changes it
-    """Return the context that all transports share, because loading the certificates takes 30 ms.
+    """Return the TLS context with the trusted certificates, one for each value of `http2`.
 
-    httpx honors SSL_CERT_FILE and SSL_CERT_DIR.
+    All transports share it, because loading the certificates takes 30 ms. httpx honors SSL_CERT_FILE and SSL_CERT_DIR.
     """
     return httpx.create_ssl_context()
 

@@ -21,6 +21,7 @@ from voicegauge.transport.raw_response import ResponseParser
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _MAX_BYTES_PER_READ = 2**18
 _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+"""Methods of requests that may be sent again on a new connection if a reused one turns out to be closed."""
 
 ServerAddress = tuple[bytes, bytes, int]
 """Scheme, host and port of a server."""

@@ -20,6 +20,7 @@ _PHASE_BY_TRACE_EVENT = {
     "receive_response_headers": "waiting for the response",
     "receive_response_body": "reading the response",
 }
+"""For each step in the events of httpcore, the phase of the exchange in words, for error messages."""
 
 
 _HTTP2_EVENT_PREFIX = "http2"
@@ -80,7 +81,7 @@ class ExchangeTrace:
         self._last_sent_s = ended_s
 
     def note_bytes_received(self, arrival_time_s: float) -> None:
-        """Note that bytes are read which arrived at `arrival_time_s`, or that the connection ended at that time."""
+        """Note that bytes arrived at `arrival_time_s` and were then read, or that the connection ended at that time."""
         if self._first_received_s is None:
             self._first_received_s = arrival_time_s
         self._last_received_s = arrival_time_s

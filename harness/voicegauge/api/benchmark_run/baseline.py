@@ -26,7 +26,7 @@ class BaselineOptions:
     """Id of the target that the others are compared with. It is measured even if the user does not list it as a
     target."""
     base_url: str | None = None
-    """Base URL of another server, at which the only target of the benchmark is measured too."""
+    """Base URL of another server, at which the only target of the benchmark is measured too; `None` if not given."""
     contract_file: PathLike | None = None
     """File of another version of the contract, with which the only target of the benchmark is measured too."""
 
@@ -62,7 +62,7 @@ class TargetVariant:
 
     target: BaseTarget
     live_options: LiveOptions | None
-    """Permission to send to the variant; `None` for the emulator."""
+    """Permission to send to the live service of the variant; `None` if the variant is emulated."""
     shares_account: bool
     """Whether the variant has the same servers as the target that it is compared with, so that both use up the rate
     limits of one account."""
@@ -71,9 +71,11 @@ class TargetVariant:
 def find_target_variant(
     catalogue: Catalogue, target_names: Sequence[str], options: BaselineOptions, live_options: LiveOptions | None
 ) -> TargetVariant | None:
-    """Return the variant of the only target that `options` describe; `None` if they have no URL and no contract.
+    """Return the variant of the benchmark's only target: on another server, or described by another contract file.
 
-    The provider id of the variant is that of the target, followed by "@" and the host or the version of the contract.
+    `options` give the base URL of the other server or the other contract file; without either, `None` is returned. The
+    provider id of the variant is that of the target, followed by "@" and the host of the other server or the version of
+    the other contract.
 
     Raises:
         ContractError: the contract is not usable.

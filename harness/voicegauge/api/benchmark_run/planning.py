@@ -220,7 +220,7 @@ def choose_texts_and_plan_requests(
     Args:
         options: the arguments of `benchmark`.
         ask_servers_for_names: whether to ask servers that users run themselves for their models and voices.
-        max_wait_s: maximum time of such a request in seconds.
+        max_wait_s: maximum time of each request for these names, in seconds.
 
     Raises:
         UsageError: as described at `plan_benchmark`.

@@ -111,7 +111,7 @@ class LoadOptions:
                 _check_provider_rate(self.rate, provider, count, limiter.requests_per_minute)
 
     def configure_run(self, config: RunConfig) -> RunConfig:
-        """Return a copy of `config` with these options."""
+        """Return a copy of `config`, the configuration of a run, in which these options are set."""
         if self.stop_when_decided:
             baseline_target = next(iter(config.targets))
             rule = StopRule(config.plan.rounds, baseline_target, equivalence_margin=self.equivalence_margin)

@@ -37,6 +37,7 @@ from voicegauge.model import Sample, format_load
 from voicegauge.printable_text import format_count
 
 EMULATOR_API_KEY = "emulated"
+"""The text that is sent to the emulator in place of an API key."""
 EMULATED_ACCOUNT_CREDITS = 1e9
 """Balance of emulated accounts, larger than what any benchmark spends.
 

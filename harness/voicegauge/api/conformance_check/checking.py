@@ -29,8 +29,8 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Severity
 
 DEFAULT_EMULATOR_CONCURRENCY = 4
-"""Default number of cases in flight at the emulator. It responds to one case while the response to another is
-judged."""
+"""Default number of cases in flight at the emulator. The emulator responds to one case while the response to another
+is judged."""
 DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks. `voicegauge listen` has the same default, so that one tunnel serves both commands."""
 

@@ -104,7 +104,7 @@ def plan_cases_to_send(
 ) -> CasePlan:
     """Return the cases to send. Of the valid requests, a live service by default gets only one delivery per target.
 
-    Cases whose ids are in `case_ids` are chosen from all that can be planned.
+    If `case_ids` has ids or patterns, only the cases that they name are returned, chosen from all that can be planned.
     """
     are_chosen = isinstance(case_ids, CasePatterns) or bool(case_ids)
     plan = plan_cases(

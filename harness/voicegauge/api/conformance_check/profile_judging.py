@@ -16,6 +16,7 @@ from voicegauge.errors import ContractError, UsageError
 from voicegauge.profiles import ProfileReport, judge_profile, load_profile, load_profile_contract
 
 _EMULATOR_SERVER_NAME = "emulator"
+"""Name of the judged server in the report if it is the emulator; otherwise the report has its base URL."""
 
 
 def check_profile(

@@ -74,8 +74,8 @@ def open_service(
 ) -> Iterator[CheckSettings]:
     """Yield the settings for sending to an emulator or the live service.
 
-    `requested_names` are the providers and targets that the user named. They are part of the command in each finding
-    that repeats its case. If they are `None`, findings have no such command.
+    `requested_names` are the providers and targets that the user named. Each finding has a shell command that checks
+    its case again, and the command contains these names. If they are `None`, findings have no such command.
     """
     if live_options is not None:
         settings = build_live_settings(

@@ -26,6 +26,7 @@ RecordingFormat = Literal["har", "vcr"]
 SUFFIX_BY_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
 
 _INPUT_SUFFIXES = (".har", ".json", ".yaml", ".yml")
+"""Suffixes of the files that may be recordings, in lower case. Other files of a folder are ignored."""
 _ID_IN_PATH_PATTERN = re.compile(r"(?<=/)(?:[0-9a-fA-F-]{16,}|[0-9]+|(?=[^/]*[0-9])[A-Za-z0-9_-]{16,})(?=[/ ]|$)")
 """Matches a segment of a path that is a number, a UUID or another long id."""
 
@@ -44,7 +45,7 @@ class ConvertedFile(Record, frozen=True, kw_only=True):
     exchange_count: int
     """Number of exchanges that were written."""
     rejected_request_count: int = msgspec.field(name="left_out_count")
-    """Number of exchanges that were left out."""
+    """Number of requests that were left out, with their responses."""
     remarks: tuple[ImportRemark, ...]
     """Remarks about content that could not be converted, or only in part."""
     redaction_counts: dict[str, int] = msgspec.field(name="redactions")
@@ -180,7 +181,7 @@ def convert_all(
 
 
 def _list_input_files_with_output_stems(path: Path) -> list[tuple[Path, str]]:
-    """Return a file, or the files of a folder that may be recordings, each with the stem of its output."""
+    """Return a file, or the files of a folder that may be recordings, each with the stem of its output file's name."""
     if not path.is_dir():
         return [(path, path.stem)]
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _INPUT_SUFFIXES and file.is_file())
@@ -198,7 +199,11 @@ class _NothingConvertedError(DataError):
 
 
 def _group_rejected_requests(remarks: Iterable[tuple[str, ImportRemark]]) -> tuple[RejectedRequests, ...]:
-    """Group remarks, each with its file, by host and reason, the most frequent group first."""
+    """Return the requests that were left out, grouped by host and reason, the largest group first.
+
+    Each item of `remarks` is the path of a file and a remark about a request in this file. Remarks about requests that
+    were converted are ignored.
+    """
     groups: dict[tuple[str, str], list[str]] = {}
     for file, remark in remarks:
         if not remark.is_imported:
@@ -304,9 +309,10 @@ def _determine_provenance(imported_recording: ImportedRecording) -> Provenance:
 def _read_recording_time(
     file: Path, imported_recording: ImportedRecording
 ) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
-    """Return the time of recording, and remarks.
+    """Return the time at which `file` was recorded, and all remarks about its conversion.
 
-    If the content of the file does not state the time, it is the file's modification time, and a remark says so.
+    If the content of the file does not state the time, the modification time of the file is returned, and a further
+    remark says so.
     """
     if imported_recording.recorded_at is not None:
         return imported_recording.recorded_at, imported_recording.remarks

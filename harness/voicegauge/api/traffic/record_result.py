@@ -20,9 +20,11 @@ class RecordedFile(Record, frozen=True, kw_only=True):
     case_count: int = msgspec.field(name="cases")
     """Number of cases that were recorded by this call; the file may contain more."""
     exchange_count: int = msgspec.field(name="exchanges")
+    """Number of exchanges in the whole file."""
     changes: RecordingChanges
     """Differences from the file that existed before."""
     is_written: bool = msgspec.field(name="written")
+    """Whether the file was written; false if the existing file must not be overwritten."""
 
 
 class RecordResult(Record, frozen=True, kw_only=True):

@@ -55,6 +55,7 @@ class _ReceivedCases:
     """Exchanges by case id."""
     secrets_to_mask: Sequence[str]
     stop_reason: StopReason | None
+    """Why sending ended early; `None` if every case was sent."""
     unfinished_recording: UnfinishedRecording | None = None
     """Where exchanges are saved until their file is written.
 
@@ -258,7 +259,7 @@ class RecordingRun:
 
 
 def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str | None:
-    """Return a message if the service rejected every request as it rejects a wrong URL or key; otherwise `None`."""
+    """Return a message if the statuses of all responses point to a wrong URL or key; otherwise `None`."""
     if not any(case.kind in ("delivery", "valid") for case in plan.cases):
         return None  # requests that are meant to be rejected
     statuses = Counter(collector.coverage.response_count_by_status)

@@ -35,7 +35,7 @@ class RunningProxy:
     def __init__(
         self, contract: Contract, url: str, upstream: Upstream, monitor: TrafficMonitor, recording_path: Path | None
     ) -> None:
-        """Describe the proxy that runs at the root URL `url`."""
+        """Store what is known about the proxy, which runs already. Its root URL is `url`."""
         self._contract, self._upstream, self._monitor = contract, upstream, monitor
         self.url = url
         self.recording = recording_path
@@ -53,9 +53,10 @@ class RunningProxy:
 
     @property
     def findings(self) -> list[Finding]:
-        """The findings so far, each with its message once, in the order in which they occurred.
+        """The findings so far, in the order in which they occurred.
 
-        Judging lags behind the traffic.
+        A finding that occurs again with the same message is contained only once. Exchanges are judged some time after
+        they have passed, so findings about the latest exchanges may be missing.
         """
         return list(self._monitor.new_findings.values())
 

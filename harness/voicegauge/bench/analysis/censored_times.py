@@ -5,9 +5,9 @@ with arbitrarily grouped, censored and truncated data"), by the self-consistency
 lifelines has this estimator too, but requires pandas, matplotlib and autograd, and takes a second to import.
 
 This estimator puts all probability into a few short intervals, so that its median varies much from one set of polls to
-the next. The median is therefore that of the same iteration with smoothing in each step (Silverman, Jones, Wilson and
-Nychka 1990, "A smoothed EM approach to indirect estimation problems"), which errs about half as much. Other quantiles
-are not smoothed: it would widen the distribution.
+the next. The median is therefore estimated by the same iteration with smoothing in each step (Silverman, Jones, Wilson
+and Nychka 1990, "A smoothed EM approach to indirect estimation problems"), which errs about half as much. Other
+quantiles are estimated without smoothing, because it widens the distribution.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from voicegauge.bench.analysis.resampling import CONFIDENCE_LEVEL, FloatArray
 from voicegauge.bench.analysis.statistics import MIN_P95_UPPER_BOUND_SAMPLES, MIN_TEXTS_FOR_INTERVAL, Estimate
 
 MAX_ITERATIONS = 400
+"""Largest number of iterations of the estimation without smoothing."""
 MIN_PROBABILITY_CHANGE = 1e-6
 """Smallest change of the probability of an interval: the iteration ends when every probability changes by less."""
 RELATIVE_SMOOTHING_WIDTH = 0.2
@@ -30,6 +31,7 @@ RELATIVE_SMOOTHING_WIDTH = 0.2
 CELLS_PER_POLL_INTERVAL = 20
 """Number of cells between two polls; the smoothed probability is constant in each cell."""
 SMOOTHING_ITERATIONS = 200
+"""Number of iterations of the estimation with smoothing."""
 MAX_DISTINCT_BOUNDS = 400
 """Largest number of distinct bounds. If there are more, intervals are widened until at most this number remains."""
 
@@ -43,14 +45,15 @@ class CensoredTime(NamedTuple):
 
 
 def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -> Estimate | None:
-    """Estimate a quantile of `times`, with the 95% interval of its rank (Conover 1999, section 3.2).
+    """Estimate a quantile of `times`, with a 95% interval that is computed from ranks (Conover 1999, section 3.2).
 
     Args:
         times: the bounds of each time.
         fraction: 0.5 for the median.
 
     Returns:
-        The estimate; `None` for an upper quantile above which less than one time is expected.
+        The estimate; `None` if there are no times, or if `fraction` is above 0.5 and less than one time is expected to
+        lie above the quantile.
     """
     is_upper_tail = fraction > 0.9
     if not times or (fraction > 0.5 and len(times) * (1 - fraction) < 1 - 1e-9):
@@ -99,7 +102,10 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
 
 
 class _CensoredDistribution:
-    """The estimated distribution of censored times: its probability lies in the innermost intervals only."""
+    """The estimated distribution of censored times: all its probability lies in the innermost intervals.
+
+    An innermost interval extends from a lower bound to an upper bound, and contains no other bound of any time.
+    """
 
     def __init__(self, times: Sequence[CensoredTime]) -> None:
         low_ms = np.array([time.low_ms for time in times])

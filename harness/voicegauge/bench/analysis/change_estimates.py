@@ -36,7 +36,7 @@ MAX_DIFFERENCES_PER_PART = 1000
 """`estimate_center_of_differences` splits the differences into parts of at most this number, because it averages every
 pair of differences in a part."""
 DRIFT_SIGNIFICANCE_LEVEL = 0.01
-"""Significance level of the F test: probability that sessions without drift are found to have different drift."""
+"""Significance level of the F test: probability that sessions are found to differ by drift although none exists."""
 TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS_FOR_INTERVAL} texts on both sides"
 
 
@@ -289,6 +289,7 @@ class ErrorCount(NamedTuple):
     text_id: str
     errors: int
     reference_units: int
+    """Number of words or characters of the text."""
     is_failure: bool = False
     """Whether the request delivered nothing, so that all reference units count as errors."""
 
@@ -344,7 +345,8 @@ def estimate_error_rate_change(
 def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, reference_units_by_side: FloatArray) -> FloatArray:
     """Return the influence of each text on the error rate of each side, as in the linearized variance of a ratio.
 
-    The shape is (sides, texts, 2): the last axis has the errors of deliveries, then those of failures.
+    The shape of the result is (sides, texts, 2). The last axis has the influence by the errors of deliveries, then that
+    by the errors of failures.
     """
     errors, units = counts_by_side_and_text[:, :, :2], counts_by_side_and_text[:, :, 2:]
     rates = errors.sum(axis=1) / reference_units_by_side[:, None]
@@ -358,10 +360,10 @@ def _create_standard_error_predictor(
     """Return a function that predicts the standard error of the difference of two error rates from the true difference.
 
     The more errors there are, the less certain the difference is. The errors in delivered texts are assumed to grow in
-    proportion to the error rate, and their random variation as that of Poisson counts; failures do not change. A
-    failure adds all words of its text less the errors that its delivery would have had: the higher the error rate is,
-    the less it adds. The part of the variance that is due to the texts and not to chance is the covariance of the two
-    sides.
+    proportion to the error rate, and to vary like Poisson counts. The failures are assumed not to change. Instead of
+    the errors that its delivery would have had, a failed text has all its words as errors; the higher the error rate
+    is, the smaller is this difference. The part of the variance that is due to the texts and not to chance is the
+    covariance of the two sides.
     """
     factor = influence_by_side_and_text.shape[1] / max(influence_by_side_and_text.shape[1] - 1, 1)
     delivered_before, delivered_after = influence_by_side_and_text[0, :, 0], influence_by_side_and_text[1, :, 0]

@@ -29,8 +29,8 @@ class ChangeThreshold(Record, frozen=True, kw_only=True):
     min_change: float
     """Smallest change that can be a regression. A smaller one never is, even if it is statistically significant."""
     required_detectable_change: float = msgspec.field(name="detectable_change")
-    """Size of the change that a comparison must be able to detect. It is underpowered if its interval does not exclude
-    a change of this size."""
+    """Size of the change that a comparison must be able to detect. The comparison is underpowered if the interval
+    of the measured change does not exclude a change of this size."""
 
 
 class JudgedChange(NamedTuple):
@@ -63,8 +63,8 @@ def judge_changes(changes: Sequence[tuple[MetricChange, ChangeThreshold]], alpha
 def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
     """Return the one-sided significance level at which Holm's procedure tests each two-sided p-value.
 
-    The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. After the first that is
-    not significant, all others have its level.
+    The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. All p-values after the
+    first one that is not significant are tested at the level of that one.
     """
     tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     levels, level = [alpha] * len(p_values), alpha

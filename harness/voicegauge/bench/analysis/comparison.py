@@ -24,7 +24,7 @@ PAIRED_CHANGE_NOTE = (
     "A change of a time is the typical difference of the same text on both sides (the median over pairs of texts), so "
     "it need not be the ratio of the two medians beside it."
 )
-"""Explains readers of a table why a change is not the difference of the two values shown beside it."""
+"""Tells readers of a table why a change is not the difference of the two values shown beside it."""
 
 
 class CompareSettings(Record, frozen=True, kw_only=True):
@@ -71,8 +71,8 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     uses_http2: bool = msgspec.field(default=False, name="http2")
     """Whether HTTP/2 was used with servers that support it."""
     load_description: str = msgspec.field(name="load")
-    """Load under which the samples were sent, such as "16 requests in flight"; of a ramp, the highest load that met the
-    goal."""
+    """Load under which the samples were sent, such as "16 requests in flight"; for a ramp, the highest load that met
+    the goal."""
     session_count: int = msgspec.field(name="sessions")
     sample_count: int = msgspec.field(name="samples")
     """Number of samples that are compared, without warm-up samples and other loads of a ramp."""

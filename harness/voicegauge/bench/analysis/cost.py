@@ -27,7 +27,10 @@ MAX_CHARACTERS_PER_MONTH = 10**12
 
 
 class AccountPlanPrice(Record, frozen=True, kw_only=True):
-    """The price of one account plan: a monthly fee, the units that it includes, and the price of further units."""
+    """The price of one account plan: a monthly fee, the units that it includes, and the price of further units.
+
+    A unit is a request or a character.
+    """
 
     name: str
     monthly_fee_usd: float
@@ -40,7 +43,7 @@ class AccountPlanPrice(Record, frozen=True, kw_only=True):
     """Whether units beyond the included ones can be bought."""
 
     def compute_monthly_usd(self, request_count: float, character_count: float) -> float | None:
-        """Return the price of a month in US dollars; `None` if it needs more units than the plan allows."""
+        """Return the price in US dollars of a month with this volume; `None` if the plan does not allow the volume."""
         beyond = max(0.0, (request_count if self.unit == "request" else character_count) - self.included_units)
         return (
             None if beyond and not self.allows_extra_units else self.monthly_fee_usd + beyond * self.usd_per_extra_unit
@@ -84,7 +87,10 @@ class PriceFunction(Record, frozen=True, kw_only=True):
         )
 
     def compute_monthly_price(self, text_length: int, characters_per_month: int) -> MonthlyPrice:
-        """Return the price of a month with `characters_per_month`, sent in texts of `text_length`."""
+        """Return the price of `characters_per_month` characters that are sent as texts of `text_length` characters.
+
+        It is the price with the cheapest account plan that allows this volume, or without a plan if there is none.
+        """
         texts = characters_per_month / text_length
         requests = texts * self.count_requests(text_length)
         with_plans = [
@@ -97,7 +103,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
     def compute_usd_per_1m_characters(
         self, text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
     ) -> float:
-        """Return the price in US dollars per million characters in a month with `characters_per_month`."""
+        """Return the price in US dollars per million characters, if a month has `characters_per_month` characters."""
         return self.compute_monthly_price(text_length, characters_per_month).usd / characters_per_month * 1_000_000
 
 
@@ -158,7 +164,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
 
 
 def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, float]) -> Run:
-    """Add prices in dollars to a run, for targets whose documents state prices in credits only.
+    """Return the run with added prices in dollars, for targets whose documents state prices in credits only.
 
     Args:
         run: a saved run.
@@ -314,12 +320,14 @@ def estimate_price_function(target: TargetRef, samples: Sequence[Sample]) -> Pri
 def _iterate_account_plan_prices(
     account_plans: Sequence[TargetAccountPlan], unit: Literal["request", "character"], units_per_character: float
 ) -> Iterator[AccountPlanPrice]:
-    """Yield the plans with a documented fee.
+    """Yield the price of each account plan whose fee is documented, per request or per character.
 
     Args:
         account_plans: the account plans.
-        unit: what the plans are charged for; units of another kind are converted to characters.
-        units_per_character: number of those units in a character, such as minutes of audio; 1 for requests.
+        unit: the unit of the yielded prices. A plan that charges for something else, such as minutes of audio, is
+            converted to characters.
+        units_per_character: what one character takes of what the plans charge for, such as 0.001 minutes of audio; 1
+            if `unit` is "request".
     """
     for plan in account_plans:
         if plan.monthly_fee_usd is not None and units_per_character > 0:

@@ -1,11 +1,11 @@
 """Estimates how much the speed of a service differs from one run to another without any change.
 
 Services are faster or slower for hours at a time. The sessions of a run follow one another and
-mostly share this state; only several runs, such as those of several nights, show how much it
-varies. With fewer than `MIN_RUNS_TO_MEASURE_DRIFT`, a spread is assumed, as a scaled inverse chi-squared prior
-(Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6), and the runs can only make it
-larger. From `MIN_RUNS_TO_MEASURE_DRIFT` on, the runs' own spread replaces it; it is moderated by that of the other
-targets (Smyth 2004), so that five nights of one target need not carry the estimate alone.
+are mostly equally fast or slow; only several runs, such as those of several nights, show how much
+the speed varies. With fewer than `MIN_RUNS_TO_MEASURE_DRIFT` runs, a spread is assumed, as a scaled inverse
+chi-squared prior (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6), and the runs can only make it
+larger. From `MIN_RUNS_TO_MEASURE_DRIFT` runs on, the spread of the runs replaces the assumed one. It is moderated by
+the spread of the other targets (Smyth 2004), so that five nights of one target need not carry the estimate alone.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class MeasuredDrift(NamedTuple):
     variance_between_sessions: float
     """Variance of the mean log time between the sessions of a run; 0 if every run has a single session."""
     session_degrees_of_freedom: int
+    """Degrees of freedom of `variance_between_sessions`."""
 
 
 def measure_drift(times_by_run: Sequence[Sequence[SessionTime]]) -> MeasuredDrift:

@@ -28,11 +28,11 @@ MAX_SHARE_OF_EMPTY_RESAMPLES = 0.01
 """A target has too few texts to be compared if at least this share of the resamples contains none of its samples."""
 
 SampleErrorCounts = Sequence[tuple[str, float, float]]
-"""One tuple for each sample: a text id, a number of errors and a number of units."""
+"""One tuple for each sample: a text id, a number of errors, and a number of reference words or characters."""
 
 
 class DifferenceInterval(NamedTuple):
-    """Interval of a difference or a ratio at the usual confidence level."""
+    """Lower and upper end of the interval of a difference or a ratio, at `CONFIDENCE_LEVEL`."""
 
     low: float
     high: float
@@ -51,6 +51,7 @@ class JointResamples(NamedTuple):
     median_latencies_ms: FloatArray
     """Median total latency in ms."""
     error_rates: FloatArray
+    """Number of errors divided by the number of reference words or characters."""
 
     @property
     def has_enough_texts(self) -> bool:
@@ -58,10 +59,10 @@ class JointResamples(NamedTuple):
         return len(self.median_latencies_ms) > 0
 
     def compute_clearly_lower_matrix(self, resampled_statistics: FloatArray) -> NDArray[np.bool_]:
-        """Return a square matrix whose element (i, j) is true if target i is clearly lower than target j.
+        """Return a square matrix whose element (i, j) is true if target i has a clearly lower statistic than target j.
 
-        It is clearly lower if the interval of the difference excludes 0. A target whose samples cover too few of the
-        texts is not clearly lower or higher than any other.
+        It is clearly lower if the interval of the difference excludes 0. No element is true for a target whose samples
+        cover too few of the texts.
 
         Args:
             resampled_statistics: one of the statistics, such as `median_latencies_ms`.
@@ -77,7 +78,10 @@ class JointResamples(NamedTuple):
         return lower
 
     def estimate_latency_ratio(self, slower_target_index: int, faster_target_index: int) -> DifferenceInterval | None:
-        """Return the interval of the ratio of two targets' latencies; `None` if there are too few texts."""
+        """Return the interval of the slower target's median latency divided by that of the faster target.
+
+        Return `None` if there are too few texts.
+        """
         return _compute_confidence_interval(
             self.median_latencies_ms[:, slower_target_index] / self.median_latencies_ms[:, faster_target_index]
         )
@@ -85,7 +89,10 @@ class JointResamples(NamedTuple):
     def estimate_error_rate_difference(
         self, worse_target_index: int, better_target_index: int
     ) -> DifferenceInterval | None:
-        """Return the interval of the difference of two error rates; `None` if there are too few texts."""
+        """Return the interval of the worse target's error rate minus that of the better target.
+
+        Return `None` if there are too few texts.
+        """
         return _compute_confidence_interval(
             self.error_rates[:, worse_target_index] - self.error_rates[:, better_target_index]
         )

@@ -39,7 +39,7 @@ class MetricChange(ABC):
     """Number of samples of the baseline from which the value was computed."""
     run_sample_count: int
     note: str = ""
-    """Why there is no interval, or how the value was computed."""
+    """Why there is no interval, or how the change was computed; empty if there is nothing to explain."""
 
     @abstractmethod
     def compute_p_value(self) -> float | None:
@@ -99,6 +99,7 @@ class EstimatedChange(MetricChange):
     """Standard error of `difference`; `None` if there are too few data."""
     degrees_of_freedom: float = 1.0
     is_logarithmic: bool = False
+    """Whether `difference` is a difference of logarithms of times, and not of rates."""
     predict_standard_error: Callable[[float], float] | None = None
     """Function that returns the standard error for a given true difference; `None` if the standard error is the same
     for every difference."""
@@ -204,8 +205,8 @@ class FailureRateChange(MetricChange):
 
     The interval is computed from two Wilson intervals (Newcombe 1998, method 10). It is valid for small numbers of
     samples, and if no sample failed. If the sides have very different numbers of samples, such as one night beside
-    ten, it excludes 0 four to eight times as often as it should. A change is therefore significant only if it is so by
-    Fisher's exact test with mid-p (Lancaster 1961), too.
+    ten, the interval excludes 0 four to eight times as often as it should. A change is therefore significant
+    only if it is so by Fisher's exact test with mid-p (Lancaster 1961), too.
     """
 
     def compute_p_value(self) -> float | None:
@@ -255,8 +256,8 @@ class FailureRateChange(MetricChange):
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smallest increase of the failure rate that is found with `REQUIRED_POWER`.
 
-        Half a failure is added to those of the baseline, which may have none. `None` if not even the failure of all
-        requests would be found.
+        Half a failure is added to the number of failures in the baseline, which may be 0. The result is `None` if not
+        even the failure of all requests would be found.
         """
         before = (self.baseline_value * self.baseline_sample_count + 0.5) / (self.baseline_sample_count + 1)
         normal_quantile = _compute_normal_quantile(tail_probability)

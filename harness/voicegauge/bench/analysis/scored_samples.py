@@ -36,7 +36,11 @@ class ScoresBySample:
 
 
 def group_counted_samples_by_target(run: Run) -> dict[str, list[Sample]]:
-    """Return the samples that results count, by target; see `Run.select_counted_samples`."""
+    """Return the samples of each target from which results are computed; see `Run.select_counted_samples`.
+
+    Returns:
+        The samples by target id; an empty list for a target without samples.
+    """
     samples: dict[str, list[Sample]] = {target.id: [] for target in run.manifest.targets}
     for sample in run.select_counted_samples():
         if sample.target in samples:

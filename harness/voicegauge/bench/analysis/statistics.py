@@ -1,7 +1,7 @@
 """Estimates the metrics of one run, with confidence intervals over resampled texts.
 
-The errors and units of a text stay together, so that a resampled error rate is still a ratio
-of sums (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
+The errors and the reference words (or characters) of a text stay together, so that a resampled error rate is still a
+ratio of sums (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
 evaluation"). With too few samples, an estimate or an end of its interval is `None`, and a note says why.
 """
 

@@ -1,8 +1,8 @@
 """Summarizes latency, intelligibility and cost of each target of a run, with confidence intervals.
 
 Warm-up samples are left out. A failed sample has no times, so every estimate of a time states
-its number of samples. In the error rates, all units of a failed sample's text count as deleted;
-a target whose requests all failed has no error rates.
+its number of samples. In the error rates, all words (or characters) of a failed sample's text count as
+deleted; a target whose requests all failed has no error rates.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ from voicegauge.model import (
 
 
 class ErrorRate(Record, frozen=True, kw_only=True):
-    """Word or character error rate of a set of samples; if audio is missing, all units of the text count as deleted."""
+    """Word or character error rate of a set of samples.
+
+    If the audio of a sample is missing, all words or characters of its text count as deleted.
+    """
 
     unit: Literal["word", "character"]
     corpus_rate: Estimate = msgspec.field(name="corpus")
@@ -130,7 +133,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     failure_count_by_kind: dict[str, int] = msgspec.field(name="failure_kinds")
     """Number of failures by kind, most frequent first."""
     mean_submit_count: float | None = msgspec.field(name="attempts")
-    """Mean number of submits per sample, including retries; 1 if nothing was retried."""
+    """Mean number of submits per sample, including retries; it is 1 if no submit was retried."""
     submit_latency_ms: Estimate | None
     """Median time until the response to the submit was complete."""
     queue_ms: BoundEstimates | None

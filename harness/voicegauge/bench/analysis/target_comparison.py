@@ -48,6 +48,7 @@ class ComparedTarget(NamedTuple):
     """One target on both sides of a comparison."""
 
     target_in_baseline: TargetRef
+    """The target as the manifest of the baseline describes it, with its price."""
     target_in_run: TargetRef
     baseline_samples: Sequence[TargetSamples]
     """The target's samples in each run of the baseline."""
@@ -209,7 +210,8 @@ def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
 def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
     """Return the changes of the documented price and of the mean reported charge, each only if both sides have it.
 
-    Prices are compared in dollars if both sides have them, otherwise in credits; charges the other way round.
+    Prices are compared in dollars if both sides have prices in dollars, otherwise in credits. Charges are compared in
+    credits if both sides have charges in credits, otherwise in dollars.
     """
     before, after = target.target_in_baseline.price, target.target_in_run.price
     price_in_usd = _estimate_text_price(before.usd), _estimate_text_price(after.usd)
@@ -230,7 +232,10 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
 
 
 def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
-    """Return the price of a text of `DEFAULT_TEXT_LENGTH`, with an estimated duration of its audio."""
+    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters; `None` if no price is documented.
+
+    For a price per minute, the duration of the audio is estimated from the number of characters.
+    """
     if amount_per_unit is None:
         return None
     minutes = DEFAULT_TEXT_LENGTH / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
@@ -241,7 +246,10 @@ def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
 def _compare_mean_charges(
     target: ComparedTarget, select_charge: Callable[[Sample], float | None]
 ) -> ExactChange | None:
-    """Return the change of the mean charge since the newest run of the baseline, for the texts charged in both."""
+    """Return the change of the mean charge per text from the newest run of the baseline to the new run.
+
+    Only texts for which both runs have a charge are compared; `None` if there are none.
+    """
     before = target.baseline_samples[-1].compute_mean_charges(select_charge)
     after = target.run_samples.compute_mean_charges(select_charge)
     common = before.keys() & after.keys()

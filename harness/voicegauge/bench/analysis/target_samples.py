@@ -1,4 +1,4 @@
-"""Selects the times, errors, failures and charges that are compared from the samples of one target in one run."""
+"""Selects what a comparison needs from the samples of one target in one run: times, errors, failures, charges."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TargetSamples:
         return self.collect_times(lambda latency: latency.total_latency_ms)
 
     def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTime]:
-        """Return a time for each successful sample that has it; `select_time` reads it from the latency."""
+        """Return the time that `select_time` selects from the latency of each successful sample, without `None`."""
         return [
             SessionTime(text, session, ms)
             for text, session, latency in self._latencies_with_text_and_session

@@ -16,7 +16,9 @@ import time
 STREAMED_CHUNK = b"\0" * 3200
 """Each chunk of a stream: 100 ms of silent 16-bit audio at 16 kHz."""
 LATER_CHUNK_COUNT = 4
+"""Number of chunks of a stream after the first one."""
 CHUNK_INTERVAL_S = 0.01
+"""Time between two chunks of a stream, in seconds."""
 
 
 class DelayedResponseProtocol(asyncio.Protocol):

@@ -12,7 +12,9 @@ from voicegauge.model import Request, TimingError
 from voicegauge.transport import Transport
 
 DELAYS_MS = (0, 5, 50)
+"""Delays with which the loopback server is asked to respond."""
 REQUESTS_PER_DELAY = 32
+"""Number of requests that are sent for each delay, unless many requests in flight need more."""
 MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT = 2
 """Smallest number of requests for each delay, divided by the number of requests in flight."""
 _REQUEST_BODY = b'{"text": "The kettle is on the stove."}'

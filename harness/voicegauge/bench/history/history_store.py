@@ -1,6 +1,7 @@
 """Stores what a history needs from runs in an SQLite file, which can be rebuilt from the runs at any time.
 
-A run is read once: its row has the modification time and the size of its run.json.
+Each run has a row with the modification time and the size of its run.json. The run is read again only if one of them
+has changed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ STORE_VERSION = 3
 IN_MEMORY_PATH = Path(":memory:")
 """Path that makes SQLite keep a store in memory instead of a file."""
 LOCK_TIMEOUT_S = 2.0
+"""Time to wait, in seconds, while another process has locked the file."""
 
 _CREATE_TABLES_SQL = """
 CREATE TABLE runs (

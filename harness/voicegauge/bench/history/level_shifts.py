@@ -1,13 +1,15 @@
-"""Finds the nights from which a metric has another level, as a nightly job would have found them.
+"""Finds the nights on which the level of a metric shifted.
+
+The nights are examined one after the other, each together with the nights before it only, as a nightly job would do.
 
 Each night, the nights since the last shift are segmented by penalized least squares (PELT: Killick,
 Fearnhead and Eckley 2012, "Optimal detection of changepoints with a linear computational cost"), by
 the implementation of ruptures. Values far from the usual level are clipped first, which bounds the
 influence of a single night (compare Fearnhead and Rigaill 2019, "Changepoint detection in the
 presence of outliers"): it takes two nights in a row to raise an alert. The penalty is the square of
-a quantile of Student's t distribution, because the spread is estimated too: from the differences
-of consecutive nights (Rice 1984), which a shift hardly influences, and an assumed spread as long
-as there are few nights.
+a quantile of Student's t distribution, because the spread is estimated too. It is estimated from the
+differences of consecutive nights (Rice 1984), which a shift hardly influences. As long as there are
+few nights, the estimate also depends on an assumed spread.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ _PRIOR_DEGREES_OF_FREEDOM = 3.0
 _INDEPENDENT_TESTS_PER_NIGHT = 3.0
 """Number of independent tests that each night counts as. A shift is looked for at every earlier night, but the tests
 resemble each other: together they raise as many false alerts as about three independent ones, as the benchmark
-`history` measures."""
+`history_alerts` measures."""
 _CLIP_LIMIT_PER_THRESHOLD = 0.9
 """Limit at which values are clipped, divided by the threshold of a shift. Below 1, so that one night cannot exceed the
 threshold, but two nights in a row can."""
@@ -54,7 +56,7 @@ class SpreadAssumption(NamedTuple):
     assumed_spread: float
     """Standard deviation that is assumed until enough nights show it."""
     min_spread: float
-    """Smallest possible standard deviation: that of the samples of a night."""
+    """Lower limit of the standard deviation, because the samples of one night already differ by chance; 0 for none."""
 
 
 def find_level_shifts(
@@ -73,7 +75,8 @@ def find_level_shifts(
         sample_counts: number of samples of each night; nights with fewer than usual count as less certain.
         spread_assumption: what is assumed about the spread.
         alpha: probability that a night falsely confirms a shift.
-        is_difference_relevant: returns whether the difference between two ranges of nights is large enough to matter.
+        is_difference_relevant: function (range of nights before a shift, range since the shift) that returns whether
+            the levels differ by enough to matter.
     """
     shifts: list[LevelShift] = []
     values, counts = np.asarray(transformed_values, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
@@ -100,7 +103,10 @@ def _find_latest_shift(
     spread_assumption: SpreadAssumption,
     alpha: float,
 ) -> int | None:
-    """Return the index of the first night of the latest segment since `start_index`; `None` if there is one segment."""
+    """Divide the nights from `start_index` into segments, and return the index of the first night of the latest one.
+
+    Return `None` if there is only one segment, so that the level has not shifted.
+    """
     spread, degrees_of_freedom = _estimate_spread(transformed_values, spread_assumption)
     threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
     usual_level = np.median(transformed_values[start_index:-NIGHTS_TO_CONFIRM_SHIFT])

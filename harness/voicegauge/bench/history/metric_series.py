@@ -21,7 +21,7 @@ class NightValue(Record, frozen=True, kw_only=True):
     """Calendar day, UTC, on which the runs were started, such as "2026-11-23"."""
     value: float
     """The value. If a night has several runs, times are averaged geometrically, weighted by the number of samples,
-    rates are computed over all samples, and of prices the latest one counts."""
+    rates are computed over all samples, and the latest price is taken."""
     observation_count: int = msgspec.field(name="n")
     """Number of samples; for error rates, of words or characters."""
     run_count: int = msgspec.field(name="runs")

@@ -67,7 +67,7 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     target: str | None
     """Id of the target; `None` for another version of voicegauge, which may measure in another way."""
     is_new: bool
-    """Whether the night is the latest one of the history with this provenance."""
+    """Whether `night` is the latest night of the history with this provenance."""
     old_value: str = msgspec.field(name="before")
     new_value: str = msgspec.field(name="after")
     """The new value: the price in words; version and digest of the contract; or the version of voicegauge."""

@@ -49,8 +49,8 @@ async def send_closed_loop(
     """Send all samples in their order, with `concurrency` requests in flight.
 
     A slow target has more requests in flight than a fast one, so that both are at nearly the same text and nothing
-    waits for the slowest target of a round. While a provider has as many requests in flight as it accepts, the others
-    go on, by `MAX_LEAD_ROUNDS` at most.
+    waits for the slowest target of a round. While a provider has as many requests in flight as it accepts,
+    requests are sent to the other providers, which get ahead of it by at most `MAX_LEAD_ROUNDS` rounds.
 
     Args:
         rounds: the samples.

@@ -25,6 +25,7 @@ class StepMeasurements(NamedTuple):
 
     samples: Sequence[Sample]
     duration_s: float
+    """Duration of the step, from its first request to the end of its last one, in seconds."""
     sent_load_share: float | None = None
     """Share of the planned load that this machine sent; `None` if it is not known."""
 
@@ -41,13 +42,14 @@ async def search_highest_load(
     first_load: float,
     max_load: float,
 ) -> RampResult:
-    """Search the highest load that meets `goal`, and return the steps of the search.
+    """Search the highest load that meets `goal`, and return this load with the steps of the search.
 
     Args:
         measure_load: sends the requests of one step.
         goal: what the samples of a step must meet.
-        load_type: whether the load is a number of requests in flight, which is whole, or a rate.
-        first_load: the lowest load.
+        load_type: "concurrency" if the load is a number of requests in flight, which is a whole number; "rate" if it
+            is a number of requests per second.
+        first_load: the load of the first step.
         max_load: the highest load that may be tried, such as the limit of the account's plan.
     """
     steps: list[RampStep] = []
@@ -71,7 +73,7 @@ async def search_highest_load(
 
 
 def _has_sent_requests_in_last_step(steps: Sequence[RampStep]) -> bool:
-    """Whether the last step, if there is one, sent a request. A step sends none if the run was stopped."""
+    """Whether the last step sent a request; true if there is no step. A step sends none if the run was stopped."""
     return not steps or steps[-1].request_count > 0
 
 

@@ -23,13 +23,14 @@ class RampSettings(NamedTuple):
     max_load: float
     """The highest load that may be tried."""
     arrival_process: Literal["constant", "poisson"] = "constant"
+    """How requests are spaced if the ramp raises a rate; see `ArrivalRate`."""
 
 
 SampleCollector = Callable[[Sequence[PlannedSample], int], Awaitable[Sequence[Sample]]]
-"""Function (planned samples, number of the step) that returns the samples of those that were sent, with the duration of
-their audio."""
+"""Function (planned samples, number of the step) that returns the measured samples, with the duration of their audio.
+Planned samples that were not sent are left out."""
 RampStepListener = Callable[[int, float], None]
-"""Function (number of the step from 1, load) that is called when a step begins."""
+"""Function (number of the step, counted from 1; load of the step) that is called when a step begins."""
 
 
 async def send_ramp(

@@ -1,4 +1,4 @@
-"""Reads the user's own texts from a file without the fields of a suite.
+"""Reads the user's own texts from a text, CSV or JSON Lines file, which lacks the version and the title of a suite.
 
 lines.txt     one text per line
 table.csv     a header, then one text per row: the column `text`, and optionally `id`, `language` and `category`
@@ -27,13 +27,13 @@ from voicegauge.formats import MAX_DOCUMENT_BYTES, explain_type_error
 from voicegauge.model import Record
 
 CATEGORY_OF_OWN_TEXTS = "own"
-"""Category of texts that name none."""
+"""Category of texts for which the file names none."""
 _CSV_DELIMITERS = (",", ";", "\t")
 """Delimiters of columns. Spreadsheets write semicolons where the comma is the decimal mark."""
 
 
 class TextRow(Record, frozen=True, kw_only=True):
-    """One text as the file contains it."""
+    """One text as the file contains it; a property that the file does not name is `None`."""
 
     text: str
     id: str | None = None

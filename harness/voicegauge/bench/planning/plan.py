@@ -45,7 +45,7 @@ class BenchPlanSettings(Record, frozen=True, kw_only=True):
     repetitions: int = 1
     """Number of requests per text, target and session."""
     warmup: int = 1
-    """Number of requests per target at the start of each session that are not counted in any result."""
+    """Number of warm-up requests per target at the start of each session; no result counts them."""
     seed: int = 0
     """Seed of the order of texts and targets."""
 
@@ -74,7 +74,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
 
 
 SampleRound = tuple[PlannedSample, ...]
-"""The requests for one text: one for each target that supports its language, in the order of sending."""
+"""The requests for one text: one for each target that supports the text's language, in the order of sending."""
 
 
 class PlannedTargetCost(Record, frozen=True, kw_only=True):
@@ -86,6 +86,7 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
     usd: float | None
     """Expected cost in US dollars; `None` if no document states a price and the user gave none."""
     credits: float | None
+    """Expected cost in the provider's own credits; `None` if no price in credits is known."""
     price_text: str = msgspec.field(name="price")
     """The documented price as text, such as "$0.015 / request"."""
     is_price_disputed: bool = msgspec.field(name="disputed")

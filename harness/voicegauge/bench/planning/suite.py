@@ -50,7 +50,7 @@ class Suite(Record, frozen=True, kw_only=True):
 
     @property
     def ref(self) -> SuiteRef:
-        """The entry for the suite in a run's manifest."""
+        """Id, version, digest and number of texts of the suite, as a run's manifest contains them."""
         return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, text_count=len(self.texts))
 
     def select_texts(
@@ -103,7 +103,7 @@ class SuiteFile(Record, frozen=True, kw_only=True):
     id: _Identifier
     """Name of the suite, which is part of the names of its runs; letters, digits, "-", "_" and "."."""
     version: int
-    """Raised whenever a text changes."""
+    """Version of the suite, a number that the author increases whenever a text changes."""
     title: str
     language: str
     """Language of the texts that name none, such as "en"."""
@@ -186,7 +186,7 @@ def _check_id(document: Document, pointer: str, object_kind: str, object_id: str
 
 
 def _convert_schema_error(document: Document, error: msgspec.ValidationError) -> DataError:
-    """Return the error for the first invalid value, whose position msgspec gives as a path such as `$.texts[3].id`."""
+    """Return an error with the line of the first invalid value, which msgspec names by a path like `$.texts[3].id`."""
     reason, _, path = str(error).partition(" - at `")
     pointer = path.rstrip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
     # Suites written for version 1 of the format.

@@ -22,9 +22,10 @@ def check_text_lengths(
 
     Args:
         target: the target.
-        texts: the texts that it would be sent.
+        texts: the texts to be sent to the target.
         build_request: builds the request for a text.
-        is_live: whether the limit of the account's plan applies; the emulator has the most generous one.
+        is_live: whether the limit of the user's account plan applies; for the emulator, the most generous limit of all
+            plans applies.
 
     Raises:
         UsageError: texts are too long; the message names them, the target and its limit.
@@ -53,7 +54,10 @@ def _find_account_plan_limit(target: Target, *, is_live: bool) -> int | None:
 def _find_schema_limit(
     target: Target, longest_text: SuiteText, build_request: Callable[[SuiteText], RequestParts]
 ) -> int | None:
-    """Return the largest number of characters that the schema of the body allows; `None` if it allows the longest."""
+    """Return the largest text length that the schema of the request body allows, in characters.
+
+    Return `None` if the schema allows `longest_text`.
+    """
 
     def list_violated_keywords(character_count: int) -> frozenset[str]:
         parts = build_request(msgspec.structs.replace(longest_text, text="a" * character_count))

@@ -39,9 +39,8 @@ def measure_audio(
 ) -> tuple[Sample, ...]:
     """Return the samples with the measurements of their audio and the time to first audible speech.
 
-    All processors are used.
-
-    A sample becomes a failure if its audio cannot be decoded, or is longer than the decoder accepts.
+    A sample becomes a failure if its audio cannot be decoded, or is longer than the decoder accepts. The work is
+    distributed over all processors.
 
     Args:
         run_folder: folder of the run.
@@ -72,7 +71,7 @@ def measure_audio(
 
 
 _MAX_INSPECTED_BYTES = 1024
-"""Number of bytes at the start of a body that are inspected to tell text from audio samples."""
+"""Number of bytes at the start of a body that are inspected to distinguish text from raw audio."""
 
 
 class _MeasuredAudio(NamedTuple):
@@ -103,7 +102,10 @@ def _find_audio_failure(audio: EncodedAudio) -> Failure | None:
 
 
 def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
-    """Whether `data` is raw audio whose encoding no document states; decoding it fails, but the provider has not."""
+    """Whether `data` is raw audio whose encoding no document states. It cannot be decoded.
+
+    This does not count as a failure of the sample.
+    """
     head = data[:_MAX_INSPECTED_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
     return find_container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
@@ -117,7 +119,7 @@ def count_samples_with_unknown_encoding(samples: Iterable[Sample]) -> dict[str, 
 
 
 def describe_unexpected_formats(samples: Iterable[Sample], targets: Mapping[str, BaseTarget]) -> dict[str, str]:
-    """Describe, by target, the clips that have another container than that of the requested or documented format."""
+    """Return, by target id, a text that says how many clips have another container than the documented format."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for sample in samples:
         target, facts = targets.get(sample.target), sample.audio
@@ -163,7 +165,11 @@ def _find_documented_raw_format(target: BaseTarget | None) -> RawAudioFormat | N
 
 
 def _find_default_audio_format(target: Target) -> AudioFormat | None:
-    """Return what the contract states about the format of the target, or about the default format if it names none."""
+    """Return what the contract states about the audio format that is received if a request names no format.
+
+    It is the format that the contract sets for the target, otherwise the default of the operation; `None` if neither is
+    documented.
+    """
     mapping = target.speech.request_fields.get("format")
     if mapping is None:
         return None

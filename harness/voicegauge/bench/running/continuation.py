@@ -34,7 +34,7 @@ class RunToContinue(NamedTuple):
 
 
 def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous: bool = False) -> RunToContinue | None:
-    """Return the newest live run in `runs_folder` that a command with `plan` continues; `None` if it begins a new run.
+    """Return the newest live run in `runs_folder` that a command with `plan` continues; `None` if there is none.
 
     An unfinished run is continued if something in it may have been paid for, or if it has sent nothing yet. Files that
     are not runs are skipped.

@@ -10,12 +10,14 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator
 
 LAG_CHECK_INTERVAL_S = 0.005
+"""Time between two checks of the event loop, in seconds."""
 MAX_LAG_MS = 10.0
 """Lag of the event loop above which a sample is marked as disturbed."""
 MAX_LAG_SHARE = 0.01
 """Lag of the event loop, as a share of the sample's latency, above which a sample is marked as disturbed: during a job
 of an hour, some lag has no consequences."""
 MIN_RECORDED_LAG_MS = 1.0
+"""Shortest lag that is recorded; shorter ones count as no lag."""
 THREAD_SWITCH_INTERVAL_S = 0.0005
 """Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""
 _MAX_OBJECTS_FROZEN_BY_PYTHON = 10_000
@@ -37,7 +39,7 @@ class EventLoopLag:
 
     @contextlib.asynccontextmanager
     async def measure_lag(self) -> AsyncIterator[None]:
-        """Watch the event loop as long as the context lasts."""
+        """Record the lags of the running event loop as long as the context lasts."""
         watcher = asyncio.create_task(self._measure_continuously())
         try:
             yield

@@ -19,7 +19,10 @@ from voicegauge.speech.audio import sniff_container
 MAX_QUOTED_BODY_CHARACTERS = 2_000
 """Number of characters that are quoted of a body."""
 MAX_MASKED_BODY_BYTES = 256 * 1024
-"""Size above which a body is not quoted, or only its beginning is read, because masking it would disturb the times."""
+"""Size above which JSON and forms are not quoted, and only the beginning of other bodies is masked and quoted.
+
+Masking a larger body would take so long that it would disturb the times.
+"""
 MAX_QUOTED_HEADERS = 40
 MAX_QUOTED_VALUE_CHARACTERS = 500
 """Number of characters that are quoted of a URL or a header."""

@@ -2,7 +2,7 @@
 
 The events of samples:
 
-{"event": "job_left_open", "sample": {...}}      its status could not be fetched: the next run polls it
+{"event": "job_left_open", "sample": {...}}      status or result of the job could not be fetched
 {"event": "sample_finished", "sample": {...}, "billing": "accepted"}
 """
 

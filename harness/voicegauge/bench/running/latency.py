@@ -23,7 +23,7 @@ def find_latency_start_ms(delivery: Delivery, due_ms: float | None = None) -> fl
         due_ms: when its request was due, if requests are sent at a fixed rate.
 
     Returns:
-        The moment; `None` if no submit was timed.
+        The time in milliseconds; `None` if no submit was timed.
     """
     submit = find_submit_timing(delivery)
     if due_ms is not None or submit is None:
@@ -149,8 +149,8 @@ class _SubmitTimes(NamedTuple):
 def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _SubmitTimes) -> _JobPhaseBounds:
     """Return lower and upper bounds of the phases of a job, because its status is seen only when it is polled.
 
-    A service that waits for the end of the job responds when it ends, so that the response begins at the end. How long
-    the job was in the queue is not known then.
+    If the service delays its response to the submit until the job ends, the first byte of the response marks the end of
+    the job. The queue time is then not known.
     """
     job = target.job_operation.job if target.job_operation else None
     observations = delivery.job.observations if delivery.job else ()
@@ -183,10 +183,14 @@ class ProviderStatedDuration(NamedTuple):
 
     duration_ms: float
     resolution_ms: float
+    """Precision of `duration_ms` in milliseconds: 1000 if the timestamps are in whole seconds, otherwise 1."""
 
 
 def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> ProviderStatedDuration | None:
-    """Return the time from `created` to `completed`; `None` if the contract or the response does not have both."""
+    """Return the duration between the timestamps in `final_poll` at which the job was created and completed.
+
+    Return `None` if the contract does not document both timestamps, or the response does not contain them.
+    """
     if job_spec.creation_time_location is None or job_spec.end_time_location is None:
         return None
     poll = parse_exchange(final_poll)
@@ -203,9 +207,10 @@ def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> ProviderSta
 def _narrow_bounds(
     observed_bounds: Interval, stated_duration: ProviderStatedDuration, submit_times: _SubmitTimes
 ) -> Interval:
-    """Return the bounds that agree with the provider's timestamps, or `observed_bounds` if these contradict it.
+    """Return narrower bounds of a job's completion time, computed from the provider's timestamps.
 
-    The job was created between the start of its submit and the end of the response.
+    The job was created between the start of its submit and the end of the response, and took `stated_duration`. If
+    these timestamps contradict `observed_bounds`, `observed_bounds` are returned.
     """
     low_ms = max(
         observed_bounds.low_ms, submit_times.sent_ms + stated_duration.duration_ms - stated_duration.resolution_ms

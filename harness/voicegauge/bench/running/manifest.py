@@ -19,7 +19,7 @@ MAX_REGION_CHARACTERS = 40
 
 
 def check_region(region: str | None) -> None:
-    """Check the name of a region, which is shown beside numbers; `None` for no name.
+    """Reject a name of a region that cannot be shown beside numbers; `None`, for no name, is accepted.
 
     Raises:
         UsageError: the name is empty, long, or has control characters or spaces at its ends.

@@ -26,6 +26,7 @@ class ProviderAccess:
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """Base URLs by the contract's server name, or "" for all servers; empty to use the contract's own URLs."""
     api_key: str | None = field(default=None, repr=False)
+    """API key that is sent with each request; `None` to send none."""
     max_concurrency: int | None = None
     """Number of requests that the account plan allows in flight; `None` if no document states a limit."""
     rate_limiter: RateLimiter | None = None

@@ -16,6 +16,7 @@ class SamplePurchases(PurchaseHistory):
     """The submits for one sample, in the order of sending, and the sample if it is finished."""
 
     finished_sample: Sample | None = None
+    """The sample with its result, which may be a failure; `None` if it is not finished."""
     sample_with_open_job: Sample | None = None
     """The sample, recorded as a failure, if its job can still be polled; otherwise `None`."""
 
@@ -63,11 +64,11 @@ class JournalState(PurchaseAccount[SamplePurchases]):
         """Store the purchases of each sample, by sample id."""
         super().__init__(purchases_by_sample)
         self.is_emulated = is_emulated
-        """A response identified itself as one of voicegauge's emulator."""
+        """Whether a response identified itself as coming from voicegauge's emulator."""
 
     @functools.cached_property
     def finished_samples(self) -> dict[str, Sample]:
-        """The finished samples by id, including lost ones."""
+        """The finished samples by id, including those whose result was lost because voicegauge was stopped."""
         return {name: one.finished_sample for name, one in self.histories.items() if one.finished_sample is not None}
 
     def find_unpaid_samples(self, plan: BenchPlan, *, retry_ambiguous: bool) -> list[PlannedSample]:

@@ -96,7 +96,7 @@ class RunOutcome:
     spent_usd: float
     """Dollars that were or may have been charged, according to the journal; 0 if the run has no budget."""
     is_complete: bool
-    """Whether every planned sample is measured or lost, and no job is open."""
+    """Whether no job is open, and every planned sample is measured, or lost because voicegauge was stopped."""
     is_emulated: bool = False
     """Whether a response identified itself as coming from voicegauge's emulator."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()

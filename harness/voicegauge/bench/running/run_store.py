@@ -132,7 +132,7 @@ def load_run(path: Path) -> Run:
 
 
 def _add_sample_number(message: str, run_json: bytes) -> str:
-    """Return a message of msgspec with the number of the sample in it, which it leaves out: `$.samples[...]`."""
+    """Return a message of msgspec with the number of the invalid sample in place of "..." in `$.samples[...]`."""
     if "$.samples[...]" not in message:
         return message
     for number, sample in enumerate(msgspec.json.decode(run_json)["samples"]):

@@ -198,7 +198,10 @@ class _PlanRunner:
         return all(name in self._samples for name in planned_ids)
 
     def _find_repeatable_requests(self) -> dict[str, Purchase]:
-        """Return the last requests, by sample id, that can be sent again without being charged again."""
+        """Return, by sample id, the last request of each unfinished sample, if repeating it is not charged again.
+
+        Only requests that an earlier process sent, and whose outcome is unknown, are returned.
+        """
         last = {
             name: self._earlier_state.histories[name].purchases[-1]
             for name in self._earlier_state.ids_with_ambiguous_last_request
@@ -281,9 +284,9 @@ class _PlanRunner:
     async def _measure_sample_or_request_stop(
         self, planned_sample: PlannedSample, clients: Mapping[str, Client], due_s: float | None
     ) -> None:
-        """Measure one sample. A failure affects only its own target.
+        """Measure one sample. A failed delivery affects only this sample.
 
-        An error of the tool stops the run, but not the requests in flight.
+        Any other error that voicegauge raises, such as a full disk, stops the run, but not the requests in flight.
         """
         target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
@@ -425,7 +428,10 @@ class _PlanRunner:
         return RequestToRepeat(purchase.idempotency_key, self._held.get(planned_sample.id))
 
     def _save_audio(self, planned_sample: PlannedSample, delivery: Delivery) -> AudioFacts | None:
-        """Save the received audio, or the sent audio if a transcript was received; it is measured after the run."""
+        """Save the received audio, or the sent audio if a transcript was received; `None` if there is no audio.
+
+        The returned facts are incomplete: the audio is measured after the run.
+        """
         data, media_type = delivery.audio, delivery.media_type
         if delivery.transcript is not None:
             sent = self._uploads[planned_sample.text.id].file

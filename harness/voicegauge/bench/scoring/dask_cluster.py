@@ -41,7 +41,7 @@ class ClusterConnection:
 
     @functools.cached_property
     def client(self) -> Any:
-        """The client of the cluster, which has a worker when it is returned.
+        """The client of the cluster. The first access opens the connection, and waits until the cluster has a worker.
 
         Raises:
             MissingExtraError: Dask is not installed.
@@ -66,7 +66,7 @@ class ClusterConnection:
             worker_addresses: the workers that may be used; empty for any worker.
 
         Raises:
-            UnreachableError: for `CLUSTER_WORKER_TIMEOUT_S`, none of them was there.
+            UnreachableError: the cluster has had none of these workers for `CLUSTER_WORKER_TIMEOUT_S`.
         """
         present = self.client.ncores()
         if any(address in present for address in worker_addresses) if worker_addresses else present:

@@ -124,7 +124,10 @@ def score_run(
 
 
 def _choose_worker_count(asr: Asr) -> int:
-    """Return the number of processes: one for an engine on a GPU, because each process loads its own model."""
+    """Return the default number of transcribing processes: one per processor, up to a maximum.
+
+    It is one for an engine on a GPU, because each process would load its own model into the GPU's memory.
+    """
     return 1 if asr.clips_per_batch > 1 else min(os.cpu_count() or 1, MAX_TRANSCRIBING_PROCESSES)
 
 

@@ -183,7 +183,7 @@ def _open_process_pool(workers: int) -> Iterator[_TranscriptionPool]:
 
 
 def _prepare_worker() -> None:
-    """Silence the decoders of a new worker process, and let it exit if its parent exits."""
+    """Suppress the messages of audio decoders in a new worker process, and let the process exit if its parent exits."""
     suppress_decoder_stderr()
     threading.Thread(target=_exit_when_parent_exits, daemon=True).start()
 

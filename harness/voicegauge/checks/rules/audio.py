@@ -178,9 +178,10 @@ def _find_expected_format(speech_delivery: SpeechDelivery) -> _ExpectedFormat | 
 
 
 def _find_cause_rule_id(speech_delivery: SpeechDelivery) -> str | None:
-    """Return "audio-format" if the audio has a wrong container, which is then the cause of other violations.
+    """Return the id of the rule whose violation causes other violations by the same audio.
 
-    Return `None` if the container is the expected one, or if one of the two is not known.
+    This is "audio-format" if the audio has another container than the expected one. Return `None` if the two are equal,
+    or if one of them is not known.
     """
     decoded, expected = speech_delivery.decoded_audio, _find_expected_format(speech_delivery)
     is_right = decoded is None or expected is None or decoded.container == expected.container

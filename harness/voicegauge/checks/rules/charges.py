@@ -84,7 +84,7 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
 
 
 def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple[str, PriceSpec]]:
-    """Yield each part of a price with the JSON pointer to it."""
+    """Yield the JSON pointer to a price and the price, then the same for each price that is added to it (`plus`)."""
     yield price_pointer, price
     yield from ((f"{price_pointer}/plus/{index}", part) for index, part in enumerate(price.added_parts))
 
@@ -98,7 +98,10 @@ def _find_usage_pointer(price_usage: UsageSpec) -> str | None:
 
 
 def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
-    """Yield a violation if the charge for a chat turn is not its price, which does not depend on the text."""
+    """Yield a violation if the charge for one message of a chat is not the documented price.
+
+    This price is the same for every message, whatever its text is.
+    """
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd_per_unit if credits is None else price.credits_per_unit) if price is not None else None
     charged = read_amount(call.read_response_value(chat_spec.charge_location)) if call.is_accepted else None
@@ -165,7 +168,10 @@ def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[t
 
 
 def _compute_documented_price(target: Target, price: PriceSpec, character_count: int) -> float | None:
-    """Return the documented price of a text with `character_count` characters, in the provider's currency."""
+    """Return the documented price of a text with `character_count` characters, in dollars or the provider's credits.
+
+    Return `None` if the price does not depend on the text alone, or is not documented.
+    """
     if not price.depends_only_on_text:
         return None  # tokens and seconds are not known from the request
     priced = target

@@ -44,7 +44,7 @@ def _check_job_crosstalk(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]
 
 
 def _collect_audio_values(job_history: JobHistory) -> set[str]:
-    """Return the audio in the status responses of a job, as URLs or base64; empty if the responses contain none."""
+    """Return the different URLs or base64 texts of audio in the status responses of a job; empty if there are none."""
     job = job_history.job_spec
     found = (
         [poll.read_response_value(job.audio.location) for poll in job_history.polls if poll.is_accepted]

@@ -40,7 +40,10 @@ def _find_job_operation(call: Call) -> Operation:
 
 
 def _find_job_spec(call: Call) -> JobSpec | None:
-    """Return the contract's description of the job if `call` has a status response; `None` for any other response."""
+    """Return the contract's description of the job in the response to `call`.
+
+    Return `None` if the response is not 2xx, or if the contract describes no job in it.
+    """
     return _find_job_operation(call).job if call.is_accepted else None
 
 
@@ -274,7 +277,10 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
 
 
 def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
-    """Return the name of each observed state with the call that reported it, in order; states must be texts."""
+    """Return the name of each observed state with the call that reported it, in order of the calls.
+
+    States that are not texts are left out.
+    """
     job = job_history.job_spec
     found = [(job_history.submit_call.read_response_value(job.submit_response.state_location), job_history.submit_call)]
     found += [(poll.read_response_value(job.state_location), poll) for poll in job_history.polls if poll.is_accepted]

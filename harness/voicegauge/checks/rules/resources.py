@@ -53,7 +53,10 @@ def _check_filter_ignored(call: Call) -> Iterator[Violation]:
 
 
 def _matches_filter(item_value: Any, filter_value: str) -> bool:
-    """Whether `item_value`, or one of its items if it is a list, is the value in the query."""
+    """Whether a field of a listed item has the value that the query of the request asks for.
+
+    If the field is a list, it is enough that one of its values equals `filter_value`.
+    """
     if isinstance(item_value, list):
         return any(_matches_filter(item, filter_value) for item in item_value)
     if isinstance(item_value, bool):

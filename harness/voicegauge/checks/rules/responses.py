@@ -128,7 +128,7 @@ def _check_error_body_schema(call: Call) -> Iterator[Violation]:
 
 
 def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
-    """Yield violations of the documented schemas of errors by an error response whose status is not documented.
+    """Yield violations by the body of an error response whose status is not documented.
 
     The body should match the schema of a documented error, because clients parse all errors in the same way.
     """
@@ -182,7 +182,7 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
 
 
 def convert_schema_violation(schema_violation: SchemaViolation, value: Any) -> Violation:
-    """Return the violation of a rule that reports `schema_violation`, which was found in `value`."""
+    """Convert `schema_violation`, which was found in the JSON value `value`, to a `Violation` that a rule can yield."""
     prefix = f"{schema_violation.value_pointer}: " if schema_violation.value_pointer else ""
     found = read_pointer(
         value, [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]

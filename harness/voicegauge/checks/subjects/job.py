@@ -17,6 +17,7 @@ class JobHistory(CheckSubject):
 
     submit_call: Call
     polls: tuple[Call, ...]
+    """The status requests, in the order of sending."""
     status_operation: Operation
     is_timed_out: bool = False
     """Whether no terminal state was seen within the time that the contract allows."""

@@ -26,12 +26,12 @@ class TimestampLists(NamedTuple):
 
     @property
     def starts_s(self) -> list[float]:
-        """The starts that are numbers, in seconds."""
+        """The values in `starts`, converted to seconds; values that are not numbers are left out."""
         return self._convert_to_seconds(self.starts)
 
     @property
     def ends_s(self) -> list[float]:
-        """The ends that are numbers, in seconds."""
+        """When each character or word ends, in seconds; values that are not numbers are left out."""
         if not self.timestamps_spec.ends_are_durations:
             return self._convert_to_seconds(self.ends)
         starts_and_durations = zip(self.starts, self.ends, strict=False)

@@ -105,7 +105,10 @@ class RequestCallbacks(CheckSubject):
 
     @functools.cached_property
     def callback_subjects(self) -> tuple[Callback, ...]:
-        """The callbacks as subjects of their own, each in an exchange with the 200 that the receiver responds."""
+        """Each received callback as a subject of rules.
+
+        Its exchange consists of the request of the provider and the response of the receiver, which is always 200.
+        """
         return tuple(
             Callback(
                 self.documented_body,

@@ -361,7 +361,10 @@ def _show_result(result: BenchResult, json_path: str | None, *, is_live: bool) -
 
 
 def _describe_unresolved_requests(result: BenchResult) -> list[str]:
-    """Return what to do about requests without a result; after Ctrl-C, open jobs are not listed."""
+    """Return lines about requests and jobs without a result, with what the user can do about them.
+
+    After Ctrl-C, open jobs are not listed.
+    """
     from voicegauge.model import describe_unresolved_requests
 
     open_jobs = () if result.stop_reason == "interrupted" else result.open_jobs

@@ -238,7 +238,7 @@ def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
 
 
 def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
-    """Return a table with two facts in each cell, without the detectable change and notes."""
+    """Return a table with up to two values in each cell, without the detectable change and notes."""
     table = create_table(
         "target, metric", "baseline, run", "change, interval", "verdict", right_aligned_columns=("baseline, run",)
     )

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 _MAX_SEARCHED_BYTES = 4096
+"""Number of bytes at the start of a file in which `_RECORDING_KEY_PATTERN` is searched."""
 _MAX_OMISSIONS_SHOWN = 20
+"""Largest number of recorded requests that are listed as left out of the contract; --json has all."""
 _RECORDING_KEY_PATTERN = re.compile(
     rb"""^[\s{[]*["']?(?:interactions|http_interactions|log|recorded_with)["']?\s*:""", re.MULTILINE
 )

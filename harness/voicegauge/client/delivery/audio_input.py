@@ -30,7 +30,7 @@ class FetchedAudio(NamedTuple):
     exchanges: tuple[Exchange, ...]
     """The exchanges that downloaded the files."""
     failure: Failure | None = None
-    """The reason why a file could not be downloaded; the files before that file are present."""
+    """The reason why a file could not be downloaded; `audio_files` then has the files before it. `None` without one."""
 
 
 def build_audio_input_request(

@@ -194,7 +194,10 @@ class DeliveryTask:
             raise
 
     def _record_first_send_time(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
-        """Note when the first attempt was sent, as `timing` says. Without a response, note `fallback_time_ms`."""
+        """Note the time at which the first attempt was sent; a later attempt changes nothing.
+
+        The time is read from `timing`. If there was no response, `timing` is `None`, and `fallback_time_ms` is noted.
+        """
         if self._first_sent_ms is None:
             opening_ms = timing.delay_before_send_ms if timing is not None else 0.0
             self._first_sent_ms = (fallback_time_ms if timing is None else timing.started_ms) + opening_ms

@@ -115,7 +115,7 @@ class JobTracker:
         return None if name is None or self.id is None else self.build_request_with_values(operation, {name: self.id})
 
     def build_result_request(self, final_poll: ParsedExchange, result_operation: Operation) -> Request:
-        """Return the request that fetches the result of the job that `final_poll` reports."""
+        """Return the request that fetches the result of the job; `final_poll` is the poll that reported its success."""
         values = read_link_parameters(final_poll, self.status_operation, result_operation)
         if values is None:
             name = find_id_parameter(
@@ -225,5 +225,5 @@ class JobTracker:
             raise DeliveryFailedError(Failure(kind="failed", message=message))
 
     def build_protocol_error(self, message: str) -> DeliveryFailedError:
-        """Return a failure for a response that violates the provider's own protocol."""
+        """Return the error that ends the delivery because a response violates the provider's own protocol."""
         return DeliveryFailedError(Failure(kind="protocol", message=self._connection.mask_secrets(message)))

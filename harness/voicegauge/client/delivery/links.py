@@ -32,7 +32,11 @@ def is_storable_id(json_value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
 
 
 def evaluate_runtime_expression(exchange: ParsedExchange, expression: Any) -> Any:
-    """Return the value of an OpenAPI runtime expression (OpenAPI 3.1, section 4.8.20.4), or a constant unchanged."""
+    """Return the value in `exchange` that an OpenAPI runtime expression names (OpenAPI 3.1, section 4.8.20.4).
+
+    An `expression` that does not begin with "$" is a constant and is returned unchanged. The result is `MISSING` if the
+    exchange has no such value.
+    """
     if not isinstance(expression, str) or not expression.startswith("$"):
         return expression
     found = _RUNTIME_EXPRESSION_PATTERN.match(expression)

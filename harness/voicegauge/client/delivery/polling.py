@@ -119,10 +119,10 @@ class JobPoller:
         return poll
 
     def _get_requested_wait_s(self, poll_exchange: ParsedExchange) -> float | None:
-        """Return the wait that a status response requests with `Retry-After`, in seconds.
+        """Return the wait that a status response requests with `Retry-After`, in seconds; `None` if it requests none.
 
-        A wait longer than `MAX_RETRY_AFTER_S` is ignored if the response reports a state, since the next poll may
-        report the end of the job.
+        A wait longer than `MAX_RETRY_AFTER_S` is ignored if the response is 2xx, since the next poll may report the end
+        of the job.
 
         Raises:
             DeliveryFailedError: the response is a rejection that requests such a long wait.

@@ -50,7 +50,8 @@ _ACCESS_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
 """The variable from which a command takes an OAuth 2 token, which the user has to request."""
 
 FileSaver = Callable[[bytes, str], Path]
-"""Function (content, suffix of the name): saves a file that a command uses, and returns its path."""
+"""Function that saves a file for a command and returns its path. It is called with the content and with the suffix of
+the file's name."""
 
 
 def save_file_in_cache(content: bytes, suffix: str) -> Path:

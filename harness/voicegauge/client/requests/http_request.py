@@ -52,7 +52,7 @@ class RequestBuilder:
 
         Args:
             contract: the contract whose operations are called.
-            base_urls: replacement base URLs by server name; the name "" means every server without an entry.
+            base_urls: replacement base URLs by server name; the name "" means every other server.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.

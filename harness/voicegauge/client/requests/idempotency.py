@@ -16,7 +16,10 @@ def create_idempotency_key(operation: Operation) -> str | None:
 
 
 def add_idempotency_key(operation: Operation, request_parts: RequestParts, idempotency_key: str | None) -> RequestParts:
-    """Return the request with the key in the documented header; unchanged without a key, or if the header is set."""
+    """Return `request_parts` with the idempotency key in the header that the contract documents.
+
+    Return it unchanged if there is no key, if the contract documents no header, or if the request has the header.
+    """
     spec = operation.idempotency
     if (
         spec is None

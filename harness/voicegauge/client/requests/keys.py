@@ -20,6 +20,7 @@ CREDENTIAL_PLACEHOLDER_PREFIX = "computed-when-sent"
 """Beginning of the placeholder for an access token or a signature. The credential replaces it when the request is
 sent."""
 AWS_SIGNATURE_SCHEME = "AWS4-HMAC-SHA256"
+"""Scheme in the `Authorization` header of a request that is signed for AWS (Signature Version 4)."""
 
 
 class ClientKey(str):
@@ -78,8 +79,9 @@ def list_secrets(key: str | None) -> tuple[str, ...]:
 def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
     """Return the value to send for each environment variable that the contract names.
 
-    The value of the provider's key variable is `key`. The values of the other variables are those of
-    `key.values_by_variable`; `key` is sent in place of a missing one.
+    For the variable of the key itself, this is `key`. If `key` is a `ClientKey`, the values for the other variables are
+    those in its `values_by_variable`. For a variable that has no value there, and for all if `key` is a plain text, it
+    is `key`, too.
     """
     others = key.values_by_variable if isinstance(key, ClientKey) else {}
     return {contract.provider.key_variable: str(key)} | {

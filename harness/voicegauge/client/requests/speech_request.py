@@ -144,8 +144,8 @@ def _describe_accepted_fields(target: Target) -> str:
 def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) -> Any:
     """Return the provider's value for a provider-neutral value.
 
-    A text template other than "{}" or a markup language makes it a text. Otherwise numbers keep their type; files
-    always do.
+    The result is a text if the contract has a text template other than "{}" or a markup language for the field.
+    Otherwise a number remains a number. An uploaded file is always returned unchanged.
     """
     if isinstance(neutral_value, UploadedFile):
         return neutral_value

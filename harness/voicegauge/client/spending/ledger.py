@@ -7,8 +7,8 @@ import math
 from voicegauge.errors import BudgetError
 
 MICRO_USD_PER_USD = 1_000_000
-"""Number of units in a dollar. Amounts are whole millionths, because sums of binary floats would drift from the
-budget."""
+"""Number of millionths in a dollar. Amounts are counted in whole millionths of a dollar, because sums of binary floats
+would drift from the budget."""
 
 
 def _convert_to_micro_usd(amount_usd: float) -> int:
@@ -114,7 +114,10 @@ class Ledger:
 
 
 class LedgerShare(Ledger):
-    """The part of a ledger that one of its users spends. The ledger has the budget, and counts this part too."""
+    """Counts what one of several users of a ledger reserves and spends.
+
+    The ledger has the budget, and counts the amounts of all its shares too.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         """Start with nothing spent from `ledger`."""

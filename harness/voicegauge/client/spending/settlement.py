@@ -88,7 +88,7 @@ class Settlement:
         self._update_billing_status(classify_billing_status(http_status, retry_policy))
 
     def note_failure(self, transport_error: TransportError) -> None:
-        """Note that no response arrived, and from `transport_error` whether the request was sent."""
+        """Note that no response arrived. `transport_error` says whether the request was sent."""
         self._update_billing_status(
             BillingStatus.AMBIGUOUS if transport_error.request_was_sent else BillingStatus.NOT_SENT
         )

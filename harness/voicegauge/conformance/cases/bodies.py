@@ -104,9 +104,10 @@ def _iterate_boundary_value_cases(
 
 
 def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -> bool:
-    """Whether a value is a text that a self-hosted server would speak for minutes although another case tests the same.
+    """Whether a value is a long valid text that a self-hosted server, which would speak it for minutes, need not get.
 
-    Such a text is slightly shorter than the longest allowed text, and a case with the longest one exists in any plan.
+    Such a text is slightly shorter than the longest allowed text. It tests nothing more than the longest one, which is
+    in every plan.
     """
     if (
         operation.contract.provider.self_hosted is None

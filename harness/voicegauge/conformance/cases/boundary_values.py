@@ -18,9 +18,9 @@ from voicegauge.contract import MISSING, Schemas
 from voicegauge.formats import escape_pointer_token
 
 MAX_TEXT_CHARACTERS = 200_000
-"""Number of characters in the longest text: twice the largest `maxLength` in the bundled contracts."""
+"""Number of characters in the longest text that is listed: twice the largest `maxLength` in the bundled contracts."""
 MAX_LIST_ITEMS = 1_000
-"""Number of items in the longest list."""
+"""Number of items in the longest list that is listed as a boundary value."""
 MAX_SCHEMA_DEPTH = 3
 """Maximum depth of nested objects and lists for whose values boundary values are listed."""
 _MAX_EXACT_INTEGER = 2**53

@@ -70,6 +70,7 @@ class DeliveryComparison(Record, frozen=True, kw_only=True):
     """How the request of a delivery differs from the request of the delivery with which its audio is compared."""
 
     compared_parameter: ComparedParameter
+    """The parameter that differs, or that is repeated."""
     base_case_id: str
     """Id of the other case, which comes earlier in the plan."""
     base_value: str | float | int | None = None
@@ -84,9 +85,11 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     id: str
     """Identifier that is unique within a plan: "<provider>/<target or operation>: <description>"."""
     provider: str
+    """Id of the provider."""
     operation: str
+    """Id of the operation that the first request calls."""
     target_name: str | None = None
-    """Name of the target within the provider."""
+    """Name of the target within the provider; `None` if the case tests no target."""
     expected_response: ExpectedResponse
     request: RequestParts | None = None
     """The request of a single call; `None` for a delivery."""
@@ -113,6 +116,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     upload_padding: UploadPadding | None = None
     """The size to which the uploaded file is padded; `None` if it is sent as it is."""
     callback_url_parameter: CallbackUrlParameter | None = None
+    """The parameter in which the request has a webhook URL; `None` if it has none."""
     is_in_every_plan: bool = False
     """Whether the single call is in every plan, also in one with as few billable requests as possible. It then
     represents its operation, as a delivery represents a speech target."""
@@ -209,17 +213,17 @@ def expect_rejection_as_invalid(operation: Operation, description: str, contract
 def expect_outcome_by_validity(
     operation: Operation, description: str, contract_pointer: str, *, is_valid: bool
 ) -> ExpectedResponse:
-    """Return the expected response to a request that tests one statement about requests.
+    """Return the expected response to a request that tests one keyword or limit of the contract.
 
-    Either outcome is expected if no normative document makes the statement, or if the request violates nothing but a
-    `format`, which is an annotation in JSON Schema 2020-12 (validation, section 7.2.1). For example, a service may
-    notice a bad URL only when it fetches the file.
+    Acceptance or rejection is expected if no normative document states the keyword or limit, or if the request violates
+    nothing but a `format`, which is an annotation in JSON Schema 2020-12 (validation, section 7.2.1). For example, a
+    service may notice a bad URL only when it fetches the file.
 
     Args:
         operation: the operation that is called.
         description: what is special about the request.
-        contract_pointer: JSON pointer to the statement.
-        is_valid: whether the request fits the statement.
+        contract_pointer: JSON pointer to the keyword or limit.
+        is_valid: whether the request fits the keyword or limit.
     """
     is_annotation = not is_valid and contract_pointer.endswith("/format")
     if is_annotation or not operation.contract.has_normative_source(contract_pointer):

@@ -140,9 +140,9 @@ def _iterate_upload_limit_cases(
 
 
 def mark_billable_cases(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[ConformanceCase | SkippedCase]:
-    """Yield the `cases` of a billable operation, marked as such.
+    """Yield the `cases` of a billable operation, with `calls_billable_operation` set.
 
-    The first valid request in each media type is sent even in a plan without further billable requests.
+    The case of the first valid request in each media type also gets `is_in_every_plan`.
     """
     shown: set[str | None] = set()
     for case in cases:

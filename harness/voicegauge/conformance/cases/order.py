@@ -17,7 +17,7 @@ from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.model import UploadedFile
 
 NEW_VALUE_WEIGHT_IN_PAIRS = 8
-"""Number of new pairs that count as much as one new value, because most faults need one parameter (see `pairwise`)."""
+"""Number of new pairs that count as much as one new value. Most faults depend on a single value (see `pairwise`)."""
 REQUESTS_BETWEEN_DELIVERIES = 3
 """Number of billable single requests between two deliveries for metamorphic rules. A delivery tests for one fault. A
 single request tests for several at the beginning of a plan, and for less than one after about ten requests."""
@@ -67,11 +67,12 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
 
 
 def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
-    """Return the number of the part of the plan that `case` belongs to, from 0.
+    """Return the position, from 0, of `case` in the list of four groups that `order_cases` describes.
 
     Args:
         case: the case.
-        targets_with_delivery: the targets of earlier deliveries, to which the target of a delivery is added.
+        targets_with_delivery: provider and target of each delivery so far. If `case` is a delivery, its target is
+            added.
     """
     if case.expected_response.acceptance == "rejected":
         return 0
@@ -144,7 +145,10 @@ def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[Conform
 
 
 def _compute_information_gain(covered_values: CoveredFieldValues, earlier_values: set[object]) -> int:
-    """Return how much a case adds: the weighted number of its values and pairs that are not in `earlier_values`."""
+    """Return the number of covered values and pairs that are not in `earlier_values`.
+
+    A value counts as `NEW_VALUE_WEIGHT_IN_PAIRS` pairs.
+    """
     new_values = sum(value not in earlier_values for value in covered_values.field_values)
     return NEW_VALUE_WEIGHT_IN_PAIRS * new_values + sum(
         pair not in earlier_values for pair in covered_values.pairs_of_field_values
@@ -182,7 +186,7 @@ def _list_covered_field_values(case: ConformanceCase, field_names: Sequence[str]
 
 
 def _format_comparable_value(value: object) -> str:
-    """Return a text that is the same for all values that test the same thing."""
+    """Return a text that is equal for values that test the same, such as spoken texts of similar length."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"
     text = repr(value)

@@ -329,7 +329,11 @@ def _select_evenly_spread_values(values: Sequence[Any]) -> list[Any]:
 
 
 def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool:
-    """Whether a request to `target` may have `value` in `field`: it may unless the contract states otherwise."""
+    """Whether a request to `target` may have `value` in `field`.
+
+    The result is false only if the contract lists the values of the field for this target and `value` is not among
+    them, or if leaving out the field would select another target.
+    """
     if value is MISSING:
         return field.location == "query" or field.name not in _list_fields_selecting_target(target)
     if field.documented_values_by_target is not None:
@@ -392,9 +396,10 @@ def _describe_value(field: PairwiseField, value: Any) -> str:
 
 
 def _find_tested_schema_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
-    """Return a JSON pointer to the statement of the contract that a rejection of the request would contradict.
+    """Return the JSON pointer that a finding names if a valid request with these fields is rejected.
 
-    This is the schema of a disputed field if there is one, so that the finding is reported as disputed.
+    It points to the schema of a disputed field if there is one, so that the finding is reported as disputed, and
+    otherwise to the request body of the operation.
     """
     for field in fields:
         if any(

@@ -26,9 +26,13 @@ _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 _MARKUP_TAGS_WITHOUT_EFFECT = ('<prosody rate="medium">', "</prosody>")
 """An opening and a closing tag of SSML 1.0 that can be nested, and ask for the normal speaking rate (section 3.2.4)."""
 _MARKUP_TAG_PAIR_COUNT = 4
+"""Number of nested pairs of these tags around the text."""
 _CANDIDATE_SEEDS = (12345, 1)
+"""Seeds to send. The first one that is valid and not the default is sent."""
 MAX_LANGUAGES_TRIED = 3
+"""Maximum number of other languages for which a valid request is searched. Only one language is sent."""
 _LATIN_SCRIPT_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
+"""Languages that are written in the Latin script. A text in another script cannot be detected as one of them."""
 _OTHER_SCRIPT_LANGUAGES = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
 """Languages that are not written in the Latin script. A Latin text cannot be detected as one of them."""
 _LANGUAGE_DETECTION_VALUE = "auto"

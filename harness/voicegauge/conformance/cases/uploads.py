@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 MB_PER_MIB = 2**20 / 10**6
 """Number of megabytes in a mebibyte.
 
-A limit in MB may be meant in MiB. A file is certainly too large only if it exceeds both readings, and certainly small
-enough only if it exceeds neither.
+A document that limits uploads in MB may mean MiB. A file is certainly too large only if it exceeds the limit in MiB,
+and certainly small enough only if it does not exceed the limit in MB.
 """
 SHORT_RECORDING_DURATION_S = 0.5
 """A duration in seconds that is far below any documented minimum."""
@@ -65,21 +65,21 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     padded_size_bytes: int | None = None
     """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
     is_limit_unit_ambiguous: bool = False
-    """Whether the recording is within only one of the two readings of MB, so that a live service may accept or reject
-    it."""
+    """Whether the size of the recording is within the limit if MB means MiB, but not otherwise, so that a live
+    service may accept or reject it."""
 
 
 def plan_upload_cases(
     operation: Operation, request: RequestParts, file_field_name: str, target_name: str | None, *, is_emulated: bool
 ) -> Iterator[ConformanceCase]:
-    """Yield uploads below, at and beyond each documented limit of a form field, and unusual ones.
+    """Yield a case for each upload below, at and beyond a documented limit of a form field, and for unusual uploads.
 
     Args:
         operation: the operation that is called.
         request: a valid request to it.
         file_field_name: the form field that carries the recording.
         target_name: name of the target of the request; `None` if the operation has no speech targets.
-        is_emulated: whether the emulator responds, which reads MB as the contract does.
+        is_emulated: whether the emulator responds. It enforces a size limit exactly as the contract states it.
     """
     upload_limits = operation.limits.upload_limits.get(file_field_name) or UploadLimits()
     # Only the limits that the variants depend on are kept, so that operations with equal ones share cached recordings.

@@ -44,7 +44,7 @@ class RandomRequest(NamedTuple):
 async def fuzz_target(
     target: Target, case_runner: CaseRunner, collector: ResultCollector, fuzz_settings: FuzzSettings
 ) -> None:
-    """Send random requests to the operation of `target`, and add findings to the runner's collector.
+    """Send random requests to the operation of `target`; `case_runner` collects the findings.
 
     Args:
         target: the target. Its constants and the fields that it needs are not changed.
@@ -144,7 +144,7 @@ def _has_letter_or_digit(text: Any) -> bool:
 
 
 def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, schema_pointer: str) -> bool:
-    """Whether any value that fits the schema at `keyword_pointer` should be accepted for the field `field_name`."""
+    """Whether the service should accept any value of the field `field_name` that fits `schema`, at `schema_pointer`."""
     schema, schema_pointer = target.contract.schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict) or not target.contract.has_normative_source(schema_pointer):
         return False

@@ -15,7 +15,7 @@ MAX_RANDOM_TEXT_CHARACTERS = 300
 MAX_RANDOM_LIST_ITEMS = 4
 """Number of items in the longest random list. Longer lists would slow the search down."""
 MAX_RANDOM_NUMBER = 10**9
-"""The largest random number outside a bound. It is exact as a float, and fits into 32 bits."""
+"""The largest random integer that is sent as an invalid value. It is exact as a float, and fits into 32 bits."""
 _TYPEABLE_CHARACTER_STRATEGY = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
 """Characters that a person can type: no control characters, surrogates, private or unassigned code points."""
 _WORD_STRATEGY = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
@@ -162,7 +162,10 @@ def build_invalid_value_strategy(
 
 
 def _build_strategy_beyond_boundary(boundary_value: BoundaryValue) -> st.SearchStrategy[Any] | None:
-    """Return a strategy of other values that break the same keyword; `None` if no other value certainly breaks it."""
+    """Return a strategy of values that break the same keyword as `boundary_value`, which is invalid.
+
+    Return `None` if no other value is certain to break the keyword.
+    """
     if boundary_value.keyword in ("minimum", "exclusiveMinimum"):
         return st.integers(max_value=int(boundary_value.value), min_value=-MAX_RANDOM_NUMBER)
     if boundary_value.keyword in ("maximum", "exclusiveMaximum"):
@@ -175,7 +178,10 @@ def _build_strategy_beyond_boundary(boundary_value: BoundaryValue) -> st.SearchS
 
 
 def _build_strategy_for_type_of(value: Any) -> st.SearchStrategy[Any] | None:
-    """Return a strategy of values with the type of `value`, which the schema does not allow; `None` if it has none."""
+    """Return a strategy of texts or integers, whichever type `value` has; `None` if it has another type.
+
+    The caller uses it where the schema allows no value of this type.
+    """
     if isinstance(value, str):
         return _WORD_STRATEGY.map(
             lambda word: f"x{word}"

@@ -108,7 +108,7 @@ def explain_unmatched_call(call: Call, *, job_has_target: bool | None) -> Unmatc
 
 
 def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
-    """Return the reason why a submit addresses no target, which names the values that no target has."""
+    """Return the reason why a submit addresses no target: the values in its request that no target has."""
     constants = [target.target_spec.request_constants for target in submit_call.operation.targets]
     known_by_location = {
         location: [one[location] for one in constants]

@@ -33,7 +33,7 @@ from voicegauge.recording import Recording, compute_age_days, load_har
 MAX_DISTINCT_REASONS = 5
 """Maximum number of different reasons, for one operation, why requests address no target."""
 MAX_TARGETS_NAMED = 3
-"""Maximum number of existing targets that a report of such requests names."""
+"""Maximum number of the contract's targets that are named in a report of requests that address no target."""
 
 
 def check_recordings(
@@ -122,7 +122,7 @@ class UnmatchedRequestCounter:
     def report_counts(self, recording_or_traffic_name: str, contract: Contract, collector: ResultCollector) -> None:
         """Report the counted requests of a recording, or of proxied traffic, to the collector.
 
-        If no submit addresses a target, nothing was judged.
+        If none of the submits addresses a target, the recording or traffic is reported as not judged.
         """
         is_judged = self._unmatched_submit_count < self._submit_count
         for operation, counts in self._counts.items():
@@ -161,12 +161,13 @@ def _report_unmatched_calls(
 
 
 _CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
+"""A cache for `plan_cases_by_id`."""
 
 
 def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
     """Return every case that follows from a contract, by id. Recorded responses are judged against these cases.
 
-    They are planned once, because that takes up to a second.
+    The cases of a contract are planned once and then cached, because planning takes up to a second.
     """
     cases = _CASES_BY_ID_BY_CONTRACT.get(contract)
     if cases is None:

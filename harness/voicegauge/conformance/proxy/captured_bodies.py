@@ -62,7 +62,7 @@ class CapturedBody:
             self.size_bytes += len(chunk)
 
     def read(self) -> bytes:
-        """Return the copied bytes."""
+        """Return the copied bytes; empty after the copy was discarded."""
         return self._content.getvalue()
 
     def discard(self) -> None:

@@ -35,9 +35,11 @@ can send requests to any number of paths."""
 MAX_IMMEDIATELY_REPORTED_FINDINGS = 10_000
 """Maximum number of different findings that are reported while traffic passes; the report counts all."""
 _REMAINING_REASONS_LABEL = "(others)"
+"""The name under which all further reasons and paths are counted together."""
 _JUDGE_ENDED_REASON = "the process that judges has ended"
 
 FindingCallback = Callable[[Finding], None]
+"""A function that is called with each new finding."""
 
 
 def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) -> None:

@@ -67,6 +67,8 @@ class RelayApp:
 
 
 class _AsgiRequest(NamedTuple):
+    """The three arguments with which the server calls an ASGI application for one request."""
+
     scope: Scope
     receive: Receive
     send: Send

@@ -43,8 +43,8 @@ MAX_OPEN_JOBS = 200
 MAX_TOTAL_OPEN_JOB_BYTES = 64 * 2**20
 """Maximum memory, in bytes, that the bodies of the exchanges of open jobs take."""
 MAX_INTERIM_JOB_JUDGMENTS = 50
-"""Number of exchanges of a job after each of which the job is judged again. With more exchanges, which take longer to
-judge, it is judged only once more, at its end."""
+"""Maximum number of times that a job is judged before its end: after each of its first exchanges. Later exchanges are
+only judged at the end of the job, because judging takes longer the more exchanges there are."""
 EXCHANGES_BETWEEN_FINDING_MERGES = 1000
 """Number of exchanges after which equal findings are merged, because traffic may pass for days."""
 MAX_REQUEST_NAME_CHARACTERS = 120
@@ -167,7 +167,7 @@ class TrafficJudge:
         return None
 
     def _record_if_possible(self, exchange: Exchange) -> str | None:
-        """Record `exchange`; return the reason if that is not possible."""
+        """Record `exchange`. Return why that failed; `None` if it was recorded, or if no recording is written."""
         if self._recorder is None:
             return None
         try:
@@ -238,7 +238,10 @@ class TrafficJudge:
         return findings
 
     def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
-        """Add an exchange to its job, and return the findings in the job that were not reported before."""
+        """Add an exchange to its job, judge the job, and return the findings that were not reported before.
+
+        Return nothing for a job of no target, and after more than `MAX_INTERIM_JOB_JUDGMENTS` exchanges.
+        """
         if not job.has_target:
             return []
         job.exchanges.append(exchange)
@@ -268,7 +271,7 @@ def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Ex
     Raises:
         OversizeError: a body decompresses to more than `MAX_DECOMPRESSED_BODY_BYTES`.
         DataError: a body cannot be decompressed.
-        MissingExtraError: what decompresses a body is not installed.
+        MissingExtraError: the package that decompresses a body is not installed.
     """
     request = Request(
         method=relayed_exchange.method,

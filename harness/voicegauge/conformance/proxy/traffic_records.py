@@ -29,10 +29,13 @@ class JudgeSettings(Record, frozen=True, kw_only=True):
     """The settings of the judging process."""
 
     contract_path: str
+    """Path of the contract of the service behind the proxy."""
     base_urls: dict[str, str]
     """Base URLs in place of those of the contract, by server name."""
     recording_path: str | None
+    """Path of the recording to write; `None` to write none."""
     names_to_mask: tuple[str, ...]
+    """Names of further fields, parameters and headers to mask."""
 
 
 class JudgedExchange(Record, frozen=True, kw_only=True):
@@ -46,7 +49,7 @@ class JudgedExchange(Record, frozen=True, kw_only=True):
     not_judged_reason: str | None = None
     """Why the exchange was not judged; `None` if it was."""
     not_recorded_reason: str | None = None
-    """Why the exchange was not recorded although a recording is written."""
+    """Why the exchange was not recorded; `None` if it was, or if no recording is written."""
     startup_error: str | None = None
     """Why judging cannot begin: one line."""
     report: CheckReport | None = None

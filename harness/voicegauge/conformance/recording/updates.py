@@ -71,7 +71,7 @@ def _build_similarity_key(case: ConformanceCase) -> object:
 def _is_upload_within_limit(case: ConformanceCase) -> bool:
     """Whether `case` uploads a file just within a documented limit.
 
-    The response is then like that to any other upload.
+    Such an upload is rarely worth recording: the response is like that to any other upload.
     """
     return case.expected_response.acceptance == "accepted" and "/x-limits/" in case.expected_response.contract_pointer
 

@@ -1,7 +1,8 @@
 """Lists the constraints that a contract states for requests, and finds which of them a request satisfies or violates.
 
-Every request of a check is compared with all constraints of its operation. Which constraints it tries depends only on
-its shape, that is on the names and types in it. So these constraints are found once for each shape.
+Every request of a check is compared with all constraints of its operation. A request tries a constraint if it has a
+value that the constraint limits, or lacks a parameter that the constraint requires. Which constraints it tries depends
+only on its shape, that is on the names and types in it. So the tried constraints are found once for each shape.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Constraint:
     media_type: str | None = None
     """Media type of the request body; `None` for a parameter."""
     parameter: Parameter | None = None
+    """The parameter that has the schema; `None` for a request body."""
     required_name: str | None = None
     """For `required`: the name that must be present in the object at `value_path`, or the parameter itself."""
 
@@ -91,7 +93,7 @@ class ConstrainedRequest:
         """The parameters in the order of the operation; `None` for one that was not sent."""
 
     def read_root_value(self, constraint: Constraint) -> Any:
-        """Return the body or parameter of which `constraint` limits a member; `MISSING` if it was not sent."""
+        """Return the whole body or parameter whose schema contains `constraint`; `MISSING` if it was not sent."""
         if constraint.parameter is None:
             return self.call.request_value if self._media_type == constraint.media_type else MISSING
         parsed = self.parameters[self.call.operation.parameters.index(constraint.parameter)]
@@ -110,7 +112,7 @@ class TriedConstraints:
     """The constraints that all requests of one shape try, and whether these requests satisfy each of them."""
 
     def __init__(self, constraint_results: Iterable[tuple[Constraint, ConstraintResult]]) -> None:
-        """Store each constraint that these requests try with its result."""
+        """Store each constraint that all requests of the shape try, with its result for these requests."""
         self._constraint_results = tuple(constraint_results)
 
     def find_satisfaction_by_name(self, violated_pointers: Collection[str]) -> dict[str, bool]:
@@ -129,7 +131,7 @@ class TriedConstraints:
 
     @property
     def lacks_required_parameter(self) -> bool:
-        """Whether the requests lack a required parameter."""
+        """Whether a required parameter is missing in the requests of the shape."""
         return any(
             constraint_result == "violated" and constraint.requires_parameter
             for constraint, constraint_result in self._constraint_results
@@ -188,6 +190,7 @@ class RequestConstraints:
 
 
 _CONSTRAINTS_BY_OPERATION: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
+"""A cache for `get_request_constraints`."""
 
 
 def get_request_constraints(operation: Operation) -> RequestConstraints:

@@ -38,18 +38,19 @@ _NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {
     ResourceStep: "no resource or batch was followed",
     SpeechDelivery: "no delivery was judged",
 }
-"""For each class of subjects, the reason why its rules judged nothing in a check without such a subject."""
+"""By class of subjects: why the rules for this class judged nothing if the check had no subject of the class."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
+"""What a coverage entry is about."""
 
 
 class CoverageEntry(Record, frozen=True, kw_only=True):
-    """How often one statement of a contract, or one rule, was tried."""
+    """How often a check tried one operation, status, state or constraint of a contract, or applied one rule."""
 
     kind: CoverageKind
     operation_or_provider: str = msgspec.field(name="operation")
     """<provider>/<operation>; for a rule, the provider alone."""
     name: str
-    """A status, a state, "<location> <keyword>" of a constraint, or the id of a rule."""
+    """What was tried: an operation id, a status, a state, "<location> <keyword>" of a constraint, or a rule id."""
     conforming_count: int = msgspec.field(name="inside", default=0)
     """For an operation: number of valid requests that were sent to it. For a constraint: number of requests that
     satisfy it. For a documented status or state: how often the service returned it. For a rule: how often the service
@@ -69,7 +70,7 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
         """The number of goals that the check reached.
 
         A constraint has two goals: a request that satisfies it, and a request that violates it. Any other entry has one
-        goal: an observation.
+        goal: to be tried at least once.
         """
         if self.kind == "constraint":
             return (self.conforming_count > 0) + (self.violating_count > 0)
@@ -82,25 +83,25 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
 
 
 class CoverageTotal(NamedTuple):
-    """How many applicable entries of one kind there are, and how many of them were tried."""
+    """How many applicable entries of one kind there are, and how many of them were tried (see `CoverageEntry`)."""
 
     conforming_entry_count: int
-    """Number of these entries with conforming observations."""
+    """Number of applicable entries whose `conforming_count` is not 0."""
     violating_entry_count: int
-    """Number of these entries with violating observations."""
+    """Number of applicable entries whose `violating_count` is not 0."""
     entry_count: int
-    """Number of these entries."""
+    """Number of applicable entries, tried or not."""
 
 
 def compute_coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
-    """Return the percentage of goals of the applicable entries that were reached; `None` if no entry is applicable."""
+    """Return how many percent of the goals of all applicable entries were reached; `None` if no entry is applicable."""
     applied = [entry for entry in entries if entry.is_applicable]
     goal_count = sum(entry.goal_count for entry in applied)
     return round(100 * sum(entry.reached_goal_count for entry in applied) / goal_count, 1) if goal_count else None
 
 
 def count_coverage_by_kind(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
-    """Return for each kind how many applicable entries there are, and how many of them were tried."""
+    """Return, by kind of entry, how many applicable entries there are, and how many of them were tried."""
     totals: dict[CoverageKind, CoverageTotal] = {}
     for entry in entries:
         if entry.is_applicable:
@@ -111,7 +112,7 @@ def count_coverage_by_kind(entries: Iterable[CoverageEntry]) -> dict[CoverageKin
 
 
 class CoverageCounter:
-    """Counts, exchange by exchange, what a check tries."""
+    """Counts, exchange by exchange, which parts of the contracts a check tries; see `CoverageEntry`."""
 
     def __init__(self) -> None:
         """Begin with no contract and nothing counted."""
@@ -122,27 +123,29 @@ class CoverageCounter:
         # A request tries a dozen constraints, and dozens of rules judge each subject. So equal requests and subjects
         # are only counted, and divided among constraints and rules in the report.
         self._requests: Counter[tuple[Operation, TriedConstraints, frozenset[str]]] = Counter()
-        """The last part of the key: pointers to the violated keywords."""
+        """Number of equal requests. The last item of the key is the set of JSON pointers to the violated keywords."""
         self._responses: Counter[tuple[Operation, int]] = Counter()
         self._states: Counter[tuple[Operation, str]] = Counter()
         self._judged: Counter[tuple[type[CheckSubject], Operation]] = Counter()
         self._broken: Counter[tuple[type[CheckSubject], Operation, str]] = Counter()
 
     def add_contract(self, contract: Contract, rule_ids: Iterable[str]) -> None:
-        """Add a contract whose statements are counted, and the ids of the rules that are applied to its provider."""
+        """Add a contract for which coverage is counted, and the ids of the rules that are applied to its provider."""
         self._contracts[contract.id] = contract
         self._rules |= set(rule_ids)
 
     def exclude_operations(self, operation_names: Iterable[str]) -> None:
-        """Exclude operations, as <provider>/<operation id>, from the entries, because the check does not cover them."""
+        """Yield no entries for these operations (<provider>/<operation id>), because the check does not cover them."""
         self._left_out = frozenset(operation_names)
 
     def add_exchange(self, exchange: Exchange, call: Call | None = None) -> None:
-        """Count what one exchange tries; downloads from undocumented hosts are not counted.
+        """Count the operation, constraints, status and state that one exchange tries.
+
+        An exchange without a documented operation, such as a download from another host, is not counted.
 
         Args:
             exchange: the exchange.
-            call: the call of the exchange, if it exists already, so that the exchange need not be read again.
+            call: the exchange as a call, if the caller has it already; `None` to make it from `exchange`.
         """
         contract = self._contracts.get(exchange.provider)
         operation = contract.operations.get(exchange.operation) if contract is not None else None
@@ -172,7 +175,7 @@ class CoverageCounter:
         return statuses
 
     def iterate_entries(self) -> Iterator[CoverageEntry]:
-        """Yield the entries of every contract."""
+        """Yield the coverage entries of every contract: those of its operations, then one for each rule."""
         counts = self._count_observations()
         for contract in self._contracts.values():
             for operation in self._iterate_covered_operations(contract):
@@ -215,7 +218,7 @@ class CoverageCounter:
         return self._rules_by_class[subject_class]
 
     def _count_subjects_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
-        """Return by rule how many subjects followed it, and how many broke it."""
+        """Return two counters by rule id: how many subjects followed the rule, and how many broke it."""
         followed, broken = Counter[str](), Counter[str]()
         for (subject_class, operation), count in self._judged.items():
             if operation.contract.id != contract.id:
@@ -255,7 +258,11 @@ class CoverageCounter:
 
 
 class _ObservationCounts(NamedTuple):
-    """The numbers of conforming and violating observations, by kind, operation and name of the statement."""
+    """The conforming and the violating counts of the entries about operations.
+
+    The keys are the kind of the entry, the operation (<provider>/<operation id>), and the name of what was tried: the
+    operation id, a status, a state, or the name of a constraint. The methods call this name `statement_name`.
+    """
 
     conforming_counts: Counter[tuple[str, str, str]]
     violating_counts: Counter[tuple[str, str, str]]
@@ -263,6 +270,15 @@ class _ObservationCounts(NamedTuple):
     def add_count(
         self, is_conforming: bool, entry_kind: CoverageKind, operation: Operation, statement_name: str, count: int
     ) -> None:
+        """Add to the count of one entry.
+
+        Args:
+            is_conforming: whether to add to the conforming count instead of the violating count.
+            entry_kind: the kind of the entry.
+            operation: the operation that the entry is about.
+            statement_name: the operation id, the status, the state, or the name of the constraint.
+            count: the number to add.
+        """
         counts = self.conforming_counts if is_conforming else self.violating_counts
         counts[entry_kind, _build_operation_name(operation), statement_name] += count
 

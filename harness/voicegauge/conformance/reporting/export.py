@@ -18,13 +18,14 @@ RESULT_LEVEL_BY_SEVERITY = {
     Severity.DISPUTED: SarifLevel.NOTE,
     Severity.INFO: SarifLevel.NOTE,
 }
-"""The level of each severity, most severe first."""
+"""The level that output formats show for each severity, most severe first."""
 
 
 def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) -> ExportedReport:
     """Return `report` in the form that output formats read.
 
-    The JUnit cases are the judged operations without findings, and what has no verdict.
+    JUnit lists passed and skipped tests besides the findings: each judged operation without a finding is passed; each
+    case without a verdict, and each target, recording or group of recorded requests that was not judged, is skipped.
 
     Args:
         report: the report to convert.

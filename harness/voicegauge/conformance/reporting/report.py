@@ -30,8 +30,11 @@ class CaseResult(Record, frozen=True, kw_only=True):
     """The result of one planned case."""
 
     id: str
+    """Id of the case."""
     operation: str
+    """The operation of the case: <provider>/<operation id>; empty if nothing could be planned."""
     target: str | None = None
+    """Id of the target of the case; `None` if it tests no target."""
     verdict: Literal["passed", "failed", "skipped"]
     """`failed` if the case has an error or a warning; `skipped` if no verdict was possible."""
     status: int | None = None
@@ -60,7 +63,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     stop_reason: StopReason | None = None
     """The kind of event that stopped the check early; `None` if the check ran to its end."""
     seed: int
+    """Seed of the random numbers of the check."""
     targets: tuple[str, ...]
+    """Ids of the checked targets."""
     rules: tuple[str, ...] = ()
     """Ids of the rules that were applied; empty if all were."""
     operations: tuple[str, ...] = ()
@@ -98,6 +103,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """The resources that the check created in the account, such as saved voices, and those that are left there. They do
     not change the exit status."""
     spent_usd: float = 0.0
+    """Dollars charged to the budget by this check."""
     spent_by_earlier_runs_usd: float = msgspec.field(name="spent_before_usd", default=0.0)
     """Dollars that were or may have been charged to earlier checks of these targets which were killed before their
     report was printed. They count towards the budget and are not in `spent_usd`."""
@@ -113,7 +119,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
     @property
     def contract_operations(self) -> tuple[str, ...]:
-        """The operations without downloads, which are not operations of a contract: <provider>/<operation>."""
+        """Those of `operations` that a contract describes: <provider>/<operation>. Downloads are left out."""
         return tuple(name for name in self.operations if not name.endswith(f"/{DOWNLOAD_OPERATION}"))
 
     @property
@@ -142,9 +148,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
 def describe_doubtful_statuses(count_by_status: Mapping[int, int]) -> str | None:
     """Return a notice if a wrong key, a wrong base URL or a broken server explains nearly all responses, else `None`.
 
-    One of them explains the responses if nine of ten have a status that a wrong key or base URL causes, or if all have
-    the same status of a redirect or server error. Then hardly anything of the contract was tried, and the findings are
-    only consequences. The result is `None` for fewer than ten responses.
+    A wrong key or base URL is assumed if nine of ten responses have a status that it causes; a wrong base URL or broken
+    server also if all responses have the same status of a redirect or server error. Then hardly anything of the
+    contract was tried, and the findings are only consequences. The result is `None` for fewer than ten responses.
 
     Args:
         count_by_status: number of responses by HTTP status.
@@ -183,13 +189,14 @@ _LIKELY_CAUSE_BY_STATUS = {
     501: "the base URL",
     502: "the base URL",
 }
-"""What is probably wrong if nearly all responses have the status."""
+"""By HTTP status: what is probably wrong if nearly all responses have this status."""
 
 
 def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
-    """Return the targets of which no planned delivery was judged, with the reason for the first delivery.
+    """Return the targets of which no planned delivery was judged, each with the reason.
 
-    Targets without a planned delivery are not included: the plan names them.
+    The reason is why the first delivery was not judged. Targets without a planned delivery are not included, because
+    `CasePlan.targets_without_delivery` lists them.
     """
     deliveries = [case for case in cases if case.is_delivery]
     reasons: dict[str, str] = {}
@@ -204,7 +211,8 @@ def describe_empty_account(rejected_request_count: int) -> str | None:
     """Return a notice if the emulator rejected requests because the account had no credit left, otherwise `None`.
 
     Args:
-        rejected_request_count: the number of these requests, without those that were meant to be rejected.
+        rejected_request_count: the number of requests that were rejected for this reason, without requests that test
+            the rejection.
     """
     if not rejected_request_count:
         return None

@@ -38,12 +38,14 @@ class Spending(Record, frozen=True, kw_only=True):
     """Spending for each kind of case: delivery, valid, invalid, authentication, unknown-id, rejection-reason,
     undocumented, plain-http, fuzzing, lifecycle."""
     total_by_rule: dict[str, SpendingTotal] = msgspec.field(name="by_rule", default_factory=dict)
-    """Spending for all cases in which a rule judged something, by rule id. One case serves many rules, so the values
-    cannot be added up."""
+    """By rule id: spending for all cases in which the rule judged something. Many rules judge each case, so the sum of
+    the values is more than was spent."""
 
 
 @dataclass
 class _RunningTotal:
+    """The number and the cost of requests, to which more are added; for its fields see `SpendingTotal`."""
+
     request_count: int = 0
     billable_request_count: int = 0
     spent_usd: float = 0.0
@@ -55,7 +57,7 @@ class _RunningTotal:
 
     @property
     def rounded_total(self) -> SpendingTotal:
-        """The total of all requests. Dollars are rounded to a millionth, as in the ledger."""
+        """The total so far, with dollars rounded to a millionth, as in the ledger."""
         return SpendingTotal(
             request_count=self.request_count,
             billable_request_count=self.billable_request_count,
@@ -74,7 +76,7 @@ class SpendingAccount:
         self._total = _RunningTotal()
         self._targets, self._operations, self._kinds = (_RunningTotalsByName(_RunningTotal) for _ in range(3))
         self._subject_classes: defaultdict[frozenset[type[Any]], _RunningTotal] = defaultdict(_RunningTotal)
-        """By the set of classes that were judged in a case."""
+        """Spending for all cases with the same set of classes of judged subjects, by this set."""
         self._rules: dict[str, type[Any]] = {}
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
@@ -99,7 +101,7 @@ class SpendingAccount:
             total.add_spending(case_spending)
 
     def build_spending(self) -> Spending:
-        """Return the sums of what was added so far."""
+        """Return the spending for all cases that were added so far, in total and by purpose."""
         return Spending(
             total=self._total.rounded_total,
             total_by_target=_build_totals(self._targets),
@@ -109,7 +111,10 @@ class SpendingAccount:
         )
 
     def _sum_spending_by_rule(self) -> _RunningTotalsByName:
-        """Return the spending for the cases with subjects of the class that each rule judges, or of derived classes."""
+        """Return, by rule id, the spending for all cases in which the rule judged something.
+
+        A rule judges the subjects of one class and of the classes derived from it.
+        """
         totals = _RunningTotalsByName(_RunningTotal)
         for rule, judged_class in self._rules.items():
             for subject_classes, running in self._subject_classes.items():
@@ -154,7 +159,13 @@ class BillableRequestLimit:
 
 
 def count_spending(contract: Contract, exchanges: Sequence[Exchange], spent_usd: float) -> SpendingTotal:
-    """Return the total of `exchanges` with the services of `contract`, which cost `spent_usd` dollars together."""
+    """Return the number of requests in `exchanges`, and of billable ones, with their cost.
+
+    Args:
+        contract: the contract of the provider that was called.
+        exchanges: the exchanges to count.
+        spent_usd: dollars that all `exchanges` together cost.
+    """
     billable = sum(200 <= e.response.status < 300 and _is_billable(contract, e.operation) for e in exchanges)
     return SpendingTotal(request_count=len(exchanges), billable_request_count=billable, spent_usd=spent_usd)
 

@@ -47,6 +47,7 @@ class ResourceCreatedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     """The response to a request contained the id of a new resource."""
 
     request_number: int = msgspec.field(name="request")
+    """The number of the request that created the resource."""
     resource_id: str = msgspec.field(name="id")
 
 
@@ -54,12 +55,14 @@ class ResourceNotCreatedEvent(Record, frozen=True, kw_only=True, tag_field="even
     """A request created no resource: it was rejected or never sent, or the resource existed before."""
 
     request_number: int = msgspec.field(name="request")
+    """The number of this request."""
 
 
 class ResourceDeletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="deleted"):
     """The resource was deleted."""
 
     request_number: int = msgspec.field(name="request")
+    """The number of the request that created the resource."""
 
 
 ResourceEvent = (
@@ -76,6 +79,7 @@ class RequestedResource(Record, frozen=True, kw_only=True):
     """A resource that a request created, or may have created."""
 
     request_event: ResourceRequestedEvent
+    """The event that was recorded before the request was sent."""
     id: str | None = None
     """The id of the resource; `None` if no response contained a usable id. Then the resource may not exist."""
 

@@ -30,7 +30,8 @@ MAX_CREATION_RESPONSE_WAIT_S = 10.0
 """Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
 with which the resource can be deleted."""
 MAX_RECORDED_FIELD_CHARACTERS = 100
-"""Number of characters in the longest value of a request body by which a resource is recognized in a list."""
+"""Maximum length of a field of a request body, in characters, that is recorded to recognize the created resource in a
+list if its id is not known. Longer fields are not recorded."""
 
 
 class ResourceTracker:
@@ -180,7 +181,10 @@ class ResourceTracker:
 
 
 def _has_documented_deletion(creating_operation: Operation) -> bool:
-    """Whether the contract documents how to delete what `creating_operation` creates. Journals list only that."""
+    """Whether the contract documents how to delete what `creating_operation` creates.
+
+    Only events about resources that can be deleted are written to the journal.
+    """
     return creating_operation.resource is not None and creating_operation.resource.deletion is not None
 
 
@@ -191,7 +195,10 @@ def _has_api_key(request: Request, operation: Operation, api_key: str) -> bool:
 
 
 def _list_short_fields(operation: Operation, request: Request, secrets: Iterable[str]) -> dict[str, str]:
-    """Return the short values at the top level of a request body as text, without those that contain a secret."""
+    """Return the fields of a request body, as text by name, that have a short value without a secret.
+
+    A short value is a text or number of at most `MAX_RECORDED_FIELD_CHARACTERS` characters.
+    """
     exchange = Exchange(provider="", operation=operation.id, request=request, response=Response(status=0))
     body = parse_exchange(exchange).read_request_body(operation).value
     values = body.items() if isinstance(body, dict) else ()

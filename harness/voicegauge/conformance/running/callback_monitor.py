@@ -22,13 +22,15 @@ class JudgedCallback(Record, frozen=True, kw_only=True):
     """Time at which the callback had been received completely, as Unix time in seconds."""
     provenance: Provenance
     provider: str | None = None
+    """Id of the provider that `operation` belongs to; `None` if the callback fits no contract."""
     operation: str | None = None
     """The operation whose request contained the webhook URL; `None` if the callback fits no contract."""
     job_id: str | None = msgspec.field(name="id", default=None)
     """The id of the job that the callback reports about; `None` if it contains no id."""
     state: str | None = None
+    """The state of the job that the callback reports; `None` if it contains no state."""
     findings: tuple[Finding, ...] = ()
-    """Findings in this callback alone, or in this callback together with earlier ones about the same id."""
+    """Findings in this callback alone, or in this callback together with earlier ones about the same job."""
     verdict: Literal["passed", "failed", "unknown"]
     """Whether there is no finding (`passed`) or one (`failed`); `unknown` if the callback fits no contract."""
     sender_verification: Literal["verified", "unverified"] = msgspec.field(name="sender", default="unverified")
@@ -155,10 +157,10 @@ def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
 
 
 def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
-    """Return the evidence that a callback belongs to an operation, the strongest first.
+    """Return the evidence that the callback in `candidate` belongs to the operation of `candidate`.
 
-    It says whether the callback has a job id, a documented state, the name of a model of the operation, and a valid
-    body.
+    The four booleans, the strongest evidence first, say whether the callback has a job id, a documented state, the name
+    of a model of the operation, and a valid body.
     """
     value = candidate.callback_bodies[0]
     errors = candidate.documented_body.iterate_violations(value) if value is not MISSING else iter((None,))

@@ -99,7 +99,10 @@ class CaseJudge:
         return self._service.reproduction.build_case_command(case)
 
     def _build_delivery_pair(self, sent_case: SentCase) -> list[DeliveryPair]:
-        """Return the delivery of a case paired with the earlier one that it is compared with; empty without one."""
+        """Return the pair of the delivery of a case and the earlier delivery with which it is compared.
+
+        The list is empty if there is no such pair, for example because a delivery failed.
+        """
         if sent_case.case.speech_request is None:
             return []
         delivered = next((subject for subject in sent_case.subjects if isinstance(subject, SpeechDelivery)), None)

@@ -6,6 +6,7 @@ from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract
 
 _RESOURCE_LANE_NAME = "resources"
+"""The only lane: the cases that create, list, change or delete resources."""
 
 
 class CaseLanes:

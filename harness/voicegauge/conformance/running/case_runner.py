@@ -35,7 +35,8 @@ MAX_CONSECUTIVE_UNREACHABLE_CASES = 3
 """Number of consecutive cases without a connection, or without a response in time, after which the check ends."""
 
 MAX_FREE_CASES_AHEAD_OF_JUDGING = 128
-"""Number of cases that may be sent to the emulator before the one that is judged next has been received."""
+"""Maximum number of cases that are sent before the case that is judged next is complete, if there is no budget, as for
+the emulator."""
 
 
 class JudgedCase(NamedTuple):

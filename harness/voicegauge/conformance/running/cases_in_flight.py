@@ -27,6 +27,7 @@ class _PlannedCase:
     lane: str | None
     must_run_alone: bool
     task: asyncio.Task[SentCase] | None = None
+    """The task that sends the case; `None` before it is started."""
 
     @property
     def is_sent(self) -> bool:
@@ -61,7 +62,7 @@ class CasesInFlight:
                 slow case holds up the judgement of those after it, but not their sending.
             find_lane: returns the lane of a case, in which cases are sent in order; `None` if its order does not
                 matter.
-            must_run_alone: whether no other case may be in flight at the same time.
+            must_run_alone: returns whether no other case may be in flight at the same time as a case.
         """
         self._concurrency, self._send_case = concurrency, send_case
         self._max_cases = 1 + max_cases_ahead_of_judging

@@ -30,7 +30,9 @@ class CheckedService(NamedTuple):
     price_usd_by_name: Mapping[str, float] = {}
     """Dollars per request by target id, as set by the user."""
     provenance: Provenance = Provenance.EMULATED
+    """Provenance of the responses."""
     save_exchanges: ExchangeSaver | None = None
+    """Saves the exchanges of each case with a verdict; `None` to save nothing."""
     callback_receiver: Receiver | None = None
     """The receiver of callbacks; `None` if no callback can be received."""
     emulator_control_url: str | None = None
@@ -38,6 +40,7 @@ class CheckedService(NamedTuple):
     case_journal: CaseJournal | None = None
     """The journal that records what is paid for; `None` to record nothing, as for the emulator."""
     reproduction: Reproduction = Reproduction()
+    """How requests and cases can be repeated after the check."""
     create_clock: Callable[[], Clock] | None = None
     """Creates the clock on which one case waits; `None` for the clock of the client."""
 

@@ -44,7 +44,9 @@ class PricedPlan(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/check-plan/2"
     provenance: Provenance
+    """Provenance that the responses would have."""
     targets: tuple[str, ...]
+    """Ids of the planned targets."""
     cases: tuple[PricedCase, ...]
     """The cases in the order in which they are sent."""
     skipped_cases: tuple[SkippedCase, ...] = msgspec.field(name="skipped", default=())

@@ -14,6 +14,7 @@ from voicegauge.model import Delivery, SpeechRequest
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
 _WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
+"""Matches an ordinary word: at most 15 letters. Each part of a longer run of letters counts as a word."""
 _MIN_ORDINARY_WORDS = 3
 """Smallest number of words in a text whose spoken duration can be estimated. Fewer words may be spelled out, or spoken
 very slowly."""

@@ -9,7 +9,7 @@ from voicegauge.contract.schemas import allows_location
 from voicegauge.formats import EVERY_ITEM, EventLocation, Location, MessagePart, is_form, is_json, is_text
 
 _RAW_SAMPLE_FORMAT_PREFIXES = ("pcm", "mulaw", "alaw", "ulaw")
-"""Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
+"""Beginnings of the names of formats of raw samples, which have no header: only the contract can state their rate."""
 
 
 def check_operation_id(operation: Operation, pointer: str, operation_id: str | None) -> None:

@@ -57,7 +57,7 @@ def _explain_unusable_security_scheme(contract: Contract, scheme_name: str) -> s
 
 
 def check_list_operations(contract: Contract) -> None:
-    """Check the operations that `self_hosted` of `x-provider` names.
+    """Check the operations in `x-provider.self_hosted`, which list the models and voices of a server.
 
     Raises:
         ContractError: an operation is not documented, or a speech request has no field for the listed names.

@@ -15,10 +15,10 @@ _SCHEMA_POINTER_PATTERN = re.compile(r"/schema(?:/|$)|^/components/schemas/")
 _SUBSCHEMA_KEYWORDS = ("if", "then", "else", "not")
 _SUBSCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
 _IN_PLACE_APPLICATOR_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_KEYWORDS, *_SUBSCHEMA_LIST_KEYWORDS))
-"""Keywords whose schemas apply to the same instance as the schema that has them."""
+"""Keywords with subschemas that apply to the same instance as the schema that contains the keyword."""
 _COMBINING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_LIST_KEYWORDS))
-"""Keywords beside which a default is not checked: in official documents such a default may be valid under none or two
-of the alternatives, which does no harm."""
+"""If a schema has one of these keywords, its default is not checked against it: in official documents such a default
+may be valid under none or two of the alternatives, which does no harm."""
 _PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
 
 

@@ -38,7 +38,7 @@ def check_request_value(
 
 
 def _iterate_choices(operation: Operation, location: Location, media_type: str | None) -> Iterator[list[Any] | None]:
-    """Yield, for each matching parameter or media type, the values allowed at the location; `None` for any value."""
+    """Yield the allowed values at `location` for each parameter or media type that has it; `None` if any is allowed."""
     schemas = operation.schemas
     if not location.is_in_body:
         for parameter in operation.parameters:

@@ -75,7 +75,7 @@ def check_batch(operation: Operation, batch_spec: BatchSpec) -> None:
     """Check the `x-batch` of an operation.
 
     Raises:
-        ContractError: the fields are not in the items of the batch, or the items do not start jobs.
+        ContractError: a location is not inside an item of the batch, or a single item would not start a job.
     """
     contract, pointer = operation.contract, f"{operation.pointer}/x-batch"
     job = operation.speech.response.status_operation_id if operation.speech else None

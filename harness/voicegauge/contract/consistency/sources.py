@@ -34,7 +34,7 @@ def check_sources(contract: Contract) -> None:
 
 
 def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> None:
-    """Check a price, its parts and the readings of other documents.
+    """Check a price, its parts, and the alternatives that contradicting documents state. `None` is accepted.
 
     Raises:
         ContractError: neither the price nor an alternative has an amount, a part with tokens or compute seconds has no
@@ -54,7 +54,7 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
 
 
 def check_usage_locations(target: BaseTarget) -> None:
-    """Check that the responses of a target have the locations of the usage that its price depends on.
+    """Check that responses have a value at each location from which the price of a target reads tokens or seconds.
 
     Raises:
         ContractError: a location is not documented.

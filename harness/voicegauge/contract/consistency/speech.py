@@ -86,7 +86,7 @@ def _check_field_mappings(
 
 
 def _check_wait_preference(operation: Operation, pointer: str, response: SpeechResponse) -> None:
-    """Check that a response which is sent after the end of its job can be read like a status response."""
+    """Check that a `wait` has a job to wait for, and that the late response can be read like a status response."""
     wait, document = response.wait_preference, operation.contract.document
     status = operation.contract.operations.get(response.status_operation_id or "")
     if wait is None:

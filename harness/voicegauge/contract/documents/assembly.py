@@ -21,8 +21,7 @@ _CONTRACT_FILE_PATTERNS = (
 )
 _OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
 _SEARCHED_HEAD_BYTES = 4096
-"""Number of bytes in which the key that tells an overlay from an OpenAPI document is looked for. Documents begin with
-it."""
+"""Number of bytes at the beginning of a file that are searched for the key `overlay`, which only overlays have."""
 
 
 def read_openapi_document(path: Path) -> Document:
@@ -49,7 +48,7 @@ def read_openapi_document(path: Path) -> Document:
 
 
 def read_contract_document(path: Path) -> Document:
-    """Read the document of a contract like `read_openapi_document`, as one of OpenAPI 3.1 or 3.2.
+    """Read the document of a contract as `read_openapi_document` does, and convert it to OpenAPI 3.1 or 3.2.
 
     Raises:
         ContractError: a file cannot be read, is not OpenAPI 3.0, 3.1 or 3.2, has a misspelled key, or an overlay does

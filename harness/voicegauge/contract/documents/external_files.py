@@ -116,7 +116,7 @@ class _FileEmbedder:
         return root
 
     def put_path_item(self, document_data: dict[str, Any], path: str, reference: str) -> None:
-        """Put the path item that `reference` leads to in place of the reference."""
+        """Put the path item that `reference` leads to under `path` in `document_data`, in place of the reference."""
         pointer = unquote(reference[1:])
         pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
         item = read_pointer({EMBEDDED_FILES_KEY: self.files}, pointer_tokens)

@@ -181,7 +181,10 @@ class _ComposedDocument:
 
 
 def _build_removal_sort_key(pointer_tokens: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
-    """Return a sort key: values removed from the last location to the first leave the other locations unchanged."""
+    """Return a key that sorts locations so that list items come in the order of their indices.
+
+    Values are removed from the last location to the first, so that no removal changes the index of a later one.
+    """
     return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in pointer_tokens]
 
 

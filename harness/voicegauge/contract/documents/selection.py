@@ -28,9 +28,9 @@ _ALWAYS_COPIED_KEYS = (
 
 
 def select_described_operations(document: Document) -> dict[str, Any]:
-    """Return the document with only the operations that have one of our `x-` keys, or that such operations name.
+    """Return the data of a document, reduced to the operations with an `x-` key of ours and those that they name by id.
 
-    The rest of the result is what these operations refer to; everything keeps its JSON pointer.
+    What these operations refer to is kept too. Everything that is kept has the same JSON pointer as before.
     """
     operations = dict(read_operations(document.data))
     by_id = {str(node.get("operationId")): at for at, node in operations.items()}
@@ -42,7 +42,7 @@ def select_described_operations(document: Document) -> dict[str, Any]:
 
 
 def select_operations(document: Document, kept_operations: Collection[tuple[str, str]]) -> dict[str, Any]:
-    """Return the document with only `kept_operations`, each given by path and method, and what these refer to."""
+    """Return the data of a document, reduced to `kept_operations` (path and method of each) and what these refer to."""
     operations = dict(read_operations(document.data))
     selected: dict[str, Any] = {key: document.data[key] for key in _ALWAYS_COPIED_KEYS if key in document.data}
     selected["paths"] = {}
@@ -111,7 +111,10 @@ def _iterate_references(value: Any) -> Iterator[str]:
 
 
 def _copy_value_at(selected_data: dict[str, Any], document_data: dict[str, Any], pointer_tokens: list[str]) -> None:
-    """Copy the value at `pointer_tokens` from `document_data` to `selected_data`; in a list, with the whole list."""
+    """Copy the value at `pointer_tokens` from `document_data` to `selected_data`.
+
+    If the value is inside of a list, the whole list is copied.
+    """
     for index, token in enumerate(pointer_tokens):
         following = document_data[token]
         is_last = index == len(pointer_tokens) - 1

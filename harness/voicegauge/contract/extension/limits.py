@@ -32,6 +32,7 @@ class UploadLimits(Record, frozen=True, kw_only=True):
     max_duration_s: float | None = msgspec.field(default=None, name="max_s")
     min_sample_rate_hz: int | None = None
     accepted_formats: tuple[str, ...] = msgspec.field(default=(), name="formats")
+    """Names of the accepted audio formats; empty if no document lists them."""
     source: SourceReference | None = None
 
 

@@ -32,9 +32,9 @@ class UsageSpec(Record, frozen=True, kw_only=True):
     """Upper bound for each character of the text, in tokens or seconds, in addition to `max_per_request`. The price of
     these bounds is reserved before the request is sent."""
     reported_usage_location: Location | None = msgspec.field(default=None, name="reported")
-    """Location of the number in the response, or for a job in the status response."""
+    """Location of the number of tokens or seconds in the response, or for a job in the status response."""
     event_usage_location: EventLocation | None = msgspec.field(default=None, name="reported_in_event")
-    """Location of the number in the event that ends a stream."""
+    """Location of the number of tokens or seconds in the event that ends a stream."""
 
 
 class CharacterCounting(Record, frozen=True, kw_only=True):

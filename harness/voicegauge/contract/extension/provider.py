@@ -23,6 +23,7 @@ class CreditSpec(Record, frozen=True, kw_only=True):
     """The provider's own currency."""
 
     name: str = "credits"
+    """What the provider calls its currency."""
     usd_per_credit: float | None = msgspec.field(default=None, name="usd")
     """Price of one credit in dollars; `None` if no document states it."""
     free_credits: float | None = msgspec.field(default=None, name="free")
@@ -96,6 +97,7 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     is_key_optional: bool = msgspec.field(default=False, name="key_optional")
     """Whether some operations work without a key."""
     sources: dict[str, SourceDocument]
+    """The documents from which the contract was written, by file name."""
     self_hosted: SelfHostedSpec | None = None
     """The operations that list the models and voices of a server that the user runs; `None` for a hosted service."""
     credits: CreditSpec | None = None

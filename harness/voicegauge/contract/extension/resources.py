@@ -29,6 +29,7 @@ class ResourceTransition(Record, frozen=True, kw_only=True):
     id_location: RequestLocation = msgspec.field(name="id")
     """Location of the resource id in the request."""
     resulting_state: str = msgspec.field(name="state")
+    """The state of the resource after the operation."""
 
 
 class ResourceUse(Record, frozen=True, kw_only=True):
@@ -55,7 +56,7 @@ class ResourceDeletion(Record, frozen=True, kw_only=True):
 
 
 class ResourceSpec(Record, frozen=True, kw_only=True):
-    """`x-resource` on the operation that creates a resource: saved on the server, and visible to its account only."""
+    """`x-resource` on an operation that creates a resource, which is stored in the account and visible to it only."""
 
     display_name: str = msgspec.field(name="name")
     """What a resource is called in messages: "saved voice"."""

@@ -28,11 +28,12 @@ AudioCodec = Literal[
     "mulaw",
     "alaw",
 ]
-"""Names of formats. `opus` and `ogg` (Vorbis) are in Ogg, `aac` is in ADTS. The last seven have no header."""
+"""What a format means, in names that do not depend on the provider. `opus` and `ogg` (Vorbis) are in Ogg containers,
+`aac` is in ADTS. The last seven are raw samples without a header."""
 RAW_SAMPLE_CODECS: frozenset[str] = frozenset(
     ("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw")
 )
-"""Formats of raw samples: only the contract can state their sample rate."""
+"""The codecs whose audio has no header, so that only the contract can state the sample rate."""
 
 
 class AudioFormat(Record, frozen=True, kw_only=True):
@@ -59,11 +60,13 @@ class TimestampKind(Record, frozen=True, kw_only=True):
     """Whether timestamps are of characters or words, in which unit of time, and how they relate to the text."""
 
     text_unit: Literal["character", "word"] = msgspec.field(name="unit")
+    """Whether each timestamp is of a character or of a word."""
     time_unit: Literal["s", "ms"] = "s"
+    """Whether times are in seconds or in milliseconds."""
     spells_request_text: bool = msgspec.field(default=False, name="spells_text")
     """Whether the characters or words are those of the text in the request, and not of a normalized text."""
     ends_are_durations: bool = False
-    """Whether the values of `ends` are how long each character or word lasts, and not the time at which it ends."""
+    """Whether the values at `ends` are durations of the characters or words, instead of the times at which they end."""
 
 
 class SpeechTimestamps(TimestampKind, frozen=True, kw_only=True):
@@ -72,9 +75,9 @@ class SpeechTimestamps(TimestampKind, frozen=True, kw_only=True):
     texts_location: Location = msgspec.field(name="texts")
     """Location of the characters or words: "body#/alignment/characters/*" or "body#/words/*/text"."""
     starts_location: Location = msgspec.field(name="starts")
-    """Location of the time at which each of them starts, from the start of the audio."""
+    """Location of the time at which each character or word starts, from the start of the audio."""
     ends_location: Location | None = msgspec.field(default=None, name="ends")
-    """Location of the time at which each of them ends; `None` if no document states it."""
+    """Location of the time at which each character or word ends; `None` if no document states it."""
 
 
 class EventTimestamps(TimestampKind, frozen=True, kw_only=True):
@@ -83,9 +86,9 @@ class EventTimestamps(TimestampKind, frozen=True, kw_only=True):
     texts_location: EventLocation = msgspec.field(name="texts")
     """Location of the characters or words: "data#/alignment/characters/*" or "data#/words/*/text"."""
     starts_location: EventLocation = msgspec.field(name="starts")
-    """Location of the time at which each of them starts, from the start of the stream."""
+    """Location of the time at which each character or word starts, from the start of the stream."""
     ends_location: EventLocation | None = msgspec.field(default=None, name="ends")
-    """Location of the time at which each of them ends; `None` if no document states it."""
+    """Location of the time at which each character or word ends; `None` if no document states it."""
 
 
 class ResponseAudio(Record, frozen=True, kw_only=True):
@@ -96,7 +99,8 @@ class ResponseAudio(Record, frozen=True, kw_only=True):
     delivery_method: Literal["bytes", "url", "base64", "stream"] = msgspec.field(name="delivered")
     """How the audio is delivered. `stream` means in events, as the operation's `x-stream` describes."""
     media_type_location: Location | None = msgspec.field(default=None, name="media_type")
-    """Location of the media type; `None` means that the Content-Type of bytes applies."""
+    """Location of the media type of the audio; `None` means that the Content-Type of the response with the audio bytes
+    applies."""
     format: str | None = None
     """The format of the audio, if responses do not declare it: "wav", "pcm_s16le"."""
     sample_rate_hz: int | None = None

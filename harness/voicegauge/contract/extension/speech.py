@@ -64,7 +64,7 @@ class FieldMapping(Record, frozen=True, kw_only=True):
 
 
 class WaitPreference(Record, frozen=True, kw_only=True):
-    """How a request asks the service to respond when its job has ended, instead of at once: `Prefer: wait`.
+    """How a request asks the service to respond only after the job has ended, instead of at once: `Prefer: wait`.
 
     The response to the submit then has the same body as a status response.
     """
@@ -114,6 +114,7 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     espeak_voice: str | None = field(default=None, name="voice")
     """An espeak-ng variant, such as "klatt4" or "f3"; by default selected by the target's name."""
     words_per_minute: int = 165
+    """Speed of the espeak-ng voice."""
     espeak_pitch: int = field(default=50, name="pitch")
     """Pitch of the espeak-ng voice, from 0 to 99."""
     submit_response_ms: float = field(default=30.0, name="submit_ms")
@@ -155,18 +156,24 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     request_constants: LocationValues = field(default_factory=LocationValues, name="constants")
     """Values that every request contains, by location: {"body#/model": kokoro}."""
     default_voice: str | None = field(default=None, name="voice")
-    """The default voice."""
+    """The voice that is sent if a request names none."""
     default_voice_by_language: dict[str, str] = field(default={}, name="voices")
     """Default voices of the languages whose default differs from `voice`: {zh: "Bowen [ZH]"}."""
     default_voice_description: str | None = field(default=None, name="voice_description")
+    """Words for the desired voice or way of speaking, which are sent in the field `voice_description` if a request has
+    none of its own. They do not describe `default_voice`."""
     default_voice_sample_url: str | None = field(default=None, name="voice_sample_url")
+    """URL of the reference audio that is sent for voice cloning if a request has no voice sample of its own."""
     required_fields: tuple[SpeechField, ...] = ()
     """Fields that a request must have, such as voice_sample_upload for voice cloning."""
     default_language: str | None = field(default=None, name="language")
+    """The language that is sent if a request names none."""
     supported_languages: tuple[str, ...] = field(default=(), name="languages")
     """BCP 47 codes of the supported languages; empty if no document lists them."""
     default_format: str | None = field(default=None, name="format")
+    """The format that is sent if a request names none."""
     supported_formats: tuple[str, ...] = field(default=(), name="formats")
+    """The provider's names of the formats that the target supports."""
     recommended_max_characters: int | None = None
     """The recommended maximum text length, if a document recommends one without enforcing it."""
     response_audio: ResponseAudio | None = field(default=None, name="audio")

@@ -23,6 +23,7 @@ class WebhookModeField(Record, frozen=True, kw_only=True):
 
     location: RequestLocation = msgspec.field(name="at")
     timing_by_value: dict[str, CallbackTiming] = msgspec.field(name="values")
+    """Which callbacks are sent, for each value of the field."""
     default_value: str = msgspec.field(name="default")
     """The value that applies if a request does not have the field."""
 
@@ -39,9 +40,11 @@ class CallbackBodyLocations(Record, frozen=True, kw_only=True):
     """Locations in a callback whose body differs from the status response."""
 
     id_location: Location = msgspec.field(name="id")
+    """Location, in the callback, of the id from the response to the submit."""
     submit_id_location: Location | None = msgspec.field(default=None, name="submit_id")
     """Location, in the response to the submit, of the id that callbacks repeat; `None` means `x-job.submit.id`."""
     state_location: Location = msgspec.field(name="state")
+    """Location of the job state in the callback."""
     outcome_by_state: dict[str, Literal["success", "failure"]] = msgspec.field(name="states")
     """The outcome of the job for each state that a callback may report."""
     result_url_location: Location | None = msgspec.field(default=None, name="result")

@@ -13,7 +13,8 @@ from voicegauge.formats import EVERY_ITEM, MISSING
 def allows_location(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> bool:
     """Whether the schema documents a value at the keys and indices `pointer_tokens`, or at least does not exclude it.
 
-    `False` is returned only if the schema lists properties and none of them is on the path to that value.
+    `False` is returned only if the schema, or one nested in it on the way to the value, lists properties without the
+    next key.
     """
     return _is_location_listed(schemas, schema, pointer_tokens) is not False
 
@@ -51,8 +52,8 @@ def find_matching_branch(
         constants: the values that requests have, by keys and indices.
 
     Returns:
-        The first branch that lists the allowed values at one or more of these places, each list with the constant in
-        it, and the JSON pointer to the branch; `None` if there is no such branch.
+        The matching branch and the JSON pointer to it; `None` if no branch matches. A branch matches if it lists the
+        allowed values of at least one of the constants, and each such list contains the constant. The first counts.
     """
     schema, pointer = schemas.resolve_reference(schema, pointer)
     for keyword in ("oneOf", "anyOf"):

@@ -28,6 +28,7 @@ class SchemaViolation(NamedTuple):
     keyword_pointer: str
     """JSON pointer, within the document, to the violated keyword."""
     keyword: str
+    """Name of the violated keyword, such as "required"."""
     message: str
 
 

@@ -27,14 +27,19 @@ _REQUIRED_VALUE_RULE_PATTERN = re.compile(
 change under such a rule affects clients that do not send the value. Any other change affects clients that send or read
 the changed value."""
 _REMOVAL_RULE_PATTERN = re.compile(r"response-.*-property-removed|(required|optional)-response-header-removed")
+"""Matches the ids of rules about values that responses no longer have."""
 
 
 class _ChangedPart(NamedTuple):
+    """The body, parameter, header or field that a change is about."""
+
     is_in_request: bool
     location: Location
 
 
 class _EffectOnClient(NamedTuple):
+    """Whether a change affects the client, and the reason as a phrase: "the client does not read it"."""
+
     affects_client: bool
     reason: str
 
@@ -81,7 +86,10 @@ def _find_effect(change: DriftChange, client_uses: ClientUses) -> _EffectOnClien
 
 
 def _parse_changed_part(location: str) -> _ChangedPart | None:
-    """Return the part of the request or response at `location`; `None` if `location` is something else."""
+    """Parse the location of a change, such as "request body/text" or "200 header Retry-After".
+
+    Return `None` if it is not the location of a body, a query parameter or a header.
+    """
     found = _BODY_LOCATION_PATTERN.fullmatch(location)
     if found:
         pointer_tokens = [unescape_pointer_token(token) for token in found["pointer"].split("/")[1:]]

@@ -30,7 +30,7 @@ class OperationUse:
     are_sent_values_complete: bool = True
     """Whether `sent_values` lists everything that the client sends."""
     source_by_read_location: dict[Location, str] | None = None
-    """The location of each value that the client reads, with the place where a file declares it; `None` if it is not
+    """By the location of each value that the client reads: the place where a file declares it. `None` if it is not
     known what the client reads."""
 
     @property

@@ -74,7 +74,10 @@ def add_declared_uses(
 def _list_old_and_new_locations(
     operation_pattern: OperationPattern, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> list[DocumentedLocations]:
-    """Return the documented locations of an operation in the older document, and in the newer one if it has it too."""
+    """Return the locations that the older document describes for an operation, and those of the newer document.
+
+    The second item is missing if the newer document does not have the operation.
+    """
     newer = new_matcher.find_by_name(operation_pattern.name) or new_matcher.find_by_name(
         operation_pattern.method_and_path
     )

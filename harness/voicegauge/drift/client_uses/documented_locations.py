@@ -22,8 +22,10 @@ from voicegauge.formats import (
 _UNLISTED_REQUEST_HEADERS = frozenset(("accept", "authorization", "content-type", "cookie", "host", "user-agent"))
 """Request headers that count as documented, because documents rarely list them as parameters."""
 _CHILD_KEYWORDS = ("properties", "patternProperties", "items", "prefixItems")
+"""Keywords whose schemas describe the fields of an object or the items of a list."""
 _BRANCH_KEYWORDS = ("allOf", "anyOf", "oneOf")
 _CONDITIONAL_KEYWORDS = ("then", "else")
+"""Keywords whose schema applies to the value itself under a condition."""
 
 
 class DocumentedLocations:
@@ -83,7 +85,7 @@ class DocumentedLocations:
         return [str(parent.child(name)) for name in names]
 
     def _list_body_schemas(self, *, is_in_request: bool) -> list[tuple[str, Any]]:
-        """Return the schema of each body, with the status of its response; an empty status for bodies of requests."""
+        """Return (status, schema) for each documented body. The status is empty if the bodies are those of requests."""
         owners = {"": self._operation.get("requestBody")} if is_in_request else self._get_responses()
         return [
             (str(status), self._resolve_references(media).get("schema", _build_default_schema(name)))
@@ -132,7 +134,10 @@ class DocumentedLocations:
         return not types or bool(types & {"object", "array"})
 
     def _list_children(self, schema: Any, pointer_token: str) -> list[Any]:
-        """Return the schemas that describe the value at a key of an object or an index of a list."""
+        """Return the schemas inside `schema` that describe one child of a value: a field of an object or a list item.
+
+        `pointer_token` is the name of the field or the index of the item.
+        """
         parts = self._iterate_applied_schemas(schema, set())
         return [child for part in parts for child in _iterate_children(part, pointer_token)]
 
@@ -158,7 +163,10 @@ class DocumentedLocations:
             yield from self._iterate_applied_schemas(schema.get(key), followed_references)
 
     def _resolve_references(self, value: Any) -> dict[str, Any]:
-        """Follow references, and return the mapping that they lead to; an empty one if there is none."""
+        """Return the mapping that the `$ref` of `value` leads to; `value` itself if it is a mapping without `$ref`.
+
+        The result is empty if there is no such mapping.
+        """
         seen: set[str] = set()
         while isinstance(value, dict) and isinstance(value.get("$ref"), str):
             reference = value["$ref"]

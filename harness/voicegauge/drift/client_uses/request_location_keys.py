@@ -12,6 +12,7 @@ import msgspec
 from voicegauge.formats import LocationValues, is_request_location
 
 ANY_KEY = "*"
+"""Stands for any key in the path of a key."""
 
 
 def iterate_request_key_paths(record_type_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:

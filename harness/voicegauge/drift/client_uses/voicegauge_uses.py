@@ -17,8 +17,11 @@ other key are in responses."""
 
 
 class _StatedLocation(NamedTuple):
+    """A location that an `x-` key of a contract names, such as `body#/text`."""
+
     location: Location
     is_in_request: bool
+    """Whether the location is in a request. Otherwise it is in a response."""
 
 
 def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> None:
@@ -43,9 +46,11 @@ def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> N
 
 
 def _iterate_stated_locations(value: Any, key_path: tuple[str, ...]) -> Iterator[_StatedLocation]:
-    """Yield the locations that `x-` keys state in a part of a document.
+    """Yield the locations that the `x-` keys in a value of a document name.
 
-    `key_path` is the path of the part: an `x-` key, and the keys below it. It is empty if the part is in no `x-` key.
+    Args:
+        value: a value of the document, or the whole document.
+        key_path: the keys that lead to `value`, starting with an `x-` key; empty if `value` is not below an `x-` key.
     """
     if isinstance(value, dict):
         for key, item in value.items():

@@ -19,7 +19,7 @@ class ApiPart:
     operation_name: str | None = None
     """The `operationId`, or the method and the path of an operation without one; `None` for the whole API."""
     location: str = ""
-    """The part of the operation: "request body#/text". Empty for the operation as a whole."""
+    """Where the part is in the operation: "request body/text". Empty for the operation as a whole."""
     is_callback: bool = False
     """Whether the part belongs to a callback or a webhook, for which the provider sends the request and the client
     responds."""

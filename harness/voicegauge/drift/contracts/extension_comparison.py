@@ -79,9 +79,10 @@ _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, API_KEY_
 
 
 def iterate_extension_facts() -> Iterator[ExtensionFact]:
-    """Yield the facts of all extensions.
+    """Yield the definition of each fact that is compared in an `x-` extension: its path, its rules and their levels.
 
-    The facts of an extension that may be in two places of a document are yielded twice.
+    The definitions contain no values of a contract. `x-limits` may be in two places of a contract, so its facts are
+    yielded twice.
     """
     for extensions in (_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS):
         for _, facts in extensions.values():
@@ -89,12 +90,12 @@ def iterate_extension_facts() -> Iterator[ExtensionFact]:
 
 
 class _LocatedValue(NamedTuple):
-    """A value in the older or the newer contract, with its place in the document."""
+    """A value in the older or the newer contract, with the node of the contract at which it is."""
 
     value: Any
     """The value; `MISSING` if the contract does not document it."""
     node: DocumentNode
-    """The node of the document at which the value is, or would be."""
+    """The node at which the value is; if the value is missing, the node at which it would be."""
 
     def get_child(self, key: str) -> _LocatedValue:
         value = self.value.get(key)
@@ -160,7 +161,10 @@ def _compare_extensions(
 
 
 def _read_extension(node: DocumentNode, extension_key: str, record_type: type[Any]) -> _LocatedValue:
-    """Read an extension as plain data, with default values filled in."""
+    """Read the value of an `x-` key at `node` as plain data, in which missing fields have their default values.
+
+    The value is `MISSING` if the contract does not have the key and the key is not in `_EXTENSION_KEYS_WITH_DEFAULT`.
+    """
     if node.exists:
         record = convert_record(node.document, node.value, node.pointer, record_type)
     elif extension_key in _EXTENSION_KEYS_WITH_DEFAULT:
@@ -171,7 +175,10 @@ def _read_extension(node: DocumentNode, extension_key: str, record_type: type[An
 
 
 def _compare_event_schemas(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
-    """Compare the schemas of the events that both streams have. They are compared like parts of a response body."""
+    """Yield the changes in the schemas of the events that both streams have.
+
+    The schemas are compared like properties of a response body.
+    """
     new_events = new_node.get_child("events")
     for name, event in old_node.get_child("events").iterate_children():
         before, after = event.get_child("schema"), new_events.get_child(name).get_child("schema")
@@ -188,7 +195,7 @@ def _compare_fact(
     old_value: _LocatedValue,
     new_value: _LocatedValue,
 ) -> Iterator[DriftChange]:
-    """Compare a fact that is at the path `remaining_keys` below `old_value` and `new_value`.
+    """Yield the changes of a fact, whose values are at the path `remaining_keys` inside `old_value` and `new_value`.
 
     The key `*` stands for every key that both contracts have.
     """
@@ -260,7 +267,10 @@ def _compare_name_lists(
 
 
 def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:
-    """Return the entries of a list, or the keys of a mapping, each under its canonical JSON."""
+    """Return the items of a list, or the keys of a mapping, by their canonical JSON; an empty result for `MISSING`.
+
+    Items that are mappings are returned without their sources and empty fields.
+    """
     if value is MISSING:
         return {}
     names = [_remove_source_and_empty_fields(item) if isinstance(item, dict) else item for item in value]

@@ -205,7 +205,15 @@ def _merge_single_branch(
     remaining_schema_lists: dict[str, tuple[SchemasForSameValue, ...]],
     branch: NormalizedSchema,
 ) -> NormalizedSchema | None:
-    """Merge `schema` with its only branch, and keep the annotations of `schema`; `None` if they cannot be merged."""
+    """Return one schema that means the same as `schema` with its only branch; `None` if no single schema can.
+
+    The annotations of `schema` are kept.
+
+    Args:
+        schema: the schema that has the branch.
+        remaining_schema_lists: the `schema_lists` of `schema` without the keyword of the branch.
+        branch: the branch.
+    """
     merged = merge_schemas(replace(schema, schema_lists=remaining_schema_lists), branch)
     if merged is None:
         return None
@@ -267,5 +275,8 @@ def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[s
 
 
 def _order_branch_digests(branch_keyword: str, digests: list[str]) -> list[str]:
-    """Sort the digests of branches, because their order has no meaning. Keep the order for `prefixItems`."""
+    """Return the digests of branches in sorted order, because the order of branches has no meaning.
+
+    For `prefixItems`, the order has a meaning and is kept.
+    """
     return digests if branch_keyword == "prefixItems" else sorted(digests)

@@ -59,7 +59,7 @@ def has_operations(document: Document) -> bool:
 
 
 def select_operations(document: Document, operation_keys: Collection[OperationKey]) -> Document:
-    """Return the document with only the named operations, and without webhooks."""
+    """Return the document without webhooks, and without operations whose key is not in `operation_keys`."""
     paths = {
         path: {
             name: node
@@ -173,9 +173,10 @@ def _compare_own_servers(
     new_operation: DocumentOperation,
     old_and_new_root: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
-    """Compare the servers of two operations if either operation lists servers of its own.
+    """Yield a change for each server that only one of two operations has.
 
-    The servers of the whole document are compared elsewhere.
+    An operation without servers of its own has those of the document. Nothing is yielded if neither operation has
+    servers of its own, because the servers of the document are compared only once.
     """
     old_servers, new_servers = _find_own_servers(old_operation), _find_own_servers(new_operation)
     if old_servers is not None or new_servers is not None:
@@ -250,10 +251,10 @@ def _compare_provider_requests(
     old_operations: dict[str, DocumentOperation],
     new_operations: dict[str, DocumentOperation],
 ) -> Iterator[DriftChange]:
-    """Compare the requests that the provider sends to the client.
+    """Yield every change of the requests that the provider sends to the client.
 
     Args:
-        api_part: the operation; for webhooks, the whole document.
+        api_part: the operation that has the callbacks; for webhooks, the whole document.
         request_kind: "callback" or "webhook".
         old_operations: the older requests, by the method and the URL of a callback or the name of a webhook.
         new_operations: the newer requests, by the method and the URL of a callback or the name of a webhook.

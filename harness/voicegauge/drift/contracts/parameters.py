@@ -25,11 +25,13 @@ _TYPE_RULE_IDS = {"request-parameter-type-changed", "request-parameter-list-of-t
 """Ids of the rules that report a new type of a parameter to which older values do not belong."""
 
 PathAndOperation = tuple[str, DocumentNode, DocumentNode]
-"""A path, the node of its path item, and the node of an operation. Both nodes may define parameters of the operation,
-and the path names the path parameters."""
+"""A path, the node of its path item, and the node of one of its operations. Both nodes may define parameters of the
+operation. The path contains the names of its path parameters in braces."""
 
 
 class _ParameterVersion(NamedTuple):
+    """A parameter in the older or the newer document."""
+
     node: DocumentNode
     is_from_path_item: bool
     """Whether the parameter belongs to the path item and therefore to all operations of the path item."""
@@ -156,7 +158,7 @@ def _compare_parameter(
 def _still_accepts_single_value(
     api_part: ApiPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> bool:
-    """Whether a parameter became a list that still accepts the form of a single value: `name=value`."""
+    """Whether a parameter changed from a single value to a list, but requests with `name=value` are still accepted."""
     schema = new_parameter.schema.resolve_references()
     types = schema.get_value("type")
     is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))

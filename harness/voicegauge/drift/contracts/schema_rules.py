@@ -33,11 +33,11 @@ class SchemaRole(NamedTuple):
     rule_id_prefix: str
     """Start of the ids of the rules for schemas with this role."""
     description_subject: str
-    """Subject of the sentences that describe these rules, such as "Request body"."""
+    """Subject of the sentences that describe the rules for schemas with this role, such as "Request body"."""
     is_sent_by_client: bool
     """Whether the client sends the value rather than receives it."""
     property_rule_id_prefix: str
-    """The `rule_id_prefix` of the role that properties and items of such a schema have."""
+    """The `rule_id_prefix` of another role: that of the properties and the items of a schema with this role."""
 
     @property
     def message_type(self) -> str:
@@ -144,6 +144,7 @@ class _SchemaChange(NamedTuple):
     rule_id_suffix: str
     effect: SchemaChangeEffect
     description: str
+    """The part of the rule's description after the role of the schema: "a schema was added to allOf"."""
 
 
 _NARROWS, _WIDENS = SchemaChangeEffect.NARROWS, SchemaChangeEffect.WIDENS
@@ -231,7 +232,8 @@ _LEVEL_EXCEPTIONS = (
 """Patterns of rule ids whose level differs from `_LEVEL_BY_EFFECT`, each with the level that oasdiff gives such rules.
 A pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
-"""The id that oasdiff gives a rule, by the id that the rule would have according to `build_rule_id`, if they differ."""
+"""Ids of rules for which oasdiff does not combine a prefix for the role with a suffix for the change. Each is under the
+id that the rule would have otherwise."""
 SCHEMA_ROLES_WITH_SUNSET_RULE = ("request-property", "response-property")
 """Roles of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
 _SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")

@@ -93,13 +93,16 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
 
 
 def find_official_source(contract: Contract, document_path_or_url: str | None = None) -> OfficialSource | None:
-    """Return the source of the contract that is an OpenAPI document, and where to read it; `None` if none is known.
+    """Find out which source of a contract is an OpenAPI document, and where this document is.
+
+    Return `None` if the contract has no sources, or if none of them has the URL of an OpenAPI document and
+    `document_path_or_url` is `None`.
 
     Args:
         contract: the contract.
-        document_path_or_url: file or URL of the document, instead of the URL that the contract states. If no source of
-            the contract has the URL of an OpenAPI document, the given document counts as the source that most
-            operations name.
+        document_path_or_url: file or URL of the document; by default the URL that the contract states. If the contract
+            states no URL of an OpenAPI document, this file or URL is returned with the name of the source that most
+            operations of the contract name.
     """
     sources = contract.provider.sources
     for name, source in sources.items():

@@ -40,6 +40,7 @@ _REJECTION_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODE
 _MAX_EXAMPLE_BYTES = 2_000
 """Maximum size of a recorded error that becomes an example."""
 _HAR_ENTRY_POINTER_PATTERN = re.compile(r"/log/entries/(\d+)")
+"""Matches the start of a JSON pointer into a HAR file: that of an entry. The group is the index of the entry."""
 
 
 class ContractPatch:
@@ -145,7 +146,10 @@ class ContractPatch:
         return True
 
     def collect_undocumented_values(self, changes: Sequence[DriftChange]) -> None:
-        """Collect the recorded values of each undocumented field, from all operations that share the field's schema."""
+        """Remember the recorded values of each undocumented field, so that an addition documents all their types.
+
+        The values come from all operations whose responses the contract describes in the same place.
+        """
         for change in changes:
             recorded_exchange = self._find_exchange(change)
             if change.rule != "observed-field-undocumented" or recorded_exchange is None or change.old_position is None:

@@ -32,7 +32,8 @@ class TextInsertion(NamedTuple):
     """Index of the character in the document before which the text is inserted."""
     text: str
     nesting_depth: int
-    """Depth of the node that gets the addition. If several nodes end at the same offset, the inner ones come first."""
+    """Number of mappings and lists around the mapping or list that gets the addition. Texts with the same offset are
+    inserted in the order of this number, the largest first."""
 
 
 class AdditionNotPossibleError(Exception):
@@ -156,9 +157,10 @@ class YamlEditor:
         return newline + 1
 
     def _find_end_offset(self, node: Any) -> int:
-        """Return an offset in the last line of `node`.
+        """Return the offset of the end of the content of `node`, which is in its last line.
 
-        The end mark of a block collection cannot be used, because it comes after comments and blank lines that follow.
+        PyYAML sets the end mark of a block collection after the comments and blank lines that follow the content.
+        Therefore, the end of the last value in the collection is used.
         """
         while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             last = node.value[-1]

@@ -25,14 +25,15 @@ from voicegauge.recording import MASK
 _MAX_SCHEMA_ERRORS = 20
 """Largest number of schema errors reported per body, because every entry of a long list may have the same error."""
 _PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
-"""Keywords that reject properties. Their schema errors are left out, because undocumented fields are reported instead.
-"""
+"""Keywords under which a schema rejects a field because it is not documented. Such schema errors are not reported,
+because each undocumented field is a change of its own."""
 _RULE_ID_BY_KEYWORD = {
     "type": "observed-type-undocumented",
     "enum": "observed-value-undocumented",
     "const": "observed-value-undocumented",
     "required": "observed-field-missing",
 }
+"""By the schema keyword that a value violates: the id of the rule that reports this."""
 
 
 def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: MediaType) -> Iterator[DriftChange]:
@@ -72,9 +73,9 @@ def _build_schema_error_changes(
 
 
 def _choose_rule(recorded_exchange: RecordedExchange, schema_violation: SchemaViolation, value: Any) -> str:
-    """Return the id of the rule for a schema error.
+    """Return the id of the rule that reports a schema error: a wrong type, value or range, or a missing field.
 
-    If no branch of an `anyOf` or `oneOf` matches, the rule depends on what is wrong: the type, the value or its range.
+    If `value` matches no branch of an `anyOf` or `oneOf`, the types and the enums of all branches decide.
     """
     if schema_violation.keyword in _RULE_ID_BY_KEYWORD:
         return _RULE_ID_BY_KEYWORD[schema_violation.keyword]

@@ -16,6 +16,8 @@ _CHECK_RULE_IDS_BY_DRIFT_RULE_ID = {
 }
 """Ids of the equivalent check rules for each drift rule, because disputes in contracts name check rules."""
 _BODY_CHECK_RULE_IDS = ("response-schema", "error-shape", "job-completed-without-output")
+"""Ids of the check rules that are equivalent to all drift rules without a row in `_CHECK_RULE_IDS_BY_DRIFT_RULE_ID`.
+These drift rules are about bodies."""
 
 
 def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, contract_pointer: str) -> bool:
@@ -35,7 +37,10 @@ def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, contract_poin
 
 
 def _list_disputable_pointers(recorded_exchange: RecordedExchange, contract_pointer: str) -> list[str]:
-    """Return the pointers at which a dispute may be recorded: the part itself, the response and the operation."""
+    """Return the JSON pointers of the parts of the contract that may state a dispute about a contradiction.
+
+    These are the contradicted part at `contract_pointer`, the documented response and the operation.
+    """
     pointers = [contract_pointer]
     if recorded_exchange.response_spec is not None:
         pointers.append(recorded_exchange.response_spec.pointer)
@@ -65,7 +70,7 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
 
 
 def _list_schema_pointers(contract: Contract, dispute: Dispute, dispute_pointer: str) -> list[str]:
-    """Return the pointers to the schema of a dispute in the contract; references in the schema are relative to them."""
+    """Return the JSON pointers at which the contract has the schema of a dispute. References in it start from there."""
     found = []
     pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):

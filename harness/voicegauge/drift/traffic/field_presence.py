@@ -21,10 +21,13 @@ class _FieldCounts(NamedTuple):
     """How often one field occurs in the older and the newer responses of one pair of conversations."""
 
     old_field_count: int
+    """Number of objects in the older responses that have the field."""
     old_object_count: int
-    """Number of objects in the older recording that could have the field."""
+    """Number of objects in the older responses that could have the field."""
     new_field_count: int
+    """Number of objects in the newer responses that have the field."""
     new_object_count: int
+    """Number of objects in the newer responses that could have the field."""
 
 
 def compare_field_presence(
@@ -108,7 +111,7 @@ def _count_fields(body_pairs: Sequence[PairedBodies]) -> dict[str, list[_FieldCo
 
 
 def _count_fields_and_objects(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the number of fields at each path and the number of objects at each path."""
+    """Return the number of fields by their path, and the number of objects by their path, in all bodies together."""
     fields: dict[str, int] = defaultdict(int)
     objects: dict[str, int] = defaultdict(int)
     for body in bodies:
@@ -122,7 +125,10 @@ def _count_fields_and_objects(bodies: Sequence[FlattenedBody]) -> tuple[dict[str
 def _find_example_exchanges(
     body_pairs: Sequence[PairedBodies], field_path: str
 ) -> tuple[RecordedExchange, RecordedExchange]:
-    """Return an older and a newer exchange as examples; if possible, the body of the older one has the field."""
+    """Return an older and a newer exchange that show how the presence of a field changed.
+
+    The older exchange has the field in its body. If no older body has the field, the newer exchange has it if possible.
+    """
     for pair in body_pairs:
         for body in pair.old_bodies:
             if _has_field(body, field_path):

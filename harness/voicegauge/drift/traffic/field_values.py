@@ -130,7 +130,10 @@ _ScalarsByMatchKey = dict[MatchKey, frozenset[JsonScalar]]
 
 
 def _split_urls_into_parts(field_values: _FieldValues) -> dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]]:
-    """Return the older and newer values of each part of a field. URLs have several parts, other values have one."""
+    """Return the older and the newer values of a field, separately for each part that `split_url_into_parts` yields.
+
+    The key of the result is the name of the part; it is empty for values that are not URLs.
+    """
     found: dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]] = {}
     for index, side in enumerate((field_values.old_values_by_match_key, field_values.new_values_by_match_key)):
         for match_key, values in side.items():
@@ -149,7 +152,10 @@ def _format_shown_values(values: tuple[JsonScalar, ...]) -> JsonScalar | list[Js
 def _find_example_exchanges(
     field_values: _FieldValues, difference: ValueDifference
 ) -> tuple[RecordedExchange, RecordedExchange]:
-    """Return an exchange with a removed value and one with an added value. By default, return the first exchanges."""
+    """Return an older exchange with a value that was removed, and a newer exchange with a value that was added.
+
+    If no value was removed, or none was added, return the first older or the first newer exchange instead.
+    """
     old = [
         (value.value, recorded_exchange)
         for values in field_values.old_values_by_match_key.values()

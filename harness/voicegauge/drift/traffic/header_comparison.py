@@ -94,7 +94,7 @@ def _list_header_values(exchanges: Sequence[RecordedExchange], header_name: str)
 
 
 def _parse_number_or_text(text: str) -> JsonScalar:
-    """Return `text` as a number if it is one, so that a counter is recognized because its values increase."""
+    """Return the number that `text` contains, or else `text`. Only numbers can be recognized as values of a counter."""
     try:
         return float(text)
     except ValueError:

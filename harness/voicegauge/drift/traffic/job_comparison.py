@@ -11,7 +11,7 @@ from voicegauge.drift.traffic.preparation import ConversationPair, RecordedExcha
 from voicegauge.formats import Location
 
 _ExchangeByStatePair = dict[tuple[str, str], RecordedExchange]
-"""For each two states that a job had one after the other: an exchange that reports the later state."""
+"""By two states that a job had one after the other: an exchange that reports the second state."""
 
 
 def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:

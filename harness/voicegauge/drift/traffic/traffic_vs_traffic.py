@@ -78,7 +78,7 @@ def _compare_bodies(
 
 
 def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) -> set[str]:
-    """Return the paths of the job state and the charge, which the module `jobs` compares."""
+    """Return the paths of the job state and the charge, which `job_comparison` compares."""
     paths = set()
     for pair in response_pairs:
         for recorded_exchange in pair.new_exchanges:

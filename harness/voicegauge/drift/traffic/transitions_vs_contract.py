@@ -38,7 +38,10 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
 
 
 def _find_status_operation_pointer(recorded_exchange: RecordedExchange) -> str:
-    """Return the pointer of the operation that has the `x-job` of the job which the exchange submits or polls."""
+    """Return the JSON pointer, in the contract, of the operation that documents the job of the exchange under `x-job`.
+
+    If the exchange submits a job, this is the operation that polls it; otherwise, the operation of the exchange.
+    """
     operation = recorded_exchange.operation
     assert operation is not None
     if operation.job is None and operation.speech is not None and operation.speech.response.status_operation_id:

@@ -98,7 +98,10 @@ def _find_uncovered_fields(
 
 
 def _group_values_by_path(exchanges: Sequence[RecordedExchange]) -> dict[str, set[JsonScalar]]:
-    """Return the scalars at each path in the bodies. Objects and lists count as null."""
+    """Return the texts, numbers and booleans at each path in the response bodies, in which `*` replaces list indices.
+
+    An object or a list is listed as `None`, like null.
+    """
     values: dict[str, set[JsonScalar]] = defaultdict(set)
     for recorded_exchange in exchanges:
         if recorded_exchange.json_body is not MISSING:

@@ -39,7 +39,9 @@ class AudioEffect(NamedTuple):
     conversion_purpose: str
     """Purpose of the conversion, one of the values of `x-conversion.purpose`."""
     voice_name: str | None = None
+    """Name of the requested voice, which determines by how much a voice effect shifts the pitch."""
     speed_factor: float = 1.0
+    """Factor by which the audio is made faster: 2.0 halves its duration."""
     effect_strength: int = 2
     """Strength of the effect, from 1 (weak) to 5 (strong)."""
 

@@ -81,7 +81,7 @@ _AAC_SAMPLE_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44
 
 
 def find_format(format_name_or_media_type: str) -> str | None:
-    """Return the format that a value of the format field, or a media type, names.
+    """Return the emulator's name of a format, given a media type or the provider's name of the format.
 
     Return `None` if the emulator does not know the format.
     """

@@ -45,6 +45,7 @@ _ANY_MEDIA_TYPE = "*/*"
 AUTOMATIC_LANGUAGE = "auto"
 """Value of language fields that asks the provider to detect the language."""
 FALLBACK_LANGUAGE = "en"
+"""Language of texts in Latin script if the target has no default language that espeak-ng speaks."""
 
 
 class SynthesisRequest(Record, frozen=True, kw_only=True):
@@ -55,15 +56,20 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     espeak_variant: str
     """Name of the espeak-ng voice variant that speaks, such as "f2"."""
     words_per_minute: int
+    """Speaking rate."""
     pitch: int
+    """Pitch of the voice on the scale of espeak-ng, from 0 to 99."""
     sample_rate_hz: int
     leading_silence_s: float
+    """Duration in seconds of the silence before the speech."""
     audio_format: str
     """Name of the audio format, as `find_format` returns it."""
     seed: int
+    """Seed of the noise that is added to the speech."""
     bitrate_kbps: int | None = None
     """Bit rate of MP3; `None` means the default of the encoder. Other formats have none."""
     is_silent: bool = False
+    """Whether silence replaces the speech, as a fault demands. The duration is that of the speech."""
 
 
 def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField) -> Any:
@@ -234,7 +240,10 @@ def _choose_language(
 
 
 def _find_documented_format(request: ParsedRequest, target: Target, requested_format: Any) -> AudioFormat | None:
-    """Return the entry of `x-speech.formats` for the requested format, or for the default if none is requested."""
+    """Return what `x-speech.formats` states about the requested format, or the default format if none is requested.
+
+    Return `None` if requests have no format field, or if the contract does not describe the format.
+    """
     mapping = target.speech.request_fields.get("format")
     if mapping is None:
         return None
@@ -249,7 +258,10 @@ def _find_documented_format(request: ParsedRequest, target: Target, requested_fo
 
 
 def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
-    """Return the bit rate for MP3 if the contract states its bit rate or sample rate; `None` for any other audio."""
+    """Return the bit rate in kbit/s of an MP3 format whose bit rate or sample rate is documented, else `None`.
+
+    If only the sample rate is documented, the bit rate is `DEFAULT_BITRATE_KBPS`.
+    """
     if documented_format is None or documented_format.codec != "mp3":
         return None
     is_stated = documented_format.bitrate_kbps is not None or documented_format.sample_rate_hz is not None
@@ -324,7 +336,7 @@ def _choose_default_format(target: Target) -> str:
 
 
 def check_emulation_spec(target: Target) -> None:
-    """Check that the emulator supports what the contract states in `emulation` of a target.
+    """Check that the emulator supports the voice, format and patterns in `emulation` of a target in the contract.
 
     Raises:
         ContractError: a voice or format is unknown, or a pattern is invalid; the message names the line.

@@ -41,5 +41,5 @@ def build_speech_timings(
 
 
 def select_timings(timings: Sequence[SpeechTiming], start_s: float, end_s: float) -> list[SpeechTiming]:
-    """Return the timings that start in the part of the audio from `start_s` up to, but not including, `end_s`."""
+    """Return the timings of the characters or words that start at or after `start_s` and before `end_s`."""
     return [timing for timing in timings if start_s <= timing.start_s < end_s]

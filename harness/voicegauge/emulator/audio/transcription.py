@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EMBEDDED_ASR_LANGUAGE = "en"
 """The only language of the embedded engine, which is also reported as the detected language."""
 UNSUPPORTED_LANGUAGE_TRANSCRIPT = "EMULATED: the ASR engine of the emulator supports only English"
+"""Transcript of audio in a language that the embedded ASR engine does not support."""
 MAX_CACHED_TRANSCRIPTS = 256
 """Maximum number of cached transcripts. They are cached because a check uploads the same file many times."""
 _transcript_cache: OrderedDict[str, str] = OrderedDict()

@@ -61,5 +61,5 @@ def _find_account_operation_and_key(
 
 
 def _copy_response(response: EmulatedResponse) -> EmulatedResponse:
-    """Return a copy whose body and headers can be changed; its job is the same."""
+    """Return a copy whose body and headers can be changed. The copy refers to the same job as `response`."""
     return dataclasses.replace(response, body=copy.deepcopy(response.body), headers=dict(response.headers))

@@ -44,8 +44,11 @@ class PlannedSpeech(NamedTuple):
     billable_character_count: int
     """Number of characters that are charged."""
     submit_latency_s: float
+    """Time in seconds until the request is accepted."""
     queue_time_s: float
+    """Time in seconds for which the job waits before it is processed."""
     processing_time_s: float
+    """Time in seconds that the synthesis takes."""
 
 
 class JobStore:
@@ -91,7 +94,7 @@ class JobStore:
         Args:
             account: the account to charge.
             price: the price; if it is `None`, nothing is charged.
-            change_amount: function of a fault that returns the amount to charge for a given amount.
+            change_amount: function that returns the amount to charge instead of a given amount, as faults demand.
 
         Returns:
             The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.

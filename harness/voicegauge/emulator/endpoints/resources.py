@@ -44,6 +44,7 @@ class StoredResource:
     json_body: Any
     """The JSON object that the response to the creation contained. Responses that list resources contain it too."""
     state: str | None
+    """Name of the resource's current state; `None` if the contract documents no states."""
     is_deleted: bool = False
     conversation_messages: list[str] = field(default_factory=list)
     """The user's messages if the resource is a conversation, else empty."""
@@ -53,6 +54,7 @@ class ResourceOperationRole(NamedTuple):
     """What an operation does with resources."""
 
     action: Literal["create", "list", "delete", "set"]
+    """What is done: create, list or delete resources, or set the state of one."""
     resource_spec: ResourceSpec
     id_location: Location | None = None
     """Location of the resource id in the request; `None` if requests contain no id."""
@@ -139,7 +141,7 @@ class ResourceStore:
         now_s: float,
         rng: random.Random,
     ) -> StoredResource:
-        """Create a resource, and write its id, its state and the fields of the request into `response`.
+        """Create and return a resource; write its id, its state and the fields of the request into `response`.
 
         Raises:
             Rejection: the account has reached its quota.

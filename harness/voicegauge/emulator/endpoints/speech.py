@@ -181,7 +181,7 @@ class SpeechEndpoint:
     def _create_speech_timings_getter(
         self, request: ParsedRequest, planned_speech: PlannedSpeech, audio_duration_s: float
     ) -> SpeechTimingsGetter:
-        """Return a function that returns when each part of the text is spoken, with faults applied."""
+        """Return a function that returns when each character or word of the text is spoken, with faults applied."""
         text = read_speech_field(request, planned_speech.target, "text")
         text = (
             planned_speech.target.speech.request_fields["text"].remove_template(text) if isinstance(text, str) else ""

@@ -73,7 +73,10 @@ def count_billable_characters(request: ParsedRequest, target: Target, synthesis:
 
 
 def find_response_audio(target: Target) -> ResponseAudio:
-    """Return how responses carry a target's audio: the response to the request itself or, with a job, a later one."""
+    """Return how and where responses carry a target's audio.
+
+    The audio is in the response to the request itself or, if the request starts a job, in a later response.
+    """
     if target.response.audio is not None:
         return target.response.audio
     assert target.job_operation is not None

@@ -35,7 +35,7 @@ def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def change_spoken_text(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak one word of a long text, or a short text several times."""
+    """Speak only the first word of a long text, and repeat a short text several times."""
     words = synthesis.text.split()
     text = words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([synthesis.text] * _TEXT_REPETITION_COUNT)
     return msgspec.structs.replace(synthesis, text=text)
@@ -55,12 +55,12 @@ def lower_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def documents_sample_rate(target: Target) -> bool:
-    """Whether the contract states the sample rate of a format of the target."""
+    """Whether the contract states the sample rate of at least one format of the target."""
     return any(known.sample_rate_hz is not None for known in target.speech.formats.values())
 
 
 def documents_bitrate(target: Target) -> bool:
-    """Whether the contract states the bit rate of a format of the target."""
+    """Whether the contract states the bit rate of at least one format of the target."""
     return any(known.bitrate_kbps is not None for known in target.speech.formats.values())
 
 
@@ -85,7 +85,10 @@ def is_body_audio(response: EmulatedResponse) -> bool:
 
 
 def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes], bytes]) -> None:
-    """Change the audio of a response, which is its body or base64 in its JSON body."""
+    """Replace the audio of a response by what `change_bytes` returns for it.
+
+    The audio is the body, or base64 text in a JSON body. A response without audio is unchanged.
+    """
     if is_body_audio(response):
         response.body = change_bytes(response.body)
     elif (

@@ -62,8 +62,8 @@ def invalidate_body(
 ) -> Any:
     """Return `body` with one field changed: the first one for which the result of `change_member` violates the schema.
 
-    Fields at the paths `essential_field_paths` are changed only if changing any other field violates nothing, so that
-    clients can still follow the job. If the schema allows every change, `body` is returned unchanged.
+    Fields at the paths `essential_field_paths` are tried last, so that clients can still follow the job if possible.
+    If the schema allows every change, `body` is returned unchanged.
     """
     fields = sorted(_list_field_paths(body, ()), key=lambda path: path in essential_field_paths)
     for path in fields:

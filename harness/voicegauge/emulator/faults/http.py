@@ -15,6 +15,7 @@ from voicegauge.model import UploadedFile
 _UNUSUAL_STATUS_CODES = (203, 206, 226)
 """Success status codes that speech APIs do not document."""
 _BOUND_KEYWORDS = ("minimum", "maximum")
+"""Keywords of JSON Schema that state a bound of a number."""
 
 SLOW_RESPONSE_DELAY_S = 3.0
 """Delay of the fault of slow responses, in seconds. It exceeds every emulated duration, but tests can wait for it."""

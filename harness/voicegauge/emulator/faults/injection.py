@@ -21,14 +21,21 @@ from voicegauge.errors import UnknownNameError
 class _InjectedFault:
     fault: Fault
     provider_id: str | None = None
+    """Id of the only provider with this fault; `None` if it applies to all providers."""
     target: Target | None = None
+    """The only target with this fault; `None` if the fault is not limited to a target."""
     operation_id: str | None = None
+    """Id of the only operation with this fault; `None` if the fault is not limited to an operation."""
 
     def applies_to(self, target: Target | None, request_operations: Sequence[Operation | None]) -> bool:
-        """Whether the fault applies to a request with this target and these operations.
+        """Whether the fault applies to a request.
 
-        The operations are that of the request and, for a job, that which reports its status. If the target is not
-        known yet, the fault of a target applies to all requests to the target's operations.
+        A fault of one target applies to every request to the target's operations while `target` is `None`.
+
+        Args:
+            target: the target that the request addresses; `None` if it is not known yet.
+            request_operations: the operation of the request and, if it is about a job, the operation that reports the
+                job's status. `None` items are ignored.
         """
         here = [operation for operation in request_operations if operation is not None]
         if self.provider_id is not None:

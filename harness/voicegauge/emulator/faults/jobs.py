@@ -43,24 +43,24 @@ def can_repeat_states(target: Target) -> bool:
 
 
 def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Add a failure after the success."""
+    """Let the job succeed and then enter a failure state."""
     return (*find_shortest_state_sequence(job_spec), next(iter(find_failure_states(job_spec)), state_sequence[-1]))
 
 
 def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Insert a failure before the success."""
+    """Let the job enter a failure state and then succeed."""
     success = find_shortest_state_sequence(job_spec)
     return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
 
 
 def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Make the job end in failure, by the shortest sequence of states that ends in one."""
+    """Let the job pass through the shortest sequence of states that ends in a failure state."""
     failed = next(iter(find_failure_states(job_spec)), None)
     return find_shortest_state_sequence(job_spec, failed) if failed is not None else state_sequence
 
 
 def can_job_fail(target: Target) -> bool:
-    """Whether jobs have a failure state."""
+    """Whether the contract documents a failure state of the target's jobs."""
     spec = _get_job_spec(target)
     return spec is not None and bool(find_failure_states(spec))
 
@@ -83,7 +83,10 @@ def remove_last_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
 
 
 def remove_output_from_status(response: EmulatedResponse) -> None:
-    """Set everything that a successful status response must carry to null."""
+    """Set the audio, and all other values that the status of a successful job must contain, to null.
+
+    The end time is kept. The status of a job that has not succeeded is unchanged.
+    """
     spec = _find_job_spec_of_status_response(response)
     state = spec.states.get(str(read_value_at(response.body, spec.state_location))) if spec is not None else None
     if spec is None or state is None or state.terminal_outcome != "success":
@@ -95,13 +98,13 @@ def remove_output_from_status(response: EmulatedResponse) -> None:
 
 
 def has_output_in_status(target: Target) -> bool:
-    """Whether the status response carries the audio, instead of a separate result operation."""
+    """Whether status responses carry the audio, so that there is no separate result operation."""
     spec = _get_job_spec(target)
     return spec is not None and spec.result_operation_id is None
 
 
 def remove_failure_reason(response: EmulatedResponse) -> None:
-    """Set the reason of a failure to null."""
+    """Set the failure reason in the status of a failed job to null. The status of any other job is unchanged."""
     spec = _find_job_spec_of_status_response(response)
     state = spec.states.get(str(read_value_at(response.body, spec.state_location))) if spec is not None else None
     if (

@@ -15,7 +15,8 @@ from voicegauge.emulator.faults.fault import Fault, SpeechFieldChanger
 from voicegauge.emulator.http import ParsedRequest, find_default_value, has_default_value
 
 _MAX_CHARACTERS_OF_CUT_TEXT = 60
-"""Number of characters of a long text that are spoken: more than a usual text of a check has, but less than twice."""
+"""Maximum number of characters that are spoken of a text. A usual text of a check has fewer characters, but more than
+half as many."""
 
 
 def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
@@ -104,7 +105,10 @@ def create_speed_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
 
 
 def has_constant_selecting_response_kind(target: Target) -> bool:
-    """Whether a constant of the target makes responses carry audio in another way than those of the other targets."""
+    """Whether the contract states, for this target alone, how responses carry audio.
+
+    The target's constants (fixed values in requests) then select this way of carrying audio.
+    """
     return target.target_spec.response_audio is not None
 
 

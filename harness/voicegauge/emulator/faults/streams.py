@@ -52,7 +52,7 @@ def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[S
 
 
 def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Put the data of every event that has a schema into another object."""
+    """Wrap the data of every event whose data has a documented schema in an object, as its only member, "data"."""
     spec = operation.stream
     described = (
         [name for name, event in spec.events.items() if event.data_schema is not None] if spec is not None else []
@@ -87,13 +87,13 @@ def has_numbered_events(target: Target) -> bool:
 
 
 def documents_max_event_gap(target: Target) -> bool:
-    """Whether a longest gap between events is documented."""
+    """Whether the contract documents the maximum gap between two events."""
     spec = target.stream
     return spec is not None and spec.max_gap_s is not None
 
 
 def has_event_data_schema(target: Target) -> bool:
-    """Whether the data of some event has a schema."""
+    """Whether the contract documents a schema for the data of at least one event."""
     spec = target.stream
     return spec is not None and any(event.data_schema is not None for event in spec.events.values())
 

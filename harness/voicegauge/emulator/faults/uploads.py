@@ -10,6 +10,7 @@ from voicegauge.emulator.responses import EmulatedResponse
 
 UNRELATED_TRANSCRIPT = "Nobody expected seven purple elephants underneath that telescope."
 _REPLACEMENT_SAMPLE_RATES_HZ = (44_100, 22_050)
+"""Sample rates that a fault delivers: the first one that differs from the correct rate."""
 
 
 def replace_transcript(response: EmulatedResponse) -> None:
@@ -49,14 +50,20 @@ def change_sample_rate(response: EmulatedResponse) -> None:
 
 
 def has_upload_size_limit(target: Target) -> bool:
-    """Whether the target takes an uploaded voice sample with limits, and the operation limits upload sizes."""
+    """Whether `x-limits.uploads` states limits for the target's voice sample, and a maximum size for some upload.
+
+    The maximum size may be that of the voice sample, or that of another upload of the same operation.
+    """
     return any(
         upload.max_bytes is not None for upload in target.operation.limits.upload_limits.values()
     ) and _has_limited_voice_sample(target)
 
 
 def has_upload_format_limit(target: Target) -> bool:
-    """Whether the target takes an uploaded voice sample with limits, and the operation limits upload formats."""
+    """Whether `x-limits.uploads` states limits for the target's voice sample, and the formats of some upload.
+
+    The formats may be those of the voice sample, or those of another upload of the same operation.
+    """
     return any(
         upload.accepted_formats for upload in target.operation.limits.upload_limits.values()
     ) and _has_limited_voice_sample(target)

@@ -49,7 +49,7 @@ class IncomingRequest:
     """Reader that parsed a form while it was received; `None` for any other body, and after `parse_request`."""
 
     def find_header(self, name: str) -> str | None:
-        """Return the header `name`, ignoring case."""
+        """Return the value of the header `name` in any letter case; `None` if the request has no such header."""
         return self.headers.get(name.lower())
 
 

@@ -105,7 +105,10 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
 
 
 def _find_first_required_field(media_by_name: Mapping[str, MediaType]) -> str | None:
-    """Return the first required field, because the error for an empty body usually names that field."""
+    """Return the name of the first required field; `None` if no field is required.
+
+    The error for an empty body usually names that field.
+    """
     for media in media_by_name.values():
         if isinstance(media.schema, dict) and media.schema.get("required"):
             return str(media.schema["required"][0])
@@ -143,7 +146,13 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
 
 
 def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -> Any:
-    """Return the JSON value to validate in place of a form field, because JSON has no files."""
+    """Return the JSON value that is validated in place of the value of a form field.
+
+    JSON has no files. Therefore a text stands for a file if the schema requires one, else an object that is invalid.
+
+    Raises:
+        Rejection: the schema requires a file, but the field is a text.
+    """
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
         for schema in iterate_schemas_at(media_spec.schemas, media_spec.schema, [field_name])
@@ -156,7 +165,10 @@ def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -
 
 
 def _find_outermost_field(schema_violation: SchemaViolation) -> str | None:
-    """Return the outermost field that a schema error is about, because documented errors name that field."""
+    """Return the name of the outermost field that is invalid or missing; `None` if the violation is about no field.
+
+    Documented errors name that field.
+    """
     pointer_tokens = [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
     if pointer_tokens:
         return pointer_tokens[0]

@@ -18,7 +18,9 @@ class BodyTemplate(NamedTuple):
     """A response body whose values are still to be filled in: a copy of an example, if the contract has one."""
 
     initial_body: Any
+    """The body before any value is filled in; it may be changed."""
     example: Example | None
+    """The documented example that was copied; `None` if the body was built from the schema."""
 
 
 def build_error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:

@@ -169,7 +169,10 @@ class ResponseBuilder:
     def _rank_submit_example(
         self, request: ParsedRequest, target: Target, example: Example, job_values: Mapping[Location, Any]
     ) -> tuple[Any, ...] | None:
-        """Rank an example by whether its state matches, then by whether it belongs to a request to the same target."""
+        """Return the sort keys of an example of a submit response.
+
+        They are whether its state is that of the job, and then whether it belongs to a request to the same target.
+        """
         states = [
             read_value_at(example.value, location) in (MISSING, value)
             for location, value in list(job_values.items())[1:]
@@ -434,7 +437,7 @@ class ResponseBuilder:
 def _find_status_media_type_for_undocumented_state(
     operation: Operation, job_spec: JobSpec, job: EmulatedJob
 ) -> MediaType | None:
-    """Return the documented JSON of the status operation if `operation` has no example of a job in the state of `job`.
+    """Return the status operation's media type if `operation` has no example of a job in the state of `job`.
 
     A cancellation is usually documented with one example, which shows a canceled job. The response for a job that ended
     before the cancellation has other fields, which only the examples of the status operation show.

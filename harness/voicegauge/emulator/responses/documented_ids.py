@@ -11,7 +11,10 @@ from voicegauge.emulator.http import ParsedRequest
 
 
 def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
-    """Return the values of the required path and query parameters that can have any value, with their names as keys."""
+    """Return the values of the required path and query parameters, with the names of the parameters as keys.
+
+    Parameters with enumerated values, a constant or a default are left out, because they contain no ids.
+    """
     found = {}
     for parameter in request.operation.parameters:
         values = {"path": request.path_parameters, "query": request.query_parameters}.get(parameter.message_part, {})
@@ -96,9 +99,10 @@ def has_object_with_value(examples: Any, searched_value: str) -> bool:
 def fill_body_from_documented_item(
     operation: Operation, body: dict[str, Any], ids: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return `body` with the values of the documented object that has the requested id, such as an item of a list.
+    """Return `body` with the values of a documented object, such as an item of a list, that has the requested id.
 
-    Only fields that `body` has are changed.
+    Only the values of fields that `body` has are replaced. If no documented object has the id, only the field that is
+    named like the parameter gets the id.
     """
     for parameter_name, wanted in ids.items():
         if has_object_with_value(body, wanted):

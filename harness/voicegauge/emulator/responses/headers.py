@@ -10,8 +10,8 @@ from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
 _MIN_PLAUSIBLE_UNIX_TIME = 1_000_000_000
-"""Smallest documented example or minimum for which a rate-limit reset header is taken to contain a Unix time. With a
-smaller one, the header is taken to contain the number of seconds to wait."""
+"""If the documented example or minimum of a rate-limit reset header is at least this number, the header contains a Unix
+time. Otherwise it contains the number of seconds to wait."""
 BUSY_RETRY_AFTER_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 
 

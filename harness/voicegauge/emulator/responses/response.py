@@ -52,8 +52,10 @@ class EmulatedResponse:
     documented_media_type: MediaType | None = None
     """The documented media type of the body; `None` if the contract does not document it."""
     operation: Operation | None = None
+    """The operation that was requested; `None` if the path or method belongs to no operation."""
     target: Target | None = None
     job: EmulatedJob | None = None
+    """The job that the response is about; `None` if it is about none."""
     request: ParsedRequest | None = None
     rejection_reason: str | None = None
     """The reason why the request was rejected; `None` if it was not."""

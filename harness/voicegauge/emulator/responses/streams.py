@@ -48,6 +48,7 @@ class StreamPacer:
     first_audio_delay_s: float
     """Delay in seconds from the response's status and headers to the first audio."""
     audio_pacing: AudioPacing
+    """Duration of the audio in each chunk, and the speed at which the audio is sent."""
     chunk_interval_jitter: float
     """Standard deviation of the logarithm of the intervals between chunks; 0 makes all intervals equal."""
     rng: random.Random
@@ -225,7 +226,7 @@ def read_requested_final_event(stream_spec: StreamSpec | None, scenario_header: 
 
 
 def find_audio_pacing(target: Target) -> AudioPacing | None:
-    """Return the documented pacing of a target's streamed audio; `None` if the audio is sent at once."""
+    """Return the pacing that the contract sets for a target's streamed audio; `None` if the audio is sent at once."""
     return target.target_spec.emulation.pacing or (AudioPacing() if target.stream is not None else None)
 
 

@@ -29,7 +29,10 @@ def compute_final_event_usage(target: Target, character_count: int) -> Mapping[E
 
 
 def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[UsageSpec, float]]:
-    """Yield what a request uses of each usage-based part of the target's price: whole tokens, or seconds."""
+    """Yield a pair for each usage on which the target's price depends: its specification, and the amount used.
+
+    The amount is a whole number of tokens, or a number of seconds.
+    """
     for part in target.pricing.parts if target.pricing is not None else ():
         if part.usage is not None:
             used = compute_usage_bound(part.usage, character_count) * _USED_SHARE_OF_MAX_USAGE

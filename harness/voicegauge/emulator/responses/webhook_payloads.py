@@ -45,6 +45,7 @@ class WebhookSubscription:
 
     url: str
     callback_timing: CallbackTiming
+    """Which callbacks the request asks for: only the final one, or others before it too."""
     response: EmulatedResponse
     """The emulator's response to the request."""
     request: ParsedRequest
@@ -82,7 +83,7 @@ def read_callback_timing(request: ParsedRequest, url_field: WebhookUrlField) -> 
 def build_callback(
     response_builder: ResponseBuilder, subscription: WebhookSubscription, job_state: JobState | None
 ) -> EmulatedCallback | None:
-    """Return the callback for the current state; `None` if no document describes one.
+    """Return the callback for the current state; `None` if the contract describes no callback for this state.
 
     Args:
         response_builder: builder of status bodies.
@@ -157,7 +158,7 @@ def _build_callback_body(
 
 
 def _convert_to_integer_if_whole(amount: float | None) -> float | None:
-    """Return `amount` as an integer if it has no fraction, as documented examples do."""
+    """Return `amount` as an integer if it is a whole number, because documented examples do the same."""
     return int(amount) if amount is not None and float(amount).is_integer() else amount
 
 

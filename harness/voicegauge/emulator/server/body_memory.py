@@ -42,7 +42,10 @@ class BodyMemory:
                     waiter.set_result(None)
 
     async def reserve(self, memory_share: BodyMemoryShare, size_bytes: int) -> None:
-        """Wait until `size_bytes` more are free for `memory_share`, or no other request exceeds the limit."""
+        """Reserve `size_bytes` more for `memory_share`.
+
+        Wait until so much memory is free, or until no other request exceeds the limit.
+        """
         while size_bytes > self._free_bytes and self._exempt not in (None, memory_share):
             # Futures belong to the running event loop; a lock would belong to the loop that used it first.
             waiter = asyncio.get_running_loop().create_future()

@@ -16,12 +16,15 @@ from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.settings import SCENARIO_HEADER
 
 MAX_JOURNAL_ENTRIES = 10_000
+"""Maximum number of recorded requests."""
 MASK_TEXT = "[redacted]"
+"""Text that replaces each credential."""
 MAX_JOURNAL_BYTES = 32 * 1024 * 1024
-"""Maximum memory of all entries, as estimated from the sizes of paths, queries and headers."""
+"""Maximum memory of all recorded requests, in bytes, as estimated from the sizes of paths, queries and headers."""
 _ENTRY_OVERHEAD_BYTES = 1024
+"""Memory, in bytes, that each recorded request takes in addition to its path, query and headers."""
 _NAME_AND_VALUE_OVERHEAD_BYTES = 200
-"""Memory, in bytes, that each header or query parameter of an entry takes in addition to its texts."""
+"""Memory, in bytes, that each header or query parameter of a request takes in addition to its texts."""
 MAX_SECRETS_PER_REQUEST = 20
 """Number of credentials in one request above which nothing of it is shown. No API takes so many, and searching for each
 in every spelling takes a while."""
@@ -65,16 +68,16 @@ class RequestJournal:
     """The latest requests to all providers, in the order of their responses."""
 
     def __init__(self) -> None:
-        """Start without entries."""
+        """Start without recorded requests."""
         self._entries: deque[tuple[dict[str, Any], int]] = deque()
         self._size_bytes = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Iterate over the entries, oldest first."""
+        """Iterate over the recorded requests, oldest first."""
         return (entry for entry, _ in self._entries)
 
     def clear(self) -> None:
-        """Remove all entries."""
+        """Remove all recorded requests."""
         self._entries.clear()
         self._size_bytes = 0
 
@@ -143,7 +146,7 @@ def _list_key_parameter_names(contract: Contract) -> frozenset[str]:
 
 
 def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iterator[str]:
-    """Yield the credentials of a request and their parts, none of which may appear anywhere in the request's entry."""
+    """Yield the credentials of a request and their parts, none of which may appear in the journal."""
     pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
     hidden = [value for name, value in pairs if _is_credential_parameter(contract, name.lower())]
     for value in hidden:

@@ -39,7 +39,9 @@ class EmulatorStartupMessage(Record, frozen=True, kw_only=True):
 
     port: int = 0
     provider_ids: tuple[str, ...] = ()
+    """Ids of the emulated providers."""
     error_message: str | None = None
+    """The reason why the emulator did not start; `None` if it has started."""
 
 
 class RunningEmulator:
@@ -84,6 +86,9 @@ def running_emulator(
         settings: settings of the emulator; defaults if omitted.
         port: port to listen on; 0 selects a free one.
         host: address to listen on.
+
+    Yields:
+        The running emulator, with its URLs.
 
     Raises:
         MissingExtraError: the extra `emulator` is not installed.

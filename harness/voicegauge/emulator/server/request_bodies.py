@@ -30,7 +30,10 @@ MAX_HEADER_COUNT = 100
 
 
 def are_headers_too_large(scope: Scope) -> bool:
-    """Whether a request has more than `MAX_HEADER_COUNT`, or its path, query and headers exceed `MAX_HEADER_BYTES`."""
+    """Whether a request has too many headers, or its path, query and headers are too large together.
+
+    The limits are `MAX_HEADER_COUNT` and `MAX_HEADER_BYTES`.
+    """
     headers = scope["headers"]
     size = len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers)
     return len(headers) > MAX_HEADER_COUNT or size > MAX_HEADER_BYTES

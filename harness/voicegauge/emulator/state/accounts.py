@@ -28,6 +28,7 @@ class RateWindow:
     """Fixed one-minute window that counts the requests of one account."""
 
     start_s: float = -math.inf
+    """Unix time at which the window started; minus infinity before the first request."""
     request_count: int = 0
 
     def restart_if_ended(self, now_s: float) -> None:
@@ -45,14 +46,19 @@ class EmulatedAccount:
     """State of the account of one API key, or of one client address that sends no key."""
 
     name: str
+    """The API key, or "keyless:" and the client address."""
     is_keyless: bool
+    """Whether the account belongs to a client address that sends no key."""
     credit_balance: float | None
     """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
     spent_credits: float = 0.0
+    """All charges so far without those refunded, in credits, or in US dollars if the provider uses no credits."""
     rate_window: RateWindow = field(default_factory=RateWindow)
     requests_in_flight_count: int = 0
     keyless_allowance_day: int = -1
+    """Day, as days since 1970, on which `keyless_character_count` was counted; -1 before the first request."""
     keyless_character_count: int = 0
+    """Number of characters counted against the allowance without a key on `keyless_allowance_day`."""
 
     def subtract_from_balance(self, amount: float | None) -> None:
         """Subtract `amount` from the balance; a negative amount is a refund."""
@@ -91,7 +97,11 @@ class AccountRegistry:
         return self._find_or_open_account(key or f"keyless:{incoming_request.client_address}", is_keyless=key is None)
 
     def _find_key(self, operation: Operation, incoming_request: IncomingRequest, now_s: float) -> str | None:
-        """Return the key from the first security alternative that the request satisfies completely."""
+        """Return the API key in a request; `None` if it has no key.
+
+        If the operation documents alternative ways to authenticate, the first one for which the request has all
+        values counts.
+        """
         for alternative in operation.security:
             keys = {name: self._read_key(name, incoming_request, now_s) for name in alternative}
             if keys and all(keys.values()):
@@ -128,7 +138,11 @@ class AccountRegistry:
         return self._known[name]
 
     def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:
-        """Return the limits of the configured plan, or else of the one with the highest rate."""
+        """Return the limits of the plan that the settings name.
+
+        If the provider does not have that plan, return the limits of the plan with the highest request rate. If the
+        provider has no plans, the result contains no limits.
+        """
         if self._settings.account_plan in limits_spec.plan_limits:
             return limits_spec.plan_limits[str(self._settings.account_plan)]
         return max(

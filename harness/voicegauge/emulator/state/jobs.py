@@ -33,13 +33,17 @@ class EmulatedJob:
     state_durations_s: tuple[float, ...]
     """Duration of each state except the last, in seconds."""
     created_at_s: float
+    """Unix time at which the job was created."""
     charge: float | None = None
+    """Amount charged, in credits if the provider uses credits, else in US dollars; `None` if there is no price."""
     constants: Mapping[Location, object] = field(default_factory=dict)
     """Fixed values of responses about the job, each under its location."""
     poll_count: int = 0
+    """Number of status requests so far. They are counted only if the clock advances with each poll."""
     state_start_times_s: list[float] = field(default_factory=list)
     """For each state that the job has entered so far, the Unix time at which it did."""
     is_refunded: bool = False
+    """Whether the charge was returned to the account, because the job failed."""
 
     def __post_init__(self) -> None:
         """Enter the first state."""

@@ -21,7 +21,7 @@ def may_send_callback_to(url: str, settings: EmulatorSettings) -> bool:
 
 @functools.cache
 def _create_ssl_context() -> ssl.SSLContext:
-    """Return the context that all callbacks share, because loading the certificates takes 30 ms."""
+    """Return the TLS context with the trusted certificates. All callbacks share it, because loading takes 30 ms."""
     import httpx
 
     return httpx.create_ssl_context()

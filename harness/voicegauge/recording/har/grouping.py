@@ -116,7 +116,10 @@ def _parse_url_path(text: str) -> str:
 
 
 def _find_links(contract: Contract, exchange: Exchange) -> Iterator[str]:
-    """Yield those URLs and ids in a request that a client can only know from an earlier response."""
+    """Yield the texts by which a request is linked to an earlier response: ids, or the URL of a download and its path.
+
+    Ids are values in the path and, for polls, in the query. Ids shorter than `MIN_ID_CHARACTERS` are left out.
+    """
     url = exchange.request.url
     operation = contract.operations.get(exchange.operation)
     if operation is None:  # a download, whose URL was in a response of the job

@@ -116,10 +116,13 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     """One request with its response."""
 
     started_date_time: str
+    """Time at which the request was sent, as an ISO 8601 text; the time of the recording if nothing was measured."""
     total_ms: float = field(name="time")
+    """Duration of the whole exchange in milliseconds; 0 if it was not measured."""
     request: HarRequest
     response: HarResponse
     cache: dict[str, str] = {}
+    """Always empty. HAR 1.2 requires this field."""
     timings: HarTimings
     provider_id: str = field(name="_provider")
     operation_id: str = field(name="_operation")

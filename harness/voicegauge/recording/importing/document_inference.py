@@ -41,20 +41,25 @@ class InferredApi(NamedTuple):
 
 
 class _RecordedCall(NamedTuple):
+    """A recorded exchange, with the values in it from which the document is inferred."""
+
     path_template: str
-    """The path, with parameters in braces."""
+    """The path of the URL, in which names in braces replace ids: "/jobs/{job_id}"."""
     exchange: Exchange
     query: dict[str, str]
     id_query_parameter_names: tuple[str, ...]
     """Names of the query parameters whose value is an id from a response."""
     request_body: Any
-    """The JSON value or the form's text fields; `None` if there is neither."""
+    """The parsed JSON body, or the text fields of a form; `None` if the request has neither."""
     response_body: Any
-    """The JSON value; `None` if the response is not JSON."""
+    """The parsed JSON body; `None` if the response is not JSON."""
 
 
 def infer_api(exchanges: Sequence[Exchange], source_name: str, version_date: str, host: str = "") -> InferredApi:
-    """Build a document of the requests that led to speech, and of the requests with an id from one of their responses.
+    """Infer an OpenAPI document from the recorded exchanges with one host.
+
+    The document describes the requests that led to speech, and those with an id in the path or the query. Downloads of
+    audio are left out.
 
     Args:
         exchanges: all exchanges, in order.

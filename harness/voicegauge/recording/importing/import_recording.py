@@ -27,6 +27,7 @@ from voicegauge.transport import ADDITIONAL_CODINGS, decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
 _RARE_CONTENT_CODINGS = (*ADDITIONAL_CODINGS, "compress")
+"""Values of Content-Encoding that voicegauge may be unable to decompress."""
 _FLATTENED_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
@@ -214,7 +215,7 @@ def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
 
 
 def _is_decompressed(headers: Headers, body: bytes) -> bool:
-    """Whether the recording tool stored the body decompressed. If so, it is UTF-8 text or starts like an audio file."""
+    """Whether the recording tool stored the body decompressed: the body is UTF-8 text or begins like an audio file."""
     try:
         body.decode()
     except UnicodeDecodeError:

@@ -14,8 +14,8 @@ from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 
 TextMasker = Callable[[str, str], str]
-"""Function (text, location) -> masked text. The location of a field is a path such as "/auth/tokens/*". The location
-of a plain-text body, or of a key of a JSON object, is empty."""
+"""A function that takes a text and its location in a body, and returns the masked text. The location of a field is a
+path such as "/auth/tokens/*". For a plain-text body, or a key of a JSON object, the location is empty."""
 
 _MIN_TEXT_PIECE_BYTES = 2**20
 _MAX_TEXT_PIECE_BYTES = 4 * 2**20

@@ -66,6 +66,7 @@ MAX_TEXT_CHARACTERS = 4 * 2**20
 """Maximum number of characters in one body, header or URL, not counting long runs of base64. A search for credentials
 takes about a second per MiB."""
 _CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
+"""Matches names of fields in which a short value that equals a key in use counts as this key."""
 _HINT_IF_NOT_MASKED = "mask the field by its name with --mask, or leave the case out"
 
 

@@ -87,10 +87,11 @@ class _DigitSeparators(NamedTuple):
     spelling_description: str
     """How the secret is written, in words: "in base64" or "in hexadecimal"."""
     single_characters: bytes
+    """All separators of one character."""
     long_separators: tuple[bytes, ...]
     """Separators of more than one character."""
     pattern: re.Pattern[bytes]
-    """Pattern that matches one or more of the separators."""
+    """Matches a run of one or more separators."""
 
     def remove_from(self, data: bytes) -> bytes:
         """Return `data` without the separators and backslashes, much faster than `pattern` would remove them."""
@@ -180,7 +181,7 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
 def _replace_secrets_in_short_text(text: str, secrets: tuple[str, ...], mask: str) -> str:
     """Replace secrets as `replace_secrets` does, and cache the result.
 
-    Two of three short texts occur again, such as names of headers.
+    The cache helps because two of three short texts, such as names of headers, are searched more than once.
     """
     return _replace_secrets(text, secrets, mask)
 
@@ -219,7 +220,10 @@ def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
 
 
 def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _DigitSeparators) -> Iterator[SecretMatch]:
-    """Yield the occurrences of long `secrets` in a spelling with separators between its digits."""
+    """Yield the occurrences of `secrets` that are written in digits with separators between them.
+
+    Secrets shorter than `MIN_LONG_SECRET_CHARACTERS` are not searched for. Offsets are those in `data`.
+    """
     long_secrets = [secret for secret in secrets if len(secret) >= MIN_LONG_SECRET_CHARACTERS]
     description, digits = separators.spelling_description, separators.remove_from(data)
     if len(digits) == len(data):
@@ -262,7 +266,10 @@ def _find_matches(
 
 
 def _extend_by_shared_digits(data: bytes, start_offset: int, end_offset: int, spelling: _Spelling) -> tuple[int, int]:
-    """Extend the range by the adjacent base64 digits that also encode a few bits of the secret."""
+    """Return the range with the adjacent base64 digits that also encode a few bits of the secret.
+
+    The range and the result consist of the offset of the first byte and the offset after the last byte.
+    """
     shares_preceding_digit = (
         spelling.shares_preceding_digit
         and start_offset > 0
@@ -304,7 +311,7 @@ def _list_spellings(secret: str) -> tuple[_Spelling, ...]:
 
 @functools.lru_cache(maxsize=256)
 def _compute_min_spelling_bytes(secret: str) -> int:
-    """Return the size of the shortest spelling of `secret`: a shorter text, as most are, cannot contain it."""
+    """Return the number of bytes in the shortest spelling of `secret`. Shorter texts need not be searched for it."""
     return min(len(spelling.spelled_secret) for spelling in _list_spellings(secret))
 
 
@@ -369,7 +376,7 @@ class _DecodedText(NamedTuple):
 
 
 def _decode_escapes(data: bytes) -> _DecodedText:
-    """Replace every escape of an ASCII character with that character."""
+    """Return `data` with each escape of an ASCII character replaced by the character, and the offsets of escapes."""
     out, text = bytearray(), _DecodedText(data, [], [])
     end = 0
     for escape in _ESCAPE_PATTERN.finditer(data):

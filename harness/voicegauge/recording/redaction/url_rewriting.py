@@ -15,7 +15,8 @@ from voicegauge.model import Exchange, Headers, Request, Response
 UrlRewriter = Callable[[str], str]
 """Function that replaces base URLs in a text."""
 OTHER_HOSTS_PATH_PREFIX = "_at"
-"""First path segment after the provider in replayed URLs of hosts outside the contract: "_at/cdn.example/a.wav"."""
+"""A replay serves URLs of hosts outside the contract below this path segment, which follows the provider id:
+"/<provider id>/_at/cdn.example/a.wav"."""
 _URL_HEADERS = frozenset({"location", "content-location", "link"})
 _URL_PATH_REGEX = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
 """Matches the path after a base URL. Its slashes may be escaped, as JSON allows. The look-ahead rejects a longer host

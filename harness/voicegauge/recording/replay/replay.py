@@ -2,7 +2,7 @@
 
 Each poll of a job returns the next recorded state of the job; the last state repeats. A client may poll less often than
 the client that was recorded. Therefore a job ends after at most half as many polls as were recorded: consecutive equal
-states are merged, and if more states than that remain, some are dropped at even intervals. A replayed submit restarts
+states are merged, and if still more than half are left, some are dropped at even intervals. A replayed submit restarts
 its job.
 """
 
@@ -128,7 +128,12 @@ class Replay:
         return self.contracts[comparable_request.provider].operations.get(comparable_request.operation_id)
 
     def _restart_job(self, comparable_request: ComparableRequest, conversation_id: str | None) -> None:
-        """Make the polls of the submitted job, in its conversation, start with the first state again."""
+        """Make the polls in a conversation start with the first state again, because its job was submitted again.
+
+        Args:
+            comparable_request: the request that submitted the job.
+            conversation_id: the conversation of the job; `None` if the request is alone in its conversation.
+        """
         if conversation_id is None:
             return
         self._submit_numbers[conversation_id] = next(self._counter)

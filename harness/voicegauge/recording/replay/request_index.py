@@ -11,14 +11,16 @@ from voicegauge.recording.redaction import MASK
 from voicegauge.recording.replay.request_matching import ComparableRequest
 
 _RequestKey = tuple[str, frozenset[str], frozenset[tuple[str, str]]]
+"""The id of the operation, the names of values that are ignored, and the names and texts of all other values."""
 
 
 @dataclass
 class RecordedRequest:
-    """A recorded request with its exchanges, which are replayed in their order."""
+    """A request that was recorded once or several times, and its exchanges, which are replayed in their order."""
 
     comparable_request: ComparableRequest
     conversation_id: str | None
+    """Id of the conversation in which the request was first recorded; `None` if it was alone in its conversation."""
     is_poll: bool
     exchanges: list[Exchange] = field(default_factory=list)
     replay_count: int = 0
@@ -90,7 +92,10 @@ class RequestIndex:
 
 
 def _build_request_key(comparable_request: ComparableRequest, names_of_masked_values: frozenset[str]) -> _RequestKey:
-    """Return a key that is equal for requests that differ only in the values that `names_of_masked_values` names."""
+    """Return a key by which requests are looked up. It ignores the values that `names_of_masked_values` names.
+
+    Requests to the same operation have equal keys if they differ in no other value.
+    """
     values = frozenset(
         item for item in comparable_request.compared_values.items() if item[0] not in names_of_masked_values
     )

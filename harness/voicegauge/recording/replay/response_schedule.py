@@ -53,10 +53,15 @@ def schedule_response(exchange: Exchange, pause_factor: float) -> ResponseSchedu
 def _split_body(
     body: bytes, recorded_chunks: tuple[tuple[float, int], ...], total_ms: float
 ) -> Iterator[tuple[float, bytes]]:
-    """Split `body` like the recorded `recorded_chunks`, each of which is (arrival in ms, number of bytes).
+    """Yield the chunks of `body`, each with its arrival time in milliseconds.
 
     The recorded sizes are scaled to the length of the body, because the body may have been compressed when it was
-    received, or redaction may have changed its length. Without recorded chunks, the whole body arrives at `total_ms`.
+    received, or redaction may have changed its length.
+
+    Args:
+        body: the whole body.
+        recorded_chunks: the arrival time in milliseconds and the number of bytes of each recorded chunk.
+        total_ms: the arrival time of the whole body if no chunk was recorded.
     """
     recorded_bytes = sum(size for _, size in recorded_chunks)
     scale = len(body) / recorded_bytes if recorded_bytes else 0.0

@@ -10,6 +10,7 @@ from typing import NamedTuple
 LINE_HEIGHT_PX = 15.0
 """Height in px of a label with a font size of 12 px."""
 POINT_RADIUS_PX = 5.0
+"""Default radius of a point, in px."""
 _LABEL_GAP_PX = 4.0
 """Distance between a point and its label, in px."""
 _LABEL_DISTANCES_PX = (0, 12, 24, 38, 54, 72, 92, 116, 144, 176, 212)
@@ -52,11 +53,13 @@ class LabeledPoint(NamedTuple):
 
 
 class PointLabel(NamedTuple):
-    """A placed label. `leader_line` joins it to its point; `None` if the label is next to the point."""
+    """A placed label; lengths are in px."""
 
     text: str
     box: Rectangle
+    """The rectangle that the text covers."""
     leader_line: tuple[float, float, float, float] | None
+    """Line that joins the label to its point: x and y of both ends. `None` if the label is next to the point."""
 
 
 def estimate_text_width(text: str) -> float:

@@ -15,7 +15,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 """Size of both charts, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
 MAX_CURVE_STEPS = 120
-"""Largest number of steps of a curve. For more values than that, this number of quantiles is drawn."""
+"""Largest number of steps of a curve. If there are more values, the curve shows this number of their quantiles."""
 _STATE_CHART_MOMENT_COUNT = 80
 """Number of moments at which the states of the jobs are counted."""
 
@@ -51,7 +51,7 @@ class JobStateChart(NamedTuple):
 
 
 def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
-    """Return the empirical distribution of `latencies_ms`; `None` for fewer than two values."""
+    """Return the curve of the share of `latencies_ms` up to each time; `None` for fewer than two values."""
     values = sorted(latencies_ms)
     if len(values) < 2:
         return None

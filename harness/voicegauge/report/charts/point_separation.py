@@ -10,7 +10,9 @@ from typing import NamedTuple
 from voicegauge.report.charts.label_placement import Rectangle
 
 _CIRCLE_GAP_PX = 2.0
+"""Smallest distance between the edges of two circles, in px."""
 _MAX_SEPARATION_ROUNDS = 300
+"""Maximum number of times that all pairs of overlapping circles are moved apart."""
 
 
 class PlottedCircle(NamedTuple):

@@ -15,8 +15,10 @@ from voicegauge.report.charts.point_separation import PlottedCircle, separate_ci
 from voicegauge.report.text_format import format_duration, format_number, shorten_to_one_line
 
 MAX_LABEL_CHARACTERS = 30
+"""Maximum length of the name of a target in its label; longer names are cut."""
 MAX_LEADER_LINES = 12
-"""Largest number of points for which every label may be away from its point, joined to it by a line."""
+"""Up to this number of points in a plot, every label may be away from its point, joined to it by a line. If there
+are more points, only labels of the Pareto set may."""
 MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
@@ -24,6 +26,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
 _TICK_LABEL_WIDTH_PX = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
 WIDE_PLOT_SIZE_PX = (560.0, 470.0)
+"""Width and height, in px, of the plot for wide screens."""
 NARROW_PLOT_SIZE_PX = (340.0, 400.0)
 """Width and height, in px, of the plot for phones. It is a separate plot, because scaling would shrink the text."""
 
@@ -41,9 +44,11 @@ class ScatterPoint(NamedTuple):
 
     x: float
     y: float
-    """Vertical center of the circle; `x` and `y` differ from `true_x` and `true_y` if circles would overlap."""
+    """Vertical center of the circle. `x` and `y` differ from `true_x` and `true_y` if circles would overlap."""
     true_x: float
+    """Horizontal position that corresponds to the latency of the target."""
     true_y: float
+    """Vertical position that corresponds to the error rate of the target."""
     has_price: bool
     name: str
     is_pareto_optimal: bool
@@ -72,6 +77,7 @@ class ScatterPlot(NamedTuple):
     width: float
     height: float
     frame: Rectangle
+    """The area between the axes, without the margins."""
     x_ticks: tuple[AxisTick, ...]
     y_ticks: tuple[AxisTick, ...]
     is_logarithmic: bool
@@ -151,9 +157,10 @@ def build_scatter_plot(
 
 
 def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
-    """Return how many labels may be away from their point: all of a few points, or else those of the Pareto set.
+    """Return how many labels may be away from their point, joined to it by a line.
 
-    On a narrow screen no label may: the ranks in the circles are clearer there than names far from them.
+    These are all labels if there are at most `MAX_LEADER_LINES` points, and else the labels of the Pareto set. On a
+    narrow screen there are none, because the ranks in the circles are clearer there than names far from them.
     """
     if width < WIDE_PLOT_SIZE_PX[0]:
         return 0

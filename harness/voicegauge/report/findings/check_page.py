@@ -27,7 +27,7 @@ _URGENCY_BY_SEVERITY = {
 }
 """Titles of the groups of findings by severity; the most urgent group comes first."""
 _MAX_UNTRIED_STATEMENTS_SHOWN = 12
-"""Largest number of statements of one operation that are listed as not tried."""
+"""Largest number of untested properties (such as a status or state) that are listed for each operation."""
 
 
 def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> FindingsPage:

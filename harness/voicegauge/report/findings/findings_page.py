@@ -35,6 +35,7 @@ class FindingPlayer(NamedTuple):
     data_uri: str
     """The audio as a `data:` URI."""
     note: str
+    """What was changed in the audio."""
 
 
 class PageFinding(NamedTuple):
@@ -51,7 +52,7 @@ class PageFinding(NamedTuple):
     facts: tuple[tuple[str, str], ...]
     """Pairs of a label and a text, such as expected and received, or the older and the newer value."""
     location: str
-    """File and line of the violated statement; empty if there is none."""
+    """File and line of the violated part of the contract; empty if the finding names none."""
     source_lines: tuple[SourceLine, ...]
     """The violated line of the contract with its neighbours; empty if the file cannot be read."""
     reproduction_command: str
@@ -118,7 +119,10 @@ def format_location(location: FileLocation | None) -> str:
 
 
 def build_anchor(finding: ReportedFinding, finding_number: int) -> str:
-    """Return the HTML id of a finding's block in the page, which stays the same from check to check."""
+    """Return the HTML id of the part of the page about a finding.
+
+    It is the same in every check if the finding has a fingerprint; otherwise it contains `finding_number`.
+    """
     return f"finding-{finding.fingerprint or finding_number}"
 
 

@@ -61,6 +61,7 @@ class ProvenanceHistory(NamedTuple):
 
     is_emulated: bool
     nights: tuple[str, ...]
+    """The nights with a run of this provenance, oldest first: dates, ISO 8601."""
     timeline: tuple[TimelineEntry, ...]
     """The changes, the latest first."""
     targets: tuple[TargetHistory, ...]

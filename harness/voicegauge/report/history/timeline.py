@@ -67,7 +67,8 @@ class ConfigurationLabels(NamedTuple):
     shared_label: str
     """What all configurations have in common; empty if there are no labels."""
     label_by_configuration: dict[str, str]
-    """By the text of each configuration, the facts that other configurations lack; empty if there is only one."""
+    """The label of each configuration, by its text: the facts that not all configurations have in common. Empty if
+    there is only one configuration."""
 
     @property
     def labels(self) -> list[str]:
@@ -99,7 +100,10 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
 
 
 def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
-    """Return the facts of each configuration that another one lacks. Faults are always named."""
+    """Return a label for each configuration: its facts that at least one other configuration lacks.
+
+    Injected faults are always part of the label. A configuration without such facts is labeled "without ...".
+    """
     facts_by_configuration = {configuration: configuration.split(", ") for configuration in configurations}
     differing_facts_by_configuration = {
         configuration: [

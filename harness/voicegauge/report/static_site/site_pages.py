@@ -23,7 +23,9 @@ HISTORY_FILE_NAME = "history.html"
 """File name of the page of a history; the index links to it if it is in the folder of the site."""
 STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
 MAX_TARGETS_SHOWN = 6
+"""Largest number of targets that the entry of a run in the index names."""
 MAX_NAME_CHARACTERS = 80
+"""Maximum number of characters of a run's id that are used in the file name of its page."""
 
 SavedRun = tuple[Path, Run]
 """A run with its folder."""
@@ -144,7 +146,10 @@ def _get_comparison_key(run: Run) -> tuple[str, ...]:
 
 
 def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield a file name for the page of each run. It is safe even if the id of the run is not."""
+    """Yield a different file name, without its suffix, for the page of each run.
+
+    The name contains only letters, digits and hyphens, whatever the id of the run contains.
+    """
     used: Counter[str] = Counter()
     for run in runs:
         slug = re.sub(r"[^A-Za-z0-9]+", "-", run.manifest.run_id).strip("-")[:MAX_NAME_CHARACTERS] or "run"

@@ -19,7 +19,7 @@ class _RatedTarget(NamedTuple):
 
 
 def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None:
-    """Return the statement on error rates; `None` if nothing was delivered that could be scored."""
+    """Return what the verdict says about error rates; `None` if nothing was delivered that could be scored."""
     if not run.targets_with_deliveries:
         return None
     rated_targets = _select_rated_targets(run)

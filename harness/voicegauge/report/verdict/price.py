@@ -11,7 +11,7 @@ from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
 def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
-    """Return the statement on prices; `None` if nothing was delivered."""
+    """Return what the verdict says about prices; `None` if nothing was delivered."""
     # By price: of many disputed prices, those that the statement compares are named.
     delivered = sorted(run.targets_with_deliveries, key=_get_price_or_infinity)
     if not delivered:

@@ -19,13 +19,13 @@ from voicegauge.model import Record
 
 MAX_POINTS = 100.0
 POINTS_LOST_PER_ERROR_RATE = 500.0
-"""Points lost for each unit of error rate above the lowest one: 5 for each percentage point."""
+"""Points lost for an error rate that is higher than the lowest one by 1 (100%): 5 for each percentage point."""
 RANKED_RESAMPLE_COUNT = 200
 """Number of resamples that are ranked. A page contains their points, so that it can rank them by other weights."""
 
 
 class RankingWeights(Record, frozen=True, kw_only=True):
-    """The weight of each measure, relative to the others."""
+    """How much speed, intelligibility and price count in a ranking, relative to each other; 0 leaves one out."""
 
     speed: float = 1.0
     intelligibility: float = 1.0
@@ -41,11 +41,12 @@ class RankedTarget(Record, frozen=True, kw_only=True):
     share_ranked_first: float | None
     """Share of resamples in which the target ranks first; `None` if there are too few texts, or it has no points."""
     speed_points: float | None = msgspec.field(name="speed")
-    """Points for the median total latency: 50 for twice that of the fastest target."""
+    """Points for the median total latency: 100 times that of the fastest target, divided by that of this target."""
     intelligibility_points: float | None = msgspec.field(name="intelligibility")
-    """Points for the error rate: 5 less for each percentage point above the lowest one, unless `has_tied_errors`."""
+    """Points for the error rate: 100 for the lowest one, and 5 less for each percentage point above it. If
+    `Ranking.has_tied_errors` is true, all targets have the same points."""
     price_points: float | None = msgspec.field(name="price")
-    """Points for the price in dollars: 50 for twice that of the cheapest target."""
+    """Points for the price in dollars: 100 times that of the cheapest target, divided by that of this target."""
 
 
 class Ranking(Record, frozen=True, kw_only=True):
@@ -61,7 +62,10 @@ class Ranking(Record, frozen=True, kw_only=True):
 
 
 class ResampledPoints(NamedTuple):
-    """Points in each resample (rows), rounded, of the targets (columns) that delivered something."""
+    """Rounded points of the targets in each resample. Arrays have a row per resample and a column per target.
+
+    Only targets that delivered something are included.
+    """
 
     targets: tuple[str, ...]
     speed_points: FloatArray

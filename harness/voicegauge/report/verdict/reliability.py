@@ -16,7 +16,7 @@ _WORDS_BY_FAILURE_KIND = {
 
 
 def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
-    """Return the statement on failed requests."""
+    """Return what the verdict says about failed requests."""
     if not any(target.sample_count for target in run.targets):
         return _build_statement("", "No request has a saved result.")
     failing = [target for target in run.targets if target.failure_count]

@@ -11,7 +11,7 @@ from voicegauge.report.verdict.statements import MeasuredRun, RunVerdict, Verdic
 
 
 def build_run_verdict(run: MeasuredRun) -> RunVerdict:
-    """Return statements on the numbers of `run`, each with its uncertainty."""
+    """Return the verdict of `run`: sentences about its numbers, each with the uncertainty of the numbers."""
     if not run.targets_with_deliveries:
         return RunVerdict(
             headline=describe_total_failure(run),

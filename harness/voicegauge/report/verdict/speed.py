@@ -8,7 +8,7 @@ from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
 def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
-    """Return the statement on total latency; `None` if no target has one."""
+    """Return what the verdict says about total latency; `None` if no target has a total latency."""
     timed = sorted(
         ((target, target.total_latency_ms) for target in run.targets if target.total_latency_ms),
         key=lambda pair: pair[1].value,

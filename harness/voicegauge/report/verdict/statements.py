@@ -10,7 +10,7 @@ from voicegauge.model import Manifest, Record, ScoreSet
 
 
 class VerdictStatement(Record, frozen=True, kw_only=True):
-    """One part of a verdict, such as the one on speed."""
+    """What the verdict of a run says about one topic, such as speed."""
 
     topic: Literal["speed", "intelligibility", "price", "reliability"]
     summary: str
@@ -52,5 +52,5 @@ class MeasuredRun(NamedTuple):
         return [target for target in self.targets if target.failure_count < target.sample_count]
 
     def find_resample_column(self, target: TargetSummary) -> int:
-        """Return the column of a target in `resamples`."""
+        """Return the number of the column, counted from 0, that a target has in `resamples`."""
         return next(i for i, one in enumerate(self.targets) if one is target)

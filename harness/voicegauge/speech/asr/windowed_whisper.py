@@ -48,7 +48,7 @@ class WindowedWhisper(ABC):
         )
 
     def pad_to_whole_windows(self, samples: Samples) -> Samples:
-        """Return `samples` at 16 kHz, padded with silence to complete windows if the options demand it."""
+        """Return `samples` at 16 kHz, padded with silence to complete windows if `pads_to_whole_windows` is set."""
         if not self.pads_to_whole_windows:
             return samples
         return np.pad(samples, (0, -len(samples) % (WINDOW_DURATION_S * ASR_SAMPLE_RATE_HZ)))

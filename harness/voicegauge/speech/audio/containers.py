@@ -130,10 +130,14 @@ def find_wav_data(audio_bytes: FileContent) -> WavData | None:
 
 
 class _AudioReader(io.BytesIO):
-    """A file in memory for libsndfile, which seeks to negative offsets in damaged AIFF files."""
+    """The file object from which libsndfile reads encoded audio that is in memory.
+
+    In a damaged AIFF file, libsndfile may seek to a negative position. `seek` then keeps the position. It raises no
+    exception, because libsndfile could not pass the exception on.
+    """
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Change the position. If the new position is negative, nothing changes."""
+        """Change the position, and return it. If the new position would be negative, the position is not changed."""
         try:
             return super().seek(offset, whence)
         except ValueError:  # would only be printed, because libsndfile cannot pass exceptions on
@@ -141,9 +145,9 @@ class _AudioReader(io.BytesIO):
 
 
 class _PatchedReader(_AudioReader):
-    """A file in memory whose bytes are replaced at some offsets while they are read.
+    """A file object that returns other bytes than the file has at some offsets.
 
-    Changing the bytes themselves would copy the whole file.
+    The bytes are replaced when they are read, because replacing them in memory would copy the whole file.
     """
 
     def __init__(self, audio_bytes: FileContent, bytes_by_offset: Mapping[int, bytes]) -> None:
@@ -162,7 +166,10 @@ class _PatchedReader(_AudioReader):
 
 
 def open_audio(audio_bytes: FileContent) -> io.BytesIO:
-    """Open encoded audio as a file. The header of a streamed WAV file appears to declare the real length."""
+    """Return a file object from which libsndfile reads encoded audio.
+
+    If the audio is a streamed WAV file, the header that is read declares the real length instead of a placeholder.
+    """
     found = find_wav_data(audio_bytes)
     if found is None or found.declared_size_bytes is not None or not found.actual_size_bytes:
         return _AudioReader(audio_bytes)

@@ -83,7 +83,9 @@ class DecodedAudio(NamedTuple):
 
 class _SampleEncoding(NamedTuple):
     subtype: str
+    """libsndfile's name of the sample format, such as "PCM_16"."""
     endian: str
+    """libsndfile's name of the byte order: "LITTLE", "BIG", or "FILE" for samples of one byte."""
 
 
 _ENCODING_BY_RAW_FORMAT = {

@@ -84,7 +84,7 @@ class EncodedAudio:
         return None if self.decoded_audio is None else build_playback_timeline(self.data, self.decoded_audio)
 
     def measure_facts(self, relative_path: str) -> AudioFacts:
-        """Measure the audio; container, digest and size are known even if it cannot be decoded.
+        """Return facts about the audio: if it cannot be decoded, only its digest, size, media type and container.
 
         Args:
             relative_path: path of the saved audio, relative to the folder of the run.

@@ -18,7 +18,9 @@ class SndfileFormat(NamedTuple):
 
     media_type: str
     container: str
+    """libsndfile's name of the container, such as "WAV"."""
     subtype: str
+    """libsndfile's name of the codec or sample format, such as "PCM_16"."""
     rates_hz: tuple[int, ...] = ()
     """Sample rates that the codec supports, in ascending order; empty if the codec supports any rate."""
     endian: str = "FILE"

@@ -32,7 +32,9 @@ class FfmpegFormat(NamedTuple):
     """A format that FFmpeg can write."""
 
     muxer: str
+    """FFmpeg's name of the container."""
     codec: str
+    """FFmpeg's name of the encoder."""
 
 
 class AudioTrack(NamedTuple):
@@ -126,7 +128,14 @@ def _needs_no_resampling(frame: Any, resampler: Any) -> bool:
 
 
 def encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFormat, bitrate_kbps: int) -> bytes:
-    """Encode samples of shape (frames,) or (frames, channels), full scale at 1.0."""
+    """Return `samples` encoded as a file in `ffmpeg_format`.
+
+    Args:
+        samples: shape (frames,) or (frames, channels), full scale at 1.0.
+        sample_rate_hz: sample rate of `samples`, which the codec must support.
+        ffmpeg_format: the format of the file.
+        bitrate_kbps: bit rate of the file, in kbit/s.
+    """
     av = load_av()
     samples = samples.reshape(len(samples), -1)
     layout = _CHANNEL_LAYOUTS[samples.shape[1]]

@@ -10,6 +10,7 @@ import struct
 
 _PAGE_HEADER_BYTES = 27
 _SERIAL_AT, _CHECKSUM_AT, _SEGMENTS_AT = 14, 22, 26
+"""Offsets, in a page, of the serial number, the checksum and the number of segments."""
 _CRC_POLYNOMIAL = 0x04C11DB7
 """Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
 
@@ -32,7 +33,10 @@ def _compute_checksum(page: bytes) -> int:
 
 
 def set_ogg_serial_number(ogg_bytes: bytes, serial_number: int) -> bytes:
-    """Set the serial number in every page of `ogg_bytes`, which must consist of complete pages of one stream."""
+    """Return a copy of `ogg_bytes` with `serial_number` in every page.
+
+    `ogg_bytes` must consist of complete pages of one stream.
+    """
     pages = bytearray(ogg_bytes)
     at = 0
     while at + _PAGE_HEADER_BYTES <= len(pages):

@@ -25,14 +25,15 @@ _FREQUENCY_BAND_COUNT = 20
 _FREQUENCY_RANGE_HZ = (100.0, 3800.0)
 """Lowest and highest frequency that is compared: the range of telephone speech, which every codec transmits."""
 _MIN_RELATIVE_SPEECH_ENERGY = 1e-3
-"""Energy of a frame, as a fraction of that of the loudest frame, below which the frame is silence before or after the
-speech."""
+"""Speech begins with the first frame, and ends with the last frame, whose energy exceeds this fraction of the energy of
+the loudest frame."""
 _RELATIVE_ENERGY_FLOOR = 1e-5
-"""Fraction of the largest energy of all bands that is added to each energy before its logarithm, so that noise does not
-count."""
+"""Constant that is added to every energy before its logarithm is taken, so that noise does not count. It is a fraction
+of the largest energy of any band and frame."""
 
 _MIN_WAVEFORM_CORRELATION = 0.9
-"""Correlation from which two recordings count as one waveform that was encoded twice. Codecs change it by less."""
+"""Smallest correlation of two recordings that count as one waveform that was encoded twice. Codecs alone do not make it
+smaller."""
 _MAX_DURATION_DIFFERENCE_S = 0.1
 """Largest difference in duration of two recordings of one waveform, as encoders pad their last block."""
 
@@ -128,9 +129,9 @@ def _compute_distances(first_features: SpectralFeatures, second_features: Spectr
 
 
 def _compute_alignment_costs(distances: NDArray[np.float64]) -> list[float]:
-    """Return the mean distance of the frames of two recordings along their best alignment, for several pairs at once.
+    """Return, for each pair of recordings, the mean distance of their frames along the best alignment.
 
-    The costs are computed by diagonals, whose entries do not depend on each other.
+    All distances on one diagonal of a pair are processed at once, because their costs do not depend on each other.
 
     Args:
         distances: the distances between the frames, of shape (pairs, frames of the first, frames of the second).

@@ -146,7 +146,10 @@ def _find_script_language(language: str) -> str:
 
 
 def _compute_word_gap(words_per_minute: int) -> int:
-    """Return the pause after each word, in units of espeak-ng's word gap, that slows speech below the minimum rate."""
+    """Return the pause after each word that slows speech to `words_per_minute`, in units of espeak-ng's word gap.
+
+    The result is 0 if espeak-ng reaches this rate without pauses.
+    """
     if words_per_minute >= MIN_WORDS_PER_MINUTE:
         return 0
     return round((60 / max(words_per_minute, 5) - 60 / MIN_WORDS_PER_MINUTE) / WORD_GAP_UNIT_S)
@@ -187,7 +190,7 @@ def _find_data_folder() -> Path:
 
 @functools.cache
 def _read_languages() -> dict[str, str]:
-    """Return the names of espeak-ng's languages, each under its lower-case form."""
+    """Return the names of espeak-ng's languages, with the same names in lower case as keys."""
     return {path.name.lower(): path.name for path in (_find_data_folder() / "lang").rglob("*") if path.is_file()}
 
 

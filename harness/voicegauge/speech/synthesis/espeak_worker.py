@@ -24,6 +24,7 @@ _ESPEAK_OUTPUT_SYNCHRONOUS = 2
 _ESPEAK_INITIALIZE_DONT_EXIT = 0x8000
 _ESPEAK_CHARACTERS_UTF8 = 1
 _RATE, _PITCH, _WORD_GAP = 1, 3, 7
+"""Numbers by which espeak-ng identifies these parameters (`espeak_PARAMETER`)."""
 _SynthesisCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 

@@ -19,7 +19,10 @@ AudioContent = Literal["speech", "silence", "missing", "undecodable"]
 
 
 class ErrorCounts(NamedTuple):
-    """Counts from one alignment; `hits + substitutions + deletions` is the number of units in the reference."""
+    """Counts of words or characters in one alignment.
+
+    `hits + substitutions + deletions` is the number of words or characters in the reference.
+    """
 
     hits: int
     substitutions: int
@@ -48,9 +51,9 @@ def score_transcript(
 ) -> Score:
     """Normalize a transcript and its reference text, and count the errors.
 
-    If the audio has no speech, every unit of the reference counts as deleted and `transcript` is ignored. Text in
-    parentheses counts in the reference, because it is spoken. In a transcript it does not count, because there it is a
-    note such as "(music)".
+    If the audio has no speech, every word or character of the reference counts as deleted, and `transcript` is
+    ignored. Text in parentheses counts in the reference, because it is spoken. In a transcript it does not count,
+    because there it is a note such as "(music)".
     """
     normalize = choose_normalizer(language)
     transcript = transcript if audio_content == "speech" else ""

@@ -27,7 +27,7 @@ class TextNormalizer(NamedTuple):
     id: str
     """Name and version, such as "whisper-english/1"."""
     error_unit: ErrorUnit
-    """Unit in which errors in normalized texts are counted."""
+    """Whether errors in normalized texts are counted in words or in characters."""
     normalize: Callable[[str], str]
 
     def __call__(self, text: str) -> str:

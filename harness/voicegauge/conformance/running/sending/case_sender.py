@@ -63,6 +63,7 @@ class CaseSender:
         return sent_case
 
     async def _send_requests_of_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        """Send all requests of `case`, and add what is received to `sent_case`."""
         if case.callback_url_parameter is not None:
             await self._send_webhook_case(case, sent_case)
         elif case.is_lifecycle:

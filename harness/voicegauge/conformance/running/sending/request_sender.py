@@ -185,7 +185,9 @@ class RequestSender:
         return journal.find_reusable_idempotency_key(case) if journal is not None else None
 
     def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> UsagePricedRequest | None:
-        """Return the target and the text length from which the charge for a case is computed if usage is reported.
+        """Return what is needed, besides the usage that a response reports, to compute the charge for a case.
+
+        This is the target and the number of characters in the text.
 
         Return `None` if the user set the price of a request, or if the case has no target.
         """

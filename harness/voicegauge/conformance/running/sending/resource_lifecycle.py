@@ -40,6 +40,7 @@ class ResourceLifecycle:
     creating_operation: Operation
     """The operation that creates the resource."""
     send_step: SendStep
+    """The function that sends each request."""
     can_use_other_account: bool
     """Whether requests can be sent as another account."""
     varies_requests_that_use_resource: bool = False
@@ -47,8 +48,10 @@ class ResourceLifecycle:
     last_change_description: str = "it was created"
     """The last change of the resource in words, such as a new state. The descriptions of steps contain it."""
     resource_state: str | None = None
+    """The state that the resource should be in; `None` before its creation, or if the contract documents no states."""
     is_deleted: bool = False
     resource_id: str = field(default="", init=False)
+    """The id from the response to the creation; empty before."""
 
     @property
     def resource_spec(self) -> ResourceSpec:
@@ -61,7 +64,12 @@ class ResourceLifecycle:
         return f"{self.creating_operation.pointer}/x-resource"
 
     async def iterate_subjects(self, request: RequestParts) -> AsyncIterator[CheckSubject]:
-        """Create the resource with `request` and follow it to its end, or to the first step that is rejected."""
+        """Create the resource with `request`, use it, bring it into each state and delete it.
+
+        Yield the subjects that the checks judge: for each request that is sent, the call, its expected and actual
+        outcome, and in most cases the step in the life of the resource. Nothing is sent after a rejected creation, and
+        no further state is set after one was rejected.
+        """
         created = Call(self.creating_operation, await self.send_step(self.creating_operation, request, "own", None))
         yield created
         yield self._expect_accepted_outcome(created, f"a {self.resource_spec.display_name} is created")
@@ -114,7 +122,11 @@ class ResourceLifecycle:
             yield subject
 
     async def _call_operation_with_resource_id(self, operation_id: str, location: Location) -> Call:
-        """Call an operation that sets the state of the resource or deletes it."""
+        """Call an operation that sets the state of the resource or deletes it. The resource id is sent at `location`.
+
+        Raises:
+            UsageError: no value is known for a required parameter or field.
+        """
         operation = self.creating_operation.contract.find_operation(operation_id)
         request, _ = build_operation_request(operation)
         if request is None:
@@ -215,7 +227,7 @@ class ResourceLifecycle:
             call: the call.
             step_kind: the kind of the step.
             action_description: the action of the call, for the description.
-            contract_pointer: JSON pointer to the statement of the contract that the call tests.
+            contract_pointer: JSON pointer to the member of the contract, mostly in `x-resource`, that the call tests.
             listed_item: the resource as it is listed; `None` if it is not listed.
             is_use_forbidden: whether the resource is in a state in which it must not be used.
             is_by_other_account: whether another account called.

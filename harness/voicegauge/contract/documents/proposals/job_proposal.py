@@ -164,7 +164,11 @@ def _list_documented_values(field: ProposedField) -> list[str]:
 
 
 def _find_result_audio_yaml(fields: Mapping[str, ProposedField], path: str, missing_facts: list[str]) -> str:
-    """Return the YAML of `x-job.audio`: for a field with "audio" in its name, else for one that may have its URL."""
+    """Return the YAML of `x-job.audio`, and add what is uncertain about it to `missing_facts`.
+
+    The audio is in a field with "audio" in its name, else in one that may have the URL of a result. If there is
+    neither, the location is marked TODO.
+    """
     audio = find_audio_yaml(fields)
     if audio:
         return audio

@@ -219,7 +219,10 @@ class OverlayWriter:
         documented_responses: Mapping[str, Any],
         format_field: ProposedField | None,
     ) -> Iterator[str]:
-        """Yield a success response with audio of any media type, if the document lacks audio or media types."""
+        """Yield a line that adds the media type `audio/*` to the success response, and note what has to be completed.
+
+        Nothing is yielded for a job, or if the document describes the audio and enough media types.
+        """
         if candidate_operation.job is not None:
             return
         if not candidate_operation.audio_yaml:
@@ -310,8 +313,8 @@ def _find_key_header(candidate_operations: Sequence[SpeechOperation]) -> str | N
 def _has_media_type_per_format(media_types: Collection[str], format_field: ProposedField) -> bool:
     """Whether as many media types are documented as formats, where `mp3_44100_64` and `mp3_44100_128` are one format.
 
-    A range and `application/octet-stream` stand for all formats. If the formats are not listed, two media types are
-    enough, because the document then distinguishes them.
+    `audio/*` and `application/octet-stream` stand for all formats. If the format field has no list of values, two media
+    types are enough, because the document then distinguishes formats.
     """
     if {"audio/*", "application/octet-stream"} & {*media_types}:
         return True

@@ -81,7 +81,10 @@ def dump_yaml(value: Any) -> str:
 
 
 def find_audio_yaml(fields: Mapping[str, ProposedField]) -> str:
-    """Return the YAML of `audio` for the first text field with "audio" in its name; empty if there is none."""
+    """Return the YAML of `audio` for the first text field with "audio" in its name: location and how it is sent.
+
+    The result is empty if there is no such field.
+    """
     for location, field in fields.items():
         name = location.rpartition("/")[2].lower()
         if "audio" in name and field.is_text:

@@ -84,9 +84,13 @@ def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) ->
 
 
 def find_speech_operations(document: Document, operation_names: Sequence[str]) -> Iterator[SpeechOperation]:
-    """Yield the operations with a text in the request.
+    """Yield the operations whose request has a text to speak.
 
-    An operation that is not valid OpenAPI is left out, unless it was named or there is no other one.
+    They are among `operation_names`, or without names among the operations that may produce speech. An operation that
+    is not valid OpenAPI is skipped.
+
+    Raises:
+        ContractError: such an operation was named, or all operations are invalid.
     """
     likely = _select_likely_operations(document, operation_names)
     error: ContractError | None = None

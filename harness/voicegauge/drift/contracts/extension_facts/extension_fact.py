@@ -8,6 +8,7 @@ from voicegauge.drift.rule_registry import DriftLevel
 
 # Each name is a single letter, because the tables of facts are read by column.
 B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
+"""The levels, under short names for the tables of facts."""
 
 ComparisonMethod = Literal["number", "value", "names", "choices", "flag"]
 """How two values of a fact are compared.

@@ -29,9 +29,9 @@ class BranchDifferences(NamedTuple):
 
 
 class _BranchKeyFunctions(NamedTuple):
-    """Two functions that return equal keys for a branch of the older document and for the same branch of the newer one.
+    """Two functions that return a key for a branch, one for the older and one for the newer document.
 
-    An empty key means that the branch cannot be recognized.
+    Branches of both documents with equal keys match. A branch with an empty key matches no other.
     """
 
     get_old_key: Callable[[SchemasForSameValue], Hashable]
@@ -124,7 +124,7 @@ def compare_branches(
 
 
 def _match_by_index(old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
-    """Match the schemas of `prefixItems` by their index."""
+    """Return the differences between the schemas of two `prefixItems`, which are matched by their index."""
     return BranchDifferences(
         list(zip(old_branches, new_branches, strict=False)),  # the longer list has the removed or the added ones
         list(old_branches[len(new_branches) :]),

@@ -68,7 +68,7 @@ def compare_keywords(
 def _compare_patterns(
     schema_role: SchemaRole, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[KeywordChange]:
-    """Compare two `pattern` keywords. A pattern that matches every value is treated like a missing one."""
+    """Yield the change if two `pattern` keywords differ. A pattern that matches every value counts as missing."""
     is_unrestricted = [not node.exists or node.value in _PATTERNS_MATCHING_EVERY_VALUE for node in (old_node, new_node)]
     if all(is_unrestricted):
         return
@@ -81,9 +81,10 @@ def _compare_patterns(
 
 
 def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Compare `minContains` and `maxContains`, which have a meaning only beside `contains`.
+    """Yield the changes of `minContains` and `maxContains`.
 
-    If `minContains` is missing, at least one item must match `contains`.
+    Nothing is yielded unless both schemas have `contains`, because the two keywords have no meaning without it. A
+    missing `minContains` counts as 1.
     """
     if "contains" not in old_schema.single_schemas or "contains" not in new_schema.single_schemas:
         return
@@ -154,9 +155,9 @@ def compare_flags(
 
 
 def _compare_enums(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Compare `enum` and `const`, which counts as an enum with one value.
+    """Yield the changes of `enum` and `const`. A `const` counts as an enum with one value.
 
-    Whether null is valid is compared by `compare_types`.
+    The value null is left out here, because `compare_types` compares whether null is valid.
     """
     old_const, new_const = old_schema.get_keyword("const"), new_schema.get_keyword("const")
     if old_const.exists or new_const.exists:

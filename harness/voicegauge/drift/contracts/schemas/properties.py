@@ -153,7 +153,7 @@ def _compare_requiredness(property_pair: _PropertyPair) -> Iterator[DriftChange]
 
 
 def _compare_read_write_access(property_pair: _PropertyPair) -> Iterator[DriftChange]:
-    """Compare `readOnly` and `writeOnly`."""
+    """Yield a change if the property became, or stopped being, read-only or write-only."""
     for keyword, name in (("readOnly", "read-only"), ("writeOnly", "write-only")):
         old, new = (
             property_pair.old_property.schema.get_keyword(keyword),

@@ -60,7 +60,10 @@ def compare_schemas(
 
 
 def _find_component_pointer(node: DocumentNode) -> str:
-    """Return the pointer of the component that `node` refers to, or that of `node` if it is not only a reference."""
+    """Return the JSON pointer of the component that `node` refers to.
+
+    If `node` has other keys than `$ref`, or does not contain a reference, return the JSON pointer of `node` itself.
+    """
     is_plain_reference = isinstance(node.value, dict) and node.value.keys() == {"$ref"}
     return node.resolve_references().pointer if is_plain_reference else node.pointer
 

@@ -83,9 +83,15 @@ def _build_inner_pair(
     old_and_new_schemas: tuple[SchemasForSameValue, SchemasForSameValue],
     old_and_new_nodes: list[DocumentNode],
 ) -> SchemaPair:
-    """Return the pair of subschemas to compare.
+    """Return the older and the newer subschema of `keyword` as a pair, with their role and their part of the API.
 
-    Subschemas for items or unnamed properties are compared like properties.
+    Subschemas for items or for unnamed properties have the role of properties.
+
+    Args:
+        schema_pair: the pair of schemas that have the keyword.
+        keyword: the keyword, such as "then" or "contains".
+        old_and_new_schemas: the older and the newer subschema.
+        old_and_new_nodes: the nodes that are reported for an older or a newer subschema that is empty.
     """
     api_part, kind = schema_pair.api_part, schema_pair.schema_role
     if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:

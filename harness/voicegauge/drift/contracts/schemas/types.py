@@ -76,7 +76,7 @@ def compare_types(
 
 
 def _is_branch_list(node: DocumentNode) -> bool:
-    """Whether a list of types was written as a `oneOf` or `anyOf` of plain types, which normalization replaced."""
+    """Whether a list of types comes from a `oneOf` or `anyOf`, which normalization replaced by the types it allows."""
     return node.pointer.endswith(("/anyOf", "/oneOf"))
 
 

@@ -11,10 +11,11 @@ MIN_REQUEST_SIMILARITY = 0.5
 """Smallest similarity, from 0 to 1, with which two requests match although some of their values differ, such as a
 text."""
 _DECISIVE_VALUE_NAME_PREFIXES = ("key", "header x-voicegauge-")
-"""Starts of the names of values that differ between requests on purpose, such as a wrong key. Requests with different
-values of such a name never match."""
+"""Starts of the locations of decisive values, such as the API key. If requests differ in such a value, they differ on
+purpose, as with a wrong key, and therefore never match."""
 
 Conversation = tuple[RecordedExchange, ...]
+"""The exchanges of one conversation, in their order."""
 
 
 class ConversationPair(NamedTuple):
@@ -31,7 +32,8 @@ class ConversationPairing(NamedTuple):
 
     matched_pairs: list[ConversationPair]
     unmatched_conversations: list[Conversation]
-    """Conversations of the older recording that match no conversation of the newer one."""
+    """Conversations of the older recording that match no conversation of the newer one. Repetitions of a conversation
+    that has a match are left out."""
 
 
 _RequestValueByLocation = dict[str, str]
@@ -39,7 +41,12 @@ _RequestValueByLocation = dict[str, str]
 
 
 def pair_conversations(old_traffic: RecordedTraffic, new_traffic: RecordedTraffic) -> ConversationPairing:
-    """Match conversations that begin with equal requests, in their order, and then those with similar requests."""
+    """Return the conversations of two recordings as pairs of an older and a newer conversation.
+
+    Conversations whose first requests are equal are matched first, in their order. Each older conversation that is left
+    is then matched with the newer one that has the most similar first request, if this is similar enough. Both requests
+    of a pair call the same operation.
+    """
     pairing = ConversationPairing([], [])
     new_conversations = _group_conversations_by_operation(new_traffic)
     for operation, conversations in _group_conversations_by_operation(old_traffic).items():
@@ -52,7 +59,14 @@ def _pair_conversations_of_operation(
     new_requests: list[tuple[_RequestValueByLocation, Conversation]],
     pairing: ConversationPairing,
 ) -> None:
-    """Add the matches of one operation to `pairing`, and remove matched conversations from `new_requests`."""
+    """Match the conversations that begin with one operation, add the result to `pairing`, and remove matched ones.
+
+    Args:
+        old_requests: the older conversations, each with the values of its first request.
+        new_requests: the newer conversations, each with the values of its first request. Those that find a match are
+            removed from this list.
+        pairing: receives the pairs and the older conversations without a match.
+    """
     unmatched, repeated = [], []
     for values, conversation in old_requests:
         match = next((candidate for candidate in new_requests if candidate[0] == values), None)
@@ -83,7 +97,11 @@ def _group_conversations_by_operation(
 
 
 def _compute_request_similarity(old_values: _RequestValueByLocation, new_values: _RequestValueByLocation) -> float:
-    """Return the similarity of two requests, from 0 to 1. A different value counts half as much as an equal value."""
+    """Return the similarity of two requests, from 0 to 1.
+
+    It is the share of equal values among the values of both requests. A location where both requests have a value, but
+    not the same one, counts as half an equal value. The similarity is 0 if a decisive value differs.
+    """
     names = old_values.keys() | new_values.keys()
     if any(
         old_values.get(name) != new_values.get(name) for name in names if name.startswith(_DECISIVE_VALUE_NAME_PREFIXES)

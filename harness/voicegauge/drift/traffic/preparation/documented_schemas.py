@@ -115,11 +115,11 @@ class UndocumentedProperty(NamedTuple):
     name: str
     value: Any
     parent_schemas: list[LocatedSchema]
-    """The schemas of the object that has the property."""
+    """The schemas that may apply to the object that has the property."""
 
     @property
     def parent_pointer(self) -> str:
-        """The pointer of the schema that lists the other properties of the object."""
+        """The pointer, in the contract, of the first of `parent_schemas` that lists properties."""
         return next(parent.pointer for parent in self.parent_schemas if "properties" in parent.schema)
 
 
@@ -191,7 +191,12 @@ def list_enumerated_values(located_schemas: Sequence[LocatedSchema]) -> list[Jso
 
 
 def find_documented_values(media_type: MediaType, path_tokens: Sequence[str]) -> set[JsonScalar]:
-    """Return the values that a body's schema lists for the field at `path_tokens`, in which `*` means any index."""
+    """Return the values that the documented schema of a body allows for one field under `enum` or `const`.
+
+    Args:
+        media_type: the documented media type of the body.
+        path_tokens: the path of the field in the body, in which `*` stands for any list index.
+    """
     located_schemas = find_body_schemas(media_type)
     for token in path_tokens:
         schemas = media_type.schemas

@@ -34,13 +34,16 @@ class FlattenedValue(NamedTuple):
     json_type: str
     """JSON type of the value. Integers have the type "number"."""
     value: JsonScalar
+    """The text, number or boolean; `None` for null, an object or a list."""
 
 
 class FlattenedObject(NamedTuple):
     """An object in a JSON body, with the names of its fields."""
 
     path: str
+    """JSON pointer in which `*` replaces list indices."""
     entry_identity: str
+    """Identifies the list entries that contain the object, as `FlattenedValue.entry_identity`."""
     field_names: tuple[str, ...]
 
 

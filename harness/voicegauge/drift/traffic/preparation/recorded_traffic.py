@@ -57,25 +57,28 @@ class RecordedExchange:
         return None
 
     def find_position(self, exchange_part: str = "") -> FilePosition:
-        """Return the file and the JSON pointer of the exchange, or of one part of it.
+        """Return the position of the exchange, or of one part of it, in the HAR file: the file and a JSON pointer.
 
         Args:
-            exchange_part: a JSON pointer to the part: "/response/headers" or "/response/content/text#/output_url". The
-                text after "#" is a pointer into the JSON body. Empty for the exchange as a whole.
+            exchange_part: a JSON pointer that starts at the HAR entry of the exchange: "/response/headers" or
+                "/response/content/text#/output_url". The text after "#" is a JSON pointer into the body. Empty for the
+                exchange as a whole.
         """
         return FilePosition(file=self.file, pointer=f"/log/entries/{self.entry_index}{exchange_part}")
 
     def find_body_position(self, field_path: str) -> FilePosition:
-        """Return the file and the JSON pointer of a value in the JSON body of the response.
+        """Return the position in the HAR file of a value in the JSON body of the response.
+
+        The pointer of the position leads from the top of the HAR file to the body and, after "#", into the body.
 
         Args:
-            field_path: JSON pointer to the value in the body.
+            field_path: JSON pointer that starts at the top of the body, such as "/output_url".
         """
         return self.find_position(f"/response/content/text#{field_path}")
 
     @property
     def comparable_request(self) -> ComparableRequest:
-        """The values by which the request is compared with others. They do not depend on its encoding."""
+        """The values by which the request is compared with others. They do not depend on how its body is encoded."""
         return build_comparable_request(self.contract, self.exchange.request, self.operation)
 
     def read_response_value(self, location: Location | None) -> Any:

@@ -28,7 +28,7 @@ class ResponseGroupKey(NamedTuple):
 
     @property
     def body_location(self) -> str:
-        """Start of the locations of all changes in the bodies of these responses."""
+        """Start of the locations of all changes in the bodies of these responses: "200 body#"."""
         return f"{self.status} body#"
 
 
@@ -49,7 +49,7 @@ def group_responses(
 ) -> dict[ResponseGroupKey, list[PairedResponses]]:
     """Group the responses of all pairs of conversations by operation, status and job state.
 
-    If only one conversation of a pair has responses in a group, these are left out.
+    If only one of the two conversations of a pair has responses in a group, the pair is left out of the group.
     """
     groups: dict[ResponseGroupKey, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(conversation_pairs):

@@ -31,7 +31,7 @@ _DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \
 
 
 class ValueDifference(NamedTuple):
-    """The difference between the values of one field in two recordings."""
+    """The values that a field has in only one of two recordings: in the older (removed) or in the newer (added)."""
 
     removed_values: tuple[JsonScalar, ...]
     added_values: tuple[JsonScalar, ...]
@@ -69,11 +69,11 @@ def compare_values(
     *,
     documented_values: frozenset[JsonScalar] = frozenset(),
 ) -> ValueDifference | None:
-    """Compare the values of one field in two recordings.
+    """Return which values of a field were removed and added between two recordings.
 
-    The result is `None` if nothing changed or if each request has a value of its own, such as an id. Values count as
-    defined by the provider if at least half of the match keys have equal values in both recordings, or if several match
-    keys of one recording share the values.
+    Return `None` if nothing changed, or if the values are not defined by the provider but belong to single requests, as
+    ids do. Values count as defined by the provider if at least half of the match keys have equal values in both
+    recordings, or if several match keys of the same recording have the same values.
 
     Args:
         old_values: the values in the older recording.
@@ -145,9 +145,13 @@ def _is_monotonic(numbers: list[JsonScalar]) -> bool:
 
 
 def _are_values_shared(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
-    """Whether several match keys have the same values.
+    """Whether at least half of `values` occur under several match keys.
 
-    Numbers must all be equal, because durations and counts may agree by chance.
+    If any value is a number, all values must be equal, because durations and counts may be equal by chance.
+
+    Args:
+        values_by_match_key: the values of a field in one recording.
+        values: all these values without their match keys.
     """
     if len(values_by_match_key) < 2:
         return False
@@ -158,9 +162,9 @@ def _are_values_shared(values_by_match_key: ValuesByMatchKey, values: frozenset[
 
 
 def compare_scalar_lists(old_values: ValuesByMatchKey, new_values: ValuesByMatchKey) -> ValueDifference | None:
-    """Compare lists of texts or numbers.
+    """Return which entries were removed from and added to lists of texts or numbers.
 
-    Return `None` if they are equal, or if fewer than half of the entries are shared.
+    Return `None` if the entries are the same, or if fewer than half of all entries are in both recordings.
     """
     shared = old_values.keys() & new_values.keys()
     before, after = (

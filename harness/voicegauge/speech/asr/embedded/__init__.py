@@ -107,7 +107,10 @@ def list_known_words() -> frozenset[str]:
 
 
 def count_unknown_words(texts: Iterable[str]) -> KnownWords:
-    """Count the words of English texts, and those of them that the model does not know. Numbers count as known."""
+    """Return the number of words in English texts, and the number of these words that the model does not know.
+
+    Numbers count as known words.
+    """
     known = list_known_words()
     words = [word for text in texts for word in _WORD_PATTERN.findall(text.casefold().replace("\u2019", "'"))]
     unknown = [word for word in words if word not in known and not any(map(str.isdigit, word))]
