@@ -254,7 +254,7 @@ class Run(Record, frozen=True, kw_only=True):
         return f"{format_load(ramp.load_type, *sorted({step.load for step in ramp.steps}))}, mixed"
 
     def describe_ramp_numbers(self) -> str:
-        """Return a text that says from which requests the numbers of a ramp are; empty for a run without a ramp."""
+        """Say in words which requests of a ramp the results are computed from; empty for a run without a ramp."""
         if self.manifest.ramp_load_type is None and self.ramp is None:
             return ""
         load = self.describe_load()

@@ -31,7 +31,9 @@ async def download(url: str, *, max_bytes: int) -> Response:
     requested = url
     async with Transport(timeouts=_DOWNLOAD_TIMEOUTS, max_body_bytes=max_bytes) as transport:
         for _ in range(MAX_REDIRECTS + 1):
-            _require_allowed_url(url, is_redirect=url is not requested, was_https=requested.startswith("https://"))
+            _require_allowed_url(
+                url, is_redirect=url is not requested, is_previous_url_https=requested.startswith("https://")
+            )
             request = Request(method="GET", url=url, headers=(("Accept", "*/*"), ("Accept-Encoding", "gzip")))
             response = (await transport.send(request, provider_id="", operation_id="")).response
             location = response.find_header("location")
@@ -44,7 +46,7 @@ async def download(url: str, *, max_bytes: int) -> Response:
     raise UsageError(f"{_remove_query(requested)}: more than {MAX_REDIRECTS} redirects")
 
 
-def _require_allowed_url(url: str, *, is_redirect: bool, was_https: bool) -> None:
+def _require_allowed_url(url: str, *, is_redirect: bool, is_previous_url_https: bool) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -55,7 +57,7 @@ def _require_allowed_url(url: str, *, is_redirect: bool, was_https: bool) -> Non
         raise UsageError(f"{source} {_remove_query(url)!r}, which is not an https URL")
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{source} of {host} has a user name or password: remove it")
-    if parts.scheme == "http" and (was_https or not is_loopback(host)):
+    if parts.scheme == "http" and (is_previous_url_https or not is_loopback(host)):
         raise UsageError(f"{source} {_remove_query(url)!r} is not encrypted: use https")
 
 

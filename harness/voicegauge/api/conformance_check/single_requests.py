@@ -1,4 +1,4 @@
-"""Checks one request, or chosen steps with several jobs."""
+"""Checks one given request, or a given sequence of steps with jobs, such as submits and polls."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ from voicegauge.bench.analysis import FloatArray, load_scipy
 from voicegauge.errors import MissingExtraError
 
 MIN_NIGHTS_SINCE_SHIFT = 8
-"""Smallest number of nights since the last shift from which a new one is found."""
+"""Number of nights, from the first one at the present level, below which no further shift is searched for."""
 MIN_NIGHTS_BEFORE_SHIFT = 4
-"""Smallest number of nights at the old level."""
+"""Smallest number of nights at the old level, before a shift."""
 MAX_SEGMENTED_NIGHTS = 60
 """Largest number of nights that are segmented, so that the chance of a false alert does not grow with the history."""
 NIGHTS_TO_CONFIRM_SHIFT = 2

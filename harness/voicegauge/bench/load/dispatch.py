@@ -16,7 +16,8 @@ from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.transport import Clock
 
 MAX_LEAD_ROUNDS = 4
-"""Maximum number of rounds that the other targets may be ahead of a target whose provider is at its limit."""
+"""Maximum number of rounds by which other targets may be ahead of a target that waits, because its provider has the
+maximum number of requests in flight."""
 
 SampleSender = Callable[[PlannedSample, float | None], Awaitable[None]]
 """Function (planned sample, due time) that sends a sample and waits for its end. The due time is in seconds of the

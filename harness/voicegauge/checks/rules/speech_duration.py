@@ -51,7 +51,7 @@ def compute_plausible_duration_range_s(text: str, language: str | None, speed: f
             digits += 1
         elif kind in "LM":
             letters += 1
-            syllabic += _is_syllabic(character)
+            syllabic += _stands_for_syllable(character)
         elif kind in "PS":
             marks += 1
     code = (language or "").lower().replace("_", "-").partition("-")[0]
@@ -70,7 +70,8 @@ def compute_plausible_duration_range_s(text: str, language: str | None, speed: f
     return low, high
 
 
-def _is_syllabic(character: str) -> bool:
+def _stands_for_syllable(character: str) -> bool:
+    """Whether a character is spoken as about one syllable: kana, Chinese characters, Hangul."""
     point = ord(character)
     return 0x3040 <= point <= 0x30FF or 0x3400 <= point <= 0x9FFF or 0xAC00 <= point <= 0xD7AF
 

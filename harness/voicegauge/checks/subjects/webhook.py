@@ -90,7 +90,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def possible_dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers to the webhook and the operation."""
+        """JSON pointers to the parts of the contract that may record a dispute: the webhook and the operation."""
         return (f"{self.operation.pointer}/x-webhook", self.operation.pointer)
 
     @property

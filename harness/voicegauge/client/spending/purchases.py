@@ -165,7 +165,7 @@ class PurchaseAccount(Generic[HistoryT]):
     """The submits of all samples or cases, as read from a journal."""
 
     def __init__(self, history_by_id: Mapping[str, HistoryT] | None = None) -> None:
-        """Keep the submits by the id of their sample or case."""
+        """Start with the history of each sample or case, by its id; `None` for an empty account."""
         self.histories: Mapping[str, HistoryT] = {} if history_by_id is None else history_by_id
 
     @functools.cached_property

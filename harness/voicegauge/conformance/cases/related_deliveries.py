@@ -68,7 +68,7 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
         _add_markup(target, speech_request),
         _change_language(target, speech_request),
         _change_seed(target, speech_request),
-        _repeat_seed(target, speech_request),
+        _repeat_delivery_with_changed_seed(target, speech_request),
     ):
         if found is not None and _is_valid_request(target, found.speech_request):
             yield found
@@ -240,8 +240,8 @@ def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
     return None
 
 
-def _repeat_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return the delivery with another seed once more, if a document promises the same audio."""
+def _repeat_delivery_with_changed_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return a second delivery with the same changed seed, if a document promises the same audio for the same seed."""
     first = _change_seed(target, speech_request)
     if first is None or not target.speech.request_fields["seed"].is_seed_reproducible:
         return None

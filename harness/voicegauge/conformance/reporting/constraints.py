@@ -109,10 +109,10 @@ class ConstrainedRequest:
 
 
 class TriedConstraints:
-    """The constraints that all requests of one shape try, and whether these requests satisfy each of them."""
+    """The constraints that apply to all requests with the same fields and types, and whether these satisfy them."""
 
     def __init__(self, constraint_results: Iterable[tuple[Constraint, ConstraintResult]]) -> None:
-        """Store each constraint that all requests of the shape try, with its result for these requests."""
+        """Store each constraint that applies to the requests, with its result for them."""
         self._constraint_results = tuple(constraint_results)
 
     def find_satisfaction_by_name(self, violated_pointers: Collection[str]) -> dict[str, bool]:

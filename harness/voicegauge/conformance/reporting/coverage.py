@@ -261,14 +261,14 @@ class _ObservationCounts(NamedTuple):
     """The conforming and the violating counts of the entries about operations.
 
     The keys are the kind of the entry, the operation (<provider>/<operation id>), and the name of what was tried: the
-    operation id, a status, a state, or the name of a constraint. The methods call this name `statement_name`.
+    operation id, a status, a state, or the name of a constraint.
     """
 
     conforming_counts: Counter[tuple[str, str, str]]
     violating_counts: Counter[tuple[str, str, str]]
 
     def add_count(
-        self, is_conforming: bool, entry_kind: CoverageKind, operation: Operation, statement_name: str, count: int
+        self, is_conforming: bool, entry_kind: CoverageKind, operation: Operation, entry_name: str, count: int
     ) -> None:
         """Add to the count of one entry.
 
@@ -276,16 +276,16 @@ class _ObservationCounts(NamedTuple):
             is_conforming: whether to add to the conforming count instead of the violating count.
             entry_kind: the kind of the entry.
             operation: the operation that the entry is about.
-            statement_name: the operation id, the status, the state, or the name of the constraint.
+            entry_name: the operation id, the status, the state, or the name of the constraint.
             count: the number to add.
         """
         counts = self.conforming_counts if is_conforming else self.violating_counts
-        counts[entry_kind, _build_operation_name(operation), statement_name] += count
+        counts[entry_kind, _build_operation_name(operation), entry_name] += count
 
     def build_entry(
-        self, entry_kind: CoverageKind, operation: Operation, statement_name: str, untried_reason: str | None
+        self, entry_kind: CoverageKind, operation: Operation, entry_name: str, untried_reason: str | None
     ) -> CoverageEntry:
-        key = entry_kind, _build_operation_name(operation), statement_name
+        key = entry_kind, _build_operation_name(operation), entry_name
         conforming_count, violating_count = self.conforming_counts[key], self.violating_counts[key]
         if entry_kind == "constraint":
             untried_reason = untried_reason or _describe_unreached_goal(conforming_count, violating_count)
@@ -294,7 +294,7 @@ class _ObservationCounts(NamedTuple):
         return CoverageEntry(
             kind=entry_kind,
             operation_or_provider=key[1],
-            name=statement_name,
+            name=entry_name,
             conforming_count=conforming_count,
             violating_count=violating_count,
             untried_reason=untried_reason,

@@ -24,7 +24,7 @@ _UNICODE_NAME_PREFIXES_OF_HAN = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 
 
 class UsageSpec(Record, frozen=True, kw_only=True):
-    """How many tokens or seconds a request uses, which is not known before the response."""
+    """Upper bounds of the tokens or seconds that a request uses, and where the response reports their number."""
 
     max_per_request: NonNegativeFloat = 0.0
     """Upper bound for a request without text, in tokens or seconds."""

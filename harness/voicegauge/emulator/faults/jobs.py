@@ -186,7 +186,7 @@ def change_job_model(response: EmulatedResponse) -> None:
             response.body = write_value_at(response.body, spec.model_name_location, f"{shown}-lite")
 
 
-def has_job_model_in_status(target: Target) -> bool:
+def names_model_in_status_response(target: Target) -> bool:
     """Whether status responses name the model."""
     spec = _get_job_spec(target)
     return (
@@ -338,7 +338,7 @@ FAULTS = (
         id="wrong-model",
         description="Status responses name another model than the requested one.",
         change_response=change_job_model,
-        applies_to=has_job_model_in_status,
+        applies_to=names_model_in_status_response,
     ),
     Fault(
         id="crosstalk",

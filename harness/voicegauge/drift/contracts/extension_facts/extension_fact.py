@@ -36,7 +36,7 @@ _WORD_BY_FLAG_DIFFERENCE = {"began": "now", "ended": "no longer"}
 
 
 class ExtensionFact(NamedTuple):
-    """A value that an extension can have, and the rules that report its changes."""
+    """A property of an `x-` key, given by its path, and the rules that report changes of its value."""
 
     fact_path: str
     """Path in the record, in which `*` means every key: "states/*/charged". Empty for the extension as a whole."""
