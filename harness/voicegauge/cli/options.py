@@ -304,6 +304,17 @@ def add_insecure_http_option(command: CommandT) -> CommandT:
     )(command)
 
 
+def add_mask_option(command: CommandT) -> CommandT:
+    """Add `--mask NAME`."""
+    return click.option(
+        "--mask",
+        "names_to_mask",
+        multiple=True,
+        metavar="NAME",
+        help="Mask the field, parameter or header NAME. May be repeated.",
+    )(command)
+
+
 def add_max_cost_option(command: CommandT) -> CommandT:
     """Add `--max-cost USD`."""
     return click.option(

@@ -17,6 +17,7 @@ from voicegauge.cli.options import (
     add_contracts_option,
     add_insecure_http_option,
     add_json_option,
+    add_mask_option,
     is_base_url,
 )
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
@@ -61,13 +62,7 @@ DEFAULT_PROXY_PORT = 8070
     metavar="PATH",
     help="Write the exchanges, redacted, to this new .har file, or to a new file in this folder.",
 )
-@click.option(
-    "--mask",
-    "names_to_mask",
-    multiple=True,
-    metavar="NAME",
-    help="Mask the field, parameter or header NAME. May be repeated.",
-)
+@add_mask_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @add_insecure_http_option
 @add_contracts_option

@@ -18,6 +18,7 @@ from voicegauge.cli.options import (
     add_credit_rate_option,
     add_insecure_http_option,
     add_json_option,
+    add_mask_option,
     add_max_cost_option,
     add_max_wait_option,
     add_price_option,
@@ -62,13 +63,7 @@ MAX_FIELDS_SHOWN = 4
     is_flag=True,
     help="Record every rejection that a check plans, not one of each kind.",
 )
-@click.option(
-    "--mask",
-    "names_to_mask",
-    multiple=True,
-    metavar="NAME",
-    help="Mask the field, parameter or header NAME. May be repeated.",
-)
+@add_mask_option
 @click.option(
     "--retry-ambiguous",
     "retry_ambiguous_requests",
