@@ -17,7 +17,7 @@ CODE := harness contracts benchmarks docs
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test slow lint types layers wheel docs site lock mutants sample whisper clean
+.PHONY: bench test slow lint types layers wheel docs site lock mutants sample whisper release clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
@@ -75,6 +75,9 @@ whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two ho
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.train .whisper/shards .whisper/work
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.export .whisper/work
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.measure
+
+release: $(VENV)/.full  ## check, build and tag: make release VERSION=0.2.0
+	.ci/release $(VERSION)
 
 clean:
 	rm -rf $(VENV) dist build site docs/reference .sample reports/20* .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

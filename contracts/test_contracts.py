@@ -9,23 +9,22 @@ import functools
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.conformance import (
-    CasePlan,
-    CheckSettings,
-    ResultCollector,
-    check_recordings,
-    check_service,
-    judge_documented_examples,
-    plan_cases,
-    run_check,
-)
-from voicegauge.conformance.recording import plan_cases_to_record
-from voicegauge.contract import Contract, load_catalogue
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.conformance._documented_examples import judge_documented_examples
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.recording_updates import plan_cases_to_record
+from voicegauge.conformance.recordings import check_recordings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import check_service, run_check
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.model import Severity
-from voicegauge.recording import Replay, ReplayApp, find_recordings, load_recordings
-from voicegauge.transport import VirtualClock
+from voicegauge.model.base import Severity
+from voicegauge.recording.replay import Replay
+from voicegauge.recording.replay_server import ReplayApp
+from voicegauge.recording.saved_recordings import find_recordings, load_recordings
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.clock import VirtualClock
 
 CONTRACTS = list(load_catalogue())
 OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in contract.operations]

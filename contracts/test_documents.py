@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.contract import Contract, Example, MediaType, load_catalogue
-from voicegauge.contract.consistency.references import check_schemas
-from voicegauge.contract.document_walk import EXTENSION_KEYS, walk_objects
-from voicegauge.contract.extension import build_json_schema
+from voicegauge.contract._consistency import check_schemas
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_parts import EXTENSION_KEYS, Example, MediaType, walk_objects
+from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.contract.schemas import format_json_pointer
-from voicegauge.formats import Location
+from voicegauge.formats.locations import Location
+from voicegauge.rules.registry import RULE_BY_ID
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
 OUR_KEYS = EXTENSION_KEYS | {"x-advice", "x-key", "x-name", "x-request", "x-rejection-reason"}
@@ -49,6 +50,17 @@ def test_every_x_key_is_known(contract) -> None:
         if key.startswith("x-") and key not in OUR_KEYS
     }
     assert unknown == set()
+
+
+def test_no_description_is_cut_off_at_a_comma(contract) -> None:
+    # Within braces, what follows a comma without quotes is a key without a value.
+    cut_off = [
+        f"{pointer}/{key}"
+        for pointer, node in walk_objects(contract.document.data)
+        for key, value in node.items()
+        if value is None and " " in key
+    ]
+    assert cut_off == []
 
 
 def test_the_folder_is_named_after_the_provider(contract) -> None:
@@ -89,9 +101,9 @@ def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[
 
 def schema_of(contract: Contract, at: str, claim: str) -> str:
     return next(
-        f"{pointer}/schema"
+        f"{pointer}/body_schema"
         for pointer, node in walk_objects(contract.document.data)
-        if pointer.startswith(f"{at}/x-source/disputed/") and node.get("claim") == claim
+        if pointer.startswith(f"{at}/x-source/disputes/") and node.get("claim") == claim
     )
 
 
@@ -154,7 +166,7 @@ def test_every_fact_has_a_source(contract) -> None:
 
 
 def test_sources_are_all_used(contract) -> None:
-    named = {node.get("document") for _, node in walk_objects(contract.document.data)}
+    named = {node.get("document_name") for _, node in walk_objects(contract.document.data)}
     assert set(contract.provider.sources) <= named
 
 

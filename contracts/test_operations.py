@@ -10,8 +10,8 @@ import json
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID
 from voicegauge.cli import cli
+from voicegauge.rules.registry import RULE_BY_ID
 
 # document, its section, provider, operation, method, path as printed
 DOCUMENTED = [
@@ -67,6 +67,9 @@ DOCUMENTED = [
     ("ttsai.txt", "Reactivate", "ttsai", "reactivateUserVoice", "POST", "/v1/user-voices/{public_id}/reactivate/"),
     ("openapi.yaml", "Create speech", "openai", "createSpeech", "POST", "/audio/speech"),
     ("openapi.yaml", "List models", "openai", "listModels", "GET", "/models"),
+    ("openapi.yaml", "Create transcription", "openai", "createTranscription", "POST", "/audio/transcriptions"),
+    ("openapi.yaml", "Create translation", "openai", "createTranslation", "POST", "/audio/translations"),
+    ("openapi.yaml", "Retrieve model", "openai", "retrieveModel", "GET", "/models/{model}"),
     ("openapi.yaml", "Create speech", "openai-compatible", "createSpeech", "POST", "/audio/speech"),
     ("openapi.yaml", "List models", "openai-compatible", "listModels", "GET", "/models"),
     ("kokoro-fastapi.py", "List voices", "openai-compatible", "listVoices", "GET", "/audio/voices"),
@@ -104,21 +107,21 @@ def test_every_documented_operation_is_listed(listed, document, section, provide
     row = listed[provider, operation]
     assert row["method"] == method
     assert row["path"] == path or path is None
-    assert row["inferred"] is (path is None)
-    assert row["document"]
-    assert row["emulation"]
-    assert set(row["rules"]) <= set(RULE_BY_ID)
-    assert {"status-undocumented", "server-error"} <= set(row["rules"])
+    assert row["is_inferred"] is (path is None)
+    assert row["document_name"]
+    assert row["emulation_description"]
+    assert set(row["rule_ids"]) <= set(RULE_BY_ID)
+    assert {"status-undocumented", "server-error"} <= set(row["rule_ids"])
 
 
 @pytest.mark.parametrize(("document", "provider", "operation"), SENT)
 def test_callbacks_are_checked(listed, document, provider, operation) -> None:
-    assert "callback-schema" in listed[provider, operation]["rules"]
+    assert "callback-schema" in listed[provider, operation]["rule_ids"]
 
 
 def test_rules_depend_on_the_contract_of_an_operation(listed) -> None:
     def checks(operation: str) -> set[str]:
-        return set(listed["ttsai", operation]["rules"])
+        return set(listed["ttsai", operation]["rule_ids"])
 
     assert {"resource-used-after-delete", "resource-state-ignored", "job-stuck"} <= checks("submitSpeech")
     assert "resource-listed-after-delete" in checks("listUserVoices")
@@ -129,5 +132,5 @@ def test_rules_depend_on_the_contract_of_an_operation(listed) -> None:
 
 
 def test_disputed_facts_are_listed(listed) -> None:
-    assert any("/api/v1/voice-clone/" in claim for claim in listed["ttsai", "cloneVoice"]["disputed"])
-    assert listed["ttsai", "getHealth"]["disputed"] == []
+    assert any("/api/v1/voice-clone/" in claim for claim in listed["ttsai", "cloneVoice"]["disputes"])
+    assert listed["ttsai", "getHealth"]["disputes"] == []

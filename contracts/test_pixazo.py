@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from voicegauge.client import map_speech_request
-from voicegauge.contract import load_catalogue
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.pricing import quote_price
-from voicegauge.model import SpeechRequest
+from voicegauge.model.base import SpeechRequest
 
 PIXAZO = load_catalogue().find_provider("pixazo")
 STATUS = PIXAZO.find_operation("getRequestStatus").success_response.media_types["application/json"]
@@ -84,7 +84,7 @@ def test_prices() -> None:
     quotes = {name: quote_price(target, 100)[::2] for name, target in PIXAZO.targets.items()}
     assert quotes == {
         "xtts-v2": (0.015, False),
-        "chatterbox": (0.03, True),
+        "chatterbox": (0.01, True),
         "vibevoice": (1.25, True),
         "vibevoice-realtime": (None, False),
     }

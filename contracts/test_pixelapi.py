@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.client import map_speech_request
-from voicegauge.contract import load_catalogue
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.pricing import quote_price
-from voicegauge.model import SpeechRequest, VoiceSample
+from voicegauge.model.base import SpeechRequest, VoiceSample
 
 PIXELAPI = load_catalogue().find_provider("pixelapi")
 GENERATE = PIXELAPI.find_operation("generateSpeech")

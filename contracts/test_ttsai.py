@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import Call, Checker
-from voicegauge.contract import Contract, load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import quote_price
-from voicegauge.formats import parse_location
-from voicegauge.model import Exchange, Provenance, Request, Response, Severity
+from voicegauge.formats.locations import parse_location
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.rules.call import Call
+from voicegauge.rules.checker import Checker
 
 MODEL = parse_location("body#/model")
 UUID = "77b71db532874ce98e84a69a2d740d4c"
@@ -72,7 +75,7 @@ def submitted(**changes: Any) -> dict[str, Any]:
 )
 def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str, when: str) -> None:
     for operation_id in ("submitSpeech", "createSpeech", "cloneVoice"):
-        (example,) = ttsai.find_operation(operation_id).responses[status].media_types["application/json"].examples
+        example, *_ = ttsai.find_operation(operation_id).responses[status].media_types["application/json"].examples
         assert (example.value["error"]["code"], example.rejection_reason) == (code, when)
         assert ("error-shape", "error") not in severities(responded(ttsai, operation_id, int(status), example.value))
         wrong = {"error": {**example.value["error"], "code": "teapot"}}
@@ -102,7 +105,7 @@ def test_only_free_models_work_without_a_key(ttsai: Contract) -> None:
 def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
     operation = ttsai.find_operation("streamSpeech")
     assert (operation.method, operation.path) == ("POST", "/v1/tts/stream/")
-    assert not operation.part_data["x-source"].get("inferred")
+    assert not operation.part_data["x-source"].get("is_inferred")
     assert operation.stream
     assert operation.stream.source
     assert operation.stream.source.is_inferred

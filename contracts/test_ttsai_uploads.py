@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import AudioInputTarget, Contract
 from voicegauge.contract.pricing import quote_price
-from voicegauge.formats import parse_location
+from voicegauge.formats.locations import parse_location
 
 MODEL = parse_location("body#/model")
 MIB = 2**20
@@ -105,7 +106,7 @@ def test_every_error_code_is_documented_for_each(ttsai: Contract) -> None:
 def test_a_lost_path_is_marked_as_inferred(ttsai: Contract) -> None:
     named = {"/v1/stt/", "/v1/voice-convert/", "/v1/audio/enhance/"}
     for target in ttsai.audio_input_targets.values():
-        inferred = target.operation.part_data["x-source"].get("inferred", False)
+        inferred = target.operation.part_data["x-source"].get("is_inferred", False)
         assert inferred is (target.operation.path not in named), target.operation.path
 
 

@@ -16,31 +16,28 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
-from voicegauge.api import (
-    AsrEngineList,
-    Conversion,
-    CostEstimate,
-    ListenResult,
-    ProviderList,
-    RecordResult,
-    RuleExplanation,
-    RuleList,
-    ScoreResult,
-    list_providers,
-)
-from voicegauge.bench.analysis.comparison import RunComparison
-from voicegauge.bench.bench_result import BenchPlanResult, BenchResult
-from voicegauge.bench.history import RunHistory
-from voicegauge.bench.planning import SuiteFile, TextRow
-from voicegauge.cli import cli
-from voicegauge.conformance import CheckReport
-from voicegauge.conformance import PricedPlan as PricedCheck
-from voicegauge.conformance.proxy import ProxyReport
-from voicegauge.contract.extension import build_json_schema
-from voicegauge.drift import DriftReport, OfficialDriftReport
-from voicegauge.model import SAMPLE_COLUMNS, Run
-from voicegauge.profiles import Profile, ProfileReport
-from voicegauge.report import BenchReport
+from voicegauge.api.cost_estimation import CostEstimate
+from voicegauge.api.listings import AsrEngineList, ProviderList, RuleExplanation, RuleList, list_providers
+from voicegauge.api.local_servers import ListenResult
+from voicegauge.api.results import Conversion, RecordResult
+from voicegauge.api.saved_runs import ScoreResult
+from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
+from voicegauge.bench.comparison import RunComparison
+from voicegauge.bench.run_history import RunHistory
+from voicegauge.bench.suites import SuiteFile, TextEntry
+from voicegauge.cli import LOADER_BY_COMMAND, cli
+from voicegauge.cli._settings import build_settings_schema
+from voicegauge.conformance.prices import PricedPlan as PricedCheck
+from voicegauge.conformance.report import CheckReport
+from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.drift.official_comparison import OfficialDriftReport
+from voicegauge.drift.report import DriftReport
+from voicegauge.model.run import Run
+from voicegauge.model.sample_table import SAMPLE_COLUMNS
+from voicegauge.profiles._profile import Profile
+from voicegauge.profiles.profile_report import ProfileReport
+from voicegauge.relay.relayed_exchange import ProxyReport
+from voicegauge.report.report_data import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVIDERS_BLOCK = re.compile(r"(<!-- providers -->).*?(<!-- /providers -->)", re.DOTALL)
@@ -137,7 +134,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/cost.schema.json": lambda: as_json(record_schema(CostEstimate, "voicegauge cost --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
     "docs/suite.schema.json": lambda: as_json(record_schema(SuiteFile, "a file for voicegauge bench --suite")),
-    "docs/texts.schema.json": lambda: as_json(record_schema(TextRow, "a line of a .jsonl file for bench --texts")),
+    "docs/texts.schema.json": lambda: as_json(record_schema(TextEntry, "a line of a .jsonl file for bench --texts")),
     "docs/score.schema.json": lambda: as_json(record_schema(ScoreResult, "voicegauge score --json")),
     "docs/asr.schema.json": lambda: as_json(record_schema(AsrEngineList, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),
@@ -154,6 +151,13 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/proxy.schema.json": lambda: as_json(record_schema(ProxyReport, "voicegauge proxy --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "docs/explain.schema.json": lambda: as_json(record_schema(RuleExplanation, "voicegauge explain RULE --json")),
+    "docs/settings.schema.json": lambda: as_json(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "voicegauge.toml, or [tool.voicegauge] of pyproject.toml",
+            **build_settings_schema(LOADER_BY_COMMAND),
+        }
+    ),
     "README.md": readme,
 }
 

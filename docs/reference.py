@@ -15,10 +15,10 @@ from typing import Any
 import click
 
 import voicegauge
-from voicegauge.checks import RULE_BY_ID
 from voicegauge.cli import HELP_BY_COMMAND, cli
-from voicegauge.contract.extension import build_json_schema
-from voicegauge.emulator import FAULTS
+from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.rules.registry import RULE_BY_ID
 
 DOCS = Path(__file__).resolve().parent
 FOLDER = DOCS / "reference"

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from change_detection.simulation import Design, Service, simulate_run
-from voicegauge.bench.analysis import MetricComparison, RunComparison, compare_runs, compare_targets
+from voicegauge.bench.comparison import MetricComparison, RunComparison, compare_runs, compare_targets
 
 EIGHT_SERVICES = {f"acme/voice-{number}": Service() for number in range(8)}
 OLD, NEW = "acme/old", "acme/new"

@@ -12,23 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voicegauge.model import (
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import Failure
+from voicegauge.model.run import (
+    RUN_SCHEMA_VERSION,
     AmountPerUnit,
-    AudioFacts,
-    Cost,
-    Failure,
-    Latency,
     Manifest,
-    Provenance,
     Run,
-    Sample,
-    Score,
     ScoreSet,
     SuiteRef,
     TargetPrice,
     TargetRef,
 )
-from voicegauge.model.run import RUN_SCHEMA_VERSION
+from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
 
 TEXT_SPREAD = 0.43
 REQUEST_SPREAD = 0.25

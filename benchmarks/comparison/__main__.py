@@ -30,8 +30,8 @@ from comparison.curves import describe_effect, render_faults, render_svg, render
 from comparison.results import BUDGETS, RunFile, SavedRun, ToolResult, find_false_alarms, summarize_tool
 from comparison.tool_run import Tool
 from comparison.tools import MAX_PAID_CALLS, ComparedTarget, SchemathesisTool, VoicegaugeTool
-from voicegauge.conformance import build_emulator_settings
-from voicegauge.contract import load_catalogue
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.catalogue import load_catalogue
 
 TARGET = "pixazo/chatterbox"
 """It has five fields and asynchronous jobs."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from comparison.tool_run import ToolRun
-from voicegauge.model import Record
+from voicegauge.model.base import Record
 
 BUDGETS = (10, 20, 40, 100, 300)
 """Numbers of paid calls for which the faults found are counted."""

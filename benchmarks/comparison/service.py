@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import httpx
 from mutation.mutant import Mutant
 
-from voicegauge.client import build_credentials
-from voicegauge.conformance import build_emulator_settings
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.contract import Contract, Operation
-from voicegauge.emulator import create_app
-from voicegauge.emulator.server.socket_server import running_app
+from voicegauge.client.keys import build_credentials
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.socket_server import running_app
 
 REJECTED_KEY = b"invalid"
 """The key that the emulator rejects. It accepts every other one, which no live service does."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mutation.mutant import Mutant
 
-from voicegauge.model import Record
+from voicegauge.model.base import Record
 
 
 class ToolRun(Record, frozen=True, kw_only=True):

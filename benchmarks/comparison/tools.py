@@ -15,14 +15,19 @@ from mutation.mutant import Mutant
 from comparison import schemathesis
 from comparison.service import ServedProvider, serve_provider
 from comparison.tool_run import ToolRun
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.client import Client, build_credentials
-from voicegauge.conformance import ConformanceCase, ResultCollector, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.conformance.reporting.spending import BillableRequestLimit
-from voicegauge.conformance.running import CaseRunner, CheckedService
-from voicegauge.contract import Target
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.client import Client
+from voicegauge.client.keys import build_credentials
+from voicegauge.conformance._case_runner import CaseRunner
+from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.report import BillableRequestLimit
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY
+from voicegauge.contract.contract import Target
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 MAX_PAID_CALLS = 300
 """The largest number of paid calls that is compared."""

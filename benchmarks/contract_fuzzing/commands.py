@@ -16,12 +16,16 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from voicegauge import api
-from voicegauge.api.conformance_check import services
+import voicegauge
+from voicegauge.api import check_execution as services
+from voicegauge.api import local_servers
+from voicegauge.api.local_requests import EmulateRequest
 from voicegauge.cli import run
-from voicegauge.contract import Contract, Operation
-from voicegauge.emulator import EmulatorSettings, RunningEmulator, create_app
-from voicegauge.emulator.server import running_app
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.socket_server import running_app
 
 COMMAND_NAMES = ("check", "serve", "bench", "drift")
 MAX_SENT_CASES = 20
@@ -73,8 +77,10 @@ def run_commands(job: Job, random_source: random.Random) -> list[CommandResult]:
 def _read_provider_id(job: Job) -> str:
     """Return the id of the edited contract; that of the original one if it cannot be loaded."""
     with contextlib.suppress(Exception):  # the commands report what is wrong
-        known = {contract.id for contract in api.load_contracts()}
-        return next(c.id for c in api.load_contracts([job.contract_file]) if c.id == job.provider or c.id not in known)
+        known = {contract.id for contract in voicegauge.load_contracts()}
+        return next(
+            c.id for c in voicegauge.load_contracts([job.contract_file]) if c.id == job.provider or c.id not in known
+        )
     return job.provider
 
 
@@ -111,7 +117,7 @@ def _serving_in_this_process() -> Iterator[None]:
     """Let commands start the emulator in a thread of this process, so that an error in it is raised."""
     with (
         patch.object(services, "starting_emulator", _starting_emulator),
-        patch.object(api, "serve_emulator", _serve_emulator, create=True),
+        patch.object(local_servers, "serve_emulator", _serve_emulator, create=True),
     ):
         yield
 
@@ -143,17 +149,9 @@ def _starting_emulator(contracts: Sequence[Contract], settings: EmulatorSettings
         yield lambda: emulator
 
 
-def _serve_emulator(
-    contracts: Sequence[Contract],
-    settings: EmulatorSettings,
-    *,
-    host: str,
-    port: int,
-    on_ready: Callable[[str], None],
-) -> None:
+def _serve_emulator(request: EmulateRequest, contracts: Sequence[Contract], *, on_ready: Callable[[str], None]) -> None:
     """Start the emulator like `api.serve_emulator`, send a request for each operation, and stop it."""
-    del host, port
-    with _running_emulator(contracts, settings) as emulator:
+    with _running_emulator(contracts, local_servers.build_requested_settings(request)) as emulator:
         on_ready(emulator.url)
         for contract in contracts:
             for operation in contract.operations.values():
@@ -188,6 +186,6 @@ def _list_key_headers(contract: Contract) -> list[str]:
 
 def import_commands() -> None:
     """Import what commands import on first use, and load the bundled contracts, so that forked processes have them."""
-    api.load_contracts()
-    for name in ("api.benchmark_run", "cli.check_tables", *(f"cli.commands.{one}" for one in COMMAND_NAMES)):
+    voicegauge.load_contracts()
+    for name in ("api.benchmarking", "cli._check_tables", *(f"cli.{one}" for one in COMMAND_NAMES)):
         importlib.import_module(f"voicegauge.{name}")

@@ -11,7 +11,7 @@ import yaml
 from reader_fuzzing.document import to_yaml
 from reader_fuzzing.readers import OFFICIAL_DOCUMENT, OVERLAY
 
-from voicegauge.formats import YAML_LOADER, read_document
+from voicegauge.formats.located_yaml import YAML_LOADER, read_document
 
 ROOT = Path(__file__).resolve().parents[2]
 _EXAMPLE_PATTERN = re.compile(r"<!-- example: (\S+) -->\n```yaml\n(.*?)```\n<!-- /example -->", re.DOTALL)

@@ -34,8 +34,9 @@ from crashes.case_simulation import CaseCommand, plan_command, simulate_cases
 from crashes.kills import PHASES, TARGET_SETS, KilledRun, count_phases, kill_repeatedly, run_unbroken
 from crashes.simulation import SimulatedRun, load_stand_in_contract, plan_benchmark, simulate
 from crashes.verdict import ROUNDING_USD
-from voicegauge.conformance import price_plan
-from voicegauge.model import Provenance, Run
+from voicegauge.conformance.prices import price_plan
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Run
 
 SCORED_EVERY = 5
 """One in this many benchmarks is scored and can be killed while it is scored, because scoring takes long."""

@@ -14,7 +14,7 @@ from crashes.commands import Command, Moment
 from crashes.kills import speak
 from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import RunVerdict
-from voicegauge.emulator.server.socket_server import running_app
+from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_FINDINGS, EXIT_OK
 
 LATENCY_S = 0.05
@@ -141,7 +141,7 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
 def _judge_end(killed: KilledCommand, real: RealCommand) -> None:
     """Judge a command that ended, by its result, or by its journal if the budget ended it before it sent anything."""
     result, account = real.read_result(), read_account(real.folder)
-    ledger_usd = result["spent_usd"] + result["spent_before_usd"] if result else account.spent_usd
+    ledger_usd = result["spent_usd"] + result["spent_by_earlier_runs_usd"] if result else account.spent_usd
     verdict = judge_cases(
         real.provider,
         ledger_usd,
@@ -154,7 +154,7 @@ def _judge_end(killed: KilledCommand, real: RealCommand) -> None:
         verdict.problems, verdict.charged_usd, ledger_usd, len(listed) or verdict.lost, 0, verdict.charges
     )
     if killed.command == "record" and result:
-        killed.differences = tuple(_missing_cases(real.folder, {one["id"] for one in listed}))
+        killed.differences = tuple(_missing_cases(real.folder, {one["sample_or_case_id"] for one in listed}))
 
 
 def _missing_cases(folder: Path, listed: set[str]) -> list[str]:

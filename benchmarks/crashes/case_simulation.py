@@ -19,13 +19,18 @@ import msgspec
 from crashes.provider import RandomFaults, StandInProvider
 from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, report_all_but_kills, simulated_speech
 from crashes.verdict import ROUNDING_USD, RunVerdict
-from voicegauge.client import Journal, Ledger, PurchaseAccount, read_events
-from voicegauge.conformance import CaseJournals, CasePlan, CheckSettings, ResultCollector, check_service, plan_cases
-from voicegauge.conformance.case_journal import CaseEvent, CaseHistory, apply_event
-from voicegauge.conformance.recording import Recorder, UnfinishedRecording, plan_cases_to_record
-from voicegauge.contract import Contract
-from voicegauge.model import AmbiguousRequest, Provenance
-from voicegauge.transport import VirtualClock
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.client.ledger import Ledger
+from voicegauge.client.spending_journal import Journal, PurchaseAccount, read_events
+from voicegauge.conformance.case_journal import CaseEvent, CaseHistory, CaseJournals, apply_event
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.recording_updates import Recorder, UnfinishedRecording, plan_cases_to_record
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import check_service
+from voicegauge.contract.contract import Contract
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import AmbiguousRequest
+from voicegauge.transport.clock import VirtualClock
 
 CaseCommand = Literal["check", "record"]
 KEY = "sk-acme-0123456789abcdef"

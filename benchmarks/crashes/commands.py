@@ -73,13 +73,22 @@ class Command:
 @functools.cache
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["crashes.commands", "voicegauge.api", "voicegauge.cli", *_PRELOADED])
+    context.set_forkserver_preload(
+        ["crashes.commands", "voicegauge.api.checking", "voicegauge.api.benchmarking", "voicegauge.cli", *_PRELOADED]
+    )
     return context
 
 
 _PRELOADED = (
-    *("scipy.stats", "rich.table", "rich.progress", "soundfile", "voicegauge.report", "voicegauge.cli.bench_tables"),
-    *(f"voicegauge.cli.commands.{name}" for name in ("bench", "check", "record")),
+    *(
+        "scipy.stats",
+        "rich.table",
+        "rich.progress",
+        "soundfile",
+        "voicegauge.report.html_page",
+        "voicegauge.cli._bench_tables",
+    ),
+    *(f"voicegauge.cli.{name}" for name in ("bench", "check", "record")),
 )
 
 

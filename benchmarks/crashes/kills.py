@@ -16,13 +16,13 @@ from crashes.commands import Command, Moment
 from crashes.provider import CONTRACTS, SUITE, TARGETS, StandInProvider
 from crashes.simulation import load_stand_in_contract, plan_benchmark
 from crashes.verdict import RunVerdict, differences, judge_run
-from voicegauge.bench.planning import BenchPlan
-from voicegauge.bench.running import load_run, read_journal
-from voicegauge.emulator.server.socket_server import running_app
+from voicegauge.bench.benchmark_plan import BenchPlan
+from voicegauge.bench.run_store import load_run, read_journal
+from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import VoicegaugeError
-from voicegauge.model import Run
-from voicegauge.speech.audio import encode
-from voicegauge.speech.synthesis import synthesize
+from voicegauge.model.run import Run
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
 
 LATENCY_S = 0.15
 JOB_S = 0.6

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voicegauge.recording import INVALID_API_KEY
-from voicegauge.transport import Clock, RealClock
+from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.transport.clock import Clock, RealClock
 
 FOLDER = Path(__file__).parent
 CONTRACTS = FOLDER / "contracts"

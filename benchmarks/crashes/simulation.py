@@ -18,24 +18,22 @@ import msgspec
 
 from crashes.provider import CONTRACT, SUITE, TARGETS, RandomFaults, StandInProvider
 from crashes.verdict import RunVerdict, judge_run
-from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, load_suite, plan_benchmark_requests
-from voicegauge.bench.running import (
-    ProviderAccess,
-    RunConfig,
-    RunOutcome,
-    StopSignal,
-    begin_run,
-    find_run_to_continue,
-    load_run,
-    run_plan,
-    save_run,
-)
-from voicegauge.bench.running import journal as journal_module
-from voicegauge.bench.running import runner as runner_module
-from voicegauge.contract import Contract, load_contract
+from voicegauge.bench import run_store
+from voicegauge.bench import runner as runner_module
+from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, plan_benchmark_requests
+from voicegauge.bench.run_config import ProviderAccess, RunConfig, RunOutcome, StopSignal
+from voicegauge.bench.run_start import begin_run, find_run_to_continue
+from voicegauge.bench.run_store import load_run, save_run
+from voicegauge.bench.runner import run_plan
+from voicegauge.bench.suites import load_suite
+from voicegauge.client import spending_journal
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import BudgetError, StorageError
-from voicegauge.model import Provenance, Run
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Run
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 MAX_COMMANDS = 60
 """Commands until a run must be finished. Each either is killed or makes progress, so far fewer are needed."""
@@ -74,9 +72,9 @@ class Killer:
     @contextlib.contextmanager
     def watching_files(self) -> Iterator[None]:
         """Count a step before and after each line of the journal and each audio file that is written."""
-        write, save_audio = journal_module.Journal.write, runner_module.save_audio
+        write, save_audio = spending_journal.Journal.write, runner_module.save_audio
 
-        def write_line(journal: journal_module.Journal, event: journal_module.JournalEvent) -> None:
+        def write_line(journal: spending_journal.Journal, event: run_store.JournalEvent) -> None:
             name = type(event).__name__
             self.step(f"before {name}")
             write(journal, event)
@@ -89,7 +87,7 @@ class Killer:
             return saved
 
         with (
-            mock.patch.object(journal_module.Journal, "write", write_line),
+            mock.patch.object(spending_journal.Journal, "write", write_line),
             mock.patch.object(runner_module, "save_audio", save),
         ):
             yield

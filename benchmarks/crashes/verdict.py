@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from crashes.provider import Charge
-from voicegauge.bench.planning import BenchPlan
-from voicegauge.bench.running import JournalState, load_run, read_journal
-from voicegauge.model import Run, Sample
+from voicegauge.bench.benchmark_plan import BenchPlan
+from voicegauge.bench.run_store import JournalState, load_run, read_journal
+from voicegauge.model.run import Run
+from voicegauge.model.sample import Sample
 
 _FIELDS_ABOUT_TIME = frozenset(
-    {"started_at", "latency", "streaming", "phases", "max_lag_ms", "is_disturbed", "polls", "request_id"}
+    {"started_at", "latency", "streaming", "request_phases", "max_own_lag_ms", "is_disturbed", "poll_count", "job_id"}
 )
 ROUNDING_USD = 1e-9
 """Sums of prices are not exact in floating point."""

@@ -14,10 +14,12 @@ import numpy as np
 from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
-from voicegauge.bench.planning import PlannedSample, SampleRound, SuiteText
-from voicegauge.bench.stopping import STOP_ALPHA, StopRule
-from voicegauge.contract import PriceQuote
-from voicegauge.model import EarlyStop, Sample
+from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
+from voicegauge.bench.early_stopping import STOP_ALPHA, StopRule
+from voicegauge.bench.suites import SuiteText
+from voicegauge.contract.pricing import PriceQuote
+from voicegauge.model.run import EarlyStop
+from voicegauge.model.sample import Sample
 
 OLD, NEW = "acme/old", "acme/new"
 DESIGN = Design(texts=100, sessions=4, is_drift_shared=True)

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedded_whisper import sentences
-from voicegauge.emulator.audio.speech import MAX_VOICE_PITCH_OFFSET
-from voicegauge.speech.audio import decode, encode, resample
-from voicegauge.speech.synthesis.espeak import synthesize
+from voicegauge.emulator._speech_synthesis import MAX_VOICE_PITCH_OFFSET
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode, resample
+from voicegauge.speech.espeak import synthesize
 
 RATE = 16_000
 CLIPS = 2_000

@@ -17,8 +17,8 @@ from embedded_whisper.batches import FULL_FRAMES
 from embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
 from embedded_whisper.spelling import tokens
 from embedded_whisper.words import vocabulary
-from voicegauge.speech.asr.ctranslate2_conversion import build_byte_to_character_map
-from voicegauge.speech.asr.embedded import WEIGHTS_PATH
+from voicegauge.speech.embedded_whisper import WEIGHTS_PATH
+from voicegauge.speech.whisper_installation import build_byte_to_character_map
 
 CONTEXT = 448
 """Tokens of Whisper's text context."""

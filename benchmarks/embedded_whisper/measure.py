@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from embedded_whisper import sentences
 from embedded_whisper.corpus import VOICES, Voice
-from voicegauge.bench.planning.suite import load_suite
-from voicegauge.contract import load_catalogue
-from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ, Asr
-from voicegauge.speech.asr.embedded import create_embedded_faster_whisper, create_embedded_whisper
-from voicegauge.speech.synthesis.espeak import synthesize
-from voicegauge.speech.transcripts.error_counts import score_transcript
+from voicegauge.bench.suites import load_suite
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.embedded_whisper import create_embedded_faster_whisper, create_embedded_whisper
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.transcripts import score_transcript
 
 HELD_OUT, HELD_OUT_SEED = 200, 7
 FRAME = ASR_SAMPLE_RATE_HZ // 50

@@ -21,7 +21,7 @@ from embedded_whisper.words import (
     suite_words,
     vocabulary,
 )
-from voicegauge.bench.planning.suite import load_suite
+from voicegauge.bench.suites import load_suite
 
 SUITE_SHARE = 0.5
 """Share of words drawn from the suites' vocabulary, so that rare ones are met often enough."""

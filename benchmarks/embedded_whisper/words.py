@@ -7,7 +7,7 @@ from functools import cache
 
 from wordfreq import top_n_list
 
-from voicegauge.bench.planning.suite import load_suite
+from voicegauge.bench.suites import load_suite
 
 COMMON = 1500
 """Common words beside the suites' own, by wordfreq's order."""

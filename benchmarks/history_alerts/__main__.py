@@ -23,16 +23,9 @@ import numpy as np
 from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
-from voicegauge.bench.history import (
-    HistoryMetric,
-    HistoryRun,
-    HistorySettings,
-    LevelChange,
-    build_series,
-    compute_run_metrics,
-    find_level_changes,
-)
-from voicegauge.bench.history.level_shifts import MIN_NIGHTS_SINCE_SHIFT
+from voicegauge.bench.history_runs import HistoryMetric, HistoryRun, compute_run_metrics
+from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, build_series
+from voicegauge.bench.run_history import HistorySettings, LevelChange, find_level_changes
 
 NIGHTS = 60
 FIRST_DAY = dt.date(2026, 1, 1)

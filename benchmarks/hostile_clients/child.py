@@ -9,9 +9,9 @@ import json
 import logging
 import sys
 
-from voicegauge.contract import load_catalogue
-from voicegauge.emulator import create_app
-from voicegauge.emulator.server import running_app
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.socket_server import running_app
 from voicegauge.receiver import run_receiver
 
 

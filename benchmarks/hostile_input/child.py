@@ -11,16 +11,20 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.client import Client
-from voicegauge.conformance import ResultCollector, plan_cases
-from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.conformance.running import CaseRunner, CheckedService
-from voicegauge.contract import Target, load_catalogue
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.client import Client
+from voicegauge.conformance._case_runner import CaseRunner
+from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Target
 from voicegauge.errors import VoicegaugeError
-from voicegauge.model import Exchange, Provenance, Request
-from voicegauge.recording import save_har
-from voicegauge.transport import Transport
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request
+from voicegauge.recording.har_files import save_har
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.http import Transport
 
 KEY = "vg-benchmark-key-4f1c9a7e"
 TICK_S = 0.01
@@ -73,7 +77,7 @@ async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
     """Send one speech request, check and record everything received, and return the outcome."""
     async with RecordingTransport() as transport:
         client = Client(target.contract, transport, base_urls={"": url}, key=KEY, max_wait_s=deadline_s)
-        service = CheckedService(target.contract, client, provenance=Provenance.RECORDED)
+        service = CheckedService(target.contract, client, CheckSettings(provenance=Provenance.RECORDED))
         try:
             judged = await CaseRunner(service, RULE_BY_ID, ResultCollector([target.id], 0)).judge_case(
                 first_delivery(target)
@@ -81,7 +85,7 @@ async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
             outcome = judged.no_verdict_reason or ", ".join(sorted({f.rule for f in judged.findings})) or "no finding"
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "recording.har")
-                contract, provenance = target.contract, service.provenance
+                contract, provenance = target.contract, service.settings.provenance
                 save_har(path, transport.exchanges, provenance=provenance, contract=contract, secrets=[KEY])
         except VoicegaugeError as error:
             outcome = str(error)

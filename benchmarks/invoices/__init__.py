@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 import yaml
 
-from voicegauge.contract import (
-    Catalogue,
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.extension.pricing import PriceSpec
+from voicegauge.contract.monthly_cost import (
     RequestGroup,
     build_request_groups,
     compute_monthly_bill,
     compute_monthly_bills,
 )
-from voicegauge.contract.extension import PriceSpec
-from voicegauge.model import Record
+from voicegauge.model.base import Record
 
 CASES_FILE = Path(__file__).parent / "cases.yaml"
 

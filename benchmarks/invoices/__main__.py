@@ -7,8 +7,8 @@ import sys
 from rich.table import Table
 
 from invoices import load_cases
-from voicegauge.cli.console import create_console
-from voicegauge.contract import load_catalogue
+from voicegauge.cli._console import create_console
+from voicegauge.contract.catalogue import load_catalogue
 
 
 def main() -> int:

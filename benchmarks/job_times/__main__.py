@@ -14,11 +14,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from voicegauge.bench.analysis.censored_times import CensoredTime, estimate_censored_quantile
-from voicegauge.client import Client
-from voicegauge.contract import Contract, load_contract
-from voicegauge.model import Delivery, SpeechRequest
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.bench.estimates import CensoredTime, estimate_censored_quantile
+from voicegauge.client.client import Client
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.job import Delivery
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 CONTRACT = Path(__file__).parent / "contracts" / "acme" / "openapi.yaml"
 JOB_S = 60.0

@@ -15,8 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from voicegauge.bench.calibration import measure_timing_error, run_loopback_server
-from voicegauge.bench.running import open_transport_with_spaced_requests, reduce_event_loop_delays
+from voicegauge.bench.run_config import open_transport_with_spaced_requests
+from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loop_delays, run_loopback_server
 
 CLIENT_FILE = Path(__file__).with_name("timed_client.py")
 PEER_FOLDER = Path.home() / ".cache" / "voicegauge" / "aiohttp"

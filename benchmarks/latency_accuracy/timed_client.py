@@ -25,8 +25,9 @@ Measure = Callable[[str], Awaitable[tuple[float, float]]]
 @asynccontextmanager
 async def open_voicegauge() -> AsyncIterator[Measure]:
     """Yield a function that measures as `voicegauge bench` does."""
-    from voicegauge.bench.running import open_transport_with_spaced_requests, reduce_event_loop_delays
-    from voicegauge.model import Request
+    from voicegauge.bench.run_config import open_transport_with_spaced_requests
+    from voicegauge.bench.timing_error import reduce_event_loop_delays
+    from voicegauge.model.exchange import Request
 
     with reduce_event_loop_delays():
         async with open_transport_with_spaced_requests() as transport:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from voicegauge.checks import CheckSubject, Rule, Violation, is_rule_applicable
+from voicegauge.rules.applicability import is_rule_applicable
+from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.registry import Rule, Violation
 
 _BASIS_OF_EVERY_OPERATION = "responses"
 

@@ -8,8 +8,8 @@ from mutation.job_mutants import audio_mutants, charge_mutants, job_mutants, par
 from mutation.mutant import Mutant
 from mutation.request_mutants import request_mutants
 from mutation.response_mutants import correct_responses, response_mutants
-from voicegauge.contract import Contract
-from voicegauge.model import Exchange
+from voicegauge.contract.contract import Contract
+from voicegauge.model.exchange import Exchange
 
 
 def derive_mutants(contract: Contract, traffic: Mapping[str, list[Exchange]]) -> Iterator[Mutant]:

@@ -14,19 +14,26 @@ import msgspec
 
 from mutation.applicability import watch_applicability
 from mutation.mutant import Mutant, ResponseKind, response_kind
-from voicegauge.checks import Rule, SpeechDelivery, select_rules
-from voicegauge.client import Client
-from voicegauge.conformance import ConformanceCase, ResultCollector, build_emulator_settings
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.conformance.running import CaseRunner, CheckedService, ExchangeSaver
-from voicegauge.contract import Contract
-from voicegauge.emulator import EmulatorSettings, Fault, create_app
-from voicegauge.emulator.audio import speech
-from voicegauge.emulator.responses import bodies
-from voicegauge.emulator.server import providers
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.client import Client
+from voicegauge.conformance._case_runner import CaseRunner
+from voicegauge.conformance.checked_service import CheckedService, CheckSettings, ExchangeSaver
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator import _app as providers
+from voicegauge.emulator import _response_bodies as bodies
+from voicegauge.emulator import _speech_synthesis as speech
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import VoicegaugeError
-from voicegauge.model import Exchange, Finding
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.finding import Finding
+from voicegauge.rules.registry import Rule, select_rules
+from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 CHECKED_RULES = select_rules(ignored_ids=("transcript-wrong",))
 """All rules except for wrong transcripts, which depend on the emulator's recognizer rather than on a contract."""
@@ -223,7 +230,7 @@ async def _checking(
         client = Client(
             contract, transport, base_urls=base, key=EMULATOR_API_KEY, clock=VirtualClock(), seed=settings.seed
         )
-        service = CheckedService(contract, client, save_exchanges=save_exchanges)
+        service = CheckedService(contract, client, CheckSettings(save_exchanges=save_exchanges))
 
         deliveries: dict[str, SpeechDelivery] = {}
 

@@ -16,15 +16,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mutation.detection import CHECKED_RULES
-from voicegauge.client import Client
-from voicegauge.conformance import ConformanceCase, ResultCollector, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
-from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS_PER_SEQUENCE, StatefulJobs
-from voicegauge.conformance.running import CaseRunner, CheckedService
-from voicegauge.contract import Contract, Target, load_catalogue
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.model import Exchange, Finding, Request
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.client import Client
+from voicegauge.conformance._case_runner import CaseRunner
+from voicegauge.conformance._fuzzing_jobs import MAX_JOBS_PER_SEQUENCE, StatefulJobs
+from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.exchange import Exchange, Request
+from voicegauge.model.finding import Finding
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 HOST = "http://emulator.invalid"
 CASES = 30
@@ -90,7 +97,7 @@ async def check_correct_provider(
     async with Transport(app=create_app([contract], settings)) as transport:
         clock, base = SharedClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
         client = Client(contract, transport, base_urls=base, key=EMULATOR_API_KEY, clock=clock, seed=seed)
-        service = CheckedService(contract, client, save_exchanges=coverage.record)
+        service = CheckedService(contract, client, CheckSettings(save_exchanges=coverage.record))
         runners = [CaseRunner(service, CHECKED_RULES, collector) for _ in range(rng.randint(1, 5))]
         lanes = [runner.run_cases(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
         # One runner for both halves of a pair: it remembers the delivery that others are compared with.

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mutation.mutant import Mutant, response_fault
-from voicegauge.conformance.cases import build_valid_speech_request, plan_related_deliveries
-from voicegauge.contract import Operation, Target, read_pointer, write_pointer
-from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator import FAULTS, Fault
-from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.faults.audio import change_audio_bytes, is_body_audio
-from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.state import find_shortest_state_sequence
-from voicegauge.formats import Location
+from voicegauge.cases._related_deliveries import plan_related_deliveries
+from voicegauge.cases.valid_requests import build_valid_speech_request
+from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.emulator._audio_faults import change_audio_bytes, is_body_audio
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._job_state import find_shortest_state_sequence
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._speech_synthesis import SynthesisRequest
+from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.formats.locations import Location, read_pointer, write_pointer
 
 UNKNOWN = "paused-by-mutation"
 TRANSITION_RULES = frozenset({"job-transition-illegal", "job-terminal-changed"})

@@ -7,14 +7,14 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from voicegauge.contract import Contract, Operation
-from voicegauge.contract.contract_builder import build_contract
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schemas import Schemas
-from voicegauge.emulator import Fault
-from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.formats.located_yaml import Document
-from voicegauge.model import Exchange
+from voicegauge.model.exchange import Exchange
 
 
 class ResponseKind(NamedTuple):

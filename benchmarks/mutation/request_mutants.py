@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, value_at
-from voicegauge.contract import MISSING, Operation
-from voicegauge.contract.document_walk import walk_objects
-from voicegauge.emulator import Fault
-from voicegauge.emulator.http import ParsedRequest
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import walk_objects
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._request import ParsedRequest
 from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.formats.locations import MISSING
 
 ACCEPTED_RULES = frozenset({"accepts-invalid"})
 REJECTED_RULES = frozenset({"rejects-valid"})
@@ -112,8 +113,8 @@ def _edit_all(data: Any, pointer: str, edit: Callable[[Any], None]) -> None:
     """Change the schema, and remove the text limits of plans, which would hide a changed limit of the schema."""
     edit(value_at(data, pointer))
     for _, node in walk_objects(data):
-        if "text_characters" in node and "requests_per_minute" in node:
-            del node["text_characters"]
+        if "max_text_characters" in node and "max_requests_per_minute" in node:
+            del node["max_text_characters"]
 
 
 SchemaEdit = tuple[str, str, frozenset[str], Callable[[Any], None]]
@@ -225,8 +226,8 @@ def _upload_mutants(operation: Operation) -> Iterator[Mutant]:
         operation.limits.upload_limits if operation.speech and "multipart/form-data" in operation.request_media else {}
     )
     for field, upload in uploads.items():
-        for limit in ("max_bytes", "min_s", "min_sample_rate_hz", "formats"):
-            if upload.get_by_key(limit):
+        for limit in ("max_bytes", "min_duration_s", "min_sample_rate_hz", "accepted_formats"):
+            if getattr(upload, limit):
                 description = f"{field} is not checked by {limit}"
                 yield _edited(
                     operation, "upload limit dropped", description, ACCEPTED_RULES, "", _unlimited(field, limit)
@@ -236,8 +237,8 @@ def _upload_mutants(operation: Operation) -> Iterator[Mutant]:
 def _unlimited(field: str, limit: str) -> Callable[[Any], None]:
     def edit(data: Any) -> None:
         for _, node in walk_objects(data):
-            if isinstance(node.get("uploads"), dict):
-                node["uploads"].get(field, {}).pop(limit, None)
+            if isinstance(node.get("upload_limits"), dict):
+                node["upload_limits"].get(field, {}).pop(limit, None)
 
     return edit
 

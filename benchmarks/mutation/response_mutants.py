@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, ResponseKind, response_fault, response_kind
-from voicegauge.contract import MediaType, Operation, ResponseSpec, read_pointer
-from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import MediaType, ResponseSpec
+from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json
-from voicegauge.model import Exchange
+from voicegauge.formats.locations import read_pointer
+from voicegauge.model.exchange import Exchange
 
 MAX_DEPTH = 4
 """Maximum depth of a field in its body."""

@@ -5,30 +5,22 @@ from __future__ import annotations
 _LIBRARY = "harness/voicegauge"
 AREAS: dict[str, tuple[str, ...]] = {
     "ledger": (
-        f"{_LIBRARY}/client/spending/ledger.py",
-        f"{_LIBRARY}/client/spending/shared_budget.py",
-        f"{_LIBRARY}/client/spending/settlement.py",
+        f"{_LIBRARY}/client/ledger.py",
+        f"{_LIBRARY}/client/spending_journal.py",
+        f"{_LIBRARY}/client/settlement.py",
     ),
-    "journal": (
-        f"{_LIBRARY}/client/spending/journal.py",
-        f"{_LIBRARY}/client/spending/purchases.py",
-        f"{_LIBRARY}/bench/running/journal.py",
-        f"{_LIBRARY}/bench/running/purchases.py",
-    ),
-    "charges": (f"{_LIBRARY}/contract/pricing.py", f"{_LIBRARY}/checks/rules/charges.py"),
+    "journal": (f"{_LIBRARY}/bench/run_store.py",),
+    "charges": (f"{_LIBRARY}/contract/pricing.py", f"{_LIBRARY}/rules/_charges.py"),
     "delivery": (
-        f"{_LIBRARY}/client/delivery/delivery.py",
-        f"{_LIBRARY}/client/delivery/job_tracking.py",
-        f"{_LIBRARY}/client/delivery/polling.py",
-        f"{_LIBRARY}/client/delivery/retry_policy.py",
-        f"{_LIBRARY}/client/delivery/deadline.py",
-        f"{_LIBRARY}/client/delivery/failures.py",
+        f"{_LIBRARY}/client/delivery.py",
+        f"{_LIBRARY}/client/job_polling.py",
+        f"{_LIBRARY}/client/exchange_log.py",
+        f"{_LIBRARY}/client/_delivery_failures.py",
     ),
-    "job rules": (f"{_LIBRARY}/checks/rules/jobs.py", f"{_LIBRARY}/checks/rules/job_isolation.py"),
+    "job rules": (f"{_LIBRARY}/rules/_job_responses.py", f"{_LIBRARY}/rules/_job_histories.py"),
     "audio facts": (
-        f"{_LIBRARY}/bench/running/audio_facts.py",
-        f"{_LIBRARY}/speech/audio/encoded_audio.py",
-        f"{_LIBRARY}/speech/audio/levels.py",
+        f"{_LIBRARY}/bench/audio_measurement.py",
+        f"{_LIBRARY}/speech/audio_measurement.py",
     ),
 }
 """Modules by what they are about."""

@@ -12,8 +12,9 @@ import random
 from typing import Any
 
 from voicegauge.bench.load import StepMeasurements, parse_goal, search_highest_load
-from voicegauge.model import Failure, Latency, Sample
-from voicegauge.transport import VirtualClock
+from voicegauge.model.job import Failure
+from voicegauge.model.sample import Latency, Sample
+from voicegauge.transport.clock import VirtualClock
 
 GOAL = "success>=0.99,total:p95<=2000ms"
 TOO_MANY = Failure(kind="rate_limited", message="429", http_status=429)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from voicegauge.formats import YAML_LOADER, read_document
+from voicegauge.formats.located_yaml import YAML_LOADER, read_document
 
 
 class Document(NamedTuple):

@@ -31,34 +31,37 @@ from reader_fuzzing.document import (
     to_yaml,
     yaml_document,
 )
-from voicegauge import api
-from voicegauge.bench.planning import load_own_texts, load_suite
-from voicegauge.bench.running import load_run
+from voicegauge.api import target_selection
+from voicegauge.bench.run_store import load_run
+from voicegauge.bench.suites import load_own_texts, load_suite
+from voicegauge.cases.plan import plan_cases
 from voicegauge.cli import HELP_BY_COMMAND
-from voicegauge.cli.settings import collect_command_defaults, load_settings
-from voicegauge.conformance import CaseJournals, plan_cases
-from voicegauge.contract import Catalogue, Contract, EventStreamParser, load_catalogue, load_contract
+from voicegauge.cli._settings import collect_command_defaults, load_settings
+from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.event_streams import EventStreamParser
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import VoicegaugeError
-from voicegauge.formats import UnreadableBodyError, read_form, read_json
-from voicegauge.model import Run, write_parquet
-from voicegauge.outputs import load_baseline
-from voicegauge.recording import Replay, load_har
-from voicegauge.report import analyze_runs, render_csv, render_markdown, render_page
-from voicegauge.speech.audio import (
-    AUDIO_FORMATS,
-    DecodedAudio,
-    RawAudioFormat,
-    UndecodableAudioError,
+from voicegauge.formats.bodies import UnreadableBodyError, read_form, read_json
+from voicegauge.model.run import Run
+from voicegauge.model.sample_table import write_parquet
+from voicegauge.outputs.baseline import load_baseline
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.replay import Replay
+from voicegauge.report.csv_markdown import render_csv, render_markdown
+from voicegauge.report.html_page import render_page
+from voicegauge.report.report_data import analyze_runs
+from voicegauge.speech.audio_measurement import (
     build_playback_timeline,
     compute_rms_dbfs,
-    decode,
-    encode,
-    encode_at_bitrate,
     is_silent,
     measure_active_duration_s,
     measure_leading_silence_s,
 )
-from voicegauge.transport import VirtualClock
+from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat, UndecodableAudioError, decode
+from voicegauge.speech.encoding import AUDIO_FORMATS, encode, encode_at_bitrate
+from voicegauge.transport.clock import VirtualClock
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = Path(__file__).with_name("samples")
@@ -239,7 +242,7 @@ OVERLAY = {
                 "x-provider": {
                     "id": "acme",
                     "title": "Acme",
-                    "key_env": "ACME_KEY",
+                    "key_variable": "ACME_KEY",
                     "sources": {"openapi.yaml": {"title": "Acme", "date": "2026-01-01"}},
                 },
                 "security": [{"key": []}],
@@ -251,10 +254,14 @@ OVERLAY = {
             "target": "$.paths['/speech/{voice}'].post",
             "update": {
                 "x-speech": {
-                    "request": {"text": "body#/text", "voice": "path.voice", "speed": "body#/speed"},
-                    "response": {"audio": {"at": "body", "delivered": "bytes"}},
+                    "request_fields": {"text": "body#/text", "voice": "path.voice", "speed": "body#/speed"},
+                    "response": {"audio": {"location": "body", "delivery_method": "bytes"}},
                     "targets": {
-                        "one": {"title": "One", "voice": "anna", "pricing": {"per": "request", "usd": 0.01}},
+                        "one": {
+                            "title": "One",
+                            "default_voice": "anna",
+                            "pricing": {"unit": "request", "usd_per_unit": 0.01},
+                        },
                     },
                 },
             },
@@ -290,7 +297,7 @@ def _read_proposed_document(data: bytes, folder: Path) -> None:
 
 def _read_proposed_recording(data: bytes, folder: Path) -> None:
     path = _write(folder, "foreign.json" if data[:1] in (b"{", b"[") else "foreign.yaml", data)
-    api.propose_contract(path)
+    target_selection.propose_contract(path)
 
 
 RECORDINGS = [
@@ -395,7 +402,7 @@ def _use_run(folder: Path) -> None:
 def _unfinished_run() -> bytes:
     run, _ = _saved_run()
     structure = json_document(run).structure
-    structure["manifest"]["finished"] = False
+    structure["manifest"]["is_finished"] = False
     structure["samples"] = []
     return json_document(run).serialize(structure)
 
@@ -408,16 +415,22 @@ def _read_journal(data: bytes, folder: Path) -> None:
 
 def _case_journal_documents() -> list[Document]:
     events = [
-        {"event": "submit_started", "id": "case", "at": "2026-01-01T00:00:00Z", "usd": 0.1, "idempotency_key": "k"},
+        {
+            "event": "submit_started",
+            "id": "case",
+            "submitted_at": "2026-01-01T00:00:00Z",
+            "price_usd": 0.1,
+            "idempotency_key": "k",
+        },
         {
             "event": "submit_completed",
             "id": "case",
-            "status": 200,
-            "billing": "accepted",
-            "job": "job-1",
+            "http_status": 200,
+            "billing_status": "accepted",
+            "job_id": "job-1",
             "charged_usd": 0.1,
         },
-        {"event": "case_finished", "id": "case", "reason": None},
+        {"event": "case_finished", "id": "case", "no_verdict_reason": None},
         {"event": "case_repeated", "id": "case"},
     ]
     return [Document(to_json_lines(events), events, to_json_lines)]
@@ -444,7 +457,7 @@ def _settings_documents() -> list[Document]:
 
 @functools.cache
 def _command_loaders() -> dict[str, Callable[[], click.Command]]:
-    commands = {name: importlib.import_module(f"voicegauge.cli.commands.{name}").command for name in HELP_BY_COMMAND}
+    commands = {name: importlib.import_module(f"voicegauge.cli.{name}").command for name in HELP_BY_COMMAND}
     return {name: functools.partial(lambda command: command, command) for name, command in commands.items()}
 
 
@@ -462,7 +475,7 @@ def _baseline_documents() -> list[Document]:
         "operation": "x",
         "message": "m",
     }
-    value = {"schema": "voicegauge/baseline/1", "accepted": [entry]}
+    value = {"schema": "voicegauge/baseline/1", "accepted_findings": [entry]}
     return [Document(json_document(b"0").serialize(value), value, json_document(b"0").serialize)]
 
 

@@ -12,21 +12,11 @@ import msgspec
 import numpy as np
 from change_detection.simulation import build_manifest, build_score
 
-from voicegauge.bench.running import save_run
-from voicegauge.model import (
-    AudioFacts,
-    Cost,
-    Failure,
-    Interval,
-    Latency,
-    RequestPhases,
-    Run,
-    Sample,
-    Score,
-    ScoreSet,
-    Streaming,
-)
-from voicegauge.speech.audio import encode
+from voicegauge.bench.run_store import save_run
+from voicegauge.model.job import Failure, Interval
+from voicegauge.model.run import Run, ScoreSet
+from voicegauge.model.sample import AudioFacts, Cost, Latency, RequestPhases, Sample, Score, Streaming
+from voicegauge.speech.encoding import encode
 
 TARGETS = 20
 TEXTS = 250

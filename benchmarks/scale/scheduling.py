@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import selectors
 
+from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.load import send_closed_loop
-from voicegauge.bench.planning import PlannedSample, SampleRound, SuiteText
-from voicegauge.contract import PriceQuote
+from voicegauge.bench.suites import SuiteText
+from voicegauge.contract.pricing import PriceQuote
 
 STANDARD_TARGETS, STANDARD_TEXTS = 21, 137
 """Together 2,877 samples, as of the standard suite."""

@@ -30,18 +30,22 @@ from comparison.tools import ComparedTarget
 
 from throughput.response_replay import ReplayingApp
 from throughput.version_comparison import compare_versions, print_comparison
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.client import Client
-from voicegauge.conformance import ConformanceCase, ResultCollector, build_emulator_settings, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.conformance.fuzzing.random_requests import fuzz_target
-from voicegauge.conformance.fuzzing.violation_search import FuzzSettings
-from voicegauge.conformance.running import CaseRunner, CheckedService
-from voicegauge.contract import Contract, Target, load_catalogue
-from voicegauge.emulator import create_app
-from voicegauge.model import UploadedFile
-from voicegauge.speech.audio.decoding import decode
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.client import Client
+from voicegauge.conformance._case_runner import CaseRunner
+from voicegauge.conformance._fuzzing_requests import FuzzSettings, fuzz_target
+from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.emulator._app import create_app
+from voicegauge.model.exchange import UploadedFile
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.speech.decoding import decode
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 KINDS = ("rejected, JSON", "accepted, JSON", "form", "form with a file", "speech delivery")
 MIN_S = 0.5
@@ -112,7 +116,7 @@ def timed_decoding() -> Iterator[list[float]]:
         finally:
             seconds.append(time.process_time() - started)
 
-    with unittest.mock.patch("voicegauge.speech.audio.encoded_audio.decode", timed):
+    with unittest.mock.patch("voicegauge.speech.audio_measurement.decode", timed):
         yield seconds
 
 

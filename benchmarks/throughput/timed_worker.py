@@ -1,7 +1,8 @@
 """Times planned cases in a process of its own, for one checkout of voicegauge and on request of `version_comparison`.
 
-It is run as a script, with the `harness` and `benchmarks` folders of the checkout in `PYTHONPATH`. The checkout may be
-as old as commit 69408b7, whose names differ; `_find` lists both. Each line of the standard input is one command:
+It is run as a script, with the `harness` and `benchmarks` folders of its own checkout in `PYTHONPATH`: each checkout
+has its own worker, because names differ between versions. What stays the same are the keys and the commands, one in
+each line of the standard input:
 
 - `keys`: prints the keys of all planned cases, by group.
 - `prepare FILE`: reads the indices of the cases to time, by group, and sends each case once, to fill caches and to
@@ -24,53 +25,40 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import throughput.__main__ as benchmark
-from voicegauge import conformance
-from voicegauge.contract import load_catalogue
-from voicegauge.emulator import create_app
-from voicegauge.transport import Transport
+from throughput.__main__ import KINDS, kind_of, plan_all_cases, runner_for
+from throughput.response_replay import ReplayingApp
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator._app import create_app
+from voicegauge.transport.http import Transport
 
-
-def _find(owner: Any, *names: str) -> Any:
-    """Return the attribute of `owner` that has one of `names`: the present name, or that of commit 69408b7."""
-    return next(getattr(owner, name) for name in names if hasattr(owner, name))
-
-
-_kind_of = _find(benchmark, "kind_of", "kind")
-_emulator_settings = _find(conformance, "build_emulator_settings", "emulator_settings")
-_ReplayingApp = _find(benchmark, "ReplayingApp", "Keeper")
-
-
-_RUNNING = "voicegauge.conformance.running"
-_COVERAGE = "voicegauge.conformance.reporting.CoverageCounter"
+_COVERAGE = "voicegauge.conformance.coverage.CoverageCounter"
 LEFT_OUT = {
     "coverage": (f"{_COVERAGE}.add_exchange", f"{_COVERAGE}.add_subject"),
-    "audio": (f"{_RUNNING}.sending.case_sender.read_response_delivery",),
+    "audio": ("voicegauge.conformance._case_sender.read_response_delivery",),
 }
 """Functions that are replaced by one that does nothing, by the name of the part that they belong to. `coverage` counts
-what a check tries; `audio` judges the audio in the responses to single calls. Both are newer than commit 69408b7."""
+what a check tries; `audio` judges the audio in the responses to single calls."""
 
 
 def _do_nothing(*_: Any, **__: Any) -> None:
     """Take the place of a function that is left out; a mock would take longer."""
 
 
-def build_key(case: Any) -> str:
+def build_key(case: ConformanceCase) -> str:
     """Return a text that is equal for equal requests with equal expectations, whatever the version."""
-    request = _find(case, "request", "wire")
-    expected = _find(case, "expected_response", "expected")
-    is_rejected = _find(expected, "acceptance", "verdict") in ("rejected", "refused")
-    if request is None:
-        values: Any = [
-            getattr(_find(case, "speech_request", "speech"), name, None)
-            for name in ("text", "format", "language", "speed")
-        ]
+    speech, request = case.speech_request, case.request
+    values: list[Any]
+    if request is not None:
+        parts = (request.path_parameters, request.query_parameters, request.body, request.media_type)
+        values = [_plain(part) for part in parts]
     else:
-        names = (("path_parameters", "path"), ("query_parameters", "query"), ("body",), ("media_type",))
-        values = [_plain(_find(request, *either)) for either in names]
-    return json.dumps(
-        [case.provider, case.operation, _find(case, "target_name", "target"), values, is_rejected], sort_keys=True
-    )
+        assert speech is not None
+        values = [speech.text, speech.format, speech.language, speech.speed]
+    is_rejected = case.expected_response.acceptance == "rejected"
+    return json.dumps([case.provider, case.operation, case.target_name, values, is_rejected], sort_keys=True)
 
 
 def _plain(value: Any) -> Any:
@@ -87,17 +75,16 @@ def _plain(value: Any) -> Any:
 class TimedGroup:
     """The cases of one group, with the responses that they get."""
 
-    def __init__(self, contract: Any, cases: list[Any]) -> None:
+    def __init__(self, contract: Contract, cases: list[ConformanceCase]) -> None:
         """Record the responses of an emulator of `contract` in the first round."""
         self._contract, self._cases = contract, cases
-        self._app = _ReplayingApp(create_app([contract], _emulator_settings()))
+        self._app = ReplayingApp(create_app([contract], build_emulator_settings()))
 
     async def time_round(self) -> float:
         """Send all cases once, and return the CPU seconds."""
         async with Transport(app=self._app) as transport:
             started = time.process_time()
-            runner = benchmark.runner_for(self._contract, transport)
-            await _find(runner, "run_cases", "run")(self._cases)
+            await runner_for(self._contract, transport).run_cases(self._cases)
             seconds = time.process_time() - started
         self._app.end_round()
         return seconds
@@ -108,21 +95,14 @@ def _read_indices(file: str) -> dict[str, list[int]]:
     return indices
 
 
-def _plan(contract: Any) -> Any:
-    if hasattr(benchmark, "plan_all_cases"):
-        return benchmark.plan_all_cases(contract)
-    options: dict[str, Any] = {"emulated": True, "every": True, "large_uploads": False}
-    return conformance.plan_cases(list(contract.targets.values()), **options).cases
-
-
 async def serve() -> None:
     """Execute the commands from the standard input."""
     contracts = {contract.id: contract for contract in load_catalogue()}
-    cases: dict[str, list[Any]] = defaultdict(list)
+    cases: dict[str, list[ConformanceCase]] = defaultdict(list)
     for contract in contracts.values():
-        for case in _plan(contract):
-            if _find(case, "speech_request", "speech") is not None or _find(case, "request", "wire") is not None:
-                cases[f"{contract.id}|{benchmark.KINDS.index(_kind_of(case))}"].append(case)
+        for case in plan_all_cases(contract):
+            if case.speech_request is not None or case.request is not None:
+                cases[f"{contract.id}|{KINDS.index(kind_of(case))}"].append(case)
     groups: dict[str, TimedGroup] = {}
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")

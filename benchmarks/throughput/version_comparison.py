@@ -64,7 +64,7 @@ class _Worker:
 @contextlib.contextmanager
 def _running_worker(checkout: Path, left_out: Sequence[str]) -> Iterator[_Worker]:
     folders = os.pathsep.join(str(checkout / name) for name in ("harness", "benchmarks"))
-    script = Path(__file__).with_name("timed_worker.py")
+    script = checkout / "benchmarks" / "throughput" / "timed_worker.py"
     with subprocess.Popen(
         [sys.executable, "-P", script, *left_out],
         cwd=checkout,

@@ -17,8 +17,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
-from voicegauge.emulator.audio import speech
-from voicegauge.model import TimingError
+from voicegauge.emulator import _speech_synthesis as speech
+from voicegauge.model.run import TimingError
 
 from .builders import saved_voices as saved_voices_module
 from .builders.audio import encode_once
@@ -80,11 +80,11 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
         return TimingError(concurrency=concurrency, request_count=96, median_error_ms=0.1, p99_error_ms=1.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voicegauge.api.benchmark_run.sending.measure_timing_error", measure)
+        patch.setattr("voicegauge.api.benchmarking.measure_timing_error", measure)
         # The machine of the tests is always busy.
-        patch.setattr("voicegauge.bench.running.sample_building.is_timing_disturbed", lambda *_times_ms: False)
+        patch.setattr("voicegauge.bench._sample_building.is_timing_disturbed", lambda *_times_ms: False)
         # They are frozen since the tests were collected, and counting a million of them takes 20 ms.
-        patch.setattr("voicegauge.bench.running.event_loop_lag._has_objects_exempt_from_gc", lambda: True)
+        patch.setattr("voicegauge.bench.timing_error._has_objects_exempt_from_gc", lambda: True)
         yield
 
 

@@ -23,180 +23,165 @@ from typing import TYPE_CHECKING, Any
 from voicegauge.version import __version__
 
 if TYPE_CHECKING:
-    from voicegauge import errors
-    from voicegauge.api import (
-        Conversion,
-        CostEstimate,
-        FileToOverwrite,
-        ListenResult,
-        LiveOptions,
-        LocalServer,
-        ProgressListener,
-        ProviderList,
-        RecordedFile,
-        RecordResult,
-        RuleExplanation,
-        RuleList,
-        RunningProxy,
-        RunningReplay,
-        ScoreResult,
-        analyze_runs,
-        apply_baseline,
-        benchmark,
-        build_report,
-        check,
-        check_job_steps,
-        check_profile,
-        check_request,
-        compare,
-        compare_targets,
-        convert,
-        convert_all,
-        emulate,
-        estimate_cost,
-        explain_rule,
-        find_drift,
-        find_official_drift,
-        list_asr_engines,
-        list_providers,
-        list_rules,
-        listen,
-        load_contracts,
-        load_run,
-        plan_benchmark,
-        plan_check,
-        propose_contract_patch,
-        propose_overlay,
-        proxy,
-        read_history,
-        record,
-        render_report,
-        replay,
-        score,
-        write_badge,
-        write_baseline,
-        write_findings_page,
-        write_history_page,
-        write_junit,
-        write_report,
-        write_sarif,
-        write_site,
-    )
-    from voicegauge.bench import BenchPlanResult, BenchResult
-    from voicegauge.bench.analysis import RunComparison, TargetSummary
-    from voicegauge.bench.history import RunHistory
-    from voicegauge.conformance import CheckReport, PricedPlan
-    from voicegauge.contract import Catalogue, Contract, Target
-    from voicegauge.drift import DriftReport
-    from voicegauge.emulator import RunningEmulator
-    from voicegauge.errors import VoicegaugeError
-    from voicegauge.model import Finding, Provenance, Run, Severity
-    from voicegauge.report import AnalyzedRuns, BenchReport
+    from voicegauge import errors as errors
+    from voicegauge.api.benchmark_planning import plan_benchmark as plan_benchmark
+    from voicegauge.api.benchmarking import benchmark as benchmark
+    from voicegauge.api.check_execution import plan_check as plan_check
+    from voicegauge.api.checking import check as check
+    from voicegauge.api.checking import check_job_steps as check_job_steps
+    from voicegauge.api.checking import check_profile as check_profile
+    from voicegauge.api.checking import check_request as check_request
+    from voicegauge.api.conversion import convert as convert
+    from voicegauge.api.conversion import convert_all as convert_all
+    from voicegauge.api.cost_estimation import CostEstimate as CostEstimate
+    from voicegauge.api.cost_estimation import estimate_cost as estimate_cost
+    from voicegauge.api.drift_detection import find_drift as find_drift
+    from voicegauge.api.drift_detection import find_official_drift as find_official_drift
+    from voicegauge.api.drift_detection import propose_contract_patch as propose_contract_patch
+    from voicegauge.api.listings import ProviderList as ProviderList
+    from voicegauge.api.listings import RuleExplanation as RuleExplanation
+    from voicegauge.api.listings import RuleList as RuleList
+    from voicegauge.api.listings import explain_rule as explain_rule
+    from voicegauge.api.listings import list_asr_engines as list_asr_engines
+    from voicegauge.api.listings import list_providers as list_providers
+    from voicegauge.api.listings import list_rules as list_rules
+    from voicegauge.api.local_servers import ListenResult as ListenResult
+    from voicegauge.api.local_servers import LocalServer as LocalServer
+    from voicegauge.api.local_servers import RunningProxy as RunningProxy
+    from voicegauge.api.local_servers import RunningReplay as RunningReplay
+    from voicegauge.api.local_servers import emulate as emulate
+    from voicegauge.api.local_servers import listen as listen
+    from voicegauge.api.local_servers import proxy as proxy
+    from voicegauge.api.local_servers import replay as replay
+    from voicegauge.api.options import LiveOptions as LiveOptions
+    from voicegauge.api.options import ProgressListener as ProgressListener
+    from voicegauge.api.recording import record as record
+    from voicegauge.api.result_files import apply_baseline as apply_baseline
+    from voicegauge.api.result_files import write_badge as write_badge
+    from voicegauge.api.result_files import write_baseline as write_baseline
+    from voicegauge.api.result_files import write_findings_page as write_findings_page
+    from voicegauge.api.result_files import write_junit as write_junit
+    from voicegauge.api.result_files import write_sarif as write_sarif
+    from voicegauge.api.results import Conversion as Conversion
+    from voicegauge.api.results import FileToOverwrite as FileToOverwrite
+    from voicegauge.api.results import RecordedFile as RecordedFile
+    from voicegauge.api.results import RecordResult as RecordResult
+    from voicegauge.api.saved_runs import ScoreResult as ScoreResult
+    from voicegauge.api.saved_runs import analyze_runs as analyze_runs
+    from voicegauge.api.saved_runs import build_report as build_report
+    from voicegauge.api.saved_runs import compare as compare
+    from voicegauge.api.saved_runs import compare_targets as compare_targets
+    from voicegauge.api.saved_runs import load_run as load_run
+    from voicegauge.api.saved_runs import read_history as read_history
+    from voicegauge.api.saved_runs import render_report as render_report
+    from voicegauge.api.saved_runs import score as score
+    from voicegauge.api.saved_runs import write_history_page as write_history_page
+    from voicegauge.api.saved_runs import write_report as write_report
+    from voicegauge.api.saved_runs import write_site as write_site
+    from voicegauge.api.target_selection import load_contracts as load_contracts
+    from voicegauge.api.target_selection import propose_overlay as propose_overlay
+    from voicegauge.bench.benchmark_result import BenchPlanResult as BenchPlanResult
+    from voicegauge.bench.benchmark_result import BenchResult as BenchResult
+    from voicegauge.bench.comparison import RunComparison as RunComparison
+    from voicegauge.bench.run_history import RunHistory as RunHistory
+    from voicegauge.bench.target_summaries import TargetSummary as TargetSummary
+    from voicegauge.conformance.prices import PricedPlan as PricedPlan
+    from voicegauge.conformance.report import CheckReport as CheckReport
+    from voicegauge.contract.catalogue import Catalogue as Catalogue
+    from voicegauge.contract.contract import Contract as Contract
+    from voicegauge.contract.contract import Target as Target
+    from voicegauge.drift.report import DriftReport as DriftReport
+    from voicegauge.emulator.process import RunningEmulator as RunningEmulator
+    from voicegauge.errors import VoicegaugeError as VoicegaugeError
+    from voicegauge.model.base import Provenance as Provenance
+    from voicegauge.model.base import Severity as Severity
+    from voicegauge.model.finding import Finding as Finding
+    from voicegauge.model.run import Run as Run
+    from voicegauge.report.report_data import AnalyzedRuns as AnalyzedRuns
+    from voicegauge.report.report_data import BenchReport as BenchReport
 
-
-_EXPORTED_NAMES_BY_MODULE = {
-    "voicegauge.bench": ("BenchPlanResult", "BenchResult"),
-    "voicegauge.bench.analysis": ("RunComparison", "TargetSummary"),
-    "voicegauge.bench.history": ("RunHistory",),
-    "voicegauge.conformance": ("CheckReport", "PricedPlan"),
-    "voicegauge.contract": ("Catalogue", "Contract", "Target"),
-    "voicegauge.drift": ("DriftReport",),
-    "voicegauge.emulator": ("RunningEmulator",),
+_NAMES_BY_MODULE = {
+    "voicegauge.api.benchmark_planning": ("plan_benchmark",),
+    "voicegauge.api.benchmarking": ("benchmark",),
+    "voicegauge.api.check_execution": ("plan_check",),
+    "voicegauge.api.checking": ("check", "check_job_steps", "check_profile", "check_request"),
+    "voicegauge.api.conversion": ("convert", "convert_all"),
+    "voicegauge.api.cost_estimation": ("CostEstimate", "estimate_cost"),
+    "voicegauge.api.drift_detection": ("find_drift", "find_official_drift", "propose_contract_patch"),
+    "voicegauge.api.listings": (
+        "ProviderList",
+        "RuleExplanation",
+        "RuleList",
+        "explain_rule",
+        "list_asr_engines",
+        "list_providers",
+        "list_rules",
+    ),
+    "voicegauge.api.local_servers": (
+        "ListenResult",
+        "LocalServer",
+        "RunningProxy",
+        "RunningReplay",
+        "emulate",
+        "listen",
+        "proxy",
+        "replay",
+    ),
+    "voicegauge.api.options": ("LiveOptions", "ProgressListener"),
+    "voicegauge.api.recording": ("record",),
+    "voicegauge.api.results": ("Conversion", "FileToOverwrite", "RecordResult", "RecordedFile"),
+    "voicegauge.api.result_files": (
+        "apply_baseline",
+        "write_badge",
+        "write_baseline",
+        "write_findings_page",
+        "write_junit",
+        "write_sarif",
+    ),
+    "voicegauge.api.saved_runs": (
+        "ScoreResult",
+        "analyze_runs",
+        "build_report",
+        "compare",
+        "compare_targets",
+        "load_run",
+        "read_history",
+        "render_report",
+        "score",
+        "write_history_page",
+        "write_report",
+        "write_site",
+    ),
+    "voicegauge.api.target_selection": ("load_contracts", "propose_overlay"),
+    "voicegauge.bench.benchmark_result": ("BenchPlanResult", "BenchResult"),
+    "voicegauge.bench.comparison": ("RunComparison",),
+    "voicegauge.bench.run_history": ("RunHistory",),
+    "voicegauge.bench.target_summaries": ("TargetSummary",),
+    "voicegauge.conformance.prices": ("PricedPlan",),
+    "voicegauge.conformance.report": ("CheckReport",),
+    "voicegauge.contract.catalogue": ("Catalogue",),
+    "voicegauge.contract.contract": ("Contract", "Target"),
+    "voicegauge.drift.report": ("DriftReport",),
+    "voicegauge.emulator.process": ("RunningEmulator",),
     "voicegauge.errors": ("VoicegaugeError",),
-    "voicegauge.model": ("Finding", "Provenance", "Run", "Severity"),
-    "voicegauge.report": ("AnalyzedRuns", "BenchReport"),
+    "voicegauge.model.base": ("Provenance", "Severity"),
+    "voicegauge.model.finding": ("Finding",),
+    "voicegauge.model.run": ("Run",),
+    "voicegauge.report.report_data": ("AnalyzedRuns", "BenchReport"),
 }
-_MODULE_BY_EXPORTED_NAME = {name: module for module, names in _EXPORTED_NAMES_BY_MODULE.items() for name in names}
-"""Modules of the exported names that are not imported from `voicegauge.api`, by name."""
+_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
+"""For each exported name, the module that defines it."""
 
-__all__ = [
-    "AnalyzedRuns",
-    "BenchPlanResult",
-    "BenchReport",
-    "BenchResult",
-    "Catalogue",
-    "CheckReport",
-    "Contract",
-    "Conversion",
-    "CostEstimate",
-    "DriftReport",
-    "FileToOverwrite",
-    "Finding",
-    "ListenResult",
-    "LiveOptions",
-    "LocalServer",
-    "PricedPlan",
-    "ProgressListener",
-    "Provenance",
-    "ProviderList",
-    "RecordResult",
-    "RecordedFile",
-    "RuleExplanation",
-    "RuleList",
-    "Run",
-    "RunComparison",
-    "RunHistory",
-    "RunningEmulator",
-    "RunningProxy",
-    "RunningReplay",
-    "ScoreResult",
-    "Severity",
-    "Target",
-    "TargetSummary",
-    "VoicegaugeError",
-    "__version__",
-    "analyze_runs",
-    "apply_baseline",
-    "benchmark",
-    "build_report",
-    "check",
-    "check_job_steps",
-    "check_profile",
-    "check_request",
-    "compare",
-    "compare_targets",
-    "convert",
-    "convert_all",
-    "emulate",
-    "errors",
-    "estimate_cost",
-    "explain_rule",
-    "find_drift",
-    "find_official_drift",
-    "list_asr_engines",
-    "list_providers",
-    "list_rules",
-    "listen",
-    "load_contracts",
-    "load_run",
-    "plan_benchmark",
-    "plan_check",
-    "propose_contract_patch",
-    "propose_overlay",
-    "proxy",
-    "read_history",
-    "record",
-    "render_report",
-    "replay",
-    "score",
-    "write_badge",
-    "write_baseline",
-    "write_findings_page",
-    "write_history_page",
-    "write_junit",
-    "write_report",
-    "write_sarif",
-    "write_site",
-]
+__all__ = ["__version__", "errors", *_MODULE_BY_NAME]  # noqa: PLE0604 - the names are those of the table
 
 
 def __getattr__(name: str) -> Any:
     """Return an exported name; its module is imported on first use."""
     if name == "errors":
         return import_module("voicegauge.errors")
-    if name not in __all__:
+    if name not in _MODULE_BY_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULE_BY_EXPORTED_NAME.get(name, "voicegauge.api")), name)
+    value = getattr(import_module(_MODULE_BY_NAME[name]), name)
     globals()[name] = value
     return value
 

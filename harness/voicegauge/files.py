@@ -16,6 +16,11 @@ MAX_FILE_BYTES = 2**30
 """Maximum size of a file that is read completely."""
 
 
+def resolve_links(path: Path) -> Path:
+    """Return the absolute path with all links followed. A link that leads back to itself stays."""
+    return Path(os.path.realpath(path))  # `Path.resolve` raises an error for such a link
+
+
 def open_file(path: Path) -> BinaryIO:
     """Open a regular file for reading in binary mode; links are followed.
 

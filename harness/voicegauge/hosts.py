@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
 
 EMULATOR_PORT = 8080
 """The port on which `voicegauge serve` listens unless another one is chosen."""
@@ -16,6 +18,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def names_this_machine(host_header: str, other_names: Collection[str] = ()) -> bool:
+    """Whether the value of a Host header names this machine: a loopback name or address, or one of `other_names`.
+
+    A page in a browser on this machine can send requests to any address, and read the responses if its own host name
+    resolves to this machine (DNS rebinding). The Host header then contains the page's host name.
+    """
+    try:
+        name = urlsplit(f"//{host_header.strip().lower()}").hostname
+    except ValueError:
+        return False
+    return name is not None and "@" not in host_header and (is_loopback(name) or name in other_names)
 
 
 def build_server_url(host: str, port: int, scheme: str = "http") -> str:

@@ -14,7 +14,7 @@ import pytest
 
 import voicegauge
 from voicegauge.api.event_loop import run_coroutine
-from voicegauge.client import Ledger
+from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError, MissingKeyError, UnreachableError, UsageError
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "fixtures" / "pixelapi"
@@ -97,14 +97,14 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"emulated": True, "live": voicegauge.LiveOptions()}, "not both"),
+        ({"emulated": True, "live": voicegauge.LiveOptions()}, "live and emulated exclude each other"),
         ({"faults": ["slow"]}, "faults has no effect"),
         ({"fuzz_request_count": 5}, "fuzz_request_count has no effect"),
-        ({"emulated": True, "recordings": ["fixtures"]}, "only if nothing is sent"),
-        ({"live": voicegauge.LiveOptions(), "faults": ["slow"]}, "emulated=True"),
+        ({"emulated": True, "recordings": ["fixtures"]}, "recordings and emulated exclude each other"),
+        ({"live": voicegauge.LiveOptions(), "faults": ["slow"]}, "faults has no effect without emulated"),
         ({"select": ["job-stuk"]}, "did you mean job-stuck"),
         ({"live": voicegauge.LiveOptions(base_urls={"nope": "http://x"})}, "no server 'nope'"),
-        ({"prices": {"pixelapi/nothing": 1.0}}, "unknown target"),
+        ({"live": voicegauge.LiveOptions(), "prices": {"pixelapi/nothing": 1.0}}, "unknown target"),
     ],
 )
 def test_arguments_that_contradict_each_other_are_rejected(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.recording import find_secret_spelling
+from voicegauge.recording.secret_search import find_secret_spelling
 
 KEY = "vG9kQz7-WmT4xP2rLs8Yb1"
 SPELLINGS = [
@@ -43,20 +43,26 @@ CONTRACT: dict[str, Any] = {
     "x-provider": {
         "id": "echo",
         "title": "Echo",
-        "key_env": "ECHO_KEY",
+        "key_variable": "ECHO_KEY",
         "sources": {"echo.txt": {"title": "Echo", "date": "2026-01-01"}},
-        "retry": {"statuses": [], "initial_delay_s": 0.1, "factor": 1, "max_delay_s": 0.1, "max_attempts": 1},
+        "retry_policy": {
+            "retried_statuses": [],
+            "initial_delay_s": 0.1,
+            "delay_factor": 1,
+            "max_delay_s": 0.1,
+            "max_attempts": 1,
+        },
     },
     "paths": {
         "/jobs": {
             "post": {
                 "operationId": "submit",
                 "x-speech": {
-                    "request": {"text": "body#/text"},
-                    "response": {"job": "status", "charged": "body#/cost"},
-                    "targets": {"queued": {"title": "Queued", "languages": ["en"]}},
+                    "request_fields": {"text": "body#/text"},
+                    "response": {"status_operation_id": "status", "charge_location": "body#/cost"},
+                    "targets": {"queued": {"title": "Queued", "supported_languages": ["en"]}},
                 },
-                "x-pricing": {"per": "request", "usd": 0.0001},
+                "x-pricing": {"unit": "request", "usd_per_unit": 0.0001},
                 "requestBody": JSON_BODY,
                 "responses": {"202": {"description": "queued", "content": {"application/json": {"schema": OBJECT}}}},
             },
@@ -66,17 +72,22 @@ CONTRACT: dict[str, Any] = {
                 "operationId": "status",
                 "parameters": [JOB_ID],
                 "x-job": {
-                    "submit": {"id": "body#/id"},
-                    "id": "body#/id",
-                    "state": "body#/state",
+                    "submit_response": {"job_id_location": "body#/id"},
+                    "job_id_location": "body#/id",
+                    "state_location": "body#/state",
                     "states": {
-                        "queued": {"next": ["done", "failed"]},
-                        "done": {"end": "success"},
-                        "failed": {"end": "failure"},
+                        "queued": {"successor_names": ["done", "failed"]},
+                        "done": {"terminal_outcome": "success"},
+                        "failed": {"terminal_outcome": "failure"},
                     },
-                    "audio": {"at": "body#/audio", "delivered": "url", "media_type": "body#/type"},
-                    "reason": "body#/reason",
-                    "poll": {"min_s": 0.01, "max_s": 0.01, "factor": 1, "timeout_s": 0.3},
+                    "audio": {"location": "body#/audio", "delivery_method": "url", "media_type_location": "body#/type"},
+                    "failure_reason_location": "body#/reason",
+                    "poll_schedule": {
+                        "min_interval_s": 0.01,
+                        "max_interval_s": 0.01,
+                        "interval_factor": 1,
+                        "job_timeout_s": 0.3,
+                    },
                 },
                 "responses": {"200": {"description": "state", "content": {"application/json": {"schema": OBJECT}}}},
             }
@@ -85,11 +96,11 @@ CONTRACT: dict[str, Any] = {
             "post": {
                 "operationId": "say",
                 "x-speech": {
-                    "request": {"text": "body#/text"},
-                    "response": {"audio": {"at": "body", "delivered": "bytes"}},
-                    "targets": {"direct": {"title": "Direct", "languages": ["en"]}},
+                    "request_fields": {"text": "body#/text"},
+                    "response": {"audio": {"location": "body", "delivery_method": "bytes"}},
+                    "targets": {"direct": {"title": "Direct", "supported_languages": ["en"]}},
                 },
-                "x-pricing": {"per": "request", "usd": 0.0001},
+                "x-pricing": {"unit": "request", "usd_per_unit": 0.0001},
                 "requestBody": JSON_BODY,
                 "responses": {"200": AUDIO},
             }
@@ -98,21 +109,21 @@ CONTRACT: dict[str, Any] = {
             "post": {
                 "operationId": "stream",
                 "x-speech": {
-                    "request": {"text": "body#/text"},
-                    "response": {"audio": {"at": "body", "delivered": "stream"}},
-                    "targets": {"streamed": {"title": "Streamed", "languages": ["en"]}},
+                    "request_fields": {"text": "body#/text"},
+                    "response": {"audio": {"location": "body", "delivery_method": "stream"}},
+                    "targets": {"streamed": {"title": "Streamed", "supported_languages": ["en"]}},
                 },
                 "x-stream": {
-                    "event_type": "event",
+                    "event_type_location": "event",
                     "events": {
-                        "audio": {"next": ["audio", "done"], "schema": EVENT},
-                        "done": {"end": "success"},
-                        "error": {"end": "failure", "schema": EVENT},
+                        "audio": {"successor_names": ["audio", "done"], "data_schema": EVENT},
+                        "done": {"terminal_outcome": "success"},
+                        "error": {"terminal_outcome": "failure", "data_schema": EVENT},
                     },
-                    "audio": {"event": "audio", "at": "data#/audio", "encoding": "base64"},
-                    "reason": "data#/reason",
+                    "audio": {"event_type": "audio", "location": "data#/audio", "encoding": "base64"},
+                    "failure_reason_location": "data#/reason",
                 },
-                "x-pricing": {"per": "request", "usd": 0.0001},
+                "x-pricing": {"unit": "request", "usd_per_unit": 0.0001},
                 "requestBody": JSON_BODY,
                 "responses": {"200": {"description": "audio", "content": {"text/event-stream": {}}}},
             }

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import voicegauge
-from voicegauge import api
 
 NAMES = [
     "AnalyzedRuns",
@@ -118,16 +117,9 @@ def test_every_public_name_can_be_imported_and_is_documented(name: str) -> None:
     assert name == "__version__" or value.__doc__
 
 
-@pytest.mark.parametrize("name", api.__all__)
-def test_every_name_of_the_api_package_can_be_imported(name: str) -> None:
-    assert getattr(api, name) is not None
-
-
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'chek'"):
         _ = voicegauge.chek
-    with pytest.raises(AttributeError, match="no attribute 'chek'"):
-        _ = api.chek
 
 
 def test_no_public_function_is_shadowed_by_a_package_of_the_same_name() -> None:

@@ -14,7 +14,11 @@ from voicegauge.data_folders import find_bundled_folder
 def unpriced(tmp_path) -> str:
     """A folder with PixelAPI's contract, in which no document states a price in dollars."""
     document = (find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml").read_text(encoding="utf-8")
-    lines = [line for line in document.splitlines(keepends=True) if not line.strip().startswith("usd:")]
+    lines = [
+        line
+        for line in document.splitlines(keepends=True)
+        if not line.strip().startswith(("usd_per_unit:", "usd_per_credit:"))
+    ]
     folder = tmp_path / "contracts" / "pixelapi"
     folder.mkdir(parents=True)
     (folder / "openapi.yaml").write_text("".join(lines), encoding="utf-8")
@@ -84,7 +88,7 @@ def test_a_documented_price_is_never_replaced_silently(option, usd, notice, capf
     arguments = ["check", "pixelapi/voice-design", "--live", "--dry-run", "--max-calls", "1", "--price", option]
     assert run([*arguments, "--json", "-"]) == 0
     out, err = capfd.readouterr()
-    assert json.loads(out)["spending"]["total"]["usd"] == pytest.approx(usd)
+    assert json.loads(out)["spending"]["total"]["spent_usd"] == pytest.approx(usd)
     assert ("--price" in err) == (notice is not None)
     assert (notice or "") in " ".join(err.split())
 
@@ -92,8 +96,8 @@ def test_a_documented_price_is_never_replaced_silently(option, usd, notice, capf
 @pytest.mark.parametrize(
     ("command", "usd_pointer"),
     [
-        (["check", "--max-calls", "1"], ("spending", "total", "usd")),
-        (["bench", "--limit", "1", "--warmup", "0"], ("usd",)),
+        (["check", "--max-calls", "1"], ("spending", "total", "spent_usd")),
+        (["bench", "--limit", "1", "--warmup", "0"], ("cost_usd",)),
     ],
 )
 def test_credits_are_priced_at_the_rate_of_the_user(command, usd_pointer, capfd) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.planning.suite import Suite, load_suite
-from voicegauge.contract import Contract, Target, load_contract
-from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.bench.suites import Suite, load_suite
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.process import RunningEmulator, running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
 
 ACME = """
 openapi: 3.1.0
@@ -17,33 +19,35 @@ security: [{key: []}]
 x-provider:
   id: acme
   title: Acme
-  key_env: ACME_KEY
+  key_variable: ACME_KEY
   sources: {acme.txt: {title: Acme, date: "2026-01-01"}}
-  retry: {statuses: [429, 503], max_attempts: 2, initial_delay_s: 0.01, max_delay_s: 0.01}
+  retry_policy: {retried_statuses: [429, 503], max_attempts: 2, initial_delay_s: 0.01, max_delay_s: 0.01}
 x-limits:
-  plans: {small: {concurrent: 2, text_characters: 400}}
+  plan_limits: {small: {max_concurrent_requests: 2, max_text_characters: 400}}
 paths:
   /speech:
     post:
       operationId: submit
       x-speech:
-        request: {text: body#/text, language: body#/language}
-        response: {job: status}
+        request_fields: {text: body#/text, language: body#/language}
+        response: {status_operation_id: status}
         targets:
           job:
             title: A job
-            languages: [en, fr]
-            language: en
-            pricing: {per: request, usd: 0.01}
+            supported_languages: [en, fr]
+            default_language: en
+            pricing: {unit: request, usd_per_unit: 0.01}
             emulation:
-              {submit_ms: 5, queue_ms: 60, base_ms: 60, ms_per_character: 0, jitter: 0, job_id_format: "job-{hex8}"}
-            constants: {body#/model: job}
+              {submit_response_ms: 5, queue_ms: 60, base_processing_ms: 60, processing_ms_per_character: 0,
+               log_duration_deviation: 0, job_id_format: "job-{hex8}"}
+            request_constants: {body#/model: job}
           slow-job:
             title: A slow job
-            pricing: {per: request, usd: 0.01}
+            pricing: {unit: request, usd_per_unit: 0.01}
             emulation:
-              {submit_ms: 5, queue_ms: 500, base_ms: 1500, ms_per_character: 0, jitter: 0, job_id_format: "slow-{hex8}"}
-            constants: {body#/model: slow-job}
+              {submit_response_ms: 5, queue_ms: 500, base_processing_ms: 1500, processing_ms_per_character: 0,
+               log_duration_deviation: 0, job_id_format: "slow-{hex8}"}
+            request_constants: {body#/model: slow-job}
       requestBody:
         required: true
         content:
@@ -68,16 +72,16 @@ paths:
       operationId: status
       parameters: [{name: id, in: path, required: true, schema: {type: string}}]
       x-job:
-        submit: {id: body#/id, state: body#/state}
-        id: body#/id
-        state: body#/state
+        submit_response: {job_id_location: body#/id, state_location: body#/state}
+        job_id_location: body#/id
+        state_location: body#/state
         states:
-          queued: {next: [working]}
-          working: {next: [done, failed]}
-          done: {end: success, required: [body#/audio]}
-          failed: {end: failure}
-        audio: {at: body#/audio, delivered: url, media_type: body#/type}
-        poll: {min_s: 0.1, max_s: 0.1, timeout_s: 30}
+          queued: {successor_names: [working]}
+          working: {successor_names: [done, failed]}
+          done: {terminal_outcome: success, required_locations: [body#/audio]}
+          failed: {terminal_outcome: failure}
+        audio: {location: body#/audio, delivery_method: url, media_type_location: body#/type}
+        poll_schedule: {min_interval_s: 0.1, max_interval_s: 0.1, job_timeout_s: 30}
       responses:
         "200":
           description: the state
@@ -96,17 +100,19 @@ paths:
     post:
       operationId: now
       x-speech:
-        request: {text: body#/text}
-        response: {audio: {at: body, delivered: bytes}}
+        request_fields: {text: body#/text}
+        response: {audio: {location: body, delivery_method: bytes}}
         targets:
           now:
             title: At once
-            pricing: {per: 1k_characters, usd: 0.1}
-            emulation: {submit_ms: 5, base_ms: 20, ms_per_character: 0, jitter: 0}
+            pricing: {unit: 1k_characters, usd_per_unit: 0.1}
+            emulation:
+              {submit_response_ms: 5, base_processing_ms: 20, processing_ms_per_character: 0, log_duration_deviation: 0}
           unpriced:
             title: Nobody says what it costs
-            emulation: {submit_ms: 5, base_ms: 20, ms_per_character: 0, jitter: 0}
-            constants: {body#/model: other}
+            emulation:
+              {submit_response_ms: 5, base_processing_ms: 20, processing_ms_per_character: 0, log_duration_deviation: 0}
+            request_constants: {body#/model: other}
       requestBody:
         required: true
         content:

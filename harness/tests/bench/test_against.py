@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.running.run_store import load_run
+from voicegauge.bench.run_store import load_run
 from voicegauge.cli import run as voicegauge
-from voicegauge.emulator import RunningEmulator
+from voicegauge.emulator.process import RunningEmulator
 
 QUICK = ["--asr", "none", "--no-report", "--warmup", "0", "--language", "en"]
 
@@ -33,7 +33,7 @@ def newer_contract(contracts_folder: Path, tmp_path: Path) -> Path:
 def plan(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[tuple[str, int]]:
     """The targets of the plan with their numbers of requests."""
     assert voicegauge([*words, "--dry-run", "--json", "-"]) == 0
-    return [(target["target"], target["requests"]) for target in json.loads(capsys.readouterr().out)["targets"]]
+    return [(target["target"], target["request_count"]) for target in json.loads(capsys.readouterr().out)["targets"]]
 
 
 def test_a_target_is_measured_beside_itself_at_another_base_url(
@@ -85,7 +85,10 @@ def test_each_version_of_a_contract_has_its_own_emulator(
         (["acme/now", "--live", "--against-url", "staging.test"], "the URL has no http:// or https:// in front"),
         (["acme/now", "--live", "--against-url", "http://staging.test"], "unencrypted"),
         (["acme/now", "acme/job", "--against-contract", "CONTRACT"], "--against-contract takes one target, not 2"),
-        (["acme/now", "--against", "acme/job", "--against-contract", "CONTRACT"], "a run has one baseline"),
+        (
+            ["acme/now", "--against", "acme/job", "--against-contract", "CONTRACT"],
+            "--against and --against-contract exclude each other",
+        ),
     ],
 )
 def test_baselines_that_cannot_be_measured_are_refused_before_anything_is_sent(

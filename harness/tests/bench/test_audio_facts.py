@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
 import voicegauge
-from voicegauge.bench.running.audio_facts import (
+from voicegauge.bench.audio_measurement import (
     count_samples_with_unknown_encoding,
     describe_unexpected_formats,
     measure_audio,
 )
-from voicegauge.bench.running.run_store import save_audio
-from voicegauge.contract import Target
+from voicegauge.bench.run_store import save_audio
+from voicegauge.contract.contract import Target
 from voicegauge.errors import DataError
-from voicegauge.model import AudioFacts, Latency, Sample
-from voicegauge.speech.audio import encode
+from voicegauge.model.sample import AudioFacts, Latency, Sample
+from voicegauge.speech.encoding import encode
 
-from ..builders.contracts import load_trusted
+from ..builders.contracts import load_text
+from ..builders.documents import changed_yaml
 from ..builders.runs import FAILED, build_sample
 from .conftest import ACME
 from .test_interruptions import Bench, bench, out, provider, speech  # noqa: F401 - fixtures
@@ -76,7 +79,7 @@ def test_what_does_not_decode_is_a_failure(tmp_path: Path, audio: bytes, media_t
 
 
 def test_audio_beyond_the_length_limit_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_DURATION_S", 0.25)
+    monkeypatch.setattr("voicegauge.speech.decoding.MAX_AUDIO_DURATION_S", 0.25)
     found = measured(tmp_path, SPEECH)
     assert found.failure is not None
     assert "longer than" in found.failure.message
@@ -117,7 +120,7 @@ def test_unusable_audio_is_counted_as_failed_with_and_without_an_asr(
     monkeypatch: pytest.MonkeyPatch,
     asr: str,
 ) -> None:
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_DURATION_S", 2.0)
+    monkeypatch.setattr("voicegauge.speech.decoding.MAX_AUDIO_DURATION_S", 2.0)
     too_long = encode(np.full(5 * 24_000, 0.3, np.float32), 24_000, "wav")[0]
     bodies = iter([HTML, b"RIFF\0\0\0\0WAVEfmt ", too_long] * 2)
     provider.speak = lambda _: next(bodies)
@@ -125,7 +128,7 @@ def test_unusable_audio_is_counted_as_failed_with_and_without_an_asr(
     assert bench("sync", "queued", more=("--asr", asr, "--no-report", "--json", str(unusable))) == 3
     assert "every request failed" in capsys.readouterr().err
     found = json.loads(unusable.read_bytes())
-    assert [(one["samples"], one["failures"], one["failure_kinds"]) for one in found["targets"]] == [
+    assert [(one["sample_count"], one["failure_count"], one["failure_count_by_kind"]) for one in found["targets"]] == [
         (3, 3, {"audio": 3})
     ] * 2
 
@@ -133,7 +136,7 @@ def test_unusable_audio_is_counted_as_failed_with_and_without_an_asr(
     result = tmp_path / "result.json"
     assert bench("sync", "queued", more=("--asr", asr, "--json", str(result))) == 0
     found = json.loads(result.read_bytes())
-    assert [(one["samples"], one["failures"], one["failure_kinds"]) for one in found["targets"]] == [
+    assert [(one["sample_count"], one["failure_count"], one["failure_count_by_kind"]) for one in found["targets"]] == [
         (3, 1, {"audio": 1})
     ] * 2
     assert "1 of 3 failed (1 audio)" in capsys.readouterr().out
@@ -142,15 +145,30 @@ def test_unusable_audio_is_counted_as_failed_with_and_without_an_asr(
 @pytest.fixture
 def raw_targets(tmp_path: Path) -> dict[str, Target]:
     """Targets by id; audio of `now` in the response and of `job` in the job is raw, in different encodings."""
-    text = ACME.replace("audio: {at: body, delivered: bytes}", "audio: {at: body, delivered: bytes, " + RAW_MONO + "}")
-    text = text.replace("media_type: body#/type}", "media_type: body#/type, " + RAW_STEREO + "}")
-    path = tmp_path / "openapi.yaml"
-    path.write_text(text)
-    return dict(load_trusted(path).targets)
+    return load_changed(
+        tmp_path,
+        {
+            f"{NOW_AUDIO}/format": "pcm_s16le",
+            f"{NOW_AUDIO}/sample_rate_hz": 8000,
+            f"{NOW_AUDIO}/channels": 1,
+            f"{JOB_AUDIO}/format": "pcm_s16le",
+            f"{JOB_AUDIO}/sample_rate_hz": 16000,
+            f"{JOB_AUDIO}/channels": 2,
+        },
+    )
 
 
-RAW_MONO = "format: pcm_s16le, sample_rate_hz: 8000, channels: 1"
-RAW_STEREO = "format: pcm_s16le, sample_rate_hz: 16000, channels: 2"
+NOW = "/paths/~1now/post"
+NOW_AUDIO = f"{NOW}/x-speech/response/audio"
+NOW_PROPERTIES = f"{NOW}/requestBody/content/application~1json/schema/properties"
+JOB_AUDIO = "/paths/~1jobs~1{id}/get/x-job/audio"
+
+
+def load_changed(folder: Path, changes: Mapping[str, Any]) -> dict[str, Target]:
+    """Return the targets of the contract with `changes`, by name."""
+    return dict(load_text(folder, changed_yaml(ACME, changes)).targets)
+
+
 SAMPLES = (np.sin(np.arange(8_000) * 0.3) * 9_000).astype("<i2").tobytes()
 
 
@@ -183,26 +201,29 @@ def test_raw_audio_is_read_as_the_contract_documents(
     assert len(calls) == 2
 
 
-FORMATS = """
-      x-speech:
-        formats:
-          PCM: {codec: pcm_s16le, sample_rate_hz: 8000}
-          wide: {codec: pcm_s16le, sample_rate_hz: 16000, channels: 2}
-          law: {codec: mulaw, sample_rate_hz: 16000}
-          mp3: {codec: mp3}
-        request: {text: body#/text, format: {at: body#/format, map: {raw: PCM}}}"""
+FORMATS = {
+    f"{NOW}/x-speech/formats": {
+        "PCM": {"codec": "pcm_s16le", "sample_rate_hz": 8000},
+        "wide": {"codec": "pcm_s16le", "sample_rate_hz": 16000, "channels": 2},
+        "law": {"codec": "mulaw", "sample_rate_hz": 16000},
+        "mp3": {"codec": "mp3"},
+    },
+    f"{NOW}/x-speech/request_fields/format": {"location": "body#/format", "provider_values": {"raw": "PCM"}},
+}
 
 
 def test_raw_audio_is_read_as_the_default_format_of_the_targets_media_type(tmp_path: Path) -> None:
-    at_once = ACME.index("operationId: now")
-    text = ACME[at_once:].replace("\n      x-speech:\n        request: {text: body#/text}", FORMATS)
-    form = "multipart/form-data: {schema: {type: object, properties: {text: {}, format: {default: PCM}}}}"
-    properties = "properties: {text: {type: string}, model: {type: string}"
-    text = text.replace(f"{properties}}}", f"{properties}, format: {{default: wide}}}}\n          {form}")
-    text = text.replace("title: At once", "title: At once\n            media_type: multipart/form-data")
-    path = tmp_path / "openapi.yaml"
-    path.write_text(ACME[:at_once] + text)
-    targets = {one.id: one for one in load_trusted(path).targets.values()}
+    form = {"schema": {"type": "object", "properties": {"text": {}, "format": {"default": "PCM"}}}}
+    changed = load_changed(
+        tmp_path,
+        {
+            **FORMATS,
+            f"{NOW_PROPERTIES}/format": {"default": "wide"},
+            f"{NOW}/requestBody/content/multipart~1form-data": form,
+            f"{NOW}/x-speech/targets/now/request_media_type": "multipart/form-data",
+        },
+    )
+    targets = {one.id: one for one in changed.values()}
     digest, file = save_audio(tmp_path, SAMPLES)
     facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(SAMPLES), media_type="audio/pcm", container=None)
     sample = msgspec.structs.replace(build_sample(), audio=facts, target="acme/now")
@@ -225,17 +246,15 @@ def test_raw_audio_is_read_as_the_default_format_of_the_targets_media_type(tmp_p
 def test_raw_audio_is_read_as_the_format_of_the_target_or_the_default_is_documented(
     tmp_path: Path, target_format: str | None, default: str | None, rate_hz: int, channels: int
 ) -> None:
-    at_once = ACME.index("operationId: now")
-    text = ACME[at_once:].replace("\n      x-speech:\n        request: {text: body#/text}", FORMATS)
-    raw = "audio: {at: body, delivered: bytes, format: pcm_s16le, sample_rate_hz: 32000}"
-    text = text.replace("audio: {at: body, delivered: bytes}", raw)
-    schema = f"format: {{type: string, default: {default}}}" if default else "format: {type: string}"
-    text = text.replace("model: {type: string}", f"model: {{type: string}}, {schema}")
+    changes = {
+        **FORMATS,
+        f"{NOW_AUDIO}/format": "pcm_s16le",
+        f"{NOW_AUDIO}/sample_rate_hz": 32000,
+        f"{NOW_PROPERTIES}/format": {"type": "string", "default": default} if default else {"type": "string"},
+    }
     if target_format is not None:
-        text = text.replace("title: At once", f"title: At once\n            format: {target_format}")
-    path = tmp_path / "openapi.yaml"
-    path.write_text(ACME[:at_once] + text)
-    target = load_trusted(path).find_target_by_name("now")
+        changes[f"{NOW}/x-speech/targets/now/default_format"] = target_format
+    target = load_changed(tmp_path, changes)["now"]
     digest, file = save_audio(tmp_path, SAMPLES)
     facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(SAMPLES), media_type="audio/pcm", container=None)
     (found,) = measure_audio(
@@ -246,33 +265,38 @@ def test_raw_audio_is_read_as_the_format_of_the_target_or_the_default_is_documen
     assert (found.audio.sample_rate_hz, found.audio.channels, found.audio.raw_format) == (rate_hz, channels, codec)
 
 
-CONVERSION = """
-  /convert:
-    post:
-      operationId: convert
-      x-conversion:
-        purpose: voice
-        request: {audio: body#/file}
-        response: {audio: {at: body, delivered: bytes, format: mulaw, sample_rate_hz: 8000}}
-        targets: {clean: {title: Clean}}
-      requestBody:
-        required: true
-        content:
-          multipart/form-data:
-            schema:
-              type: object
-              required: [file]
-              properties: {file: {type: string, contentMediaType: application/octet-stream}}
-      responses:
-        "200": {description: audio, content: {audio/basic: {}}}
-        "401": {description: no key}
-components:"""
+CONVERSION = {
+    "operationId": "convert",
+    "x-conversion": {
+        "purpose": "voice",
+        "request_fields": {"audio": "body#/file"},
+        "response": {
+            "audio": {"location": "body", "delivery_method": "bytes", "format": "mulaw", "sample_rate_hz": 8000}
+        },
+        "targets": {"clean": {"title": "Clean"}},
+    },
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {"description": "audio", "content": {"audio/basic": {}}},
+        "401": {"description": "no key"},
+    },
+}
 
 
 def test_raw_audio_of_a_conversion_is_read_as_the_contract_documents(tmp_path: Path) -> None:
-    path = tmp_path / "openapi.yaml"
-    path.write_text(ACME.replace("\ncomponents:", CONVERSION))
-    targets = {one.id: one for one in load_trusted(path).audio_input_targets.values()}
+    contract = load_text(tmp_path, changed_yaml(ACME, {"/paths/~1convert": {"post": CONVERSION}}))
+    targets = {one.id: one for one in contract.audio_input_targets.values()}
     digest, file = save_audio(tmp_path, SAMPLES)
     facts = AudioFacts(sha256=digest, file_path=file, size_bytes=len(SAMPLES), media_type="audio/basic", container=None)
     sample = msgspec.structs.replace(build_sample(), audio=facts, target="acme/clean")

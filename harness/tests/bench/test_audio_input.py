@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.analysis.summary import summarize_targets
-from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, determine_run_kind, plan_benchmark_requests
-from voicegauge.bench.planning.suite import Suite, load_suite
-from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.provider_access import build_emulated_access
-from voicegauge.bench.running.run_config import RunConfig, RunOutcome
-from voicegauge.bench.running.runner import run_plan
-from voicegauge.bench.scoring.scores import TARGET_TRANSCRIPTS_LABEL, score_run
-from voicegauge.contract import AudioInputTarget, BaseTarget, Catalogue
+from voicegauge.bench.audio_measurement import measure_audio
+from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, determine_run_kind, plan_benchmark_requests
+from voicegauge.bench.run_config import RunConfig, RunOutcome, build_emulated_access
+from voicegauge.bench.runner import run_plan
+from voicegauge.bench.scoring import TARGET_TRANSCRIPTS_LABEL, score_run
+from voicegauge.bench.suites import Suite, load_suite
+from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget
 from voicegauge.contract.pricing import quote_price
-from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.emulator.process import RunningEmulator, running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
-from voicegauge.model import Manifest, Provenance, Run, Sample
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Manifest, Run
+from voicegauge.model.sample import Sample
 
 TEXTS = 2
 

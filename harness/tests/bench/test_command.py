@@ -20,11 +20,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voicegauge.bench.running.journal import read_journal
-from voicegauge.bench.running.run_store import load_run
+from voicegauge.bench.run_store import load_run, read_journal
 from voicegauge.cli import run as voicegauge
-from voicegauge.emulator import RunningEmulator
-from voicegauge.speech.audio import encode
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.speech.encoding import encode
 
 Bench = Callable[..., list[str]]
 QUICK = ("--asr", "none", "--no-report", "--warmup", "0", "--language", "en")
@@ -93,15 +92,15 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     assert "EMULATED" in printed
     assert "acme/job" in printed
     result: dict[str, Any] = json.loads(out.read_bytes())
-    assert (result["schema"], result["provenance"], result["stopped"]) == ("voicegauge/bench/3", "emulated", None)
-    assert [target["samples"] for target in result["targets"]] == [2, 2]
-    assert all(target["wer"]["units"] > 0 for target in result["targets"])
+    assert (result["schema"], result["provenance"], result["stop_message"]) == ("voicegauge/bench/3", "emulated", None)
+    assert [target["sample_count"] for target in result["targets"]] == [2, 2]
+    assert all(target["wer"]["reference_units"] > 0 for target in result["targets"])
     saved = load_run(Path(result["folder"]))
     assert saved.manifest.is_finished
     assert saved.manifest.spent_usd == 0
     assert len(saved.samples) == 6
     assert len(saved.score_sets) == 1
-    page = Path(result["report"]).read_text()
+    page = Path(result["report_file"]).read_text()
     assert "EMULATED" in page
     assert "acme/now" in page
 
@@ -112,20 +111,21 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     [
         (["--rate", "nan"], "not a finite number"),
         (["--rate", "inf"], "not a finite number"),
-        (["--ramp", "rate", "--rate", "5"], "leave out --rate"),
-        (["--ramp", "rate", "--concurrency", "4"], "leave out --concurrency"),
-        (["--rate", "5", "--concurrency", "16"], "leave out --concurrency"),
-        (["--arrivals", "poisson"], "add --rate or --ramp rate"),
-        (["--arrivals", "constant"], "add --rate or --ramp rate"),
+        (["--ramp", "rate", "--rate", "5"], "--rate and --ramp exclude each other"),
+        (["--ramp", "rate", "--concurrency", "4"], "--concurrency and --ramp exclude each other"),
+        (["--rate", "5", "--concurrency", "16"], "--concurrency and --rate exclude each other"),
+        (["--arrivals", "poisson"], "--arrivals goes with --rate or --ramp"),
+        (["--arrivals", "constant"], "--arrivals goes with --rate or --ramp"),
+        (["--arrivals", "poisson", "--ramp", "concurrency"], "add --rate or --ramp rate"),
         (["--ramp", "rate", "--sessions", "2"], "leave out --sessions"),
         (["--ramp", "rate", "acme/job"], "--ramp takes one target"),
-        (["--goal", "success>=0.5"], "--goal is for --ramp"),
-        (["--goal", "success>=0.99"], "--goal is for --ramp"),
+        (["--goal", "success>=0.5"], "--goal goes with --ramp"),
+        (["--goal", "success>=0.99"], "--goal goes with --ramp"),
         (["--ramp", "rate", "--goal", "ttfa<5"], "is not a condition"),
         (["--fault", "no-such-fault"], "no-such-fault"),
         (["--stop-when-decided"], "name two or more"),
-        (["--stop-when-decided", "--ramp", "rate"], "leave out --stop-when-decided"),
-        (["--margin", "0.1"], "--margin is for --stop-when-decided"),
+        (["--stop-when-decided", "--ramp", "rate"], "--stop-when-decided and --ramp exclude each other"),
+        (["--margin", "0.1"], "--margin goes with --stop-when-decided"),
         (["--retry-ambiguous"], "--retry-ambiguous goes with --live"),
     ],
 )
@@ -159,8 +159,8 @@ def test_the_dry_run_shows_prices_and_sends_nothing(
     out, err = capsys.readouterr()
     assert "LIVE: acme sends the key in " in err
     plan = json.loads(out)
-    assert (plan["schema"], plan["requests"]) == ("voicegauge/bench-plan/1", 5)
-    assert plan["usd"] == pytest.approx(0.05)
+    assert (plan["schema"], plan["request_count"]) == ("voicegauge/bench-plan/1", 5)
+    assert plan["cost_usd"] == pytest.approx(0.05)
     assert submits(emulator) == 0
     assert not (tmp_path / "runs").exists()
 
@@ -170,10 +170,10 @@ def test_the_dry_run_names_the_keys_that_are_not_set(
 ) -> None:
     words = bench("acme/job", "acme/now", "--live", "--dry-run")
     assert voicegauge([*words, "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out)["missing_keys"] == {}
+    assert json.loads(capsys.readouterr().out)["missing_key_variables"] == {}
     monkeypatch.delenv("ACME_KEY")
     assert voicegauge([*words, "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out)["missing_keys"] == {"acme": ["ACME_KEY"]}
+    assert json.loads(capsys.readouterr().out)["missing_key_variables"] == {"acme": ["ACME_KEY"]}
     assert voicegauge(words) == 0
     assert "no key for acme/job, acme/now: set ACME_KEY" in capsys.readouterr().out
     assert voicegauge(bench("acme/job", "--dry-run")) == 0
@@ -302,7 +302,7 @@ def test_a_plan_over_budget_is_rejected_unsent(
         (["acme/unpriced", "--live", "--base-url", "http://127.0.0.1:9"], "--price acme/unpriced=USD"),
         (["acme/jobs"], "did you mean acme/job?"),
         (["acme/job", "--base-url", "http://127.0.0.1:9"], "--base-url goes with --live"),
-        (["acme/job", "--live", "--fault", "slow"], "--fault is for the emulator"),
+        (["acme/job", "--live", "--fault", "slow"], "--fault and --live exclude each other"),
         (["acme/job", "--fault", "nonsense"], "unknown fault 'nonsense'"),
         (["acme/job", "--language", "xx"], "unknown language 'xx'"),
         (["acme/job", "--voice-sample", "/none.wav"], "/none.wav: cannot be read"),
@@ -351,7 +351,7 @@ def test_two_runs_are_compared_and_a_regression_is_exit_1(
     assert voicegauge(["compare", str(good), str(bad), "--json", "-"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "voicegauge/compare/4"
-    assert found["run"]["faults"] == ["failed-without-reason@acme/job"]
+    assert found["run"]["fault_ids"] == ["failed-without-reason@acme/job"]
     regressed = {(v["target"], v["metric"]) for v in found["metrics"] if v["verdict"] == "regression"}
     assert ("acme/job", "failures") in regressed
     assert voicegauge(["compare", str(good), str(bad), "--fail-on", "never"]) == 0
@@ -410,5 +410,5 @@ async def test_a_thousand_samples_hold_under_500_megabytes(bench: Bench, tmp_pat
     status, peak = await run_and_measure([*words, *await serve_audio(audio, serve)])
     assert status in (0, 3), "3: the machine of the tests was too busy for valid times"
     (found,) = json.loads(result.read_bytes())["targets"]
-    assert (found["samples"], found["failures"]) == (1002, 0)
+    assert (found["sample_count"], found["failure_count"]) == (1002, 0)
     assert 0 < peak < 500_000

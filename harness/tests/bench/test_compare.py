@@ -8,34 +8,34 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.analysis.change_estimates import (
+from voicegauge.bench._change_estimates import (
     ComparedTimes,
     ErrorCount,
+    EstimatedVariance,
+    MeasuredDrift,
+    SessionTime,
     estimate_center_of_differences,
+    estimate_drift_variance,
     estimate_error_rate_change,
     estimate_failure_rate_change,
     estimate_time_change_between_targets,
     estimate_typical_time_change,
 )
-from voicegauge.bench.analysis.change_verdicts import ChangeThreshold, compute_holm_levels
-from voicegauge.bench.analysis.comparison import (
+from voicegauge.bench._metric_changes import EstimatedChange, compute_student_quantile
+from voicegauge.bench.comparison import (
+    ChangeThreshold,
     CompareSettings,
     MetricComparison,
     RunComparison,
     compare_runs,
     compare_targets,
+    compute_holm_levels,
 )
-from voicegauge.bench.analysis.drift_spread import (
-    EstimatedVariance,
-    MeasuredDrift,
-    SessionTime,
-    estimate_drift_variance,
-)
-from voicegauge.bench.analysis.metric_changes import EstimatedChange, compute_student_quantile
-from voicegauge.bench.running.run_store import save_run
+from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
-from voicegauge.model import Cost, Run, Sample, TargetRef
+from voicegauge.model.run import Run, TargetRef
+from voicegauge.model.sample import Cost, Sample
 
 from ..builders.runs import (
     FAILED,

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from voicegauge.bench.load.dispatch import (
+from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.load import (
     MAX_LEAD_ROUNDS,
     ArrivalRate,
     ProviderLimit,
@@ -16,8 +17,7 @@ from voicegauge.bench.load.dispatch import (
     send_closed_loop,
     send_open_loop,
 )
-from voicegauge.bench.planning.plan import PlannedSample
-from voicegauge.transport import RealClock
+from voicegauge.transport.clock import RealClock
 
 from ..builders.rounds import build_rounds
 from ..builders.virtual_time import in_virtual_time

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voicegauge.bench.planning import BenchPlanSettings, PlannedSample
-from voicegauge.bench.planning.suite import Suite
-from voicegauge.bench.running.run_store import save_run
-from voicegauge.bench.running.runner import run_plan
-from voicegauge.bench.stopping import ConfidenceSequence, StopRule
+from voicegauge.bench.benchmark_plan import BenchPlanSettings, PlannedSample
+from voicegauge.bench.early_stopping import ConfidenceSequence, StopRule
+from voicegauge.bench.run_store import save_run
+from voicegauge.bench.runner import run_plan
+from voicegauge.bench.suites import Suite
 from voicegauge.cli import run as voicegauge
-from voicegauge.contract import Target
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.model import EarlyStop, Sample
+from voicegauge.contract.contract import Target
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.run import EarlyStop
+from voicegauge.model.sample import Sample
 
 from ..builders.rounds import build_rounds
 from ..builders.runs import FAILED, build_manifest, build_run, build_sample

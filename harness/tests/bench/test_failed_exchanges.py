@@ -9,13 +9,14 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 
-from voicegauge.bench.planning.suite import Suite
-from voicegauge.bench.running.failed_exchanges import MAX_QUOTED_BODY_CHARACTERS, FailedExchangeQuoter
-from voicegauge.bench.running.runner import run_plan
-from voicegauge.contract import Target
-from voicegauge.model import Delivery, Exchange, Failure
-from voicegauge.model import Request as SentRequest
-from voicegauge.model import Response as ReceivedResponse
+from voicegauge.bench._sample_building import MAX_QUOTED_BODY_CHARACTERS, FailedExchangeQuoter
+from voicegauge.bench.runner import run_plan
+from voicegauge.bench.suites import Suite
+from voicegauge.contract.contract import Target
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Request as SentRequest
+from voicegauge.model.exchange import Response as ReceivedResponse
+from voicegauge.model.job import Delivery, Failure
 
 from ..builders.scripted_provider import Script
 from ..builders.servers import serving

@@ -11,18 +11,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.history import (
-    STORE_FILE_NAME,
-    HistorySettings,
-    LevelShift,
-    RunHistory,
-    SpreadAssumption,
-    find_level_shifts,
-    read_run_history,
-)
-from voicegauge.bench.running.run_store import load_run
+from voicegauge.bench.history_runs import STORE_FILE_NAME
+from voicegauge.bench.metric_series import LevelShift, SpreadAssumption, find_level_shifts
+from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
+from voicegauge.bench.run_store import load_run
 from voicegauge.errors import DataError
-from voicegauge.model import Provenance, Run
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Run
 
 from ..builders.nights import CHANGED_NIGHT, NIGHTS, made_run, night, save, save_nights
 from ..builders.runs import FAILED, build_run, build_sample, build_target_ref
@@ -165,7 +160,7 @@ def test_a_run_is_read_once_and_again_when_it_changes(nights: Path, monkeypatch:
         read.append(file.parent.name)
         return load_run(file)
 
-    monkeypatch.setattr("voicegauge.bench.history.run_folders.load_run", note)
+    monkeypatch.setattr("voicegauge.bench.history_runs.load_run", note)
     assert read_run_history(nights) == before
     assert read == []
     save(nights / "03", made_run(3, 510.0))
@@ -202,7 +197,7 @@ def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> No
 
 def test_a_store_in_use_or_behind_a_link_is_left_alone(nights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = read_run_history(nights)
-    monkeypatch.setattr("voicegauge.bench.history.history_store.LOCK_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("voicegauge.bench.history_runs.LOCK_TIMEOUT_S", 0.0)
     save(nights / "00", made_run(0))
     os.utime(nights / "00" / "run.json", ns=(1, 1))
     connection = sqlite3.connect(nights / STORE_FILE_NAME)

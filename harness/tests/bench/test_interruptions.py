@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 from crashes.provider import CONTRACTS, POLL_FAULTS, SUBMIT_FAULTS, SUITE, StandInProvider
 
-from voicegauge.bench.running import load_run, read_journal
-from voicegauge.bench.running.journal import Journal, JournalEvent, SubmitStartedEvent
+from voicegauge.bench.run_store import JournalEvent, load_run, read_journal
 from voicegauge.cli import run as voicegauge
-from voicegauge.client import SubmitRecorder
-from voicegauge.emulator.server.socket_server import running_app
+from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
+from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import UsageError
-from voicegauge.speech.audio import encode
+from voicegauge.speech.encoding import encode
 
 
 class ScriptedFaults:
@@ -89,7 +88,7 @@ def test_killed_while_scoring_the_same_command_sends_nothing_again(
     bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.api.benchmark_run.finishing.score_run", die)
+        patch.setattr("voicegauge.api.benchmarking.score_run", die)
         for _ in range(2):
             with pytest.raises(MemoryError):
                 bench("sync", "queued")
@@ -108,7 +107,7 @@ def test_killed_before_the_result_is_printed_the_same_command_prints_it_and_send
     bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.cli.commands.bench.show_result", die)
+        patch.setattr("voicegauge.cli.bench.show_result", die)
         with pytest.raises(MemoryError):
             bench("sync")
     assert submits(provider) == 3
@@ -117,7 +116,7 @@ def test_killed_before_the_result_is_printed_the_same_command_prints_it_and_send
     assert submits(provider) == 3
     found = json.loads(result.read_bytes())
     assert found["folder"] == str(only_run(out))
-    assert found["manifest"]["finished"]
+    assert found["manifest"]["is_finished"]
     assert load_run(only_run(out)).manifest.is_finished
 
 
@@ -133,20 +132,20 @@ def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_deman
     assert "the same command with --retry-ambiguous pays for it again" in printed
     found = json.loads(result.read_bytes())
     (lost,) = found["ambiguous_requests"]
-    assert (lost["usd"], lost["bought_again"]) == (0.01, False)
+    assert (lost["counted_usd"], lost["was_sent_again"]) == (0.01, False)
     assert found["manifest"]["spent_usd"] == pytest.approx(0.01 + 2 * 0.008)
-    assert (found["targets"][0]["samples"], found["targets"][0]["failures"]) == (3, 1)
+    assert (found["targets"][0]["sample_count"], found["targets"][0]["failure_count"]) == (3, 1)
     saved = load_run(only_run(out))
-    assert [sample.id for sample in saved.samples if sample.is_billing_ambiguous] == [lost["id"]]
+    assert [sample.id for sample in saved.samples if sample.is_billing_ambiguous] == [lost["sample_or_case_id"]]
     page = (only_run(out) / "report.html").read_text()
     assert "Paid for, without a result" in page
-    assert lost["id"] in page
+    assert lost["sample_or_case_id"] in page
 
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous", "--json", str(result))) == 0
     again = json.loads(result.read_bytes())
     assert again["folder"] == found["folder"]
-    assert [one["bought_again"] for one in again["ambiguous_requests"]] == [True]
-    assert (again["targets"][0]["samples"], again["targets"][0]["failures"]) == (3, 0)
+    assert [one["was_sent_again"] for one in again["ambiguous_requests"]] == [True]
+    assert (again["targets"][0]["sample_count"], again["targets"][0]["failure_count"]) == (3, 0)
     assert again["manifest"]["spent_usd"] == pytest.approx(0.01 + 3 * 0.008)
     assert submits(provider) == 4
     assert "(bought again)" in capsys.readouterr().out
@@ -197,7 +196,7 @@ def test_after_a_kill_the_same_command_repeats_a_request_with_its_idempotency_ke
 ) -> None:
     """The budget is exactly what the plan costs: the repeated request is counted once."""
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.bench.running.runner.save_audio", die)
+        patch.setattr("voicegauge.bench.runner.save_audio", die)
         with pytest.raises((MemoryError, ExceptionGroup)):
             bench("idempotent")
     assert (submits(provider), len(provider.charges)) == (1, 1)
@@ -217,11 +216,13 @@ def test_an_expired_idempotency_key_is_not_used_again(
     bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.bench.running.runner.save_audio", die)
+        patch.setattr("voicegauge.bench.runner.save_audio", die)
         with pytest.raises((MemoryError, ExceptionGroup)):
             bench("idempotent")
     journal = only_run(out) / "journal.jsonl"
-    journal.write_text(re.sub(r'"at":"[^"]+"', '"at":"2026-01-01T00:00:00.000+00:00"', journal.read_text()))
+    journal.write_text(
+        re.sub(r'"submitted_at":"[^"]+"', '"submitted_at":"2026-01-01T00:00:00.000+00:00"', journal.read_text())
+    )
     assert bench("idempotent") == 0
     assert submits(provider) == 3
     assert len(load_run(only_run(out)).ambiguous_requests) == 1
@@ -262,9 +263,9 @@ def test_a_job_whose_status_cannot_be_fetched_is_polled_by_the_next_run(
     assert "still open: acme/queued/1/1/" in printed.out
     assert "1 job is still open and will be polled again by the same command" in " ".join(printed.err.split())
     found = json.loads(result.read_bytes())
-    assert [one["usd"] for one in found["open_jobs"]] == [0.01]
+    assert [one["counted_usd"] for one in found["open_jobs"]] == [0.01]
     assert found["stop_reason"] == "unreachable"
-    assert found["targets"][0]["failures"] == 1
+    assert found["targets"][0]["failure_count"] == 1
     assert found["manifest"]["spent_usd"] == pytest.approx(2 * 0.009 + 0.01)
 
     assert bench("queued") == 0
@@ -308,7 +309,7 @@ def test_a_response_that_could_not_be_saved_is_listed(
         raise UsageError("cannot write audio: No space left on device: free some disk space")
 
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.bench.running.runner.save_audio", full_disk)
+        patch.setattr("voicegauge.bench.runner.save_audio", full_disk)
         assert bench("sync") == 2
     printed = " ".join(capsys.readouterr().err.split())
     assert "may have been charged, without a result: acme/sync/1/1/" in printed
@@ -343,7 +344,7 @@ def test_lost_samples_are_left_out_of_the_results(
     assert bench("sync", more=("--asr", "none", "--no-report", "--json", str(result))) == 0
     found = json.loads(result.read_bytes())
     (target,) = found["targets"]
-    assert (target["samples"], target["failures"]) == (2, 0)
+    assert (target["sample_count"], target["failure_count"]) == (2, 0)
     assert len(found["ambiguous_requests"]) == 1
     assert [sample.is_counted for sample in load_run(only_run(out)).samples].count(False) == 1
 
@@ -354,7 +355,7 @@ def test_a_run_of_an_older_format_is_not_bought_again(
     assert bench("sync") == 0
     folder = only_run(out)
     document = json.loads((folder / "run.json").read_bytes())
-    document["manifest"] |= {"schema_version": 1, "finished": False, "plan_sha256": "of an older version"}
+    document["manifest"] |= {"schema_version": 1, "is_finished": False, "plan_sha256": "of an older version"}
     (folder / "run.json").write_text(json.dumps(document))
     assert bench("sync") == 2
     printed = " ".join(capsys.readouterr().err.split())
@@ -378,7 +379,7 @@ def test_an_interrupted_run_with_other_options_is_pointed_out(
 def test_times_that_were_taken_while_the_machine_was_too_busy_are_not_valid(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("voicegauge.bench.running.sample_building.is_timing_disturbed", lambda *_times_ms: True)
+    monkeypatch.setattr("voicegauge.bench._sample_building.is_timing_disturbed", lambda *_times_ms: True)
     few = ("--asr", "none", "--no-report")
     assert bench("sync", more=few) == 0, "a single disturbance is a large share of a few samples"
     assert bench("sync", more=(*few, "--repetitions", "7", "--max-cost", "9")) == 3

@@ -7,11 +7,12 @@ import statistics
 
 import pytest
 
-from voicegauge.bench.analysis.censored_times import CensoredTime, estimate_censored_quantile
-from voicegauge.bench.analysis.summary import summarize_targets
-from voicegauge.bench.analysis.target_samples import resample_targets
+from voicegauge.bench.estimates import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.target_samples import resample_targets
+from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.client.connection import GOLDEN_RATIO_CONJUGATE
-from voicegauge.report.verdict import rank_targets
+from voicegauge.model.base import Provenance
+from voicegauge.report._ranking import rank_targets
 
 from ..builders.runs import build_run, build_sample, build_target_ref
 
@@ -86,7 +87,8 @@ def test_verdicts_follow_the_total_latency_that_tables_show() -> None:
     """A job that ends between 0.1 and 6 s, and is noticed after 8 s, is slower for its user than a direct response."""
     direct = (build_sample(n, target="acme/direct", total_latency_ms=3_600.0) for n in range(8))
     job = (build_sample(n, target="acme/job", total_latency_ms=8_000.0, done=(100.0, 6_000.0)) for n in range(8))
-    run = build_run((*direct, *job), targets=(build_target_ref("acme/direct"), build_target_ref("acme/job")))
+    refs = (build_target_ref("acme/direct"), build_target_ref("acme/job"))
+    run = build_run((*direct, *job), targets=refs, provenance=Provenance.LIVE)
     summaries = summarize_targets(run)
     assert [summary.is_among_fastest for summary in summaries] == [True, False]
     ranking = rank_targets(summaries, resample_targets(run, None))

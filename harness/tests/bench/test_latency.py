@@ -5,22 +5,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.running.latency import measure_latency, measure_request_phases
-from voicegauge.contract import Target, load_contract
-from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, StateObservation, Timing
+from voicegauge.bench._latency import measure_latency, measure_request_phases
+from voicegauge.contract.contract import Target
+from voicegauge.contract.loading import load_contract
+from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.model.job import Delivery, Failure, Interval, Job, StateObservation
 
+from ..builders.documents import changed_yaml
 from .conftest import ACME
 
-STATED = "        created: body#/created\n        completed: body#/completed\n"
-PROPERTIES = "                  created: {}\n                  completed: {}"
+STATUS = "/paths/~1jobs~1{id}/get"
+STATUS_PROPERTIES = f"{STATUS}/responses/200/content/application~1json/schema/properties"
 
 
 @pytest.fixture(scope="module")
 def timestamped(tmp_path_factory: pytest.TempPathFactory) -> Target:
     path = tmp_path_factory.mktemp("timestamped") / "openapi.yaml"
-    state = "        state: body#/state\n"
-    stated = ACME.replace(f"{state}        states:", f"{state}{STATED}        states:")
-    path.write_text(stated.replace("audio: {type: string, format: uri}", "audio: {type: string}\n" + PROPERTIES))
+    changes = {
+        f"{STATUS}/x-job/creation_time_location": "body#/created",
+        f"{STATUS}/x-job/end_time_location": "body#/completed",
+        f"{STATUS_PROPERTIES}/audio": {"type": "string"},
+        f"{STATUS_PROPERTIES}/created": {},
+        f"{STATUS_PROPERTIES}/completed": {},
+    }
+    path.write_text(changed_yaml(ACME, changes))
     return load_contract(path).find_target_by_name("job")
 
 

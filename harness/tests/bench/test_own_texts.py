@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 import voicegauge
-from voicegauge.bench.planning import load_own_texts
-from voicegauge.bench.planning.voice_samples import read_voice_sample
+from voicegauge.bench.request_building import read_voice_sample
+from voicegauge.bench.suites import load_own_texts
 from voicegauge.cli import run
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import KnownWords
-from voicegauge.speech.asr import count_unknown_words
+from voicegauge.model.run import KnownWords
+from voicegauge.speech.embedded_whisper import count_unknown_words
 
 
 def _write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -56,20 +56,20 @@ def test_columns_replace_the_defaults_and_a_quoted_text_may_have_line_breaks(tmp
         ("a.csv", "id,language\nx,en\n", "a.csv:1: there is no column text"),
         ("a.csv", "text,text\nx,en\n", "a.csv:1: a column occurs twice"),
         ("a.csv", "text,id\nYes, sir,a\n", "a.csv:2: the row has 3 cells, the header 2"),
-        ("a.csv", "text,id\nYes,a\n ,b\n", "a.csv:3: the text is empty"),
+        ("a.csv", "text,id\nYes,a\n ,b\n", "a.csv:3: the text 'b' is empty"),
         ("a.csv", 'text\n"open\n', "a.csv:2: is not CSV"),
         ("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n', "a.jsonl:2: the key 'txt' is not known here; known: text, id"),
         ("a.jsonl", '{"text": 3}\n', "a.jsonl:1: text must be a text, not a whole number"),
         ("a.jsonl", "no\n", "a.jsonl:1: is not JSON"),
-        ("a.jsonl", '{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}\n', "a.jsonl:2: the id 'x' is used twice"),
-        ("a.jsonl", '{"text": "a", "id": "x/y"}\n', "a.jsonl:1: the id 'x/y' may only contain"),
+        ("a.jsonl", '{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}\n', "a.jsonl:2: the text id 'x' is used twice"),
+        ("a.jsonl", '{"text": "a", "id": "x/y"}\n', "a.jsonl:1: the text id 'x/y' may only contain"),
         ("a.txt", b"good\nd\xe9j\xe0\n", "a.txt:2: is not UTF-8"),
         ("a.txt", "\n \n", "a.txt: contains no text"),
-        ("a.txt", "good\nba\0d\n", "a.txt:2: the text contains the control character U+0000"),
-        ("a.csv", "text\nba\x1bd\n", "a.csv:2: the text contains the control character U+001B"),
-        ("a.txt", "good\rba\x07d\n", "a.txt:2: the text contains the control character U+0007"),
-        ("a.txt", "!!! ???\n", "a.txt:1: the text contains no word"),
-        ("a.jsonl", '{"text": "…"}\n', "a.jsonl:1: the text contains no word"),
+        ("a.txt", "good\nba\0d\n", "a.txt:2: the text 'line-2' contains the control character U+0000"),
+        ("a.csv", "text\nba\x1bd\n", "a.csv:2: the text 'line-2' contains the control character U+001B"),
+        ("a.txt", "good\rba\x07d\n", "a.txt:2: the text 'line-2' contains the control character U+0007"),
+        ("a.txt", "!!! ???\n", "a.txt:1: the text 'line-1' contains no word"),
+        ("a.jsonl", '{"text": "…"}\n', "a.jsonl:1: the text 'line-1' contains no word"),
         ("a.jsonl", '{"text": "a", "text": "b"}\n', "a.jsonl:1: the key 'text' occurs twice"),
         ("a.jsonl", "[" * 100_000, "a.jsonl:1: is not valid JSON: it is nested too deeply"),
         ("a.md", "x", "ends in .txt, .csv, .jsonl"),
@@ -93,7 +93,7 @@ def test_a_language_applies_to_texts_that_name_none(tmp_path: Path) -> None:
 def test_texts_and_a_suite_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = _write(tmp_path, "own.txt", "Hello\n")
     assert run(["bench", "--texts", str(file), "--suite", "smoke", "--dry-run"]) == 2
-    assert "--texts replaces the texts of --suite" in capsys.readouterr().err
+    assert "--suite and --texts exclude each other" in capsys.readouterr().err
 
 
 def _audio(seconds: float, rate_hz: int = 24_000, container: str = "WAV", repeat: int = 1) -> bytes:

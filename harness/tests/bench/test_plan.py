@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, build_target_ref, plan_benchmark_requests
-from voicegauge.bench.planning.suite import Suite
-from voicegauge.contract import Catalogue, Target
+from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_target_ref, plan_benchmark_requests
+from voicegauge.bench.suites import Suite
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import Target
 from voicegauge.errors import BudgetError, DataError, UsageError
-from voicegauge.model import AmountPerUnit, Provenance, VoiceSample
+from voicegauge.model.base import Provenance, VoiceSample
+from voicegauge.model.run import AmountPerUnit
 
 LIVE = Provenance.LIVE
 SETTINGS = st.builds(
@@ -133,10 +135,18 @@ def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_se
     suite: Suite, targets: dict[str, Target]
 ) -> None:
     made = plan(suite, {"acme/job": targets["acme/job"]})
-    assert made.cost_usd == pytest.approx(0.05)
+    assert made.cost_usd == 0.05
     made.check_budget(0.05)
     with pytest.raises(BudgetError, match=r"5 requests cost \$0\.05"):
         made.check_budget(0.04)
+
+
+def test_prices_add_up_exactly(suite: Suite, targets: dict[str, Target]) -> None:
+    """As a sum of binary fractions, thirty requests at $0.01 cost more than $0.30."""
+    settings, prices = BenchPlanSettings(repetitions=6), {"acme/job": 0.01}
+    made = plan(suite, {"acme/job": targets["acme/job"]}, settings, user_price_usd_by_target=prices)
+    assert made.cost_usd == made.request_count / 100
+    made.check_budget(made.request_count / 100)
 
 
 def test_targets_that_support_no_language_of_the_suite_are_left_out_and_listed(

@@ -13,36 +13,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis.summary import summarize_targets
-from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.latency import find_latency_start_ms, measure_latency
-from voicegauge.bench.running.playback import add_playback_measurements, measure_streaming, simulate_playback
-from voicegauge.bench.running.run_store import load_run
+from voicegauge.bench._latency import (
+    add_playback_measurements,
+    find_latency_start_ms,
+    measure_latency,
+    measure_streaming,
+    simulate_playback,
+)
+from voicegauge.bench.audio_measurement import measure_audio
+from voicegauge.bench.run_store import load_run
+from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge
-from voicegauge.client import Client
-from voicegauge.contract import Contract, Target, load_contract
+from voicegauge.client.client import Client
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import load_contract
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.model import (
-    AudioFacts,
-    Delivery,
-    Exchange,
-    Latency,
-    Request,
-    Response,
-    SpeechRequest,
-    Streaming,
-    Timing,
-)
-from voicegauge.speech.audio import (
-    AUDIO_FORMATS,
-    RawAudioFormat,
-    build_playback_timeline,
-    decode,
-    encode,
-    measure_leading_silence_s,
-)
-from voicegauge.transport import Transport
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.model.job import Delivery
+from voicegauge.model.sample import AudioFacts, Latency, Streaming
+from voicegauge.speech.audio_measurement import build_playback_timeline, measure_leading_silence_s
+from voicegauge.speech.decoding import RawAudioFormat, decode
+from voicegauge.speech.encoding import AUDIO_FORMATS, encode
+from voicegauge.transport.http import Transport
 
 from ..builders.contracts import load_trusted
 from ..builders.runs import build_run, build_sample
@@ -239,7 +234,7 @@ def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
 
 
 def test_a_stream_slower_than_speech_has_underruns(tmp_path) -> None:
-    contract = _contract(tmp_path, "speed: 1.5}", "speed: 0.6}")
+    contract = _contract(tmp_path, "speed_factor: 1.5}", "speed_factor: 0.6}")
     found, _ = _spoken(contract, "chatterbox-stream")
     assert found.underruns is not None
     assert found.underruns >= 2
@@ -259,12 +254,14 @@ def test_a_stream_faster_than_speech_has_none(ttsai) -> None:
     assert found.first_event_ms < latency.ttfa_ms <= found.first_speech_ms < latency.total_latency_ms
 
 
-STEADY = "jitter: 0\n              "
+STEADY = "log_duration_deviation: 0\n              "
 
 
 def test_chunked_bytes_over_a_socket_are_measured(tmp_path) -> None:
-    old = "ms_per_character: 1.5\n              format: wav"
-    found, _ = _spoken(_contract(tmp_path, old, f"{STEADY}pacing: {{chunk_s: 0.25, speed: 4}}"), "kokoro-sync")
+    old = "processing_ms_per_character: 1.5\n              default_format: wav"
+    found, _ = _spoken(
+        _contract(tmp_path, old, f"{STEADY}pacing: {{chunk_audio_s: 0.25, speed_factor: 4}}"), "kokoro-sync"
+    )
     assert found.first_event_ms is None
     assert len(found.chunks) > 4
     assert found.gap_p50_ms == pytest.approx(62.5)

@@ -7,18 +7,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.bench.running.journal import (
+from voicegauge.bench.run_store import (
     JobLeftOpenEvent,
     JournalEvent,
+    JournalState,
     SampleFinishedEvent,
-    SubmitCompletedEvent,
-    SubmitNotSentEvent,
-    SubmitStartedEvent,
     open_journal,
     read_journal,
 )
-from voicegauge.bench.running.purchases import JournalState
-from voicegauge.model import BillingStatus, Cost, Failure, Sample
+from voicegauge.client.spending_journal import SubmitCompletedEvent, SubmitNotSentEvent, SubmitStartedEvent
+from voicegauge.model.job import BillingStatus, Failure
+from voicegauge.model.sample import Cost, Sample
 
 from ..builders.runs import build_sample
 

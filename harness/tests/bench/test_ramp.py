@@ -14,18 +14,19 @@ from typing import Literal
 import msgspec
 import pytest
 
-from voicegauge.bench.analysis import compare_runs, summarize_targets
-from voicegauge.bench.load import load_search
-from voicegauge.bench.load.goal import parse_goal
-from voicegauge.bench.load.load_search import StepMeasurements, search_highest_load
-from voicegauge.bench.load.ramp_sending import RampSettings, send_ramp
-from voicegauge.bench.planning.plan import PlannedSample
-from voicegauge.bench.running import load_run
+from voicegauge.bench import load as load_search
+from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.comparison import compare_runs
+from voicegauge.bench.load import RampSettings, StepMeasurements, parse_goal, search_highest_load, send_ramp
+from voicegauge.bench.run_store import load_run
+from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge
-from voicegauge.emulator import RunningEmulator
+from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import Failure, Latency, RampResult, RampStep, Run, Sample
-from voicegauge.transport import RealClock
+from voicegauge.model.job import Failure
+from voicegauge.model.run import RampResult, RampStep, Run
+from voicegauge.model.sample import Latency, Sample
+from voicegauge.transport.clock import RealClock
 
 from ..builders.rounds import build_rounds
 from ..builders.runs import FAILED, build_run, build_sample
@@ -143,6 +144,11 @@ def test_a_load_that_was_sent_is_valid_and_timed_without_measuring_its_audio(
     assert all(step.is_valid and step.sent_load_share == pytest.approx(1) for step in found.steps)
     assert found.steps[0].requests_per_s == pytest.approx(1, rel=0.03)
     assert "machine" not in found.describe()
+
+
+def test_the_real_time_factor_of_a_goal_leaves_out_the_wait_for_the_poll() -> None:
+    jobs = [build_sample(n, total_latency_ms=7_000.0, done=(2_000.0, 2_100.0), audio_s=2.0) for n in range(3)]
+    assert parse_goal("rtf:p95<=2").measure_conditions(jobs) == {"rtf:p95": pytest.approx(1.05)}
 
 
 def test_a_goal_is_judged_with_retries_and_failures_against_success() -> None:
@@ -278,7 +284,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     assert re.search(r"as many requests to acme as the ramp needs, \d+ at the most", capsys.readouterr().err)
     stopped = json.loads(result.read_bytes())
     assert stopped["manifest"]["spent_usd"] <= 0.1
-    assert not stopped["ramp"]["is_complete"]
+    assert not stopped["ramp"]["is_search_complete"]
     assert not voicegauge([*words, *live, "--max-cost", "9", "--goal", "success>=0.99,total:p95<=60s"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "2 in flight, the highest that may be tried, meet" in printed
@@ -286,19 +292,19 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     assert best in printed
     assert "with 2 requests in flight at a server on this machine" in printed
     written = json.loads(result.read_bytes())
-    assert (written["load"], written["targets"][0]["samples"]) == ("2 requests in flight", 40)
+    assert (written["load"], written["targets"][0]["sample_count"]) == ("2 requests in flight", 40)
     run = load_run(Path(written["folder"]))
     assert {sample.ramp_step for sample in run.samples} == {None, 1, 2}
     found = written["ramp"]
     assert found["goal"] == "success>=0.99,total:p95<=60s"
-    assert all(step["success"] == 1.0 and step["total_latency_p95_ms"] > 0 for step in found["steps"])
+    assert all(step["success_rate"] == 1.0 and step["total_latency_p95_ms"] > 0 for step in found["steps"])
     assert json.loads((Path(written["folder"]) / "run.json").read_bytes())["ramp"] == found
-    page = Path(written["report"]).read_text()
+    page = Path(written["report_file"]).read_text()
     assert "2 in flight, the highest that may be tried, meet success&gt;=0.99,total:p95&lt;=60s" in page
     assert "as many as the ramp needed" in page
     assert f"Ramp: {best}." in page
     capsys.readouterr()
     assert not voicegauge(["report", written["folder"], "--format", "markdown"])
     assert "Ramp: 2 in flight, the highest that may be tried, meet success" in capsys.readouterr().out
-    assert (found["highest_level"], found["is_limited"], found["is_complete"]) == (2.0, True, True)
-    assert [step["level"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"
+    assert (found["highest_load"], found["meets_goal_at_max_load"], found["is_search_complete"]) == (2.0, True, True)
+    assert [step["load"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"

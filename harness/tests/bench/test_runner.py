@@ -11,17 +11,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.bench.planning.plan import BenchPlanSettings, plan_benchmark_requests
-from voicegauge.bench.planning.suite import Suite
-from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.journal import read_journal
-from voicegauge.bench.running.provider_access import ProviderAccess, build_emulated_access
-from voicegauge.bench.running.run_config import RunConfig, RunOutcome, StopSignal
-from voicegauge.bench.running.runner import run_plan
-from voicegauge.contract import Target
-from voicegauge.emulator import EmulatorSettings, RunningEmulator, create_app
+from voicegauge.bench.audio_measurement import measure_audio
+from voicegauge.bench.benchmark_plan import BenchPlanSettings, plan_benchmark_requests
+from voicegauge.bench.run_config import ProviderAccess, RunConfig, RunOutcome, StopSignal, build_emulated_access
+from voicegauge.bench.run_store import read_journal
+from voicegauge.bench.runner import run_plan
+from voicegauge.bench.suites import Suite
+from voicegauge.contract.contract import Target
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
-from voicegauge.model import Provenance
+from voicegauge.model.base import Provenance
 
 from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time

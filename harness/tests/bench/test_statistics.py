@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis import resampling
-from voicegauge.bench.analysis.resampling import SampledValues
-from voicegauge.bench.analysis.statistics import (
+from voicegauge.bench import resampling
+from voicegauge.bench.estimates import (
     MIN_P95_SAMPLES,
     MIN_P95_UPPER_BOUND_SAMPLES,
     MIN_TEXTS_FOR_INTERVAL,
@@ -18,6 +17,7 @@ from voicegauge.bench.analysis.statistics import (
     estimate_quantile,
     estimate_ratio_of_sums,
 )
+from voicegauge.bench.resampling import SampledValues
 
 VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
 

@@ -9,28 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.planning import BenchPlan, BenchPlanSettings
-from voicegauge.bench.running.continuation import begin_run, find_run_to_continue, find_runs_of_other_plans
-from voicegauge.bench.running.journal import (
+from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings
+from voicegauge.bench.run_config import RunConfig
+from voicegauge.bench.run_start import begin_run, check_region, find_run_to_continue, find_runs_of_other_plans
+from voicegauge.bench.run_store import (
     JournalEvent,
     SampleFinishedEvent,
-    SubmitCompletedEvent,
-    SubmitNotSentEvent,
-    SubmitStartedEvent,
-    open_journal,
-    read_journal,
-)
-from voicegauge.bench.running.manifest import check_region
-from voicegauge.bench.running.run_config import RunConfig
-from voicegauge.bench.running.run_store import (
     create_run_folder,
     find_run_folder,
     load_run,
+    open_journal,
+    read_journal,
     save_audio,
     save_run,
 )
+from voicegauge.client.spending_journal import SubmitCompletedEvent, SubmitNotSentEvent, SubmitStartedEvent
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import BillingStatus, Cost, Provenance
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import BillingStatus
+from voicegauge.model.sample import Cost
 
 from ..builders.runs import FAILED, SUITE, TARGET, build_run, build_sample, build_score_set, build_target_ref
 
@@ -142,7 +139,9 @@ def test_an_impossible_amount_in_a_journal_is_damage(tmp_path: Path, event: Jour
 
 
 def test_nan_in_a_journal_is_damage(tmp_path: Path) -> None:
-    (tmp_path / "journal.jsonl").write_text('{"event": "submit_started", "id": "a", "at": "", "usd": NaN}\n')
+    (tmp_path / "journal.jsonl").write_text(
+        '{"event": "submit_started", "id": "a", "submitted_at": "", "price_usd": NaN}\n'
+    )
     with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
         read_journal(tmp_path)
 
@@ -345,7 +344,7 @@ def test_a_region_is_a_short_name(region: str) -> None:
     [
         (lambda run: run["samples"][0]["cost"].update(price_usd=1e308), r"samples\[0\].cost.price_usd"),
         (lambda run: run["samples"][0]["cost"].update(price_usd=-1), r"samples\[0\].cost.price_usd"),
-        (lambda run: run["samples"][1].update(polls=10**30), r"samples\[1\].polls"),
+        (lambda run: run["samples"][1].update(poll_count=10**30), r"samples\[1\].poll_count"),
         (lambda run: run["samples"][1]["latency"].update(total_latency_ms=-1), r"samples\[1\].*total_latency_ms"),
         (lambda run: run["samples"][1].update(id=run["samples"][0]["id"]), "two samples have the id 'acme/"),
         (lambda run: run["samples"][1].update(started_at="9999-12-31T23:59:60Z"), "started_at of the sample 'acme/"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.planning.suite import Suite, list_suite_names, load_suite
+from voicegauge.bench.suites import Suite, list_suite_names, load_suite
 from voicegauge.errors import DataError, UnknownNameError
 
 
@@ -99,8 +99,8 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         load_suite(tmp_path / "none.yaml")
 
 
-def test_a_suite_of_the_old_format_is_rejected_with_a_hint(tmp_path: Path) -> None:
-    path = tmp_path / "old.yaml"
-    path.write_text("id: old\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: A}\n")
-    with pytest.raises(DataError, match="rename `stratum` to `category`"):
-        load_suite(path)
+def test_a_text_without_id_and_category_has_the_defaults_of_own_texts(tmp_path: Path) -> None:
+    path = tmp_path / "short.yaml"
+    path.write_text("id: short\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {text: Good morning.}\n")
+    (text,) = load_suite(path).texts
+    assert (text.id, text.category, text.language) == ("line-6", "own", "en")

@@ -9,24 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis.cost import PriceFunction, convert_credits_to_usd
-from voicegauge.bench.analysis.joint_resamples import determine_pareto_membership
-from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
-from voicegauge.cli.bench_tables import print_summaries
+from voicegauge.bench.cost import PriceFunction, convert_credits_to_usd
+from voicegauge.bench.resampling import determine_pareto_membership
+from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
+from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.errors import DataError
-from voicegauge.model import (
-    AmountPerUnit,
-    Cost,
-    Run,
-    Sample,
-    Score,
-    ScoreSet,
-    Streaming,
-    TargetAccountPlan,
-    TargetPrice,
-)
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import AmountPerUnit, Run, ScoreSet, TargetAccountPlan, TargetPrice
+from voicegauge.model.sample import Cost, Sample, Score, Streaming
 
 from ..builders.runs import FAILED, build_run, build_sample, build_score, build_score_set, build_target_ref, price_per
+
+
+def _build_live_run(samples: tuple[Sample, ...], **changes: object) -> Run:
+    return build_run(samples, provenance=Provenance.LIVE, **changes)
 
 
 def scored(samples: tuple[Sample, ...], scores: tuple[Score, ...], **changes: object) -> tuple[Run, ScoreSet]:
@@ -252,9 +248,7 @@ def _summarize_pareto(
         for number in range(texts)
     )
     scores = build_score_set(samples, lambda one: errors[one.target])
-    return list(
-        summarize_targets(build_run(samples, targets=tuple(build_target_ref(name) for name in times_ms)), scores)
-    )
+    return list(summarize_targets(_build_live_run(samples, targets=tuple(map(build_target_ref, times_ms))), scores))
 
 
 def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neither_is_not() -> None:
@@ -281,7 +275,7 @@ def test_a_target_that_failed_for_some_texts_is_still_compared() -> None:
         for failure in [FAILED if number < failing else None]
     )
     refs = (build_target_ref("acme/fast"), build_target_ref("acme/slow"))
-    assert [one.is_among_fastest for one in summarize_targets(build_run(samples, targets=refs))] == [True, False]
+    assert [one.is_among_fastest for one in summarize_targets(_build_live_run(samples, targets=refs))] == [True, False]
 
 
 def test_only_targets_of_the_pareto_set_exclude_others() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from voicegauge.bench.analysis.summary import summarize_targets
-from voicegauge.cli.bench_tables import print_summaries
-from voicegauge.model import Cost, TargetAccountPlan
+from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.cli._bench_tables import print_summaries
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import TargetAccountPlan
+from voicegauge.model.sample import Cost
 
 from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref, price_per
 
@@ -39,9 +41,8 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             for text in range(8)
         )
         scores = build_score_set(samples, lambda one: int(one.text_id) % 3)
-        made = build_run(
-            samples, score_sets=(scores,), targets=tuple(build_target_ref(name, usd=1.25) for name in names)
-        )
+        refs = tuple(build_target_ref(name, usd=1.25) for name in names)
+        made = build_run(samples, score_sets=(scores,), targets=refs, provenance=Provenance.LIVE)
         monkeypatch.setenv("COLUMNS", str(width))
         print_summaries(summarize_targets(made, scores, text_length=500), scores, made.manifest)
         table, mark, below = capsys.readouterr().out.partition("medians, ")

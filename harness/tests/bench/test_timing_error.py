@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.calibration import measure_timing_error
-from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_timing_errors
-from voicegauge.bench.running.event_loop_lag import (
+from voicegauge.bench.timing_error import (
+    DELAYS_MS,
     EventLoopLag,
     _has_objects_exempt_from_gc,
     is_timing_disturbed,
+    measure_timing_error,
     reduce_event_loop_delays,
+    summarize_timing_errors,
 )
 from voicegauge.cli import run as voicegauge
-from voicegauge.transport import Transport
+from voicegauge.transport.http import Transport
 
 from ..builders.virtual_time import in_virtual_time
 
@@ -58,9 +59,7 @@ def test_a_lag_is_judged_by_the_latency(lag_ms: float, latency_ms: float, *, dis
 
 
 def test_a_process_that_has_frozen_its_objects_keeps_them_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "voicegauge.bench.running.event_loop_lag._has_objects_exempt_from_gc", _has_objects_exempt_from_gc
-    )
+    monkeypatch.setattr("voicegauge.bench.timing_error._has_objects_exempt_from_gc", _has_objects_exempt_from_gc)
     frozen_count = gc.get_freeze_count()
     with reduce_event_loop_delays():
         pass
@@ -74,7 +73,12 @@ def test_the_error_of_times_is_printed_and_saved(
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--limit", "1"]
     assert not voicegauge([*words, "--asr", "none", "--out", str(tmp_path / "runs"), "--json", str(result)])
     found = json.loads(result.read_bytes())
-    assert found["manifest"]["timing_error"] == {"concurrency": 16, "requests": 96, "p50_ms": 0.1, "p99_ms": 1.0}
+    assert found["manifest"]["timing_error"] == {
+        "concurrency": 16,
+        "request_count": 96,
+        "median_error_ms": 0.1,
+        "p99_error_ms": 1.0,
+    }
     assert "error of times: 0.10 ms (median), 1.00 ms (p99)" in " ".join(capsys.readouterr().out.split())
     (page,) = (tmp_path / "runs").glob("*/report.html")
     assert "0.10 ms (median), 1.00 ms (p99)" in page.read_text()
@@ -86,11 +90,13 @@ def test_a_rate_is_used_and_saved(contracts_folder: Path, suite_file: Path, tmp_
     more = ["--rate", "20", "--arrivals", "poisson", "--warmup", "0", "--no-report", "--http2", "--json", str(result)]
     assert not voicegauge([*words, *more, "--out", str(tmp_path / "runs")])
     manifest = json.loads(result.read_bytes())["manifest"]
-    assert (manifest["requests_per_s"], manifest["arrivals"], manifest["http2"]) == (20.0, "poisson", True)
+    assert (manifest["requests_per_s"], manifest["arrival_process"], manifest["uses_http2"]) == (20.0, "poisson", True)
     (run_file,) = (tmp_path / "runs").glob("*/run.json")
     samples = json.loads(run_file.read_bytes())["samples"]
-    assert all(sample["latency"]["delay_ms"] >= 0 for sample in samples[1:]), "the first one shows who can be reached"
-    assert samples[0]["phases"]["http_version"] == "HTTP/1.1"
+    assert all(sample["latency"]["start_delay_ms"] >= 0 for sample in samples[1:]), (
+        "the first one shows who can be reached"
+    )
+    assert samples[0]["request_phases"]["http_version"] == "HTTP/1.1"
 
 
 @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])

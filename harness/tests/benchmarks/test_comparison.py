@@ -19,10 +19,10 @@ from comparison.tool_run import ToolRun
 from comparison.tools import FAULTS_OF_FILES, ComparedTarget, SchemathesisTool, VoicegaugeTool
 from throughput.response_replay import ReplayingApp
 
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.contract import load_catalogue
-from voicegauge.model import Request
-from voicegauge.transport import Transport
+from voicegauge.conformance.service_check import EMULATOR_API_KEY
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.model.exchange import Request
+from voicegauge.transport.http import Transport
 
 TARGET = load_catalogue().find_provider("pixazo").find_target_by_name("chatterbox")
 SUBMIT = f"POST http://x.test/pixazo{TARGET.operation.path}"

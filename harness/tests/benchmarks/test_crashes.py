@@ -19,11 +19,11 @@ from crashes.simulation import (
 )
 from crashes.verdict import differences, judge_run
 
-from voicegauge.bench.planning import BenchPlan
-from voicegauge.bench.running import load_run
-from voicegauge.contract import Contract
-from voicegauge.model import Run
-from voicegauge.transport import VirtualClock
+from voicegauge.bench.benchmark_plan import BenchPlan
+from voicegauge.bench.run_store import load_run
+from voicegauge.contract.contract import Contract
+from voicegauge.model.run import Run
+from voicegauge.transport.clock import VirtualClock
 
 MIN_STEPS = 60
 """Number of steps at which a run is killed, one by one. It has about as many."""
@@ -109,7 +109,7 @@ async def test_the_verdict_sees_what_is_bought_twice(
     tmp_path: Path, contract: Contract, plan: BenchPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The judge is not blind: a run that forgets its ambiguous requests is found."""
-    monkeypatch.setattr("voicegauge.bench.running.purchases.JournalState.ids_with_ambiguous_last_request", frozenset())
+    monkeypatch.setattr("voicegauge.bench.run_store.JournalState.ids_with_ambiguous_last_request", frozenset())
     problems: list[str] = []
     for step in range(1, 40):
         user = user_of(tmp_path / str(step), contract, plan)

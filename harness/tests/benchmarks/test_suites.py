@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from voicegauge.bench.planning.suite import Suite, SuiteText, list_suite_names, load_suite
+from voicegauge.bench.suites import Suite, SuiteText, list_suite_names, load_suite
 
 XTTS_LANGUAGES = {"en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh", "hu", "ko", "hi"}
 STRATA = {

@@ -6,9 +6,10 @@ from types import ModuleType
 
 import pytest
 
-from voicegauge.contract import load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.speech.audio import DecodedAudio, decode, is_silent
+from voicegauge.speech.audio_measurement import is_silent
+from voicegauge.speech.decoding import DecodedAudio, decode
 
 SAMPLE = find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "make_voice_sample.py"

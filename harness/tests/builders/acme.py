@@ -24,12 +24,16 @@ def _error(when: str, **headers: Any) -> dict[str, Any]:
 
 JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
 JOB_LOCATIONS = {
-    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/poll"},
-    "id": "body#/id",
-    "state": "body#/state",
-    "audio": {"at": "body#/audio", "delivered": "url", "media_type": "body#/type"},
-    "reason": "body#/reason",
-    "charged": "body#/cost",
+    "submit_response": {
+        "job_id_location": "body#/id",
+        "state_location": "body#/state",
+        "polling_url_location": "body#/poll",
+    },
+    "job_id_location": "body#/id",
+    "state_location": "body#/state",
+    "audio": {"location": "body#/audio", "delivery_method": "url", "media_type_location": "body#/type"},
+    "failure_reason_location": "body#/reason",
+    "charge_location": "body#/cost",
 }
 """Where the responses to a submit and a poll report a job."""
 
@@ -44,7 +48,7 @@ def build_preamble(server_url: str, **provider: Any) -> dict[str, Any]:
         "x-provider": {
             "id": "acme",
             "title": "Acme",
-            "key_env": "ACME_KEY",
+            "key_variable": "ACME_KEY",
             "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
             **provider,
         },
@@ -59,56 +63,65 @@ security: [{bearer: []}]
 x-provider:
   id: acme
   title: Acme
-  key_env: ACME_API_KEY
+  key_variable: ACME_API_KEY
   sources: {acme.txt: {title: Acme, date: 2026-01-01}}
 """
 """The parts of a document in YAML before its paths; the last line is one of `x-provider`."""
 
 DOCUMENT: dict[str, Any] = {
-    **build_preamble("https://api.acme.test/base", credits={"name": "coins", "free": 100}),
+    **build_preamble("https://api.acme.test/base", credits={"name": "coins", "free_credits": 100}),
     "x-limits": {
-        "plans": {
-            "free": {"requests_per_minute": 5, "text_characters": 40},
-            "paid": {"requests_per_minute": 50, "text_characters": 60},
+        "plan_limits": {
+            "free": {"max_requests_per_minute": 5, "max_text_characters": 40},
+            "paid": {"max_requests_per_minute": 50, "max_text_characters": 60},
         },
-        "headers": {"limit": "X-Limit", "remaining": "X-Left", "reset": "X-Reset", "retry_after": "Retry-After"},
+        "rate_limit_header_names": {
+            "limit": "X-Limit",
+            "remaining": "X-Left",
+            "reset": "X-Reset",
+            "retry_after": "Retry-After",
+        },
     },
     "paths": {
         "/speech": {
             "post": {
                 "operationId": "submit",
                 "x-speech": {
-                    "request": {
-                        "text": {"at": "body#/text", "template": "Speaker 0: {}"},
+                    "request_fields": {
+                        "text": {"location": "body#/text", "text_template": "Speaker 0: {}"},
                         "voice": "body#/voice",
-                        "language": {"at": "body#/lang", "map": {"en": "english", "xx": "klingon"}},
+                        "language": {"location": "body#/lang", "provider_values": {"en": "english", "xx": "klingon"}},
                         "format": "body#/format",
                         "speed": "body#/speed",
                         "seed": "body#/seed",
                     },
-                    "response": {"job": "status", "charged": "body#/cost", "balance": "body#/left"},
+                    "response": {
+                        "status_operation_id": "status",
+                        "charge_location": "body#/cost",
+                        "balance_location": "body#/left",
+                    },
                     "targets": {
                         "small": {
                             "title": "Small",
-                            "model": "model-small",
-                            "constants": {"body#/model": "small"},
+                            "response_model_name": "model-small",
+                            "request_constants": {"body#/model": "small"},
                             "emulation": {
                                 "job_id_format": "job_{hex8}",
                                 "queue_ms": 1000,
-                                "base_ms": 2000,
-                                "jitter": 0,
+                                "base_processing_ms": 2000,
+                                "log_duration_deviation": 0,
                             },
                         },
                         "large": {
                             "title": "Large",
-                            "model": "model-large",
-                            "constants": {"body#/model": "large"},
-                            "pricing": {"per": "1k_characters", "credits": 1000},
+                            "response_model_name": "model-large",
+                            "request_constants": {"body#/model": "large"},
+                            "pricing": {"unit": "1k_characters", "credits_per_unit": 1000},
                             "emulation": {"unspoken_patterns": ["\\([^)]*\\)"], "sample_rate_hz": 16000},
                         },
                     },
                 },
-                "x-pricing": {"per": "request", "credits": 30},
+                "x-pricing": {"unit": "request", "credits_per_unit": 30},
                 "requestBody": {
                     "required": True,
                     "content": {
@@ -168,17 +181,17 @@ DOCUMENT: dict[str, Any] = {
                 "x-job": {
                     **JOB_LOCATIONS,
                     "states": {
-                        "queued": {"next": ["working", "void"]},
-                        "working": {"next": ["done", "failed", "void"]},
-                        "done": {"end": "success", "required": ["body#/audio"]},
-                        "failed": {"end": "failure"},
-                        "void": {"end": "failure", "charged": False},
+                        "queued": {"successor_names": ["working", "void"]},
+                        "working": {"successor_names": ["done", "failed", "void"]},
+                        "done": {"terminal_outcome": "success", "required_locations": ["body#/audio"]},
+                        "failed": {"terminal_outcome": "failure"},
+                        "void": {"terminal_outcome": "failure", "is_charged": False},
                     },
-                    "model": "body#/model",
-                    "created": "body#/created",
-                    "completed": "body#/finished",
-                    "cancel": {"operation": "cancel", "state": "void"},
-                    "expires_s": 3600,
+                    "model_name_location": "body#/model",
+                    "creation_time_location": "body#/created",
+                    "end_time_location": "body#/finished",
+                    "cancellation": {"operation_id": "cancel", "resulting_state": "void"},
+                    "ended_job_lifetime_s": 3600,
                 },
                 "responses": {
                     "200": {
@@ -236,13 +249,18 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "operationId": "now",
                 "security": [{"key": []}, {}],
-                "x-limits": {"keyless": {"characters_per_day": 30}},
+                "x-limits": {"keyless_limits": {"max_characters_per_day": 30}},
                 "x-speech": {
-                    "request": {"text": "body#/text", "format": "query.format", "language": "query.lang"},
-                    "response": {"audio": {"at": "body", "delivered": "bytes"}, "charged": "header.X-Cost"},
-                    "targets": {"now": {"title": "Now", "keyless": True, "emulation": {"format": "mp3"}}},
+                    "request_fields": {"text": "body#/text", "format": "query.format", "language": "query.lang"},
+                    "response": {
+                        "audio": {"location": "body", "delivery_method": "bytes"},
+                        "charge_location": "header.X-Cost",
+                    },
+                    "targets": {
+                        "now": {"title": "Now", "works_without_key": True, "emulation": {"default_format": "mp3"}}
+                    },
                 },
-                "x-pricing": {"per": "1k_characters", "credits": 100},
+                "x-pricing": {"unit": "1k_characters", "credits_per_unit": 100},
                 "parameters": [
                     {
                         "name": "format",
@@ -279,21 +297,21 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "operationId": "clone",
                 "x-limits": {
-                    "uploads": {
+                    "upload_limits": {
                         "sample": {
                             "max_bytes": 200000,
-                            "min_s": 1,
+                            "min_duration_s": 1,
                             "min_sample_rate_hz": 16000,
-                            "formats": ["wav", "mp3"],
+                            "accepted_formats": ["wav", "mp3"],
                         }
                     }
                 },
                 "x-speech": {
-                    "request": {"text": "body#/text", "voice_sample_upload": "body#/sample"},
+                    "request_fields": {"text": "body#/text", "voice_sample_upload": "body#/sample"},
                     "response": {
                         "audio": {
-                            "at": "body#/audio",
-                            "delivered": "base64",
+                            "location": "body#/audio",
+                            "delivery_method": "base64",
                             "format": "pcm_s16le",
                             "sample_rate_hz": 8000,
                         }

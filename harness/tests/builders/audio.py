@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from voicegauge.model import FileContent
-from voicegauge.speech.audio import DecodedAudio, decoding, encoding, limits
+from voicegauge.model.exchange import FileContent
+from voicegauge.speech import decoding, encoding
+from voicegauge.speech.decoding import DecodedAudio
 
 MAX_CACHED_RESULTS = 300
 _ResultT = TypeVar("_ResultT")
@@ -35,7 +36,7 @@ def encode_once(patch: pytest.MonkeyPatch) -> None:
             audio.samples.setflags(write=False)
             return audio
 
-        limits_of_the_test = (limits.MAX_AUDIO_DURATION_S, limits.MAX_SAMPLES)
+        limits_of_the_test = (decoding.MAX_AUDIO_DURATION_S, decoding.MAX_SAMPLES)
         return _get_or_build(decoded, (hashlib.sha256(data).digest(), container, limits_of_the_test), read)
 
     patch.setattr(encoding, "_encode_with_libsndfile", write)

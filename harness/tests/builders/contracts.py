@@ -6,24 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.contract import Contract, loading
-from voicegauge.contract.consistency import check_consistency
-from voicegauge.contract.contract_builder import build_contract
+from voicegauge.contract import loading
+from voicegauge.contract._consistency import check_consistency
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats import Document, read_document
+from voicegauge.formats.located_yaml import Document, read_document
 
 MINIMAL_CONTRACT = """\
 openapi: 3.1.0
 info: {title: Acme, version: "1"}
 servers: [{url: "https://api.acme.test"}]
-x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {acme.txt: {title: Acme, date: 2026-01-01}}}
+x-provider: {id: acme, title: Acme, key_variable: ACME_KEY, sources: {acme.txt: {title: Acme, date: 2026-01-01}}}
 paths:
   /speak:
     post:
       operationId: speak
       x-speech:
-        request: {text: body#/text}
-        response: {audio: {at: body, delivered: bytes}}
+        request_fields: {text: body#/text}
+        response: {audio: {location: body, delivery_method: bytes}}
         targets: {voice-1: {title: Voice one}}
       requestBody:
         content: {application/json: {schema: {type: object}}}
@@ -47,6 +48,13 @@ def load_trusted(path: Path) -> Contract:
     contract = build_contract(document, schemas)
     check_consistency(contract)
     return contract
+
+
+def load_text(folder: Path, text: str) -> Contract:
+    """Write a contract to a file in `folder`, and load it as `load_trusted` does."""
+    path = folder / "openapi.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_trusted(path)
 
 
 def validate_once(patch: pytest.MonkeyPatch) -> None:

@@ -6,19 +6,19 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from voicegauge.conformance import (
-    CasePlan,
-    CheckReport,
-    ConformanceCase,
-    ResultCollector,
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import (
     build_emulator_check_settings,
     build_emulator_settings,
     check_service,
-    plan_cases,
     run_check,
 )
-from voicegauge.contract import BaseTarget, Contract, Target
-from voicegauge.emulator import RunningEmulator, create_app
+from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.process import RunningEmulator
 
 
 def check_in_process(

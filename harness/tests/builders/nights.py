@@ -6,8 +6,8 @@ import math
 from datetime import date, timedelta
 from pathlib import Path
 
-from voicegauge.bench.running import save_run
-from voicegauge.model import Run
+from voicegauge.bench.run_store import save_run
+from voicegauge.model.run import Run
 
 from .runs import build_run, build_sample, build_score_set
 

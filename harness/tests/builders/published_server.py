@@ -12,7 +12,7 @@ from typing import Any
 import soundfile
 import uvicorn
 
-from voicegauge.speech.synthesis import synthesize
+from voicegauge.speech.espeak import synthesize
 
 RATE_HZ = 24_000
 

@@ -11,29 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from voicegauge.bench.running.run_store import save_audio, save_run
-from voicegauge.model import (
+from voicegauge.bench.run_store import save_audio, save_run
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt
+from voicegauge.model.job import Failure, Interval
+from voicegauge.model.run import (
     AmountPerUnit,
     AsrErrorFloor,
-    AudioFacts,
-    BodyExcerpt,
-    Cost,
-    ExchangeExcerpt,
-    Failure,
-    Interval,
-    Latency,
     Manifest,
-    Provenance,
     Run,
-    Sample,
-    Score,
     ScoreSet,
     SuiteRef,
     TargetAccountPlan,
     TargetPrice,
     TargetRef,
 )
-from voicegauge.speech.audio import encode
+from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
+from voicegauge.speech.encoding import encode
 
 from .runs import build_manifest
 
@@ -188,7 +182,7 @@ def make_run(
     folder: Path,
     voices: Sequence[Voice] = VOICES,
     *,
-    provenance: Provenance = Provenance.EMULATED,
+    provenance: Provenance = Provenance.LIVE,
     languages: Sequence[str] = LANGUAGES_ENGLISH,
     repetitions: int = 3,
     texts: int | None = None,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from voicegauge.bench.planning.plan import PlannedSample
-from voicegauge.bench.planning.suite import SuiteText
-from voicegauge.contract import PriceQuote
+from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.suites import SuiteText
+from voicegauge.contract.pricing import PriceQuote
 
 
 def build_rounds(texts: int, *targets: str, price_usd: float | None = None) -> list[tuple[PlannedSample, ...]]:

@@ -6,26 +6,20 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench.analysis.change_estimates import ErrorCount
-from voicegauge.bench.analysis.drift_spread import SessionTime
-from voicegauge.model import (
+from voicegauge.bench._change_estimates import ErrorCount, SessionTime
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import Failure, Interval
+from voicegauge.model.run import (
+    RUN_SCHEMA_VERSION,
     AmountPerUnit,
-    AudioFacts,
-    Cost,
-    Failure,
-    Interval,
-    Latency,
     Manifest,
-    Provenance,
     Run,
-    Sample,
-    Score,
     ScoreSet,
     SuiteRef,
     TargetPrice,
     TargetRef,
 )
-from voicegauge.model.run import RUN_SCHEMA_VERSION
+from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
 
 TARGET = "acme/voice-1"
 SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, text_count=8)

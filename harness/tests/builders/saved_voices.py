@@ -35,7 +35,7 @@ DOCUMENT: dict[str, Any] = {
     "x-provider": {
         "id": "acme",
         "title": "Acme",
-        "key_env": "ACME_KEY",
+        "key_variable": "ACME_KEY",
         "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
     },
     "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
@@ -44,11 +44,11 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "operationId": "speak",
                 "x-speech": {
-                    "request": {"text": "body#/text"},
-                    "response": {"audio": {"at": "body", "delivered": "bytes", "format": "wav"}},
+                    "request_fields": {"text": "body#/text"},
+                    "response": {"audio": {"location": "body", "delivery_method": "bytes", "format": "wav"}},
                     "targets": {"one": {"title": "One"}},
                 },
-                "x-pricing": {"per": "request", "usd": 0.001, "source": {"document": "acme.txt"}},
+                "x-pricing": {"unit": "request", "usd_per_unit": 0.001, "source": {"document_name": "acme.txt"}},
                 "requestBody": _body(text={"type": "string"}),
                 "responses": {
                     "200": {"description": "audio", "content": {"audio/wav": {}}},
@@ -61,11 +61,11 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "operationId": "createVoice",
                 "x-resource": {
-                    "name": "saved voice",
-                    "id": "body#/id",
+                    "display_name": "saved voice",
+                    "id_location": "body#/id",
                     "id_format": "voice_{hex8}",
-                    "list": {"operation": "listVoices"},
-                    "delete": {"operation": "deleteVoice", "id": "path.id"},
+                    "listing": {"operation_id": "listVoices"},
+                    "deletion": {"operation_id": "deleteVoice", "id_location": "path.id"},
                 },
                 "requestBody": _body(
                     name={"enum": ["short", "long"]},
@@ -92,7 +92,7 @@ DOCUMENT: dict[str, Any] = {
         "/prints": {
             "post": {
                 "operationId": "createPrint",
-                "x-resource": {"name": "voice print", "id": "body#/id", "id_format": "print_{hex8}"},
+                "x-resource": {"display_name": "voice print", "id_location": "body#/id", "id_format": "print_{hex8}"},
                 "requestBody": _body(name={"enum": ["short", "long"]}),
                 "responses": _created("print_1"),
             }

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.model import SpeechRequest
+from voicegauge.model.base import SpeechRequest
 
 KEY = "k-secret-123456"
 WAV = b"RIFF\x00\x00\xff\xfeaudio"

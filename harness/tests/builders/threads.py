@@ -13,12 +13,15 @@ from typing import IO
 
 import pytest
 
-from voicegauge.bench.scoring import transcription
-from voicegauge.conformance.proxy import judge_process
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import create_app
-from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartupMessage, process, running_app
+from voicegauge.bench import _transcription_workers as transcription
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator import process
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage
+from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import UsageError, VoicegaugeError
+from voicegauge.relay import judge_process
 
 _run_emulator_process, _process_pool = process._run_emulator_process, transcription._open_process_pool
 _run_judge_process = judge_process._run_judge_process

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import Call, Checker
-from voicegauge.contract import Contract, load_contract
-from voicegauge.model import Exchange, Finding, Provenance, Request, Response
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.finding import Finding
+from voicegauge.rules.call import Call
+from voicegauge.rules.checker import Checker
 
 from ..builders.acme import YAML_PREAMBLE
+from ..builders.documents import REMOVED, changed_yaml
 
 DOCUMENT = (
     YAML_PREAMBLE.replace("2026-01-01}}", "2026-01-01}, old.txt: {title: Older, date: 2025-01-01}}")
@@ -24,23 +29,25 @@ paths:
     post:
       operationId: speak
       x-speech:
-        request:
+        request_fields:
           text: "body#/text"
           format: "body#/format"
           language: "body#/language"
           voice: "body#/voice"
           speed: "body#/speed"
-          seed: {at: "body#/seed", reproducible: true}
-        response: {job: status, charged: "body#/used"}
+          seed: {location: "body#/seed", is_seed_reproducible: true}
+        response: {status_operation_id: status, charge_location: "body#/used"}
         targets:
-          voice-1: {title: Voice 1, model: voice-1-large}
+          voice-1: {title: Voice 1, response_model_name: voice-1-large}
       x-pricing:
-        per: 1k_characters
-        credits: 1000
+        unit: 1k_characters
+        credits_per_unit: 1000
         alternatives:
-          - per: 1k_characters
-            credits: 500
-            source: {document: acme.txt, disputed: [{claim: Half the price, document: old.txt, rules: [charge-wrong]}]}
+          - unit: 1k_characters
+            credits_per_unit: 500
+            source:
+              document_name: acme.txt
+              disputes: [{claim: Half the price, document_name: old.txt, rule_ids: [charge-wrong]}]
       requestBody:
         content:
           application/json:
@@ -58,13 +65,13 @@ paths:
         "200":
           description: Accepted
           x-source:
-            document: acme.txt
-            disputed:
+            document_name: acme.txt
+            disputes:
               - claim: The answer has a ticket instead of an id.
-                document: old.txt
-                rules: [response-schema]
+                document_name: old.txt
+                rule_ids: [response-schema]
                 media_type: application/json
-                schema: {type: object, required: [ticket]}
+                body_schema: {type: object, required: [ticket]}
           headers:
             X-Limit: {required: true, schema: {type: integer}}
           content:
@@ -87,21 +94,21 @@ paths:
       operationId: status
       parameters: [{name: id, in: path, required: true, schema: {type: string}}]
       x-job:
-        submit: {id: "body#/id", state: "body#/state", url: "body#/url"}
-        id: body#/id
-        state: body#/state
+        submit_response: {job_id_location: "body#/id", state_location: "body#/state", polling_url_location: "body#/url"}
+        job_id_location: body#/id
+        state_location: body#/state
         states:
-          new: {next: [busy], max_s: 60, partial: true}
-          busy: {next: [done, broken]}
-          done: {end: success, required: ["body#/audio"]}
-          broken: {end: failure, charged: false, required: ["body#/why"]}
-        audio: {at: "body#/audio", delivered: url, media_type: "body#/type"}
-        reason: body#/why
-        model: body#/model
-        created: body#/created
-        updated: body#/updated
-        completed: body#/completed
-        charged: body#/used
+          new: {successor_names: [busy], max_duration_s: 60, may_have_partial_audio: true}
+          busy: {successor_names: [done, broken]}
+          done: {terminal_outcome: success, required_locations: ["body#/audio"]}
+          broken: {terminal_outcome: failure, is_charged: false, required_locations: ["body#/why"]}
+        audio: {location: "body#/audio", delivery_method: url, media_type_location: "body#/type"}
+        failure_reason_location: body#/why
+        model_name_location: body#/model
+        creation_time_location: body#/created
+        update_time_location: body#/updated
+        end_time_location: body#/completed
+        charge_location: body#/used
       responses:
         "200":
           description: State
@@ -112,12 +119,15 @@ components:
     Error: {type: object, required: [error], properties: {error: {type: string}}}
 """
 )
-WITHOUT_AUDIO = (
-    DOCUMENT[: DOCUMENT.index("      x-speech:")]
-    + "      x-submit: {job: status}\n"
-    + DOCUMENT[DOCUMENT.index("      requestBody:") :]
-    .replace('        audio: {at: "body#/audio", delivered: url, media_type: "body#/type"}\n', "")
-    .replace('{end: success, required: ["body#/audio"]}', "{end: success}")
+WITHOUT_AUDIO = changed_yaml(
+    DOCUMENT,
+    {
+        "/paths/~1speak/post/x-speech": REMOVED,
+        "/paths/~1speak/post/x-pricing": REMOVED,
+        "/paths/~1speak/post/x-submit": {"status_operation_id": "status"},
+        "/paths/~1jobs~1{id}/get/x-job/audio": REMOVED,
+        "/paths/~1jobs~1{id}/get/x-job/states/done/required_locations": REMOVED,
+    },
 )
 """The same contract, whose jobs have a result that is not audio."""
 BASE = "https://api.acme.example"

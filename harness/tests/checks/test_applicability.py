@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID, find_applicable_rules
-from voicegauge.contract import load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.rules.applicability import find_applicable_rules
+from voicegauge.rules.registry import RULE_BY_ID
 
 CATALOGUE = load_catalogue()
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.checks import SpeechDelivery, select_rules
-from voicegauge.checks.rules.speech_duration import compute_plausible_duration_range_s
-from voicegauge.model import Delivery, Exchange, Failure, Request, Response, SpeechRequest
-from voicegauge.speech.audio import encode
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.job import Delivery, Failure
+from voicegauge.rules._audio import compute_plausible_duration_range_s
+from voicegauge.rules.registry import select_rules
+from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.speech.encoding import encode
 
 RATE = 16_000
 TEXT = "Good morning. This is a short test of a long story."

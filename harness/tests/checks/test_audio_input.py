@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.checks import AudioInputCall, Checker
-from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
-from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
-from voicegauge.speech.audio import encode_at_bitrate
-from voicegauge.transport import encode_body
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import AudioInputTarget, Contract
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.subjects import AudioInputCall
+from voicegauge.speech.encoding import encode_at_bitrate
+from voicegauge.transport.bodies import encode_body
 
 SAID = "the river was quiet in the morning"
 SENT_S = 4.0

@@ -6,30 +6,32 @@ from collections.abc import Callable
 
 import pytest
 
-from voicegauge.checks import Call
-from voicegauge.checks.rules.charges import read_amount
-from voicegauge.contract import MISSING, Contract
-from voicegauge.model import Finding
+from voicegauge.contract.contract import Contract
+from voicegauge.formats.locations import MISSING
+from voicegauge.model.finding import Finding
+from voicegauge.rules._charges import read_amount
+from voicegauge.rules.call import Call
 
-from ..builders.contracts import load_trusted
+from ..builders.contracts import load_text
+from ..builders.documents import REMOVED, changed_yaml
 from .conftest import DOCUMENT
 
-HALF = DOCUMENT[DOCUMENT.index("        alternatives:") : DOCUMENT.index("      requestBody:")]
-IN_DOLLARS = (
-    DOCUMENT.replace("  credits: {name: credits}\n", "").replace("credits: 1000", "usd: 0.03").replace(HALF, "")
+SPEAK = "/paths/~1speak/post"
+PRICE = f"{SPEAK}/x-pricing"
+OF_TARGET = f"{SPEAK}/x-speech/targets/voice-1/pricing"
+UNDISPUTED = changed_yaml(DOCUMENT, {f"{PRICE}/alternatives": REMOVED})
+IN_DOLLARS = changed_yaml(
+    DOCUMENT, {"/x-provider/credits": REMOVED, PRICE: {"unit": "1k_characters", "usd_per_unit": 0.03}}
 )
-OF_TARGET = "model: voice-1-large, pricing: {per: request, credits: 3}"
-WITH_TEMPLATE = DOCUMENT.replace('text: "body#/text"', 'text: {at: "body#/text", template: "[slow] {}"}').replace(
-    HALF, ""
+WITH_TEMPLATE = changed_yaml(
+    UNDISPUTED, {f"{SPEAK}/x-speech/request_fields/text": {"location": "body#/text", "text_template": "[slow] {}"}}
 )
 
 
 @pytest.fixture
 def contract_of(tmp_path) -> Callable[[str], Contract]:
     def load(text: str) -> Contract:
-        path = tmp_path / "openapi.yaml"
-        path.write_text(text)
-        return load_trusted(path)
+        return load_text(tmp_path, text)
 
     return load
 
@@ -49,9 +51,6 @@ def charged(submit, judge, contract_of) -> Callable[..., list[Finding]]:
 
 def parts(finding: Finding) -> tuple[str, str | None, str | None, str | None]:
     return finding.message, finding.where.contract_pointer, finding.where.traffic_pointer, finding.evidence
-
-
-SPEAK = "/paths/~1speak/post"
 
 
 @pytest.mark.parametrize(
@@ -74,14 +73,9 @@ SPEAK = "/paths/~1speak/post"
             ("charged 0.5 USD; documented: 0.00015", f"{SPEAK}/x-pricing", "/used", "body#/used: 0.5"),
         ),
         (
-            DOCUMENT.replace("model: voice-1-large", OF_TARGET),
+            changed_yaml(DOCUMENT, {OF_TARGET: {"unit": "request", "credits_per_unit": 3}}),
             5,
-            (
-                "charged 5 credits; documented: 3",
-                f"{SPEAK}/x-speech/targets/voice-1/pricing",
-                "/used",
-                "body#/used: 5",
-            ),
+            ("charged 5 credits; documented: 3", OF_TARGET, "/used", "body#/used: 5"),
         ),
     ],
 )
@@ -98,14 +92,15 @@ def test_a_charge_below_a_cent_may_be_rounded_up_to_one(charged, used, right) ->
 
 @pytest.mark.parametrize(("used", "right"), [(2.5, True), (3, False), (2, False)])
 def test_a_price_of_a_request_is_not_rounded_up(charged, used, right) -> None:
-    document = DOCUMENT.replace("model: voice-1-large", OF_TARGET.replace("credits: 3", "credits: 2.5"))
+    document = changed_yaml(DOCUMENT, {OF_TARGET: {"unit": "request", "credits_per_unit": 2.5}})
     assert (charged(used, document=document) == []) is right
 
 
 @pytest.mark.parametrize(("used", "right"), [(5, True), (6, True), (12, True), (13, True), (8, False), (14, False)])
 def test_the_text_counts_with_or_without_what_the_template_adds(charged, used, right) -> None:
     """ "[slow] Hello" has twelve characters, five of them without the template; a part of a credit is rounded up."""
-    found = charged(used, "[slow] Hello", document=WITH_TEMPLATE.replace("credits: 1000", "credits: 1000.5"))
+    document = changed_yaml(WITH_TEMPLATE, {f"{PRICE}/credits_per_unit": 1000.5})
+    found = charged(used, "[slow] Hello", document=document)
     assert ([finding.message for finding in found] == []) is right
 
 
@@ -125,23 +120,30 @@ def test_a_value_that_is_no_amount_is_left_to_the_schema(charged, used) -> None:
 
 
 @pytest.mark.parametrize(
-    "edit",
+    "changes",
     [
-        lambda text: text.replace("per: 1k_characters", "per: minute"),
-        lambda text: text.replace(', charged: "body#/used"}', "}"),
+        {f"{PRICE}/unit": "minute", f"{PRICE}/alternatives/0/unit": "minute"},
+        {f"{SPEAK}/x-speech/response/charge_location": REMOVED},
     ],
     ids=["a price for minutes of audio", "no documented location"],
 )
-def test_a_charge_is_not_judged_without_a_price_or_a_location(charged, edit) -> None:
-    assert charged(10**6, document=edit(DOCUMENT)) == []
+def test_a_charge_is_not_judged_without_a_price_or_a_location(charged, changes) -> None:
+    assert charged(10**6, document=changed_yaml(DOCUMENT, changes)) == []
 
 
-BY_TOKEN = """per: 1m_tokens
-        usd: 1
-        usage: {max_per_character: 2, max_per_request: 10, reported: "body#/used"}
-        plus: [{per: minute, usd: 2, usage: {max_per_request: 1.5, reported: "header.X-Limit"}}]
-"""
-WITH_USAGE = DOCUMENT.replace("per: 1k_characters\n        credits: 1000\n", BY_TOKEN).replace(HALF, "")
+BY_TOKEN = {
+    "unit": "1m_tokens",
+    "usd_per_unit": 1,
+    "usage": {"max_per_character": 2, "max_per_request": 10, "reported_usage_location": "body#/used"},
+    "added_parts": [
+        {
+            "unit": "minute",
+            "usd_per_unit": 2,
+            "usage": {"max_per_request": 1.5, "reported_usage_location": "header.X-Limit"},
+        }
+    ],
+}
+WITH_USAGE = changed_yaml(DOCUMENT, {PRICE: BY_TOKEN})
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ WITH_USAGE = DOCUMENT.replace("per: 1k_characters\n        credits: 1000\n", BY_
             [
                 (
                     "2 s reported for 5 characters; at most 1.5 s documented",
-                    f"{SPEAK}/x-pricing/plus/0/usage",
+                    f"{SPEAK}/x-pricing/added_parts/0/usage",
                     None,
                     "2 s",
                 )
@@ -180,7 +182,7 @@ WITH_USAGE = DOCUMENT.replace("per: 1k_characters\n        credits: 1000\n", BY_
             [
                 (
                     "2 s reported for 5 characters; at most 1.5 s documented",
-                    f"{SPEAK}/x-pricing/plus/0/usage",
+                    f"{SPEAK}/x-pricing/added_parts/0/usage",
                     None,
                     "2 s",
                 )
@@ -196,24 +198,25 @@ def test_usage_beyond_the_documented_bound_is_found(contract_of, submit, judge, 
     assert [parts(finding) for finding in judge(call) if finding.rule == "usage-above-bound"] == findings
 
 
-STREAMED = (
-    WITH_USAGE.replace(
-        BY_TOKEN, "{per: 1m_tokens, usd: 1, usage: {max_per_character: 2, reported_in_event: data#/used}}\n"
-    )
-    .replace(
-        'response: {job: status, charged: "body#/used"}',
-        "response: {audio: {at: body, delivered: stream, format: wav}}",
-    )
-    .replace(
-        "      x-pricing:",
-        """\
-      x-stream:
-        event_type: data#/type
-        events: {part: {next: [part, end], schema: {}}, end: {end: success, schema: {}}}
-        audio: {event: part, at: data#/audio}
-      x-pricing:""",
-    )
-    .replace("          content:\n", "          content:\n            text/event-stream: {}\n", 1)
+STREAMED = changed_yaml(
+    DOCUMENT,
+    {
+        PRICE: {
+            "unit": "1m_tokens",
+            "usd_per_unit": 1,
+            "usage": {"max_per_character": 2, "event_usage_location": "data#/used"},
+        },
+        f"{SPEAK}/x-speech/response": {"audio": {"location": "body", "delivery_method": "stream", "format": "wav"}},
+        f"{SPEAK}/x-stream": {
+            "event_type_location": "data#/type",
+            "events": {
+                "part": {"successor_names": ["part", "end"], "data_schema": {}},
+                "end": {"terminal_outcome": "success", "data_schema": {}},
+            },
+            "audio": {"event_type": "part", "location": "data#/audio"},
+        },
+        f"{SPEAK}/responses/200/content/text~1event-stream": {},
+    },
 )
 
 
@@ -233,14 +236,15 @@ def test_usage_that_only_the_last_event_of_a_stream_reports_is_judged(
 
 @pytest.mark.parametrize(("used", "right"), [(5, True), (0.5, True), (3, False)])
 def test_a_charge_may_be_that_of_any_plan(charged, used, right) -> None:
-    document = DOCUMENT.replace(HALF, "").replace("paths:\n", "x-limits: {plans: {pro: {}}}\npaths:\n", 1)
-    document = document.replace("credits: 1000\n", "credits: 1000\n        plans: {pro: {credits: 100}}\n")
+    document = changed_yaml(
+        UNDISPUTED,
+        {"/x-limits": {"plan_limits": {"pro": {}}}, f"{PRICE}/plan_prices": {"pro": {"credits_per_unit": 100}}},
+    )
     assert (charged(used, document=document) == []) is right
 
 
 def test_usage_is_not_judged_without_a_price(contract_of, submit, judge) -> None:
-    price = WITH_USAGE[WITH_USAGE.index("      x-pricing:") : WITH_USAGE.index("      requestBody:")]
-    contract = contract_of(WITH_USAGE.replace(price, ""))
+    contract = contract_of(changed_yaml(WITH_USAGE, {PRICE: REMOVED}))
     sent = submit({"id": "j1", "state": "new", "used": 99})
     assert judge(Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))) == []
 
@@ -295,25 +299,33 @@ def test_an_amount_is_a_finite_number_or_its_text(value, amount) -> None:
     assert read_amount("inf") is None
 
 
-WITH_CHAT = DOCUMENT.replace(
-    "components:\n",
-    """\
-  /chat:
-    post:
-      operationId: chat
-      x-chat:
-        text: body#/text
-        reply: body#/reply
-        reply_audio: {at: body#/audio, delivered: url}
-        emulation_target: voice-1
-        charged: body#/used
-      x-pricing: {per: request, credits: 3}
-      requestBody: {content: {application/json: {schema: {properties: {text: {type: string}}}}}}
-      responses:
-        "200": {description: Reply, content: {application/json: {schema: {type: object}}}}
-        "400": {description: Refused, content: {application/json: {schema: {type: object}}}}
-components:
-""",
+CHAT_PRICE = "/paths/~1chat/post/x-pricing"
+ANSWER = {"description": "Reply or refusal", "content": {"application/json": {"schema": {"type": "object"}}}}
+WITH_CHAT = changed_yaml(
+    DOCUMENT,
+    {
+        "/paths/~1chat": {
+            "post": {
+                "operationId": "chat",
+                "x-chat": {
+                    "text_location": "body#/text",
+                    "reply_text_location": "body#/reply",
+                    "reply_audio": {"location": "body#/audio", "delivery_method": "url"},
+                    "emulated_target_name": "voice-1",
+                    "charge_location": "body#/used",
+                },
+                "x-pricing": {"unit": "request", "credits_per_unit": 3},
+                "requestBody": {
+                    "content": {"application/json": {"schema": {"properties": {"text": {"type": "string"}}}}}
+                },
+                "responses": {"200": ANSWER, "400": ANSWER},
+            }
+        }
+    },
+)
+WITH_CHAT_IN_DOLLARS = changed_yaml(
+    WITH_CHAT,
+    {"/x-provider/credits": REMOVED, PRICE: REMOVED, CHAT_PRICE: {"unit": "request", "usd_per_unit": 3}},
 )
 
 
@@ -333,20 +345,17 @@ def turn(contract_of, submit) -> Callable[..., Call]:
     [
         (WITH_CHAT, 3, None),
         (WITH_CHAT, 4, "charged 4 credits for a turn; documented: 3"),
-        (WITH_CHAT.replace("  credits: {name: credits}\n", "").replace("credits: ", "usd: "), 3, None),
-        (
-            WITH_CHAT.replace("  credits: {name: credits}\n", "").replace("credits: ", "usd: "),
-            0.25,
-            "charged 0.25 USD for a turn; documented: 3",
-        ),
+        (WITH_CHAT_IN_DOLLARS, 3, None),
+        (WITH_CHAT_IN_DOLLARS, 0.25, "charged 0.25 USD for a turn; documented: 3"),
         (WITH_CHAT, None, None),
-        (WITH_CHAT.replace("credits: 3}", "usd: 3}"), 4, None),  # the price in credits is not documented
-        (WITH_CHAT.replace("      x-pricing: {per: request, credits: 3}\n", ""), 4, None),
+        # The price in credits is not documented.
+        (changed_yaml(WITH_CHAT, {CHAT_PRICE: {"unit": "request", "usd_per_unit": 3}}), 4, None),
+        (changed_yaml(WITH_CHAT, {CHAT_PRICE: REMOVED}), 4, None),
     ],
 )
 def test_a_turn_of_a_chat_costs_its_price(turn, judge, document, used, message) -> None:
     call = turn(used, document)
-    expected = [(message, "/paths/~1chat/post/x-pricing", None, f"body#/used: {used}")] if message else []
+    expected = [(message, CHAT_PRICE, None, f"body#/used: {used}")] if message else []
     assert [parts(finding) for finding in judge(call) if finding.rule == "charge-wrong"] == expected
 
 

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from voicegauge.checks import Call, ConcurrentJobs, JobHistory
-from voicegauge.contract import Contract
-from voicegauge.model import Finding, StateObservation
+from voicegauge.contract.contract import Contract
+from voicegauge.model.finding import Finding
+from voicegauge.model.job import StateObservation
+from voicegauge.rules.call import Call
+from voicegauge.rules.subjects import ConcurrentJobs, JobHistory
 
-from ..builders.contracts import load_trusted
+from ..builders.contracts import load_text
+from ..builders.documents import changed_yaml
 from .conftest import DOCUMENT, WITHOUT_AUDIO
 
 STATUS = "/paths/~1jobs~1{id}/get/x-job"
@@ -55,19 +58,39 @@ def said(finding: Finding) -> Said:
         ),
         (
             {"state": "done"},
-            Said("job-completed-without-output", "done, but body#/audio is missing", "/states/done/required", "/audio"),
+            Said(
+                "job-completed-without-output",
+                "done, but body#/audio is missing",
+                "/states/done/required_locations",
+                "/audio",
+            ),
         ),
         (
             {"state": "done", "audio": []},
-            Said("job-completed-without-output", "done, but body#/audio is []", "/states/done/required", "/audio"),
+            Said(
+                "job-completed-without-output",
+                "done, but body#/audio is []",
+                "/states/done/required_locations",
+                "/audio",
+            ),
         ),
         (
             {"state": "done", "audio": {}},
-            Said("job-completed-without-output", "done, but body#/audio is {}", "/states/done/required", "/audio"),
+            Said(
+                "job-completed-without-output",
+                "done, but body#/audio is {}",
+                "/states/done/required_locations",
+                "/audio",
+            ),
         ),
         (
             {"state": "broken", "why": None},
-            Said("job-failed-without-reason", "broken, but body#/why is None", "/states/broken/required", "/why"),
+            Said(
+                "job-failed-without-reason",
+                "broken, but body#/why is None",
+                "/states/broken/required_locations",
+                "/why",
+            ),
         ),
         (
             {"state": "busy", "audio": "https://cdn/x.wav"},
@@ -75,16 +98,22 @@ def said(finding: Finding) -> Said:
         ),
         (
             {"state": "busy", "updated": "x" * 100},
-            Said("job-timestamps", f"updated '{'x' * 79} is not a valid time", "/updated", "/updated"),
+            Said(
+                "job-timestamps",
+                f"the update time '{'x' * 79} is not a valid time",
+                "/update_time_location",
+                "/updated",
+            ),
         ),
         (
             {"state": "busy", "created": "2026-01-01T00:00:03.5Z", "updated": "2026-01-01 00:00:01"},
             Said(
                 "job-timestamps",
-                "updated (2026-01-01 00:00:01+00:00) is 2.5 s before created (2026-01-01 00:00:03.500000+00:00)",
-                "/updated",
+                "the update time 2026-01-01 00:00:01+00:00 is 2.5 s before "
+                "the creation time 2026-01-01 00:00:03.500000+00:00",
+                "/update_time_location",
                 None,
-                "created 2026-01-01 00:00:03.500000+00:00, updated 2026-01-01 00:00:01+00:00",
+                "creation time 2026-01-01 00:00:03.500000+00:00, update time 2026-01-01 00:00:01+00:00",
             ),
         ),
     ],
@@ -99,9 +128,7 @@ def test_audio_without_content_is_not_early(poll, rules_of, value) -> None:
 
 
 def test_a_job_whose_result_is_not_audio_has_none_too_early(poll, rules_of, tmp_path) -> None:
-    path = tmp_path / "openapi.yaml"
-    path.write_text(WITHOUT_AUDIO)
-    status = load_trusted(path).find_operation("status")
+    status = load_text(tmp_path, WITHOUT_AUDIO).find_operation("status")
     response = poll({"id": "j1", "state": "busy", "audio": "https://cdn/x.wav"})
     assert rules_of(Call(status, response.exchange)) == set()
 
@@ -150,7 +177,7 @@ DONE = {"state": "done", "audio": "https://cdn/x.wav"}
             Said(
                 "job-transition-illegal",
                 "went from busy to new; documented after busy: done, broken",
-                "/states/busy/next",
+                "/states/busy/successor_names",
                 "/state",
             ),
         ),
@@ -158,13 +185,16 @@ DONE = {"state": "done", "audio": "https://cdn/x.wav"}
             [DONE, BUSY, {**BUSY, "why": "polled once more"}],
             1,
             Said(
-                "job-terminal-changed", "had ended as done, but is busy when polled again", "/states/done/end", "/state"
+                "job-terminal-changed",
+                "had ended as done, but is busy when polled again",
+                "/states/done/terminal_outcome",
+                "/state",
             ),
         ),
         (
             [BUSY, {**BUSY, "id": "j2"}, {**BUSY, "id": "j3"}],
             1,
-            Said("job-id-changed", "requested job 'j1', but the response is about 'j2'", "/id", "/id"),
+            Said("job-id-changed", "requested job 'j1', but the response is about 'j2'", "/job_id_location", "/id"),
         ),
         (
             [{**BUSY, "model": None}, {**BUSY, "model": "tiny"}, {**BUSY, "model": "huge"}],
@@ -172,7 +202,7 @@ DONE = {"state": "done", "audio": "https://cdn/x.wav"}
             Said(
                 "job-model-wrong",
                 "requested the model 'voice-1-large', but the response names 'tiny'",
-                "/model",
+                "/model_name_location",
                 "/model",
             ),
         ),
@@ -182,14 +212,14 @@ DONE = {"state": "done", "audio": "https://cdn/x.wav"}
             Said(
                 "job-created-changed",
                 "created changed from 1970-01-01 00:00:00+00:00 to 1970-01-01 00:01:00+00:00",
-                "/created",
+                "/creation_time_location",
                 "/created",
             ),
         ),
         (
             [{**DONE, "used": 5}, DONE, {**DONE, "used": None}, {**DONE, "used": 7}, {**DONE, "used": 8}],
             3,
-            Said("job-charge-changed", "charged 5 at its end, but 7 when polled again", "/charged", "/used"),
+            Said("job-charge-changed", "charged 5 at its end, but 7 when polled again", "/charge_location", "/used"),
         ),
     ],
 )
@@ -215,7 +245,7 @@ def test_states_that_are_not_text_are_left_out_of_the_course(history, rules_of) 
 def test_the_state_in_the_response_to_the_submit_belongs_to_the_course(history, judge) -> None:
     made = history({"state": "new"}, first={"id": "j1", "state": "busy"})
     message = "went from busy to new; documented after busy: done, broken"
-    expected = Said("job-transition-illegal", message, "/states/busy/next", "/state")
+    expected = Said("job-transition-illegal", message, "/states/busy/successor_names", "/state")
     assert shown(judge, made) == [(expected, {"id": "j1", "state": "new"})]
 
 
@@ -226,10 +256,10 @@ def test_a_state_that_is_not_documented_is_not_compared_with_the_next(history, r
 def test_a_stuck_job_names_its_last_state(history, judge) -> None:
     made = history({"state": "new"}, {"state": "sleeping"}, BUSY, is_timed_out=True)
     expected = "still busy after 3 polls and the documented 300 s"
-    assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll", None)]
+    assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll_schedule", None)]
     made = history({"state": 1}, first={"id": "j1", "state": None}, is_timed_out=True)
     expected = "still no state after 1 polls and the documented 300 s"
-    assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll", None)]
+    assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll_schedule", None)]
 
 
 def test_a_state_that_is_too_long_says_for_how_long(history, judge) -> None:
@@ -238,34 +268,31 @@ def test_a_state_that_is_too_long_says_for_how_long(history, judge) -> None:
     assert judge(history(BUSY, state_observations=seen[:-1])) == [], "for at least 60 s, as documented"
     expected = "new for at least 70.0 s; at most 60 s are documented"
     found = [said(finding) for finding in judge(history(BUSY, state_observations=seen))]
-    assert found == [Said("job-state-too-long", expected, "/states/new/max_s", None)]
+    assert found == [Said("job-state-too-long", expected, "/states/new/max_duration_s", None)]
 
 
-CANCELLED = (
-    DOCUMENT.replace("busy: {next: [done, broken]}", "busy: {next: [done, broken, stopped]}")
-    .replace("          done: {end: success", "          stopped: {end: failure}\n          done: {end: success")
-    .replace(
-        "        reason: body#/why\n", "        reason: body#/why\n        cancel: {operation: stop, state: stopped}\n"
-    )
-    .replace(
-        "components:\n",
-        """\
-  /jobs/{id}/stop:
-    post:
-      operationId: stop
-      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
-      responses: {"200": {description: Stopped}}
-components:
-""",
-    )
+JOB = "/paths/~1jobs~1{id}/get/x-job"
+ID_PARAMETER = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+CANCELLED = changed_yaml(
+    DOCUMENT,
+    {
+        f"{JOB}/states/busy/successor_names": ["done", "broken", "stopped"],
+        f"{JOB}/states/stopped": {"terminal_outcome": "failure"},
+        f"{JOB}/cancellation": {"operation_id": "stop", "resulting_state": "stopped"},
+        "/paths/~1jobs~1{id}~1stop": {
+            "post": {
+                "operationId": "stop",
+                "parameters": [ID_PARAMETER],
+                "responses": {"200": {"description": "Stopped"}},
+            }
+        },
+    },
 )
 
 
 @pytest.fixture
 def cancellable(tmp_path) -> Contract:
-    path = tmp_path / "openapi.yaml"
-    path.write_text(CANCELLED)
-    return load_trusted(path)
+    return load_text(tmp_path, CANCELLED)
 
 
 BROKEN = {"state": "broken", "why": "no voice"}
@@ -291,7 +318,7 @@ def test_a_cancellation_is_ignored_if_the_job_goes_on(
     made = history(*answers, contract=cancellable, poll_count_before_cancel=poll_count_before_cancel)
     name = answers[ignored_by]["state"] if ignored_by else ""
     message = f"was cancelled before its end, but ended as {name}, not as stopped"
-    expected = Said("job-cancel-ignored", message, "/cancel/state", "/state")
+    expected = Said("job-cancel-ignored", message, "/cancellation/resulting_state", "/state")
     found = [one for one in shown(judge, made) if one[0].rule == "job-cancel-ignored"]
     assert found == ([(expected, {"id": "j1", **answers[ignored_by]})] if ignored_by else [])
 
@@ -310,7 +337,7 @@ def test_a_job_that_cannot_be_cancelled_is_not_judged_by_it(history, rules_of) -
     ],
 )
 def test_a_wrong_polling_url_is_quoted(submit, judge, url, error) -> None:
-    expected = Said("job-polling-url", f"'{url}' {error}", "/submit/url", "/url", url)
+    expected = Said("job-polling-url", f"'{url}' {error}", "/submit_response/polling_url_location", "/url", url)
     assert [said(finding) for finding in judge(submit({"id": "j1", "state": "new", "url": url}))] == [expected]
 
 
@@ -331,24 +358,21 @@ def test_a_polling_url_may_percent_encode_the_id(submit, rules_of, job_id, url, 
     assert found == (set() if right else {"job-polling-url"})
 
 
-WAITING = (
-    DOCUMENT.replace(
-        'response: {job: status, charged: "body#/used"}',
-        'response: {job: status, charged: "body#/used", wait: {at: header.Prefer, max_s: 60}}',
-    )
-    .replace("used: {type: number}}", "used: {type: number}, audio: {type: string}, type: {type: string}}")
-    .replace(
-        "      x-pricing:\n",
-        "      parameters: [{name: Prefer, in: header, schema: {type: string}}]\n      x-pricing:\n",
-        1,
-    )
+SPEAK = "/paths/~1speak/post"
+ANSWER_PROPERTIES = f"{SPEAK}/responses/200/content/application~1json/schema/properties"
+WAITING = changed_yaml(
+    DOCUMENT,
+    {
+        f"{SPEAK}/x-speech/response/wait_preference": {"location": "header.Prefer", "max_wait_s": 60},
+        f"{ANSWER_PROPERTIES}/audio": {"type": "string"},
+        f"{ANSWER_PROPERTIES}/type": {"type": "string"},
+        f"{SPEAK}/parameters": [{"name": "Prefer", "in": "header", "schema": {"type": "string"}}],
+    },
 )
 
 
 def test_the_response_to_a_submit_that_may_wait_is_a_status_response(submit, judge, tmp_path) -> None:
-    path = tmp_path / "openapi.yaml"
-    path.write_text(WAITING)
-    contract = load_trusted(path)
+    contract = load_text(tmp_path, WAITING)
     sent = submit({"id": "j1", "state": "sleeping"})
     call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
     message = "the state is 'sleeping'; documented: new, busy, done, broken"
@@ -357,9 +381,7 @@ def test_the_response_to_a_submit_that_may_wait_is_a_status_response(submit, jud
 
 
 def test_audio_in_the_response_to_a_submit_is_early_only_for_a_known_target(submit, rules_of, tmp_path) -> None:
-    path = tmp_path / "openapi.yaml"
-    path.write_text(WAITING)
-    contract = load_trusted(path)
+    contract = load_text(tmp_path, WAITING)
     sent = submit({"id": "j1", "state": "busy", "audio": "https://cdn/x.wav"})
     speak, target = contract.find_operation("speak"), contract.find_target_by_name("voice-1")
     assert rules_of(Call(speak, sent.exchange, target)) == {"job-output-early"}
@@ -377,7 +399,9 @@ def test_confused_jobs_name_the_later_one(history, judge) -> None:
     jobs = tuple(history(DONE, first={"id": job, "state": "new"}) for job in ("j1", "j2", "j1"))
     found = shown(judge, ConcurrentJobs(jobs, jobs[-1]))
     message = "two requests got the id 'j1'"
-    assert found == [(Said("job-id-reused", message, "/submit/id", "/id"), {"id": "j1", "state": "new"})]
+    assert found == [
+        (Said("job-id-reused", message, "/submit_response/job_id_location", "/id"), {"id": "j1", "state": "new"})
+    ]
 
 
 def test_audio_of_two_jobs_names_the_audio(submit, poll, judge, acme) -> None:

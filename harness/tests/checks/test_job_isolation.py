@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import Call, ConcurrentJobs, JobHistory
+from voicegauge.rules.call import Call
+from voicegauge.rules.subjects import ConcurrentJobs, JobHistory
 
-from ..builders.contracts import load_trusted
+from ..builders.contracts import load_text
+from ..builders.documents import changed_yaml
 from .conftest import DOCUMENT, WITHOUT_AUDIO
 
 
@@ -40,25 +42,25 @@ def test_jobs_are_not_confused(jobs, rules_of, each, rule) -> None:
     assert rules_of(jobs(*each)) == ({rule} if rule else set())
 
 
-WITH_RESULT = DOCUMENT.replace(
-    "        reason: body#/why\n", "        reason: body#/why\n        result: fetch\n"
-).replace(
-    "components:\n",
-    """\
-  /results/{id}:
-    get:
-      operationId: fetch
-      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
-      responses: {"200": {description: Result, content: {application/json: {schema: {type: object}}}}}
-components:
-""",
+WITH_RESULT = changed_yaml(
+    DOCUMENT,
+    {
+        "/paths/~1jobs~1{id}/get/x-job/result_operation_id": "fetch",
+        "/paths/~1results~1{id}": {
+            "get": {
+                "operationId": "fetch",
+                "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "responses": {
+                    "200": {"description": "Result", "content": {"application/json": {"schema": {"type": "object"}}}}
+                },
+            }
+        },
+    },
 )
 
 
 def test_a_status_response_has_no_audio_if_another_operation_fetches_it(jobs, rules_of, tmp_path) -> None:
-    path = tmp_path / "openapi.yaml"
-    path.write_text(WITH_RESULT)
-    contract = load_trusted(path)
+    contract = load_text(tmp_path, WITH_RESULT)
     status, audio = contract.find_operation("status"), "https://cdn/1"
     confused = jobs(("one", "j1", audio), ("two", "j2", audio))
     histories = tuple(
@@ -74,9 +76,7 @@ def test_a_status_response_has_no_audio_if_another_operation_fetches_it(jobs, ru
 
 
 def test_jobs_without_audio_are_distinguished_by_their_ids(jobs, rules_of, tmp_path) -> None:
-    path = tmp_path / "openapi.yaml"
-    path.write_text(WITHOUT_AUDIO)
-    contract = load_trusted(path)
+    contract = load_text(tmp_path, WITHOUT_AUDIO)
     start, status = contract.find_operation("speak"), contract.find_operation("status")
 
     def load_jobs(*ids: str) -> ConcurrentJobs:

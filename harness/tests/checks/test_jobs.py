@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.checks import JobHistory
-from voicegauge.checks.rules.jobs import parse_timestamp
-from voicegauge.model import StateObservation
+from voicegauge.formats.dates import parse_timestamp
+from voicegauge.model.job import StateObservation
+from voicegauge.rules.subjects import JobHistory
 
 NEXT = {"new": ["busy"], "busy": ["done", "broken"], "done": [], "broken": []}
 
@@ -102,8 +102,10 @@ def test_exactly_the_courses_that_the_transitions_allow_are_legal(seen, acme) ->
 def _course_rules(acme, seen):
     import json
 
-    from voicegauge.checks import Call, Checker
-    from voicegauge.model import Exchange, Provenance, Request, Response
+    from voicegauge.model.base import Provenance
+    from voicegauge.model.exchange import Exchange, Request, Response
+    from voicegauge.rules.call import Call
+    from voicegauge.rules.checker import Checker
 
     def call(operation, answer):
         response = Response(

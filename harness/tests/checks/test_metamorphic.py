@@ -7,9 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from voicegauge.checks import DeliveryPair, SpeechDelivery
-from voicegauge.model import Delivery, Exchange, Request, Response, SpeechRequest
-from voicegauge.speech.audio import decode, encode
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.job import Delivery
+from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
 
 RATE = 16_000
 TEXT = "Good morning. This is a short test of a long story."
@@ -94,7 +97,7 @@ def test_the_same_seed_gives_the_same_waveform(pair, rules_of, judge) -> None:
         assert rules_of(pair("repetition", (7, 7), first, other)) == {"seed-not-reproducible"}
     [finding] = judge(pair("repetition", (7, 7), first, _wav(4.2)))
     assert finding.message == "when the seed 7 is sent again, the audio takes 5.20 s, and 5.00 s the first time"
-    assert finding.where.contract_pointer.endswith("/x-speech/request/seed")
+    assert finding.where.contract_pointer.endswith("/x-speech/request_fields/seed")
 
 
 @pytest.mark.parametrize("relation", ["voice", "language", "seed"])
@@ -121,4 +124,4 @@ def test_a_finding_names_both_requests_and_the_parameter(pair, judge) -> None:
     assert (
         finding.message == "at speed 2 the text takes 4.00 s, at speed 1 4.00 s: 1.00 times as fast instead of 2 times"
     )
-    assert finding.where.contract_pointer.endswith("/x-speech/request/speed")
+    assert finding.where.contract_pointer.endswith("/x-speech/request_fields/speed")

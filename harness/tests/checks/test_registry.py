@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID, CheckSubject, select_rules
 from voicegauge.errors import UnknownNameError
+from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.registry import RULE_BY_ID, select_rules
 
 
 def test_every_rule_has_a_description_and_a_basis() -> None:

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import Call, Checker, ResourceStep
-from voicegauge.checks.rules.resources import find_resource_item
-from voicegauge.contract import Contract, load_catalogue
-from voicegauge.model import Exchange, Provenance, Request, Response, Severity
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.rules.call import Call
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.resources import find_resource_item
+from voicegauge.rules.subjects import ResourceStep
 
 VOICE = {"public_id": "uv_1", "name": "Me", "storage_status": "active"}
 RULES = ("resource-", "batch-", "filter-")

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
-from voicegauge.checks import Call, CaseOutcome, Checker, ExpectedResponse, select_rules
-from voicegauge.contract import Contract
-from voicegauge.model import Provenance, Request, Severity
+from voicegauge.contract.contract import Contract
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Request
+from voicegauge.rules.call import Call, CaseOutcome, ExpectedResponse
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.registry import select_rules
 
-from ..builders.contracts import load_trusted
-from .conftest import BASE
+from ..builders.contracts import load_text
+from ..builders.documents import REMOVED, changed_yaml
+from .conftest import BASE, DOCUMENT
+
+SPEAK = "/paths/~1speak/post"
+PRICE = f"{SPEAK}/x-pricing"
 
 
 def test_a_response_as_documented_has_no_findings(submit, rules_of) -> None:
@@ -40,6 +49,43 @@ def test_a_response_as_documented_has_no_findings(submit, rules_of) -> None:
 )
 def test_each_defect_is_found_by_its_rule(submit, rules_of, answer, more, rule) -> None:
     assert rules_of(submit(answer, **more)) == {rule}
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "responded_at", "message"),
+    [
+        ("0", None, None),
+        ("30", None, None),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:01 GMT", None),  # rounded to seconds
+        ("Wed Oct 21 07:28:30 2026", "Wed, 21 Oct 2026 07:28:00 GMT", None),  # the asctime form
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None, None),  # when the service responded is not known
+        (
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+            "Wed, 21 Oct 2026 07:28:00 GMT",
+            "before the response at 2026-10-21 07:28:00",
+        ),
+        ("-5", None, "neither a whole number of seconds nor a date"),
+        ("1.5", None, "neither a whole number of seconds nor a date"),
+        ("\u0663", None, "neither a whole number of seconds nor a date"),
+        ("30 seconds", None, "neither a whole number of seconds nor a date"),
+        ("Fri, 99 Dec 9999 99:99:99 GMT", None, "neither a whole number of seconds nor a date"),
+    ],
+)
+def test_retry_after_is_a_delay_or_a_date_that_has_not_passed(
+    submit, judge, retry_after: str, responded_at: str | None, message: str | None
+) -> None:
+    call = submit({"error": "later"}, status=429, headers={"Retry-After": retry_after, "Date": responded_at or ""})
+    found = [finding for finding in judge(call) if finding.rule == "retry-after-invalid"]
+    assert [finding.severity for finding in found] == ([Severity.WARNING] if message else [])
+    assert all(message in finding.message for finding in found)
+    assert all(finding.where.contract_pointer.endswith("/headers/Retry-After") for finding in found)
+
+
+def test_retry_after_is_judged_without_documentation(submit, judge) -> None:
+    (finding,) = judge(submit(headers={"Retry-After": "soon"}))
+    assert finding.rule == "retry-after-invalid"
+    assert finding.where.contract_pointer.endswith("/responses")
 
 
 @pytest.mark.parametrize(
@@ -134,21 +180,20 @@ def test_a_charge_is_the_documented_price(submit, judge, characters, used, expec
 
 
 @pytest.fixture
-def edited(tmp_path, submit):
-    """The contract with an edit of its text."""
+def changed(tmp_path) -> Callable[[Mapping[str, Any]], Contract]:
+    """The contract with other values at JSON pointers."""
 
-    def make(edit: Callable[[str], str]) -> Contract:
-        path = tmp_path / "openapi.yaml"
-        path.write_text(edit(submit().contract.document.path.read_text()))
-        return load_trusted(path)
+    def make(changes: Mapping[str, Any]) -> Contract:
+        return load_text(tmp_path, changed_yaml(DOCUMENT, changes))
 
     return make
 
 
 @pytest.mark.parametrize("sent", ["application/json", "Application/JSON;charset=UTF-8"])
 @pytest.mark.parametrize("documented", ["application/json", "application/json; charset=utf-8"])
-def test_a_charset_makes_no_other_media_type(edited, submit, rules_of, documented, sent) -> None:
-    acme = edited(lambda text: text.replace("application/json:", f'"{documented}":'))
+def test_a_charset_makes_no_other_media_type(changed, submit, rules_of, documented, sent) -> None:
+    content = yaml.safe_load(DOCUMENT)["paths"]["/speak"]["post"]["responses"]["200"]["content"]
+    acme = changed({f"{SPEAK}/responses/200/content": {documented: content["application/json"]}})
     call = Call(acme.find_operation("speak"), submit(headers={"Content-Type": sent}).exchange)
     assert rules_of(call) == set()
     assert rules_of(Call(acme.find_operation("speak"), submit({"id": 3, "state": "new"}).exchange)) == {
@@ -161,15 +206,9 @@ def test_a_charset_makes_no_other_media_type(edited, submit, rules_of, documente
     [(5, 0.005, True), (5, 0.01, True), (5, 0.02, False), (50, 0.05, True), (51, 0.06, True), (51, 0.07, False)],
 )
 def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(
-    edited, submit, judge, characters, used, right
+    changed, submit, judge, characters, used, right
 ) -> None:
-    def in_dollars(text: str) -> str:
-        before, _, after = text.partition("        alternatives:")
-        after = after.partition("      requestBody:")[2]
-        in_usd = f"{before}      requestBody:{after}".replace("credits: 1000", "usd: 1")
-        return in_usd.replace("  credits: {name: credits}\n", "")
-
-    acme = edited(in_dollars)
+    acme = changed({"/x-provider/credits": REMOVED, PRICE: {"unit": "1k_characters", "usd_per_unit": 1}})
     sent = submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters})
     call = Call(acme.find_operation("speak"), sent.exchange, acme.find_target_by_name("voice-1"))
     assert [finding.rule for finding in judge(call)] == ([] if right else ["charge-wrong"])
@@ -178,8 +217,8 @@ def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(
 @pytest.mark.parametrize(
     ("used", "right"), [(104.2847, True), (104.285, True), (104.28, True), (104.3, True), (104, True), (103.9, False)]
 )
-def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(edited, submit, judge, used, right) -> None:
-    acme = edited(lambda text: text.replace("credits: 1000", "credits: 20856.94").replace("credits: 500", "credits: 1"))
+def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(changed, submit, judge, used, right) -> None:
+    acme = changed({f"{PRICE}/credits_per_unit": 20856.94, f"{PRICE}/alternatives/0/credits_per_unit": 1})
     sent = submit({"id": "j", "state": "new", "used": used})
     call = Call(acme.find_operation("speak"), sent.exchange, acme.find_target_by_name("voice-1"))
     # The documented price of "Hello" is 104.2847 credits. It may also be rounded up to 105 credits.
@@ -188,7 +227,8 @@ def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(edited, submit, j
 
 @pytest.mark.parametrize(
     "condition",
-    ["{properties: {state: {const: done}}}", "{allOf: [{properties: {state: {const: done}}}]}"],
+    [{"properties": {"state": {"const": "done"}}}, {"allOf": [{"properties": {"state": {"const": "done"}}}]}],
+    ids=["properties", "allOf"],
 )
 @pytest.mark.parametrize(
     ("answer", "messages"),
@@ -200,11 +240,11 @@ def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(edited, submit, j
     ],
 )
 def test_a_missing_key_is_one_finding_even_if_a_condition_depends_on_it(
-    edited, poll, judge, condition, answer, messages
+    changed, poll, judge, condition, answer, messages
 ) -> None:
     """A condition over `properties` holds for an object without the key, so `then` would be required as well."""
-    schema = f"{{type: object, required: [state], if: {condition}, then: {{required: [audio]}}}}"
-    acme = edited(lambda text: text.replace("{schema: {type: object}}", f"{{schema: {schema}}}"))
+    schema = {"type": "object", "required": ["state"], "if": condition, "then": {"required": ["audio"]}}
+    acme = changed({"/paths/~1jobs~1{id}/get/responses/200/content/application~1json/schema": schema})
     call = Call(acme.find_operation("status"), poll(answer).exchange)
     found = [finding for finding in judge(call) if finding.rule == "response-schema"]
     assert [finding.message.replace('"', "'") for finding in found] == messages

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from voicegauge.checks import Checker, SpeechDelivery
-from voicegauge.contract import Contract, load_contract
-from voicegauge.model import Delivery, Exchange, Provenance, Request, Response, SpeechRequest
-from voicegauge.speech.audio import encode
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.model.base import Provenance, SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.job import Delivery
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.speech.encoding import encode
 
 from ..builders.acme import YAML_PREAMBLE
 
@@ -25,20 +29,21 @@ paths:
     post:
       operationId: speak
       x-speech:
-        request: {text: "body#/text"}
-        response: {audio: {at: body, delivered: stream, format: pcm_s16le, sample_rate_hz: 8000}}
+        request_fields: {text: "body#/text"}
+        response: {audio: {location: body, delivery_method: stream, format: pcm_s16le, sample_rate_hz: 8000}}
         targets: {lines: {title: Lines}}
       x-stream:
         framing: json-lines
         ends_with_response: true
         events:
-          chunk: {next: [chunk], schema: {type: object}}
+          chunk: {successor_names: [chunk], data_schema: {type: object}}
         audio:
-          event: chunk
-          at: data#/audio
+          event_type: chunk
+          location: data#/audio
           timestamps:
-            - {unit: word, texts: "data#/words/*/text", starts: "data#/words/*/at", ends: "data#/words/*/to",
-               time_unit: ms, spells_text: true}
+            - {text_unit: word, texts_location: "data#/words/*/text", starts_location: "data#/words/*/at",
+               ends_location: "data#/words/*/to",
+               time_unit: ms, spells_request_text: true}
       requestBody:
         content: {application/json: {schema: {type: object, properties: {text: {type: string}}}}}
       responses:

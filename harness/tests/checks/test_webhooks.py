@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.checks import Call, Checker, RequestCallbacks
-from voicegauge.contract import load_catalogue
-from voicegauge.model import Exchange, Finding, Provenance, ReceivedCallback, Request, Response, Timing
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, ReceivedCallback, Request, Response, Timing
+from voicegauge.model.finding import Finding
+from voicegauge.rules.call import Call
+from voicegauge.rules.callbacks import RequestCallbacks
+from voicegauge.rules.checker import Checker
 
 CATALOGUE = load_catalogue()
 PIXAZO, TTSAI = CATALOGUE.find_provider("pixazo"), CATALOGUE.find_provider("ttsai")

@@ -25,7 +25,9 @@ def test_without_weights_only_the_embedded_engine_is_installed(capsys: pytest.Ca
     assert run_cli(["asr", "list", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "voicegauge/asr/2"
-    assert [(one["spec"], one["judges_live"]) for one in found["installed"]] == [("embedded", False)]
+    assert [(one["spec"], one["is_chosen_for_live_runs"]) for one in found["installed_engines"]] == [
+        ("embedded", False)
+    ]
 
 
 def test_weights_in_the_cache_are_listed(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:

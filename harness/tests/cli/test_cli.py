@@ -65,8 +65,8 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["bench", "--suite", "no-audio.txt"], ["unknown suite"]),
         (["serve", "--plan", "freee"], ["unknown plan 'freee'"]),
         (["serve", "--pace", "0"], ["--pace goes with --replay"]),
-        (["serve", "--replay", ".", "--fault", "ignored-key"], ["--fault excludes --replay"]),
-        (["serve", "--replay", ".", "--time-scale", "1"], ["--time-scale excludes --replay"]),
+        (["serve", "--replay", ".", "--fault", "ignored-key"], ["--replay and --fault exclude each other"]),
+        (["serve", "--replay", ".", "--time-scale", "1"], ["--replay and --time-scale exclude each other"]),
         (["report", "nowhere", "--json", "-", "--out", "-"], ["standard output"]),
         (["bench", "--max-cost", "nan"], ["--max-cost", "nan"]),
         (["bench", "--max-cost", "inf"], ["--max-cost", "inf"]),
@@ -112,7 +112,9 @@ def test_a_password_in_a_base_url_is_not_repeated(folder: Path, capsys: pytest.C
 
 def test_a_broken_contract_names_file_line_and_reason(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "acme").mkdir()
-    (folder / "acme" / "openapi.yaml").write_text(MINIMAL_CONTRACT.replace("delivered: bytes", "delivered: letters"))
+    (folder / "acme" / "openapi.yaml").write_text(
+        MINIMAL_CONTRACT.replace("delivery_method: bytes", "delivery_method: letters")
+    )
     assert run(["providers", "--contracts", str(folder)]) == 2
     line = one_line(capsys)
     assert "acme/openapi.yaml:11:" in line
@@ -125,7 +127,7 @@ def test_a_user_contract_is_listed(folder: Path, capsys: pytest.CaptureFixture[s
     assert run(["providers", "--contracts", str(folder), "--json", "-"]) == 0
     listed = {provider["id"]: provider for provider in json.loads(capsys.readouterr().out)["providers"]}
     assert listed["acme"]["targets"][0]["id"] == "acme/voice-1"
-    assert listed["acme"]["key_set"] is False
+    assert listed["acme"]["is_key_set"] is False
     assert set(listed) == {"acme"}, "the bundled providers are not in the folder"
 
 
@@ -148,9 +150,9 @@ def test_a_contract_without_examples_and_recordings_is_not_judged(
 
 
 def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "voicegauge.toml").write_text('[providers]\njson = "out.json"\n')
+    (folder / "voicegauge.toml").write_text('[providers]\njson = "listed/out.json"\n')
     assert run(["providers"]) == 0
-    assert json.loads((folder / "out.json").read_text())["schema"] == "voicegauge/providers/2"
+    assert json.loads((folder / "listed" / "out.json").read_text())["schema"] == "voicegauge/providers/2"
     capsys.readouterr()
     assert run(["providers", "--json", "other.json"]) == 0
     assert (folder / "other.json").exists()
@@ -237,7 +239,7 @@ def test_an_invalid_value_is_reported_with_the_place_where_it_was_written(
         monkeypatch.setenv("VOICEGAUGE_MAX_WAIT", variable)
     before = arguments if "--settings" in arguments else []
     assert run([*before, "check", "pixelapi", *(arguments if not before else [])]) == 2
-    assert f"Invalid value for {source} is not in the range" in one_line(capsys)
+    assert f"Invalid value for {source} is not a number above 0" in one_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from voicegauge.cli import run as voicegauge
-from voicegauge.model import Provenance
+from voicegauge.model.base import Provenance
 
 from ..builders.nights import CHANGED_NIGHT, made_run, night, save, save_nights
 from ..builders.runs import build_target_ref
@@ -67,7 +67,7 @@ def test_runs_with_different_faults_are_separate_series(tmp_path: Path, capsys: 
         save(tmp_path / str(index), made_run(index, fault_ids=faults))
     assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
     series = json.loads((tmp_path / "out.json").read_bytes())["series"]
-    by_faults = [sum("faults flaky-503" in one["key"]["setup"] for one in series), len(series)]
+    by_faults = [sum("faults flaky-503" in one["key"]["configuration"] for one in series), len(series)]
     assert by_faults == [len(series) // 2, len(series)]
     capsys.readouterr()
     (tmp_path / "0" / "run.json").unlink()
@@ -94,7 +94,9 @@ def test_speech_to_text_has_no_price_by_characters(tmp_path: Path) -> None:
         save(tmp_path / str(index), made_run(index, kind=kind))
     assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
     keys = [one["key"] for one in json.loads((tmp_path / "out.json").read_bytes())["series"]]
-    priced = [key["setup"].startswith("transcription") for key in keys if key["metric"] == "usd_per_1m_characters"]
+    priced = [
+        key["configuration"].startswith("transcription") for key in keys if key["metric"] == "usd_per_1m_characters"
+    ]
     assert priced == [False]
 
 
@@ -110,7 +112,7 @@ def test_live_and_emulated_runs_and_regions_are_apart(tmp_path: Path, capsys: py
     assert re.search(r"  total latency p50 +204 ms +918 ms", live)
     assert "region" not in emulated
     found = json.loads((tmp_path / "out.json").read_bytes())
-    assert (found["schema"], found["regions"], found["runs"]) == ("voicegauge/history/1", ["eu", "us"], 3)
+    assert (found["schema"], found["regions"], found["run_count"]) == ("voicegauge/history/1", ["eu", "us"], 3)
 
 
 def test_damaged_runs_are_named_and_control_characters_escaped(

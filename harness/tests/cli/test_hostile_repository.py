@@ -25,9 +25,10 @@ from pathlib import Path
 import pytest
 
 import voicegauge
-from voicegauge.speech.asr.embedded import create_embedded_faster_whisper
+from voicegauge.speech.embedded_whisper import create_embedded_faster_whisper
 
 from ..builders.contracts import MINIMAL_CONTRACT
+from ..builders.documents import changed_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLED_HOSTS = {"gateway.pixazo.ai", "api.pixelapi.dev", "api.tts.ai", "tts.ai"}
@@ -212,10 +213,16 @@ def write_code(folder: Path, owned: Path) -> None:
 def write_contracts(folder: Path, port: int) -> None:
     folder.mkdir()
     for provider, variable in (("pixelapi", "PIXELAPI_KEY"), ("pixazo", "GITHUB_TOKEN"), ("evil", "GITHUB_TOKEN")):
-        text = MINIMAL_CONTRACT.replace("https://api.acme.test", f"http://127.0.0.1:{port}")
-        text = text.replace("id: acme,", f"id: {provider},").replace("ACME_KEY", variable)
-        text = text.replace("voice-1:", "voice-design:")
-        text = text.replace("      requestBody:", "      x-pricing: {usd: 0, per: request}\n      requestBody:")
+        text = changed_yaml(
+            MINIMAL_CONTRACT,
+            {
+                "/servers/0/url": f"http://127.0.0.1:{port}",
+                "/x-provider/id": provider,
+                "/x-provider/key_variable": variable,
+                "/paths/~1speak/post/x-speech/targets": {"voice-design": {"title": "Voice one"}},
+                "/paths/~1speak/post/x-pricing": {"usd_per_unit": 0, "unit": "request"},
+            },
+        )
         (folder / provider).mkdir()
         (folder / provider / "openapi.yaml").write_text(text)
 
@@ -250,7 +257,7 @@ def write_run(folder: Path, saved_run: Path) -> None:
     for sample in run["samples"]:
         sample["target"] = f"<script>alert(1)</script>{ESCAPES}"
         if sample.get("audio"):
-            sample["audio"]["file"] = "../../../home/.bashrc"
+            sample["audio"]["file_path"] = "../../../home/.bashrc"
     (folder / "run.json").write_text(json.dumps(run))
     (folder / "report.html").symlink_to("../../../home/.bashrc")
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 import voicegauge
 from voicegauge.cli import run
-from voicegauge.formats import parse_location
+from voicegauge.formats.locations import parse_location
 
 from ..builders.servers import serving
 
@@ -94,8 +95,8 @@ def test_what_the_document_does_not_state_is_listed_and_marked(document: Path) -
     assert proposal.provider == "acme"
     assert "the server, which the document does not name" in proposal.todo
     assert "a voice of /tts/{voice_id}/stream" in proposal.todo
-    assert proposal.overlay.count("voice: TODO") == 2
-    assert "usd: TODO" in proposal.overlay
+    assert proposal.overlay.count("default_voice: TODO") == 2
+    assert "usd_per_unit: TODO" in proposal.overlay
 
 
 def test_a_proposal_that_is_incomplete_says_what_to_do_first(
@@ -109,17 +110,20 @@ def test_a_proposal_that_is_incomplete_says_what_to_do_first(
 
 
 def test_prices_are_never_guessed(document: Path) -> None:
-    assert [
-        line for line in propose(document).splitlines() if "pricing" in line and not line.lstrip().startswith("#")
-    ] == []
+    overlay = propose(document)
+    assert "x-pricing" in overlay
+    assert "x-pricing" not in str(yaml.safe_load(overlay))
 
 
 @pytest.mark.parametrize(
     ("schema", "audio"),
     [
-        ("{properties: {audio_url: {type: string}}}", "audio: {at: body#/audio_url, delivered: url}"),
-        ("{properties: {result: {properties: {audio: {type: string}}}}}", "body#/result/audio, delivered: base64"),
-        ("{properties: {id: {type: string}}}", "response: {audio: {at: body, delivered: bytes}}  # TODO"),
+        ("{properties: {audio_url: {type: string}}}", "audio: {location: body#/audio_url, delivery_method: url}"),
+        (
+            "{properties: {result: {properties: {audio: {type: string}}}}}",
+            "body#/result/audio, delivery_method: base64",
+        ),
+        ("{properties: {id: {type: string}}}", "response: {audio: {location: body, delivery_method: bytes}}  # TODO"),
     ],
 )
 def test_the_audio_is_found_in_the_response(document: Path, schema: str, audio: str) -> None:
@@ -127,11 +131,18 @@ def test_the_audio_is_found_in_the_response(document: Path, schema: str, audio: 
     assert audio in propose(document)
 
 
+def test_a_name_of_the_document_that_is_no_plain_yaml_is_quoted(document: Path) -> None:
+    schema = '{properties: {"audio: a, b": {type: string}}}'
+    document.write_text(DOCUMENT.replace("{audio/mpeg: {}}", f"{{application/json: {{schema: {schema}}}}}"))
+    (action,) = (one for one in yaml.safe_load(propose(document))["actions"] if "x-speech" in one["update"])
+    assert action["update"]["x-speech"]["response"]["audio"]["location"] == "body#/audio: a, b"
+
+
 def test_a_response_without_audio_in_the_document_gets_a_media_type_to_review(document: Path) -> None:
     document.write_text(DOCUMENT.replace("{audio/mpeg: {}}", "{application/json: {schema: {type: string}}}"))
     assert run(["init", str(document), "--operation", "speak"]) == 0
     overlay = document.with_name("overlay.yaml")
-    assert 'responses: {"200": {content: {audio/*: {}}}, ' in overlay.read_text()
+    assert '"200": {content: {audio/*: {}}}' in overlay.read_text()
     assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
 
 
@@ -153,7 +164,7 @@ def test_media_types_that_the_document_states_are_not_asked_for(document: Path, 
 def test_media_types_of_other_formats_than_the_stated_ones_are_asked_for(document: Path) -> None:
     path = "/tts/{voice_id}/stream"
     proposal = voicegauge.propose_overlay(document)
-    assert 'responses: {"200": {content: {audio/*: {}}}, ' in proposal.overlay
+    assert '"200": {content: {audio/*: {}}}' in proposal.overlay
     assert f"the media types of other formats of {path}: the document states audio/mpeg only" in proposal.todo
 
 
@@ -361,8 +372,8 @@ def test_states_and_audio_that_a_document_does_not_state_are_marked(
     assert "the audio in the response of /v1/speech/{job_id}" in printed
     assert "is marked TODO" in printed
     text = document.with_name("overlay.yaml").read_text()
-    assert "TODO: {next: [TODO]}" in text
-    assert "audio: {at: TODO, delivered: url}" in text
+    assert "TODO: {successor_names: [TODO]}" in text
+    assert "audio: {location: TODO, delivery_method: url}" in text
 
 
 VOICES = """

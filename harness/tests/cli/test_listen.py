@@ -20,10 +20,10 @@ import jsonschema_rs
 import pytest
 from rich.console import Console
 
-from voicegauge.api import listen
+from voicegauge.api.local_servers import listen
+from voicegauge.cli import listen as command
 from voicegauge.cli import run
-from voicegauge.cli.commands import listen as command
-from voicegauge.conformance.running import JudgedCallback
+from voicegauge.conformance.callbacks import JudgedCallback
 
 ROOT = Path(__file__).resolve().parents[3]
 END = {
@@ -115,25 +115,25 @@ def _post(url: str, value: object, status: int = 200) -> None:
 def test_webhooks_are_printed_one_per_line_and_validated(listener: Listener, tmp_path: Path) -> None:
     file = tmp_path / "webhooks.json"
     going = {**END, "request_id": "v_2\x1b[2J", "status": "PROCESSING", "output": None, "completed_at": None}
-    values: list[object] = [END, END, {**END, "completed_at": "later"}, going, {"wrong": 1}]
+    values: list[object] = [{"wrong": 1}, END, END, {**END, "completed_at": "later"}, going]
     status, out = listener.run(
         lambda url: [_post(url, value) for value in values],
-        "pixazo", "--mode", "terminal", "--count", "5", "--json", str(file),
+        "pixazo", "--mode", "terminal", "--count", "4", "--json", str(file),
     )  # fmt: skip
     assert status == 1
     lines = [line.split("  ", 1)[1] for line in out if not line.startswith("    ")]
-    assert lines[:3] == [
+    assert lines[1:4] == [
         "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed  unverified",
         "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed  unverified",
         "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  failed  unverified",
     ]
-    assert "v_2?[2J  PROCESSING  failed" in lines[3]
+    assert "v_2?[2J  PROCESSING  failed" in lines[4]
     found = set(re.findall(r"error (webhook-\S+|callback-\S+):", "\n".join(out)))
     assert found == {"webhook-repeated", "webhook-early", "callback-schema"}
     written = json.loads(file.read_text())
     jsonschema_rs.validate(json.loads((ROOT / "docs" / "listen.schema.json").read_text()), written)
-    assert [one["verdict"] for one in written["webhooks"]] == ["passed", "passed", "failed", "failed", "failed"]
-    assert {one["sender"] for one in written["webhooks"]} == {"unverified"}
+    assert [one["verdict"] for one in written["webhooks"]] == ["failed", "passed", "passed", "failed", "failed"]
+    assert {one["sender_verification"] for one in written["webhooks"]} == {"unverified"}
 
 
 def test_the_provider_is_recognized_and_an_unknown_webhook_is_not_a_finding(listener: Listener, tmp_path: Path) -> None:
@@ -161,16 +161,20 @@ def test_a_body_that_fits_no_contract_does_not_count(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])
-def test_any_body_for_the_only_provider_is_judged(body: bytes) -> None:
-    result = listen("pixazo", port=0, max_webhooks=1, on_ready=lambda url: _post(url, body))
-    assert [one.verdict for one in result.webhooks] == ["failed"]
+def test_any_body_for_the_only_provider_is_judged_but_only_a_fitting_one_counts(body: bytes) -> None:
+    def post(url: str) -> None:
+        _post(url, body)
+        _post(url, END)
+
+    result = listen("pixazo", port=0, max_webhooks=1, timeout_s=60, on_ready=post)
+    assert [(one.verdict, one.fits_contract) for one in result.webhooks] == [("failed", False), ("passed", True)]
 
 
 def test_a_command_without_a_fitting_webhook_does_not_pass(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     post = functools.partial(_post, value={"hello": "world"})
-    monkeypatch.setattr("voicegauge.cli.commands.listen._print_url", lambda _console, url: post(url))
+    monkeypatch.setattr("voicegauge.cli.listen._print_url", lambda _console, url: post(url))
     assert run(["listen", "--port", "0", "--count", "1", "--timeout", "0.2"]) == 3
     assert "no webhook that fits a contract was received within 0.2 s, only 1 other body" in capsys.readouterr().err
 

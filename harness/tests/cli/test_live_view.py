@@ -8,10 +8,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from voicegauge.api import ProgressListener
-from voicegauge.cli.live_view import BenchProgress
-from voicegauge.cli.progress import PLAIN_LINE_INTERVAL_S
-from voicegauge.model import Cost, Failure, Sample
+from voicegauge.api.options import ProgressListener
+from voicegauge.cli._progress import PLAIN_LINE_INTERVAL_S, BenchProgress
+from voicegauge.model.job import Failure
+from voicegauge.model.sample import Cost, Sample
 
 from ..builders.runs import build_sample
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.analysis.scipy_library import load_scipy
-from voicegauge.bench.history.level_shifts import load_ruptures
+from voicegauge.bench.metric_series import load_ruptures
+from voicegauge.bench.resampling import load_scipy
 from voicegauge.cli import run
 from voicegauge.errors import MissingExtraError
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from voicegauge.bench.running import save_run
+from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge
 
 from ..builders.report_runs import VOICES, make_run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.cli.progress import TerminalProgress
+from voicegauge.cli._progress import TerminalProgress
 
 
 def test_on_a_pipe_a_line_now_and_then_tells_how_long_a_phase_will_take(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import voicegauge
-from voicegauge.recording import load_har
+from voicegauge.recording.har_files import load_har
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_processes")]
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Good morning. This is a short test.", "response_format": "wav"}

@@ -14,11 +14,14 @@ import msgspec
 import psutil
 import pytest
 
-from voicegauge.bench.running.run_store import load_run, save_audio, save_run
+from voicegauge.bench.run_store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
-from voicegauge.model import Provenance, Run, Sample, ScoreSet
-from voicegauge.speech.audio import EncodedAudio, encode
-from voicegauge.speech.synthesis.espeak import synthesize
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Run, ScoreSet
+from voicegauge.model.sample import Sample
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
 
 from ..builders.runs import build_run, build_sample
 

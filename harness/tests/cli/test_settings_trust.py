@@ -1,46 +1,78 @@
-"""A settings file in the current folder may be a stranger's: it decides neither where keys go nor what is written."""
+"""A settings file in the current folder may be a stranger's: what it may set, each option declares."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from voicegauge.cli import HELP_BY_COMMAND, _load_command, run
-from voicegauge.cli.settings_trust import (
-    PATH_SETTINGS_LIMITED_TO_FOLDER,
-    SETTINGS_LIMITED_TO_DEFAULT,
-    UNTRUSTED_REASON_BY_SETTING,
-)
+from voicegauge.cli import HELP_BY_COMMAND, LOADER_BY_COMMAND, _load_command, run
+from voicegauge.cli._options import RequestOption
+from voicegauge.errors import UsageError
+from voicegauge.options import DeclaredOption, Trust
 
 from ..builders.contracts import MINIMAL_CONTRACT
 
 CONTRACT = MINIMAL_CONTRACT.replace("https://", "http://").replace(
-    "      requestBody:", "      x-pricing: {usd: 0.001, per: request}\n      requestBody:"
+    "      requestBody:", "      x-pricing: {usd_per_unit: 0.001, unit: request}\n      requestBody:"
 )
-# fmt: off
-HARMLESS = {
-    "against", "all", "all-plans", "alpha", "arrivals", "capability", "case", "category", "characters-per-month",
-    "clips", "clock", "concurrency", "count", "credits", "drift",
-    "dry-run", "emulated",
-    "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "goal", "host", "http2", "ignore", "language",
-    "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
-    "model", "no-report", "official", "operation", "pace", "plan", "port", "profile", "provider", "ramp", "rate",
-    "margin", "region", "refresh", "repetitions", "seed", "select", "stop-when-decided",
-    "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
-    "timeout", "to", "voice", "warmup", "webhook-http", "workers",
+ARGUMENTS = {
+    "compare": ["a", "b"],
+    "convert": ["."],
+    "drift": ["pixelapi", "pixelapi"],
+    "init": ["."],
+    "proxy": ["pixelapi"],
+    "record": ["pixelapi"],
+    "report": ["run"],
+    "score": ["run"],
 }
-# fmt: on
-"""Options that any settings file may set: none sends a key elsewhere, runs code, or names a file."""
+"""What a command needs besides its options."""
+OUTSIDE = ["../out.json", "/etc/out.json", "link/out.json"]
+NOT_OURS = [
+    "out.json", ".git/hooks/pre-commit.json", ".venv/lib/x.json", "src/.hidden/x.json", "src/out.json", "new/x.pth",
+    "new/x.py", "new/conftest.py", "new/x", "src/../src/out.json",
+]  # fmt: skip
+
+
+def iterate_options() -> Iterator[tuple[str, DeclaredOption]]:
+    for command_name in HELP_BY_COMMAND:
+        for option in _load_command(command_name).params:
+            if isinstance(option, RequestOption):
+                yield command_name, option.declared
+
+
+OPTIONS = [pytest.param(command, one, id=f"{command} {one.flag}") for command, one in iterate_options()]
+
+
+def choose_value(one: DeclaredOption) -> str:
+    """A valid value of an option, as TOML."""
+    shape, spec = one.shape, one.spec
+    if shape.item_type is bool:
+        return "true"
+    if shape.choices:
+        return json.dumps(shape.choices[-1])
+    if shape.item_type in {int, float}:
+        low = spec.minimum or 0
+        return str(shape.item_type(low + 0.5 if spec.excludes_bounds else low + 1))
+    return json.dumps({
+        "--base-url": "https://evil.test", "--against-url": "https://evil.test", "--upstream": "https://evil.test",
+        "--price": "pixelapi=0", "--credit-rate": "ttsai=0.001", "--severity": "job-stuck=info", "--host": "127.0.0.1",
+        "--characters-per-month": "2M",
+    }.get(one.flag, "given"))  # fmt: skip
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "repository"
-    folder.mkdir()
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "out.json").write_text("mine")
+    (folder / "link").symlink_to("..")
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path / "state"))
     return folder
 
 
@@ -51,23 +83,115 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def test_every_option_is_either_harmless_or_checked() -> None:
-    """A new option must be put in one of the sets."""
-    options = [
-        option for name in HELP_BY_COMMAND for option in _load_command(name).params if isinstance(option, click.Option)
-    ]
-    names = {max(option.opts, key=len).lstrip("-") for option in options}
-    paths = {max(o.opts, key=len).lstrip("-") for o in options if isinstance(o.type, click.Path)}
-    checked = {
-        *UNTRUSTED_REASON_BY_SETTING,
-        *SETTINGS_LIMITED_TO_DEFAULT,
-        *PATH_SETTINGS_LIMITED_TO_FOLDER,
-        *paths,
-        "asr",
-        "live",
-    }
-    assert names == checked | HARMLESS
-    assert not checked & HARMLESS
+def collect_defaults(command_name: str, one: DeclaredOption, value: str) -> object:
+    """What `command_name` takes as the default of an option from a settings file that was found."""
+    from voicegauge.cli._settings import collect_command_defaults, find_settings
+
+    Path("voicegauge.toml").write_text(f"[{command_name}]\n{one.setting} = {value}\n")
+    settings = find_settings(Path.cwd())
+    assert settings is not None
+    return collect_command_defaults(_load_command(command_name), settings, LOADER_BY_COMMAND).get(one.name)
+
+
+def test_every_option_of_every_command_is_declared() -> None:
+    for name in HELP_BY_COMMAND:
+        options = [option for option in _load_command(name).params if isinstance(option, click.Option)]
+        assert [option for option in options if not isinstance(option, RequestOption)] == []
+
+
+@pytest.mark.parametrize(("command", "one"), OPTIONS)
+def test_a_found_file_sets_what_the_declaration_allows(
+    command: str, one: DeclaredOption, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if one.flag == "--live":
+        pytest.skip("no file may set it, see below")
+    value = choose_value(one)
+    if one.spec.found_file is Trust.REFUSED:
+        (folder / "voicegauge.toml").write_text(f"[{command}]\n{one.setting} = {value}\n")
+        assert run([command, *ARGUMENTS.get(command, [])]) == 2
+        line = one_line(capsys)
+        assert f"{one.setting} ({one.spec.refusal_reason})" in line
+        assert f"pass {one.flag}, or trust the file" in line
+        return
+    refused: list[str] = []
+    if one.spec.found_file is Trust.UP_TO_DEFAULT:
+        value, refused = str(one.default), [str(2 * one.default), "nan"]
+    elif one.spec.found_file is Trust.PLAIN_NAME:
+        refused = ['"./model.pt"', '"whisper:model.pt"', '"https://evil.test"']
+    elif one.spec.found_file is Trust.PATH_IN_FOLDER:
+        refused = [json.dumps(path) for path in (*OUTSIDE, "https://evil.test/x")]
+    elif one.spec.found_file is Trust.NEW_OUTPUT:
+        is_folder = one.spec.path.is_output_folder
+        value = json.dumps("new" if is_folder else "new/given.json")
+        refused = [json.dumps(path) for path in (*OUTSIDE, *(["src", ".git/x"] if is_folder else NOT_OURS))]
+    expected = json.loads(value) if not value[0].isdigit() else float(value)
+    given = collect_defaults(command, one, value)
+    assert given == ([expected] if one.shape.is_multiple else expected)
+    for wrong in refused:
+        with pytest.raises(UsageError, match=f"{one.setting} \\("):
+            collect_defaults(command, one, wrong)
+
+
+@pytest.mark.parametrize("command", HELP_BY_COMMAND)
+def test_no_file_permits_to_send_to_a_live_service(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "voicegauge.toml").write_text("live = true\n")
+    named = ["--settings", "voicegauge.toml"]
+    if command == "asr":
+        pytest.skip("a group of commands without options")
+    for before in ([], named):
+        assert run([*before, command, *ARGUMENTS.get(command, [])]) == 2
+        assert "live cannot be set in a file, because it costs money" in one_line(capsys)
+
+
+def test_an_output_of_a_found_file_goes_into_a_folder_that_voicegauge_created(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "voicegauge.toml").write_text("[rules]\njson = 'out/rules.json'\n")
+    output = folder / "out" / "rules.json"
+    for _ in range(2):  # the second command replaces the file of the first one
+        assert run(["rules", "nothing"]) == 0
+        assert json.loads(output.read_text())["schema"].startswith("voicegauge/rules/")
+    (folder / "out" / "other.json").write_text("mine")
+    (folder / "voicegauge.toml").write_text("[rules]\njson = 'out/other.json'\n")
+    capsys.readouterr()
+    assert run(["rules", "nothing"]) == 2
+    assert "'out/other.json' is a file that voicegauge did not write" in one_line(capsys)
+    assert (folder / "out" / "other.json").read_text() == "mine"
+    assert run(["rules", "nothing", "--json", "out/other.json"]) == 0  # the user names it
+    assert (folder / "out" / "other.json").read_text() != "mine"
+
+
+def test_a_folder_with_a_copied_marker_is_not_ours(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "voicegauge.toml").write_text("[rules]\njson = 'out/rules.json'\n")
+    assert run(["rules", "nothing"]) == 0
+    (folder / "out").rename(folder / "copy")
+    (folder / "voicegauge.toml").write_text("[rules]\njson = 'copy/rules.json'\n")
+    capsys.readouterr()
+    assert run(["rules", "nothing"]) == 2
+    assert "'copy' is a folder that voicegauge did not create" in one_line(capsys)
+    (folder / "out").mkdir()  # as by a checkout after the folder was deleted
+    (folder / "out" / "rules.json").write_text("mine")
+    (folder / "voicegauge.toml").write_text("[rules]\njson = 'out/rules.json'\n")
+    assert run(["rules", "nothing"]) == 2
+    assert (folder / "out" / "rules.json").read_text() == "mine"
+
+
+def test_a_settings_file_cannot_write_a_module_that_python_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (".venv/lib/python3.11/site-packages/x.pth", "yaml/__init__.py", ".git/config"):
+        (folder / "voicegauge.toml").write_text(f"[report]\nformat = 'csv'\nout = '{path}'\n")
+        assert run(["report", "run"]) == 2
+        assert "out (" in one_line(capsys)
+        assert not (folder / path).exists()
+
+
+def test_a_setting_without_an_effect_is_left_at_its_default(folder: Path) -> None:
+    """A settings file applies to many calls of a command, so it is not an error."""
+    (folder / "voicegauge.toml").write_text("[check]\nmax-calls = 3\nconcurrency = 2\nfault = 'slow'\n")
+    assert run(["check", "pixelapi"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -90,11 +214,13 @@ def test_every_option_is_either_harmless_or_checked() -> None:
         ("serve", 'webhook-host = "evil.test"', ["webhook-host"]),
         ("record", "yes = true", ["yes", "overwrites"]),
         ("report", "open = true", ["open"]),
-        ("score", 'asr = "whisper:./model.pt"', ["asr", "weights"]),
+        ("score", 'asr = "whisper:./model.pt"', ["asr", "is not a plain name"]),
+        ("bench", 'plan = "free"', ["plan", "exceeds your budget"]),
+        ("check", '[check]\nplan = ["free"]', ["plan", "exceeds your budget"]),
         ("check", "junit = '../out.xml'", ["junit", "'../out.xml' is outside of this folder"]),
         ("check", "sarif = '/etc/out.sarif'", ["sarif", "'/etc/out.sarif' is outside"]),
-        ("check", "[check]\nfailures = '../saved'", ["failures", "outside"]),
-        ("check", "write-tests = '..'", ["write-tests", "outside"]),
+        ("check", "[check]\nfailures = '../saved'", ["failures", "where files are written"]),
+        ("check", "write-tests = '..'", ["write-tests", "which are run"]),
         ("check", "recordings = ['.', '..']", ["recordings", "'..' is outside"]),
         ("bench", "out = '../reports'", ["out", "outside"]),
         ("bench", "suite = '/etc/passwd'", ["suite", "outside"]),
@@ -107,7 +233,6 @@ def test_every_option_is_either_harmless_or_checked() -> None:
 def test_a_dangerous_setting_of_a_found_file_is_one_line(
     folder: Path, command: str, text: str, words: list[str], project_file: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "link").symlink_to("..")
     name = "pyproject.toml" if project_file else "voicegauge.toml"
     if project_file:
         text = "[tool.voicegauge]\n" + re.sub(r"^\[", "[tool.voicegauge.", text, flags=re.MULTILINE)
@@ -204,7 +329,11 @@ def test_a_key_is_sent_unencrypted_to_another_machine_only_with_a_flag(
     [
         ("http://api.acme.test", "https://evil.test", "names https://evil.test, which is not among its servers"),
         ("http://api.acme.test", "http://api.pixelapi.dev", "names http://api.pixelapi.dev"),
-        ("key_env: ACME_KEY", "key_env: GITHUB_TOKEN", "takes the key from GITHUB_TOKEN, not from PIXELAPI_KEY"),
+        (
+            "key_variable: ACME_KEY",
+            "key_variable: GITHUB_TOKEN",
+            "takes the key from GITHUB_TOKEN, not from PIXELAPI_KEY",
+        ),
     ],
 )
 def test_an_own_contract_does_not_take_over_the_key_of_a_bundled_one(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse
 
-from voicegauge.client import Client
-from voicegauge.contract import Contract
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.client.client import Client
+from voicegauge.contract.contract import Contract
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.acme import JOB_ID, JOB_LOCATIONS, build_preamble
 from ..builders.contracts import load_trusted
@@ -24,26 +25,32 @@ ANY_JSON = {"application/json": {"schema": {"type": "object"}}}
 DOCUMENT: dict[str, Any] = {
     **build_preamble(
         "https://api.acme.test",
-        headers={"X-Client": "tests"},
-        retry={"statuses": [429, 503], "initial_delay_s": 2, "factor": 2, "max_delay_s": 30, "max_attempts": 3},
+        request_headers={"X-Client": "tests"},
+        retry_policy={
+            "retried_statuses": [429, 503],
+            "initial_delay_s": 2,
+            "delay_factor": 2,
+            "max_delay_s": 30,
+            "max_attempts": 3,
+        },
     ),
     "paths": {
         "/speech": {
             "post": {
                 "operationId": "submit",
                 "x-speech": {
-                    "request": {
+                    "request_fields": {
                         "text": "body#/text",
                         "voice": "body#/voice",
-                        "language": {"at": "body#/lang", "map": {"en": "en-US"}},
+                        "language": {"location": "body#/lang", "provider_values": {"en": "en-US"}},
                         "seed": "query.seed",
                         "speed": "header.X-Speed",
                         "voice_sample_url": "body#/sample",
                     },
-                    "response": {"job": "status", "charged": "body#/cost"},
-                    "targets": {"one": {"title": "One", "voice": "alice"}},
+                    "response": {"status_operation_id": "status", "charge_location": "body#/cost"},
+                    "targets": {"one": {"title": "One", "default_voice": "alice"}},
                 },
-                "x-pricing": {"per": "request", "usd": 0.01},
+                "x-pricing": {"unit": "request", "usd_per_unit": 0.01},
                 "parameters": [
                     {"name": "seed", "in": "query", "schema": {"type": "integer"}},
                     {"name": "X-Speed", "in": "header", "schema": {"type": "number"}},
@@ -70,13 +77,18 @@ DOCUMENT: dict[str, Any] = {
                 "x-job": {
                     **JOB_LOCATIONS,
                     "states": {
-                        "queued": {"next": ["working", "failed", "void"]},
-                        "working": {"next": ["done", "failed", "void"]},
-                        "done": {"end": "success"},
-                        "failed": {"end": "failure"},
-                        "void": {"end": "failure", "charged": False},
+                        "queued": {"successor_names": ["working", "failed", "void"]},
+                        "working": {"successor_names": ["done", "failed", "void"]},
+                        "done": {"terminal_outcome": "success"},
+                        "failed": {"terminal_outcome": "failure"},
+                        "void": {"terminal_outcome": "failure", "is_charged": False},
                     },
-                    "poll": {"min_s": 1, "max_s": 4, "factor": 2, "timeout_s": 60},
+                    "poll_schedule": {
+                        "min_interval_s": 1,
+                        "max_interval_s": 4,
+                        "interval_factor": 2,
+                        "job_timeout_s": 60,
+                    },
                 },
                 "responses": {"200": {"description": "state", "content": ANY_JSON}},
             },
@@ -97,17 +109,21 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "operationId": "say",
                 "x-speech": {
-                    "request": {"text": "body#/input", "format": "body#/format", "voice_sample_upload": "body#/file"},
+                    "request_fields": {
+                        "text": "body#/input",
+                        "format": "body#/format",
+                        "voice_sample_upload": "body#/file",
+                    },
                     "response": {
-                        "audio": {"at": "body", "delivered": "bytes"},
-                        "charged": "header.X-Charged",
+                        "audio": {"location": "body", "delivery_method": "bytes"},
+                        "charge_location": "header.X-Charged",
                     },
                     "targets": {
                         "sync": {
                             "title": "Sync",
-                            "constants": {"body#/model": "m1"},
-                            "languages": ["en"],
-                            "format": "wav",
+                            "request_constants": {"body#/model": "m1"},
+                            "supported_languages": ["en"],
+                            "default_format": "wav",
                         },
                         "clone": {"title": "Clone", "required_fields": ["voice_sample_upload"]},
                     },

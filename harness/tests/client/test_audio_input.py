@@ -11,14 +11,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.client import Client, Ledger, build_audio_input_request, fetch_response_audio
-from voicegauge.client.delivery.audio_input import MAX_STEMS
-from voicegauge.contract import AudioInputTarget, load_catalogue
+from voicegauge.client.audio_input import MAX_STEMS, build_audio_input_request, fetch_response_audio
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import AudioInputTarget
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.model import Delivery, Exchange, UploadedFile
-from voicegauge.model import Request as Asked
-from voicegauge.model import Response as Answered
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.exchange import Exchange, UploadedFile
+from voicegauge.model.exchange import Request as Asked
+from voicegauge.model.exchange import Response as Answered
+from voicegauge.model.job import Delivery
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 URL = "http://127.0.0.1:9"
 FILE = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"RIFF....WAVE")

@@ -10,11 +10,16 @@ import httpx
 import pytest
 import yaml
 
-from voicegauge.client import Client, RequestParts, build_curl_command, read_client_key
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.client.client import Client
+from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.keys import read_client_key
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.process import RunningEmulator, running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import ContractError, TransportError, UsageError
-from voicegauge.transport import Transport
+from voicegauge.transport.http import Transport
 
 from ..builders.documented_examples import build_acme
 

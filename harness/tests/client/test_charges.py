@@ -7,15 +7,16 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client import Client, Ledger
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.transport import Timeouts, Transport
+from voicegauge.transport.http import Timeouts, Transport
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, audio_at, job_script
 
 
 def credits(document):
-    document["x-provider"]["credits"] = {"name": "credits", "usd": 0.001}
+    document["x-provider"]["credits"] = {"name": "credits", "usd_per_credit": 0.001}
 
 
 async def test_charges_are_read_from_the_last_word(speak, script, status):
@@ -48,8 +49,8 @@ TOKEN_USD, BOUND_USD = 0.001, 0.1
 
 
 def price_by_token(document):
-    usage = {"max_per_request": 100, "reported": "body#/tokens"}
-    price = {"per": "1m_tokens", "usd": TOKEN_USD * 1_000_000, "usage": usage}
+    usage = {"max_per_request": 100, "reported_usage_location": "body#/tokens"}
+    price = {"unit": "1m_tokens", "usd_per_unit": TOKEN_USD * 1_000_000, "usage": usage}
     document["paths"]["/speech"]["post"]["x-pricing"] = price
 
 
@@ -85,7 +86,7 @@ async def test_the_usage_in_the_response_with_the_result_is_spent(speak, script,
     def fetch_result(document):
         price_by_token(document)
         spec = document["paths"]["/jobs/{job_id}"]["get"]["x-job"]
-        spec.update(result="result", audio={"at": "body#/audio", "delivered": "url"})
+        spec.update(result_operation_id="result", audio={"location": "body#/audio", "delivery_method": "url"})
         document["paths"]["/results/{job_id}"]["get"]["responses"]["200"]["content"] = {"application/json": {}}
 
     job_script(script, speak.base, status)

@@ -16,10 +16,12 @@ from starlette.requests import Request as ReceivedRequest
 from starlette.responses import Response as SentResponse
 from starlette.routing import Route
 
-from voicegauge.client import Client, RequestParts, build_curl_command
+from voicegauge.client.client import Client
+from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.speech_request import RequestParts
 from voicegauge.formats.bodies import read_form
-from voicegauge.model import Request, UploadedFile
-from voicegauge.transport import Transport
+from voicegauge.model.exchange import Request, UploadedFile
+from voicegauge.transport.http import Transport
 
 KEY = "k-secret-123456"
 HOSTILE = [

@@ -9,9 +9,11 @@ import json
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client import Client, Ledger
-from voicegauge.model import DOWNLOAD_OPERATION
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.model.exchange import DOWNLOAD_OPERATION
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, job_script
 from .conftest import JOB_ID
@@ -65,7 +67,10 @@ async def test_audio_is_the_body_of_a_synchronous_response(speak, script):
 )
 async def test_audio_can_be_inline_in_the_response(speak, script, status, text, media_type):
     def inline(document):
-        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"] = {"at": "body#/b64", "delivered": "base64"}
+        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"] = {
+            "location": "body#/b64",
+            "delivery_method": "base64",
+        }
 
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", status("done", b64=text))
@@ -76,7 +81,7 @@ async def test_audio_can_be_inline_in_the_response(speak, script, status, text, 
 async def test_a_result_may_need_a_call_of_its_own(speak, script, status):
     def second_call(document):
         spec = document["paths"]["/jobs/{job_id}"]["get"]["x-job"]
-        spec.update(result="result", audio={"at": "body", "delivered": "bytes"})
+        spec.update(result_operation_id="result", audio={"location": "body", "delivery_method": "bytes"})
 
     job_script(script, speak.base, status)
     script.on("GET /results/j1", Response(status_code=503), Response(WAV, media_type="audio/wav"))
@@ -92,7 +97,11 @@ def edit_result(parameters, links=None):
     def edit(document):
         paths = document["paths"]
         status = paths["/jobs/{job_id}"]["get"]
-        status["x-job"].update(result="result", audio={"at": "body", "delivered": "bytes"}, charged="header.X-Charged")
+        status["x-job"].update(
+            result_operation_id="result",
+            audio={"location": "body", "delivery_method": "bytes"},
+            charge_location="header.X-Charged",
+        )
         paths["/speech"]["post"]["responses"]["202"]["links"] |= (links or {}).get("submit", {})
         status["responses"]["200"]["links"] = (links or {}).get("status", {})
         is_in_path = any(parameter["in"] == "path" for parameter in parameters)
@@ -174,7 +183,7 @@ async def test_a_result_that_is_rejected_says_so(speak, script, status, status_c
 )
 async def test_a_result_url_outside_the_documented_path_is_a_download(speak, script, status, url, operation):
     def documented_download(document):
-        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"]["download"] = "result"
+        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"]["download_operation_id"] = "result"
 
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", status("done", audio=f"{speak.base}{url}"))

@@ -7,12 +7,19 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client import Client, DeliveryInterruptedError, Ledger
-from voicegauge.client.delivery.deadline import MAX_SUBMIT_AND_DOWNLOAD_S, Deadline
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
+from voicegauge.client._delivery_failures import (
+    MAX_SUBMIT_AND_DOWNLOAD_S,
+    Deadline,
+    DeliveryFailedError,
+    describe_response,
+)
+from voicegauge.client.client import Client
+from voicegauge.client.delivery import DeliveryInterruptedError
+from voicegauge.client.ledger import Ledger
 from voicegauge.errors import StorageError
-from voicegauge.model import Response as Answer
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.exchange import Response as Answer
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, Watcher, job_script
 

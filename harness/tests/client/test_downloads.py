@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.responses import RedirectResponse, Response
 
-from voicegauge.transport import Transport
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import KEY, WAV, audio_at, job_script
 
@@ -27,7 +27,7 @@ async def test_a_described_download_that_needs_the_key_gets_it_from_the_provider
                 "responses": {"302": {"description": "elsewhere"}},
             }
         }
-        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"]["download"] = "file"
+        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"]["download_operation_id"] = "file"
 
     job_script(script, speak.base, status)
     delivery, _ = await speak(edit=described)
@@ -110,7 +110,7 @@ async def test_where_one_address_leads_nowhere_the_next_is_tried(speak, script, 
     async def found(_url):
         return "::1", "127.0.0.1"  # the script listens at the second one only
 
-    monkeypatch.setattr("voicegauge.client.delivery.audio_download.resolve_public_addresses", found)
+    monkeypatch.setattr("voicegauge.client._audio_download.resolve_public_addresses", found)
     job_script(script, speak.base, status)
     port = speak.base.rpartition(":")[2]
     script.on("GET /jobs/j1", status("done", audio=f"http://files.invalid:{port}/files/a.wav"))

@@ -6,10 +6,11 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import Client
-from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, reject_private_host_literal
-from voicegauge.model import SpeechRequest
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.client._audio_download import ForbiddenAddressError, reject_private_host_literal
+from voicegauge.client.client import Client
+from voicegauge.model.base import SpeechRequest
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 KEY = "k-secret-123456"
 odd_texts = st.one_of(

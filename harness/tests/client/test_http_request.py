@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import Client, RequestParts, read_client_key
+from voicegauge.client.client import Client
+from voicegauge.client.keys import read_client_key
+from voicegauge.client.speech_request import RequestParts
 from voicegauge.errors import MissingKeyError, UnknownNameError, UsageError
 from voicegauge.formats.bodies import read_form
-from voicegauge.model import UploadedFile
-from voicegauge.transport import Transport
+from voicegauge.model.exchange import UploadedFile
+from voicegauge.transport.http import Transport
 
 
 @pytest.fixture(scope="session")
@@ -161,5 +163,5 @@ def test_the_key_comes_from_the_environment(contract):
 
 
 def test_an_optional_key_may_be_missing(contract):
-    loaded = contract(lambda document: document["x-provider"].update(key_optional=True))
+    loaded = contract(lambda document: document["x-provider"].update(is_key_optional=True))
     assert read_client_key(loaded, {}) is None

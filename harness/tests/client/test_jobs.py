@@ -7,10 +7,11 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client import Client, DeliveryInterruptedError, Ledger
-from voicegauge.client.delivery.delivery import CANCEL_REQUEST_TIMEOUT_S
+from voicegauge.client.client import Client
+from voicegauge.client.delivery import CANCEL_REQUEST_TIMEOUT_S, DeliveryInterruptedError
+from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.transport import Transport
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, audio_at, job, job_script
 from ..builders.servers import serving
@@ -309,7 +310,10 @@ async def test_a_target_without_jobs_cannot_be_resumed(speak):
 
 
 def cancellable(document):
-    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["cancel"] = {"operation": "cancel", "state": "failed"}
+    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["cancellation"] = {
+        "operation_id": "cancel",
+        "resulting_state": "failed",
+    }
 
 
 def cancellable_by_link(document):

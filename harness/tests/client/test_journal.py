@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.client import Journal, SubmitNotSentEvent, read_events
+from voicegauge.client.spending_journal import Journal, SubmitNotSentEvent, read_events
 from voicegauge.errors import DataError, StorageError
 
 LINE = b'{"event":"submit_not_sent","id":"%s"}\n'

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.client import Client, RequestParts, build_curl_command, list_secrets, read_client_key
-from voicegauge.client.requests import remove_credentials
+from voicegauge.client.client import Client
+from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.keys import list_secrets, read_client_key, remove_credentials
+from voicegauge.client.speech_request import RequestParts
 from voicegauge.errors import MissingKeyError
-from voicegauge.transport import Transport
+from voicegauge.transport.http import Transport
 
 ENVIRONMENT = {"ACME_KEY": "k-secret-1", "ACME_USER": "user-7"}
 
@@ -17,8 +19,8 @@ def client(contract):
     def edit(document):
         document["security"] = [{"user": [], "key": []}]
         document["components"]["securitySchemes"] = {
-            "user": {"type": "apiKey", "in": "header", "name": "X-User", "x-key": {"env": "ACME_USER"}},
-            "key": {"type": "apiKey", "in": "query", "name": "token", "x-key": {"prefix": "Key "}},
+            "user": {"type": "apiKey", "in": "header", "name": "X-User", "x-key": {"key_variable": "ACME_USER"}},
+            "key": {"type": "apiKey", "in": "query", "name": "token", "x-key": {"key_prefix": "Key "}},
         }
 
     loaded = contract(edit)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import Ledger
+from voicegauge.client.ledger import Ledger, LedgerShare
 from voicegauge.errors import BudgetError
+from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
 
 
 def test_what_is_reserved_is_settled_or_released_once():
@@ -121,3 +122,41 @@ def test_concurrent_requests_never_overspend(budget, requests):
         assert ledger.reserved_usd == 0
 
     asyncio.run(run())
+
+
+def test_a_receipt_above_the_price_ends_further_requests_at_that_price():
+    ledger = Ledger(10.0)
+    ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.25)
+    message = r"acme/one was charged \$0\.25 for a request that should cost \$0\.1: .* --price acme/one=0\.25"
+    with pytest.raises(BudgetError, match=message):
+        ledger.reserve(0.1, "acme/one")
+    with pytest.raises(BudgetError, match=message):
+        LedgerShare(ledger).reserve(0.1, "acme/one")
+    ledger.reserve(0.1, "acme/two")
+    assert ledger.spent_usd == 0.25
+
+
+def test_an_overcharge_of_one_share_ends_the_requests_of_all():
+    ledger = Ledger(10.0)
+    LedgerShare(ledger).reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.2)
+    with pytest.raises(BudgetError, match="acme/one was charged"):
+        LedgerShare(ledger).reserve(0.1, "acme/one")
+
+
+def test_without_a_budget_and_within_rounding_nothing_ends():
+    counting = Ledger()
+    counting.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.2)
+    counting.reserve(0.1, "acme/one")
+    ledger = Ledger(1.0)
+    ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.1000001)
+    ledger.reserve(0.1, "acme/one")
+
+
+@given(st.integers(1, 500), st.integers(1, 2_000_000))
+def test_a_plan_of_equal_prices_fits_a_budget_of_their_exact_sum(count, price_micro_usd):
+    price_usd, budget_usd = price_micro_usd / 1_000_000, count * price_micro_usd / 1_000_000
+    assert convert_to_micro_usd(sum_usd([price_usd] * count)) == convert_budget_to_micro_usd(budget_usd)
+    ledger = Ledger(budget_usd)
+    for _ in range(count):
+        ledger.reserve(price_usd)
+    assert ledger.remaining_usd == 0

@@ -6,14 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from voicegauge.client import Ledger, Purchase, PurchaseAccount, PurchaseHistory
-from voicegauge.model import BillingStatus
+from voicegauge.client.ledger import Ledger
+from voicegauge.client.spending_journal import Purchase, PurchaseAccount, PurchaseHistory
+from voicegauge.model.job import BillingStatus
 
 SENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def with_key(valid_s):
-    spec = {"header": "Idempotency-Key"} if valid_s is None else {"header": "Idempotency-Key", "valid_s": valid_s}
+    spec = (
+        {"header_name": "Idempotency-Key"}
+        if valid_s is None
+        else {"header_name": "Idempotency-Key", "key_lifetime_s": valid_s}
+    )
 
     def edit(document):
         document["paths"]["/speech"]["post"]["x-idempotency"] = spec

@@ -9,18 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
-from voicegauge.client import Client, RateLimiter, create_rate_limiter, find_account_plan_limits
-from voicegauge.client.spending.rate_limit import RATE_LIMIT_WINDOW_S
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import RATE_LIMIT_WINDOW_S, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.errors import UnknownNameError
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, job_script
 
-PLANS = {"free": {"requests_per_minute": 2, "concurrent": 1}, "pro": {"requests_per_minute": 60}}
+PLANS = {"free": {"max_requests_per_minute": 2, "max_concurrent_requests": 1}, "pro": {"max_requests_per_minute": 60}}
 
 
 def limited(document):
-    document["x-limits"] = {"plans": PLANS}
+    document["x-limits"] = {"plan_limits": PLANS}
 
 
 ARRIVALS = st.lists(st.integers(0, 200), max_size=25)

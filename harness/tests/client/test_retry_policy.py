@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.client.delivery.retry_policy import get_retry_after_s, iterate_poll_waits_s, iterate_retry_waits_s
-from voicegauge.contract.extension import PollSchedule, RetryPolicy
-from voicegauge.model import Response
+from voicegauge.client.exchange_log import get_retry_after_s, iterate_poll_waits_s, iterate_retry_waits_s
+from voicegauge.contract.extension.jobs import PollSchedule
+from voicegauge.contract.extension.provider import RetryPolicy
+from voicegauge.model.exchange import Response
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client import Client, Ledger
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, WAV
 
@@ -38,7 +40,7 @@ async def test_a_delivery_is_settled_by_the_response_to_its_submit(speak, script
 async def test_a_server_error_without_a_documented_refusal_is_spent_and_not_sent_again(speak, script, status):
     script.on("POST /speech", JSONResponse({"error": "try again"}, status))
     ledger = Ledger(1.0)
-    delivery, _ = await speak(ledger=ledger, edit=lambda data: data["x-provider"].update(retry={}))
+    delivery, _ = await speak(ledger=ledger, edit=lambda data: data["x-provider"].update(retry_policy={}))
     assert (ledger.spent_usd, delivery.submit_count) == (PRICE_USD, 1)
 
 
@@ -47,7 +49,9 @@ async def test_a_server_error_documented_for_retries_may_have_been_charged(speak
     """Such a request may have been performed before it failed, unlike one with 503."""
     script.on("POST /speech", JSONResponse({"error": "try again"}, status))
     ledger = Ledger(1.0)
-    delivery, _ = await speak(ledger=ledger, edit=lambda data: data["x-provider"]["retry"].update(statuses=[status]))
+    delivery, _ = await speak(
+        ledger=ledger, edit=lambda data: data["x-provider"]["retry_policy"].update(retried_statuses=[status])
+    )
     assert (ledger.spent_usd, delivery.submit_count) == (PRICE_USD, 1)
 
 
@@ -85,7 +89,7 @@ class LostResponse(Response):
 
 
 def with_idempotency(data):
-    data["paths"]["/speech"]["post"]["x-idempotency"] = {"header": "Idempotency-Key"}
+    data["paths"]["/speech"]["post"]["x-idempotency"] = {"header_name": "Idempotency-Key"}
 
 
 async def test_retries_have_the_same_idempotency_key(speak, script):

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import map_speech_request
-from voicegauge.contract import load_catalogue, parse_location
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import UsageError
-from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
+from voicegauge.formats.locations import parse_location
+from voicegauge.model.base import SpeechRequest, VoiceSample
+from voicegauge.model.exchange import UploadedFile
 
 SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
 
@@ -87,8 +89,8 @@ def test_the_only_language_need_not_be_sent(contract):
 OPERATION = {
     "operationId": "say",
     "x-speech": {
-        "response": {"audio": {"at": "body", "delivered": "bytes"}},
-        "targets": {"sync": {"title": "Sync", "constants": {"body#/constants": {"list": [1]}}}},
+        "response": {"audio": {"location": "body", "delivery_method": "bytes"}},
+        "targets": {"sync": {"title": "Sync", "request_constants": {"body#/constants": {"list": [1]}}}},
     },
     "parameters": [
         {"name": "t", "in": "query", "schema": {"type": "string"}},
@@ -108,7 +110,7 @@ OPERATION = {
 )
 def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at, template, extra):
     operation = copy.deepcopy(OPERATION)
-    operation["x-speech"]["request"] = {"text": {"at": at, "template": template}}
+    operation["x-speech"]["request_fields"] = {"text": {"location": at, "text_template": template}}
     target = contract(lambda document: document["paths"].update({"/say": {"post": operation}})).find_target_by_name(
         "sync"
     )

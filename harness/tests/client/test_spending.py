@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from voicegauge.client import Ledger
+from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError
-from voicegauge.transport import VirtualClock
+from voicegauge.transport.clock import VirtualClock
 
 RUNS = 1_000
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from voicegauge.client.delivery.ssrf_guard import (
+from voicegauge.client._audio_download import (
     ForbiddenAddressError,
     reject_private_host_literal,
     resolve_public_addresses,

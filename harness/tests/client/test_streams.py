@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from voicegauge.client import Client
-from voicegauge.contract import Contract
-from voicegauge.model import Delivery, SpeechRequest
-from voicegauge.transport import Timeouts, Transport
-from voicegauge.transport.http import MAX_READ_AFTER_STREAM_END_S
+from voicegauge.client.client import Client
+from voicegauge.contract.contract import Contract
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.job import Delivery
+from voicegauge.transport.http import MAX_READ_AFTER_STREAM_END_S, Timeouts, Transport
 
 from ..builders.servers import serving
 from ..builders.virtual_time import run_in_virtual_time
@@ -26,17 +26,20 @@ TYPE = "text/event-stream"
 
 def _stream(document: dict[str, Any]) -> None:
     say = document["paths"]["/say"]["post"]
-    say["x-speech"]["response"] = {"audio": {"at": "body", "delivered": "stream"}, "charged": "header.X-Charged"}
+    say["x-speech"]["response"] = {
+        "audio": {"location": "body", "delivery_method": "stream"},
+        "charge_location": "header.X-Charged",
+    }
     say["x-stream"] = {
-        "event_type": "data#/type",
+        "event_type_location": "data#/type",
         "events": {
-            "begin": {"next": ["audio", "oops"], "schema": {"type": "object"}},
-            "audio": {"next": ["audio", "end", "oops"], "schema": {"type": "object"}},
-            "end": {"end": "success", "schema": {"type": "object"}},
-            "oops": {"end": "failure", "schema": {"type": "object"}},
+            "begin": {"successor_names": ["audio", "oops"], "data_schema": {"type": "object"}},
+            "audio": {"successor_names": ["audio", "end", "oops"], "data_schema": {"type": "object"}},
+            "end": {"terminal_outcome": "success", "data_schema": {"type": "object"}},
+            "oops": {"terminal_outcome": "failure", "data_schema": {"type": "object"}},
         },
-        "audio": {"event": "audio", "at": "data#/pcm"},
-        "reason": "data#/why",
+        "audio": {"event_type": "audio", "location": "data#/pcm"},
+        "failure_reason_location": "data#/why",
         "end_marker": "[DONE]",
     }
     say["responses"]["200"]["content"] = {TYPE: {"schema": {"type": "string"}}}

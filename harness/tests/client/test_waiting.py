@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client import Client, DeliveryInterruptedError
-from voicegauge.client.delivery.deadline import MAX_SUBMIT_AND_DOWNLOAD_S
-from voicegauge.model import BillingStatus
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.client._delivery_failures import MAX_SUBMIT_AND_DOWNLOAD_S
+from voicegauge.client.client import Client
+from voicegauge.client.delivery import DeliveryInterruptedError
+from voicegauge.model.job import BillingStatus
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, audio_at, job_script
 from ..builders.servers import serving
@@ -70,7 +72,7 @@ async def test_the_longest_wait_that_is_honored(speak, script, status):
     working = status("working")
     working.headers["retry-after"] = "120"
     script.on("GET /jobs/j1", working, status("done", audio=audio_at(speak.base)))
-    delivery, clock = await speak(edit=lambda document: job_spec(document)["poll"].update(timeout_s=500))
+    delivery, clock = await speak(edit=lambda document: job_spec(document)["poll_schedule"].update(job_timeout_s=500))
     assert delivery.audio == WAV
     assert clock.sleeps == [1, 120]
 
@@ -145,7 +147,7 @@ async def test_the_message_says_what_was_seen_last(contract, script, status, nam
 
 
 def fast_polls(document):
-    job_spec(document)["poll"].update(min_s=0.01, max_s=0.01)
+    job_spec(document)["poll_schedule"].update(min_interval_s=0.01, max_interval_s=0.01)
 
 
 SLOW_S = 100
@@ -191,7 +193,7 @@ async def test_a_state_is_timed_from_the_first_submit(contract):
         return submits.pop(0) if path == "/speech" else JSONResponse({"state": "failed"})
 
     def patient(document):
-        job_spec(document)["poll"].update(timeout_s=500)
+        job_spec(document)["poll_schedule"].update(job_timeout_s=500)
 
     async with _slow_service(lambda: contract(patient), respond) as (client, clock, _):
         await clock.sleep(7)

@@ -18,11 +18,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.conformance import CasePlan, CheckReport, ConformanceCase, build_emulator_settings, plan_cases
-from voicegauge.contract import Catalogue
-from voicegauge.emulator import RunningEmulator, running_emulator
-from voicegauge.speech.audio import encode
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.emulator.process import RunningEmulator, running_emulator
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.speech.encoding import encode
 
 from ..builders.acme import YAML_PREAMBLE
 from ..builders.in_process_check import check_plan_in_process
@@ -117,8 +120,8 @@ paths:
     post:
       operationId: speak
       x-speech:
-        request: {text: "body#/text", speed: "body#/speed"}
-        response: {audio: {at: body, delivered: bytes, format: wav}}
+        request_fields: {text: "body#/text", speed: "body#/speed"}
+        response: {audio: {location: body, delivery_method: bytes, format: wav}}
         targets:
           voice-1: {title: Voice 1}
       x-pricing: PRICE
@@ -236,7 +239,7 @@ def acme() -> Iterator[Acme]:
 def acme_contracts(tmp_path: Path) -> Callable[..., Path]:
     """Write the contract of the small provider into a folder."""
 
-    def write(price: str = "{per: request, usd: 0.001, source: {document: acme.txt}}") -> Path:
+    def write(price: str = "{unit: request, usd_per_unit: 0.001, source: {document_name: acme.txt}}") -> Path:
         folder = tmp_path / "my-contracts" / "acme"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "openapi.yaml").write_text(ACME.replace("PRICE", price))

@@ -6,37 +6,39 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from voicegauge.checks.rules.speech_duration import compute_plausible_duration_range_s
-from voicegauge.conformance import (
-    CasePlan,
-    CheckReport,
-    CheckSettings,
-    ConformanceCase,
-    Reproduction,
-    ResultCollector,
-    check_service,
-    plan_cases,
-    run_check,
-)
-from voicegauge.conformance.cases.valid_requests import load_spoken_sentence
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY, build_emulator_settings
-from voicegauge.contract import Catalogue, Contract
-from voicegauge.contract.extension import RejectionReason
-from voicegauge.emulator import create_app
-from voicegauge.emulator.audio import transcription
-from voicegauge.model import Severity
-from voicegauge.speech.audio import decode, is_silent
-from voicegauge.transport import VirtualClock
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.cases.valid_requests import load_spoken_sentence
+from voicegauge.conformance.checked_service import CheckSettings, Reproduction
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service, run_check
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.extension.provider import RejectionReason
+from voicegauge.emulator import _transcription as transcription
+from voicegauge.emulator._app import create_app
+from voicegauge.model.base import Severity
+from voicegauge.rules._audio import compute_plausible_duration_range_s
+from voicegauge.rules.registry import FaultExample, Rule
+from voicegauge.speech.audio_measurement import is_silent
+from voicegauge.speech.decoding import decode
+from voicegauge.transport.clock import VirtualClock
+
+from ..builders.fault_examples import list_fault_examples
 
 URL = "http://127.0.0.1:9"
 MEGABYTE = 10**6
 
-# fault -> the rule that finds it, and the cases that show it
+# fault -> the cases that show it
+CASE_CHOOSERS: dict[str, Callable[[ConformanceCase], bool]] = {
+    "upload-limit-ignored": lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes"),
+    "upload-format-ignored": lambda case: "text instead" in case.id or "recording as" in case.id,
+    "other-transcript": lambda case: case.operation == "transcribe" and case.is_in_every_plan,
+    "other-rate": lambda case: "sample_rate" in case.id and case.expected_response.acceptance == "accepted",
+}
+# An accepted upload is a call like any other.
 FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
-    "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
-    "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
-    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.is_in_every_plan),
-    # An accepted upload is a call like any other.
     "missing-field@ttsai/analyzeAudio": (
         "response-schema",
         lambda case: case.operation == "analyzeAudio" and case.is_in_every_plan,
@@ -44,10 +46,6 @@ FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
     "undocumented-status@ttsai/transcribe": (
         "status-undocumented",
         lambda case: case.id.endswith(": a valid recording"),
-    ),
-    "other-rate": (
-        "converted-format",
-        lambda case: "sample_rate" in case.id and case.expected_response.acceptance == "accepted",
     ),
 }
 
@@ -131,8 +129,15 @@ def test_a_correct_service_has_no_findings(check, cases) -> None:
     assert len(report.case_results) == len(list(filter(quick, cases))) > 100
 
 
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("upload"))
+def test_an_injected_fault_is_found_by_its_rule(rule: Rule, example: FaultExample, check) -> None:
+    report = check(CASE_CHOOSERS.get(example.fault_id, quick), example.fault_id)
+    assert {finding.rule for finding in report.findings if finding.severity is Severity.ERROR} == {rule.id}
+    assert all(finding.where.contract_line and finding.reproduction_command for finding in report.findings)
+
+
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
+def test_any_other_fault_is_found_by_its_rule(fault, check) -> None:
     rule, only = FOUND_BY[fault]
     report = check(only, fault)
     assert {finding.rule for finding in report.findings if finding.severity is Severity.ERROR} == {rule}
@@ -174,7 +179,7 @@ def test_every_documented_format_is_uploaded(cases, check) -> None:
     sent = [
         case
         for case in cases
-        if case.operation == "transcribe" and case.expected_response.contract_pointer.endswith("/file/formats")
+        if case.operation == "transcribe" and case.expected_response.contract_pointer.endswith("/file/accepted_formats")
     ]
     accepted = {case.id.rpartition(" ")[2] for case in sent if case.expected_response.acceptance == "accepted"}
     assert accepted == {"wav", "mp3", "flac", "ogg", "m4a", "webm"}

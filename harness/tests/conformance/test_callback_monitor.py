@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.checks import Checker, RequestCallbacks
-from voicegauge.conformance.running import CallbackMonitor
-from voicegauge.contract import load_catalogue
-from voicegauge.model import Provenance, ReceivedCallback, Request
+from voicegauge.conformance.callbacks import CallbackMonitor
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import ReceivedCallback, Request
+from voicegauge.rules.callbacks import RequestCallbacks
+from voicegauge.rules.checker import Checker
 
 PIXAZO = load_catalogue().find_provider("pixazo")
 CALLBACK = {

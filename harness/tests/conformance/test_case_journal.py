@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import ExpectedResponse
-from voicegauge.client import Journal, Settlement, SubmitStartedEvent
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.settlement import Settlement
+from voicegauge.client.spending_journal import Journal, SubmitStartedEvent
 from voicegauge.conformance.case_journal import CaseJournal
-from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.contract import Contract, load_contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import DataError
-from voicegauge.model import BillingStatus
+from voicegauge.model.job import BillingStatus
+from voicegauge.rules.call import ExpectedResponse
 
 ACCEPTED, AMBIGUOUS, REJECTED = BillingStatus.ACCEPTED, BillingStatus.AMBIGUOUS, BillingStatus.REJECTED
 ANSWERED = ExpectedResponse(acceptance="accepted", case_kind="valid", description="audio", contract_pointer="/paths")
@@ -29,7 +31,7 @@ def case(name: str, *, is_lifecycle: bool = False) -> ConformanceCase:
 @pytest.fixture
 def contract(acme_contracts: Callable[..., Path]) -> Contract:
     file = acme_contracts() / "acme" / "openapi.yaml"
-    key = "      operationId: speak\n      x-idempotency: {header: Idempotency-Key, valid_s: 3600}\n"
+    key = "      operationId: speak\n      x-idempotency: {header_name: Idempotency-Key, key_lifetime_s: 3600}\n"
     file.write_text(file.read_text().replace("      operationId: speak\n", key))
     return load_contract(file)
 

@@ -14,21 +14,17 @@ import pytest
 from crashes.simulation import load_stand_in_contract
 
 from voicegauge import cli
-from voicegauge.client import Ledger
-from voicegauge.conformance import (
-    CasePlan,
-    CheckReport,
-    CheckSettings,
-    ResultCollector,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-)
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import create_app
-from voicegauge.model import Provenance
-from voicegauge.transport import VirtualClock
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.client.ledger import Ledger
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
+from voicegauge.model.base import Provenance
+from voicegauge.transport.clock import VirtualClock
 
 from ..builders.in_process_check import check_plan_in_process
 from ..builders.saved_voices import write_contract
@@ -196,7 +192,7 @@ def test_an_interruption_keeps_the_results_and_sends_nothing_more(voices) -> Non
     ("more", "message"),
     [
         (["--concurrency", "2"], "--concurrency"),
-        (["--emulated", "--concurrency", "0"], "0 is not in the range"),
+        (["--emulated", "--concurrency", "0"], "0 is not a number from 1 to 64"),
     ],
 )
 def test_a_useless_number_of_cases_in_flight_is_refused(

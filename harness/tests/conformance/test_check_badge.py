@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from voicegauge.cli import run as voicegauge
-from voicegauge.conformance import CheckReport, render_check_badge
-from voicegauge.model import Finding, FindingLocation, Provenance, Severity
+from voicegauge.conformance.report import CheckReport, render_check_badge
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.finding import Finding, FindingLocation
 
 
 def find(severity: Severity) -> Finding:

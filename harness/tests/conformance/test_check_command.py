@@ -37,8 +37,11 @@ def test_the_report_is_json_on_standard_output(voicegauge) -> None:
     report = json.loads(out)
     assert status == 0
     assert report["schema"] == "voicegauge/check/2"
-    assert set(report["exchanges"]) == {"documented", "emulated"}  # the examples, and the bundled recordings
-    assert report["finished"]
+    assert set(report["exchange_count_by_provenance"]) == {
+        "documented",
+        "emulated",
+    }  # the examples, and the bundled recordings
+    assert report["is_finished"]
 
 
 def test_an_injected_fault_is_found_and_fails(voicegauge) -> None:
@@ -87,8 +90,8 @@ def test_a_plan_for_the_emulator_has_the_prices_of_the_service(voicegauge) -> No
     status, out, err = voicegauge("check", "pixelapi", "--emulated", "--max-calls", "5", "--dry-run", "--json", "-")
     plan = json.loads(out)
     assert (status, err) == (0, "")
-    assert (plan["provenance"], plan["spending"]["total"]["billable"]) == ("emulated", 5)
-    assert plan["spending"]["total"]["usd"] > 0
+    assert (plan["provenance"], plan["spending"]["total"]["billable_request_count"]) == ("emulated", 5)
+    assert plan["spending"]["total"]["spent_usd"] > 0
 
 
 def test_rules_are_listed(voicegauge) -> None:
@@ -96,7 +99,7 @@ def test_rules_are_listed(voicegauge) -> None:
     assert status == 0
     rows = json.loads(out)
     assert rows["schema"] == "voicegauge/rules/2"
-    assert {"id", "severity", "description", "basis", "subject"} == set(rows["rules"][0])
+    assert {"id", "severity", "description", "contract_condition", "subject"} == set(rows["check_rules"][0])
     assert "job-terminal-changed" in voicegauge("rules")[1]
 
 
@@ -114,6 +117,6 @@ def test_ctrl_c_reports_the_findings_so_far(tmp_path, acme, acme_contracts) -> N
         _, err = process.communicate()
     report = json.loads(out.read_text())
     assert process.returncode == 130
-    assert (report["finished"], report["stopped_by"]) == (False, "interrupted")
+    assert (report["is_finished"], report["stop_message"]) == (False, "interrupted")
     assert "accepts-invalid" in {finding["rule"] for finding in report["findings"]}
     assert b"Traceback" not in err

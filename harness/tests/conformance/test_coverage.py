@@ -13,17 +13,16 @@ import pytest
 import yaml
 
 from voicegauge import cli
-from voicegauge.client import Ledger
-from voicegauge.conformance import (
-    CheckSettings,
-    ResultCollector,
-    build_emulator_check_settings,
-    check_service,
-    plan_cases,
-)
-from voicegauge.conformance.reporting import describe_doubtful_statuses
-from voicegauge.contract import load_catalogue, load_contract
-from voicegauge.model import Exchange, Provenance
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.ledger import Ledger
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.report import describe_doubtful_statuses
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_contract
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange
 
 KEY = "sk-acme-0123456789abcdef"
 
@@ -81,7 +80,10 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
     assert rules["status-undocumented"].conforming_count == len(saved)
     assert rules["response-incomplete"].conforming_count == len(saved)
     assert not rules["job-stuck"].is_applicable
-    assert rules["job-stuck"].untried_reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
+    assert (
+        rules["job-stuck"].untried_reason
+        == "the contract states nothing that it needs: x-job.poll_schedule.job_timeout_s"
+    )
     assert report.coverage_percent == pytest.approx(
         100
         * sum(e.reached_goal_count for e in report.coverage if e.is_applicable)
@@ -231,7 +233,7 @@ def test_the_coverage_is_one_line_and_can_be_required(live) -> None:
     status, report, out, _ = live("--full")
     percent = report["coverage_percent"]
     assert (status, 50 < percent < 100) == (0, True)
-    outside = sum(entry["outside"] > 0 for entry in report["coverage"] if entry["kind"] == "constraint")
+    outside = sum(entry["violating_count"] > 0 for entry in report["coverage"] if entry["kind"] == "constraint")
     constraints = f"8 of 8 constraints inside and {outside} outside"
     assert f"tried {percent:g}%: 1 of 1 operations, 3 of 4 statuses, {constraints}" in out
     assert live("--full", "--fail-under", str(percent))[0] == 0
@@ -252,7 +254,7 @@ def test_a_wrong_key_or_base_url_is_named_first_and_its_consequences_in_one_line
     assert status == 1, out + err
     first, *lines = out.splitlines()
     assert first.endswith(f"have status {status_of_all}: check {cause} first")
-    assert report["notice"] == first
+    assert report["doubt_reason"] == first
     groups = {(one["severity"], one["rule"], one["where"]["operation"]) for one in report["findings"]}
     assert [line.split()[:2] for line in lines[: len(groups)]] == sorted(
         ([severity, rule] for severity, rule, _ in groups),
@@ -292,5 +294,5 @@ def test_an_entry_of_the_baseline_that_no_longer_occurs_can_fail(live, acme, tmp
     assert live("--baseline", str(tmp_path / "known.json"))[0] == 0
     status, report, _, err = live("--baseline", str(tmp_path / "known.json"), "--strict-baseline")
     assert status == 1
-    assert report["unused_baseline"]
+    assert report["unused_baseline_entries"]
     assert "no longer found" in err

@@ -6,20 +6,12 @@ import json
 
 import pytest
 
-from voicegauge.checks import Checker
-from voicegauge.conformance.running.delivery_subjects import iterate_delivery_subjects
-from voicegauge.contract import load_catalogue
-from voicegauge.model import (
-    Delivery,
-    Exchange,
-    Failure,
-    Job,
-    Provenance,
-    Request,
-    Response,
-    SpeechRequest,
-    StateObservation,
-)
+from voicegauge.conformance._case_sender import iterate_delivery_subjects
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.model.base import Provenance, SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.job import Delivery, Failure, Job, StateObservation
+from voicegauge.rules.checker import Checker
 
 SPEECH = SpeechRequest(text="Good morning.")
 URL = "https://api.pixelapi.dev/outputs/job-1.wav"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.conformance import judge_documented_examples
-from voicegauge.contract import load_contract
+from voicegauge.conformance._documented_examples import judge_documented_examples
+from voicegauge.contract.loading import load_contract
 
 WEBHOOK = """
 webhooks:
@@ -44,7 +44,7 @@ def test_a_documented_response_that_breaks_its_schema_is_found(findings) -> None
 
 
 def test_inferred_examples_are_judged_on_request(findings) -> None:
-    change = _with_error_example("{error: 5}", ", x-source: {document: acme.txt, inferred: true}")
+    change = _with_error_example("{error: 5}", ", x-source: {document_name: acme.txt, is_inferred: true}")
     assert findings(change) == []
     assert [finding.rule for finding in findings(inferred=True)] == []
     assert [finding.rule for finding in findings(change, inferred=True)] == ["error-shape"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.conformance import CheckReport
-from voicegauge.contract import load_catalogue
+from voicegauge.conformance.report import CheckReport
+from voicegauge.contract.catalogue import load_catalogue
 
 FAST = ("pixazo", "pixelapi")
 ELSEWHERE = ("openai", "openai-compatible")  # in test_openai_compatible.py and the tests of the emulator

@@ -7,11 +7,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from voicegauge.client import map_speech_request
-from voicegauge.conformance import ConformanceCase, plan_cases
-from voicegauge.conformance.cases import build_valid_speech_request
-from voicegauge.conformance.fuzzing.random_requests import build_invalid_request_strategy, build_valid_request_strategy
-from voicegauge.contract import Contract, load_contract
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import plan_cases
+from voicegauge.cases.valid_requests import build_valid_speech_request
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.conformance._fuzzing_requests import build_invalid_request_strategy, build_valid_request_strategy
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 
 DOCUMENT = """
 openapi: 3.1.0
@@ -21,32 +23,32 @@ security: []
 x-provider:
   id: acme
   title: Acme
-  key_env: ACME_API_KEY
+  key_variable: ACME_API_KEY
   sources:
     acme.txt: {title: Acme, date: 2026-01-01}
-    client.md: {title: A client library of Acme, date: 2026-01-01, normative: false}
+    client.md: {title: A client library of Acme, date: 2026-01-01, is_normative: false}
 paths:
   /speak:
     post:
       operationId: speak
-      x-source: {document: client.md}
+      x-source: {document_name: client.md}
       x-speech:
-        request: {text: "body#/text"}
-        response: {audio: {at: body, delivered: bytes}}
+        request_fields: {text: "body#/text"}
+        response: {audio: {location: body, delivery_method: bytes}}
         targets: {voice-1: {title: Voice 1}}
-      x-pricing: {per: request, usd: 0.01}
+      x-pricing: {unit: request, usd_per_unit: 0.01}
       parameters:
         - {name: X-Mode, in: header, schema: {type: string, enum: [fast, good]}}
         - {name: X-Count, in: header, schema: {type: integer, minimum: 1}}
         - name: X-Client
           in: header
-          x-source: {document: client.md}
+          x-source: {document_name: client.md}
           schema: {type: integer, minimum: 1}
       requestBody:
         content:
           MEDIA:
             schema:
-              x-source: {document: acme.txt}
+              x-source: {document_name: acme.txt}
               type: object
               required: [text]
               properties:
@@ -54,7 +56,7 @@ paths:
                 model: {type: string, enum: [small, large]}
                 count: {type: integer, minimum: 1, maximum: 9}
                 voice_url: {type: string, format: uri}
-                style: {type: integer, minimum: 1, maximum: 9, x-source: {document: client.md, inferred: true}}
+                style: {type: integer, minimum: 1, maximum: 9, x-source: {document_name: client.md, is_inferred: true}}
       responses:
         "200": {description: Audio, content: {audio/wav: {}}}
         "400": {description: Rejected, content: {application/json: {}}}

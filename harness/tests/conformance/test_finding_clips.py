@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 import voicegauge
-from voicegauge.conformance import CheckReport
-from voicegauge.conformance.reporting.finding_clips import MAX_TOTAL_CLIP_BYTES
-from voicegauge.speech.audio import decode
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import MAX_TOTAL_CLIP_BYTES
+from voicegauge.speech.decoding import decode
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ TARGET = "pixelapi/voice-design"
 def fuzz(tmp_path, capfd, monkeypatch):
     """Fuzz a target without planned cases; returns the report, the written tests, and standard error."""
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_jobs", _nothing)
+    monkeypatch.setattr("voicegauge.conformance._fuzzing_jobs.fuzz_jobs", _nothing)
 
     def run(number: int, *more: str, target: str = TARGET):
         folder, out = tmp_path / "tests", tmp_path / "out.json"
@@ -33,7 +33,7 @@ async def _nothing(*_) -> None:
 
 
 def _found(report) -> set[str]:
-    return {finding["message"] for finding in report["findings"] if "fuzzing" in (finding["case"] or "")}
+    return {finding["message"] for finding in report["findings"] if "fuzzing" in (finding["case_id"] or "")}
 
 
 def test_a_failure_is_saved_tried_first_and_deleted_when_it_passes(fuzz, tmp_path) -> None:
@@ -44,9 +44,9 @@ def test_a_failure_is_saved_tried_first_and_deleted_when_it_passes(fuzz, tmp_pat
     # A single random request would hardly find it with any seed; the saved failure does.
     again, _, _ = fuzz(1, *fault, *failures, "--seed", "99")
     assert _found(again) & _found(report)
-    assert again["spending"]["by_kind"]["fuzzing"]["requests"] > 2
+    assert again["spending"]["total_by_case_kind"]["fuzzing"]["request_count"] > 2
     assert _found(fuzz(12, *failures)[0]) == set()
-    assert fuzz(1, *failures)[0]["spending"]["by_kind"]["fuzzing"]["requests"] <= 3
+    assert fuzz(1, *failures)[0]["spending"]["total_by_case_kind"]["fuzzing"]["request_count"] <= 3
 
 
 @pytest.mark.slow
@@ -67,14 +67,14 @@ def test_failures_are_not_saved_in_ci_or_on_request(fuzz, tmp_path, monkeypatch)
 def test_a_finding_is_written_as_a_test(fuzz) -> None:
     report, tests, err = fuzz(12, "--fault", "accepts-invalid", "--failures", "none")
     assert f"wrote {len(tests)} test" in err
-    written = {finding["test"] for finding in report["findings"] if finding["test"]}
+    written = {finding["reproduction_test"] for finding in report["findings"] if finding["reproduction_test"]}
     assert set(tests.values()) == written
     for code in written:
         compile(code, "test.py", "exec")
         assert "def test_accepts_invalid(voicegauge_send):" in code
         assert f"voicegauge_send({TARGET!r}, " in code
         assert "expected_outcome='rejected')" in code
-    assert all(finding["reproduce"].startswith("curl ") for finding in report["findings"])
+    assert all(finding["reproduction_command"].startswith("curl ") for finding in report["findings"])
 
 
 def test_unchanged_fields_are_left_out_of_a_test(fuzz) -> None:

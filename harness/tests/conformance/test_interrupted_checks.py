@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from voicegauge import cli
-from voicegauge.client import Journal, SubmitCompletedEvent, SubmitStartedEvent
+from voicegauge.client.spending_journal import Journal, SubmitCompletedEvent, SubmitStartedEvent
 from voicegauge.conformance.case_journal import CaseFinishedEvent
 
 from .conftest import ACME_KEY, Acme
@@ -92,8 +92,8 @@ def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments
 
     again = check("--max-cost", str(2 * plan_usd))
     assert again.report is not None
-    assert again.report["spent_before_usd"] - spent_usd in (pytest.approx(0), pytest.approx(PRICE_USD))
-    assert again.report["spent_usd"] + again.report["spent_before_usd"] <= 2 * plan_usd + 1e-9
+    assert again.report["spent_by_earlier_runs_usd"] - spent_usd in (pytest.approx(0), pytest.approx(PRICE_USD))
+    assert again.report["spent_usd"] + again.report["spent_by_earlier_runs_usd"] <= 2 * plan_usd + 1e-9
     assert not journals(tmp_path)
 
 
@@ -105,18 +105,20 @@ def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand
     again = check()
     assert again.report is not None
     (lost,) = again.report["ambiguous_requests"]
-    assert (lost["usd"], lost["bought_again"]) == (PRICE_USD, False)
-    assert f"may have been charged, without a result: {lost['id']}, $0.0010" in again.out
-    (case,) = [case for case in again.report["cases"] if case["id"] == lost["id"]]
+    assert (lost["counted_usd"], lost["was_sent_again"]) == (PRICE_USD, False)
+    assert f"may have been charged, without a result: {lost['sample_or_case_id']}, $0.0010" in again.out
+    (case,) = [case for case in again.report["case_results"] if case["id"] == lost["sample_or_case_id"]]
     assert case["verdict"] == "skipped"
-    assert "--retry-ambiguous pays for it again" in case["reason"]
+    assert "--retry-ambiguous pays for it again" in case["not_judged_reason"]
 
     kill_after(acme, arguments, 2)
     again = check("--retry-ambiguous")
     assert again.report is not None
     (lost,) = again.report["ambiguous_requests"]
-    assert lost["bought_again"]
-    assert [case["verdict"] for case in again.report["cases"] if case["id"] == lost["id"]] == ["passed"]
+    assert lost["was_sent_again"]
+    assert [case["verdict"] for case in again.report["case_results"] if case["id"] == lost["sample_or_case_id"]] == [
+        "passed"
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -133,10 +135,10 @@ def test_all_requests_in_flight_at_a_kill_are_listed_and_none_is_sent_again(acme
     charged_usd = len(acme.texts) * PRICE_USD
     again = check("--concurrency", "3")
     assert again.report is not None
-    lost = {one["id"] for one in again.report["ambiguous_requests"]}
+    lost = {one["sample_or_case_id"] for one in again.report["ambiguous_requests"]}
     assert len(lost) == 3
-    assert {case["verdict"] for case in again.report["cases"] if case["id"] in lost} == {"skipped"}
-    assert again.report["spent_before_usd"] >= charged_usd
+    assert {case["verdict"] for case in again.report["case_results"] if case["id"] in lost} == {"skipped"}
+    assert again.report["spent_by_earlier_runs_usd"] >= charged_usd
 
 
 def test_nothing_is_bought_again_without_an_ambiguous_request(check) -> None:
@@ -148,13 +150,13 @@ def test_a_check_killed_before_its_report_was_printed_is_not_forgotten(acme, che
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.cli.commands.check.show_result", die)
+        patch.setattr("voicegauge.cli.check.show_result", die)
         with pytest.raises(MemoryError):
             check()
     spent_usd = len(acme.texts) * PRICE_USD
     again = check()
     assert again.report is not None
-    assert again.report["spent_before_usd"] == pytest.approx(spent_usd)
+    assert again.report["spent_by_earlier_runs_usd"] == pytest.approx(spent_usd)
     assert again.report["ambiguous_requests"] == []
 
 
@@ -176,7 +178,9 @@ def test_a_lost_connection_is_listed_with_its_price(acme, check) -> None:
     result = check("--max-calls", "2")
     assert result.report is not None
     assert result.report["ambiguous_requests"]
-    assert sum(one["usd"] for one in result.report["ambiguous_requests"]) == pytest.approx(result.report["spent_usd"])
+    assert sum(one["counted_usd"] for one in result.report["ambiguous_requests"]) == pytest.approx(
+        result.report["spent_usd"]
+    )
     assert all("broke off" in one["reason"] or "lost" in one["reason"] for one in result.report["ambiguous_requests"])
 
 
@@ -200,13 +204,13 @@ def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkey
     assert result.status == 2
     assert "No space left on device" in result.err
     assert result.report is not None
-    assert (result.report["finished"], len(result.report["cases"]) > 5) == (False, True)
+    assert (result.report["is_finished"], len(result.report["case_results"]) > 5) == (False, True)
     assert "Stopped early: cannot write" in result.out
     charged = 0 if event_type is SubmitStartedEvent else 1
     assert len(acme.texts) == charged
     again = check()
     assert again.report is not None
-    assert again.report["spent_before_usd"] == pytest.approx(charged * PRICE_USD)
+    assert again.report["spent_by_earlier_runs_usd"] == pytest.approx(charged * PRICE_USD)
     assert len(again.report["ambiguous_requests"]) == charged
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.contract import Contract, load_contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import ContractError
 
 from ..builders.documented_examples import read_example
@@ -57,9 +58,12 @@ def test_the_states_of_the_job_are_judged(load, fault, rule) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda paths: paths["/v1/trainings"]["post"]["x-submit"].update(job="getVoices"), "is not an operation with"),
         (
-            lambda paths: paths["/v1/speech"]["post"]["x-speech"]["response"].update(job="getTraining"),
+            lambda paths: paths["/v1/trainings"]["post"]["x-submit"].update(status_operation_id="getVoices"),
+            "is not an operation with",
+        ),
+        (
+            lambda paths: paths["/v1/speech"]["post"]["x-speech"]["response"].update(status_operation_id="getTraining"),
             "has no audio, so it cannot be the job of x-speech",
         ),
     ],

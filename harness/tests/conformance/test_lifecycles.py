@@ -6,30 +6,21 @@ import asyncio
 
 import pytest
 
-from voicegauge.client import Ledger
-from voicegauge.conformance import (
-    CasePlan,
-    CheckReport,
-    CheckSettings,
-    ResultCollector,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-)
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.contract import load_catalogue
-from voicegauge.emulator import SCENARIO_HEADER, create_app
-from voicegauge.model import Provenance, Severity
-from voicegauge.transport import VirtualClock
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.client.ledger import Ledger
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.rules.registry import FaultExample, Rule
+from voicegauge.transport.clock import VirtualClock
 
-# fault and the operation that has it -> the rule that finds it
-FOUND_BY = {
-    "uses-deleted@ttsai/submitSpeech": "resource-used-after-delete",
-    "lists-deleted@ttsai/listUserVoices": "resource-listed-after-delete",
-    "ignores-state@ttsai": "resource-state-ignored",
-    "shares-accounts@ttsai/cloneVoice": "resource-of-another-account",
-    "accepts-too-many@ttsai/submitBatch": "accepts-invalid",
-}
+from ..builders.fault_examples import assert_found, list_fault_examples
+
 TARGETS = ["ttsai"]
 
 
@@ -56,12 +47,12 @@ def test_a_correct_lifecycle_has_every_step_and_no_findings(check) -> None:
     }
 
 
-@pytest.mark.parametrize("fault", FOUND_BY)
-def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
-    report = check(TARGETS, faults=[fault], only=is_lifecycle_or_list)
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("lifecycle"))
+def test_an_injected_fault_is_found_by_its_rule(rule: Rule, example: FaultExample, check) -> None:
+    report = check(TARGETS, faults=[example.fault_id], only=is_lifecycle_or_list)
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
-    assert errors == {FOUND_BY[fault]}
-    found = next(finding for finding in report.findings if finding.rule == FOUND_BY[fault])
+    assert_found(rule, example, errors)
+    found = next(finding for finding in report.findings if finding.rule == rule.id)
     assert found.where.contract_line
     assert found.reproduction_command
 

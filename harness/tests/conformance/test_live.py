@@ -7,7 +7,8 @@ import json
 import pytest
 
 from voicegauge import cli
-from voicegauge.emulator import EmulatorSettings, running_emulator
+from voicegauge.emulator.process import running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
 
 KEY = "sk-acme-0123456789abcdef"
 
@@ -32,9 +33,9 @@ def live(acme, acme_contracts, monkeypatch, capfd):
 def test_a_provider_as_one_document_is_checked_without_python(live, acme) -> None:
     status, report, out, err = live()
     assert (status, report["findings"]) == (0, [])
-    assert {case["verdict"] for case in report["cases"]} == {"passed"}
+    assert {case["verdict"] for case in report["case_results"]} == {"passed"}
     assert report["schema"] == "voicegauge/check/2"
-    assert list(report["exchanges"]) == ["live"]
+    assert list(report["exchange_count_by_provenance"]) == ["live"]
     assert report["spent_usd"] == pytest.approx(0.001)
     assert len(acme.texts) == 1
     assert "LIVE" in out
@@ -46,7 +47,7 @@ def test_responses_of_the_emulator_are_emulated_at_any_url(live, acme_contracts)
     with running_emulator([acme_contracts() / "acme" / "openapi.yaml"], settings) as emulator:
         status, report, out, _ = live(url=emulator.base_url("acme"))
     assert status == 1
-    assert list(report["exchanges"]) == ["emulated"]
+    assert list(report["exchange_count_by_provenance"]) == ["emulated"]
     assert {finding["provenance"] for finding in report["findings"]} == {"emulated"}
     assert "LIVE" not in out
 
@@ -58,7 +59,7 @@ def test_the_key_is_sent_and_never_shown(live, acme) -> None:
     assert f"Bearer {KEY}" in acme.keys
     assert report["findings"]
     assert KEY not in json.dumps(report) + out + err
-    assert "$ACME_API_KEY" in report["findings"][0]["reproduce"]
+    assert "$ACME_API_KEY" in report["findings"][0]["reproduction_command"]
 
 
 def test_a_service_that_accepts_anything_is_found(live, acme) -> None:
@@ -80,7 +81,7 @@ def test_few_calls_are_the_most_informative_ones(live, acme) -> None:
     status, report, _, err = live("--max-calls", "4")
     assert (status, len(acme.texts)) == (0, 4)
     assert "4 billable, about $0.004" in err
-    kinds = {case["id"].partition(": ")[2] for case in report["cases"] if case["verdict"] == "passed"}
+    kinds = {case["id"].partition(": ")[2] for case in report["case_results"] if case["verdict"] == "passed"}
     assert "a full delivery" in kinds
 
 
@@ -89,9 +90,9 @@ def test_invalid_requests_that_are_accepted_count_as_billable(live, acme, most, 
     acme.accepts_anything = True
     status, report, _, _ = live("--max-calls", most)
     assert (status, len(acme.texts)) == (1, accepted)
-    assert report["spending"]["total"]["billable"] == accepted
+    assert report["spending"]["total"]["billable_request_count"] == accepted
     assert {finding["rule"] for finding in report["findings"]} == {"accepts-invalid"}
-    reasons = [case["reason"] for case in report["cases"] if case["verdict"] == "skipped"]
+    reasons = [case["not_judged_reason"] for case in report["case_results"] if case["verdict"] == "skipped"]
     assert f"not sent: {accepted} billable requests were accepted, the limit is {most}" in reasons
 
 
@@ -101,27 +102,36 @@ def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     assert f"LIVE: acme sends the key in ACME_API_KEY to {acme.url}, " in err
     assert plan["schema"] == "voicegauge/check-plan/2"
     paid = [case for case in plan["cases"] if case["is_billable"]]
-    assert plan["spending"]["total"]["usd"] == pytest.approx(sum(case["usd"] for case in paid))
-    assert sum(part["billable"] for part in plan["spending"]["by_kind"].values()) == len(paid) > 5
+    assert plan["spending"]["total"]["spent_usd"] == pytest.approx(sum(case["price_usd"] for case in paid))
+    assert (
+        sum(part["billable_request_count"] for part in plan["spending"]["total_by_case_kind"].values()) == len(paid) > 5
+    )
     assert f"{len(paid)} billable" in out
-    verdicts = [case["expects"] for case in plan["cases"]]
+    verdicts = [case["expected_acceptance"] for case in plan["cases"]]
     assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "rejected")
 
 
 def test_spending_is_reported_by_target_kind_and_rule(live, acme) -> None:
     _, report, out, _ = live("--full")
     spending = report["spending"]
-    assert spending["total"]["usd"] == report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
-    assert spending["total"]["billable"] == len(acme.texts)
-    assert spending["total"]["requests"] == report["exchanges"]["live"]
-    for part in ("by_target", "by_operation", "by_kind"):
-        assert sum(spent["usd"] for spent in spending[part].values()) == pytest.approx(report["spent_usd"])
-    assert spending["by_kind"]["invalid"]["usd"] == 0 < spending["by_kind"]["valid"]["usd"]
+    assert spending["total"]["spent_usd"] == report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
+    assert spending["total"]["billable_request_count"] == len(acme.texts)
+    assert spending["total"]["request_count"] == report["exchange_count_by_provenance"]["live"]
+    for part in ("total_by_target", "total_by_operation", "total_by_case_kind"):
+        assert sum(spent["spent_usd"] for spent in spending[part].values()) == pytest.approx(report["spent_usd"])
+    assert (
+        spending["total_by_case_kind"]["invalid"]["spent_usd"]
+        == 0
+        < spending["total_by_case_kind"]["valid"]["spent_usd"]
+    )
     # The audio of every accepted response is judged, not only that of deliveries.
-    delivery_usd, audio_usd = spending["by_kind"]["delivery"]["usd"], spending["by_rule"]["audio-silent"]["usd"]
+    delivery_usd, audio_usd = (
+        spending["total_by_case_kind"]["delivery"]["spent_usd"],
+        spending["total_by_rule"]["audio-silent"]["spent_usd"],
+    )
     assert 0 < delivery_usd < audio_usd <= report["spent_usd"]
-    assert spending["by_rule"]["server-error"]["usd"] == report["spent_usd"]
-    requests, cases = spending["total"]["requests"], len(report["cases"])
+    assert spending["total_by_rule"]["server-error"]["spent_usd"] == report["spent_usd"]
+    requests, cases = spending["total"]["request_count"], len(report["case_results"])
     assert (f"sent: {requests} requests for {cases} cases, " in out) == (requests != cases)
     assert "spent by kind: " in out
     assert "by rule: " in out
@@ -141,12 +151,12 @@ def test_the_budget_ends_a_check_that_costs_more_than_planned(live, acme) -> Non
     assert report["spent_usd"] <= 0.003
     assert len(acme.texts) == 3
     assert report["findings"]
-    assert not report["finished"]
+    assert not report["is_finished"]
     assert "Stopped early" in out
 
 
 def test_an_unknown_price_is_rejected_until_it_is_set(live, acme) -> None:
-    price = "{per: request, credits: 5, source: {document: acme.txt}}"
+    price = "{unit: request, credits_per_unit: 5, source: {document_name: acme.txt}}"
     status, _, _, err = live(price=price)
     assert (status, acme.keys) == (2, [])
     assert "no document states the price of a request in dollars: set it with --price acme/voice-1=USD" in err
@@ -164,7 +174,7 @@ def test_a_service_without_credit_gives_no_verdict(live, acme) -> None:
     status, report, _, err = live()
     assert report["findings"] == []
     assert status == 3
-    assert {case["verdict"] for case in report["cases"]} == {"skipped"}
+    assert {case["verdict"] for case in report["case_results"]} == {"skipped"}
     assert "no case came to a verdict" in err
 
 

@@ -14,10 +14,11 @@ from mutation.job_mutants import audio_mutants, job_mutants, parameter_mutants
 from mutation.mutant import Mutant, response_fault
 from mutation.request_mutants import request_mutants
 
-from voicegauge.conformance import build_emulator_settings, plan_cases
-from voicegauge.contract import load_catalogue
-from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.cases.plan import plan_cases
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 CATALOGUE = load_catalogue()
 CONTRACT = CATALOGUE.find_provider("pixelapi")

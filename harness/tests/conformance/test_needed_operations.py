@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voicegauge import check, check_request, cli, plan_check
-from voicegauge.conformance import build_emulator_settings, find_excluded_operations, plan_cases
-from voicegauge.conformance.target_matching import find_request_target
-from voicegauge.contract import load_catalogue, load_contract
-from voicegauge.emulator import running_emulator
+from voicegauge import cli
+from voicegauge.api.check_execution import plan_check
+from voicegauge.api.checking import check, check_request
+from voicegauge.cases.case import find_request_target
+from voicegauge.cases.plan import find_excluded_operations, plan_cases
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.process import running_emulator
 from voicegauge.errors import UsageError
 
 CATALOGUE = load_catalogue()
@@ -105,14 +109,14 @@ def _contract_with_required_voice(folder: Path, required: list[str]):
         "openapi": "3.1.0",
         "info": {"title": "Acme", "version": "1"},
         "servers": [{"url": "https://api.acme.test"}],
-        "x-provider": {"id": "acme", "title": "Acme", "key_env": "ACME_KEY", "sources": {}},
+        "x-provider": {"id": "acme", "title": "Acme", "key_variable": "ACME_KEY", "sources": {}},
         "paths": {
             "/speak": {
                 "post": {
                     "operationId": "speak",
                     "x-speech": {
-                        "request": {"text": "body#/text"},
-                        "response": {"audio": {"at": "body", "delivered": "bytes", "format": "wav"}},
+                        "request_fields": {"text": "body#/text"},
+                        "response": {"audio": {"location": "body", "delivery_method": "bytes", "format": "wav"}},
                         "targets": {"one": {"title": "One"}},
                     },
                     "requestBody": {"content": body},
@@ -123,10 +127,10 @@ def _contract_with_required_voice(folder: Path, required: list[str]):
                 "post": {
                     "operationId": "createVoice",
                     "x-resource": {
-                        "name": "saved voice",
-                        "id": "body#/id",
-                        "delete": {"operation": "deleteVoice", "id": "path.id"},
-                        "uses": [{"operation": "speak", "id": "body#/voice_id"}],
+                        "display_name": "saved voice",
+                        "id_location": "body#/id",
+                        "deletion": {"operation_id": "deleteVoice", "id_location": "path.id"},
+                        "uses": [{"operation_id": "speak", "id_location": "body#/voice_id"}],
                     },
                     "responses": {
                         "200": {
@@ -184,10 +188,10 @@ def test_a_live_check_of_one_target_sends_nothing_to_other_operations(monkeypatc
     out, _ = capfd.readouterr()
     report = json.loads(file.read_text())
     assert {entry["operation"] for entry in journal} == {"submitSpeech", "getSpeechResult", "downloadSpeech"}
-    assert "ttsai/createUserVoice" in planned["left_out_operations"]
-    assert report["left_out_operations"] == planned["left_out_operations"]
+    assert "ttsai/createUserVoice" in planned["excluded_operations"]
+    assert report["excluded_operations"] == planned["excluded_operations"]
     assert out.count("left out, not needed by the targets: ") == 2
-    covered = {entry["operation"] for entry in report["coverage"]} - {"ttsai"}
+    covered = {entry["operation_or_provider"] for entry in report["coverage"]} - {"ttsai"}
     assert covered == {f"ttsai/{name}" for name in NEEDED_BY["kokoro"]}
     rules = {entry["name"]: entry for entry in report["coverage"] if entry["kind"] == "rule"}
-    assert not rules["resource-used-after-delete"]["applies"]
+    assert not rules["resource-used-after-delete"]["is_applicable"]

@@ -10,20 +10,18 @@ import msgspec
 import pytest
 
 from voicegauge import cli
-from voicegauge.conformance import (
-    CasePlan,
-    CheckSettings,
-    ResultCollector,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-)
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.contract import load_catalogue
-from voicegauge.emulator import EmulatorSettings, create_app, running_emulator
-from voicegauge.model import Exchange, Provenance, Request, Response
-from voicegauge.recording import save_har
-from voicegauge.transport import VirtualClock
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.process import running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.recording.har_files import save_har
+from voicegauge.transport.clock import VirtualClock
 
 KEY = "sk-acme-0123456789abcdef"
 
@@ -48,9 +46,9 @@ def test_a_target_whose_every_delivery_breaks_off_does_not_pass(voicegauge, acme
     status, report, out, err = voicegauge(*arguments)
     assert status == 3
     assert "nothing was judged of acme/voice-1: no delivery was judged" in err
-    assert list(report["not_judged"]) == ["acme/voice-1"]
-    delivery = next(case for case in report["cases"] if case["is_delivery"])
-    assert (delivery["verdict"], "connection lost" in delivery["reason"]) == ("skipped", True)
+    assert list(report["not_judged_reason_by_name"]) == ["acme/voice-1"]
+    delivery = next(case for case in report["case_results"] if case["is_delivery"])
+    assert (delivery["verdict"], "connection lost" in delivery["not_judged_reason"]) == ("skipped", True)
     assert "not judged: acme/voice-1" in out
     assert out.splitlines()[-1].count("without a verdict") == 1
 
@@ -63,7 +61,7 @@ def test_a_target_without_a_planned_delivery_does_not_pass(voicegauge, acme, acm
     assert "not judged, because no delivery is planned: acme/voice-1" in out
     status, report, out, err = voicegauge(*arguments)
     reason = "its delivery is beyond the limit of 0 billable requests"
-    assert (status, report["not_judged"], acme.texts) == (3, {"acme/voice-1": reason}, [])
+    assert (status, report["not_judged_reason_by_name"], acme.texts) == (3, {"acme/voice-1": reason}, [])
     assert f"nothing was judged of acme/voice-1: {reason}" in err
     assert f"not judged: acme/voice-1: {reason}" in out
 
@@ -71,13 +69,13 @@ def test_a_target_without_a_planned_delivery_does_not_pass(voicegauge, acme, acm
 @pytest.mark.parametrize(("most", "not_judged"), [(1, ["pixelapi/voice-clone"]), (2, [])])
 def test_only_the_targets_beyond_the_limit_are_not_judged(voicegauge, most, not_judged) -> None:
     status, report, _, _ = voicegauge("pixelapi", "--emulated", "--max-calls", str(most))
-    assert (status, list(report["not_judged"])) == (3 if not_judged else 0, not_judged)
+    assert (status, list(report["not_judged_reason_by_name"])) == (3 if not_judged else 0, not_judged)
 
 
 def test_random_requests_are_judged_without_a_delivery(voicegauge) -> None:
     arguments = ["pixelapi/voice-design", "--emulated", "--max-calls", "0", "--fuzz", "2", "--failures", "none"]
     status, report, _, _ = voicegauge(*arguments)
-    assert (status, report["not_judged"]) == (0, {})
+    assert (status, report["not_judged_reason_by_name"]) == (0, {})
 
 
 def test_a_response_that_breaks_off_each_time_is_a_finding(voicegauge, acme, acme_contracts, monkeypatch) -> None:
@@ -89,12 +87,12 @@ def test_a_response_that_breaks_off_each_time_is_a_finding(voicegauge, acme, acm
     [finding] = report["findings"]
     assert finding["rule"] == "response-incomplete"
     assert finding["message"].startswith("status 200, then the body broke off, 2 times out of 2: 127.0.0.1")
-    assert "curl" in finding["reproduce"]
+    assert "curl" in finding["reproduction_command"]
     assert KEY not in json.dumps(report)
-    case = next(case for case in report["cases"] if case["id"] == finding["case"])
+    case = next(case for case in report["case_results"] if case["id"] == finding["case_id"])
     assert (case["verdict"], case["status"]) == ("failed", 200)
     assert report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
-    assert report["spending"]["total"]["billable"] == len(acme.texts)
+    assert report["spending"]["total"]["billable_request_count"] == len(acme.texts)
 
 
 def test_a_response_that_breaks_off_once_is_sent_again(voicegauge, acme, acme_contracts, monkeypatch) -> None:
@@ -103,7 +101,7 @@ def test_a_response_that_breaks_off_once_is_sent_again(voicegauge, acme, acme_co
     arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]
     status, report, _, _ = voicegauge(*arguments)
     assert (status, report["findings"]) == (0, [])
-    assert {case["verdict"] for case in report["cases"]} == {"passed"}
+    assert {case["verdict"] for case in report["case_results"]} == {"passed"}
 
 
 @pytest.mark.parametrize(
@@ -172,18 +170,18 @@ def test_an_emulated_account_without_credit_is_named_with_the_option_that_helps(
         status, report, out, _ = voicegauge(
             "pixelapi/voice-design", "--live", "--base-url", url, "--price", "pixelapi=0"
         )
-    assert (status, report["findings"], list(report["not_judged"])) == (3, [], ["pixelapi/voice-design"])
+    assert (status, report["findings"], list(report["not_judged_reason_by_name"])) == (3, [], ["pixelapi/voice-design"])
     assert re.fullmatch(
         r"the emulated account has no credit left \(\d+ requests? rejected with 402\): start the emulator with more, "
         "for example voicegauge serve --credits 1000000",
-        report["notice"],
+        report["doubt_reason"],
     )
-    assert out.count(report["notice"]) == 1
+    assert out.count(report["doubt_reason"]) == 1
 
 
 def test_a_check_that_starts_its_own_emulator_does_not_run_out_of_credit(voicegauge) -> None:
     _, report, _, _ = voicegauge("pixelapi/voice-design", "--emulated", "--max-calls", "1")
-    assert report["notice"] is None
+    assert report["doubt_reason"] is None
 
 
 def _as_failed(body: bytes) -> bytes:
@@ -198,7 +196,7 @@ def test_a_folder_without_a_recording_of_the_provider_does_not_pass(voicegauge, 
     (tmp_path / "empty").mkdir()
     status, report, out, err = voicegauge("pixelapi", "--recordings", tmp_path / "empty")
     assert status == 3
-    assert report["not_judged"] == {str(tmp_path / "empty"): "it has no recording (*.har) of pixelapi"}
+    assert report["not_judged_reason_by_name"] == {str(tmp_path / "empty"): "it has no recording (*.har) of pixelapi"}
     assert "not judged: " in out
     assert "it has no recording" in err
 
@@ -207,7 +205,7 @@ def test_the_output_of_a_submit_that_matches_no_target_is_not_judged(voicegauge,
     """A job of another model at the same operation, of which no document says when it has output."""
     contract = load_catalogue().find_provider("replicate")
     operation = contract.targets["kokoro"].operation
-    done = json.dumps({"id": "a", "status": "processing", "output": "https://a.test/a.png"}).encode()
+    done = json.dumps({"id": "a", "status": "starting", "output": "https://a.test/a.png"}).encode()
     known = "f559560eb822dc509045f3921a1921234918b91739db4bf3daab2169b71c7a13"
     for version, expected in ((known, ["job-output-early"]), ("0" * 64, [])):
         request = Request(
@@ -238,14 +236,14 @@ def test_recorded_submits_that_match_no_target_are_named(voicegauge, tmp_path) -
     exchange = Exchange(provider="ttsai", operation=operation.id, request=request, response=response)
     save_har(tmp_path / "ttsai" / "old.har", [exchange], provenance=Provenance.RECORDED, contract=contract)
     status, report, _, err = voicegauge("ttsai", "--recordings", tmp_path, "--select", "job-stuck")
-    assert (status, list(report["not_judged"])) == (3, ["ttsai/old.har"])
+    assert (status, list(report["not_judged_reason_by_name"])) == (3, ["ttsai/old.har"])
     assert '1 accepted submit of no target: body#/model "a model of another time"; targets: ttsai/' in err
-    assert report["cases"] == []
+    assert report["case_results"] == []
 
     known = msgspec.structs.replace(request, body=json.dumps({"text": "Hello.", "model": "kokoro"}).encode())
     exchanges = [exchange, msgspec.structs.replace(exchange, request=known)]
     save_har(tmp_path / "ttsai" / "old.har", exchanges, provenance=Provenance.RECORDED, contract=contract)
     status, report, out, _ = voicegauge("ttsai", "--recordings", tmp_path, "--select", "job-stuck")
-    assert (status, report["not_judged"]) == (0, {})
-    assert list(report["unmatched_requests"]) == [f"ttsai/old.har: {operation.id}"]
+    assert (status, report["not_judged_reason_by_name"]) == (0, {})
+    assert list(report["unmatched_request_reason_by_name"]) == [f"ttsai/old.har: {operation.id}"]
     assert "a model of another time" in out

@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import voicegauge
-from voicegauge.conformance import CheckReport
-from voicegauge.emulator.server import running_app
-from voicegauge.model import Severity
-from voicegauge.speech.audio import encode
+from voicegauge.conformance.report import CheckReport
+from voicegauge.emulator.socket_server import running_app
+from voicegauge.model.base import Severity
+from voicegauge.speech.encoding import encode
 
 RATE = 24_000
 MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "audio/pcm"}

@@ -14,14 +14,13 @@ import pytest
 import yaml
 
 import voicegauge
-from voicegauge.client import map_speech_request
-from voicegauge.conformance import (
-    CheckReport,
-)
-from voicegauge.contract import Contract, Target, load_contract
-from voicegauge.emulator import FAULTS
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.conformance.report import CheckReport
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.fault_catalog import FAULTS
 from voicegauge.errors import ContractError
-from voicegauge.model import SpeechRequest
+from voicegauge.model.base import SpeechRequest
 
 from ..builders.documented_examples import read_example
 from ..builders.in_process_check import check_in_process
@@ -113,11 +112,16 @@ def _use_parameters(operation: Any) -> None:
         {"name": "lang", "in": "query", "schema": {"enum": ["en", "de"]}},
         {"name": "X-Speed", "in": "header", "schema": {"type": "number", "minimum": 0.5, "maximum": 2, "default": 1}},
     ]
-    operation["x-speech"]["request"].update(language="query.lang", speed="header.X-Speed")
+    operation["x-speech"]["request_fields"].update(language="query.lang", speed="header.X-Speed")
     target = operation["x-speech"]["targets"]["formats"]
-    grand = {**target, "constants": {"query.model": "grand"}, "required_fields": ["language"], "language": "en"}
+    grand = {
+        **target,
+        "request_constants": {"query.model": "grand"},
+        "required_fields": ["language"],
+        "default_language": "en",
+    }
     operation["x-speech"]["targets"]["grand"] = grand
-    target["constants"] = {"query.model": "swift"}
+    target["request_constants"] = {"query.model": "swift"}
     mood = {"type": "object", "required": ["mood"], "properties": {"mood": {"type": "string"}}}
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     schema["properties"]["settings"] = {"oneOf": [{"type": "string", "enum": ["calm", "wild"]}, mood]}
@@ -148,7 +152,7 @@ def _set_format(name: str, **values: Any) -> Callable[[Any], object]:
 
 
 def _set_words(texts: str) -> Callable[[Any], object]:
-    return lambda operation: operation["x-speech"]["response"]["audio"]["timestamps"][1].update(texts=texts)
+    return lambda operation: operation["x-speech"]["response"]["audio"]["timestamps"][1].update(texts_location=texts)
 
 
 @pytest.mark.parametrize(
@@ -157,16 +161,28 @@ def _set_words(texts: str) -> Callable[[Any], object]:
         ("formats", _set_format("pcm_16000", codec="pcm_s16le"), "needs its sample_rate_hz"),
         ("formats", _set_format("ulaw_8000", codec="flac", bitrate_kbps=64), "only checked of mp3, not of flac"),
         ("formats", _set_format("x", codec="mp5"), "'mp5' is not one of the possible values"),
-        ("formats", lambda operation: operation["x-speech"]["request"].pop("format"), "needs a location for format"),
+        (
+            "formats",
+            lambda operation: operation["x-speech"]["request_fields"].pop("format"),
+            "needs a location for format",
+        ),
         ("timestamps", _set_words("body#/words"), r"'body#/words' must have one /\*, for the items of a list"),
         ("timestamps", _set_words("body#/words/*/x"), "'body#/words/\\*/x' is not in the documented response"),
-        ("markup", lambda operation: operation["x-speech"]["request"]["format"].update(markup="ssml"), "not of format"),
-        ("lines", lambda operation: operation["x-stream"]["events"]["error"].pop("has"), "'error' needs has"),
+        (
+            "markup",
+            lambda operation: operation["x-speech"]["request_fields"]["format"].update(markup_language="ssml"),
+            "not of format",
+        ),
+        (
+            "lines",
+            lambda operation: operation["x-stream"]["events"]["error"].pop("identifying_location"),
+            "'error' needs identifying_location",
+        ),
         ("lines", lambda operation: operation["x-stream"].pop("media_type"), "documented as application/x-ndjson"),
         ("lines", lambda operation: operation["x-stream"].pop("ends_with_response"), "no event ends in success"),
         (
             "lines",
-            lambda operation: [event.pop("has") for event in operation["x-stream"]["events"].values()],
+            lambda operation: [event.pop("identifying_location") for event in operation["x-stream"]["events"].values()],
             "lines of JSON have no event field",
         ),
     ],

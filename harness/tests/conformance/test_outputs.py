@@ -13,10 +13,16 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance import CheckReport, apply_baseline, build_check_baseline, export_check_report
-from voicegauge.conformance.reporting import merge_findings
-from voicegauge.model import Finding, FindingLocation, Provenance, Severity
-from voicegauge.outputs import (
+from voicegauge.conformance.report import (
+    CheckReport,
+    apply_baseline,
+    build_check_baseline,
+    export_check_report,
+    merge_findings,
+)
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.outputs.exported_report import (
     ExportedReport,
     format_junit_xml,
     format_sarif_json,
@@ -195,18 +201,18 @@ def test_a_baseline_accepts_known_findings_and_new_ones_fail(check, acme) -> Non
     assert "accepted by the baseline" in out
     known = json.loads(Path("known.json").read_text())
     assert known["schema"] == "voicegauge/baseline/1"
-    known["accepted"].pop()
+    known["accepted_findings"].pop()
     Path("known.json").write_text(json.dumps(known))
     status, _, _ = check("--baseline", "known.json", "--json", "out.json", "--sarif", "out.sarif")
     written = json.loads(Path("out.json").read_text())
     assert status == 1
     assert len(written["findings"]) == 1
     results = json.loads(Path("out.sarif").read_text())["runs"][0]["results"]
-    assert sum("suppressions" in result for result in results) == len(written["accepted"]) > 0
+    assert sum("suppressions" in result for result in results) == len(written["accepted_findings"]) > 0
     acme.accepts_anything = False
     status, out, _ = check("--baseline", "known.json")
     assert status == 0
-    assert out.count("take it out of the baseline") == len(known["accepted"])
+    assert out.count("take it out of the baseline") == len(known["accepted_findings"])
 
 
 def test_a_baseline_entry_is_unused_only_after_a_complete_check_with_its_rule() -> None:
@@ -249,7 +255,7 @@ def test_a_grouped_finding_names_every_different_value() -> None:
     (merged,) = merge_findings(finding(message=message) for message in wrong)
     assert (merged.message, merged.occurrence_count) == (wrong[0], 5)
     assert merged.message_counts == {wrong[0]: 3, wrong[1]: 1, wrong[3]: 1}
-    assert json.loads(msgspec.json.encode(merged))["messages"] == merged.message_counts
+    assert json.loads(msgspec.json.encode(merged))["message_counts"] == merged.message_counts
     exported = report(merged)
     for text in (
         format_junit_xml(exported),
@@ -272,12 +278,12 @@ def test_the_terminal_names_every_different_value(check) -> None:
     assert status == 1
     shown = [line.strip() for line in out.splitlines() if "accepted with 200" in line]
     listed = json.loads(check("--select", "accepts-invalid", "--json", "-")[1])["findings"]
-    several = [one["messages"] for one in listed if len(one["messages"]) > 1 and one["message"] in out]
+    several = [one["message_counts"] for one in listed if len(one["message_counts"]) > 1 and one["message"] in out]
     assert several
     assert all(any(line.startswith(message) for line in shown) for messages in several for message in messages)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema": "voicegauge/baseline/2"}', '{"accepted": [{}]}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": "voicegauge/baseline/2"}', '{"accepted_findings": [{}]}'])
 def test_an_invalid_baseline_is_reported_in_one_line(check, text) -> None:
     Path("known.json").write_text(text)
     status, _, err = check("--baseline", "known.json")

@@ -9,11 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from voicegauge.checks import ExpectedResponse
-from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance import ConformanceCase, plan_cases
-from voicegauge.conformance.cases.order import order_cases
-from voicegauge.conformance.cases.pairwise import (
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.pairwise import (
     MAX_COMBINED_VALUES_PER_FIELD,
     build_pairwise_rows,
     build_rows_with_each_value,
@@ -21,8 +18,12 @@ from voicegauge.conformance.cases.pairwise import (
     list_pairwise_fields,
     plan_combination_cases,
 )
-from voicegauge.conformance.cases.valid_requests import build_valid_speech_request, is_valid_body
-from voicegauge.contract import MISSING, load_catalogue
+from voicegauge.cases.plan import order_cases, plan_cases
+from voicegauge.cases.valid_requests import build_valid_speech_request, is_valid_body
+from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.formats.locations import MISSING
+from voicegauge.rules.call import ExpectedResponse
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select_targets([])

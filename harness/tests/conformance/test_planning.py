@@ -4,20 +4,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import map_speech_request
-from voicegauge.conformance import CasePlan, build_request_case, plan_cases, price_plan
-from voicegauge.conformance.cases.boundary_values import build_readable_text, list_boundary_values
-from voicegauge.conformance.cases.fitting_values import find_fitting_value
-from voicegauge.conformance.cases.plan import _COMBINATION_CASES_BY_OPERATION
-from voicegauge.conformance.cases.valid_requests import (
+from voicegauge.cases.boundary_values import build_readable_text, find_fitting_value, list_boundary_values
+from voicegauge.cases.plan import _COMBINATION_CASES_BY_OPERATION, CasePlan, plan_cases
+from voicegauge.cases.valid_requests import (
     DEFAULT_TEXT,
+    build_request_case,
     build_valid_speech_request,
     count_charged_characters,
     is_valid_body,
 )
-from voicegauge.conformance.fuzzing.strategies import build_valid_value_strategy
-from voicegauge.contract import MISSING, load_catalogue
-from voicegauge.model import Provenance
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
+from voicegauge.conformance.prices import price_plan
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.formats.locations import MISSING
+from voicegauge.model.base import Provenance
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select_targets([])
@@ -84,7 +85,7 @@ def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_cha
         if case.is_billable
     ]
     audio_inputs = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
-    wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *["ttsai/chat"] * 2])
+    wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, "deepgram/transcribeUrl", *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target_name or case.operation}" for case in paid) == wanted
 
 

@@ -14,11 +14,14 @@ import pytest
 import zstandard
 
 import voicegauge
-from voicegauge.api.traffic import running_proxy
-from voicegauge.conformance.proxy import CaptureMemory, JudgeSettings, traffic_judge
-from voicegauge.conformance.proxy.traffic_records import RelayedExchange
+from voicegauge.api import local_servers as running_proxy
+from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.errors import StorageError, UsageError
-from voicegauge.recording import MASK, load_har
+from voicegauge.model.exchange import Request, Response
+from voicegauge.recording.credentials import MASK
+from voicegauge.recording.har_files import load_har
+from voicegauge.relay import _traffic_judge as traffic_judge
+from voicegauge.relay.relayed_exchange import CaptureMemory, JudgeSettings, RelayedExchange
 
 from ..builders.servers import listening
 
@@ -59,8 +62,9 @@ async def test_requests_and_responses_pass_byte_for_byte() -> None:
 
     async with proxied(respond) as running:
         request = (
-            b"POST /v1/audio/speech?x=%7E&y=a+b HTTP/1.1\r\nHost: me\r\nAccept-Encoding: gzip\r\nTE: trailers\r\n"
-            b"X-Mine: 1\r\nConnection: close, X-Mine\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n"
+            b"POST /v1/audio/speech?x=%7E&y=a+b HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n"
+            b"TE: trailers\r\nX-Mine: 1\r\nConnection: close, X-Mine\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 22\r\n\r\n"
             b'{"input" :  "\\u00e4"} '
         )
         response = await exchange_bytes(running.url, request)
@@ -86,7 +90,7 @@ async def test_bodies_in_encodings_of_browsers_are_judged(coding, compress, tmp_
         listening(respond) as url,
         voicegauge.proxy("openai-compatible", upstream=f"{url}/v1", recording_path=tmp_path) as running,
     ):
-        request = b"GET /v1/models HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
+        request = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         response = await exchange_bytes(running.url, request)
     assert response.endswith(body)
     assert running.report.unjudged_count_by_reason == {}
@@ -106,7 +110,7 @@ async def test_the_target_and_the_headers_reach_the_service_unchanged() -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, voicegauge.proxy("openai", upstream=f"http://127.0.0.1:{port}/base") as running:
-        request = b"GET /v1/models/../a//%7Eb?q=%41&z= HTTP/1.1\r\nHost: me\r\nTE: x\r\nX-Mine: 1\r\n"
+        request = b"GET /v1/models/../a//%7Eb?q=%41&z= HTTP/1.1\r\nHost: localhost\r\nTE: x\r\nX-Mine: 1\r\n"
         request += b"Connection: close, x-mine\r\n"
         await exchange_bytes(running.url, request + b"Accept-Encoding: br\r\nUser-Agent: mine\r\n\r\n")
     lines = heads[0].strip().split(b"\r\n")
@@ -162,7 +166,7 @@ async def test_a_response_that_breaks_off_breaks_off_for_the_client(response, pa
         await writer.drain()
 
     async with proxied(respond) as running:
-        received = await exchange_bytes(running.url, b"GET /v1/models HTTP/1.1\r\nHost: me\r\n\r\n")
+        received = await exchange_bytes(running.url, b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert received.partition(b"\r\n\r\n")[2] == passed
     assert [finding.rule for finding in running.report.report.findings] == ["response-incomplete"]
     assert not caplog.records
@@ -200,15 +204,16 @@ async def test_endless_traffic_with_a_finding_keeps_it_once_and_counts_it() -> N
 
 def test_merging_findings_between_exchanges_changes_no_report(monkeypatch) -> None:
     contract = voicegauge.load_contracts().find_provider("openai")
-    settings = JudgeSettings(contract_path="", base_urls={}, recording_path=None, names_to_mask=())
+    settings = JudgeSettings(
+        contract_path="",
+        base_urls={},
+        model_and_voice_names=ModelAndVoiceNames(),
+        recording_path=None,
+        names_to_mask=(),
+    )
     relayed_exchange = RelayedExchange(
-        method="GET",
-        url="https://api.openai.com/v1/models",
-        request_headers=(),
-        request_body=b"",
-        status=503,
-        response_headers=(),
-        response_body=b"",
+        request=Request(method="GET", url="https://api.openai.com/v1/models"),
+        response=Response(status=503),
         timing=None,
     )
     reports = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import voicegauge
-from voicegauge.speech.audio import decode
+from voicegauge.speech.decoding import decode
 
 SCRIPT = Path(__file__).with_name("node_client.mjs")
 PACKAGE = "openai@6"

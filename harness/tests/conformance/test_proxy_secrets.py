@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 import voicegauge
-from voicegauge.cli.check_tables import NewFindingPrinter
-from voicegauge.recording import find_secret_spelling
+from voicegauge.cli._check_tables import NewFindingPrinter
+from voicegauge.recording.secret_search import find_secret_spelling
 
 SECRETS_PER_REQUEST = 10
 REQUESTS = 20

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.client import RateLimiter
-from voicegauge.conformance import ResultCollector, check_service, plan_cases, run_check
-from voicegauge.conformance.service_check import CheckSettings
-from voicegauge.contract import load_contract
-from voicegauge.model import Provenance
-from voicegauge.transport import VirtualClock
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.ledger import RateLimiter
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import check_service, run_check
+from voicegauge.contract.loading import load_contract
+from voicegauge.model.base import Provenance
+from voicegauge.transport.clock import VirtualClock
 
 KEY = "sk-acme-0123456789abcdef"
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from voicegauge import cli
-from voicegauge.model import Provenance
-from voicegauge.recording import find_provider_recordings, find_secret_spelling, load_har
+from voicegauge.model.base import Provenance
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.saved_recordings import find_provider_recordings
+from voicegauge.recording.secret_search import find_secret_spelling
 
 from .conftest import ACME_KEY
 
@@ -48,10 +50,10 @@ def test_the_emulator_is_recorded_once(record, tmp_path) -> None:
     assert result["schema"] == "voicegauge/record/2"
     paths = {Path(file["path"]).name for file in result["files"]}
     assert paths == {"voice-design.har", "getSpeechStatus.har"}
-    assert all(file["written"] and file["provenance"] == "emulated" for file in result["files"])
-    assert result["redactions"]["request header authorization"] > 0
-    assert result["skipped"] == {}
-    assert (result["findings"], result["spent_usd"]) == (0, 0)
+    assert all(file["is_written"] and file["provenance"] == "emulated" for file in result["files"])
+    assert result["redaction_counts"]["request header authorization"] > 0
+    assert result["skip_reason_by_case"] == {}
+    assert (result["finding_count"], result["spent_usd"]) == (0, 0)
     status, result, output = record("pixelapi/voice-design", "--emulated")
     assert (status, result["files"]) == (0, [])
     assert "nothing is missing or stale" in output
@@ -73,8 +75,14 @@ def test_missing_cases_are_added_and_the_others_unchanged(record, tmp_path) -> N
     assert "--yes" in output
     status, result, _ = record("pixelapi/voice-design", "--emulated", "--yes")
     (file,) = result["files"]
-    assert (status, file["cases"]) == (0, 1)
-    assert file["changes"] == {"added": 1, "removed": 0, "changed": 0, "same": len(before), "fields": []}
+    assert (status, file["case_count"]) == (0, 1)
+    assert file["changes"] == {
+        "added_count": 1,
+        "removed_count": 0,
+        "changed_count": 0,
+        "unchanged_count": len(before),
+        "differing_fields": [],
+    }
     assert load_har(path).exchanges[: len(before)] == before
 
 
@@ -82,10 +90,10 @@ def test_missing_cases_are_added_and_the_others_unchanged(record, tmp_path) -> N
 def test_equal_seeds_give_equal_recordings_but_for_times(record) -> None:
     record("pixelapi/voice-design", "--emulated")
     _, result, _ = record("pixelapi/voice-design", "--emulated", "--refresh", "all", "--yes")
-    fields = {field for file in result["files"] for field in file["changes"]["fields"]}
+    fields = {field for file in result["files"] for field in file["changes"]["differing_fields"]}
     assert fields <= {"getSpeechStatus response /created_at", "getSpeechStatus response /completed_at"}
     _, result, _ = record("pixelapi/voice-design", "--emulated", "--refresh", "all", "--yes", "--seed", "1")
-    fields = {field for file in result["files"] for field in file["changes"]["fields"]}
+    fields = {field for file in result["files"] for field in file["changes"]["differing_fields"]}
     assert "generateSpeech response /id" in fields
 
 
@@ -181,7 +189,7 @@ def test_without_a_terminal_nothing_is_sent_for_a_file_that_may_not_be_overwritt
 def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
     acme.status_of_all = 402
     status, result, _ = live()
-    assert "no credit" in next(iter(result["skipped"].values()))
+    assert "no credit" in next(iter(result["skip_reason_by_case"].values()))
     written = [load_har(path) for path in (tmp_path / "fixtures").rglob("*.har")]
     assert not any("delivery" in e.conversation_id for recording in written for e in recording.exchanges)
     assert status == 0
@@ -201,7 +209,7 @@ def test_the_emulator_is_not_recorded_as_live(record, voicegauge_emulator, monke
     ("arguments", "words"),
     [
         (["pixazo"], "--live (it costs money) or --emulated"),
-        (["pixazo", "--live", "--emulated"], "--live (it costs money) or --emulated"),
+        (["pixazo", "--live", "--emulated"], "--live and --emulated exclude each other"),
         (["pixazo", "--emulated", "--base-url", "http://127.0.0.1:1"], "--base-url goes with --live"),
         (["pixazoo", "--emulated"], "did you mean pixazo"),
     ],

@@ -10,22 +10,29 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.checks import RULE_BY_ID, ExpectedResponse
-from voicegauge.conformance import (
-    CheckSettings,
-    ResultCollector,
-    build_emulator_check_settings,
-    check_recordings,
-    check_service,
-    run_check,
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.recording_updates import (
+    SPOKEN_TEXT_IN_RECORDINGS,
+    Recorder,
+    RefreshPolicy,
+    build_recording_path,
+    plan_cases_to_record,
 )
-from voicegauge.conformance.cases.case import ConformanceCase
-from voicegauge.conformance.recording import Recorder, RefreshPolicy, build_recording_path, plan_cases_to_record
-from voicegauge.conformance.recording.updates import SPOKEN_TEXT_IN_RECORDINGS
-from voicegauge.emulator.server.socket_server import running_app
-from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
-from voicegauge.recording import Recording, Replay, ReplayApp, find_recordings, load_har, load_recordings, save_har
-from voicegauge.transport import VirtualClock
+from voicegauge.conformance.recordings import check_recordings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import build_emulator_check_settings, check_service, run_check
+from voicegauge.emulator.socket_server import running_app
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.replay import Replay
+from voicegauge.recording.replay_server import ReplayApp
+from voicegauge.recording.saved_recordings import find_recordings, load_recordings
+from voicegauge.rules.call import ExpectedResponse
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.clock import VirtualClock
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 TARGETS = ["pixelapi", "pixazo/xtts-v2", "ttsai/kokoro", "ttsai/kokoro-sync", "ttsai/clone-chatterbox"]

@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from voicegauge import cli
-from voicegauge.checks import Checker
-from voicegauge.client import Client
-from voicegauge.conformance.offline.recordings import iterate_recording_subjects
+from voicegauge.client.client import Client
+from voicegauge.conformance.recordings import iterate_recording_subjects
 from voicegauge.errors import DataError
-from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
-from voicegauge.recording import load_har, save_har
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.base import Provenance, SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.rules.checker import Checker
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.acme import DOCUMENT
 from ..builders.contracts import load_trusted
@@ -57,7 +59,7 @@ def _check(folder, target, capfd):
 def test_a_recording_of_a_correct_service_has_no_findings(record, capfd, target) -> None:
     status, rules, report = _check(record(target), target, capfd)
     assert (status, rules) == (0, set())
-    assert set(report["exchanges"]) == {"documented", "emulated"}
+    assert set(report["exchange_count_by_provenance"]) == {"documented", "emulated"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_a_fault_is_found_in_a_recording(record, capfd, fault, rule) -> None:
 def one_minute(tmp_path_factory):
     """A contract whose jobs are queued for one minute at most."""
     document = copy.deepcopy(DOCUMENT)
-    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["states"]["queued"]["max_s"] = 60
+    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["states"]["queued"]["max_duration_s"] = 60
     path = tmp_path_factory.mktemp("acme") / "openapi.json"
     path.write_text(json.dumps(document))
     return load_trusted(path)
@@ -144,7 +146,7 @@ def test_requests_and_jobs_of_no_target_are_reported_instead_of_judged(one_minut
     assert not [finding for finding in found if "job-7" in finding.message or "pictures" in finding.message]
     options = ["--contracts", str(one_minute.document.path), "--recordings", str(tmp_path), "--json", "-"]
     cli.run(["check", "acme", *options])
-    reasons = json.loads(capfd.readouterr().out)["unmatched_requests"]
+    reasons = json.loads(capfd.readouterr().out)["unmatched_request_reason_by_name"]
     assert reasons["acme/speech.har: submit"].startswith(
         '1 accepted submit of no target: body#/model "pictures"; targets: '
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.client import map_speech_request
-from voicegauge.conformance import plan_cases
-from voicegauge.contract import load_catalogue
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.contract.catalogue import load_catalogue
 
 CATALOGUE = load_catalogue()
 

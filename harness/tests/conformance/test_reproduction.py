@@ -18,8 +18,8 @@ from collections.abc import Iterator
 import pytest
 
 from voicegauge import cli
-from voicegauge.api import check, check_job_steps
-from voicegauge.conformance.cases.valid_requests import load_voice_sample
+from voicegauge.api.checking import check, check_job_steps
+from voicegauge.cases.valid_requests import load_voice_sample
 from voicegauge.hosts import EMULATOR_PORT
 
 from .conftest import ACME_KEY
@@ -102,7 +102,7 @@ def test_a_curl_line_shows_the_finding_of_a_live_check_again(acme, acme_contract
     arguments = ["check", "acme", "--contracts", str(acme_contracts()), "--live", "--base-url", acme.url]
     assert cli.run([*arguments, "--json", "-"]) == 1
     findings = json.loads(capfd.readouterr().out)["findings"]
-    lines = [finding["reproduce"] for finding in findings if finding["rule"] == "accepts-invalid"]
+    lines = [finding["reproduction_command"] for finding in findings if finding["rule"] == "accepts-invalid"]
     assert len(lines) > 3
     for line in lines:
         assert ACME_KEY not in line
@@ -136,9 +136,9 @@ def test_a_delivery_from_a_live_service_is_shown_again_by_its_case(acme, acme_co
     assert cli.run([*arguments, "--price", "acme/voice-1=0.002", "--json", "-"]) == 1
     findings = json.loads(capfd.readouterr().out)["findings"]
     (finding,) = [one for one in findings if one["rule"] == "audio-silent"]
-    assert "--live" in finding["reproduce"]
+    assert "--live" in finding["reproduction_command"]
     acme.texts.clear()
-    (again,) = [one for one in run_again(finding["reproduce"], capfd) if one["rule"] == "audio-silent"]
+    (again,) = [one for one in run_again(finding["reproduction_command"], capfd) if one["rule"] == "audio-silent"]
     assert again["message"] == finding["message"]
     assert len(acme.texts) == 1
 
@@ -162,8 +162,8 @@ def test_a_poll_in_a_recording_is_not_sent_again(tmp_path, capfd) -> None:
     assert cli.run(["check", "pixelapi", "--recordings", str(folder), "--json", "-"]) == 1
     findings = json.loads(capfd.readouterr().out)["findings"]
     (finding,) = [one for one in findings if one["rule"] == "job-state-unknown"]
-    assert finding["reproduce"] == f"voicegauge check pixelapi --recordings '{path.parent}'"
-    assert [one for one in run_again(finding["reproduce"], capfd) if one["rule"] == "job-state-unknown"]
+    assert finding["reproduction_command"] == f"voicegauge check pixelapi --recordings '{path.parent}'"
+    assert [one for one in run_again(finding["reproduction_command"], capfd) if one["rule"] == "job-state-unknown"]
 
 
 def test_a_strangers_recording_does_not_send_the_key_elsewhere(tmp_path, capfd) -> None:
@@ -174,7 +174,7 @@ def test_a_strangers_recording_does_not_send_the_key_elsewhere(tmp_path, capfd) 
     capfd.readouterr()
     assert cli.run(["check", "pixelapi", "--recordings", str(tmp_path), "--json", "-"]) == 1
     out = capfd.readouterr().out
-    commands = [one["reproduce"] or "" for one in json.loads(out)["findings"]]
+    commands = [one["reproduction_command"] or "" for one in json.loads(out)["findings"]]
     assert any("https://evil.example/" in command for command in commands)
     assert "PIXELAPI_KEY" not in out
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge import cli
-from voicegauge.recording import load_har
+from voicegauge.recording.har_files import load_har
 
 from .conftest import ACME_KEY, Acme
 

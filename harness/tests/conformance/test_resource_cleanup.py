@@ -22,24 +22,24 @@ import pytest
 
 import voicegauge
 from voicegauge import cli
-from voicegauge.client import Journal, Ledger, RateLimiter
-from voicegauge.conformance import (
-    CasePlan,
-    CheckReport,
-    CheckSettings,
-    ResultCollector,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-)
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.conformance.resources import ResourceJournal, ResourceTracker, compute_account_checksum
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import RunningEmulator, create_app, running_emulator
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.client.ledger import Ledger, RateLimiter
+from voicegauge.client.spending_journal import Journal
+from voicegauge.conformance._resource_journal import ResourceJournal, compute_account_checksum
+from voicegauge.conformance._resource_tracking import ResourceTracker
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.errors import StorageError, UnreachableError
-from voicegauge.model import Exchange, Provenance, Request, Response
-from voicegauge.recording import find_secret_spelling
-from voicegauge.transport import VirtualClock
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.recording.secret_search import find_secret_spelling
+from voicegauge.transport.clock import VirtualClock
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +108,14 @@ def test_a_check_leaves_nothing_that_can_be_deleted(live, emulator, state) -> No
     resources = report["resources"]
     prints = _stored(emulator, "voice print")
     assert (status, _stored(emulator)) == (0, [])
-    assert resources["deleted"] == resources["created"] - len(prints) > 2
-    assert [one["id"] for one in resources["left"]] == prints
-    assert {one["reason"] for one in resources["left"]} == {"no document says how to delete it"}
-    assert f"resources in the account: {resources['created']} created, {resources['deleted']} deleted" in out
+    assert resources["deleted_count"] == resources["created_count"] - len(prints) > 2
+    assert [one["id"] for one in resources["remaining_resources"]] == prints
+    assert {one["not_deleted_reason"] for one in resources["remaining_resources"]} == {
+        "no document says how to delete it"
+    }
+    assert (
+        f"resources in the account: {resources['created_count']} created, {resources['deleted_count']} deleted" in out
+    )
     assert f"left in the account: voice print {prints[0]} of acme/createPrint: no document says" in out
     assert not list(state.glob("*"))
 
@@ -127,8 +131,8 @@ def test_what_requests_created_that_should_be_rejected_is_deleted(live, emulator
     _control(emulator, "PUT", "faults", {"faults": [f"{fault}@acme"]})
     status, report, _, _ = live("check", "acme")
     assert status == 1
-    assert report["resources"]["deleted"] > 5
-    assert {one["name"] for one in report["resources"]["left"]} == {"voice print"}
+    assert report["resources"]["deleted_count"] > 5
+    assert {one["resource_type"] for one in report["resources"]["remaining_resources"]} == {"voice print"}
     assert _stored(emulator) == []
 
 
@@ -151,14 +155,14 @@ def test_a_single_request_leaves_nothing(emulator, folder) -> None:
 
 def test_the_plan_announces_what_cannot_be_deleted(live) -> None:
     status, plan, out, _ = live("check", "acme", "--dry-run")
-    [undeletable] = plan["undeletable"]
-    requests = undeletable["requests"]
-    assert (status, undeletable["operation"], undeletable["name"]) == (0, "acme/createPrint", "voice print")
+    [undeletable] = plan["undeletable_resources"]
+    requests = undeletable["request_count"]
+    assert (status, undeletable["operation"], undeletable["resource_type"]) == (0, "acme/createPrint", "voice print")
     line = "stays in the account, because no document says how to delete it: voice print (acme/createPrint, "
     assert f"{line}{requests} requests)" in out
     _, report, _, err = live("check", "acme")
     assert f"{line}{requests} requests)" in err
-    assert len(report["resources"]["left"]) <= requests
+    assert len(report["resources"]["remaining_resources"]) <= requests
 
 
 class Service:
@@ -370,7 +374,7 @@ def test_deletions_wait_for_the_rate_limit_and_are_reserved_from_the_budget(serv
 
 def test_a_billable_deletion_is_not_sent_without_budget(saved_voices, tmp_path) -> None:
     document = copy.deepcopy(saved_voices.DOCUMENT)
-    price = {"per": "request", "usd": 0.5, "source": {"document": "acme.txt"}}
+    price = {"unit": "request", "usd_per_unit": 0.5, "source": {"document_name": "acme.txt"}}
     document["paths"]["/voices/{id}"]["delete"]["x-pricing"] = price
     service = Service(load_contract(saved_voices.write_contract(tmp_path, document) / "openapi.yaml"))
     report = service.check(ledger=Ledger(0.6))

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.client import Client
-from voicegauge.conformance import (
-    CheckReport,
-    build_emulator_settings,
-)
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import create_app
+from voicegauge.client.client import Client
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
 from voicegauge.errors import ContractError
-from voicegauge.model import SpeechRequest
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.base import SpeechRequest
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.acme import YAML_PREAMBLE
 from ..builders.in_process_check import check_in_process
@@ -31,24 +31,24 @@ paths:
     post:
       operationId: speak
       x-speech:
-        request: {text: "body#/input", format: "body#/response_format"}
-        response: {audio: {at: body, delivered: bytes}}
+        request_fields: {text: "body#/input", format: "body#/response_format"}
+        response: {audio: {location: body, delivery_method: bytes}}
         targets:
-          plain: {title: Plain, formats: [mp3, wav]}
+          plain: {title: Plain, supported_formats: [mp3, wav]}
           events:
             title: Events
-            formats: [mp3, wav]
-            constants: {"body#/stream_format": sse}
-            audio: {at: body, delivered: stream}
+            supported_formats: [mp3, wav]
+            request_constants: {"body#/stream_format": sse}
+            response_audio: {location: body, delivery_method: stream}
       x-stream:
-        event_type: data#/type
+        event_type_location: data#/type
         events:
           speech.audio.delta:
-            next: [speech.audio.delta, speech.audio.done]
-            schema: {$ref: "#/components/schemas/Event"}
-          speech.audio.done: {end: success, schema: {$ref: "#/components/schemas/Event"}}
-        audio: {event: speech.audio.delta, at: data#/audio}
-      x-pricing: {per: request, usd: 0.01}
+            successor_names: [speech.audio.delta, speech.audio.done]
+            data_schema: {$ref: "#/components/schemas/Event"}
+          speech.audio.done: {terminal_outcome: success, data_schema: {$ref: "#/components/schemas/Event"}}
+        audio: {event_type: speech.audio.delta, location: data#/audio}
+      x-pricing: {unit: request, usd_per_unit: 0.01}
       requestBody:
         content:
           application/json:
@@ -107,7 +107,7 @@ def test_a_field_without_effect_is_found(check_acme) -> None:
     assert findings.keys() - {"audio-missing"} == {"response-kind-ignored"}
     finding = findings["response-kind-ignored"]
     assert finding.message == "expected a stream of events for body#/stream_format 'sse', got audio/mpeg"
-    assert finding.where.contract_pointer.endswith("/x-speech/targets/events/audio")
+    assert finding.where.contract_pointer.endswith("/x-speech/targets/events/response_audio")
     assert finding.reproduction_command.endswith("--case 'acme/events: a full delivery'")
 
 
@@ -131,8 +131,14 @@ async def test_the_client_reads_either_kind(acme_of) -> None:
     ("edit", "message"),
     [
         (lambda operation: operation.pop("x-stream"), "needs an x-stream"),
-        (lambda operation: operation["x-speech"]["targets"]["events"].pop("audio"), "x-stream needs audio delivered"),
-        (lambda operation: operation["x-speech"]["targets"]["events"]["audio"].update(at="body#/x"), "is at body, not"),
+        (
+            lambda operation: operation["x-speech"]["targets"]["events"].pop("response_audio"),
+            "x-stream needs audio delivered",
+        ),
+        (
+            lambda operation: operation["x-speech"]["targets"]["events"]["response_audio"].update(location="body#/x"),
+            "is at body, not",
+        ),
     ],
 )
 def test_a_contract_that_contradicts_itself_is_rejected(acme_of, edit, message) -> None:

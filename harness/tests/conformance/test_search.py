@@ -8,7 +8,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from voicegauge.conformance.fuzzing.violation_search import FuzzSettings, ViolationSearch
+from voicegauge.conformance._fuzzing_requests import FuzzSettings, ViolationSearch
 
 
 def test_a_search_that_is_stopped_sends_nothing_more() -> None:

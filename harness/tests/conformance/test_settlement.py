@@ -11,19 +11,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.client import Client, Ledger
-from voicegauge.conformance import ConformanceCase, ResultCollector, plan_cases
-from voicegauge.conformance.running import CaseRunner, CheckedService
-from voicegauge.contract import Contract, load_contract
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.conformance._case_runner import CaseRunner
+from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import TransportError
-from voicegauge.model import Provenance
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.base import Provenance
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from .conftest import ACME_KEY
 
 PRICE_USD = 0.001
-CHARGED = "response: {charged: header.X-Charged, audio:"
+CHARGED = "response: {charge_location: header.X-Charged, audio:"
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = N
     """Run one single-request case against `app`, or the server at `url`."""
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": url}, key=ACME_KEY, clock=VirtualClock(), ledger=ledger)
-        service = CheckedService(contract, client, ledger, provenance=Provenance.LIVE)
+        service = CheckedService(contract, client, CheckSettings(provenance=Provenance.LIVE), ledger)
         await CaseRunner(service, RULE_BY_ID, ResultCollector(["acme"], 0)).judge_case(single_request(contract))
 
 

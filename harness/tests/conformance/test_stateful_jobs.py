@@ -7,23 +7,26 @@ import json
 
 import pytest
 
-from voicegauge.conformance import (
-    CasePlan,
-    ResultCollector,
+from voicegauge.cases.plan import CasePlan
+from voicegauge.conformance._fuzzing_jobs import build_similar_unknown_id
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import (
+    EMULATED_ACCOUNT_CREDITS,
+    EMULATOR_API_KEY,
     build_emulator_check_settings,
     check_job_steps,
     check_service,
     run_check,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
-from voicegauge.conformance.fuzzing.stateful_jobs import build_similar_unknown_id
-from voicegauge.conformance.service_check import CheckSettings
-from voicegauge.contract import load_contract
-from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 from voicegauge.errors import UsageError
-from voicegauge.transport import VirtualClock
+from voicegauge.transport.clock import VirtualClock
 
 from ..builders.acme import DOCUMENT
+from ..builders.fault_examples import list_fault_examples
 
 TARGETS = ["pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro"]
 
@@ -54,7 +57,7 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
         )
         collector = ResultCollector(names, seed)
         with pytest.MonkeyPatch.context() as patch:  # random requests have tests of their own
-            patch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
+            patch.setattr("voicegauge.conformance._fuzzing_requests.fuzz_target", _nothing)
             run_check(collector, check_service(targets, CasePlan(cases=()), settings, collector))
         return collector.build_report()
 
@@ -78,19 +81,12 @@ def test_no_order_of_steps_has_findings_for_a_correct_provider(fuzz, target) -> 
     assert report.exchange_count_by_provenance["emulated"] > 20
 
 
-@pytest.mark.parametrize(
-    ("target", "rule"),
-    [
-        ("pixazo/chatterbox", "job-id-changed"),
-        ("pixelapi/voice-design", "job-created-changed"),
-        ("ttsai/kokoro", "job-crosstalk"),
-    ],
-)
-def test_mixed_up_jobs_break_the_rules_over_their_responses(take, inject_faults, target, rule) -> None:
-    inject_faults("crosstalk")
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("job-sequence", fault_id="crosstalk"))
+def test_mixed_up_jobs_break_the_rules_over_their_responses(take, inject_faults, rule, example) -> None:
+    inject_faults(example.fault_id)
     alone = ["submit", "poll 1", "poll 1", "poll 1"]
-    assert take(target, *alone) == []
-    assert rule in take(target, *alone[:3], "submit", "poll 1", "poll 1", "poll 2")
+    assert take(example.target_id, *alone) == []
+    assert rule.id in take(example.target_id, *alone[:3], "submit", "poll 1", "poll 1", "poll 2")
 
 
 @pytest.mark.slow
@@ -185,20 +181,21 @@ def test_documented_cancellation_and_expiry_have_no_findings(broken_rules, steps
     assert broken_rules(*steps, clock=clock) == []
 
 
-def test_a_job_that_continues_after_its_cancellation_is_found(broken_rules) -> None:
-    assert broken_rules("submit", "cancel 1", "poll 1", "poll 1", faults=("ignores-cancelling",)) == [
-        "job-cancel-ignored"
-    ]
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("job-sequence", fault_id="ignores-cancelling"))
+def test_a_job_that_continues_after_its_cancellation_is_found(broken_rules, rule, example) -> None:
+    faults = (example.fault_id,)
+    assert broken_rules("submit", "cancel 1", "poll 1", "poll 1", faults=faults) == [rule.id]
     # It may have ended before it was cancelled, since it was not polled.
-    assert broken_rules("submit", "poll 1", "cancel 1", "poll 1", faults=("ignores-cancelling",)) == []
+    assert broken_rules("submit", "poll 1", "cancel 1", "poll 1", faults=faults) == []
 
 
 @pytest.mark.parametrize("clock", ["per-poll", "virtual"])
-def test_a_job_that_never_expires_is_found(broken_rules, clock) -> None:
-    seen = ("submit", "late 1", "late 1", "expired 1")
-    assert broken_rules(*seen, faults=("never-expires",), clock=clock) == ["accepts-invalid"]
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("job-sequence", fault_id="never-expires"))
+def test_a_job_that_never_expires_is_found(broken_rules, rule, example, clock) -> None:
+    faults = (example.fault_id,)
+    assert broken_rules("submit", "late 1", "late 1", "expired 1", faults=faults, clock=clock) == [rule.id]
     # Without a terminal state it may simply have taken long.
-    assert broken_rules("submit", "expired 1", faults=("never-expires",), clock=clock) == []
+    assert broken_rules("submit", "expired 1", faults=faults, clock=clock) == []
 
 
 @pytest.mark.parametrize(
@@ -206,7 +203,7 @@ def test_a_job_that_never_expires_is_found(broken_rules, clock) -> None:
     [((), set()), (("ignores-cancelling", "never-expires"), {"job-cancel-ignored", "accepts-invalid"})],
 )
 def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, settings_for, monkeypatch, faults, rules) -> None:
-    monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
+    monkeypatch.setattr("voicegauge.conformance._fuzzing_requests.fuzz_target", _nothing)
     collector, settings = ResultCollector((), 0), settings_for(*faults, fuzz=60)
     run_check(collector, check_service([acme.find_target_by_name("small")], CasePlan(cases=()), settings, collector))
     assert {finding.rule for finding in collector.build_report().findings} == rules

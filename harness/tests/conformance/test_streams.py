@@ -8,27 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID, Call, Checker
-from voicegauge.client import Client
-from voicegauge.conformance import judge_documented_examples
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import FAULTS, EmulatorSettings, running_emulator
-from voicegauge.model import Delivery, Exchange, Finding, Provenance, Request, Response, Severity, SpeechRequest
-from voicegauge.transport import Transport
+from voicegauge.client.client import Client
+from voicegauge.conformance._documented_examples import judge_documented_examples
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.process import running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.base import Provenance, Severity, SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.finding import Finding
+from voicegauge.model.job import Delivery
+from voicegauge.rules.call import Call
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.http import Transport
 
 from ..builders.contracts import load_trusted
+from ..builders.fault_examples import list_fault_examples
 
 TARGET = "ttsai/kokoro-stream"
 BOUND_S = 0.4
 
-# fault -> the rule that must find it, and rules that may find it as well
+# faults that are not of streams alone -> the rule that must find it, and rules that may find it as well
 FOUND_BY: dict[str, tuple[str, set[str]]] = {
-    "stream-event-missing": ("stream-index", {"audio-truncated", "audio-length"}),
-    "stream-reordered": ("stream-order", set()),
-    "stream-truncated": ("stream-end-missing", {"audio-missing"}),
-    "stream-unknown-event": ("stream-event-unknown", set()),
-    "stream-wrong-data": ("stream-event-schema", {"stream-audio-unreadable", "audio-missing"}),
-    "stream-unreadable-audio": ("stream-audio-unreadable", {"audio-missing"}),
     "empty-body": ("empty-body", {"audio-missing"}),
     "wrong-content-type": ("content-type", {"audio-missing"}),
     "silent-audio": ("audio-silent", set()),
@@ -36,12 +38,6 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "truncated-audio": ("audio-truncated", {"audio-length"}),
     "html-as-audio": ("audio-not-audio", set()),
 }
-
-
-def test_the_table_has_every_fault_of_streams() -> None:
-    assert {name for name in FAULTS if name.startswith("stream-")} == {*FOUND_BY, "stream-stalled"} - {
-        name for name in FOUND_BY if not name.startswith("stream-")
-    }
 
 
 def test_a_correct_stream_has_no_findings(check) -> None:
@@ -53,7 +49,7 @@ def test_a_correct_stream_has_no_findings(check) -> None:
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_a_fault_of_a_stream_is_found_by_its_rule(fault, check) -> None:
+def test_any_other_fault_is_found_in_a_stream_by_its_rule(fault, check) -> None:
     rule, also = FOUND_BY[fault]
     report = check(
         [TARGET], faults=[f"{fault}@{TARGET}"], only=lambda case: case.id.endswith(": a full delivery as mp3")
@@ -91,13 +87,14 @@ def _findings(contract: Contract, exchange: Exchange) -> Iterator[Finding]:
     return Checker(Provenance.EMULATED).iterate_findings(Call(contract.find_operation("streamSpeech"), exchange))
 
 
-def test_a_stalled_stream_is_found_by_the_times_of_its_chunks(bounded) -> None:
-    settings = EmulatorSettings(time_scale=0.05, faults=("stream-stalled",))
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("timed-stream"))
+def test_a_stalled_stream_is_found_by_the_times_of_its_chunks(rule, example, bounded) -> None:
+    settings = EmulatorSettings(time_scale=0.05, faults=(example.fault_id,))
     with running_emulator([bounded], settings) as emulator:
         delivery = _speak(bounded, emulator.base_url("ttsai"))
     assert delivery.audio
     found = list(_findings(bounded, delivery.exchanges[-1]))
-    assert [finding.rule for finding in found] == ["stream-stalled"]
+    assert [finding.rule for finding in found] == [rule.id]
     assert f"at most {BOUND_S:g} s" in found[0].message
 
 

@@ -15,8 +15,10 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK, StorageError
-from voicegauge.model import Exchange
-from voicegauge.recording import Recording, find_secret_spelling, load_har
+from voicegauge.model.exchange import Exchange
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.secret_search import find_secret_spelling
 
 from .conftest import ACME_KEY, Acme
 
@@ -123,7 +125,7 @@ def test_a_response_that_cannot_be_saved_is_listed_and_stops_the_recording(
 
     folder = tmp_path / "fixtures"
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.conformance.recording.unfinished_recording.save_har", full_disk)
+        patch.setattr("voicegauge.conformance.recording_updates.save_har", full_disk)
         assert cli.run([*arguments, str(folder)]) == 2
     printed = " ".join(capfd.readouterr().err.split())
     assert "$0.0010: the response (HTTP 200) arrived and could not be saved" in printed
@@ -133,7 +135,7 @@ def test_a_response_that_cannot_be_saved_is_listed_and_stops_the_recording(
     assert cli.run([*arguments, str(folder), "--json", str(result)]) == EXIT_OK
     assert len(acme.texts) == 1
     found = json.loads(result.read_bytes())
-    assert found["spent_before_usd"] == 0.001
+    assert found["spent_by_earlier_runs_usd"] == 0.001
     (lost,) = found["ambiguous_requests"]
-    assert lost["usd"] == 0.001
-    assert "--retry-ambiguous pays for it again" in found["skipped"][lost["id"]]
+    assert lost["counted_usd"] == 0.001
+    assert "--retry-ambiguous pays for it again" in found["skip_reason_by_case"][lost["sample_or_case_id"]]

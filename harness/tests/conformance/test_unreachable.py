@@ -10,22 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.client import Client
-from voicegauge.conformance import (
-    CasePlan,
-    CheckSettings,
-    ResultCollector,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-)
-from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.conformance.running.case_runner import MAX_CONSECUTIVE_UNREACHABLE_CASES, CaseRunner, CheckedService
-from voicegauge.contract import load_catalogue, load_contract
-from voicegauge.emulator import create_app
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.client.client import Client
+from voicegauge.conformance._case_runner import MAX_CONSECUTIVE_UNREACHABLE_CASES, CaseRunner
+from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
 from voicegauge.errors import TimedOutError, UnreachableError
-from voicegauge.transport import Timeouts, Transport, VirtualClock
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Timeouts, Transport
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])

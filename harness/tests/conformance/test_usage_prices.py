@@ -8,14 +8,16 @@ import pytest
 import yaml
 
 import voicegauge
-from voicegauge.client import Client, Ledger
-from voicegauge.conformance import (
-    build_emulator_settings,
-)
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import create_app
-from voicegauge.model import Delivery, SpeechRequest
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.job import Delivery
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.acme import YAML_PREAMBLE
 from ..builders.documented_examples import read_example
@@ -29,20 +31,20 @@ paths:
     post:
       operationId: speak
       x-speech:
-        request: {text: "body#/input"}
-        response: {audio: {at: body#/audio, delivered: base64, format: wav}}
+        request_fields: {text: "body#/input"}
+        response: {audio: {location: body#/audio, delivery_method: base64, format: wav}}
         targets:
           whole: {title: Whole}
           streamed:
             title: Streamed
-            constants: {"body#/stream_format": sse}
-            audio: {at: body, delivered: stream, format: wav}
+            request_constants: {"body#/stream_format": sse}
+            response_audio: {location: body, delivery_method: stream, format: wav}
       x-stream:
-        event_type: data#/type
+        event_type_location: data#/type
         events:
-          delta: {next: [delta, done], schema: {$ref: "#/components/schemas/Event"}}
-          done: {end: success, schema: {$ref: "#/components/schemas/Event"}}
-        audio: {event: delta, at: data#/audio}
+          delta: {successor_names: [delta, done], data_schema: {$ref: "#/components/schemas/Event"}}
+          done: {terminal_outcome: success, data_schema: {$ref: "#/components/schemas/Event"}}
+        audio: {event_type: delta, location: data#/audio}
       requestBody:
         content:
           application/json:
@@ -89,8 +91,8 @@ def acme(tmp_path) -> Contract:
     """The contract with the prices of the example in docs/contract.md."""
     example = yaml.safe_load(read_example("contract.md", "prices"))
     price = example["paths"]["/v1/speech"]["post"]["x-pricing"]
-    for part in (price, *price["plus"]):
-        part["usage"]["reported_in_event"] = part["usage"]["reported"].replace("body", "data")
+    for part in (price, *price["added_parts"]):
+        part["usage"]["event_usage_location"] = part["usage"]["reported_usage_location"].replace("body", "data")
     document = {**DOCUMENT, "x-limits": example["x-limits"]}
     document["paths"]["/speech"]["post"]["x-pricing"] = price
     path = tmp_path / "openapi.yaml"
@@ -147,7 +149,7 @@ def test_usage_above_the_bound_is_found(acme) -> None:
     assert {finding.rule for finding in findings} == {"usage-above-bound"}
     assert {finding.where.contract_pointer.rpartition("x-pricing")[2] for finding in findings} == {
         "/usage",
-        "/plus/0/usage",
+        "/added_parts/0/usage",
     }
 
 

@@ -8,17 +8,22 @@ import itertools
 import msgspec
 import pytest
 
-from voicegauge.bench.running.latency import measure_latency
-from voicegauge.checks import Call, Checker
-from voicegauge.client import Client, Ledger
-from voicegauge.conformance import (
-    build_emulator_settings,
-)
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import EmulatorSettings, create_app
+from voicegauge.bench._latency import measure_latency
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import ContractError
-from voicegauge.model import Delivery, Interval, Provenance, SpeechRequest, Timing
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.base import Provenance, SpeechRequest
+from voicegauge.model.exchange import Timing
+from voicegauge.model.job import Delivery, Interval
+from voicegauge.rules.call import Call
+from voicegauge.rules.checker import Checker
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.documented_examples import read_example
 from ..builders.in_process_check import check_in_process
@@ -108,9 +113,9 @@ async def test_a_request_that_waits_is_complete_after_one_exchange(load) -> None
 async def test_a_job_that_takes_longer_than_the_wait_is_polled(load, monkeypatch) -> None:
     readings = itertools.count()
     # A twentieth of a second passes whenever the emulator reads the time, however busy the machine is.
-    monkeypatch.setattr("voicegauge.emulator.state.clock.time.time", lambda: 1_767_225_600.0 + next(readings) / 20)
+    monkeypatch.setattr("voicegauge.emulator._job_state.time.time", lambda: 1_767_225_600.0 + next(readings) / 20)
     settings = EmulatorSettings(clock="real")
-    acme = load(("max_s: 60", "max_s: 0.001"))
+    acme = load(("max_wait_s: 60", "max_wait_s: 0.001"))
     delivery = await _speak(acme, "kiwi-wait", settings)
     states = [seen.state for seen in delivery.job.observations]
     assert states[0] in ("starting", "processing")
@@ -129,8 +134,11 @@ def test_rules_about_states_apply_to_a_response_that_waited(load) -> None:
     acme = load(("enum: [starting, processing, succeeded, failed]", "type: string"))
     broken = load(
         ("enum: [starting, processing, succeeded, failed]", "type: string"),
-        ("succeeded: {end: success, required: [body#/output]}", "finished: {end: success}"),
-        ("next: [succeeded, failed]", "next: [finished, failed]"),
+        (
+            "succeeded: {terminal_outcome: success, required_locations: [body#/output]}",
+            "finished: {terminal_outcome: success}",
+        ),
+        ("successor_names: [succeeded, failed]", "successor_names: [finished, failed]"),
     )
     delivery = asyncio.run(_speak(broken, "kiwi-wait"))
     call = Call(acme.find_operation("createPrediction"), delivery.exchanges[0], acme.find_target_by_name("kiwi-wait"))
@@ -141,10 +149,28 @@ def test_rules_about_states_apply_to_a_response_that_waited(load) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (("job: getPrediction, wait", "audio: {at: body#/output, delivered: url}, wait"), "needs job"),
-        (("submit: {id: body#/id, state: body#/status}", "submit: {id: body#/id}"), "must equal x-job.state"),
-        (("request: {text: body#/input/prompt, voice: null}", "request: {text: null}"), "has a location for text"),
-        (("request: {text: body#/input/prompt, voice: null}", "request: {text: body#/words}"), "not in the documented"),
+        (
+            (
+                "status_operation_id: getPrediction, wait_preference",
+                "audio: {location: body#/output, delivery_method: url}, wait_preference",
+            ),
+            "needs status_operation_id",
+        ),
+        (
+            (
+                "submit_response: {job_id_location: body#/id, state_location: body#/status}",
+                "submit_response: {job_id_location: body#/id}",
+            ),
+            "must equal x-job.state_location",
+        ),
+        (
+            ("request_fields: {text: body#/input/prompt, voice: null}", "request_fields: {text: null}"),
+            "has a location for text",
+        ),
+        (
+            ("request_fields: {text: body#/input/prompt, voice: null}", "request_fields: {text: body#/words}"),
+            "not in the documented",
+        ),
     ],
 )
 def test_a_contract_that_contradicts_itself_is_rejected(load, edit, message) -> None:

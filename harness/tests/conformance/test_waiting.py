@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from voicegauge import cli
-from voicegauge.speech.audio import encode
+from voicegauge.speech.encoding import encode
 
 from ..builders.acme import YAML_PREAMBLE
 
@@ -34,11 +34,11 @@ paths:
     post:
       operationId: submit
       x-speech:
-        request: {text: "body#/text"}
-        response: {job: status}
+        request_fields: {text: "body#/text"}
+        response: {status_operation_id: status}
         targets:
           queued: {title: Queued}
-      x-pricing: {per: request, usd: 0.001, source: {document: acme.txt}}
+      x-pricing: {unit: request, usd_per_unit: 0.001, source: {document_name: acme.txt}}
       requestBody:
         content:
           application/json:
@@ -52,14 +52,14 @@ paths:
       operationId: status
       parameters: [{name: id, in: path, required: true, schema: {type: string}}]
       x-job:
-        submit: {id: body#/id, state: body#/state}
-        state: body#/state
+        submit_response: {job_id_location: body#/id, state_location: body#/state}
+        state_location: body#/state
         states:
-          waiting: {next: [working]}
-          working: {next: [done], max_s: 0.001}
-          done: {end: success, required: [body#/audio]}
-        audio: {at: body#/audio, delivered: url}
-        poll: {min_s: 0.05, max_s: 0.05, timeout_s: 3600}
+          waiting: {successor_names: [working]}
+          working: {successor_names: [done], max_duration_s: 0.001}
+          done: {terminal_outcome: success, required_locations: [body#/audio]}
+        audio: {location: body#/audio, delivery_method: url}
+        poll_schedule: {min_interval_s: 0.05, max_interval_s: 0.05, job_timeout_s: 3600}
       responses:
         "200": {description: The state, content: {application/json: {schema: *job}}}
         "401": {description: No key}
@@ -133,7 +133,7 @@ def check(service: JobService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def reasons(report: Any) -> list[str]:
-    return [case["reason"] for case in report["cases"] if case["id"].endswith("a full delivery")]
+    return [case["not_judged_reason"] for case in report["case_results"] if case["id"].endswith("a full delivery")]
 
 
 def rules(report: Any) -> set[str]:
@@ -187,14 +187,14 @@ def test_ctrl_c_judges_the_states_observed_so_far(check, service) -> None:
     service.on_poll = interrupt
     status, report = check()
     assert status == 130
-    assert (report["finished"], report["stopped_by"]) == (False, "interrupted")
+    assert (report["is_finished"], report["stop_message"]) == (False, "interrupted")
     assert rules(report) == {"job-state-too-long"}
     assert reasons(report) == ["interrupted: interrupted before the delivery was complete, last seen: state 'working'"]
-    assert report["exchanges"]["live"] >= 3
+    assert report["exchange_count_by_provenance"]["live"] >= 3
 
 
 def test_a_slow_service_does_not_hold_up_polls_after_the_end_of_a_job(check, service, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.conformance.running.sending.polls_after_end.MAX_POLL_DURATION_S", 0.2)
+    monkeypatch.setattr("voicegauge.conformance._case_sender.MAX_POLL_DURATION_S", 0.2)
     audio = encode(np.full(8_000, 0.3, np.float32), 8_000, "wav")[0]
     done = {"id": "j1", "state": "done", "audio": f"data:audio/wav;base64,{base64.b64encode(audio).decode()}"}
 

@@ -9,34 +9,24 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.conformance import (
-    CasePlan,
-    CheckReport,
-    Reproduction,
-    ResultCollector,
-    build_emulator_check_settings,
-    check_service,
-    plan_cases,
-    run_check,
-)
-from voicegauge.conformance.cases.audio_input import plan_audio_input_cases
-from voicegauge.conformance.cases.webhooks import add_webhook_cases
-from voicegauge.conformance.running import webhook_session
-from voicegauge.emulator import FAULTS
-from voicegauge.model import Provenance, Severity
+from voicegauge.cases.audio_input import plan_audio_input_cases
+from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.cases.webhooks import add_webhook_cases
+from voicegauge.conformance import callbacks as webhook_session
+from voicegauge.conformance.checked_service import Reproduction
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import build_emulator_check_settings, check_service, run_check
+from voicegauge.model.base import Provenance, Severity
 from voicegauge.receiver import run_receiver
+from voicegauge.rules.registry import FaultExample, Rule
+
+from ..builders.fault_examples import assert_found, list_fault_examples
 
 TARGETS = ("pixazo/chatterbox", "ttsai/batch-kokoro")
 
-# fault -> the rule that must find it, and the number of operations that can show it
-FOUND_BY: dict[str, tuple[str, int]] = {
-    "webhook-never": ("webhook-missing", 2),
-    "webhook-twice": ("webhook-repeated", 2),
-    "webhook-early": ("webhook-early", 1),
-    "webhook-wrong-shape": ("callback-schema", 2),
-    "webhook-plain-http": ("webhook-plain-http", 1),
-}
+# faults that only one operation of these targets can show
+OF_ONE_OPERATION = {"webhook-early", "webhook-plain-http"}
 
 
 @pytest.fixture
@@ -94,23 +84,18 @@ def test_every_documented_webhook_is_tested_in_each_mode(check) -> None:
     assert _found(report) == {}
 
 
-def test_the_table_has_every_fault_of_webhooks_and_only_existing_rules() -> None:
-    # No bundled contract documents a signature: docs/authentication.md has an example for each of these.
-    signatures = {"webhook-forged", "webhook-late", "webhook-replayed"}
-    assert {name for name in FAULTS if name.startswith("webhook-")} == FOUND_BY.keys() | signatures
-    assert {rule for rule, _ in FOUND_BY.values()} <= set(RULE_BY_ID)
-
-
-@pytest.mark.parametrize("fault", FOUND_BY)
-def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
-    rule, operations = FOUND_BY[fault]
-    inject_faults(fault)
-    report = check(*TARGETS, reproduction=Reproduction(check_arguments=("--emulated",)))
-    assert _found(report) == {rule: operations}
-    found = next(finding for finding in report.findings if finding.rule == rule)
-    assert found.where.contract_file
-    assert found.where.contract_line
-    assert found.reproduction_command or rule == "callback-schema"  # a callback cannot be sent again by the user
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("webhook"))
+def test_an_injected_fault_is_found_by_its_rule(rule: Rule, example: FaultExample, inject_faults, check) -> None:
+    inject_faults(example.fault_id)
+    targets = TARGETS if example.target_id is None else (example.target_id,)
+    report = check(*targets, reproduction=Reproduction(check_arguments=("--emulated",)))
+    found = _found(report)
+    assert_found(rule, example, set(found))
+    assert found[rule.id] == (1 if example.fault_id in OF_ONE_OPERATION else len(targets))
+    finding = next(finding for finding in report.findings if finding.rule == rule.id)
+    assert finding.where.contract_file
+    assert finding.where.contract_line
+    assert finding.reproduction_command or rule.id == "callback-schema"  # a user cannot send a callback again
 
 
 def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:

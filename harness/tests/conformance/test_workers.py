@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.client import SharedBudget
+from voicegauge.client.spending_journal import SharedBudget
 from voicegauge.errors import BudgetError, StorageError
+from voicegauge.rules.registry import RULE_BY_ID
 
 from ..builders.small_disk import small_disk
 

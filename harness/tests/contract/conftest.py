@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.contract import Contract, load_contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import Contract, load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import describe_price, quote_price
 
 
@@ -19,17 +20,29 @@ def ttsai() -> Contract:
         ("          audio: body#/file\n          language", "          language", "must have a location for audio"),
         ("audio: body#/file\n          language", "audio: body#/recording\n          language", "documented request"),
         (
-            "text: body#/text\n          language: body#/l",
-            "text: body#/said\n          language: body#/l",
+            "text_location: body#/text\n          language_location: body#/l",
+            "text_location: body#/said\n          language_location: body#/l",
             "documented response",
         ),
-        ("audio_s: body#/duration", "audio_s: body#/length", "is not in the documented response of transcribe"),
-        ("transcript: body#/original_text", "transcript: body#/said", "is not in the documented response"),
-        ("stems: {at: body#/stems", "stems: {at: body#/parts", "is not in the documented response of separateAudio"),
-        ("url: url, download: downloadResult", "url: url, download: fetchStem", "is not an operation of this document"),
         (
-            'constants: {"body#/model": sensevoice}',
-            'constants: {"body#/engine": sensevoice}',
+            "audio_duration_location: body#/duration",
+            "audio_duration_location: body#/length",
+            "is not in the documented response of transcribe",
+        ),
+        ("transcript: body#/original_text", "transcript: body#/said", "is not in the documented response"),
+        (
+            "stems: {list_location: body#/stems",
+            "stems: {list_location: body#/parts",
+            "is not in the documented response of separateAudio",
+        ),
+        (
+            "url_field: url, download_operation_id: downloadResult",
+            "url_field: url, download_operation_id: fetchStem",
+            "is not an operation of this document",
+        ),
+        (
+            'request_constants: {"body#/model": sensevoice}',
+            'request_constants: {"body#/engine": sensevoice}',
             "is not in the documented request",
         ),
         (
@@ -39,8 +52,8 @@ def ttsai() -> Contract:
         ),
         ("purpose: dereverb", "purpose: polish", "'polish' is not one of"),
         (
-            "purpose: analyse\n        request: {audio: ",
-            "purpose: analyse\n        request: {sound: ",
+            "purpose: analyse\n        request_fields: {audio: ",
+            "purpose: analyse\n        request_fields: {sound: ",
             "'sound' is not one of",
         ),
     ],
@@ -50,7 +63,9 @@ def test_an_inconsistency_is_rejected_with_its_line(rejected_edit, change, to, m
 
 
 def test_an_operation_has_one_of_the_two_keys(rejected_edit) -> None:
-    conversion = "purpose: convert\n        request: {audio: body#/file}\n        response: {}\n        targets: {}\n"
+    conversion = (
+        "purpose: convert\n        request_fields: {audio: body#/file}\n        response: {}\n        targets: {}\n"
+    )
     key = "      x-transcription:\n"
     both = f"      x-conversion:\n        {conversion}{key}"
     assert "either x-transcription or x-conversion" in rejected_edit(key, both)

@@ -22,8 +22,8 @@ from voicegauge.formats.bodies import (
     read_form,
     read_json,
 )
-from voicegauge.formats.json_excerpts import quote_json
-from voicegauge.model import MappedFile
+from voicegauge.formats.json_text import quote_json
+from voicegauge.model.exchange import MappedFile
 
 MULTIPART = 'multipart/form-data; boundary="b"'
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import ContractError, UnknownNameError
 
 

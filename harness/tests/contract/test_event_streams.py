@@ -9,23 +9,31 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract import MISSING, Contract, load_contract
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.event_streams import parse_event_stream
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import ContractError
 from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.formats.locations import MISSING
 
 STREAM: dict[str, Any] = {
-    "event_type": "data#/type",
+    "event_type_location": "data#/type",
     "events": {
         "speech.audio.delta": {
-            "next": ["speech.audio.delta", "speech.audio.done", "error"],
-            "schema": {"type": "object", "properties": {"type": {}, "audio": {"type": "string"}}},
+            "successor_names": ["speech.audio.delta", "speech.audio.done", "error"],
+            "data_schema": {"type": "object", "properties": {"type": {}, "audio": {"type": "string"}}},
         },
-        "speech.audio.done": {"end": "success", "schema": {"type": "object", "properties": {"type": {}}}},
-        "error": {"end": "failure", "schema": {"type": "object", "properties": {"type": {}, "message": {}}}},
+        "speech.audio.done": {
+            "terminal_outcome": "success",
+            "data_schema": {"type": "object", "properties": {"type": {}}},
+        },
+        "error": {
+            "terminal_outcome": "failure",
+            "data_schema": {"type": "object", "properties": {"type": {}, "message": {}}},
+        },
     },
-    "audio": {"event": "speech.audio.delta", "at": "data#/audio"},
-    "reason": "data#/message",
+    "audio": {"event_type": "speech.audio.delta", "location": "data#/audio"},
+    "failure_reason_location": "data#/message",
     "end_marker": "[DONE]",
 }
 DOCUMENT: dict[str, Any] = {
@@ -35,7 +43,7 @@ DOCUMENT: dict[str, Any] = {
     "x-provider": {
         "id": "acme",
         "title": "Acme",
-        "key_env": "ACME_KEY",
+        "key_variable": "ACME_KEY",
         "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
     },
     "paths": {
@@ -43,8 +51,8 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "operationId": "say",
                 "x-speech": {
-                    "request": {"text": "body#/text"},
-                    "response": {"audio": {"at": "body", "delivered": "stream"}},
+                    "request_fields": {"text": "body#/text"},
+                    "response": {"audio": {"location": "body", "delivery_method": "stream"}},
                     "targets": {"one": {"title": "One"}},
                 },
                 "x-stream": STREAM,
@@ -78,21 +86,21 @@ def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
     ("path", "value", "reason"),
     [
         ("x-stream", None, "needs an x-stream on its operation"),
-        ("x-speech/response/audio/delivered", "bytes", "needs audio delivered as stream"),
-        ("x-speech/response/audio/at", "body#/audio", "audio delivered as stream is at body"),
+        ("x-speech/response/audio/delivery_method", "bytes", "needs audio delivered as stream"),
+        ("x-speech/response/audio/location", "body#/audio", "audio delivered as stream is at body"),
         ("responses/200/content", {"audio/wav": {}}, "documented as text/event-stream"),
-        ("x-stream/event_type", "body#/type", "is not a valid location in an event"),
-        ("x-stream/event_type", "data#/kind", "'data#/kind' is not in the schema of the event"),
-        ("x-stream/audio/event", "audio", "'audio' is not an event of this stream"),
-        ("x-stream/audio/at", "data#/sound", "'data#/sound' is not in the schema"),
-        ("x-stream/audio/index", "data#/number", "'data#/number' is not in the schema"),
-        ("x-stream/reason", "data#/why", "'data#/why' is not in the schema"),
-        ("x-stream/events/error/schema", None, "has no schema"),
-        ("x-stream/events/error/end", None, "must have either next or end"),
-        ("x-stream/events/error/next", ["error"], "must have either next or end"),
-        ("x-stream/events/speech.audio.delta/next", ["done"], "'done' is not among these events"),
-        ("x-stream/events/speech.audio.delta/next", ["error"], "cannot be reached from"),
-        ("x-stream/events/speech.audio.done/end", "failure", "no event ends in success"),
+        ("x-stream/event_type_location", "body#/type", "is not a valid location in an event"),
+        ("x-stream/event_type_location", "data#/kind", "'data#/kind' is not in the schema of the event"),
+        ("x-stream/audio/event_type", "audio", "'audio' is not an event of this stream"),
+        ("x-stream/audio/location", "data#/sound", "'data#/sound' is not in the schema"),
+        ("x-stream/audio/sequence_number_location", "data#/number", "'data#/number' is not in the schema"),
+        ("x-stream/failure_reason_location", "data#/why", "'data#/why' is not in the schema"),
+        ("x-stream/events/error/data_schema", None, "has no data_schema"),
+        ("x-stream/events/error/terminal_outcome", None, "must have either successor_names or terminal_outcome"),
+        ("x-stream/events/error/successor_names", ["error"], "must have either successor_names or terminal_outcome"),
+        ("x-stream/events/speech.audio.delta/successor_names", ["done"], "'done' is not among these events"),
+        ("x-stream/events/speech.audio.delta/successor_names", ["error"], "cannot be reached from"),
+        ("x-stream/events/speech.audio.done/terminal_outcome", "failure", "no event ends in success"),
         ("x-stream/max_gap_s", 0, "max_gap_s"),
         ("x-stream/encoding", "base64", "is not known here"),
     ],
@@ -131,8 +139,8 @@ def test_a_failure_needs_no_marker(tmp_path) -> None:
 
 
 def test_audio_may_be_all_of_the_data_in_hexadecimal(tmp_path) -> None:
-    audio = {"event": "sound", "at": "data", "encoding": "hex"}
-    events = {"sound": {"next": ["sound", "end"]}, "end": {"end": "success"}}
+    audio = {"event_type": "sound", "location": "data", "encoding": "hex"}
+    events = {"sound": {"successor_names": ["sound", "end"]}, "end": {"terminal_outcome": "success"}}
     spec = _load(tmp_path, "x-stream", {"events": events, "audio": audio}).find_operation("say").stream
     assert spec is not None
     stream = parse_event_stream(spec, b"event: sound\ndata: 6869\n\nevent: sound\ndata: zz\n\nevent: end\ndata: -\n\n")

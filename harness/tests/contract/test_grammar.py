@@ -6,7 +6,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from voicegauge.contract.extension import build_json_schema
+from voicegauge.contract.extension.grammar_schema import build_json_schema
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +21,14 @@ def test_the_documented_example_fits(acme, grammar) -> None:
 @pytest.mark.parametrize(
     ("change", "to"),
     [
-        ("  key_env: ACME", "  keyenv: ACME"),
-        ("voice: anna\n", "voyce: anna\n"),
+        ("  key_variable: ACME", "  keyvariable: ACME"),
+        ("default_voice: anna\n", "voyce: anna\n"),
         ("voice: body#", "accent: body#"),
-        ("{end: success,", "{end: well,"),
-        ("{per: 1k_characters,", "{per: word,"),
-        ("usd: 0.02", "usd: -1"),
-        ("delivered: url}", "delivered: pigeon}"),
-        ("x-source: {document: acme.md}\n      x-speech", "x-source: {file: acme.md}\n      x-speech"),
+        ("{terminal_outcome: success,", "{terminal_outcome: well,"),
+        ("{unit: 1k_characters,", "{unit: word,"),
+        ("usd_per_unit: 0.02", "usd_per_unit: -1"),
+        ("delivery_method: url}", "delivery_method: pigeon}"),
+        ("x-source: {document_name: acme.md}\n      x-speech", "x-source: {file: acme.md}\n      x-speech"),
         ("x-provider:", "x-vendor:"),
     ],
 )

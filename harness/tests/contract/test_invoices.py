@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from invoices import InvoiceCase, load_cases
 
-from voicegauge.contract import Catalogue, RequestGroup, build_request_groups, compute_monthly_bill, round_to_cents
-from voicegauge.contract.extension import CharacterCounting, PlanPrice, PriceSpec
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec
+from voicegauge.contract.monthly_cost import RequestGroup, build_request_groups, compute_monthly_bill, round_to_cents
 
 
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case.name)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.formats import JsonLinesParser, UnreadableBodyError, json_lines
+from voicegauge.formats import json_text as json_lines
+from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.formats.json_text import JsonLinesParser
 
 BODY = b'{"a": 1}\n\r\n{"b": "\xc3\xa9"}\r\n{"c": 3}'
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voicegauge.contract import load_contract
+from voicegauge.contract.loading import load_contract
 
 DOCUMENT = """
 openapi: 3.1.0
 info: {title: Acme, version: "1"}
 servers: [{url: "https://api.acme.example"}]
-x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {a.txt: {title: A, date: 2026-01-01}}}
+x-provider: {id: acme, title: Acme, key_variable: ACME_KEY, sources: {a.txt: {title: A, date: 2026-01-01}}}
 x-limits:
-  plans: {free: {requests_per_minute: 10}}
-  headers: {limit: X-Limit}
+  plan_limits: {free: {max_requests_per_minute: 10}}
+  rate_limit_header_names: {limit: X-Limit}
 paths:
   /plain:
     get: {operationId: plain, responses: {"200": {description: well}}}
   /upload:
     post:
       operationId: upload
-      x-limits: {uploads: {voice: {max_bytes: 1000}}}
+      x-limits: {upload_limits: {voice: {max_bytes: 1000}}}
       responses: {"200": {description: well}}
   /slow:
     post:
       operationId: slow
-      x-limits: {plans: {free: {requests_per_minute: 1}}}
+      x-limits: {plan_limits: {free: {max_requests_per_minute: 1}}}
       responses: {"200": {description: well}}
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voicegauge.contract import load_contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import ContractError
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract import MISSING, parse_location, read_pointer, write_pointer
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.locations import MISSING, parse_location, read_pointer, write_pointer
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

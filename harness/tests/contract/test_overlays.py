@@ -8,14 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import voicegauge
-from voicegauge.contract import Contract, find_contract_files, load_contract
-from voicegauge.drift import compare_inputs
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_assembly import find_contract_files
+from voicegauge.contract.loading import load_contract
+from voicegauge.drift.comparison import compare_inputs
 from voicegauge.errors import ContractError
+
+from ..builders.documents import REMOVED, changed_yaml, edited, put
 
 OFFICIAL = """
 openapi: 3.0.3
@@ -61,7 +66,7 @@ actions:
       x-provider:
         id: acme
         title: Acme
-        key_env: ACME_KEY
+        key_variable: ACME_KEY
         sources: {openapi.yaml: {title: Acme, date: "2026-01-01"}}
       security: [{key: []}]
   - target: $.components
@@ -70,10 +75,15 @@ actions:
     update:
       responses: {"401": {description: no key}}
       x-speech:
-        request: {text: body#/text, voice: path.voice, speed: body#/speed}
-        response: {audio: {at: body, delivered: bytes}}
-        targets: {one: {title: One, voice: anna, pricing: {per: request, usd: 0.01}}}
+        request_fields: {text: body#/text, voice: path.voice, speed: body#/speed}
+        response: {audio: {location: body, delivery_method: bytes}}
+        targets: {one: {title: One, default_voice: anna, pricing: {unit: request, usd_per_unit: 0.01}}}
 """
+CREATE = "/paths/~1speech~1{voice}/post"
+SPEECH = "/components/schemas/Speech"
+ERROR_REFERENCE = f"{CREATE}/responses/400/content/application~1json/schema/$ref"
+DESCRIBED = "/actions/2/update/x-speech"
+TARGET = f"{DESCRIBED}/targets/one"
 Load = Callable[..., Contract]
 
 
@@ -124,27 +134,30 @@ def test_schemas_of_openapi_3_0_keep_their_meaning(load: Load) -> None:
 
 @pytest.mark.parametrize("version", ["3.1.0", "3.1.1", "3.2.0"])
 def test_newer_versions_of_openapi_load(load: Load, version: str) -> None:
-    official = OFFICIAL.replace("3.0.3", version).replace("exclusiveMinimum: true, ", "")
+    official = changed_yaml(OFFICIAL, {"/openapi": version, f"{SPEECH}/properties/speed/exclusiveMinimum": REMOVED})
     assert load(official=official).targets
 
 
 @pytest.mark.parametrize("version", ["2.0", "4.0.0", "3.9.0"])
 def test_other_versions_are_refused(load: Load, version: str) -> None:
     with pytest.raises(ContractError, match=r"must be an OpenAPI document of version 3\.0, 3\.1 or 3\.2"):
-        load(official=OFFICIAL.replace("3.0.3", version))
+        load(official=changed_yaml(OFFICIAL, {"/openapi": version}))
 
 
 def test_an_error_in_a_part_that_is_used_has_file_and_line(load: Load, tmp_path: Path) -> None:
-    official = OFFICIAL.replace("maxLength: 200", "maxLength: many")
+    official = changed_yaml(OFFICIAL, {f"{SPEECH}/properties/text/maxLength": "many"})
     with pytest.raises(ContractError) as raised:
         load(official=official)
     assert (raised.value.path, raised.value.line) == (tmp_path / "openapi.yaml", line_of(official, "maxLength: many"))
 
 
 def test_an_operation_that_a_described_one_names_is_taken_as_well(load: Load) -> None:
-    voices = '  /voices: {get: {operationId: listVoices, responses: {"200": {description: ok}}}}\n'
-    official = OFFICIAL.replace("  /users:", f"{voices}  /users:").replace(
-        "{audio/wav: {}}}", "{audio/wav: {}}, links: {list: {operationId: listVoices}}}"
+    official = changed_yaml(
+        OFFICIAL,
+        {
+            "/paths/~1voices": {"get": {"operationId": "listVoices", "responses": {"200": {"description": "ok"}}}},
+            f"{CREATE}/responses/200/links": {"list": {"operationId": "listVoices"}},
+        },
     )
     assert list(load(official=official).operations) == ["create", "listVoices"]
 
@@ -188,7 +201,7 @@ def test_actions_remove_copy_extend_and_replace(load: Load) -> None:
             "copy is an action of Overlay 1.1: write overlay: 1.1.0",
         ),
         ("title: Acme\n", "title: TODO\n", "overlay.yaml:10: is marked TODO"),
-        ("{title: One, ", "{title: One, constants: {body#/style: TODO}, ", "is marked TODO: replace it"),
+        ("{title: One, ", "{title: One, request_constants: {body#/style: TODO}, ", "is marked TODO: replace it"),
         (
             "target: $.components\n    update: {",
             "target: $.info.title\n    update: {",
@@ -212,36 +225,46 @@ def test_a_misspelled_key_of_the_overlay_is_refused_with_its_line(load: Load) ->
 @pytest.mark.parametrize(
     ("new", "reason"),
     [
-        ("voice: eve", '"eve" is not a documented value of path.voice: "anna", "ben"'),
-        ("voice: anna, constants: {body#/style: loud}", '"loud" is not a documented value of body#/style: "calm"'),
+        ("default_voice: eve", '"eve" is not a documented value of path.voice: "anna", "ben"'),
+        (
+            "default_voice: anna, request_constants: {body#/style: loud}",
+            '"loud" is not a documented value of body#/style: "calm"',
+        ),
     ],
 )
 def test_a_value_that_the_official_document_does_not_allow_is_refused_with_its_line(
     load: Load, new: str, reason: str
 ) -> None:
     with pytest.raises(ContractError, match=rf"overlay.yaml:{line_of(OVERLAY, 'targets: {one')}: {reason}"):
-        load(OVERLAY.replace("voice: anna", new))
+        load(OVERLAY.replace("default_voice: anna", new))
 
 
 @pytest.mark.parametrize(
     "style",
-    ["anyOf: [{type: string}, {enum: [calm]}]", "oneOf: [{enum: [calm]}, {enum: [loud]}]", "allOf: [{enum: [loud]}]"],
+    [
+        {"anyOf": [{"type": "string"}, {"enum": ["calm"]}]},
+        {"oneOf": [{"enum": ["calm"]}, {"enum": ["loud"]}]},
+        {"allOf": [{"enum": ["loud"]}]},
+    ],
+    ids=["anyOf", "oneOf", "allOf"],
 )
-def test_a_value_that_may_be_allowed_is_accepted(load: Load, style: str) -> None:
-    official = OFFICIAL.replace("type: string, enum: [calm, glad], nullable: true", style)
-    assert load(OVERLAY.replace("voice: anna", "voice: anna, constants: {body#/style: loud}"), official).targets
+def test_a_value_that_may_be_allowed_is_accepted(load: Load, style: dict[str, Any]) -> None:
+    overlay = changed_yaml(OVERLAY, {f"{TARGET}/request_constants": {"body#/style": "loud"}})
+    assert load(overlay, changed_yaml(OFFICIAL, {f"{SPEECH}/properties/style": style})).targets
 
 
 def test_a_voice_that_a_map_translates_is_accepted(load: Load) -> None:
-    mapped = OVERLAY.replace("voice: path.voice", "voice: {at: path.voice, map: {one: anna}}")
-    assert load(mapped.replace("voice: anna", "voice: one")).targets
+    voice = {"location": "path.voice", "provider_values": {"one": "anna"}}
+    assert load(
+        changed_yaml(OVERLAY, {f"{DESCRIBED}/request_fields/voice": voice, f"{TARGET}/default_voice": "one"})
+    ).targets
 
 
 def test_keys_of_other_vendors_are_left_alone(load: Load) -> None:
     keys = "x-stainless-const: a\nx-fern-streaming: b\nx-codeSamples: []\nx-webhooks: {}\nx-speach: c\n"
     assert load(official=OFFICIAL.lstrip() + keys).targets
-    overlay = OVERLAY.replace("      x-speech:", "      x-codeSamples: []\n      x-fern-streaming: {}\n      x-speech:")
-    assert load(overlay).targets
+    update = DESCRIBED.removesuffix("/x-speech")
+    assert load(changed_yaml(OVERLAY, {f"{update}/x-codeSamples": [], f"{update}/x-fern-streaming": {}})).targets
 
 
 def test_a_document_that_an_overlay_extends_is_not_a_contract_by_itself(load: Load, tmp_path: Path) -> None:
@@ -271,11 +294,10 @@ def test_references_lead_into_other_files(load: Load, tmp_path: Path) -> None:
 
 
 def test_a_reference_to_a_file_that_is_missing_is_refused_where_it_is_used(load: Load, tmp_path: Path) -> None:
-    unused = OFFICIAL.replace("#/components/schemas/Nowhere", "nowhere.yaml")
-    assert load(official=unused).targets
-    for name in ("o" * 1000, '"\\0.yaml"', "/dev/zero", "."):
-        assert load(official=OFFICIAL.replace('"#/components/schemas/Nowhere"', name)).targets
-    used = OFFICIAL.replace('"#/components/schemas/Error"', "errors.yaml#/Error")
+    for name in ("nowhere.yaml", "o" * 1000, "\0.yaml", "/dev/zero", "."):
+        unused = changed_yaml(OFFICIAL, {"/components/schemas/Broken/allOf/0/$ref": name})
+        assert load(official=unused).targets
+    used = changed_yaml(OFFICIAL, {ERROR_REFERENCE: "errors.yaml#/Error"})
     with pytest.raises(ContractError, match=r"\$ref 'errors.yaml#/Error'") as raised:
         load(official=used)
     assert (raised.value.path, raised.value.line) == (tmp_path / "openapi.yaml", line_of(used, "errors.yaml"))
@@ -291,16 +313,19 @@ def test_a_reference_to_a_file_that_is_missing_is_refused_where_it_is_used(load:
     ],
 )
 def test_a_file_that_cannot_be_followed_is_refused_with_the_reason(load: Load, reference: str, reason: str) -> None:
-    official = OFFICIAL.replace("#/components/schemas/Error", reference)
+    official = changed_yaml(OFFICIAL, {ERROR_REFERENCE: reference})
     with pytest.raises(ContractError) as raised:
         load(official=official, broken="[]")
     assert reason in raised.value.reason
 
 
 def test_an_error_in_a_document_without_line_breaks_has_the_json_pointer(tmp_path: Path) -> None:
-    official = yaml.safe_load(OFFICIAL.replace("maxLength: 200", "maxLength: many"))
+    official = edited(yaml.safe_load(OFFICIAL), put(f"{SPEECH}/properties/text/maxLength", "many"))
     (tmp_path / "openapi.json").write_text(json.dumps(official))
-    (tmp_path / "overlay.yaml").write_text(OVERLAY.replace("openapi.yaml", "openapi.json"))
+    sources = {"openapi.json": {"title": "Acme", "date": "2026-01-01"}}
+    (tmp_path / "overlay.yaml").write_text(
+        changed_yaml(OVERLAY, {"/extends": "openapi.json", "/actions/0/update/x-provider/sources": sources})
+    )
     with pytest.raises(ContractError) as raised:
         load_contract(tmp_path / "overlay.yaml")
     assert raised.value.line == 1
@@ -320,18 +345,24 @@ def test_a_check_of_the_emulated_provider_finds_nothing(load: Load, tmp_path: Pa
     assert sum(report.exchange_count_by_provenance.values()) > 10
 
 
-@pytest.mark.parametrize("limits", ["minLength: 1, maxLength: 20", "minLength: 1000, maxLength: 2000"])
-def test_a_text_that_the_schema_allows_is_sent(load: Load, tmp_path: Path, limits: str) -> None:
-    load(official=OFFICIAL.replace("minLength: 1, maxLength: 200", limits))
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 20), (1000, 2000)])
+def test_a_text_that_the_schema_allows_is_sent(load: Load, tmp_path: Path, shortest: int, longest: int) -> None:
+    text = {"type": "string", "minLength": shortest, "maxLength": longest}
+    load(official=changed_yaml(OFFICIAL, {f"{SPEECH}/properties/text": text}))
     report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
     assert report.findings == ()
 
 
 def test_constants_outside_the_body_and_boolean_schemas_are_planned_for(load: Load, tmp_path: Path) -> None:
-    model = "        - {name: model, in: query, schema: {enum: [one, two]}}\n"
-    official = OFFICIAL.replace("        - {name: Auth", f"{model}        - {{name: Auth")
-    official = official.replace("        speed: {", "        anything: true\n        nothing: false\n        speed: {")
-    load(OVERLAY.replace("{title: One, ", "{title: One, constants: {query.model: one}, "), official)
+    official = changed_yaml(
+        OFFICIAL,
+        {
+            f"{CREATE}/parameters/-": {"name": "model", "in": "query", "schema": {"enum": ["one", "two"]}},
+            f"{SPEECH}/properties/anything": True,
+            f"{SPEECH}/properties/nothing": False,
+        },
+    )
+    load(changed_yaml(OVERLAY, {f"{TARGET}/request_constants": {"query.model": "one"}}), official)
     report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
     assert report.findings == ()
 
@@ -340,7 +371,9 @@ def test_drift_between_two_versions_compares_what_the_overlay_describes(load: Lo
     load()
     newer = tmp_path / "newer"
     newer.mkdir()
-    official = OFFICIAL.replace("maxLength: 200", "maxLength: 100").replace("  /users:", "  /people:")
+    official = changed_yaml(
+        OFFICIAL, {f"{SPEECH}/properties/text/maxLength": 100, "/paths/~1users": REMOVED, "/paths/~1people": {}}
+    )
     (newer / "openapi.yaml").write_text(official)
     (newer / "overlay.yaml").write_text(OVERLAY)
     report = compare_inputs(str(tmp_path / "overlay.yaml"), str(newer / "overlay.yaml"))

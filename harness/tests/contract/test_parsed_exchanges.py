@@ -7,9 +7,9 @@ import gc
 import pytest
 from msgspec.structs import replace
 
-from voicegauge.contract import parse_exchange
-from voicegauge.formats import parse_location
-from voicegauge.model import Exchange, Request, Response
+from voicegauge.contract.parsed_exchange import parse_exchange
+from voicegauge.formats.locations import parse_location
+from voicegauge.model.exchange import Exchange, Request, Response
 
 
 def exchange_with(body: bytes) -> Exchange:

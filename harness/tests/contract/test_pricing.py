@@ -20,7 +20,7 @@ from voicegauge.contract.pricing import (
 )
 from voicegauge.errors import ContractError, UsageError
 
-PRICE = "x-pricing: {per: 1k_characters, usd: 0.02, source: {document: acme.md}}"
+PRICE = "x-pricing: {unit: 1k_characters, usd_per_unit: 0.02, source: {document_name: acme.md}}"
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def priced(acme, load):
     def target(price: str, money: str = ""):
         text = acme.replace(PRICE, f"x-pricing: {price}" if price else "summary: free")
         return load(
-            text.replace("  key_env: ACME_API_KEY\n", f"  key_env: ACME_API_KEY\n  {money}\n")
+            text.replace("  key_variable: ACME_API_KEY\n", f"  key_variable: ACME_API_KEY\n  {money}\n")
         ).find_target_by_name("swift")
 
     return target
@@ -39,10 +39,10 @@ def priced(acme, load):
 @pytest.mark.parametrize(
     ("price", "usd", "text"),
     [
-        ("{per: request, usd: 0.015}", 0.015, "$0.015 / request"),
-        ("{per: 1k_characters, usd: 0.02}", 0.01, "$0.02 / 1,000 characters"),
-        ("{per: 1m_characters, usd: 15}", 0.0075, "$15 / 1,000,000 characters"),
-        ("{per: minute, usd: 0.3}", 0.3 * 500 / 15 / 60, "$0.3 / minute of audio"),
+        ("{unit: request, usd_per_unit: 0.015}", 0.015, "$0.015 / request"),
+        ("{unit: 1k_characters, usd_per_unit: 0.02}", 0.01, "$0.02 / 1,000 characters"),
+        ("{unit: 1m_characters, usd_per_unit: 15}", 0.0075, "$15 / 1,000,000 characters"),
+        ("{unit: minute, usd_per_unit: 0.3}", 0.3 * 500 / 15 / 60, "$0.3 / minute of audio"),
     ],
 )
 def test_the_price_of_500_characters(priced, price, usd, text) -> None:
@@ -53,12 +53,14 @@ def test_the_price_of_500_characters(priced, price, usd, text) -> None:
 
 
 def test_a_price_per_minute_applies_to_known_audio(priced) -> None:
-    assert quote_price(priced("{per: second, usd: 0.01}"), 500, audio_s=120).price_usd == pytest.approx(1.2)
-    assert quote_price(priced("{per: minute, usd: 0.3}"), 500, audio_s=120).price_usd == pytest.approx(0.6)
+    assert quote_price(priced("{unit: second, usd_per_unit: 0.01}"), 500, audio_s=120).price_usd == pytest.approx(1.2)
+    assert quote_price(priced("{unit: minute, usd_per_unit: 0.3}"), 500, audio_s=120).price_usd == pytest.approx(0.6)
 
 
 def test_of_disputed_prices_the_highest_is_reserved(priced) -> None:
-    target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
+    target = priced(
+        "{unit: request, alternatives: [{unit: request, usd_per_unit: 0.01}, {unit: 1k_characters, usd_per_unit: 0.1}]}"
+    )
     assert quote_price(target, 50) == (0.01, None, True)
     assert quote_price(target, 500) == (0.05, None, True)
     assert describe_price(target) == "$0.01 / request or $0.1 / 1,000 characters (disputed)"
@@ -68,7 +70,9 @@ def test_of_disputed_prices_the_highest_is_reserved(priced) -> None:
     ("characters", "usd"), [(50, UnitPrice(0.01, "request")), (500, UnitPrice(0.0001, "character"))]
 )
 def test_the_highest_alternative_keeps_its_unit(priced, characters, usd) -> None:
-    target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
+    target = priced(
+        "{unit: request, alternatives: [{unit: request, usd_per_unit: 0.01}, {unit: 1k_characters, usd_per_unit: 0.1}]}"
+    )
     assert compute_unit_prices(target, characters) == (usd, None)
 
 
@@ -76,19 +80,25 @@ def test_the_highest_alternative_keeps_its_unit(priced, characters, usd) -> None
     ("characters", "credits"), [(50, UnitPrice(2, "request")), (500, UnitPrice(0.01, "character"))]
 )
 def test_the_highest_alternative_in_credits_keeps_its_unit(priced, characters, credits) -> None:
-    target = priced("{per: request, alternatives: [{per: request, credits: 2}, {per: 1k_characters, credits: 10}]}")
+    target = priced(
+        "{unit: request, alternatives: "
+        "[{unit: request, credits_per_unit: 2}, {unit: 1k_characters, credits_per_unit: 10}]}"
+    )
     assert compute_unit_prices(target, characters) == (None, credits)
     target = priced(
-        "{per: request, alternatives: [{per: request, credits: 2}, {per: 1k_characters, credits: 10}]}",
-        "credits: {usd: 0.5}",
+        "{unit: request, alternatives: "
+        "[{unit: request, credits_per_unit: 2}, {unit: 1k_characters, credits_per_unit: 10}]}",
+        "credits: {usd_per_credit: 0.5}",
     )
     assert compute_unit_prices(target, characters) == (UnitPrice(credits.amount / 2, credits.unit), credits)
 
 
 def test_dollars_and_credits_each_have_their_unit(priced) -> None:
-    target = priced("{per: minute, credits: 9, alternatives: [{per: request, usd: 0.02}]}")
+    target = priced("{unit: minute, credits_per_unit: 9, alternatives: [{unit: request, usd_per_unit: 0.02}]}")
     assert compute_unit_prices(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
-    assert compute_unit_prices(priced("{per: 1m_characters, credits: 5}", "credits: {usd: 2}"), 500) == (
+    assert compute_unit_prices(
+        priced("{unit: 1m_characters, credits_per_unit: 5}", "credits: {usd_per_credit: 2}"), 500
+    ) == (
         UnitPrice(1e-5, "character"),
         UnitPrice(5e-6, "character"),
     )
@@ -96,24 +106,37 @@ def test_dollars_and_credits_each_have_their_unit(priced) -> None:
 
 
 def test_a_stated_price_takes_precedence_over_alternatives(priced) -> None:
-    target = priced("{per: request, credits: 2, alternatives: [{per: request, credits: 9}]}", "credits: {usd: 0.5}")
+    target = priced(
+        "{unit: request, credits_per_unit: 2, alternatives: [{unit: request, credits_per_unit: 9}]}",
+        "credits: {usd_per_credit: 0.5}",
+    )
     assert quote_price(target, 1) == (1.0, 2.0, True)
     assert describe_price(target) == "2 or 9 credits / request (disputed)"
 
 
 def test_credits_are_converted_with_the_documented_price(priced) -> None:
-    assert quote_price(priced("{per: request, credits: 50}", "credits: {usd: 0.001}"), 1) == (0.05, 50, False)
-    assert quote_price(priced("{per: request, credits: 50}"), 1) == (None, 50, False)
-    assert quote_price(priced("{per: 1k_characters, credits: 50}", "credits: {usd: 0.01}"), 500) == (0.25, 25, False)
-    target = priced("{per: request, usd: 0.1, credits: 50}", "credits: {name: coins, usd: 1}")
+    assert quote_price(priced("{unit: request, credits_per_unit: 50}", "credits: {usd_per_credit: 0.001}"), 1) == (
+        0.05,
+        50,
+        False,
+    )
+    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1) == (None, 50, False)
+    assert quote_price(
+        priced("{unit: 1k_characters, credits_per_unit: 50}", "credits: {usd_per_credit: 0.01}"), 500
+    ) == (0.25, 25, False)
+    target = priced(
+        "{unit: request, usd_per_unit: 0.1, credits_per_unit: 50}", "credits: {name: coins, usd_per_credit: 1}"
+    )
     assert quote_price(target, 1) == (0.1, 50, False)
     assert describe_price(target) == "$0.1 / request, 50 coins / request"
 
 
 def test_the_price_of_the_user_takes_precedence(priced) -> None:
-    disputed = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: request, usd: 0.03}]}")
+    disputed = priced(
+        "{unit: request, alternatives: [{unit: request, usd_per_unit: 0.01}, {unit: request, usd_per_unit: 0.03}]}"
+    )
     assert quote_price(disputed, 1, user_price_usd=0.02) == (0.02, None, False)
-    assert quote_price(priced("{per: request, credits: 50}"), 1, user_price_usd=0.02) == (0.02, 50, False)
+    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1, user_price_usd=0.02) == (0.02, 50, False)
 
 
 def test_an_undocumented_price_is_described_as_such(priced) -> None:
@@ -124,7 +147,7 @@ def test_an_undocumented_price_is_described_as_such(priced) -> None:
 
 
 def test_the_price_of_a_target_takes_precedence_over_its_operation(acme, load) -> None:
-    own = acme.replace("            voice: anna\n", "            pricing: {per: request, usd: 3}\n")
+    own = acme.replace("            default_voice: anna\n", "            pricing: {unit: request, usd_per_unit: 3}\n")
     assert quote_price(load(own).find_target_by_name("swift"), 500).price_usd == 3
 
 
@@ -173,42 +196,49 @@ def test_a_malformed_price_of_the_user_is_quoted(text) -> None:
 
 
 def test_what_costs_no_credits_is_free_although_the_price_of_a_credit_is_not_known(priced) -> None:
-    assert quote_price(priced("{per: request, credits: 0}"), 500) == (0.0, 0.0, False)
+    assert quote_price(priced("{unit: request, credits_per_unit: 0}"), 500) == (0.0, 0.0, False)
 
 
 def test_an_alternative_without_an_amount_in_a_currency_is_left_out(priced) -> None:
-    target = priced("{per: request, alternatives: [{per: request, credits: 2}, {per: request, usd: 0.5}]}")
+    target = priced(
+        "{unit: request, alternatives: [{unit: request, credits_per_unit: 2}, {unit: request, usd_per_unit: 0.5}]}"
+    )
     assert quote_price(target, 1) == (0.5, 2.0, True)
     assert describe_price(target) == "$0.5 / request, 2 credits / request"
 
 
 def test_a_stated_unit_price_takes_precedence_over_a_higher_alternative(priced) -> None:
-    target = priced("{per: 1k_characters, usd: 0.1, alternatives: [{per: request, usd: 9}]}")
+    target = priced("{unit: 1k_characters, usd_per_unit: 0.1, alternatives: [{unit: request, usd_per_unit: 9}]}")
     assert compute_unit_prices(target, 500) == (UnitPrice(0.0001, "character"), None)
-    target = priced("{per: minute, credits: 2}", "credits: {usd: 0.5}")
+    target = priced("{unit: minute, credits_per_unit: 2}", "credits: {usd_per_credit: 0.5}")
     assert compute_unit_prices(target, 500) == (UnitPrice(1.0, "minute"), UnitPrice(2.0, "minute"))
 
 
 def test_large_amounts_are_described_with_separators(priced) -> None:
     assert (
-        describe_price(priced("{per: 1m_characters, credits: 1234567.5}"))
+        describe_price(priced("{unit: 1m_characters, credits_per_unit: 1234567.5}"))
         == "1,234,567.5 credits / 1,000,000 characters"
     )
 
 
 def test_one_price_beside_a_document_without_any_is_not_disputed(priced) -> None:
-    target = priced("{per: request, source: {document: acme.md}, alternatives: [{per: request, usd: 2}]}")
+    target = priced(
+        "{unit: request, source: {document_name: acme.md}, alternatives: [{unit: request, usd_per_unit: 2}]}"
+    )
     assert quote_price(target, 500) == (2, None, False)
     assert list_price_sources(target) == ()  # acme.md states no amount
 
 
 def test_the_documents_that_state_a_price_are_named_once(priced) -> None:
-    stated = "{per: request, usd: 1, source: {document: acme.md}, alternatives: [{per: request, usd: 2"
-    assert list_price_sources(priced(f"{stated}, source: {{document: acme.md}}}}]}}")) == (
+    stated = (
+        "{unit: request, usd_per_unit: 1, source: {document_name: acme.md}, "
+        "alternatives: [{unit: request, usd_per_unit: 2"
+    )
+    assert list_price_sources(priced(f"{stated}, source: {{document_name: acme.md}}}}]}}")) == (
         "Acme speech API, 2026-11-21",
     )
     assert list_price_sources(priced(f"{stated}}}]}}")) == ("Acme speech API, 2026-11-21",)
-    assert list_price_sources(priced("{per: request, usd: 1}")) == ()
+    assert list_price_sources(priced("{unit: request, usd_per_unit: 1}")) == ()
     assert list_price_sources(priced("")) == ()
 
 
@@ -216,11 +246,11 @@ def test_the_documents_that_state_a_price_are_named_once(priced) -> None:
     ("price", "billable"),
     [
         ("", False),
-        ("x-pricing: {per: request, usd: 0}", False),
-        ("x-pricing: {per: request, credits: 0}", False),
-        ("x-pricing: {per: request, usd: 0.1}", True),
-        ("x-pricing: {per: request, credits: 1}", True),
-        ("x-pricing: {per: request, alternatives: [{per: request, usd: 1}]}", True),
+        ("x-pricing: {unit: request, usd_per_unit: 0}", False),
+        ("x-pricing: {unit: request, credits_per_unit: 0}", False),
+        ("x-pricing: {unit: request, usd_per_unit: 0.1}", True),
+        ("x-pricing: {unit: request, credits_per_unit: 1}", True),
+        ("x-pricing: {unit: request, alternatives: [{unit: request, usd_per_unit: 1}]}", True),
     ],
 )
 def test_an_operation_without_speech_is_billable_if_it_has_a_price(acme, load, price, billable) -> None:
@@ -239,8 +269,8 @@ def test_speech_is_billable_even_without_a_documented_price(priced) -> None:
     assert is_billable(priced("").operation)
 
 
-TOKENS = "{per: 1m_tokens, usd: 0.6, label: input, usage: {max_per_character: 1}, plus: [%s]}"
-OUTPUT = "{per: 1m_tokens, usd: 12, label: output, usage: {max_per_character: 2, max_per_request: 100}}"
+TOKENS = "{unit: 1m_tokens, usd_per_unit: 0.6, part_label: input, usage: {max_per_character: 1}, added_parts: [%s]}"
+OUTPUT = "{unit: 1m_tokens, usd_per_unit: 12, part_label: output, usage: {max_per_character: 2, max_per_request: 100}}"
 
 
 @pytest.mark.parametrize(
@@ -251,9 +281,13 @@ OUTPUT = "{per: 1m_tokens, usd: 12, label: output, usage: {max_per_character: 2,
             (500 * 0.6 + 1100 * 12) / 1_000_000,
             "$0.6 / 1,000,000 tokens (input) + $12 / 1,000,000 tokens (output)",
         ),
-        ("{per: second, usd: 0.01}", 0.01 * 500 / 15, "$0.01 / second of audio"),
-        ("{per: minute, usd: 0.6, usage: {max_per_character: 0.1}}", 0.5, "$0.6 / minute of audio"),
-        ("{per: compute_second, usd: 0.001, usage: {max_per_request: 30}}", 0.03, "$0.001 / second of computing"),
+        ("{unit: second, usd_per_unit: 0.01}", 0.01 * 500 / 15, "$0.01 / second of audio"),
+        ("{unit: minute, usd_per_unit: 0.6, usage: {max_per_character: 0.1}}", 0.5, "$0.6 / minute of audio"),
+        (
+            "{unit: compute_second, usd_per_unit: 0.001, usage: {max_per_request: 30}}",
+            0.03,
+            "$0.001 / second of computing",
+        ),
     ],
 )
 def test_the_upper_bound_of_a_price_that_depends_on_the_response(priced, price, usd, text) -> None:
@@ -267,31 +301,57 @@ def test_the_upper_bound_of_a_price_that_depends_on_the_response(priced, price, 
         assert dollars == UnitPrice(pytest.approx(usd / 500), "estimated_character")
 
 
-REPORTED = "usage: {max_per_character: 1, reported: body#/id}"
+REPORTED = "usage: {max_per_character: 1, reported_usage_location: body#/id}"
 
 
 @pytest.mark.parametrize(
     ("price", "characters", "cost"),
     [
-        (f"{{per: 1m_tokens, usd: 2, {REPORTED}}}", None, (0.002, None)),
-        (f"{{per: compute_second, usd: 0.01, {REPORTED}}}", None, (10.0, None)),
-        (f"{{per: second, usd: 0.01, {REPORTED}}}", None, (10.0, None)),
-        (f"{{per: minute, usd: 0.6, {REPORTED}}}", None, (10.0, None)),
-        (f"{{per: 1m_tokens, credits: 2000, {REPORTED}}}", None, (0.5, 2.0)),
-        (f"{{per: 1m_tokens, usd: 1, credits: 2000, {REPORTED}}}", None, (0.001, 2.0)),
-        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: request, usd: 0.5}}]}}", None, (0.502, None)),
-        (f"{{per: request, usd: 0.5, plus: [{{per: 1m_tokens, usd: 2, {REPORTED}}}]}}", None, (0.502, None)),
-        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: 1k_characters, usd: 3}}]}}", 500, (1.502, None)),
-        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: 1k_characters, usd: 3}}]}}", None, None),
-        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: minute, usd: 3}}]}}", 500, None),
-        ("{per: 1m_tokens, usd: 2, usage: {max_per_character: 1}}", 500, None),
-        ("{per: request, usd: 2}", 500, None),
+        (f"{{unit: 1m_tokens, usd_per_unit: 2, {REPORTED}}}", None, (0.002, None)),
+        (f"{{unit: compute_second, usd_per_unit: 0.01, {REPORTED}}}", None, (10.0, None)),
+        (f"{{unit: second, usd_per_unit: 0.01, {REPORTED}}}", None, (10.0, None)),
+        (f"{{unit: minute, usd_per_unit: 0.6, {REPORTED}}}", None, (10.0, None)),
+        (f"{{unit: 1m_tokens, credits_per_unit: 2000, {REPORTED}}}", None, (0.5, 2.0)),
+        (f"{{unit: 1m_tokens, usd_per_unit: 1, credits_per_unit: 2000, {REPORTED}}}", None, (0.001, 2.0)),
+        (
+            f"{{unit: 1m_tokens, usd_per_unit: 2, {REPORTED}, added_parts: [{{unit: request, usd_per_unit: 0.5}}]}}",
+            None,
+            (0.502, None),
+        ),
+        (
+            f"{{unit: request, usd_per_unit: 0.5, added_parts: [{{unit: 1m_tokens, usd_per_unit: 2, {REPORTED}}}]}}",
+            None,
+            (0.502, None),
+        ),
+        (
+            (
+                f"{{unit: 1m_tokens, usd_per_unit: 2, {REPORTED}, "
+                "added_parts: [{unit: 1k_characters, usd_per_unit: 3}]}"
+            ),
+            500,
+            (1.502, None),
+        ),
+        (
+            (
+                f"{{unit: 1m_tokens, usd_per_unit: 2, {REPORTED}, "
+                "added_parts: [{unit: 1k_characters, usd_per_unit: 3}]}"
+            ),
+            None,
+            None,
+        ),
+        (
+            f"{{unit: 1m_tokens, usd_per_unit: 2, {REPORTED}, added_parts: [{{unit: minute, usd_per_unit: 3}}]}}",
+            500,
+            None,
+        ),
+        ("{unit: 1m_tokens, usd_per_unit: 2, usage: {max_per_character: 1}}", 500, None),
+        ("{unit: request, usd_per_unit: 2}", 500, None),
         ("", 500, None),
     ],
 )
 def test_what_a_response_reports_has_a_cost(priced, price, characters, cost) -> None:
     """1,000 tokens or seconds are reported, wherever the contract documents that a number of them is."""
-    target = priced(price, "credits: {usd: 0.25}")
+    target = priced(price, "credits: {usd_per_credit: 0.25}")
     quote = compute_reported_cost(target, characters, lambda usage: 1000 if usage.reported_usage_location else None)
     assert quote == (None if cost is None else PriceQuote(pytest.approx(cost[0]), cost[1], is_disputed=False))
     assert compute_reported_cost(target, characters, lambda _: None) is None
@@ -299,17 +359,18 @@ def test_what_a_response_reports_has_a_cost(priced, price, characters, cost) -> 
 
 @pytest.mark.parametrize(("characters", "unit"), [(10, "request"), (1000, "estimated_character")])
 def test_the_highest_alternative_may_be_an_upper_bound(priced, characters, unit) -> None:
-    tokens = "{per: 1m_tokens, usd: 1000, usage: {max_per_character: 1}}"
-    target = priced(f"{{per: request, alternatives: [{tokens}, {{per: request, usd: 0.1}}]}}")
+    tokens = "{unit: 1m_tokens, usd_per_unit: 1000, usage: {max_per_character: 1}}"
+    target = priced(f"{{unit: request, alternatives: [{tokens}, {{unit: request, usd_per_unit: 0.1}}]}}")
     dollars, _ = compute_unit_prices(target, characters)
     assert dollars == UnitPrice(pytest.approx(0.1 if unit == "request" else 0.001), unit)
 
 
 def test_a_price_of_several_parts_is_described_in_each_currency(priced) -> None:
     target = priced(
-        "{per: 1m_tokens, usd: 1, credits: 20, usage: {max_per_request: 5}, "
-        "plus: [{per: request, label: call, usd: 0.25, credits: 2}, {per: request, usd: 0.25, credits: 0}], "
-        "alternatives: [{per: request, usd: 3}]}"
+        "{unit: 1m_tokens, usd_per_unit: 1, credits_per_unit: 20, usage: {max_per_request: 5}, "
+        "added_parts: [{unit: request, part_label: call, usd_per_unit: 0.25, credits_per_unit: 2}, "
+        "{unit: request, usd_per_unit: 0.25, credits_per_unit: 0}], "
+        "alternatives: [{unit: request, usd_per_unit: 3}]}"
     )
     assert describe_price(target) == (
         "$1 / 1,000,000 tokens + $0.25 / request (call) + $0.25 / request or $3 / request (disputed), "
@@ -322,8 +383,10 @@ def test_a_price_of_several_parts_is_described_in_each_currency(priced) -> None:
     assert compute_unit_prices(target, 0)[0] == UnitPrice(pytest.approx(0.500005), "estimated_character")
 
 
-PLANS = "x-limits: {plans: {free: {}, pro: {}}}\nx-provider:"
-BY_PLAN = "{per: 1k_characters, usd: 0.3, plans: {pro: {usd: 0.1, included: 1000}}}"
+PLANS = "x-limits: {plan_limits: {free: {}, pro: {}}}\nx-provider:"
+BY_PLAN = (
+    "{unit: 1k_characters, usd_per_unit: 0.3, plan_prices: {pro: {usd_per_unit: 0.1, included_units_per_month: 1000}}}"
+)
 
 
 @pytest.fixture
@@ -347,19 +410,55 @@ def test_a_plan_has_its_own_price_and_the_highest_one_is_the_default(planned) ->
 @pytest.mark.parametrize(
     ("price", "message"),
     [
-        ("{per: 1m_tokens, usd: 1}", "needs usage, with an upper bound"),
-        ("{per: request, usd: 1, usage: {max_per_request: 2}}", "has no usage: the text determines it"),
-        ("{per: 1m_tokens, usd: 1, usage: {max_per_request: 1, reported: body#/spent}}", "is not in the documented"),
-        ("{per: 1m_tokens, usd: 1, usage: {reported: body#/id}}", "needs max_per_request or max_per_character"),
-        ("{per: request, usd: 1, plus: [{per: request, credits: 1}]}", "have the same currencies"),
-        ("{per: request, usd: 1, plus: [{per: request, usd: 1, plus: [{per: request, usd: 1}]}]}", "of its own"),
-        ("{per: request, usd: 1, plans: {pro: {usd: 2}}}", "usd 2 is more than 1"),
-        ("{per: request, usd: 1, plans: {gold: {usd: 1}}}", "is not a plan in x-limits.plans; known: free, pro"),
-        ("{per: request, usd: 1, plans: {pro: {credits: 1}}}", "the same currencies as the price"),
-        ("{per: request, usd: 1, plans: {pro: {usd: 1, overage: false}}}", "without overage needs included"),
-        ("{per: request, usd: 1, step: 5}", "has neither step nor minimum"),
-        ("{per: request, usd: 1, plus: [{per: request, usd: 1, count: {doubled: han}}]}", "count belongs to the price"),
-        ("{per: request, usd: 1, alternatives: [{per: second, usd: 1, count: {tags: false}}]}", "count belongs to"),
+        ("{unit: 1m_tokens, usd_per_unit: 1}", "needs usage, with an upper bound"),
+        ("{unit: request, usd_per_unit: 1, usage: {max_per_request: 2}}", "has no usage: the text determines it"),
+        (
+            "{unit: 1m_tokens, usd_per_unit: 1, usage: {max_per_request: 1, reported_usage_location: body#/spent}}",
+            "is not in the documented",
+        ),
+        (
+            "{unit: 1m_tokens, usd_per_unit: 1, usage: {reported_usage_location: body#/id}}",
+            "needs max_per_request or max_per_character",
+        ),
+        (
+            "{unit: request, usd_per_unit: 1, added_parts: [{unit: request, credits_per_unit: 1}]}",
+            "have the same currencies",
+        ),
+        (
+            (
+                "{unit: request, usd_per_unit: 1, added_parts: "
+                "[{unit: request, usd_per_unit: 1, added_parts: [{unit: request, usd_per_unit: 1}]}]}"
+            ),
+            "of its own",
+        ),
+        ("{unit: request, usd_per_unit: 1, plan_prices: {pro: {usd_per_unit: 2}}}", "usd_per_unit 2 is more than 1"),
+        (
+            "{unit: request, usd_per_unit: 1, plan_prices: {gold: {usd_per_unit: 1}}}",
+            "is not a plan in x-limits.plan_limits; known: free, pro",
+        ),
+        (
+            "{unit: request, usd_per_unit: 1, plan_prices: {pro: {credits_per_unit: 1}}}",
+            "the same currencies as the price",
+        ),
+        (
+            "{unit: request, usd_per_unit: 1, plan_prices: {pro: {usd_per_unit: 1, allows_extra_units: false}}}",
+            "without extra units needs included_units_per_month",
+        ),
+        ("{unit: request, usd_per_unit: 1, rounding_step: 5}", "has neither rounding_step nor min_charged_quantity"),
+        (
+            (
+                "{unit: request, usd_per_unit: 1, added_parts: "
+                "[{unit: request, usd_per_unit: 1, character_counting: {characters_counted_twice: han}}]}"
+            ),
+            "character_counting belongs to the price",
+        ),
+        (
+            (
+                "{unit: request, usd_per_unit: 1, alternatives: "
+                "[{unit: second, usd_per_unit: 1, character_counting: {counts_tags: false}}]}"
+            ),
+            "character_counting belongs to",
+        ),
     ],
 )
 def test_a_price_that_contradicts_itself_is_rejected(planned, price, message) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import SchemaViolation, parse_text_value
-from voicegauge.contract.schemas import allows_location
+from voicegauge.contract.schemas import SchemaViolation, allows_location, parse_text_value
 
 EXTRA = """    Words:
-      x-source: {document: acme.md}
+      x-source: {document_name: acme.md}
       type: object
       properties:
         speed: {type: number}
@@ -99,8 +98,8 @@ def test_a_location_is_documented_or_not(words, pointer_tokens, listed) -> None:
 
 
 def test_disputes_are_found_innermost_first(acme, load) -> None:
-    source = "x-source: {document: acme.md, disputed: [{claim: %s, document: acme.md}]}"
-    text = acme.replace("x-source: {document: acme.md}", source % "outer", 1)
+    source = "x-source: {document_name: acme.md, disputes: [{claim: %s, document_name: acme.md}]}"
+    text = acme.replace("x-source: {document_name: acme.md}", source % "outer", 1)
     text = text.replace("description: Queued", f"description: Queued\n          {source % 'inner'}")
     contract = load(text)
     at = contract.find_operation("createSpeech").pointer

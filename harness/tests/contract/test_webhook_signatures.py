@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import build_signature_headers, compute_signature, read_signature_headers
-from voicegauge.contract.extension import WebhookSignature
+from voicegauge.contract.callbacks import build_signature_headers, compute_signature, read_signature_headers
+from voicegauge.contract.extension.provider import WebhookSignature
 
 STANDARD = WebhookSignature(
     signature_header_name="webhook-signature",

@@ -10,29 +10,33 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.contract import Contract, load_catalogue, load_contract
 from voicegauge.contract.callbacks import find_callback_body, find_callback_id_location
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.errors import ContractError
 
 BODY = """
       x-webhook:
-        url: [{at: body#/hook, mode: {at: body#/mode, values: {end: terminal, all: progress}, default: end}}]
-        callback: done
-        https_only: true
-        body: {id: body#/task, state: body#/state, states: {ok: success}, submit_id: body#/task}
+        url_fields: [{location: body#/hook, mode_field: {
+          location: body#/mode, timing_by_value: {end: terminal, all: progress}, default_value: end}}]
+        callback_operation_id: done
+        requires_https: true
+        body_locations: {id_location: body#/task, state_location: body#/state,
+          outcome_by_state: {ok: success}, submit_id_location: body#/task}
 """
 DOCUMENT = f"""\
 openapi: 3.1.0
 info: {{title: Acme, version: "1"}}
 servers: [{{url: "https://api.acme.example"}}]
-x-provider: {{id: acme, title: Acme, key_env: ACME_KEY, sources: {{acme.txt: {{title: Acme, date: 2026-01-01}}}}}}
+x-provider: {{id: acme, title: Acme, key_variable: ACME_KEY, sources: {{acme.txt: {{title: Acme, date: 2026-01-01}}}}}}
 paths:
   /speak:
     post:
       operationId: speak{BODY}\
       x-speech:
-        request: {{text: body#/text}}
-        response: {{audio: {{at: body#/url, delivered: url}}}}
+        request_fields: {{text: body#/text}}
+        response: {{audio: {{location: body#/url, delivery_method: url}}}}
         targets: {{voice-1: {{title: Voice one}}}}
       requestBody:
         content:
@@ -73,18 +77,26 @@ def test_a_webhook_is_loaded_with_its_body(load) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("at: body#/hook", "at: body#/hok", "'body#/hok' is not in the documented request of speak"),
-        ("at: body#/hook", "at: nowhere", "'nowhere' is not a valid location"),
-        ("at: body#/mode", "at: body#/mood", "'body#/mood' is not in the documented request"),
-        ("default: end", "default: ends", "'ends' is not among values: end, all"),
-        ("callback: done", "callback: gone", "'gone' is not a callback of speak and not a webhook"),
-        ("id: body#/task", "id: body#/tusk", "'body#/tusk' is not in the documented body of done"),
-        ("id: body#/task", "id: header.Task", "'header.Task' is not in the documented body of done"),
-        ("states: {ok: success}", "states: {bad: failure}", "no state means success"),
-        (", submit_id: body#/task", "", "needs submit_id"),
-        ("submit_id: body#/task", "submit_id: body#/tusk", "'body#/tusk' is not in the documented response of speak"),
-        ("url: [{at: body#/hook, ", "url: []\n        junk: [{", "junk"),
-        ("https_only: true", "https_only: sure", "https_only"),
+        ("location: body#/hook", "location: body#/hok", "'body#/hok' is not in the documented request of speak"),
+        ("location: body#/hook", "location: nowhere", "'nowhere' is not a valid location"),
+        ("location: body#/mode", "location: body#/mood", "'body#/mood' is not in the documented request"),
+        ("default_value: end", "default_value: ends", "'ends' is not among timing_by_value: end, all"),
+        (
+            "callback_operation_id: done",
+            "callback_operation_id: gone",
+            "'gone' is not a callback of speak and not a webhook",
+        ),
+        ("id_location: body#/task", "id_location: body#/tusk", "'body#/tusk' is not in the documented body of done"),
+        ("id_location: body#/task", "id_location: header.Task", "'header.Task' is not in the documented body of done"),
+        ("outcome_by_state: {ok: success}", "outcome_by_state: {bad: failure}", "no state means success"),
+        (", submit_id_location: body#/task", "", "needs submit_id_location"),
+        (
+            "submit_id_location: body#/task",
+            "submit_id_location: body#/tusk",
+            "'body#/tusk' is not in the documented response of speak",
+        ),
+        ("url_fields: [{location: body#/hook, ", "url_fields: []\n        junk: [{", "junk"),
+        ("requires_https: true", "requires_https: sure", "requires_https"),
     ],
 )
 def test_an_inconsistency_is_rejected_with_its_line(load, old, new, reason) -> None:
@@ -97,8 +109,8 @@ def test_an_inconsistency_is_rejected_with_its_line(load, old, new, reason) -> N
 
 def test_a_webhook_without_body_needs_a_status_response(load) -> None:
     document = yaml.safe_load(DOCUMENT)
-    del document["paths"]["/speak"]["post"]["x-webhook"]["body"]
-    with pytest.raises(ContractError, match="needs a body: no status response has an id"):
+    del document["paths"]["/speak"]["post"]["x-webhook"]["body_locations"]
+    with pytest.raises(ContractError, match="needs body_locations: no status response has an id"):
         load(document)
 
 
@@ -114,6 +126,8 @@ def test_the_webhooks_of_the_bundled_contracts() -> None:
         "pixazo/generateChatterbox": ["header.X-Webhook-URL"],
         "pixazo/generateVibevoice": ["header.X-Webhook-URL"],
         "pixazo/generateVibevoiceRealtime": ["header.X-Webhook-URL"],
+        "replicate/createChatterbox": ["body#/webhook"],
+        "replicate/createChatterboxTurbo": ["body#/webhook"],
         "replicate/createPrediction": ["body#/webhook"],
         "replicate/createSpeech02Hd": ["body#/webhook"],
         "replicate/createSpeech02Turbo": ["body#/webhook"],

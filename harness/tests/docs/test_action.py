@@ -59,9 +59,27 @@ def test_inputs_become_arguments(tmp_path: Path) -> None:
     status, printed, outputs = _run_check(tmp_path, 'printf "%s\\n" "$@"', **inputs)
     words = printed.splitlines()
     assert status == 0
-    assert words[:4] == ["check", "pixelapi", "ttsai/kokoro", "--github"]
-    assert words[-6:] == ["--live", "--max-cost", "1", "--max-calls", "5", "--strict"]
+    assert words[:2] == ["check", "--github"]
+    assert words[-7:] == ["--live", "--max-cost=1", "--max-calls=5", "--strict", "--", "pixelapi", "ttsai/kokoro"]
     assert outputs == {"status": "0", "json": f"{tmp_path}/voicegauge.json"}
+
+
+@pytest.mark.parametrize(
+    "value", ["--live --max-cost 1000", "x\n--live", "$(touch pwned)", "* ; touch pwned", "-- --live"]
+)
+@pytest.mark.parametrize("name", [name for name in ACTION["inputs"] if name not in ("live", "emulated", "fail-on")])
+def test_no_input_adds_an_option_or_runs_a_program(tmp_path: Path, name: str, value: str) -> None:
+    status, printed, _ = _run_check(tmp_path, 'printf "%s\\0" "$@"', **{name: value})
+    options = printed.split("\0-\0", 1)[0].split("\0--\0", 1)[0].split("\0")[1:]
+    assert status == 0
+    assert {option.partition("=")[0] for option in options} <= {"--github", "--json", "--sarif", f"--{name}"}
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_actions_of_others_are_pinned_by_digest() -> None:
+    texts = [path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    used = re.findall(r"uses: (\S+)", "\n".join((*texts, (ROOT / "action.yml").read_text())))
+    assert [one for one in used if one != "./" and not re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", one)] == []
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 import voicegauge
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import running_emulator
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.process import running_emulator
 
 from ..builders.documented_examples import build_acme
 

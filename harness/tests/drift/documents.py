@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import hashlib
 import json
@@ -13,13 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.drift import DriftChange, DriftReport, compare_inputs
-from voicegauge.drift.contracts import document_comparison
+from voicegauge.drift import _contract_comparison as document_comparison
+from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.report import DriftChange, DriftReport
 
-Edit = Callable[[dict[str, Any]], None]
 Drift = Callable[[Mapping[str, Any], Mapping[str, Any]], DriftReport]
-REMOVED: Any = object()
-"""Given as a value to `put`: remove the key."""
 
 
 def drift_in(folder: Path) -> Drift:
@@ -43,32 +40,6 @@ def drift_in(folder: Path) -> Drift:
             return compare_inputs(write(old), write(new))
 
     return run
-
-
-def put(pointer: str, value: Any) -> Edit:
-    """Put `value` at `pointer`, "~1" standing for "/"; "-" appends to a list."""
-
-    def edit(document: dict[str, Any]) -> None:
-        *pointer_tokens, last = (token.replace("~1", "/") for token in pointer.split("/")[1:])
-        place: Any = document
-        for token in pointer_tokens:
-            place = place[int(token)] if isinstance(place, list) else place.setdefault(token, {})
-        if value is REMOVED:
-            del place[int(last) if isinstance(place, list) else last]
-        elif isinstance(place, list):
-            place[len(place) if last == "-" else int(last) :] = [copy.deepcopy(value)]
-        else:
-            place[last] = copy.deepcopy(value)
-
-    return edit
-
-
-def edited(document: Mapping[str, Any], *edits: Edit) -> dict[str, Any]:
-    """Return a copy of `document` with `edits`."""
-    changed: dict[str, Any] = copy.deepcopy(dict(document))
-    for edit in edits:
-        edit(changed)
-    return changed
 
 
 def reported_rules(report: DriftReport) -> list[str]:

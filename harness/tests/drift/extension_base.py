@@ -6,18 +6,24 @@ import copy
 from typing import Any
 
 AUDIO = {
-    "at": "body#/audio",
-    "delivered": "base64",
+    "location": "body#/audio",
+    "delivery_method": "base64",
     "format": "pcm_s16le",
     "sample_rate_hz": 24000,
-    "media_type": "body#/type",
+    "media_type_location": "body#/type",
     "timestamps": [],
-    "download": "getAudio",
+    "download_operation_id": "getAudio",
 }
 
 PIECE = {"type": "object", "properties": {"audio": {"type": "string"}, "index": {"type": "integer"}}}
 
-_WEBHOOK_PLACES = {key: f"body#/{key}" for key in ("submit_id", "result", "charged", "created", "completed")}
+_WEBHOOK_PLACES = {
+    "submit_id_location": "body#/submit_id",
+    "result_url_location": "body#/result",
+    "charge_location": "body#/charged",
+    "creation_time_location": "body#/created",
+    "end_time_location": "body#/completed",
+}
 
 BASE: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -26,14 +32,26 @@ BASE: dict[str, Any] = {
     "x-provider": {
         "id": "acme",
         "title": "Acme",
-        "key_env": "ACME_KEY",
+        "key_variable": "ACME_KEY",
         "sources": {},
-        "headers": {"X-Client": "one"},
-        "credits": {"name": "coins", "usd": 0.01, "free": 100},
-        "retry": {"statuses": [429, 503], "initial_delay_s": 1, "max_delay_s": 30, "factor": 2, "max_attempts": 4},
+        "request_headers": {"X-Client": "one"},
+        "credits": {"name": "coins", "usd_per_credit": 0.01, "free_credits": 100},
+        "retry_policy": {
+            "retried_statuses": [429, 503],
+            "initial_delay_s": 1,
+            "max_delay_s": 30,
+            "delay_factor": 2,
+            "max_attempts": 4,
+        },
         "self_hosted": {
-            "models": {"operation": "models", "items": ["body#/data"], "sets": "body#/model"},
-            "voices": [{"operation": "voices", "items": ["body#/voices"], "sets": "body#/voice"}],
+            "model_list": {
+                "operation_id": "models",
+                "list_locations": ["body#/data"],
+                "request_field_location": "body#/model",
+            },
+            "voice_lists": [
+                {"operation_id": "voices", "list_locations": ["body#/voices"], "request_field_location": "body#/voice"}
+            ],
         },
     },
     "components": {
@@ -41,107 +59,140 @@ BASE: dict[str, Any] = {
             "token": {
                 "type": "http",
                 "scheme": "bearer",
-                "x-key": {"env": "ACME_TOKEN", "id_env": "ACME_ID", "aws": {"region": "eu-1", "service": "polly"}},
+                "x-key": {
+                    "key_variable": "ACME_TOKEN",
+                    "id_variable": "ACME_ID",
+                    "aws_signature": {"region": "eu-1", "service": "polly"},
+                },
             }
         }
     },
     "x-limits": {
-        "plans": {"free": {"requests_per_minute": 10, "concurrent": 2, "text_characters": 1000}},
-        "uploads": {
-            "file": {"max_bytes": 1000, "min_s": 3, "max_s": 30, "min_sample_rate_hz": 16000, "formats": ["wav", "mp3"]}
+        "plan_limits": {
+            "free": {"max_requests_per_minute": 10, "max_concurrent_requests": 2, "max_text_characters": 1000}
         },
-        "keyless": {"characters_per_day": 500},
-        "headers": {"limit": "X-Limit"},
+        "upload_limits": {
+            "file": {
+                "max_bytes": 1000,
+                "min_duration_s": 3,
+                "max_duration_s": 30,
+                "min_sample_rate_hz": 16000,
+                "accepted_formats": ["wav", "mp3"],
+            }
+        },
+        "keyless_limits": {"max_characters_per_day": 500},
+        "rate_limit_header_names": {"limit": "X-Limit"},
     },
     "paths": {
         "/speak": {
             "post": {
                 "operationId": "speak",
                 "x-pricing": {
-                    "per": "1m_tokens",
-                    "usd": 0.02,
-                    "credits": 2,
-                    "usage": {"max_per_request": 5, "max_per_character": 1, "reported": "body#/used"},
-                    "count": {"doubled": "han", "free_tags": ["speak"]},
-                    "step": 10,
-                    "plans": {"small": {"usd": 0.01, "credits": 1, "included": 1000, "monthly_fee_usd": 5}},
+                    "unit": "1m_tokens",
+                    "usd_per_unit": 0.02,
+                    "credits_per_unit": 2,
+                    "usage": {"max_per_request": 5, "max_per_character": 1, "reported_usage_location": "body#/used"},
+                    "character_counting": {"characters_counted_twice": "han", "uncounted_tag_names": ["speak"]},
+                    "rounding_step": 10,
+                    "plan_prices": {
+                        "small": {
+                            "usd_per_unit": 0.01,
+                            "credits_per_unit": 1,
+                            "included_units_per_month": 1000,
+                            "monthly_fee_usd": 5,
+                        }
+                    },
                 },
                 "x-stream": {
-                    "event_type": "data#/type",
+                    "event_type_location": "data#/type",
                     "framing": "sse",
                     "media_type": "text/event-stream",
                     "ends_with_response": False,
                     "events": {
-                        "audio": {"next": ["audio", "done"], "schema": PIECE, "has": "data#/audio"},
-                        "done": {"end": "success"},
+                        "audio": {
+                            "successor_names": ["audio", "done"],
+                            "data_schema": PIECE,
+                            "identifying_location": "data#/audio",
+                        },
+                        "done": {"terminal_outcome": "success"},
                     },
                     "audio": {
-                        "event": "audio",
-                        "at": "data#/audio",
+                        "event_type": "audio",
+                        "location": "data#/audio",
                         "encoding": "hex",
-                        "index": "data#/index",
+                        "sequence_number_location": "data#/index",
                         "timestamps": [],
                     },
                     "end_marker": "[DONE]",
-                    "reason": "data#/reason",
+                    "failure_reason_location": "data#/reason",
                     "max_gap_s": 5,
                 },
                 "x-webhook": {
-                    "url": [{"at": "body#/hook"}],
-                    "callback": "done",
-                    "progress_max_s": 15,
-                    "body": {
-                        "id": "body#/task",
-                        "state": "body#/state",
-                        "states": {"ok": "success"},
+                    "url_fields": [{"location": "body#/hook"}],
+                    "callback_operation_id": "done",
+                    "max_progress_interval_s": 15,
+                    "body_locations": {
+                        "id_location": "body#/task",
+                        "state_location": "body#/state",
+                        "outcome_by_state": {"ok": "success"},
                         **_WEBHOOK_PLACES,
                     },
                     "signature": {
-                        "header": "X-Signature",
-                        "id": "X-Id",
-                        "timestamp": "X-Time",
-                        "secret_env": "ACME_SECRET",
+                        "signature_header_name": "X-Signature",
+                        "id_header_name": "X-Id",
+                        "timestamp_header_name": "X-Time",
+                        "secret_variable": "ACME_SECRET",
                     },
                 },
-                "x-idempotency": {"header": "Idempotency-Key", "valid_s": 3600},
-                "x-submit": {"job": "job"},
-                "x-limits": {"plans": {"pro": {"concurrent": 20}}},
+                "x-idempotency": {"header_name": "Idempotency-Key", "key_lifetime_s": 3600},
+                "x-submit": {"status_operation_id": "job"},
+                "x-limits": {"plan_limits": {"pro": {"max_concurrent_requests": 20}}},
                 "x-speech": {
-                    "request": {
-                        "text": {"at": "body#/text", "markup": "ssml"},
-                        "language": {"at": "body#/lang", "template": "{}", "map": {"en": "en-US"}},
+                    "request_fields": {
+                        "text": {"location": "body#/text", "markup_language": "ssml"},
+                        "language": {
+                            "location": "body#/lang",
+                            "text_template": "{}",
+                            "provider_values": {"en": "en-US"},
+                        },
                     },
                     "response": {
-                        "job": "job",
-                        "wait": {"at": "header.Prefer", "value": "wait", "max_s": 60},
+                        "status_operation_id": "job",
+                        "wait_preference": {"location": "header.Prefer", "preference": "wait", "max_wait_s": 60},
                         "audio": copy.deepcopy(AUDIO),
-                        "charged": "body#/charged",
-                        "balance": "body#/balance",
+                        "charge_location": "body#/charged",
+                        "balance_location": "body#/balance",
                     },
                     "formats": {"small": {"codec": "mp3", "sample_rate_hz": 24000, "bitrate_kbps": 32, "channels": 1}},
                     "targets": {
                         "one": {
-                            "request": {"voice": {"at": "body#/own_voice", "map": {"a": "b"}, "markup": "ssml"}},
-                            "voices": {"de": "dora"},
+                            "request_fields": {
+                                "voice": {
+                                    "location": "body#/own_voice",
+                                    "provider_values": {"a": "b"},
+                                    "markup_language": "ssml",
+                                }
+                            },
+                            "default_voice_by_language": {"de": "dora"},
                             "title": "One",
-                            "model": "one-v1",
-                            "constants": {"body#/model": "one"},
-                            "voice": "anna",
-                            "voice_description": "calm",
-                            "voice_sample_url": "https://acme.test/anna.wav",
+                            "response_model_name": "one-v1",
+                            "request_constants": {"body#/model": "one"},
+                            "default_voice": "anna",
+                            "default_voice_description": "calm",
+                            "default_voice_sample_url": "https://acme.test/anna.wav",
                             "required_fields": ["voice"],
-                            "language": "en",
-                            "languages": ["en", "de"],
-                            "format": "wav",
-                            "formats": ["wav", "mp3"],
+                            "default_language": "en",
+                            "supported_languages": ["en", "de"],
+                            "default_format": "wav",
+                            "supported_formats": ["wav", "mp3"],
                             "recommended_max_characters": 500,
-                            "audio": copy.deepcopy(AUDIO),
-                            "media_type": "application/json",
+                            "response_audio": copy.deepcopy(AUDIO),
+                            "request_media_type": "application/json",
                             "pricing": {
-                                "per": "second",
-                                "usd": 0.3,
+                                "unit": "second",
+                                "usd_per_unit": 0.3,
                                 "usage": {"max_per_character": 1},
-                                "alternatives": [{"per": "request", "usd": 1}],
+                                "alternatives": [{"unit": "request", "usd_per_unit": 1}],
                             },
                         }
                     },
@@ -152,22 +203,25 @@ BASE: dict[str, Any] = {
             "post": {
                 "operationId": "transcribe",
                 "x-transcription": {
-                    "request": {"audio": "body#/file", "language": {"at": "body#/lang", "map": {"en": "en-US"}}},
+                    "request_fields": {
+                        "audio": "body#/file",
+                        "language": {"location": "body#/lang", "provider_values": {"en": "en-US"}},
+                    },
                     "response": {
-                        "text": "body#/text",
-                        "language": "body#/lang",
-                        "audio_s": "body#/seconds",
-                        "segments": "body#/parts",
-                        "segment": {"speaker": "who", "words": "words"},
-                        "charged": "body#/charged",
+                        "text_location": "body#/text",
+                        "language_location": "body#/lang",
+                        "audio_duration_location": "body#/seconds",
+                        "segments_location": "body#/parts",
+                        "segment_field_names": {"speaker_field": "who", "words_field": "words"},
+                        "charge_location": "body#/charged",
                     },
                     "targets": {
                         "ear": {
                             "title": "Ear",
-                            "constants": {"body#/model": "ear"},
-                            "language": "en",
-                            "languages": ["en", "de"],
-                            "pricing": {"per": "request", "usd": 0.3},
+                            "request_constants": {"body#/model": "ear"},
+                            "default_language": "en",
+                            "supported_languages": ["en", "de"],
+                            "pricing": {"unit": "request", "usd_per_unit": 0.3},
                         }
                     },
                 },
@@ -178,13 +232,13 @@ BASE: dict[str, Any] = {
                 "operationId": "convert",
                 "x-conversion": {
                     "purpose": "voice",
-                    "request": {"audio": "body#/file", "voice": "body#/voice"},
+                    "request_fields": {"audio": "body#/file", "voice": "body#/voice"},
                     "response": {
                         "audio": copy.deepcopy(AUDIO),
-                        "stems": {"at": "body#/stems", "download": "getAudio"},
-                        "facts": {"key": "body#/key"},
+                        "stems": {"list_location": "body#/stems", "download_operation_id": "getAudio"},
+                        "fact_locations": {"key": "body#/key"},
                     },
-                    "targets": {"changer": {"title": "Changer", "voice": "anna"}},
+                    "targets": {"changer": {"title": "Changer", "default_voice": "anna"}},
                 },
             }
         },
@@ -192,12 +246,16 @@ BASE: dict[str, Any] = {
             "post": {
                 "operationId": "createVoice",
                 "x-resource": {
-                    "name": "voice",
-                    "id": "body#/id",
-                    "state": "body#/state",
+                    "display_name": "voice",
+                    "id_location": "body#/id",
+                    "state_location": "body#/state",
                     "states": ["active"],
-                    "list": {"operation": "listVoices", "count": "body#/used", "max_count": "body#/limit"},
-                    "delete": {"operation": "deleteVoice", "id": "path.id"},
+                    "listing": {
+                        "operation_id": "listVoices",
+                        "count_location": "body#/used",
+                        "max_count_location": "body#/limit",
+                    },
+                    "deletion": {"operation_id": "deleteVoice", "id_location": "path.id"},
                 },
             }
         },
@@ -205,16 +263,16 @@ BASE: dict[str, Any] = {
             "post": {
                 "operationId": "batch",
                 "x-batch": {
-                    "items": "body#/texts",
-                    "item_operation": "speak",
-                    "results": "body#/jobs",
-                    "job_id": "id",
-                    "index": "index",
-                    "state": "state",
-                    "charged": "cost",
-                    "url": "url",
-                    "total": "body#/total",
-                    "completed": "body#/completed",
+                    "requests_location": "body#/texts",
+                    "item_operation_id": "speak",
+                    "jobs_location": "body#/jobs",
+                    "job_id_field": "id",
+                    "index_field": "index",
+                    "state_field": "state",
+                    "charge_field": "cost",
+                    "audio_url_field": "url",
+                    "total_count_location": "body#/total",
+                    "ended_count_location": "body#/completed",
                 },
             }
         },
@@ -222,14 +280,14 @@ BASE: dict[str, Any] = {
             "post": {
                 "operationId": "chat",
                 "x-chat": {
-                    "text": "body#/message",
-                    "audio": "body#/recording",
-                    "transcript": "body#/transcript",
-                    "reply": "body#/reply",
+                    "text_location": "body#/message",
+                    "audio_location": "body#/recording",
+                    "transcript_location": "body#/transcript",
+                    "reply_text_location": "body#/reply",
                     "reply_audio": copy.deepcopy(AUDIO),
-                    "emulation_target": "one",
-                    "voice": "body#/voice",
-                    "charged": "body#/charged",
+                    "emulated_target_name": "one",
+                    "voice_location": "body#/voice",
+                    "charge_location": "body#/charged",
                 },
             }
         },
@@ -237,25 +295,38 @@ BASE: dict[str, Any] = {
             "get": {
                 "operationId": "job",
                 "x-job": {
-                    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/url"},
-                    "id": "body#/id",
-                    "state": "body#/state",
+                    "submit_response": {
+                        "job_id_location": "body#/id",
+                        "state_location": "body#/state",
+                        "polling_url_location": "body#/url",
+                    },
+                    "job_id_location": "body#/id",
+                    "state_location": "body#/state",
                     "states": {
-                        "QUEUED": {"next": ["DONE"], "max_s": 60},
-                        "DONE": {"end": "success", "charged": True, "required": ["body#/audio"]},
-                        "FAILED": {"end": "failure"},
+                        "QUEUED": {"successor_names": ["DONE"], "max_duration_s": 60},
+                        "DONE": {
+                            "terminal_outcome": "success",
+                            "is_charged": True,
+                            "required_locations": ["body#/audio"],
+                        },
+                        "FAILED": {"terminal_outcome": "failure"},
                     },
                     "audio": copy.deepcopy(AUDIO),
-                    "result": "result",
-                    "reason": "body#/reason",
-                    "model": "body#/model",
-                    "created": "body#/created",
-                    "updated": "body#/updated",
-                    "completed": "body#/completed",
-                    "charged": "body#/charged",
-                    "poll": {"min_s": 1, "max_s": 5, "factor": 1.5, "timeout_s": 300},
-                    "cancel": {"operation": "cancel", "state": "FAILED"},
-                    "expires_s": 3600,
+                    "result_operation_id": "result",
+                    "failure_reason_location": "body#/reason",
+                    "model_name_location": "body#/model",
+                    "creation_time_location": "body#/created",
+                    "update_time_location": "body#/updated",
+                    "end_time_location": "body#/completed",
+                    "charge_location": "body#/charged",
+                    "poll_schedule": {
+                        "min_interval_s": 1,
+                        "max_interval_s": 5,
+                        "interval_factor": 1.5,
+                        "job_timeout_s": 300,
+                    },
+                    "cancellation": {"operation_id": "cancel", "resulting_state": "FAILED"},
+                    "ended_job_lifetime_s": 3600,
                 },
             }
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .documents import REMOVED, Edit, put
+from ..builders.documents import REMOVED, Edit, put
 
 B, P, C = "breaking", "possibly-breaking", "compatible"
 SPEAK = "/paths/~1speak/post"

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.drift import DRIFT_RULE_BY_ID, DriftReport
+from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftReport
 
-from .documents import REMOVED, edited, put
+from ..builders.documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK
 
 Command = Callable[..., tuple[int, str, str]]
@@ -111,7 +111,7 @@ def test_an_input_error_is_one_line(voicegauge: Command, files: Any, tmp_path: P
 
 
 def test_the_rules_command_filters_by_words_in_ids(voicegauge: Command) -> None:
-    rows = json.loads(voicegauge("rules", "drift", "--json", "-")[1])["drift"]
+    rows = json.loads(voicegauge("rules", "drift", "--json", "-")[1])["drift_rules"]
     assert {row["id"] for row in rows} == set(DRIFT_RULE_BY_ID)
     out = voicegauge("rules", "webhook", "removed")[1]
     assert "webhook-removed" in out

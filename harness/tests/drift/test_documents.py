@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.contract import load_catalogue
-from voicegauge.drift import compare_inputs
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.drift.comparison import compare_inputs
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 
+from ..builders.documents import REMOVED, edited, put
 from . import extension_base, operation_edits
-from .documents import REMOVED, Drift, edited, only, put, reported_rules
+from .documents import Drift, only, reported_rules
 from .schema_edits import CAT, TEXT, document
 
 Write = Callable[[str, str], str]
@@ -171,7 +172,7 @@ def test_an_invalid_document_is_rejected_with_the_line(write: Write, text: str, 
 
 
 def test_an_invalid_extension_is_rejected(drift: Drift) -> None:
-    wrong = edited(extension_base.BASE, put("/x-provider/retry/attempts", "many"))
+    wrong = edited(extension_base.BASE, put("/x-provider/retry_policy/attempts", "many"))
     with pytest.raises(ContractError, match=r"x-provider.*attempts"):
         drift(extension_base.BASE, wrong)
 
@@ -203,7 +204,7 @@ OWN = """
 openapi: 3.1.0
 info: {title: Own, version: "1"}
 servers: [{url: "https://api.pixelapi.dev"}]
-x-provider: {id: pixelapi, title: Own, key_env: PIXELAPI_KEY, sources: {}}
+x-provider: {id: pixelapi, title: Own, key_variable: PIXELAPI_KEY, sources: {}}
 paths: {}
 """
 

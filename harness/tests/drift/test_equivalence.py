@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.contract import load_catalogue
-from voicegauge.drift import compare_inputs
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.drift.comparison import compare_inputs
 
 from . import extension_base, operation_edits
 from .documents import Drift

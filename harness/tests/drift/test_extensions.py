@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from .documents import Drift, edited, only, put
+from ..builders.documents import edited, put
+from .documents import Drift, only
 from .extension_base import BASE, PIECE
 from .extension_edits import EXTENSION_EDITS, STREAM, ExtensionEdit
 
@@ -19,8 +20,8 @@ def test_a_change_of_an_extension_has_its_rule(drift: Drift, edit: ExtensionEdit
 
 
 def test_event_schemas_are_compared_through_references(drift: Drift) -> None:
-    event, named = f"{STREAM}/events/audio/schema", "/components/schemas/Piece"
+    event, named = f"{STREAM}/events/audio/data_schema", "/components/schemas/Piece"
     older = edited(BASE, put(event, {"$ref": "#/components/schemas/Piece"}), put(named, PIECE))
     found = only(drift(older, edited(older, put(f"{named}/required", ["audio"]))))
     assert (found.rule, found.level.value) == ("response-property-became-required", "compatible")
-    assert found.location.startswith("x-stream/events/audio/schema")
+    assert found.location.startswith("x-stream/events/audio/data_schema")

@@ -16,11 +16,11 @@ import voicegauge
 from voicegauge.cli import run
 from voicegauge.data_folders import find_bundled_folder
 
-from .documents import REMOVED, edited, put
+from ..builders.documents import REMOVED, edited, put
 
 SPEAK = "/paths/~1speak/post"
 BODY = f"{SPEAK}/requestBody/content/application~1json/schema"
-SOURCE = {"document": "openapi.json"}
+SOURCE = {"document_name": "openapi.json"}
 OFFICIAL: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Acme's own description", "version": "7"},
@@ -63,7 +63,7 @@ CONTRACT: dict[str, Any] = edited(
         {
             "id": "acme",
             "title": "Acme",
-            "key_env": "ACME_API_KEY",
+            "key_variable": "ACME_API_KEY",
             "sources": {
                 "openapi.json": {"title": "API", "date": "2026-11-22", "openapi_url": "https://acme.test/openapi.json"},
                 "limits.md": {"title": "Limits", "date": "2026-11-22"},
@@ -75,13 +75,13 @@ CONTRACT: dict[str, Any] = edited(
     put(
         f"{SPEAK}/x-speech",
         {
-            "request": {"text": "body#/text"},
-            "response": {"audio": {"at": "body", "delivered": "bytes"}},
+            "request_fields": {"text": "body#/text"},
+            "response": {"audio": {"location": "body", "delivery_method": "bytes"}},
             "targets": {"one": {"title": "One"}},
         },
     ),
-    put(f"{BODY}/properties/text", {"type": "string", "maxLength": 500, "x-source": {"document": "limits.md"}}),
-    put(f"{SPEAK}/responses/401", {"description": "No key", "x-source": {**SOURCE, "inferred": True}}),
+    put(f"{BODY}/properties/text", {"type": "string", "maxLength": 500, "x-source": {"document_name": "limits.md"}}),
+    put(f"{SPEAK}/responses/401", {"description": "No key", "x-source": {**SOURCE, "is_inferred": True}}),
 )
 
 Command = Callable[..., tuple[int, str, str]]
@@ -112,13 +112,13 @@ def find_differences(compare: Command, *edits: Any) -> dict[str, list[str]]:
     status, out, err = compare(*edits, options=("--json", "-"))
     assert status in (0, 1), err
     (comparison,) = json.loads(out)["comparisons"]
-    kinds = ("removals", "changed_values", "additions", "changes_from_other_sources")
+    kinds = ("removals", "changed_values", "additions", "differences_from_other_sources")
     return {kind: [change["location"] for change in comparison[kind]] for kind in kinds if comparison[kind]}
 
 
 def test_facts_of_other_sources_and_other_operations_are_no_differences(compare: Command) -> None:
     other = ["request body/text", "401"]
-    assert find_differences(compare) == {"changes_from_other_sources": other}
+    assert find_differences(compare) == {"differences_from_other_sources": other}
     status, out, _ = compare()
     assert status == 0
     assert "not in the contract  POST /speak-stream" in out
@@ -160,7 +160,7 @@ def test_a_document_of_the_user_is_compared_with_a_contract_that_names_no_url(co
     path = Path(contracts, "acme", "openapi.yaml")
     path.write_text(json.dumps(edited(CONTRACT, put("/x-provider/sources", sources)), indent=1), encoding="utf-8")
     assert run(["drift", "--official", "acme", "--contracts", contracts]) == 2
-    assert find_differences(compare) == {"changes_from_other_sources": ["request body/text", "401"]}
+    assert find_differences(compare) == {"differences_from_other_sources": ["request body/text", "401"]}
     assert find_differences(compare, put(f"{BODY}/properties/format", REMOVED))["removals"] == ["request body/format"]
 
 

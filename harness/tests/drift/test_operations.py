@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from .documents import Drift, edited
+from ..builders.documents import edited
+from .documents import Drift
 from .operation_edits import BASE, OPERATION_EDITS, OperationEdit
 
 

@@ -14,10 +14,11 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge.cli import run
-from voicegauge.drift import compare_inputs, export_drift_report
-from voicegauge.outputs import format_step_summary, format_workflow_commands
+from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.report_formats import export_drift_report
+from voicegauge.outputs.exported_report import format_step_summary, format_workflow_commands
 
-from .documents import REMOVED, edited, put
+from ..builders.documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK
 
 HOSTILE = "x | <img src=x> @everyone [a](b)\n\n::error::`code` %0A \x00"
@@ -125,7 +126,7 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift
     results = json.loads(Path("out.sarif").read_text())["runs"][0]["results"]
     assert [result["ruleId"] for result in results if "suppressions" in result] == ["api-removed-without-deprecation"]
     written = json.loads(Path("out.json").read_text())
-    assert written["counts"] == {"breaking": 0, "possibly-breaking": 1, "compatible": 1}
+    assert written["count_by_level"] == {"breaking": 0, "possibly-breaking": 1, "compatible": 1}
     assert len(written["changes"]) == 2
     status, out = drift("--baseline", "known.json", edits=())
     assert status == 0

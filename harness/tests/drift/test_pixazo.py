@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract import load_catalogue
-from voicegauge.drift import DriftReport
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.drift.report import DriftReport
 
 from .documents import Drift
 

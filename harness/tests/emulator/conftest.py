@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 
 from ..builders.acme import DOCUMENT
 from ..builders.contracts import load_trusted

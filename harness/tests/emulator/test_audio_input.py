@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.client import Client, RequestParts, build_audio_input_request
-from voicegauge.contract import Contract, load_catalogue
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.audio import transcription
-from voicegauge.model import Exchange, UploadedFile
-from voicegauge.speech.audio import encode_at_bitrate
-from voicegauge.transport import Transport
+from voicegauge.client.audio_input import build_audio_input_request
+from voicegauge.client.client import Client
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator import _transcription as transcription
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.exchange import Exchange, UploadedFile
+from voicegauge.speech.encoding import encode_at_bitrate
+from voicegauge.transport.http import Transport
 
 URL = "http://127.0.0.1:9"
 RATE_HZ = 16_000
@@ -148,9 +152,9 @@ async def test_an_upload_that_is_not_audio_is_rejected_as_documented(ttsai, name
 
 async def test_uploads_are_decoded_one_at_a_time(ttsai, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file may decode to hundreds of megabytes."""
-    from voicegauge.speech import audio
+    from voicegauge.speech import decoding
 
-    decode, active, most, all_arrived = audio.decode, [0], [0], threading.Event()
+    decode, active, most, all_arrived = decoding.decode, [0], [0], threading.Event()
 
     def count(data: bytes) -> Any:
         active[0] += 1
@@ -159,7 +163,7 @@ async def test_uploads_are_decoded_one_at_a_time(ttsai, monkeypatch: pytest.Monk
         active[0] -= 1
         return decode(data)
 
-    monkeypatch.setattr(audio, "decode", count)
+    monkeypatch.setattr(decoding, "decode", count)
     uploads = (("stt-whisper", recording(0.5 + number / 100, silent=True), {}) for number in range(4))
     await sent(ttsai, *uploads, all_arrived=all_arrived)
     assert most == [1]

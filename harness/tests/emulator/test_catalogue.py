@@ -12,16 +12,16 @@ import httpx
 import numpy as np
 import pytest
 
-from voicegauge.contract import (
-    MISSING,
-    Contract,
-    Operation,
-    Target,
-    load_catalogue,
-)
-from voicegauge.emulator import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract, Operation, Target
+from voicegauge.emulator.process import RunningEmulator, running_emulator
+from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.speech.audio import decode, encode, find_container_of_media_type, is_silent
+from voicegauge.formats.locations import MISSING
+from voicegauge.speech.audio_measurement import is_silent
+from voicegauge.speech.containers import find_container_of_media_type
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
 
 CONTRACTS = list(load_catalogue())
 TARGETS = [target for contract in CONTRACTS for target in contract.targets.values()]
@@ -48,7 +48,7 @@ def _key(contract: Contract, operation: Operation) -> dict[str, Any]:
     for name in next(iter(operation.security), {}):
         scheme = contract.security_schemes[name]
         if scheme["type"] == "apiKey":
-            key = scheme.get("x-key", {}).get("prefix", "") + "k"
+            key = scheme.get("x-key", {}).get("key_prefix", "") + "k"
             sent["headers" if scheme["in"] == "header" else "params"][scheme["name"]] = key
         else:
             sent["headers"]["Authorization"] = f"{scheme['scheme']} k"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.extension import TranscriptionResponse, TranscriptSegmentFields
-from voicegauge.emulator.audio.conversion import (
+from voicegauge.contract.extension.audio_input import TranscriptionResponse, TranscriptSegmentFields
+from voicegauge.emulator._audio_conversion import (
     MAX_PITCH_SHIFT_SEMITONES,
     STEM_NAMES_BY_COUNT,
     AudioEffect,
@@ -15,7 +15,7 @@ from voicegauge.emulator.audio.conversion import (
     choose_pitch_shift_semitones,
     split_into_stems,
 )
-from voicegauge.emulator.audio.transcript_timing import build_transcript_values, split_transcript_into_timed_phrases
+from voicegauge.emulator._transcription import build_transcript_values, split_transcript_into_timed_phrases
 
 RATE_HZ = 16_000
 

@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 
-from voicegauge.conformance import (
-    CheckReport,
-    ResultCollector,
+from voicegauge.cases.plan import plan_cases
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import (
     build_emulator_check_settings,
     build_emulator_settings,
     check_service,
-    plan_cases,
     run_check,
 )
-from voicegauge.contract import Contract
-from voicegauge.emulator import RunningEmulator, create_app
-from voicegauge.emulator.server import running_app
-from voicegauge.model import Severity
-from voicegauge.speech.audio import RawAudioFormat, decode, find_container_of_media_type
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.emulator.socket_server import running_app
+from voicegauge.model.base import Severity
+from voicegauge.speech.containers import find_container_of_media_type
+from voicegauge.speech.decoding import RawAudioFormat, decode
 
 FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "aac", "m4a", "webm", "aiff", "pcm", "mulaw", "ulaw", "alaw", "amr")
 
@@ -56,7 +58,7 @@ async def _job_audio(api: Any, **body: Any) -> Any:
 
 async def test_a_target_with_automatic_language_speaks_if_the_request_names_none(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
-        _target(document)["language"] = "auto"
+        _target(document)["default_language"] = "auto"
 
     api = await start(edit=edit, credits=1e9)
     assert decode((await _job_audio(api)).content).duration_s > 0.5
@@ -65,7 +67,7 @@ async def test_a_target_with_automatic_language_speaks_if_the_request_names_none
 
 async def test_a_required_rate_limit_header_is_sent_without_a_documented_limit(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
-        del document["x-limits"]["plans"]
+        del document["x-limits"]["plan_limits"]
 
     api = await start(edit=edit)
     assert int((await api.submit()).headers["X-Limit"]) >= 0
@@ -75,11 +77,13 @@ async def test_a_required_rate_limit_header_is_sent_without_a_documented_limit(s
 async def test_a_documented_language_is_spoken_even_without_a_voice_for_it(start: Any, document_it: str) -> None:
     def edit(document: dict[str, Any]) -> None:
         language: dict[str, Any] = {"type": "string"}
-        document["paths"]["/speech"]["post"]["x-speech"]["request"]["language"] = {"at": "body#/lang"}
+        document["paths"]["/speech"]["post"]["x-speech"]["request_fields"]["language"] = {"location": "body#/lang"}
         if document_it == "map":
-            document["paths"]["/speech"]["post"]["x-speech"]["request"]["language"]["map"] = {"xx": "tlh"}
+            document["paths"]["/speech"]["post"]["x-speech"]["request_fields"]["language"]["provider_values"] = {
+                "xx": "tlh"
+            }
         elif document_it == "languages":
-            _target(document)["languages"] = ["en", "tlh"]
+            _target(document)["supported_languages"] = ["en", "tlh"]
         elif document_it == "default":
             language["default"] = "tlh"
         else:
@@ -315,13 +319,13 @@ def test_a_check_of_documented_variants_finds_nothing(tmp_path: Path, acme: Call
     def edit(document: dict[str, Any]) -> None:
         _describe_voices(document)
         _enumerate_formats(document)
-        _target(document)["language"] = "auto"
+        _target(document)["default_language"] = "auto"
         _fields(document)["lang"] = {"enum": ["auto", "en", "english", "tlh"]}
         now = document["paths"]["/now"]["post"]
         now["parameters"][0]["schema"] = {"enum": ["mp3", "wav", "aac", "alaw", "pcm"]}
         media_types = ("audio/mpeg", "audio/wav", "audio/aac", "audio/PCMA")
         now["responses"]["200"]["content"] = {media_type: {} for media_type in media_types}
-        del document["x-limits"]["plans"]
+        del document["x-limits"]["plan_limits"]
         for method, path in (("post", "/clone"), ("get", "/jobs/{job_id}"), ("delete", "/jobs/{job_id}")):
             operation = document["paths"][path][method]
             operation["responses"]["401"] = document["paths"]["/speech"]["post"]["responses"]["401"]

@@ -9,11 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from voicegauge.contract import Contract, load_catalogue
-from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.errors import UnknownNameError
-from voicegauge.speech.audio import decode, is_silent
+from voicegauge.speech.audio_measurement import is_silent
+from voicegauge.speech.decoding import decode
 
 TEXT = "Good morning, this is a test of ten words or so."
 EXPIRES_S = 3600  # documented by the fictional contract
@@ -189,6 +193,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "ignored-key": ({"no-key"}, lambda _, wrong: wrong["no-key"].status == 202),
     "accepts-invalid": ({"too-fast"}, lambda _, wrong: wrong["too-fast"].status == 202),
     "missing-retry-after": ({"limited"}, lambda _, wrong: "retry-after" not in wrong["limited"].headers),
+    "negative-retry-after": ({"limited"}, lambda _, wrong: int(wrong["limited"].headers["retry-after"]) < 0),
     "missing-header": (SUBMITS | {"now"}, lambda _, wrong: "x-limit" not in wrong["submit"].headers),
     "undocumented-status": (HAS_BODY - {"audio"} | {"cancel"}, lambda _, wrong: wrong["submit"].status == 203),
 }

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from voicegauge.emulator import SCENARIO_HEADER
-from voicegauge.speech.audio import decode
+from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.speech.decoding import decode
 
 
 async def test_each_poll_moves_a_job_to_its_next_state(start: Any) -> None:
@@ -80,7 +80,7 @@ async def test_a_refund_does_not_need_a_poll(start: Any) -> None:
 async def test_constants_are_written_where_the_response_has_their_location(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         target = document["paths"]["/speech"]["post"]["x-speech"]["targets"]["small"]
-        target["emulation"]["constants"] = {"body#/trace": "t-{hex4}", "body#/nowhere": 1}
+        target["emulation"]["response_constants"] = {"body#/trace": "t-{hex4}", "body#/nowhere": 1}
         media = document["paths"]["/speech"]["post"]["responses"]["202"]["content"]["application/json"]
         media["schema"]["properties"]["trace"] = {"type": "string"}
 
@@ -149,9 +149,9 @@ async def test_documented_download_and_result_operations_are_used(start: Any) ->
 
     def edit(document: dict[str, Any]) -> None:
         job = document["paths"]["/jobs/{job_id}"]["get"]["x-job"]
-        job["result"] = "result"
-        job["states"]["done"]["required"] = []
-        job["audio"] = {"at": "body#/file", "delivered": "url", "download": "download"}
+        job["result_operation_id"] = "result"
+        job["states"]["done"]["required_locations"] = []
+        job["audio"] = {"location": "body#/file", "delivery_method": "url", "download_operation_id": "download"}
         document["paths"]["/result"] = {
             "get": {
                 "operationId": "result",

@@ -59,9 +59,9 @@ async def test_the_plan_limits_the_text(start: Any) -> None:
 
 async def test_concurrent_requests_are_limited(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
-        document["x-limits"]["plans"] = {"only": {"concurrent": 2}}
+        document["x-limits"]["plan_limits"] = {"only": {"max_concurrent_requests": 2}}
         target = document["paths"]["/speech"]["post"]["x-speech"]["targets"]["small"]
-        target["emulation"]["submit_ms"] = 2000
+        target["emulation"]["submit_response_ms"] = 2000
 
     api = await start(edit=edit, clock="real")
     responses = await asyncio.gather(*(api.submit() for _ in range(4)))
@@ -87,7 +87,7 @@ async def test_keyless_requests_have_a_daily_allowance_per_address(start: Any) -
 
 async def test_a_target_that_needs_a_key_rejects_keyless_requests(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
-        del document["paths"]["/now"]["post"]["x-speech"]["targets"]["now"]["keyless"]
+        del document["paths"]["/now"]["post"]["x-speech"]["targets"]["now"]["works_without_key"]
         document["paths"]["/now"]["post"]["security"] = [{"key": []}]
 
     api = await start(edit=edit)

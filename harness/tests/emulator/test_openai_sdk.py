@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 import voicegauge
-from voicegauge.speech.audio import RawAudioFormat, decode
+from voicegauge.speech.decoding import RawAudioFormat, decode
 
 if TYPE_CHECKING:
     import openai  # takes 1 s to import: imported by the tests that use it

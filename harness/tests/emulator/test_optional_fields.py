@@ -11,14 +11,19 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from voicegauge.conformance.cases import find_fitting_value
-from voicegauge.contract import MISSING, Contract, MediaType, Operation, load_catalogue
+from voicegauge.cases.boundary_values import find_fitting_value
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.document_parts import MediaType
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.formats import is_form, is_json, read_form
-from voicegauge.model import UploadedFile
-from voicegauge.speech.audio import decode, encode
-from voicegauge.transport import encode_body
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.formats.bodies import is_form, is_json, read_form
+from voicegauge.formats.locations import MISSING
+from voicegauge.model.exchange import UploadedFile
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
+from voicegauge.transport.bodies import encode_body
 
 CONTRACTS = list(load_catalogue())
 TEXT = "Hi there."
@@ -137,7 +142,7 @@ def _key(operation: Operation) -> tuple[dict[str, str], dict[str, str]]:
     for name in next(iter(operation.security), {}):
         scheme = operation.contract.security_schemes[name]
         if scheme["type"] == "apiKey":
-            key = scheme.get("x-key", {}).get("prefix", "") + "k"
+            key = scheme.get("x-key", {}).get("key_prefix", "") + "k"
             (headers if scheme["in"] == "header" else query)[scheme["name"]] = key
         else:
             headers["Authorization"] = f"{scheme['scheme']} k"

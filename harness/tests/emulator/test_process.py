@@ -15,9 +15,9 @@ import msgspec
 import psutil
 import pytest
 
-from voicegauge.contract import Contract
-from voicegauge.emulator import EmulatorSettings, running_emulator
-from voicegauge.emulator.server.process import EmulatorProcessConfig
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator.process import EmulatorProcessConfig, running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 
 
@@ -57,7 +57,7 @@ def test_a_port_in_use_and_an_unknown_fault_are_one_line_errors(plain_acme: Cont
 _PARENT = """
 import sys, time
 from pathlib import Path
-from voicegauge.emulator import running_emulator
+from voicegauge.emulator.process import running_emulator
 with running_emulator([Path(sys.argv[1])]) as emulator:
     print(emulator.control_url, flush=True)
     time.sleep(60)
@@ -133,7 +133,7 @@ def test_ctrl_c_ends_serve_without_a_traceback(plain_acme: Contract) -> None:
 
 def test_unsupported_emulation_settings_name_their_line(tmp_path: Any, acme: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
-        document["paths"]["/now"]["post"]["x-speech"]["targets"]["now"]["emulation"] = {"voice": "nobody"}
+        document["paths"]["/now"]["post"]["x-speech"]["targets"]["now"]["emulation"] = {"espeak_voice": "nobody"}
 
     contract = acme(edit)
     contract.document.path.write_text(json.dumps(json.loads(contract.document.path.read_text()), indent=1))

@@ -15,16 +15,15 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from voicegauge.contract import Contract
-from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
-from voicegauge.emulator.http import IncomingRequest
-from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.server import ClientLimits, journal, running_app
-from voicegauge.emulator.server.body_memory import MAX_BODY_MEMORY_BYTES
-from voicegauge.emulator.server.client_limiting_protocol import create_client_limiting_protocol
-from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
-from voicegauge.emulator.state import AccountRegistry
-from voicegauge.emulator.state.accounts import MAX_STORED_ACCOUNTS
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator import _request_journal as journal
+from voicegauge.emulator._accounts import MAX_STORED_ACCOUNTS, AccountRegistry
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator._request import IncomingRequest
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator.body_limits import MAX_BODY_MEMORY_BYTES, MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
+from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
+from voicegauge.emulator.socket_server import ClientLimits, create_client_limiting_protocol, running_app
 
 CONTROL_ROUTES = [
     ("GET", "/health"),

@@ -11,9 +11,9 @@ import replicate
 from replicate.exceptions import ModelError, ReplicateError
 
 import voicegauge
-from voicegauge.contract import load_catalogue
-from voicegauge.emulator import SCENARIO_HEADER
-from voicegauge.speech.audio import DecodedAudio, decode
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.speech.decoding import DecodedAudio, decode
 
 TEXT = "Good morning. This is a short test."
 KOKORO = load_catalogue().find_provider("replicate").targets["kokoro"]

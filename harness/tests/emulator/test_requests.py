@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import voicegauge
-from voicegauge.emulator import SCENARIO_HEADER, SERVER_HEADER_VALUE
-from voicegauge.speech.audio import encode
+from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE
+from voicegauge.speech.encoding import encode
 
 
 async def test_an_unknown_path_gets_the_documented_not_found(start: Any) -> None:
@@ -233,7 +233,7 @@ async def test_the_journal_has_every_request_and_no_secret(start: Any) -> None:
 
 
 def _with_idempotency(document: dict[str, Any]) -> None:
-    document["paths"]["/speech"]["post"]["x-idempotency"] = {"header": "Idempotency-Key", "valid_s": 3600}
+    document["paths"]["/speech"]["post"]["x-idempotency"] = {"header_name": "Idempotency-Key", "key_lifetime_s": 3600}
 
 
 async def test_a_request_with_the_same_idempotency_key_is_performed_and_charged_once(start: Any) -> None:

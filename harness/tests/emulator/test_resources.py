@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from voicegauge.conformance.cases.valid_requests import load_voice_sample
-from voicegauge.contract import load_catalogue
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.server.socket_server import running_app
-from voicegauge.speech.audio import decode
+from voicegauge.cases.valid_requests import load_voice_sample
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.socket_server import running_app
+from voicegauge.speech.decoding import decode
 
 Ask = Callable[..., httpx.Response]
 CONSENT = {"name": "My Narrator", "consent_confirmed": "true"}

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 import voicegauge
-from voicegauge.speech.audio import decode
+from voicegauge.speech.decoding import decode
 
 CODA = {"text": "Hello from Rime!", "modelId": "coda", "speaker": "astra", "lang": "en"}
 MIST_V2 = {"text": "Hello from Rime!", "modelId": "mistv2", "speaker": "astra", "lang": "eng"}

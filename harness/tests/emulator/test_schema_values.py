@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.contract.schemas import Schemas
-from voicegauge.emulator.http.schema_values import SchemaValueBuilder
+from voicegauge.emulator._schema_values import SchemaValueBuilder
 from voicegauge.formats.located_yaml import read_document
 
 

@@ -13,8 +13,8 @@ import pytest
 import tts_ai
 
 import voicegauge
-from voicegauge.contract import load_catalogue
-from voicegauge.speech.audio import decode
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.speech.decoding import decode
 
 if TYPE_CHECKING:
     import openai  # takes 1 s to import: imported by the tests that use it

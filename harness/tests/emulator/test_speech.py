@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.speech.audio import DecodedAudio, RawAudioFormat, decode, encode, is_silent
+from voicegauge.speech.audio_measurement import is_silent
+from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat, decode
+from voicegauge.speech.encoding import encode
 
 
 async def _speak(api: Any, text: str = "Hello there, my friend", **body: Any) -> tuple[DecodedAudio, Any]:

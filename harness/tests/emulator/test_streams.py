@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from voicegauge.contract import Contract, load_contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
-from voicegauge.speech.audio import decode
-from voicegauge.speech.audio.limits import MAX_AUDIO_DURATION_S
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S, decode
 
 from ..builders.contracts import load_trusted
 from ..builders.servers import serving
@@ -93,9 +95,10 @@ async def test_a_stream_has_the_documented_events_and_all_speech(serve, ttsai) -
 
 @in_virtual_time
 async def test_pieces_arrive_at_the_documented_pace(edited) -> None:
-    pace = "ms_per_character: 0\n              format: mp3\n          melotts-stream"
-    steady = "jitter: 0\n              pacing: {chunk_s: 0.5, speed: 2.5}\n              format"
-    contract = edited(pace, pace.replace("format", steady))
+    pace = "processing_ms_per_character: 0\n              default_format: mp3\n          melotts-stream"
+    pacing = "pacing: {chunk_audio_s: 0.5, speed_factor: 2.5}"
+    steady = f"log_duration_deviation: 0\n              {pacing}\n              default_format"
+    contract = edited(pace, pace.replace("default_format", steady))
     async with serving(create_app([contract], EmulatorSettings())) as url:
         events = await _events(url)
     audio = [event for event in events if event.kind == "audio"]
@@ -107,11 +110,13 @@ async def test_pieces_arrive_at_the_documented_pace(edited) -> None:
 
 async def test_audio_longer_than_a_response_may_have_is_streamed(edited) -> None:
     """The emulator does not read the audio that it has made, so it does not share the limits of the readers."""
-    place = "sample_rate_hz: 44100\n              format: mp3\n              pacing: {chunk_s: 0.4, speed: 3}"
-    long = (
-        f"sample_rate_hz: 1000\n              leading_silence_s: {MAX_AUDIO_DURATION_S + 1}\n              format: mp3"
+    place = (
+        "sample_rate_hz: 44100\n              default_format: mp3\n"
+        "              pacing: {chunk_audio_s: 0.4, speed_factor: 3}"
     )
-    contract = edited(place, f"{long}\n              pacing: {{chunk_s: 60, speed: 3}}")
+    silence = f"leading_silence_s: {MAX_AUDIO_DURATION_S + 1}"
+    long = f"sample_rate_hz: 1000\n              {silence}\n              default_format: mp3"
+    contract = edited(place, f"{long}\n              pacing: {{chunk_audio_s: 60, speed_factor: 3}}")
     app = create_app([contract], EmulatorSettings(time_scale=0))
     body = {**REQUEST, "model": "melotts", "voice": "EN-US"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://emulator.invalid") as http:
@@ -131,7 +136,7 @@ async def test_a_scenario_makes_a_stream_fail(serve, ttsai) -> None:
 @in_virtual_time
 async def test_a_disconnect_ends_the_stream(edited) -> None:
     """A stream that would take minutes ends when the client disconnects."""
-    contract = edited("speed: 1.5}", "speed: 0.01}")
+    contract = edited("speed_factor: 1.5}", "speed_factor: 0.01}")
     emulator, over = create_app([contract], EmulatorSettings()), asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -157,7 +162,10 @@ async def test_a_disconnect_ends_the_stream(edited) -> None:
 
 @in_virtual_time
 async def test_plain_audio_can_be_streamed(edited) -> None:
-    contract = edited("ms_per_character: 1.5\n              format: wav", "pacing: {chunk_s: 0.25, speed: 10}")
+    contract = edited(
+        "processing_ms_per_character: 1.5\n              default_format: wav",
+        "pacing: {chunk_audio_s: 0.25, speed_factor: 10}",
+    )
     body = {"model": "kokoro", "input": TEXT, "voice": "af_bella", "response_format": "wav"}
     headers = {"Authorization": "Bearer k"}
     pieces: list[tuple[float, bytes]] = []

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import voicegauge
-from voicegauge.emulator import SCENARIO_HEADER
-from voicegauge.speech.audio import decode, encode
+from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
 
 if TYPE_CHECKING:  # they take seconds to import: imported by the fixtures that use them
     from cartesia import Cartesia

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import voicegauge
-from voicegauge.speech.audio import decode
+from voicegauge.speech.decoding import decode
 
 TEXT = "Good morning. This is a short test."
 MODEL, VOICE = "voxtral-mini-tts-3-0", "gb_jane_neutral"

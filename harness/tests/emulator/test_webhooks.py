@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from voicegauge.contract import load_catalogue
-from voicegauge.contract.extension import WebhookEmulation
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.webhooks.sender import send_callback_with_retries
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.extension.jobs import WebhookEmulation
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator._webhooks import send_callback_with_retries
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.receiver import Receiver, run_receiver
 
 CHATTERBOX = "/pixazo/chatterbox-text-to-speech/v1/chatterbox-text-to-speech-request"

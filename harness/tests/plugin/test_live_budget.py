@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.conformance import build_emulator_settings
-from voicegauge.emulator import running_emulator
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.emulator.process import running_emulator
 
 pytest_plugins = ["pytester"]
 

@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
-from voicegauge.conformance import build_emulator_settings
-from voicegauge.emulator import running_emulator
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.emulator.process import running_emulator
 
 pytest_plugins = ["pytester"]
 

@@ -9,7 +9,14 @@ NOTHING = "def test_nothing(): pass"
 
 @pytest.mark.parametrize(
     "option",
-    ["--vg-live", "--vg-allow-insecure-http", "--vg-max-cost=100", "--vg-price=pixelapi=0", "--vg-contracts=own"],
+    [
+        "--vg-live",
+        "--vg-allow-insecure-http",
+        "--vg-max-cost=100",
+        "--vg-plan=free",
+        "--vg-price=pixelapi=0",
+        "--vg-contracts=own",
+    ],
 )
 def test_an_ini_file_sets_no_option_of_live_tests(run_pytest, pytester: pytest.Pytester, option: str) -> None:
     pytester.makeini(f"[pytest]\naddopts = {option}\n")

@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.conformance import ResultCollector
-from voicegauge.model import Finding, FindingLocation, Provenance, Severity
-from voicegauge.plugin.service_checks import fail_on_findings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.plugin._service_checks import fail_on_findings
+from voicegauge.rules.registry import RULE_BY_ID
 
 pytest_plugins = ["pytester"]
 
@@ -52,7 +53,8 @@ def test_a_broken_contract_fails_with_rule_place_and_command(run_pytest) -> None
     result = run_pytest(
         """
         import pytest
-        from voicegauge.emulator import EmulatorSettings, running_emulator
+        from voicegauge.emulator.process import running_emulator
+        from voicegauge.emulator.settings import EmulatorSettings
 
         @pytest.fixture(scope="session")
         def voicegauge_emulator(voicegauge_catalogue):
@@ -96,7 +98,7 @@ def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worke
         (("--vg-price", "acme/voice-1", "--vg-live"), "write NAME=USD"),
         (("--vg-max-calls", "-1"), "--vg-max-calls -1"),
         (("--vg-max-cost", "nan"), "--vg-max-cost nan"),
-        (("--vg-max-wait", "0"), "--vg-max-wait 0.0: must be more than 0"),
+        (("--vg-max-wait", "0"), "--vg-max-wait 0.0: must be a number above 0"),
     ],
 )
 def test_contradictory_options_are_rejected(run_pytest, options, said) -> None:
@@ -146,7 +148,7 @@ def test_a_client_of_the_emulator_is_at_hand(run_pytest) -> None:
     result = run_pytest(
         """
         import asyncio
-        from voicegauge.model import SpeechRequest
+        from voicegauge.model.base import SpeechRequest
 
         def test_speaks(voicegauge_client, voicegauge_catalogue):
             async def speak():
@@ -185,7 +187,7 @@ def test_ctrl_c_ends_the_run_and_not_one_test(run_pytest) -> None:
 BROKEN_OFF = """
     import pytest
     from voicegauge.errors import UnreachableError
-    from voicegauge.model import Provenance
+    from voicegauge.model.base import Provenance
 
     checks = []
 

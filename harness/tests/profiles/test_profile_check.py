@@ -52,19 +52,19 @@ def test_a_server_is_judged_by_one_command(tmp_path: Path, capsys: pytest.Captur
     assert status == 1
     result = json.loads(json_path.read_text())
     assert result["schema"] == "voicegauge/profile-check/2"
-    assert (result["profile"], result["verdict"], result["server"]) == (ID, "failed", f"{url}/v1")
-    verdicts = {one["id"]: one["verdict"] for one in result["requirements"]}
+    assert (result["profile_id"], result["verdict"], result["server"]) == (ID, "failed", f"{url}/v1")
+    verdicts = {one["id"]: one["verdict"] for one in result["requirement_results"]}
     assert verdicts["speech-created"] == verdicts["input-missing"] == verdicts["models-list"] == "passed"
     for failed in ("format-default", "voice-changes", "speed-changes", "format-mp3", "error-shape", "sse-events"):
         assert verdicts[failed] == "failed"
     score = result["score"]
-    assert score["required"] == score["required_judged"]
-    assert f"{score['required_passed']} of {score['required_judged']}" in badge.read_text()
+    assert score["required_count"] == score["required_judged_count"]
+    assert f"{score['required_passed_count']} of {score['required_judged_count']}" in badge.read_text()
     page = html.read_text()
     assert "expected mp3, the documented default, got wav" in page
     assert "<script" not in page
     captured = capsys.readouterr()
-    assert f"{ID}: {score['required_passed']} of {score['required_judged']} required passed" in captured.out
+    assert f"{ID}: {score['required_passed_count']} of {score['required_judged_count']} required passed" in captured.out
     assert "not scored (reasons in --html and --json): required-names, rejection-status, " in captured.out
     assert "requests, 0 billable, about $0 if all succeed\n" in captured.err
 
@@ -113,7 +113,7 @@ def test_each_fault_fails_its_requirements_and_no_others(faults: str) -> None:
 
 
 def test_there_is_a_fault_for_every_requirement() -> None:
-    from voicegauge.profiles import load_profile
+    from voicegauge.profiles.judging import load_profile
 
     judged = {one.id for one in load_profile(ID).requirements if one.level != "not-scored"}
     assert judged == set().union(*FAILED_BY_FAULTS.values())

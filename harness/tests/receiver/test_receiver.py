@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from voicegauge.emulator.server import ClientLimits
+from voicegauge.emulator.socket_server import ClientLimits
 from voicegauge.errors import TimedOutError, UsageError
-from voicegauge.model import ReceivedCallback
+from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.receiver import (
     MAX_BODY_BYTES,
     MAX_BYTES_PER_URL,

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.contract import load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import Exchange, Provenance, Request, Response, Timing, UploadedFile
-from voicegauge.recording import MASK, collect_exchanges_by_conversation_id, load_har, save_har
-from voicegauge.transport import encode_body
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response, Timing, UploadedFile
+from voicegauge.recording.conversations import collect_exchanges_by_conversation_id
+from voicegauge.recording.credentials import MASK
+from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.transport.bodies import encode_body
 
 KEY = "pk/live+0123456789"
 WAV = b"RIFF\xff\xfe\x00\x01" * 50

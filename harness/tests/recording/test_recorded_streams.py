@@ -8,18 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.running.latency import find_latency_start_ms
-from voicegauge.bench.running.playback import measure_streaming
-from voicegauge.checks import RULE_BY_ID
-from voicegauge.client import Client
-from voicegauge.conformance import ResultCollector, check_recordings
-from voicegauge.contract import load_catalogue
-from voicegauge.drift import compare_inputs
-from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.server.socket_server import running_app
-from voicegauge.model import Delivery, Provenance, SpeechRequest, Streaming
-from voicegauge.recording import Replay, ReplayApp, load_har, save_har
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.bench._latency import find_latency_start_ms, measure_streaming
+from voicegauge.client.client import Client
+from voicegauge.conformance.recordings import check_recordings
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.drift.comparison import compare_inputs
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.socket_server import running_app
+from voicegauge.model.base import Provenance, SpeechRequest
+from voicegauge.model.job import Delivery
+from voicegauge.model.sample import Streaming
+from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.replay import Replay
+from voicegauge.recording.replay_server import ReplayApp
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 TTSAI = load_catalogue().find_provider("ttsai")
 TARGET = TTSAI.find_target_by_name("kokoro-stream")

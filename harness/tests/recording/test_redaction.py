@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from voicegauge.recording import MASK, find_secret_spelling, mask_credentials, mask_record
+from voicegauge.recording.credentials import MASK, mask_credentials, mask_record
+from voicegauge.recording.secret_search import find_secret_spelling
 
 keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
 around = st.binary(max_size=20)

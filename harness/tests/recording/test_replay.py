@@ -10,13 +10,19 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from voicegauge.client import Client
-from voicegauge.contract import load_catalogue
+from voicegauge.client.client import Client
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import DataError
-from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, UploadedFile
-from voicegauge.recording import INVALID_API_KEY, Recording, Replay, ReplayApp, group_exchanges_by_conversation
-from voicegauge.recording.replay.request_matching import ComparableRequest
-from voicegauge.transport import Transport, VirtualClock, encode_body
+from voicegauge.model.base import Provenance, SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
+from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
+from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.recording.replay import Replay
+from voicegauge.recording.replay_server import ReplayApp
+from voicegauge.recording.request_matching import ComparableRequest
+from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 CATALOGUE = load_catalogue()
 PIXAZO = CATALOGUE.find_provider("pixazo")

@@ -12,14 +12,22 @@ import httpx
 import msgspec
 import pytest
 
-from voicegauge.client import Client, map_speech_request
-from voicegauge.contract import load_catalogue
+from voicegauge.client.client import Client
+from voicegauge.client.speech_request import map_speech_request
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import MissingExtraError
-from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
-from voicegauge.recording import Recording, Replay, ReplayApp
-from voicegauge.recording.replay.response_schedule import enable_realtime_scheduling
-from voicegauge.recording.replay.respx_router import UnmatchedRequestError, create_replay_router
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.model.base import Provenance, SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.replay import Replay
+from voicegauge.recording.replay_server import (
+    ReplayApp,
+    UnmatchedRequestError,
+    create_replay_router,
+    enable_realtime_scheduling,
+)
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.recording import MASK, find_secret_spelling, mask_credentials
-from voicegauge.recording.redaction.secret_search import find_secrets
+from voicegauge.recording.credentials import MASK, mask_credentials
+from voicegauge.recording.secret_search import find_secret_spelling, find_secrets
 
 KEY = "sK9/x+Qe-7aZ_2mWv"
 SPELLINGS = {
@@ -128,8 +128,8 @@ def test_a_key_that_is_cut_off_is_masked(spelling) -> None:
 @pytest.mark.parametrize("secret", [KEY, "test"])
 @pytest.mark.parametrize("spelling", ["plain", "base64", "URL encoding of all"])
 def test_a_key_is_found_wherever_a_large_text_is_divided(secret, spelling, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._SEARCH_WINDOW_BYTES", 700)
-    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._WINDOW_OVERLAP_BYTES", 300)
+    monkeypatch.setattr("voicegauge.recording.secret_search._SEARCH_WINDOW_BYTES", 700)
+    monkeypatch.setattr("voicegauge.recording.secret_search._WINDOW_OVERLAP_BYTES", 300)
     spelled = f" token {SPELLINGS[spelling](secret)} ".encode()
     filling = b"latest %41 " * 120  # 11 bytes each
     for at in range(0, 1_000, 11):

@@ -15,12 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.contract import load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import DataError
-from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
-from voicegauge.recording import MASK, Recording, find_secret_spelling, save_har
-from voicegauge.recording.redaction.credentials import is_credential_name
-from voicegauge.transport import encode_body
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.credentials import MASK, is_credential_name
+from voicegauge.recording.har_files import save_har
+from voicegauge.recording.secret_search import find_secret_spelling
+from voicegauge.transport.bodies import encode_body
 
 CONTRACT = load_catalogue().find_provider("pixazo")
 WAV = (("Content-Type", "audio/wav"),)
@@ -206,14 +209,14 @@ def test_masking_a_named_field_allows_the_write(tmp_path, place) -> None:
 
 @pytest.mark.parametrize("body", [b"[" + b'"ab",' * 9_000 + b"0]", b"no line end, " * 2_000, b"line\n" * 5_000])
 def test_a_text_that_takes_too_long_to_search_is_not_written(tmp_path, body, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.redaction.redactor.MAX_TEXT_CHARACTERS", 16_000)
+    monkeypatch.setattr("voicegauge.recording.redaction.MAX_TEXT_CHARACTERS", 16_000)
     with pytest.raises(DataError, match="has to be searched for credentials"):
         _save(tmp_path / "a.har", _exchange(answer=body))
 
 
 def test_a_long_text_is_masked_in_pieces(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MIN_TEXT_PIECE_BYTES", 100)
-    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MAX_TEXT_PIECE_BYTES", 501)
+    monkeypatch.setattr("voicegauge.recording.redaction._MIN_TEXT_PIECE_BYTES", 100)
+    monkeypatch.setattr("voicegauge.recording.redaction._MAX_TEXT_PIECE_BYTES", 501)
     secret = _secret(random.Random(4))
     body = "ü".encode() * 2_000 + f"\nBearer {secret}\n".encode() + b"line\n" * 1_000
     saved = _save(tmp_path / "a.har", _exchange(headers=(("Content-Type", "text/plain"),), answer=body))

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from voicegauge.bench.analysis import resample_targets, summarize_targets
-from voicegauge.bench.analysis.cost import PriceFunction
-from voicegauge.bench.running import load_run
-from voicegauge.model import Provenance
-from voicegauge.report import write_report
-from voicegauge.report.text_format import MISSING_TEXT, format_usd
-from voicegauge.report.verdict import RankingWeights, rank_targets
+from voicegauge.bench.cost import PriceFunction
+from voicegauge.bench.run_store import load_run
+from voicegauge.bench.target_samples import resample_targets
+from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.model.base import Provenance
+from voicegauge.report._ranking import RankingWeights, rank_targets
+from voicegauge.report._text_format import MISSING_TEXT, format_usd
+from voicegauge.report.html_page import write_report
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, PLANNED, VOICES, crowd, hostile_voices, make_run
 
@@ -35,7 +36,7 @@ DESK = (1280, 900)
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One page of each kind that differs in what it shows."""
     base = tmp_path_factory.mktemp("pages")
-    emulated = make_run(base / "a", (*VOICES, BROKEN), repetitions=2)
+    emulated = make_run(base / "a", (*VOICES, BROKEN), provenance=Provenance.EMULATED, repetitions=2)
     live = make_run(
         base / "b", VOICES[1:4], languages=LANGUAGES_ALL, provenance=Provenance.LIVE, closed=False, repetitions=2
     )

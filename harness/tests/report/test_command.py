@@ -7,10 +7,11 @@ from types import ModuleType
 
 import pytest
 
-from voicegauge import build_report, load_run
-from voicegauge.api.saved_runs import reports
+from voicegauge.api import saved_runs as reports
+from voicegauge.api.saved_runs import build_report, load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.errors import UsageError
+from voicegauge.model.base import Provenance
 from voicegauge.report import report_data
 
 from ..builders.report_runs import VOICES, make_run
@@ -19,7 +20,7 @@ from ..builders.small_disk import small_disk
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("run"), VOICES[:2], repetitions=1)[0]
+    return make_run(tmp_path_factory.mktemp("run"), VOICES[:2], provenance=Provenance.EMULATED, repetitions=1)[0]
 
 
 def test_a_page_is_written_into_the_run_folder_and_its_path_printed(
@@ -81,7 +82,7 @@ def test_fewer_clips_make_a_smaller_page(folder: Path, tmp_path: Path) -> None:
     assert voicegauge(["report", str(folder), "--out", str(whole)]) == 0
     assert voicegauge(["report", str(folder), "--out", str(small), "--clips", "2", "--json", str(other)]) == 0
     assert [page.read_text().count('src="data:audio/') for page in (whole, small)] == [8, 4]  # two are random
-    assert len(json.loads(other.read_text())["runs"][0]["worst"]) == 2
+    assert len(json.loads(other.read_text())["runs"][0]["worst_clips"]) == 2
 
 
 @pytest.mark.parametrize(("name", "begins"), [("a.csv", "run_id,"), ("a.MD", "### "), ("a", "<!doc")])
@@ -93,7 +94,7 @@ def test_the_suffix_determines_the_format(folder: Path, tmp_path: Path, name: st
 def test_the_text_length_is_stated_and_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert voicegauge(["report", str(folder), "--json", "-", "--text-length", "50"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["characters"] == 50
+    assert report["text_length"] == 50
     cost = report["runs"][0]["targets"][0]["cost"]
     assert cost["usd_per_1m_characters"] == pytest.approx(VOICES[0].usd * 1e6 / 50)  # type: ignore[operator]
 
@@ -101,7 +102,7 @@ def test_the_text_length_is_stated_and_counts(folder: Path, capsys: pytest.Captu
 def test_the_monthly_volume_is_stated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert voicegauge(["report", str(folder), "--json", "-", "--characters-per-month", "2M"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["monthly_characters"] == 2_000_000
+    assert report["characters_per_month"] == 2_000_000
     assert report["runs"][0]["targets"][0]["cost"]["usd_per_month"] == pytest.approx(VOICES[0].usd * 4_000)  # type: ignore[operator]
     assert voicegauge(["report", str(folder), "--format", "markdown", "--characters-per-month", "2M"]) == 0
     assert "per month 2,000,000 characters" in capsys.readouterr().out

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.model import Provenance, Run
-from voicegauge.report import BenchReport, analyze_runs, render_csv, render_markdown
-from voicegauge.report.csv_markdown import _escape_markdown
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Run
+from voicegauge.report.csv_markdown import _escape_markdown, render_csv, render_markdown
+from voicegauge.report.report_data import BenchReport, analyze_runs
 
 from ..builders.report_runs import BROKEN, HOSTILE, PLANNED, VOICES, hostile_voices, make_run
 
@@ -57,15 +58,15 @@ def test_json_is_the_complete_report_with_its_schema(typical: tuple[Path, Run]) 
 
 
 def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
-    live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.LIVE)
-    text = render_markdown(analyze_runs([typical, live]))
+    emulated = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.EMULATED)
+    text = render_markdown(analyze_runs([emulated, typical]))
     first, second = text.split("### ")[1:]
     assert first.startswith("EMULATED: ")
     assert "EMULATED" not in second
-    table = [line for line in first.splitlines() if line.startswith("|")]
+    table = [line for line in second.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 5
     assert len({line.count("|") for line in table}) == 1
-    assert "closed vocabulary" in first
+    assert "closed vocabulary" in second
 
 
 def test_markdown_explains_disputed_prices_and_account_plans(tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.checks import RULE_BY_ID
 from voicegauge.cli import run as voicegauge
-from voicegauge.conformance import CheckReport, CoverageEntry
-from voicegauge.drift import ComparedInput, DriftChange, DriftLevel, DriftReport, FilePosition
-from voicegauge.model import Finding, FindingClip, FindingLocation, Provenance, Severity
-from voicegauge.report.findings import build_check_page, build_drift_page, render_findings_page
-from voicegauge.speech.audio import encode
+from voicegauge.conformance.coverage import CoverageEntry
+from voicegauge.conformance.report import CheckReport
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, DriftReport, FilePosition
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.finding import Finding, FindingClip, FindingLocation
+from voicegauge.report.findings_page import build_check_page, build_drift_page, render_findings_page
+from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.speech.encoding import encode
 
 from ..builders.report_runs import HOSTILE
 

@@ -13,8 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import AmountPerUnit, Failure, Provenance, Run
-from voicegauge.report import analyze_runs, render_markdown, render_page, write_report
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import Failure
+from voicegauge.model.run import AmountPerUnit, Run
+from voicegauge.report.csv_markdown import render_markdown
+from voicegauge.report.html_page import render_page, write_report
+from voicegauge.report.report_data import analyze_runs
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
 
@@ -47,10 +51,36 @@ def typical(tmp_path_factory: pytest.TempPathFactory) -> str:
     return page_of(make_run(tmp_path_factory.mktemp("typical"), (*VOICES[1:5], BROKEN), repetitions=2))
 
 
-def test_an_emulated_page_says_so_in_its_title_its_banner_and_every_section(typical: str) -> None:
-    assert re.search(r"<title>EMULATED: ", typical)
-    assert '<div class="banner" role="note">' in typical
-    assert typical.count('class="tag emulated"') >= 6
+def test_an_emulated_page_says_so_in_its_title_its_banner_and_every_section(tmp_path: Path) -> None:
+    page = page_of(make_run(tmp_path, (*VOICES[1:5], BROKEN), provenance=Provenance.EMULATED, repetitions=2))
+    assert re.search(r"<title>EMULATED: ", page)
+    assert '<div class="banner" role="note">' in page
+    headings = re.findall(r"<h2 id=\"h-(\w+)\">(.*?)</h2>", page)
+    assert [name for name, text in headings if "EMULATED" not in text] == ["meaning"]  # the glossary
+
+
+def test_an_emulated_page_ranks_nobody(tmp_path: Path) -> None:
+    page = page_of(make_run(tmp_path, (*VOICES[1:5], BROKEN), provenance=Provenance.EMULATED, repetitions=2))
+    text = Skeleton(page).text
+    assert re.search(r"EMULATED: \d+ of \d+ requests to 5 targets delivered audio", text)
+    names = re.findall(r'<th scope="row" class="name">.*?<bdi>([^<]+)', page[page.index('<table class="comparison"') :])
+    assert names[:5] == sorted(names[:5])
+    for claim in ("as fast as", "fewest errors", "is the cheapest", "Ranking", "Down and left is better"):
+        assert claim not in text
+    assert "data-ranking" not in page.split("<script>")[0]
+    assert 'class="best"' not in page
+
+
+def test_a_stand_in_for_a_hosted_service_is_a_rehearsal_and_an_own_server_is_not(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[1:3], repetitions=2)
+    provider = run.manifest.targets[0].id.partition("/")[0]
+    urls = {provider: "http://127.0.0.1:8080/v1"}
+    stand_in = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, base_urls=urls))
+    assert "Rehearsal: " in Skeleton(page_of((folder, stand_in))).text
+    assert "Ranking" not in Skeleton(page_of((folder, stand_in))).text
+    own = tuple(msgspec.structs.replace(target, is_self_hosted=True) for target in run.manifest.targets)
+    served = msgspec.structs.replace(run, manifest=msgspec.structs.replace(stand_in.manifest, targets=own))
+    assert "Ranking" in Skeleton(page_of((folder, served))).text
 
 
 def test_a_live_page_never_says_emulated(tmp_path: Path) -> None:
@@ -60,7 +90,7 @@ def test_a_live_page_never_says_emulated(tmp_path: Path) -> None:
 
 def test_a_mixed_page_marks_each_emulated_row_and_names_what_must_not_be_compared(tmp_path: Path) -> None:
     live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
-    emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=1)
+    emulated = make_run(tmp_path / "b", VOICES[:2], provenance=Provenance.EMULATED, repetitions=1)
     page = page_of(live, emulated)
     comparison = page[page.index('<table class="comparison"') : page.index('<section id="targets"')]
     assert comparison.count("EMULATED") == 2
@@ -218,7 +248,7 @@ def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: P
 
 
 def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_path: Path) -> None:
-    usual = make_run(tmp_path / "a", VOICES[:2], repetitions=1, texts=3)
+    usual = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.EMULATED, repetitions=1, texts=3)
     folder, run = usual
     manifest = msgspec.structs.replace(run.manifest, fault_ids=("flaky-503", "slow"))
     faulty = folder, msgspec.structs.replace(run, manifest=manifest)
@@ -240,7 +270,7 @@ def test_a_highlight_is_explained_only_where_there_is_one(typical: str, tmp_path
 
 def test_runs_that_cannot_be_compared_say_why(tmp_path: Path) -> None:
     live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
-    emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=2)
+    emulated = make_run(tmp_path / "b", VOICES[:2], provenance=Provenance.EMULATED, repetitions=2)
     page = page_of(live, emulated)
     assert "Run B and run A: not comparable: the baseline is live, the run is emulated." in page
 

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from voicegauge.model import Interval, Latency
-from voicegauge.report.charts import build_job_state_chart, build_latency_curve
+from voicegauge.model.job import Interval
+from voicegauge.model.sample import Latency
+from voicegauge.report._latency_charts import build_job_state_chart, build_latency_curve
 
 
 def heights(path: str) -> list[float]:

@@ -7,20 +7,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.bench.analysis.statistics import Estimate
-from voicegauge.bench.analysis.summary import TargetSummary
-from voicegauge.model import Streaming
-from voicegauge.report import analyze_runs
-from voicegauge.report.charts.latency_bars import build_latency_chart, choose_shared_time_axis
-from voicegauge.report.charts.scatter_plot import (
+from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.model.sample import Streaming
+from voicegauge.report._latency_charts import build_latency_chart, choose_shared_time_axis
+from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
+from voicegauge.report._run_comparison import list_incomparable_facts
+from voicegauge.report._scatter_plot import (
     NARROW_PLOT_SIZE_PX,
     WIDE_PLOT_SIZE_PX,
     build_scatter_plot,
     choose_shared_axes,
 )
-from voicegauge.report.comparison_table import build_comparison_columns, build_comparison_rows, count_columns_by_group
-from voicegauge.report.run_facts import list_incomparable_facts
-from voicegauge.report.text_format import (
+from voicegauge.report._text_format import (
     MISSING_TEXT,
     RANGE_DASH,
     format_interval,
@@ -28,6 +27,7 @@ from voicegauge.report.text_format import (
     format_percent,
     format_usd,
 )
+from voicegauge.report.report_data import analyze_runs
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 
@@ -56,11 +56,9 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
             assert cells["latency"].sort_value is None
 
 
-def test_columns_without_any_number_are_left_out_and_groups_span_the_rest(targets: tuple[TargetSummary, ...]) -> None:
+def test_columns_without_any_number_are_left_out(targets: tuple[TargetSummary, ...]) -> None:
     shown = build_comparison_columns(targets, 500)
     assert "cer" not in [column.key for column in shown]
-    assert sum(count for _, count in count_columns_by_group(shown)) == len(shown)
-    assert sum(column.starts_group for column in shown) == len(count_columns_by_group(shown))
     assert [column.key for column in build_comparison_columns([t for t in targets if t.target == BROKEN.id], 500)] == [
         "request",
         "million",
@@ -181,7 +179,7 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     ]
     summaries = analyze_runs([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).report.runs[0].targets
     shown = build_comparison_columns(summaries, 500)
-    assert ("Streams", 4) in count_columns_by_group(shown)
+    assert [column.group_heading for column in shown].count("Streams") == 4
     keys = [column.key for column in shown]
     for row in build_comparison_rows(summaries, shown):
         cells = dict(zip(keys, row.cells, strict=True))
@@ -189,6 +187,5 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         streams = row.summary.target == VOICES[0].id
         assert texts == (("310", "21", "43", "1.00") if streams else (MISSING_TEXT,) * 4)
         assert ("77 ms stalled" in cells["underrun"].second_line) == streams
-    assert "Streams" not in dict(
-        count_columns_by_group(build_comparison_columns(analyze_runs([(folder, run)]).report.runs[0].targets, 500))
-    )
+    without_streams = build_comparison_columns(analyze_runs([(folder, run)]).report.runs[0].targets, 500)
+    assert "Streams" not in [column.group_heading for column in without_streams]

@@ -14,10 +14,12 @@ import pyarrow.parquet
 import pytest
 
 import voicegauge
-from voicegauge.bench.running import save_run
+from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge_command
 from voicegauge.errors import MissingExtraError
-from voicegauge.model import SAMPLE_COLUMNS, Run, Sample
+from voicegauge.model.run import Run
+from voicegauge.model.sample import Sample
+from voicegauge.model.sample_table import SAMPLE_COLUMNS
 
 from ..builders.report_runs import BROKEN, VOICES, make_run
 
@@ -73,7 +75,7 @@ def test_csv_and_parquet_have_what_the_data_frame_has(saved: tuple[Path, Run], t
     assert table.column("total_latency_ms").to_pylist()[: len(frame)] == [
         None if pd.isna(value) else value for value in frame.total_latency_ms
     ]
-    field = table.schema.field("audio_s")
+    field = table.schema.field("audio_duration_s")
     assert (field.metadata[b"unit"], table.schema.field("target").nullable) == (b"s", False)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "samples.csv").read_text(encoding="utf-8"))))
     assert len(rows) == table.num_rows
@@ -84,11 +86,11 @@ def test_csv_and_parquet_have_what_the_data_frame_has(saved: tuple[Path, Run], t
 
 def test_every_measured_number_of_a_sample_is_in_the_table() -> None:
     """A field that is added to a sample needs a column, or a place in this list."""
-    left_out = {"chunks", "file", "media_type", "raw_format", "rms_dbfs"}
+    left_out = {"chunks", "file_path", "media_type", "raw_format", "rms_dbfs"}
     names = {column.name for column in SAMPLE_COLUMNS}
     for part, prefix in (("latency", ""), ("request_phases", "phase_"), ("streaming", "stream_"), ("audio", "audio_")):
         record = next(one for one in Sample.__annotations__[part].split(" | ") if one != "None")
-        fields = set(getattr(sys.modules[Sample.__module__], record).__struct_encode_fields__) - left_out
+        fields = set(getattr(sys.modules[Sample.__module__], record).__struct_fields__) - left_out
         for field in fields:
             forms = {field, prefix + field, field.replace("_ms", "_low_ms")}
             assert forms & names, f"{part}.{field}"

@@ -5,9 +5,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from voicegauge.bench.running.run_store import save_audio
-from voicegauge.model import Run
-from voicegauge.report import analyze_runs, render_page
+from voicegauge.bench.run_store import save_audio
+from voicegauge.model.run import Run
+from voicegauge.report.html_page import render_page
+from voicegauge.report.report_data import analyze_runs
 from voicegauge.report.scored_clips import (
     DEFAULT_MAX_CLIPS,
     MAX_CLIPS_PER_TARGET,
@@ -15,7 +16,9 @@ from voicegauge.report.scored_clips import (
     load_players,
     select_worst_clips,
 )
-from voicegauge.speech.audio import EncodedAudio, decode, encode
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
 
 from ..builders.report_runs import BROKEN, VOICES, crowd, make_run
 

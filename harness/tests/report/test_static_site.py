@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from voicegauge.bench.running import load_run, save_run
+from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.cli import run as voicegauge
-from voicegauge.model import Failure, Provenance
-from voicegauge.report import write_site
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import Failure
+from voicegauge.report.static_site import write_site
 
 from ..builders.report_runs import HOSTILE, VOICES, make_run
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def make_dated_run(folder: Path, date: str, run_id: str, **settings: object) -> Path:
+    settings = {"provenance": Provenance.EMULATED, **settings}
     folder, run = make_run(folder, VOICES[3:5], repetitions=1, texts=3, **settings)  # type: ignore[arg-type]  # as make_run
     manifest = msgspec.structs.replace(run.manifest, created_at=f"{date}T09:00:00Z", run_id=run_id)
     save_run(folder, msgspec.structs.replace(run, manifest=manifest))
@@ -99,7 +101,7 @@ def test_a_site_excludes_the_options_of_a_single_page(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert voicegauge(["report", "run", "--site", str(tmp_path), "--format", "csv"]) == 2
-    assert "--site writes pages of its own" in capsys.readouterr().err
+    assert "--site and --format exclude each other" in capsys.readouterr().err
 
 
 @pytest.mark.slow

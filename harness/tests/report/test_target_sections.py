@@ -10,10 +10,15 @@ import msgspec
 import pytest
 
 from voicegauge.cli import run as voicegauge
-from voicegauge.conformance import CheckReport
-from voicegauge.drift import ComparedInput, DriftChange, DriftLevel, DriftReport
-from voicegauge.model import Finding, FindingLocation, Interval, Provenance, Run, Severity
-from voicegauge.report import SavedResults, analyze_runs, render_page
+from voicegauge.conformance.report import CheckReport
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, DriftReport
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.job import Interval
+from voicegauge.model.run import Run
+from voicegauge.report.html_page import render_page
+from voicegauge.report.report_data import analyze_runs
+from voicegauge.report.target_sections import CheckAndDriftReports
 
 from ..builders.report_runs import BROKEN, HOSTILE, VOICES, make_run
 
@@ -68,7 +73,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
 
 @pytest.fixture(scope="module")
 def page(run: tuple[Path, Run]) -> str:
-    return render_page(analyze_runs([run]), saved_results=SavedResults((CHECK,), (DRIFT,)))
+    return render_page(analyze_runs([run]), check_and_drift_reports=CheckAndDriftReports((CHECK,), (DRIFT,)))
 
 
 def section(page: str, target: str) -> str:

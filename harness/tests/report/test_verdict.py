@@ -8,13 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.model import AmbiguousRequest, AmountPerUnit, Failure, Provenance, Run, TargetPrice
-from voicegauge.report import analyze_runs, render_markdown, render_page
-from voicegauge.report.charts.label_placement import Rectangle
-from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
-from voicegauge.report.run_facts import list_main_facts
-from voicegauge.report.verdict import Ranking, RunVerdict
-from voicegauge.report.verdict.ranking import RANKED_RESAMPLE_COUNT
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import AmbiguousRequest, Failure
+from voicegauge.model.run import AmountPerUnit, Run, TargetPrice
+from voicegauge.report._ranking import RANKED_RESAMPLE_COUNT, Ranking
+from voicegauge.report._run_comparison import list_main_facts
+from voicegauge.report._scatter_plot import PlottedCircle, Rectangle, separate_circles
+from voicegauge.report._verdict import RunVerdict
+from voicegauge.report.csv_markdown import render_markdown
+from voicegauge.report.html_page import render_page
+from voicegauge.report.report_data import analyze_runs
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, make_run
 
@@ -150,7 +153,7 @@ def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -
 
 
 def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_path: Path) -> None:
-    folder, run = make_run(tmp_path, (FAST,), repetitions=1)
+    folder, run = make_run(tmp_path, (FAST,), provenance=Provenance.EMULATED, repetitions=1)
     lost = AmbiguousRequest(
         sample_or_case_id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", counted_usd=None, reason="stopped"
     )

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.model import Score
-from voicegauge.report.word_diff import DiffSegment, diff_words
+from voicegauge.model.sample import Score
+from voicegauge.report.scored_clips import DiffSegment, diff_words
 
 
 def score(reference: str, hypothesis: str, unit: str = "word") -> Score:

@@ -14,23 +14,17 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.model import AudioFacts
-from voicegauge.speech.audio import (
-    AUDIO_FORMATS,
+from voicegauge.model.sample import AudioFacts
+from voicegauge.speech.audio_measurement import (
     EncodedAudio,
-    RawAudioFormat,
-    UndecodableAudioError,
     compute_rms_dbfs,
-    decode,
-    encode,
-    find_container_of_media_type,
     is_silent,
     measure_leading_silence_s,
     measure_speech_onset_s,
-    resample,
-    sniff_container,
 )
-from voicegauge.speech.audio.limits import MAX_AUDIO_DURATION_S, MAX_CHANNELS
+from voicegauge.speech.containers import find_container_of_media_type, sniff_container
+from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S, MAX_CHANNELS, RawAudioFormat, UndecodableAudioError, decode
+from voicegauge.speech.encoding import AUDIO_FORMATS, encode, resample
 
 RATE = 24_000
 RAW = {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw"}
@@ -370,7 +364,7 @@ def test_facts_of_what_cannot_be_decoded() -> None:
 def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(
-        "voicegauge.speech.audio.encoded_audio.decode",
+        "voicegauge.speech.audio_measurement.decode",
         lambda data, *, declared_format: calls.append(data) or decode(data, declared_format=declared_format),
     )
     audio = EncodedAudio(encode(tone(), RATE, "wav")[0])
@@ -431,7 +425,7 @@ def test_formats_that_libsndfile_cannot_read_are_read_by_ffmpeg(container: str, 
 def test_a_high_rate_buys_no_more_memory_by_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     data = by_ffmpeg("ipod", "alac", tone(rate=48_000))
     assert decode(data).duration_s == pytest.approx(2.0, abs=0.06)
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_SAMPLES", 48_000)
+    monkeypatch.setattr("voicegauge.speech.decoding.MAX_SAMPLES", 48_000)
     with pytest.raises(UndecodableAudioError, match="longer than 1 s"):
         decode(data)
 
@@ -454,7 +448,7 @@ def test_measuring_audio_needs_little_more_memory_than_its_samples(name: str) ->
 @pytest.mark.parametrize("name", ["flac", "m4a"])
 def test_decoding_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     data = by_ffmpeg("ipod", "alac", tone(60.0)) if name == "m4a" else encode(tone(60.0), RATE, name)[0]
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_DURATION_S", 1.0)
+    monkeypatch.setattr("voicegauge.speech.decoding.MAX_AUDIO_DURATION_S", 1.0)
     tracemalloc.start()
     try:
         with pytest.raises(UndecodableAudioError, match="longer than 1 s"):

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voicegauge.bench.planning.suite import load_suite
+from voicegauge.bench.suites import load_suite
 from voicegauge.errors import UsageError
-from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ, Asr
-from voicegauge.speech.asr.embedded import (
+from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.embedded_whisper import (
     WEIGHTS_PATH,
     create_embedded_faster_whisper,
     create_embedded_whisper,
     list_known_words,
 )
-from voicegauge.speech.synthesis.espeak import synthesize
-from voicegauge.speech.transcripts.error_counts import score_transcript
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.transcripts import score_transcript
 
 TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")
 Samples = NDArray[np.float32]

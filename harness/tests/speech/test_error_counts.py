@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.speech.transcripts.error_counts import count_errors, score_transcript
+from voicegauge.speech.transcripts import count_errors, score_transcript
 
 words = st.lists(st.sampled_from(["red", "green", "blue", "yellow", "black"]), max_size=12).map(" ".join)
 

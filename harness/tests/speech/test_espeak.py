@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.speech.audio import compute_rms_dbfs, is_silent
-from voicegauge.speech.synthesis.espeak import guess_language, has_voice_for, list_voice_variants, synthesize
+from voicegauge.speech.audio_measurement import compute_rms_dbfs, is_silent
+from voicegauge.speech.espeak import guess_language, has_voice_for, list_voice_variants, synthesize
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 PLAIN: dict[str, Any] = {
@@ -58,7 +58,7 @@ def test_equal_words_give_equal_samples_after_any_others() -> None:
     assert np.array_equal(first, _speak())
     script = f"""
 import sys
-from voicegauge.speech.synthesis.espeak import synthesize
+from voicegauge.speech.espeak import synthesize
 sys.stdout.buffer.write(synthesize({TEXT!r}, **{PLAIN!r}).tobytes())
 """
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == first.tobytes()
@@ -101,7 +101,7 @@ def test_breathy_voices_are_equal_in_every_process() -> None:
     samples = b"".join(_speak(voice_variant=voice).tobytes() for voice in voices)
     script = f"""
 import sys
-from voicegauge.speech.synthesis.espeak import synthesize
+from voicegauge.speech.espeak import synthesize
 for voice in {voices}:
     sys.stdout.buffer.write(synthesize({TEXT!r}, **({PLAIN!r} | {{"voice_variant": voice}})).tobytes())
 """

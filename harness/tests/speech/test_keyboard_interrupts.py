@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
+from voicegauge.speech.process_control import defer_keyboard_interrupt
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from voicegauge.speech.audio import (
+from voicegauge.speech.audio_measurement import (
     SILENCE_DBFS,
     compute_rms_dbfs,
     is_silent,

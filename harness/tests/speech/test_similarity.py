@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.speech.audio import correlate_waveforms, decode, encode, measure_speech_mismatch
-from voicegauge.speech.audio.similarity import MAX_COMPARED_DURATION_S
-from voicegauge.speech.synthesis import synthesize
+from voicegauge.speech.audio_measurement import MAX_COMPARED_DURATION_S, correlate_waveforms, measure_speech_mismatch
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
 
 RATE = 24_000
 TEXTS = ("Good morning. This is a short test of a long story.", "The weather in Paris was cold and windy today.")

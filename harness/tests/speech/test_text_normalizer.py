@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.speech.transcripts.text_normalizer import choose_normalizer
+from voicegauge.speech.transcripts import choose_normalizer
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_normalized_text_has_single_spaces_and_no_punctuation(language: str, tex
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from voicegauge.speech.transcripts.text_normalizer import choose_normalizer; "
+        "import sys; from voicegauge.speech.transcripts import choose_normalizer; "
         "choose_normalizer('en')('Hi'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'whisper', 'scipy')))"
     )

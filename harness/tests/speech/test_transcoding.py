@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.speech.audio import (
-    TranscodingSettings,
-    UndecodableAudioError,
-    apply_filters,
-    compute_rms_dbfs,
-    decode,
-    decode_without_mixing,
-    encode_at_bitrate,
-    transcode,
-)
+from voicegauge.speech.audio_measurement import compute_rms_dbfs
+from voicegauge.speech.decoding import UndecodableAudioError, apply_filters, decode
+from voicegauge.speech.encoding import TranscodingSettings, decode_without_mixing, encode_at_bitrate, transcode
 
 RATE_HZ = 32_000
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.data_folders import get_cache_folder
-from voicegauge.speech.asr.transcript_cache import TranscriptCache
-from voicegauge.speech.asr.transcription import Transcription
+from voicegauge.speech.transcription import TranscriptCache, Transcription
 
 
 def fill(folder: Path, writer: int) -> None:

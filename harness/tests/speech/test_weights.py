@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.speech.asr.weights import (
+from voicegauge.speech.whisper_installation import (
     OfficialWeights,
     copy_weights,
     download_weights,

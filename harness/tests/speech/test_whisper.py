@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voicegauge.bench.scoring.scores import score_run
+from voicegauge.bench.scoring import score_run
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.model import Provenance
-from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr.engine_interface import compute_short_sha256
+from voicegauge.model.base import Provenance
+from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr
+from voicegauge.speech.asr_interface import Asr, compute_short_sha256
 
 from .tiny_whisper import TEXTS, save_run_of_sounds, sound
 

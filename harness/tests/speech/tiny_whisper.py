@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.bench.running.run_store import save_audio
-from voicegauge.model import Run
-from voicegauge.speech.asr import ctranslate2_conversion
-from voicegauge.speech.audio import EncodedAudio, encode
+from voicegauge.bench.run_store import save_audio
+from voicegauge.model.run import Run
+from voicegauge.speech import whisper_installation
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.encoding import encode
 
 from ..builders.runs import build_run, build_sample
 
@@ -123,9 +124,9 @@ def convert(checkpoint: Path, folder: Path) -> Path:
     state = torch.load(checkpoint, weights_only=True)["model_state_dict"]
     weights = {name: value.numpy().astype(np.float32) for name, value in state.items()}
     tokens = _tokens()
-    ctranslate2_conversion.convert_to_ctranslate2(
+    whisper_installation.convert_to_ctranslate2(
         weights,
-        ctranslate2_conversion.TransformerShape(1, 1, HEADS),
+        whisper_installation.TransformerShape(1, 1, HEADS),
         tokens,
         (220, tokens.index("<|endoftext|>")),
         folder,
@@ -139,7 +140,7 @@ def _tokens() -> list[str]:
 
     tokenizer = get_tokenizer(False)
     encoding = tokenizer.encoding
-    printable = ctranslate2_conversion.build_byte_to_character_map()
+    printable = whisper_installation.build_byte_to_character_map()
     special = {index: text for text, index in tokenizer.special_tokens.items()}
     return [
         special.get(index) or "".join(printable[byte] for byte in encoding.decode_single_token_bytes(index))

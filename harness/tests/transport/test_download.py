@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voicegauge.errors import OversizeError, UnreachableError, UsageError
-from voicegauge.transport import download
+from voicegauge.transport.http import download
 
 from ..builders.servers import serving
 

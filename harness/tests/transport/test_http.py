@@ -14,8 +14,8 @@ import h2.events
 import pytest
 
 from voicegauge.errors import OversizeError, TransportError, UnreachableError, UsageError
-from voicegauge.model import BodyPadding, Exchange, Request
-from voicegauge.transport import Timeouts, Transport, find_proxy
+from voicegauge.model.exchange import BodyPadding, Exchange, Request
+from voicegauge.transport.http import Timeouts, Transport, find_proxy
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from voicegauge.errors import TransportError
-from voicegauge.transport import StreamedRequest, StreamingTransport
+from voicegauge.transport.raw_http import StreamedRequest, StreamingTransport
 
 Received = tuple[int, bytes]
 

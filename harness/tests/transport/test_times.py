@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from voicegauge.errors import TimedOutError
-from voicegauge.model import Exchange, Request
-from voicegauge.transport import Timeouts, Transport
+from voicegauge.model.exchange import Exchange, Request
+from voicegauge.transport.http import Timeouts, Transport
 
 from ..builders.servers import listening
 from ..builders.virtual_time import in_virtual_time

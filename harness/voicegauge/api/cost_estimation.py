@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
-from voicegauge.api.options import PathLike
-from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, select_targets, to_catalogue
-from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
-from voicegauge.bench.planning import load_own_texts
-from voicegauge.client import find_account_plan_limits
-from voicegauge.contract import (
-    BaseTarget,
+from voicegauge.api.local_requests import MAX_TEXT_LENGTH_CHARACTERS, CostRequest
+from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue
+from voicegauge.bench.defaults import MAX_CHARACTERS_PER_MONTH
+from voicegauge.bench.suites import load_own_texts
+from voicegauge.client.ledger import find_account_plan_limits
+from voicegauge.contract.contract import BaseTarget, Target
+from voicegauge.contract.monthly_cost import (
     MonthlyBill,
     RequestGroup,
-    Target,
     UsageBasis,
     build_request_groups,
     compute_monthly_bills,
-    describe_price,
-    list_price_sources,
 )
+from voicegauge.contract.pricing import describe_price, list_price_sources
 from voicegauge.errors import UsageError
-from voicegauge.model import Record
+from voicegauge.model.base import Record
+from voicegauge.options import function_of, validate_request
 
-MAX_TEXT_LENGTH_CHARACTERS = 1_000_000
 """Largest value of `text_length` that is accepted."""
 
 
@@ -35,31 +31,31 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """The cost of one target in a month with one account plan."""
 
     target: str
-    account_plan: str | None = msgspec.field(name="plan")
+    account_plan: str | None
     """Name of the account plan; `None` if the price has no plans."""
     is_cheapest_plan: bool
     """Whether no other plan of the target costs less. If no plan has a price in dollars, it is the first plan."""
-    cost_usd: float | None = msgspec.field(name="usd")
+    cost_usd: float | None
     """The fee of the plan, plus the price of the usage that the fee does not include, in dollars rounded to the cent.
     `None` if the price is not known in dollars, or if the plan does not allow this volume."""
     fee_usd: float | None
     """The monthly fee of the plan; `None` if there is no plan, or no document states the fee."""
-    used_credits: float | None = msgspec.field(name="credits")
+    used_credits: float | None
     """Credits that the requests use, including those that the fee covers; `None` if no document states a price in
     credits."""
     usd_per_1m_characters: float | None
     """`cost_usd` for each million characters of the texts, in dollars; `None` if `cost_usd` is `None`."""
-    request_count: float = msgspec.field(name="requests")
+    request_count: float
     """Number of requests. A text takes several requests if it is longer than the documented maximum length."""
     charged_characters: float
     """Number of characters as the provider counts them."""
     exceeds_plan: bool
     """Whether the texts of the month need more usage than the plan includes, and the plan sells no additional usage."""
-    usage_basis: UsageBasis = msgspec.field(name="basis")
+    usage_basis: UsageBasis
     """How the charged usage is known: exactly, from an estimated duration of the audio, or only as an upper bound."""
     is_disputed: bool
     """Whether the documents contradict each other about the price. If so, the highest alternative counts."""
-    price_description: str = msgspec.field(name="price")
+    price_description: str
     """The documented price with the account plan, in words."""
     sources: tuple[str, ...]
     """Titles and dates of the documents that state the price."""
@@ -76,31 +72,12 @@ class CostEstimate(Record, frozen=True, kw_only=True):
     """The cost of each target with each account plan; the costs of one target are next to each other."""
 
 
-def estimate_cost(
-    targets: str | Sequence[str] = (),
-    *,
-    characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
-    text_length: int = DEFAULT_TEXT_LENGTH,
-    texts: PathLike | None = None,
-    account_plans: Sequence[str] = (),
-    credit_prices_usd: Mapping[str, float] | None = None,
-    contracts: ContractsOrFolders = (),
-) -> CostEstimate:
+def run_estimate_cost(request: CostRequest) -> CostEstimate:
     """Compute what targets cost in a month, with each account plan. Nothing is sent.
 
     >>> estimate = voicegauge.estimate_cost("openai/tts-1", characters_per_month=2_000_000)
     >>> estimate.costs[0].cost_usd
     30.0
-
-    Args:
-        targets: names of targets ("acme/voice-1") or providers; by default all targets.
-        characters_per_month: number of characters of all texts of the month, as Python counts them.
-        text_length: number of characters of each text.
-        texts: file with your own texts, as for `benchmark`, which are repeated until they have `characters_per_month`
-            characters; they replace `text_length`, and show how many characters the provider counts.
-        account_plans: names of account plans that are compared; by default every plan that a price has.
-        credit_prices_usd: price of one credit in dollars by provider, instead of the documented one.
-        contracts: loaded contracts, or folders of your own contracts.
 
     Returns:
         The cost of each target with each plan.
@@ -111,22 +88,22 @@ def estimate_cost(
         DataError: the texts cannot be read.
         ContractError: a document is not a usable contract.
     """
-    _check_character_count("characters of a month", characters_per_month, MAX_CHARACTERS_PER_MONTH)
-    _check_character_count("characters of a text", text_length, MAX_TEXT_LENGTH_CHARACTERS)
-    catalogue = to_catalogue(contracts).replace_credit_prices(credit_prices_usd or {})
-    chosen = select_targets(catalogue, targets, None)
-    find_account_plan_limits(collect_contracts(chosen), account_plans)  # raises for unknown names
-    own_texts = [] if texts is None else [one.text for one in load_own_texts(Path(texts)).texts]
-    costs = [
-        cost
-        for target in chosen
-        for cost in _compute_target_costs(target, characters_per_month, text_length, own_texts, account_plans)
-    ]
+    validate_request(request)
+    _check_character_count("characters of a month", request.characters_per_month, MAX_CHARACTERS_PER_MONTH)
+    _check_character_count("characters of a text", request.text_length, MAX_TEXT_LENGTH_CHARACTERS)
+    catalogue = to_catalogue(request.contracts).replace_credit_prices(request.credit_prices_usd)
+    chosen = select_targets(catalogue, request.targets, None)
+    find_account_plan_limits(collect_contracts(chosen), request.account_plans)  # raises for unknown names
+    own_texts = [] if request.texts is None else [one.text for one in load_own_texts(Path(request.texts)).texts]
+    costs = [cost for target in chosen for cost in _compute_target_costs(target, request, own_texts)]
     return CostEstimate(
-        characters_per_month=characters_per_month,
-        text_length=text_length if not own_texts else sum(map(len, own_texts)) / len(own_texts),
+        characters_per_month=request.characters_per_month,
+        text_length=request.text_length if not own_texts else sum(map(len, own_texts)) / len(own_texts),
         costs=tuple(costs),
     )
+
+
+estimate_cost = function_of(CostRequest, run_estimate_cost, name="estimate_cost")
 
 
 def _check_character_count(count_name: str, count: int, max_count: int) -> None:
@@ -134,9 +111,8 @@ def _check_character_count(count_name: str, count: int, max_count: int) -> None:
         raise UsageError(f"{count_name}: {count!r} is not a whole number from 1 to {max_count:,}")
 
 
-def _compute_target_costs(
-    target: BaseTarget, characters_per_month: int, text_length: int, own_texts: Sequence[str], plan_names: Sequence[str]
-) -> list[MonthlyCost]:
+def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: Sequence[str]) -> list[MonthlyCost]:
+    plan_names = request.account_plans
     if not isinstance(target, Target):
         raise UsageError(f"{target.id} takes audio: name targets that speak")
     price = target.pricing
@@ -145,20 +121,21 @@ def _compute_target_costs(
     bills: list[tuple[MonthlyBill, Sequence[RequestGroup]]] = []
     for name in named or [None]:
         limits = plan_names if name is None else [name]
-        groups = _build_request_groups(target, characters_per_month, text_length, own_texts, limits)
+        groups = _build_request_groups(target, request, own_texts, limits)
         bills += [(bill, groups) for bill in compute_monthly_bills(target, groups) if bill.plan_name == name]
     known = [bill.total_usd for bill, _ in bills if bill.total_usd is not None]
     cheapest = min(known, default=None)
     first = next((i for i, (bill, _) in enumerate(bills) if bill.total_usd == cheapest and not bill.exceeds_plan), 0)
     return [
-        _build_monthly_cost(target, bill, groups, characters_per_month, is_cheapest_plan=index == first)
+        _build_monthly_cost(target, bill, groups, request.characters_per_month, is_cheapest_plan=index == first)
         for index, (bill, groups) in enumerate(bills)
     ]
 
 
 def _build_request_groups(
-    target: Target, characters_per_month: int, text_length: int, own_texts: Sequence[str], plan_names: Sequence[str]
+    target: Target, request: CostRequest, own_texts: Sequence[str], plan_names: Sequence[str]
 ) -> tuple[RequestGroup, ...]:
+    characters_per_month, text_length = request.characters_per_month, request.text_length
     if own_texts:
         times = characters_per_month / sum(map(len, own_texts))
         return build_request_groups(target, own_texts, times, plan_names)

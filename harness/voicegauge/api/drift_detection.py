@@ -6,38 +6,30 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge import drift
-from voicegauge.api.options import PathLike
+from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
 from voicegauge.api.target_selection import download_document, load_contracts
-from voicegauge.contract import Contract
-from voicegauge.drift import (
-    ComparedInput,
-    ContractPatch,
-    DriftReport,
+from voicegauge.contract.contract import Contract
+from voicegauge.drift import comparison
+from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.contract_patch import ContractPatch
+from voicegauge.drift.official_comparison import (
     OfficialComparison,
     OfficialDriftReport,
     OfficialSource,
+    compare_with_official_document,
+    find_official_source,
 )
+from voicegauge.drift.report import ComparedInput, DriftReport
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
+from voicegauge.options import PathLike, function_of
 
 
-def find_drift(
-    old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = (), client_use_paths: Sequence[PathLike] = ()
-) -> DriftReport:
+def run_find_drift(request: DriftRequest) -> DriftReport:
     """Find what changed from `old` to `new`, and whether it breaks clients.
 
     >>> report = voicegauge.find_drift("pixelapi", "pixelapi")
     >>> report.changes
     ()
-
-    Args:
-        old: an OpenAPI document, a HAR file, a folder of HAR files, or the id of a provider.
-        new: the same kinds of values as for `old`. If traffic is compared with a contract, the traffic counts as
-            newer.
-        contracts: folders of your own contracts.
-        client_use_paths: for two documents: recordings of your client (what it sends), and YAML files that declare
-            what it sends and reads; "voicegauge" for what voicegauge itself reads. A change of something that the
-            client does not use is then compatible, and a removed value that it reads is breaking.
 
     Returns:
         The breaking, possibly breaking and compatible changes.
@@ -47,8 +39,14 @@ def find_drift(
         ContractError: a contract cannot be used.
         DataError: a recording cannot be used.
     """
-    folders, sources = [Path(folder) for folder in contracts], [str(source) for source in client_use_paths]
-    return drift.compare_inputs(str(old), str(new), folders, sources)
+    folders, sources = (
+        [Path(folder) for folder in request.contracts],
+        [str(source) for source in request.client_use_paths],
+    )
+    return compare_inputs(str(request.old), str(request.new), folders, sources)
+
+
+find_drift = function_of(DriftRequest, run_find_drift, name="find_drift")
 
 
 def propose_contract_patch(
@@ -69,19 +67,11 @@ def propose_contract_patch(
         ContractError: the contract cannot be used.
         DataError: the recording cannot be used, or was recorded from another provider.
     """
-    return drift.propose_contract_patch(str(contract), str(recordings), [Path(folder) for folder in contracts])
+    return comparison.propose_contract_patch(str(contract), str(recordings), [Path(folder) for folder in contracts])
 
 
-def find_official_drift(
-    providers: Sequence[str] = (), *, official_document: PathLike | None = None, contracts: Sequence[PathLike] = ()
-) -> OfficialDriftReport:
+def run_find_official_drift(request: OfficialDriftRequest) -> OfficialDriftReport:
     """Compare contracts with the official documents that they were written from.
-
-    Args:
-        providers: ids of providers; by default all whose contract names the URL of an official OpenAPI document.
-        official_document: file or https URL of the official document, which replaces the URL that the contract names.
-            It can be given only with exactly one provider, and is needed if the contract of that provider names no URL.
-        contracts: folders of your own contracts.
 
     Returns:
         One comparison for each contract. If the document that a contract names cannot be used, the
@@ -93,15 +83,16 @@ def find_official_drift(
         ContractError: a contract or `official_document` cannot be used.
         TransportError: `official_document` cannot be downloaded.
     """
+    official_document, providers = request.official_document, request.providers
     if official_document is not None and len(providers) != 1:
         raise UsageError("an official document can be given for one provider only: name that provider")
     if official_document is not None and "://" not in str(official_document) and not Path(official_document).is_file():
         raise UsageError(f"{official_document} is not a file: name the downloaded document, or its https URL")
-    catalogue = load_contracts(contracts)
+    catalogue = load_contracts(request.contracts)
     selected = [catalogue.find_provider(name) for name in dict.fromkeys(providers)] or list(catalogue)
     comparisons = []
     for contract in selected:
-        document = drift.find_official_source(contract, None if official_document is None else str(official_document))
+        document = find_official_source(contract, None if official_document is None else str(official_document))
         if document is not None:
             compare = (
                 _compare_with_document_named_in_contract
@@ -116,13 +107,16 @@ def find_official_drift(
     return OfficialDriftReport(comparisons=tuple(comparisons))
 
 
+find_official_drift = function_of(OfficialDriftRequest, run_find_official_drift, name="find_official_drift")
+
+
 def _compare_with_official_document(contract: Contract, document: OfficialSource) -> OfficialComparison:
     if "://" not in document.url:
-        return drift.compare_with_official_document(contract, document, Path(document.url))
+        return compare_with_official_document(contract, document, Path(document.url))
     with tempfile.TemporaryDirectory(prefix="voicegauge-") as folder:
         path = download_document(document.url, folder)
         try:
-            return drift.compare_with_official_document(contract, document, path)
+            return compare_with_official_document(contract, document, path)
         except ContractError as error:
             if error.path != path:
                 raise

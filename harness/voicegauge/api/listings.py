@@ -5,31 +5,26 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from voicegauge import checks, drift
-from voicegauge.api.options import PathLike
-from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
-from voicegauge.contract import (
-    AudioInputTarget,
-    Catalogue,
-    Contract,
-    Operation,
-    Target,
-    describe_price,
-    is_bundled,
-    walk_objects,
-)
-from voicegauge.emulator import FAULTS
-from voicegauge.emulator.endpoints import describe_emulation
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, Target
+from voicegauge.contract.document_parts import walk_objects
+from voicegauge.contract.loading import is_bundled
+from voicegauge.contract.pricing import describe_price
+from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
+from voicegauge.emulator.endpoint_descriptions import describe_emulation
+from voicegauge.emulator.fault_catalog import FAULTS
 from voicegauge.errors import UsageError
-from voicegauge.model import Record, Severity
+from voicegauge.model.base import Record, Severity
+from voicegauge.options import PathLike
+from voicegauge.rules.applicability import find_applicable_rules
+from voicegauge.rules.registry import RULE_BY_ID, FaultTraffic, Rule
 
 
 class TargetRow(Record, frozen=True, kw_only=True):
@@ -37,16 +32,16 @@ class TargetRow(Record, frozen=True, kw_only=True):
 
     id: str
     title: str
-    operation_id: str = msgspec.field(name="operation")
-    input_kind: Literal["text", "audio"] = msgspec.field(name="takes")
+    operation_id: str
+    input_kind: Literal["text", "audio"]
     """What is sent to the target: text to speak, or audio to transcribe or convert."""
-    response_kind: str = msgspec.field(name="response")
+    response_kind: str
     """What the target responds with: "job", "audio" or "transcript"."""
     price: str
     """The documented price in words."""
     languages: tuple[str, ...]
     formats: tuple[str, ...]
-    required_inputs: tuple[str, ...] = msgspec.field(name="needs")
+    required_inputs: tuple[str, ...]
     """Names of the fields that a speech request must have, such as "voice"."""
 
 
@@ -56,18 +51,18 @@ class OperationRow(Record, frozen=True, kw_only=True):
     id: str
     method: str
     path: str
-    server_url: str = msgspec.field(name="server")
+    server_url: str
     """The URL that the path is appended to."""
     title: str
-    document_name: str | None = msgspec.field(name="document")
+    document_name: str | None
     """Name of the document that describes the operation; `None` if the contract does not name it."""
-    is_inferred: bool = msgspec.field(name="inferred")
+    is_inferred: bool
     """Whether the method and path are inferred, because the document does not state them explicitly."""
-    disputes: tuple[str, ...] = msgspec.field(name="disputed")
+    disputes: tuple[str, ...]
     """What other documents or passages say differently about the operation, one sentence each."""
-    emulation_description: str = msgspec.field(name="emulation")
+    emulation_description: str
     """How the emulator responds to the operation."""
-    rule_ids: tuple[str, ...] = msgspec.field(name="rules")
+    rule_ids: tuple[str, ...]
     """Ids of the rules that apply to the operation."""
 
 
@@ -76,11 +71,11 @@ class ProviderRow(Record, frozen=True, kw_only=True):
 
     id: str
     title: str
-    contract_version: str = msgspec.field(name="version")
-    contract_file: str = msgspec.field(name="file")
-    server_urls: dict[str, str] = msgspec.field(name="servers")
-    key_variable: str = msgspec.field(name="key_env")
-    is_key_set: bool = msgspec.field(name="key_set")
+    contract_version: str
+    contract_file: str
+    server_urls: dict[str, str]
+    key_variable: str
+    is_key_set: bool
     operations: tuple[OperationRow, ...]
     targets: tuple[TargetRow, ...]
 
@@ -99,27 +94,17 @@ class RuleRow(Record, frozen=True, kw_only=True):
     severity: Severity
     description: str
     """One sentence about what is true of the API if the rule finds nothing."""
-    contract_condition: str = msgspec.field(name="basis")
+    contract_condition: str
     """What a contract must state so that the rule can find a violation. Commas separate alternatives:
-    "x-resource.delete, x-resource.list"."""
+    "x-resource.deletion, x-resource.listing"."""
     subject: str
     """What the rule inspects, such as "call", "job history", "speech delivery" or "case outcome"."""
 
 
-class DriftRuleRow(Record, frozen=True, kw_only=True):
-    """One rule of `drift`."""
-
-    id: str
-    level: drift.DriftLevel
-    description: str
-    """One sentence that says what changed in the newer input, such as "A field was removed"."""
-    comparison: drift.DriftComparison
-
-
 _MEANING_BY_DRIFT_LEVEL = {
-    drift.DriftLevel.BREAKING: "A request that worked may be rejected, or a client may not understand a response.",
-    drift.DriftLevel.POSSIBLY_BREAKING: "Some clients break, or their requests become more expensive or slower.",
-    drift.DriftLevel.COMPATIBLE: "Every client that worked still works.",
+    DriftLevel.BREAKING: "A request that worked may be rejected, or a client may not understand a response.",
+    DriftLevel.POSSIBLY_BREAKING: "Some clients break, or their requests become more expensive or slower.",
+    DriftLevel.COMPATIBLE: "Every client that worked still works.",
 }
 
 
@@ -127,8 +112,8 @@ class RuleList(Record, frozen=True, kw_only=True):
     """The result of `list_rules`, which `voicegauge rules --json` writes as JSON."""
 
     schema: str = "voicegauge/rules/2"
-    check_rules: tuple[RuleRow, ...] = msgspec.field(name="rules")
-    drift_rules: tuple[DriftRuleRow, ...] = msgspec.field(name="drift")
+    check_rules: tuple[RuleRow, ...]
+    drift_rules: tuple[DriftRule, ...]
 
 
 class RuleExplanation(Record, frozen=True, kw_only=True):
@@ -140,16 +125,16 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     """Severity of a violation ("error"), or level of a change ("breaking")."""
     description: str
     """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed."""
-    consequence: str = msgspec.field(name="importance")
+    consequence: str
     """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
-    contract_condition: str | None = msgspec.field(name="basis", default=None)
+    contract_condition: str | None = None
     """What a contract must state so that the rule can find a violation; `None` for a rule of `drift`, as are the
     examples and the command."""
     conforming_example: str | None = None
     """An example of traffic that keeps the rule."""
     violating_example: str | None = None
     """An example of traffic that breaks the rule."""
-    violation_command: str | None = msgspec.field(default=None, name="command")
+    violation_command: str | None = None
     """A command that finds a violation at the emulator; `None` if no fault of the emulator breaks the rule."""
 
 
@@ -159,7 +144,7 @@ class AsrEngineRow(Record, frozen=True, kw_only=True):
     spec: str
     """The value of `--asr` that selects the engine."""
     description: str
-    is_chosen_for_live_runs: bool = msgspec.field(name="judges_live")
+    is_chosen_for_live_runs: bool
     """Whether `--asr auto` chooses this engine for runs of live services."""
 
 
@@ -167,8 +152,8 @@ class AsrEngineList(Record, frozen=True, kw_only=True):
     """The result of `list_asr_engines`, which `voicegauge asr list --json` writes as JSON."""
 
     schema: str = "voicegauge/asr/2"
-    installed_engines: tuple[AsrEngineRow, ...] = msgspec.field(name="installed")
-    missing_extras: tuple[str, ...] = msgspec.field(name="missing")
+    installed_engines: tuple[AsrEngineRow, ...]
+    missing_extras: tuple[str, ...]
     """Extras of voicegauge that are not installed and would add more engines."""
 
 
@@ -209,7 +194,7 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
     """
     return RuleList(
         check_rules=tuple(row for row in _list_check_rules() if _contains_words(row.id, words)),
-        drift_rules=tuple(row for row in _list_drift_rules() if _contains_words(f"drift {row.id}", words)),
+        drift_rules=tuple(row for row in tuple(DRIFT_RULE_BY_ID.values()) if _contains_words(f"drift {row.id}", words)),
     )
 
 
@@ -222,52 +207,59 @@ def explain_rule(rule_id: str) -> RuleExplanation:
     Raises:
         UsageError: no rule has this id; the message names the most similar ones.
     """
-    if rule_id in drift.DRIFT_RULE_BY_ID:
-        change = drift.DRIFT_RULE_BY_ID[rule_id]
+    if rule_id in DRIFT_RULE_BY_ID:
+        change = DRIFT_RULE_BY_ID[rule_id]
         return RuleExplanation(
             id=rule_id,
             severity=change.level.value,
             description=change.description,
             consequence=_MEANING_BY_DRIFT_LEVEL[change.level],
         )
-    if rule_id not in checks.RULE_BY_ID:
-        near = difflib.get_close_matches(rule_id, [*checks.RULE_BY_ID, *drift.DRIFT_RULE_BY_ID], n=3)
+    if rule_id not in RULE_BY_ID:
+        near = difflib.get_close_matches(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID], n=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(f"unknown rule {rule_id!r}: {hint}`voicegauge explain` lists all rules")
-    rule, explanation = checks.RULE_BY_ID[rule_id], checks.load_explanations()[rule_id]
+    rule = RULE_BY_ID[rule_id]
     return RuleExplanation(
         id=rule_id,
         severity=rule.severity.value,
         description=rule.description,
-        consequence=explanation.consequence,
+        consequence=rule.explanation.consequence,
         contract_condition=rule.contract_condition,
-        conforming_example=explanation.conforming_example,
-        violating_example=explanation.violating_example,
-        violation_command=_build_fault_command(rule_id, explanation),
+        conforming_example=rule.explanation.conforming_example,
+        violating_example=rule.explanation.violating_example,
+        violation_command=_build_fault_command(rule),
     )
 
 
-def _build_fault_command(rule_id: str, explanation: checks.Explanation) -> str | None:
-    if explanation.fault_id is None:
-        return None
-    name = explanation.emulated_target_id or _find_target_for_fault(explanation.fault_id, rule_id)
-    return f"voicegauge check {name} --emulated --fault {explanation.fault_id} --select {rule_id}"
+_OPTIONS_BY_TRAFFIC: Mapping[FaultTraffic, str | None] = {"job-sequence": " --fuzz 20", "timed-stream": None}
+"""Options with which a check has traffic that it does not have otherwise; `None` if no option does that."""
 
 
-def _find_target_for_fault(fault_id: str, rule_id: str) -> str:
-    """Return the id of a target that can have the fault, if possible one to which the rule applies.
+def _build_fault_command(rule: Rule) -> str | None:
+    """Return a command that finds a violation of `rule` by a bundled provider, or `None` if there is none."""
+    for example in rule.shown_by:
+        options = _OPTIONS_BY_TRAFFIC.get(example.found_in, "")
+        name = example.target_id or _find_target_for_fault(example.fault_id, rule.id)
+        if options is not None and name is not None:
+            return f"voicegauge check {name} --emulated --fault {example.fault_id} --select {rule.id}{options}"
+    return None
+
+
+def _find_target_for_fault(fault_id: str, rule_id: str) -> str | None:
+    """Return the id of a target that can have the fault and to which the rule applies; `None` if there is none.
 
     Providers with few operations come first, because their checks are short.
     """
     contracts = sorted(to_catalogue(()), key=lambda contract: len(contract.operations))
     targets = [target for contract in contracts for target in contract.targets.values()]
-    faulty = [target for target in targets if FAULTS[fault_id].applies_to(target)]
-    return next((target for target in faulty if _is_rule_applied(rule_id, target)), faulty[0]).id
+    faulty = (target for target in targets if FAULTS[fault_id].applies_to(target))
+    return next((target.id for target in faulty if _is_rule_applied(rule_id, target)), None)
 
 
 def _is_rule_applied(rule_id: str, target: Target) -> bool:
     operations = [target.operation, *filter(None, [target.job_operation])]
-    return any(rule.id == rule_id for operation in operations for rule in checks.find_applicable_rules(operation))
+    return any(rule.id == rule_id for operation in operations for rule in find_applicable_rules(operation))
 
 
 def list_asr_engines() -> AsrEngineList:
@@ -276,7 +268,10 @@ def list_asr_engines() -> AsrEngineList:
     Returns:
         The engines with their installed weights, and the extras that are missing.
     """
-    from voicegauge.speech.asr import EMBEDDED_ENGINE, PREFERRED_MODELS, get_weights_cache_path, list_cached_models
+    from voicegauge.speech.asr_engines import PREFERRED_MODELS
+    from voicegauge.speech.embedded_whisper import EMBEDDED_ENGINE
+    from voicegauge.speech.faster_whisper import list_cached_models
+    from voicegauge.speech.whisper_installation import get_weights_cache_path
 
     installed, missing = [], []
     if find_spec("whisper"):
@@ -315,10 +310,12 @@ def install_weights(
         DataError: the file cannot be read, or is not the official one.
         TransportError: the download failed.
     """
-    from voicegauge.speech import asr
+    from voicegauge.speech import whisper_installation
 
     with report_phase(progress or ProgressListener(), f"installing {model}") as installing:
-        return asr.install_weights(model, Path(weights_path) if weights_path is not None else None, installing.update)
+        return whisper_installation.install_weights(
+            model, Path(weights_path) if weights_path is not None else None, installing.update
+        )
 
 
 def _build_provider_row(contract: Contract) -> ProviderRow:
@@ -376,7 +373,7 @@ def _build_operation_row(operation: Operation) -> OperationRow:
     readings = [
         d["claim"]
         for _, node in walk_objects(operation.part_data)
-        for d in node.get("x-source", {}).get("disputed", ())
+        for d in node.get("x-source", {}).get("disputes", ())
     ]
     return OperationRow(
         id=operation.id,
@@ -384,11 +381,11 @@ def _build_operation_row(operation: Operation) -> OperationRow:
         path=operation.path,
         server_url=operation.server.url,
         title=str(operation.part_data.get("summary", "")),
-        document_name=source.get("document"),
-        is_inferred=bool(source.get("inferred", False)),
+        document_name=source.get("document_name"),
+        is_inferred=bool(source.get("is_inferred", False)),
         disputes=tuple(readings),
         emulation_description=describe_emulation(operation),
-        rule_ids=tuple(rule.id for rule in checks.find_applicable_rules(operation)),
+        rule_ids=tuple(rule.id for rule in find_applicable_rules(operation)),
     )
 
 
@@ -409,14 +406,7 @@ def _list_check_rules() -> tuple[RuleRow, ...]:
             contract_condition=rule.contract_condition,
             subject=_split_class_name_into_words(rule.subject_class.__name__),
         )
-        for rule in checks.RULE_BY_ID.values()
-    )
-
-
-def _list_drift_rules() -> tuple[DriftRuleRow, ...]:
-    rules = drift.DRIFT_RULE_BY_ID.values()
-    return tuple(
-        DriftRuleRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules
+        for rule in RULE_BY_ID.values()
     )
 
 

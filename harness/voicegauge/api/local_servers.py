@@ -1,22 +1,53 @@
-"""Runs local servers: the emulator, and the replay of recordings."""
+"""Runs local servers: the emulator, replay of recordings, a judging and recording proxy, a receiver of webhooks."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Generic, Literal, TypeVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
-from voicegauge.api.options import PathLike
-from voicegauge.api.target_selection import ContractsOrFolders, select_providers, to_catalogue, to_path_tuple
-from voicegauge.contract import Contract
-from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
-from voicegauge.emulator.server import bind_socket, running_app, serve, serve_app
-from voicegauge.errors import UnknownNameError
+from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest
+from voicegauge.api.target_selection import (
+    ContractsOrFolders,
+    find_base_url_and_names,
+    select_providers,
+    to_catalogue,
+    to_path_tuple,
+)
+from voicegauge.client.key_destinations import find_key_destinations
+from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
+from voicegauge.conformance.callbacks import CallbackMonitor, JudgedCallback
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator.process import RunningEmulator, running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.socket_server import bind_socket, running_app, serve, serve_app
+from voicegauge.errors import StorageError, UnknownNameError, UsageError
+from voicegauge.files import check_writable
 from voicegauge.hosts import build_server_url
-from voicegauge.recording import Recording, Replay, ReplayApp, load_recordings
-from voicegauge.recording.replay import enable_realtime_scheduling
+from voicegauge.model.base import Record, StopReason
+from voicegauge.model.exchange import ReceivedCallback
+from voicegauge.model.finding import Finding
+from voicegauge.options import PathLike, function_of, validate_request
+from voicegauge.receiver import run_receiver
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.replay import Replay
+from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling
+from voicegauge.recording.saved_recordings import load_recordings
+from voicegauge.relay.judge_process import TrafficMonitor
+from voicegauge.relay.relay_server import RelayApp, run_relay
+from voicegauge.relay.relayed_exchange import CaptureMemory, JudgeSettings, ProxyReport, Upstream
+from voicegauge.version import __version__
+
+# Runs local servers: the emulator, and the replay of recordings.
+
 
 ServerT = TypeVar("ServerT")
 UnmatchedRequestCallback = Callable[[str], None]
@@ -69,44 +100,12 @@ class RunningReplay:
         return self.replay.unused_request_names
 
 
-def emulate(
-    providers: str | Sequence[str] = (),
-    *,
-    contracts: ContractsOrFolders = (),
-    seed: int = 0,
-    clock: Literal["real", "virtual", "per-poll"] = "real",
-    time_scale: float = 1.0,
-    faults: Sequence[str] = (),
-    account_plan: str | None = None,
-    account_credits: float | None = None,
-    allow_webhook_http: bool = False,
-    webhook_hosts: Sequence[str] = (),
-    enforce_rate_limits: bool = True,
-    port: int = 0,
-    host: str = "127.0.0.1",
-) -> LocalServer[RunningEmulator]:
+def run_emulate(request: EmulateRequest) -> LocalServer[RunningEmulator]:
     """Run an emulator in a separate process; it responds as the contracts say.
 
     >>> with voicegauge.emulate("pixelapi", faults=["ignored-key"]) as emulator:
     ...     emulator.base_url("pixelapi") == f"{emulator.url}/pixelapi"
     True
-
-    Args:
-        providers: ids of providers; all by default.
-        contracts: loaded contracts, or folders of your own.
-        seed: seed of ids, jitter and times.
-        clock: what advances the emulated jobs. With "real" they take invented times, with "virtual" they wait for
-            requests to the emulator's control route, and with "per-poll" each status request moves its job to the
-            next state.
-        time_scale: factor that multiplies the invented times.
-        faults: ids of faults to inject: "ID", "ID@PROVIDER" or "ID@PROVIDER/TARGET".
-        account_plan: name of the plan that every account has; by default the plan with the highest rate limit.
-        account_credits: balance of a new account; by default the documented balance.
-        allow_webhook_http: whether to accept webhook URLs with plain http that point to this machine.
-        webhook_hosts: hosts beyond this machine to which callbacks are sent.
-        enforce_rate_limits: whether rate limits are enforced.
-        port: port to listen on; 0 chooses a free one.
-        host: address to listen on.
 
     Returns:
         A context manager, synchronous and asynchronous, whose value has `url` and `base_url(provider)`.
@@ -114,20 +113,29 @@ def emulate(
     Raises:
         UsageError: raised on entering the context if the port is taken or a fault is not known.
     """
-    chosen = select_providers(to_catalogue(contracts), providers)
-    settings = EmulatorSettings(
-        seed=seed,
-        clock=clock,
-        time_scale=time_scale,
-        faults=tuple(faults),
-        account_plan=account_plan,
-        credits=account_credits,
-        accepts_http_webhook_urls=allow_webhook_http,
-        webhook_hosts=tuple(webhook_hosts),
-        enforces_rate_limits=enforce_rate_limits,
-    )
+    validate_request(request)
+    chosen = select_providers(to_catalogue(request.contracts), request.providers)
+    settings = build_requested_settings(request)
     check_account_plan(chosen, settings)
-    return LocalServer(running_emulator(chosen, settings, port=port, host=host))
+    return LocalServer(running_emulator(chosen, settings, port=request.port, host=request.host))
+
+
+def build_requested_settings(request: EmulateRequest) -> EmulatorSettings:
+    """Return the settings of the emulator that a request describes."""
+    return EmulatorSettings(
+        seed=request.seed,
+        clock=request.clock,
+        time_scale=request.time_scale,
+        faults=tuple(request.faults),
+        account_plan=request.account_plan,
+        credits=request.account_credits,
+        accepts_http_webhook_urls=request.allow_webhook_http,
+        webhook_hosts=tuple(request.webhook_hosts),
+        enforces_rate_limits=request.enforce_rate_limits,
+    )
+
+
+emulate = function_of(EmulateRequest, run_emulate, name="emulate")
 
 
 def replay(
@@ -176,30 +184,22 @@ def _serve_loaded_replay(
         yield RunningReplay(loaded_replay, url)
 
 
-def serve_emulator(
-    contracts: Sequence[Contract],
-    settings: EmulatorSettings,
-    *,
-    host: str,
-    port: int,
-    on_ready: Callable[[str], None],
-) -> None:
+def serve_emulator(request: EmulateRequest, contracts: Sequence[Contract], *, on_ready: Callable[[str], None]) -> None:
     """Run the emulator in this process until Ctrl-C.
 
     Args:
-        contracts: contracts of the providers to emulate.
-        settings: settings of the emulator.
-        host: address to listen on.
-        port: port to listen on; 0 chooses a free one.
+        request: how the emulator behaves, and where it listens.
+        contracts: the contracts of its providers.
         on_ready: called with the root URL when the server accepts requests.
 
     Raises:
-        UnknownNameError: no document names the account plan in the settings.
+        UnknownNameError: no document names the account plan.
         UsageError: the address is not available.
     """
+    settings = build_requested_settings(request)
     check_account_plan(contracts, settings)
-    with _bind_socket_until_interrupted(host, port) as (bound, url):
-        serve(contracts, settings, bound, host=host, on_ready=lambda _stop: on_ready(url))
+    with _bind_socket_until_interrupted(request.host, request.port) as (bound, url):
+        serve(contracts, settings, bound, host=request.host, on_ready=lambda _stop: on_ready(url))
 
 
 @contextmanager
@@ -262,3 +262,226 @@ def serve_replay(
             enable_realtime_scheduling()
         serve_app(app, bound, on_ready=lambda _stop: on_ready(RunningReplay(recorded, url), recordings))
     return recorded
+
+
+# Runs a proxy between a client and a service, which judges and records what passes.
+
+
+class RunningProxy:
+    """A running proxy with its URLs, and its findings so far."""
+
+    def __init__(
+        self, contract: Contract, url: str, upstream: Upstream, monitor: TrafficMonitor, recording_path: Path | None
+    ) -> None:
+        """Store what is known about the proxy, which runs already. Its root URL is `url`."""
+        self._contract, self._upstream, self._monitor = contract, upstream, monitor
+        self.url = url
+        self.recording = recording_path
+        """The HAR file to which exchanges are written; `None` if there is none."""
+
+    @property
+    def base_urls(self) -> dict[str, str]:
+        """The base URL for the client to use, by the URL of the server that it replaces."""
+        return {server.url: f"{self.url}{urlsplit(server.url).path}" for server in self._contract.servers.values()}
+
+    @property
+    def upstream_urls(self) -> tuple[str, ...]:
+        """The base URLs to which requests are forwarded."""
+        return tuple(self._upstream.base_urls.values() or (server.url for server in self._contract.servers.values()))
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings so far, in the order in which they occurred.
+
+        A finding that occurs again with the same message is contained only once. Exchanges are judged some time after
+        they have passed, so findings about the latest exchanges may be missing.
+        """
+        return list(self._monitor.new_findings.values())
+
+    @property
+    def unjudged_count(self) -> int:
+        """Number of exchanges that passed and are not judged yet."""
+        return self._monitor.unjudged_count
+
+    @property
+    def report(self) -> ProxyReport:
+        """The report of all traffic. It exists once the `with` block has ended.
+
+        Raises:
+            NothingMeasuredError: the proxy still runs, or the process that judges was killed.
+        """
+        monitor = self._monitor
+        return ProxyReport(
+            voicegauge_version=__version__,
+            provider=self._contract.id,
+            upstream_urls=self.upstream_urls,
+            request_count=monitor.request_count,
+            failure_count_by_reason=dict(monitor.failure_count_by_reason),
+            unjudged_count_by_reason=dict(monitor.unjudged_count_by_reason),
+            undocumented_count_by_request=dict(monitor.undocumented_count_by_request),
+            recording_path=str(self.recording) if self.recording is not None and monitor.recorded_count else None,
+            recorded_count=monitor.recorded_count,
+            unrecorded_count_by_reason=dict(monitor.unrecorded_count_by_reason),
+            report=monitor.require_report(),
+        )
+
+
+def run_proxy(request: ProxyRequest) -> LocalServer[RunningProxy]:
+    """Run a proxy between your own client and a service; requests and responses pass unchanged.
+
+    >>> with voicegauge.emulate("pixelapi") as emulator:
+    ...     with voicegauge.proxy("pixelapi", upstream=emulator.base_url("pixelapi")) as proxied:
+    ...         proxied.base_urls["https://api.pixelapi.dev"] == f"{proxied.url}"
+    ...     proxied.report.request_count
+    True
+    0
+
+    Each exchange is judged with the rules of `check` over recordings, in a process of its own.
+
+    Returns:
+        A context manager, synchronous and asynchronous, whose value has `url`, `base_urls` and `findings`, and after
+        the end of the context `report`.
+
+    Raises:
+        UnknownNameError: there is no such provider.
+        UsageError: keys would be sent over plain http, `upstream` is the address of the proxy itself, or on entering
+            the context: the port is taken, or a server of your own has no API at `upstream` or rejects the key.
+        TransportError: raised on entering the context if a server of your own cannot be reached.
+        StorageError: raised on entering the context if the recording exists or cannot be written.
+    """
+    upstream, port, host = request.upstream, request.port, request.host
+    contract = select_providers(to_catalogue(request.contracts), request.provider)[0]
+    base_urls = {} if upstream is None else {"": upstream}
+    if upstream is not None and port and (urlsplit(upstream).hostname, urlsplit(upstream).port) == (host, port):
+        raise UsageError(f"upstream {upstream} is the address of the proxy itself: name that of the service")
+    unencrypted = find_key_destinations(contract, base_urls).unencrypted_server_urls
+    if unencrypted and not request.allow_insecure_http:
+        raise UsageError(
+            f"keys would be sent unencrypted to {unencrypted[0]}: use https, or pass --allow-insecure-http"
+        )
+    named = request.recording_path
+    path = _choose_recording_path(Path(named), contract) if named is not None else None
+    return LocalServer(
+        _run_proxy(
+            contract,
+            upstream,
+            path,
+            tuple(request.names_to_mask),
+            (host, port),
+            TrafficMonitor(request.on_finding, request.on_missing_response),
+        )
+    )
+
+
+proxy = function_of(ProxyRequest, run_proxy, name="proxy")
+
+
+def _choose_recording_path(path: Path, contract: Contract) -> Path:
+    """Return the HAR file to write: `path` if it ends in .har, otherwise a new file in the folder `path`.
+
+    Raises:
+        StorageError: the file exists or cannot be written.
+    """
+    if path.suffix != ".har":
+        path = path / f"{contract.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.har"
+    if path.exists():
+        raise StorageError(f"{path} exists: name another file, or delete it")
+    check_writable(path)
+    return path
+
+
+@contextmanager
+def _run_proxy(
+    contract: Contract,
+    upstream_url: str | None,
+    recording_path: Path | None,
+    names_to_mask: tuple[str, ...],
+    address: tuple[str, int],
+    monitor: TrafficMonitor,
+) -> Iterator[RunningProxy]:
+    names = ModelAndVoiceNames()
+    if upstream_url is not None:
+        upstream_url, names = find_base_url_and_names(contract, upstream_url)
+    upstream = Upstream(contract, upstream_url)
+    settings = JudgeSettings(
+        contract_path=str(contract.document.path),
+        base_urls=dict(upstream.base_urls),
+        model_and_voice_names=names,
+        recording_path=str(recording_path.absolute()) if recording_path is not None else None,
+        names_to_mask=names_to_mask,
+    )
+    app = RelayApp(upstream, CaptureMemory(), monitor)
+    # The server stops first; then what has passed is judged.
+    server = run_relay(app, host=address[0], port=address[1])
+    with monitor.judge_traffic(settings), server as url:
+        yield RunningProxy(contract, url, upstream, monitor, recording_path)
+
+
+# Receives webhooks and validates them against the contracts.
+
+
+QUEUE_CHECK_INTERVAL_S = 0.2
+"""Interval, in seconds, between checks for Ctrl-C and for the time limit."""
+
+
+class ListenResult(Record, frozen=True, kw_only=True):
+    """The result of `listen`, which `voicegauge listen --json` writes as JSON when it ends."""
+
+    schema: str = "voicegauge/listen/2"
+    voicegauge_version: str
+    url: str
+    """The URL to which providers sent webhooks. It was valid only while the command ran."""
+    webhooks: tuple[JudgedCallback, ...]
+    """All bodies that were sent to the URL, including those that fit no contract (`verdict` "unknown")."""
+    stop_reason: StopReason | None = None
+    """"interrupted" after Ctrl-C; `None` if a limit was reached."""
+
+    @property
+    def assigned_webhooks(self) -> tuple[JudgedCallback, ...]:
+        """The webhooks that were assigned to an operation of a contract, whether they passed or failed."""
+        return tuple(webhook for webhook in self.webhooks if webhook.verdict != "unknown")
+
+
+def run_listen(request: ListenRequest) -> ListenResult:
+    """Receive webhooks and validate them against the contracts, until Ctrl-C or a limit is reached.
+
+    Returns:
+        All webhooks with their findings. `stop_reason` tells whether Ctrl-C ended the call.
+
+    Raises:
+        UnknownNameError: a name is not a provider.
+        UsageError: the port is not available, or `public_url` is not an https URL.
+    """
+    validate_request(request)
+    contracts = select_providers(to_catalogue(request.contracts), request.providers)
+    listener = CallbackMonitor(contracts, callback_timing=request.subscribed_events)
+    waiting: queue.SimpleQueue[ReceivedCallback] = queue.SimpleQueue()
+    webhooks: list[JudgedCallback] = []
+    matching_count = 0
+    stop_reason: StopReason | None = None
+    with run_receiver(port=request.port, public_url=request.public_url, on_callback=waiting.put) as receiver:
+        url = receiver.create_url(for_many_requests=True)
+        try:
+            request.on_ready(url)
+            for received in _receive_until_timeout(waiting, request.timeout_s):
+                webhooks.append(listener.judge_callback(received))
+                request.on_webhook(webhooks[-1])
+                matching_count += webhooks[-1].fits_contract
+                if matching_count == request.max_webhooks:
+                    break
+        except KeyboardInterrupt:
+            stop_reason = "interrupted"
+    return ListenResult(voicegauge_version=__version__, url=url, webhooks=tuple(webhooks), stop_reason=stop_reason)
+
+
+listen = function_of(ListenRequest, run_listen, name="listen")
+
+
+def _receive_until_timeout(
+    callback_queue: queue.SimpleQueue[ReceivedCallback], timeout_s: float | None
+) -> Iterator[ReceivedCallback]:
+    """Yield the received callbacks until the time limit is reached."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while deadline is None or time.monotonic() < deadline:
+        with contextlib.suppress(queue.Empty):
+            yield callback_queue.get(timeout=QUEUE_CHECK_INTERVAL_S)

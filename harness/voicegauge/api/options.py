@@ -1,19 +1,197 @@
-"""Option types that several functions of the API take."""
+"""Declares the options that several requests share, and the listener that receives their progress."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from voicegauge.errors import UsageError
+from voicegauge.options import PathKind, Trust, keyword, option, option_group, request
 
 if TYPE_CHECKING:
-    from voicegauge.client import Ledger
+    from voicegauge.client.ledger import Ledger
+    from voicegauge.model.sample import Sample
 
-PathLike = str | os.PathLike[str]
+
+# Reads values of options.
 
 
-@dataclass(frozen=True, kw_only=True)
+def is_base_url(url: str) -> bool:
+    """Whether `url` is an http or https URL without user, query or fragment."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises if it is not a port number
+    except ValueError:
+        return False
+    extra = "@" in parts.netloc or parts.query or parts.fragment or any(sign.isspace() for sign in url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extra
+
+
+def parse_server_url(text: str) -> tuple[str, str]:
+    """Read "[SERVER=]URL": a server's name, "" for all servers, and its base URL without a slash at its end."""
+    head, mark, tail = text.partition("=")
+    server, url = (head, tail) if mark and "/" not in head else ("", text)
+    return server, _parse_base_url(url, "[SERVER=]http://HOST[:PORT][/PATH]")
+
+
+def parse_base_url(text: str) -> str:
+    """Read a base URL; the result has no slash at its end."""
+    return _parse_base_url(text, "http://HOST[:PORT][/PATH]")
+
+
+def _parse_base_url(url: str, usage: str) -> str:
+    if "://" not in url:
+        raise UsageError(f"the URL has no http:// or https:// in front: write {usage}")
+    if not is_base_url(url):
+        # The message does not repeat the value, because it may contain a password.
+        raise UsageError(f"write {usage}, or the same with https, without user, query or fragment")
+    return url.rstrip("/")
+
+
+def _parse_price(text: str) -> tuple[str, float]:
+    from voicegauge.contract.pricing import parse_price_override
+
+    return parse_price_override(text)
+
+
+def _parse_credit_price(text: str) -> tuple[str, float]:
+    from voicegauge.contract.pricing import parse_credit_price
+
+    return parse_credit_price(text)
+
+
+# Options that several requests have.
+
+
+def contracts_option() -> Any:
+    """Declare `contracts`."""
+    return option(
+        default=(),
+        help="Folders or files of your own contracts; they replace bundled ones of the same provider.",
+        metavar="DIR",
+        value_type=Sequence[Path],
+        path=PathKind.EXISTING,
+        environment_variable="VOICEGAUGE_CONTRACTS",
+        refusal_reason="a contract decides which key is sent where",
+    )
+
+
+@request
+class ContractFolders:
+    """The user's own contracts."""
+
+    contracts: Sequence[Path] = contracts_option()
+
+
+def seed_option() -> Any:
+    """Declare `seed`."""
+    return option(
+        default=0,
+        help="Seed for everything random.",
+        minimum=0,
+        maximum=2**32 - 1,
+        environment_variable="VOICEGAUGE_SEED",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
+def max_wait_option() -> Any:
+    """Declare `max_wait_s`."""
+    return option(
+        default=None,
+        flag="--max-wait",
+        help="Give up on a request and its job after SECONDS.",
+        default_text="as long as the contract documents",
+        metavar="SECONDS",
+        minimum=0,
+        excludes_bounds=True,
+        environment_variable="VOICEGAUGE_MAX_WAIT",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
+def prices_option(*, requires: tuple[str, ...] = ()) -> Any:
+    """Declare `prices`."""
+    return option(
+        default_factory=dict,
+        flag="--price",
+        help="Dollars per request. For a PROVIDER: where no price in dollars is documented, or 0 for your own server; "
+        "for a TARGET or operation: also instead of the documented price.",
+        metavar="NAME=USD",
+        parse=_parse_price,
+        requires=requires,
+        refusal_reason="a price that is too low exceeds your budget",
+    )
+
+
+def credit_prices_option() -> Any:
+    """Declare `credit_prices_usd`."""
+    return option(
+        default_factory=dict,
+        flag="--credit-rate",
+        help="What one credit of PROVIDER costs you in dollars, instead of the documented price.",
+        metavar="PROVIDER=USD",
+        parse=_parse_credit_price,
+        refusal_reason="a rate that is too low exceeds your budget",
+    )
+
+
+def base_urls_option(help_text: str) -> Any:
+    """Declare `base_urls`: URLs by server name; the name "" applies to all servers."""
+    return option(
+        default_factory=dict,
+        flag="--base-url",
+        help=help_text,
+        metavar="[SERVER=]URL",
+        parse=parse_server_url,
+        refusal_reason="it decides where your key is sent",
+    )
+
+
+def faults_option(*, requires: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Any:
+    """Declare `faults`."""
+    return option(
+        default=(),
+        flag="--fault",
+        help="Ids of faults to inject into the emulator.",
+        metavar="FAULT",
+        requires=requires,
+        excludes=excludes,
+        found_file=Trust.ANY_VALUE,
+    )
+
+
+def names_to_mask_option() -> Any:
+    """Declare `names_to_mask`."""
+    return option(
+        default=(),
+        flag="--mask",
+        help="Mask the field, parameter or header NAME too.",
+        metavar="NAME",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
+def retry_ambiguous_option(help_text: str) -> Any:
+    """Declare `retry_ambiguous_requests`."""
+    return option(
+        default=False,
+        flag="--retry-ambiguous",
+        help=help_text,
+        requires=("live",),
+        refusal_reason="it pays again",
+    )
+
+
+def progress_keyword() -> Any:
+    """Declare `progress`."""
+    return keyword(default=None, help="Receives progress and notices.")
+
+
+@request
 class LiveOptions:
     """Permission to send billable requests to the providers' own services, and the limits of that permission.
 
@@ -21,22 +199,148 @@ class LiveOptions:
     environment variables that the contracts name.
     """
 
-    max_cost_usd: float = 1.0
-    """Budget in dollars. A request is not sent if its price exceeds what is left of the budget."""
-    base_urls: Mapping[str, str] = field(default_factory=dict)
-    """URLs to send to instead of the contract's servers, by server name; the name "" applies to all servers."""
-    allow_insecure_http: bool = False
-    """Whether a key may be sent over http, not https, to another machine."""
-    account_plans: Sequence[str] = ()
-    """Names of the plans of your accounts, which determine rate limits and prices. By default, the lowest rate limit
-    and the highest price of each provider are assumed."""
-    credit_prices_usd: Mapping[str, float] = field(default_factory=dict)
-    """Price of one credit in dollars, by provider. It converts prices in credits to dollars, and replaces the
-    documented price of a credit."""
-    own_server_models: Sequence[str] = ()
-    """Names of the models of a server of your own; by default those that the server lists. The first one is used for
-    targets whose model the server does not have."""
-    own_server_voices: Sequence[str] = ()
-    """Names of the voices of a server of your own; by default those that the server lists."""
-    ledger: Ledger | None = None
-    """Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`."""
+    base_urls: Mapping[str, str] = base_urls_option("Send to URL instead: a staging server, a proxy, your own server.")
+    allow_insecure_http: bool = option(
+        default=False,
+        help="Send the key to another machine over http too, where everyone on the way can read it.",
+        refusal_reason="it sends your key unencrypted",
+    )
+    own_server_models: Sequence[str] = option(
+        default=(),
+        flag="--model",
+        help="Models of your own server to use instead of those that it lists. The first one is used for targets whose "
+        "model the server does not have.",
+        metavar="NAME",
+        found_file=Trust.ANY_VALUE,
+    )
+    own_server_voices: Sequence[str] = option(
+        default=(),
+        flag="--voice",
+        help="Voices of your own server to use instead of those that it lists.",
+        metavar="NAME",
+        found_file=Trust.ANY_VALUE,
+    )
+    account_plans: Sequence[str] = option(
+        default=(),
+        flag="--plan",
+        help="Plans of your accounts, for rate limits and prices.",
+        default_text="lowest limit and highest price of each provider",
+        metavar="NAME",
+        refusal_reason="a plan that is not yours exceeds your budget",
+    )
+    credit_prices_usd: Mapping[str, float] = credit_prices_option()
+    max_cost_usd: float = option(
+        default=1.0,
+        flag="--max-cost",
+        help="Budget in dollars. A request is not sent if its price exceeds what is left.",
+        metavar="USD",
+        minimum=0,
+        environment_variable="VOICEGAUGE_MAX_COST",
+        found_file=Trust.UP_TO_DEFAULT,
+    )
+    ledger: Ledger | None = keyword(
+        default=None,
+        help="Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`.",
+    )
+
+
+def live_group(
+    help_text: str = "Send requests to the services themselves, with your keys; this costs money.",
+    *,
+    off_flag: str | None = None,
+    excludes: tuple[str, ...] = (),
+    implied_by: tuple[str, ...] = (),
+) -> Any:
+    """Declare `live`, a `LiveOptions`. No settings file can give it."""
+    return option_group(
+        default=None, flag="--live", help=help_text, off_flag=off_flag, excludes=excludes, implied_by=implied_by
+    )
+
+
+# Reports the progress of functions of the API to the caller.
+
+
+class ProgressListener:
+    """Receives progress and notices while a function runs.
+
+    Subclass it and override what you need: every method does nothing by default. Methods are called from the thread
+    that runs the function's event loop.
+    """
+
+    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
+        """Called when a phase begins, for example "sending requests".
+
+        Args:
+            name: name of the phase.
+            total_count: number of items; `None` if it is not known yet.
+            done_count: number of items that an earlier, interrupted call has finished.
+        """
+
+    def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
+        """Called when `done_count` of `total_count` items are finished; `item_name` names the latest one."""
+
+    def phase_ended(self) -> None:
+        """Called when the phase is over, or was aborted by an error."""
+
+    def samples_planned(self, sample_count_by_target: Mapping[str, int]) -> None:
+        """Called when a benchmark is about to send requests.
+
+        Args:
+            sample_count_by_target: number of planned samples by target id, with warm-up; 0 if the number depends on
+                the results.
+        """
+
+    def sample_finished(self, sample: Sample) -> None:
+        """Called when a sample of a benchmark is finished, now or by an earlier, interrupted call."""
+
+    def ramp_step_started(self, step_number: int, load_description: str) -> None:
+        """Called when a step of a ramp begins.
+
+        Args:
+            step_number: number of the step, from 1.
+            load_description: load of the step, such as "4 requests in flight".
+        """
+
+    def notice(self, message: str) -> None:
+        """Called with one line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
+
+
+class PhaseProgress:
+    """The progress of one phase, reported to a listener."""
+
+    def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
+        """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
+        self._listener, self._total_count, self._done_count = listener, total_count, done_count
+
+    def advance(self, finished_item: object = None) -> None:
+        """Count one more finished item, and report the new number to the listener.
+
+        The item is named by its `id`, or by the item as text if it has no attribute `id`; without an item, the name is
+        empty.
+        """
+        self._done_count += 1
+        self._listener.phase_progressed(
+            self._done_count,
+            self._total_count,
+            "" if finished_item is None else str(getattr(finished_item, "id", finished_item)),
+        )
+
+    def update(self, done_count: int, total_count: int) -> None:
+        """Set the number of finished items and of all items."""
+        self._done_count, self._total_count = done_count, total_count
+        self._listener.phase_progressed(done_count, total_count)
+
+
+@contextmanager
+def report_phase(
+    listener: ProgressListener, name: str, total_count: int | None = None, done_count: int = 0
+) -> Iterator[PhaseProgress]:
+    """Report a phase to `listener` while the context lasts.
+
+    See `ProgressListener.phase_started` for the arguments.
+    """
+    listener.phase_started(name, total_count, done_count)
+    try:
+        yield PhaseProgress(listener, total_count, done_count)
+    finally:
+        listener.phase_ended()

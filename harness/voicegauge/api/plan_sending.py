@@ -10,32 +10,25 @@ from typing import Any
 
 import msgspec
 
-from voicegauge import conformance
 from voicegauge.api.event_loop import run_coroutine
-from voicegauge.api.options import LiveOptions
-from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import find_replaced_prices
-from voicegauge.client import (
-    Ledger,
-    RateLimiter,
-    create_rate_limiter,
-    find_account_plan_limits,
-    find_key_destinations,
-    read_client_key,
-)
-from voicegauge.conformance import (
-    CaseJournals,
-    CasePlan,
-    CheckSettings,
-    PricedPlan,
-    ResultCollector,
-    check_service,
-    require_prices,
-)
-from voicegauge.contract import BaseTarget, Contract
+from voicegauge.cases.plan import CasePlan
+from voicegauge.client.key_destinations import find_key_destinations
+from voicegauge.client.keys import read_client_key
+from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
+from voicegauge.conformance import service_check
+from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.prices import PricedPlan, require_prices
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import check_service
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.data_folders import get_cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
-from voicegauge.model import Provenance, StopReason, describe_ambiguous_requests
+from voicegauge.model.base import Provenance, StopReason
+from voicegauge.model.job import describe_ambiguous_requests
+from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd
 from voicegauge.printable_text import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
@@ -48,14 +41,16 @@ def require_decoders(contracts: Iterable[Contract]) -> None:
     Raises:
         MissingExtraError: a contract documents a format or a bit rate that needs PyAV, which is not installed.
     """
-    from voicegauge.speech.audio import require_av
+    from voicegauge.speech.decoding import require_av
 
     if any(_needs_pyav(text) for contract in contracts for text in _iterate_strings(contract.document.data)):
         require_av()
 
 
 def _needs_pyav(text: str) -> bool:
-    from voicegauge.speech.audio import FFMPEG_CONTAINERS, find_container_of_format, find_container_of_media_type
+    from voicegauge.speech.containers import find_container_of_media_type
+    from voicegauge.speech.decoding import FFMPEG_CONTAINERS
+    from voicegauge.speech.encoding import find_container_of_format
 
     containers = (find_container_of_media_type(text), find_container_of_format(text))
     return text == "bitrate_kbps" or not FFMPEG_CONTAINERS.isdisjoint(containers)
@@ -211,8 +206,8 @@ def check_budget(
     if plan.undeletable_resources:
         listener.notice(describe_undeletable_resources(plan))
     remaining_usd = live_options.max_cost_usd - spent_by_earlier_runs_usd
-    # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
-    if live_options.ledger is None and plan.price_usd > remaining_usd + 1e-9:
+    budget_micro_usd = convert_budget_to_micro_usd(max(remaining_usd, 0.0))
+    if live_options.ledger is None and convert_to_micro_usd(plan.price_usd) > budget_micro_usd:
         fits = f"; --max-calls {plan.count_affordable_requests(remaining_usd)} fits" if suggests_fewer_calls else ""
         before = (
             f" less ${spent_by_earlier_runs_usd:.4g} that an earlier command has spent"
@@ -292,7 +287,7 @@ def delete_leftover_resources(
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         on_deletion_message=listener.notice,
     )
-    run_coroutine(conformance.delete_leftover_resources(contracts, settings))
+    run_coroutine(service_check.delete_leftover_resources(contracts, settings))
 
 
 def announce_rate_limits(rate_limiters: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:

@@ -7,18 +7,19 @@ from typing import TypeVar
 
 import msgspec
 
-from voicegauge import conformance, drift
-from voicegauge.api.options import PathLike
-from voicegauge.conformance import CheckReport
-from voicegauge.drift import DriftLevel, DriftReport
+from voicegauge.conformance.report import CheckReport, build_check_baseline, export_check_report, render_check_badge
+from voicegauge.conformance.report import apply_baseline as apply_check_baseline
+from voicegauge.drift.report import DriftLevel, DriftReport
+from voicegauge.drift.report_formats import apply_baseline as apply_drift_baseline
+from voicegauge.drift.report_formats import build_drift_baseline, export_drift_report
 from voicegauge.files import write_file
-from voicegauge.outputs import (
+from voicegauge.options import PathLike
+from voicegauge.outputs.baseline import FindingsBaseline, load_baseline
+from voicegauge.outputs.exported_report import (
     ExportedReport,
-    FindingsBaseline,
     format_junit_xml,
     format_sarif_json,
     format_workflow_commands,
-    load_baseline,
 )
 
 ReportT = TypeVar("ReportT", CheckReport, DriftReport)
@@ -35,8 +36,8 @@ def to_exported_report(
         fail_on: the mildest drift that is a failure.
     """
     if isinstance(report, CheckReport):
-        return conformance.export_check_report(report, fail_on_warnings=strict)
-    return drift.export_drift_report(report, fail_on)
+        return export_check_report(report, fail_on_warnings=strict)
+    return export_drift_report(report, fail_on)
 
 
 def write_junit(
@@ -80,7 +81,7 @@ def write_findings_page(
     Raises:
         UsageError: the file cannot be written.
     """
-    from voicegauge.report.findings import build_check_page, build_drift_page, render_findings_page
+    from voicegauge.report.findings_page import build_check_page, build_drift_page, render_findings_page
 
     if isinstance(report, CheckReport):
         page = build_check_page(report, fail_on_warnings=strict)
@@ -102,7 +103,7 @@ def write_badge(report: CheckReport, file: PathLike, *, strict: bool = False) ->
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), conformance.render_check_badge(report, fail_on_warnings=strict).encode())
+    write_file(Path(file), render_check_badge(report, fail_on_warnings=strict).encode())
 
 
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, repository_folder: PathLike = ".") -> None:
@@ -165,16 +166,12 @@ def write_baseline(report: ReportT, file: PathLike) -> ReportT:
     Raises:
         UsageError: the file cannot be written.
     """
-    baseline = (
-        conformance.build_check_baseline(report)
-        if isinstance(report, CheckReport)
-        else drift.build_drift_baseline(report)
-    )
+    baseline = build_check_baseline(report) if isinstance(report, CheckReport) else build_drift_baseline(report)
     write_file(Path(file), msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n")
     return _remove_accepted_findings(report, baseline)
 
 
 def _remove_accepted_findings(report: ReportT, baseline: FindingsBaseline) -> ReportT:
     if isinstance(report, CheckReport):
-        return conformance.apply_baseline(report, baseline)
-    return drift.apply_baseline(report, baseline)
+        return apply_check_baseline(report, baseline)
+    return apply_drift_baseline(report, baseline)

@@ -13,37 +13,28 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
-from voicegauge.api.options import LiveOptions, PathLike
-from voicegauge.api.progress import ProgressListener
-from voicegauge.client import (
-    Client,
-    ModelAndVoiceNames,
-    find_account_plan_limits,
-    find_key_destinations,
-    read_client_key,
-    read_model_and_voice_names,
-)
-from voicegauge.contract import (
-    BaseTarget,
-    Catalogue,
-    Contract,
-    Operation,
-    OverlayProposal,
-    Target,
-    adapt_contract_to_server,
-    describe_price,
-    load_catalogue,
-    quote_price,
-    read_openapi_document,
-)
-from voicegauge.contract import propose_contract as propose_contract_of
-from voicegauge.contract import propose_overlay as propose_overlay_of
-from voicegauge.errors import UnknownNameError, UnreachableError, UsageError
+from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.client.client import Client
+from voicegauge.client.key_destinations import find_key_destinations
+from voicegauge.client.keys import read_client_key
+from voicegauge.client.ledger import find_account_plan_limits
+from voicegauge.client.model_and_voice_names import ModelAndVoiceNames, WrongBaseUrlError, read_model_and_voice_names
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.contract import BaseTarget, Contract, Operation, Target
+from voicegauge.contract.document_assembly import read_openapi_document
+from voicegauge.contract.loading import adapt_contract_to_server
+from voicegauge.contract.overlay_proposal import OverlayProposal
+from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
+from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
+from voicegauge.contract.pricing import describe_price, quote_price
+from voicegauge.errors import MissingKeyError, UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
-from voicegauge.formats import MAX_DOCUMENT_BYTES, Document
+from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document
+from voicegauge.options import PathLike
 from voicegauge.printable_text import format_count
-from voicegauge.recording.importing import infer_api, read_recorded_exchanges
-from voicegauge.transport import Transport, download
+from voicegauge.recording.document_inference import infer_api
+from voicegauge.recording.recording_import import read_recorded_exchanges
+from voicegauge.transport.http import Transport, download
 
 _MAX_FILE_NAME_CHARACTERS = 100
 ContractsOrFolders = Catalogue | Sequence[PathLike]
@@ -253,6 +244,37 @@ def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: 
         raise UsageError("--model and --voice: a name must not be empty")
     if named and all(contract.provider.self_hosted is None for contract in contracts):
         raise UsageError("--model and --voice are for a server of your own, such as openai-compatible: leave them out")
+
+
+def find_base_url_and_names(contract: Contract, base_url: str) -> tuple[str, ModelAndVoiceNames]:
+    """Return the base URL of the API of a server of the user's own, and the names of its models and voices.
+
+    There are no names if the server requires a key that is not set. Nothing is asked if the contract is not one for
+    servers of users.
+
+    Args:
+        contract: the contract that the server follows.
+        base_url: the URL that the user names, which may lack a path such as `/v1`.
+
+    Raises:
+        UsageError: there is no API at the URL or below it, or the server rejects the key.
+        TransportError: the server cannot be reached.
+    """
+    if contract.provider.self_hosted is None:
+        return base_url, ModelAndVoiceNames()
+    try:
+        try:
+            return base_url, _ask_server_for_names(contract, base_url)
+        except WrongBaseUrlError as error:
+            return error.right_base_url, _ask_server_for_names(contract, error.right_base_url)
+    except MissingKeyError:
+        return base_url, ModelAndVoiceNames()
+    except UsageError as error:
+        raise UsageError(str(error).replace("--base-url", "--upstream")) from error
+
+
+def _ask_server_for_names(contract: Contract, base_url: str) -> ModelAndVoiceNames:
+    return run_coroutine(_request_model_and_voice_names(contract, LiveOptions(base_urls={"": base_url}), None))
 
 
 async def _request_model_and_voice_names(

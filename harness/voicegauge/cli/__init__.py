@@ -4,22 +4,49 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.exit_status import EXIT_BROKEN_PIPE
-from voicegauge.cli.settings import (
+from voicegauge.cli._settings import (
     SETTINGS_FILE_CONTEXT_KEY,
     add_value_source_to_message,
     collect_command_defaults,
     find_settings,
     load_settings,
 )
-from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE_INPUT, UnknownNameError, VoicegaugeError
+from voicegauge.errors import (
+    EXIT_BUDGET_EXCEEDED,
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING_MEASURED,
+    EXIT_UNUSABLE_INPUT,
+    UnknownNameError,
+    VoicegaugeError,
+)
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.version import __version__
+
+if TYPE_CHECKING:
+    from voicegauge.model.base import StopReason
+
+
+# Defines exit statuses of runs that ended early; the others are in `voicegauge.errors`.
+
+
+EXIT_BROKEN_PIPE = 141
+"""Exit status that a shell reports for a program whose output is not read to its end, as in `voicegauge ... | head`."""
+
+EXIT_STATUS_BY_STOP_REASON: Mapping[StopReason, int] = {
+    "interrupted": EXIT_INTERRUPTED,
+    "budget": EXIT_BUDGET_EXCEEDED,
+    "unreachable": EXIT_NOTHING_MEASURED,
+}
+
+
+# Defines the command line. Each command has its own module, which is imported when the command is called.
+
 
 HELP_BY_COMMAND = {
     "providers": "List contracts, targets and prices, and which keys are set.",
@@ -43,12 +70,17 @@ HELP_BY_COMMAND = {
 }
 
 
+_GIVEN_WORDS_CONTEXT_KEY = "voicegauge.given_words"
+"""Key under which `click.Context.meta` has the words of the command line, without the values after "="."""
+
+
 def _load_command(command_name: str) -> click.Command:
-    command: click.Command = importlib.import_module(f"voicegauge.cli.commands.{command_name}").command
+    command: click.Command = importlib.import_module(f"voicegauge.cli.{command_name}").command
     return command
 
 
-_LOADER_BY_COMMAND = {command_name: functools.partial(_load_command, command_name) for command_name in HELP_BY_COMMAND}
+LOADER_BY_COMMAND = {command_name: functools.partial(_load_command, command_name) for command_name in HELP_BY_COMMAND}
+"""Functions that import a command, by the name of the command."""
 
 
 class LazyGroup(click.Group):
@@ -71,7 +103,9 @@ class LazyGroup(click.Group):
         settings = load_settings(named) if named else find_settings(Path.cwd())
         if settings is not None:
             ctx.meta[SETTINGS_FILE_CONTEXT_KEY] = settings
-            ctx.default_map = {cmd_name: collect_command_defaults(command, settings, _LOADER_BY_COMMAND)}
+            given_flags = ctx.meta.get(_GIVEN_WORDS_CONTEXT_KEY, ())
+            defaults = collect_command_defaults(command, settings, LOADER_BY_COMMAND, given_flags=given_flags)
+            ctx.default_map = {cmd_name: defaults}
         return command
 
     def resolve_command(
@@ -80,6 +114,7 @@ class LazyGroup(click.Group):
         """Return the command that `args` name; the error for an unknown name suggests the most similar one."""
         if args and not args[0].startswith("-") and args[0] not in HELP_BY_COMMAND:
             raise UnknownNameError("command", args[0], HELP_BY_COMMAND)
+        ctx.meta[_GIVEN_WORDS_CONTEXT_KEY] = frozenset(word.partition("=")[0] for word in args)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,4 +1,4 @@
-"""A client of one provider, which sends requests for speech and requests with audio, within a budget."""
+"""Sends requests to one provider: operations, deliveries and uploads."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
-from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery import DeliveryTask, build_audio_input_request
-from voicegauge.client.requests import (
-    RequestParts,
-    add_idempotency_key,
-    create_idempotency_key,
-    map_speech_request,
-)
-from voicegauge.client.spending import (
-    Ledger,
-    RateLimiter,
-    Reservation,
-    Settlement,
-    SubmitObserver,
-    UsagePricedRequest,
-    settle_when_done,
-)
-from voicegauge.client.traffic_observer import TrafficObserver
-from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
-from voicegauge.contract.extension import AudioInputField
+from voicegauge.client.audio_input import build_audio_input_request
+from voicegauge.client.connection import ProviderConnection, TrafficObserver
+from voicegauge.client.delivery import DeliveryTask
+from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
+from voicegauge.client.ledger import Ledger, RateLimiter, Reservation
+from voicegauge.client.settlement import Settlement, SubmitObserver, UsagePricedRequest, settle_when_done
+from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
+from voicegauge.contract.extension.audio_input import AudioInputField
+from voicegauge.contract.pricing import quote_price
 from voicegauge.errors import UsageError
-from voicegauge.model import BillingStatus, Delivery, SpeechRequest, UploadedFile
-from voicegauge.transport import Clock, Transport
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import UploadedFile
+from voicegauge.model.job import BillingStatus, Delivery
+from voicegauge.transport.clock import Clock
+from voicegauge.transport.http import Transport
 
 
 class RequestToRepeat(NamedTuple):
@@ -263,4 +256,4 @@ class Client(ProviderConnection):
             return None
         if price_usd is None:
             raise UsageError(f"no document states the price of {target.id}: give the price of a request")
-        return self._ledger.reserve(price_usd)
+        return self._ledger.reserve(price_usd, target.id)

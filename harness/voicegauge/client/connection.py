@@ -1,23 +1,89 @@
-"""Builds and sends single requests to one provider, with the provider's base URLs and API key."""
+"""Sends the requests of one provider over its transports, and detects the end of streams."""
 
 from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from voicegauge.client.authentication import RequestAuthenticator
-from voicegauge.client.requests import RequestBuilder, RequestParts, list_secrets, parse_origin, replace_key
-from voicegauge.client.spending import RateLimiter
-from voicegauge.client.stream_end_detection import create_stream_end_detector
-from voicegauge.client.traffic_observer import TrafficObserver
-from voicegauge.contract import Contract, Operation
+from voicegauge.client._authentication import RequestAuthenticator
+from voicegauge.client.http_request import RequestBuilder, parse_origin
+from voicegauge.client.keys import list_secrets, replace_key
+from voicegauge.client.ledger import RateLimiter
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.event_streams import EventStreamParser
+from voicegauge.contract.extension.jobs import StreamSpec
+from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import TransportError
-from voicegauge.model import Exchange, Request
-from voicegauge.recording import mask_credentials
-from voicegauge.transport import Clock, RealClock, Transport
+from voicegauge.model.exchange import Exchange, Request
+from voicegauge.recording.credentials import mask_credentials
+from voicegauge.transport.clock import Clock, RealClock
+from voicegauge.transport.http import Transport
+
+# Detects the end of an event stream while the stream arrives.
+
+
+class StreamEndDetector:
+    """Reads one streamed response, chunk by chunk, to detect its end."""
+
+    def __init__(self, stream_spec: StreamSpec) -> None:
+        """Create a detector that reads the events of a stream as `stream_spec` describes them."""
+        self._spec, self._reader, self._size_bytes = stream_spec, EventStreamParser(stream_spec), 0
+
+    def __call__(self, chunk: bytes) -> bool:
+        """Read `chunk`; return whether the stream is complete or cannot be read any further."""
+        self._reader.feed_chunk(chunk)
+        self._size_bytes += len(chunk)
+        return self._reader.is_complete or self._reader.error is not None
+
+    def store_parsed_events(self, exchange: Exchange) -> None:
+        """Store the parsed events with `exchange`, so that later readers do not parse them again.
+
+        Nothing is stored if the detector was not given all chunks, as for a compressed response or one of a server in
+        this process.
+        """
+        if self._size_bytes == len(exchange.response.body):
+            self._reader.finish()
+            parse_exchange(exchange).store_stream(self._spec, self._reader)
+
+
+def create_stream_end_detector(contract: Contract, operation_id: str) -> StreamEndDetector | None:
+    """Return a detector for one response of an operation; `None` if its responses are not event streams."""
+    operation = contract.operations.get(operation_id)
+    return StreamEndDetector(operation.stream) if operation is not None and operation.stream is not None else None
+
+
+# Lets a caller observe every request of a client.
+
+
+class TrafficObserver(Protocol):
+    """Observes requests and their responses, whichever method of the client sends them."""
+
+    def must_await_response(self, operation_id: str) -> bool:
+        """Whether `observe` must send the requests to an operation, because their response must not be lost."""
+        ...
+
+    def note_response(self, exchange: Exchange) -> None:
+        """Note the response to any other request."""
+        ...
+
+    async def observe(
+        self, request: Request, operation_id: str, send_request: Callable[[], Awaitable[Exchange]]
+    ) -> Exchange:
+        """Send a request and return its exchange.
+
+        Args:
+            request: the request that `send_request` sends.
+            operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
+            send_request: sends the request; raises `TransportError` if there is no response.
+        """
+        ...
+
+
+# Builds and sends single requests to one provider, with the provider's base URLs and API key.
 
 
 class ApiKeySentinel(enum.Enum):
@@ -168,44 +234,45 @@ class ProviderConnection:
         Raises:
             TransportError: there was no response.
         """
-        if self._traffic_observer is None:
-            return await self._send_with_token_renewal(request, operation_id, pinned_address, max_total_s)
-        return await self._traffic_observer.observe(
-            request,
-            operation_id,
-            lambda: self._send_with_token_renewal(request, operation_id, pinned_address, max_total_s),
-        )
-
-    async def _send_with_token_renewal(
-        self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
-    ) -> Exchange:
-        exchange = await self._send_once(request, operation_id, pinned_address, max_total_s)
-        if exchange.response.status == HTTPStatus.UNAUTHORIZED and self._authenticator.forget_token(request):
-            # The provider has ended the token early. It rejected the request, so nothing was charged.
-            exchange = await self._send_once(request, operation_id, pinned_address, max_total_s)
-        return exchange
-
-    async def _send_once(
-        self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
-    ) -> Exchange:
-        detector = create_stream_end_detector(self.contract, operation_id)
-        try:
-            exchange = await self.transport.send(
-                await self._authenticator.authenticate(request),
-                provider_id=self.contract.id,
-                operation_id=operation_id,
-                pinned_address=pinned_address,
-                detect_stream_end=detector,
-                max_total_s=max_total_s,
+        observer = self._traffic_observer
+        if observer is not None and observer.must_await_response(operation_id):
+            return await observer.observe(
+                request, operation_id, lambda: self._send_unobserved(request, operation_id, pinned_address, max_total_s)
             )
-        except TransportError as error:
-            # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.
-            error.args = (self.mask_secrets(str(error)),)
-            raise error from None
-        exchange = self._authenticator.hide_credentials(exchange, request)
-        if detector is not None:
-            detector.store_parsed_events(exchange)
+        exchange = await self._send_unobserved(request, operation_id, pinned_address, max_total_s)
+        if observer is not None:
+            observer.note_response(exchange)
         return exchange
+
+    async def _send_unobserved(
+        self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
+    ) -> Exchange:
+        """Send a request with its credentials, and again with a new token if the provider rejects the token."""
+        has_new_token = False
+        while True:
+            detector = create_stream_end_detector(self.contract, operation_id)
+            try:
+                exchange = await self.transport.send(
+                    await self._authenticator.authenticate(request),
+                    provider_id=self.contract.id,
+                    operation_id=operation_id,
+                    pinned_address=pinned_address,
+                    detect_stream_end=detector,
+                    max_total_s=max_total_s,
+                )
+            except TransportError as error:
+                # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.
+                error.args = (self.mask_secrets(str(error)),)
+                raise error from None
+            exchange = self._authenticator.hide_credentials(exchange, request)
+            if detector is not None:
+                detector.store_parsed_events(exchange)
+            is_rejected = exchange.response.status == HTTPStatus.UNAUTHORIZED
+            if has_new_token or not (is_rejected and self._authenticator.forget_token(request)):
+                return exchange
+            has_new_token = (
+                True  # the provider has ended the token early; it rejected the request, so it charged nothing
+            )
 
     async def send_operation(
         self,

@@ -1,4 +1,4 @@
-"""Finds out where the API key of a provider would be sent, before anything is sent."""
+"""Tells to which hosts a key is sent."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from voicegauge.client.requests import Origin, RequestBuilder
-from voicegauge.contract import Contract, is_bundled
+from voicegauge.client.http_request import Origin, RequestBuilder
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import is_bundled
 from voicegauge.errors import UsageError
 from voicegauge.hosts import build_server_url, is_loopback
 

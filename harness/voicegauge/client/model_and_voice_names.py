@@ -1,4 +1,4 @@
-"""Requests the names of models and voices from a self-hosted server, and detects whether the server needs a key."""
+"""Asks a server for the names of its models and voices."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.requests import RequestParts
-from voicegauge.contract import Contract, Operation, parse_exchange
-from voicegauge.contract.extension import ListOperation
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.extension.provider import ListOperation
+from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
-from voicegauge.model import Exchange, Request
+from voicegauge.model.exchange import Exchange, Request
 
 NAME_LIST_TIMEOUT_S = 10.0
 """Maximum time, in seconds, of a request for a list of models or voices. If a server needs longer, the names in the
@@ -22,6 +23,15 @@ contract are used."""
 
 _WEB_PAGE_SIGN = "HTML"
 """Result of `_find_sign_of_missing_api` if the server responds with a web page."""
+
+
+class WrongBaseUrlError(UsageError):
+    """The base URL of a server is wrong, and another one is right."""
+
+    def __init__(self, reason: str, right_base_url: str) -> None:
+        """Store `right_base_url`, at which the server has the operation, and explain `reason`."""
+        self.right_base_url = right_base_url
+        super().__init__(f"{reason}: use --base-url {right_base_url}")
 
 
 class ModelAndVoiceNames(NamedTuple):
@@ -119,7 +129,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     documented = urlsplit(operation.server.url).path
     for other in dict.fromkeys((f"{base}{documented}", f"{root}{documented}", root)):
         if other != base and await _find_sign_of_missing_api(connection, other + operation.path, operation) is None:
-            raise UsageError(f"{base} has no {operation.path} ({reason}): use --base-url {other}")
+            raise WrongBaseUrlError(f"{base} has no {operation.path} ({reason})", other)
     if reason == _WEB_PAGE_SIGN:
         raise UsageError(f"{right.url} answers HTML: is this the base URL of the API? Name it with --base-url")
     raise UsageError(f"{base} has no {operation.path} ({reason}): name the base URL of the API with --base-url")

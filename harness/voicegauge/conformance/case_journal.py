@@ -1,9 +1,9 @@
-"""Records what a check or a recording pays for, so that the next command knows it even after a crash.
+"""Records which cases of a check were paid for and judged.
 
 Each provider has a journal of billable requests (`client/spending/journal.py`). This module adds two events to it:
 
     {"event": "case_repeated", "id": CASE}     sent again on demand: its earlier requests stay without a result
-    {"event": "case_finished", "id": CASE, "reason": WHY or null}     its responses were judged, and saved if recorded
+    {"event": "case_finished", "id": CASE, "no_verdict_reason": WHY or null}     judged, and saved if recorded
 
 The journal is kept until the result was printed. The money in it counts towards the budget of the command that follows,
 and a case whose request was sent without a known result is only sent again if the user asks for it.
@@ -21,7 +21,8 @@ from typing import Self
 
 import msgspec
 
-from voicegauge.client import (
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.spending_journal import (
     Journal,
     PurchaseAccount,
     PurchaseHistory,
@@ -31,18 +32,18 @@ from voicegauge.client import (
     SubmitStartedEvent,
     read_events,
 )
-from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.contract import Contract
+from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import write_file
-from voicegauge.model import AmbiguousRequest, Record
+from voicegauge.model.base import Record
+from voicegauge.model.job import AmbiguousRequest
 
 
 class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_finished"):
     """The responses of a case were judged, and saved if they are recorded."""
 
     id: str
-    no_verdict_reason: str | None = msgspec.field(name="reason")
+    no_verdict_reason: str | None
     """The reason why the case has no verdict, in one line; `None` if it has one."""
 
 

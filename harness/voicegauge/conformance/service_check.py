@@ -1,95 +1,42 @@
-"""Runs a check of documented examples or of a service. An interruption does not lose the findings so far."""
+"""Checks one service: planned cases, random requests, examples."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from voicegauge.checks import RULE_BY_ID, Rule
-from voicegauge.client import Client, Ledger, RateLimiter
-from voicegauge.conformance.case_journal import CaseJournal
-from voicegauge.conformance.cases import CasePlan, ConformanceCase
-from voicegauge.conformance.needed_operations import find_excluded_operations
-from voicegauge.conformance.offline import judge_documented_examples
-from voicegauge.conformance.reporting import BillableRequestLimit
-from voicegauge.conformance.reproduction import Reproduction
-from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, compute_account_checksum
-from voicegauge.conformance.running import (
-    CaseRunner,
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import CasePlan, find_excluded_operations
+from voicegauge.client.client import Client
+from voicegauge.conformance._case_runner import CaseRunner
+from voicegauge.conformance._documented_examples import judge_documented_examples
+from voicegauge.conformance._resource_journal import ResourceJournal, compute_account_checksum
+from voicegauge.conformance._resource_tracking import ResourceTracker
+from voicegauge.conformance.callbacks import open_receiver_for_cases
+from voicegauge.conformance.checked_service import (
     CheckedService,
-    ExchangeSaver,
-    ResultCollector,
-    open_receiver_for_cases,
+    CheckSettings,
+    Reproduction,
+    build_emulated_check_arguments,
+    build_emulator_command,
 )
-from voicegauge.contract import BaseTarget, Contract, Target
+from voicegauge.conformance.report import BillableRequestLimit
+from voicegauge.conformance.resource_cleanup import ResourceCleanup
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError
-from voicegauge.model import Provenance
-from voicegauge.receiver import Receiver
-from voicegauge.transport import Clock, Transport, create_default_timeouts
+from voicegauge.model.base import Provenance
+from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport, create_default_timeouts
 
-
-@dataclass(frozen=True)
-class CheckSettings:
-    """Settings that decide how services are reached and checked."""
-
-    provenance: Provenance = Provenance.EMULATED
-    """Provenance of the responses."""
-    base_urls_by_provider: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Base URLs by provider id, then by server name ("" for all servers)."""
-    api_key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
-    """API keys by provider id."""
-    rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
-    """The rules to apply, by id."""
-    ledger: Ledger | None = None
-    """The ledger in which prices are reserved; `None` without a budget."""
-    price_usd_by_name: Mapping[str, float] = field(default_factory=dict)
-    """Dollars per request by target id, as set by the user."""
-    rate_limiter_by_provider: Mapping[str, RateLimiter | None] = field(default_factory=dict)
-    """Rate limiters by provider id, for account plans that limit requests per minute."""
-    fuzz_request_count: int = 0
-    """Number of random valid requests to each operation. The same number of invalid requests is sent."""
-    fuzz_failures_folder: Path | None = None
-    """Folder in which fuzzing saves failing examples, to try them first the next time; `None` to save nothing."""
-    seed: int = 0
-    """Seed of all random numbers."""
-    create_clock: Callable[[], Clock] | None = None
-    """Creates the clock that a client uses for waiting; `None` for the real clock."""
-    max_wait_s: float | None = None
-    """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
-    save_exchanges: ExchangeSaver | None = None
-    """A function that is called with the exchanges of each case that has a verdict, to record them."""
-    callback_receiver: Receiver | None = None
-    """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
-    emulator_control_url: str | None = None
-    """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
-    case_journal_by_provider: Mapping[str, CaseJournal] = field(default_factory=dict)
-    """Journals by provider id, which record what is paid for; empty for the emulator."""
-    resource_journals_folder: Path | None = None
-    """Folder of the journals of created resources, with which the next run deletes what a killed run left; `None` to
-    keep no journal, as for the emulator."""
-    on_deletion_message: Callable[[str], None] = lambda _: None
-    """A function that is called with one line about each deletion of resources that earlier runs left, also if it
-    failed."""
-    reproduction: Reproduction = field(default_factory=Reproduction)
-    """How requests and cases can be repeated after the check."""
-    concurrency: int = 1
-    """Number of cases in flight; 1 if a plan limits the number of billable requests."""
-    max_concurrency_by_provider: Mapping[str, int | None] = field(default_factory=dict)
-    """Limits of the account's plans for requests in flight, by provider id; `None` without a limit."""
-    emulator_app: Any = None
-    """An ASGI application that is called in this process instead of a service on the network."""
-
-    def get_concurrency(self, contract: Contract) -> int:
-        """Return the number of cases of one provider in flight."""
-        return min(self.concurrency, self.max_concurrency_by_provider.get(contract.id) or self.concurrency)
-
-    def get_resource_journal_folder(self, contract: Contract) -> Path | None:
-        """Return the folder of the journals of one provider; `None` if no journal is kept."""
-        return None if self.resource_journals_folder is None else self.resource_journals_folder / contract.id
+# Runs a check of documented examples or of a service. An interruption does not lose the findings so far.
 
 
 def check_documented_examples(
@@ -167,7 +114,8 @@ async def _fuzz_service(
     if not settings.fuzz_request_count:
         return
     # Imported here because Hypothesis takes 0.2 s to import.
-    from voicegauge.conformance.fuzzing import FuzzSettings, fuzz_jobs, fuzz_target
+    from voicegauge.conformance._fuzzing_jobs import fuzz_jobs
+    from voicegauge.conformance._fuzzing_requests import FuzzSettings, fuzz_target
 
     fuzz_settings = FuzzSettings(settings.fuzz_request_count, settings.seed, settings.fuzz_failures_folder)
     fuzz_settings = fuzz_settings.copy_with_failures_subfolder(settings.provenance.value, service.contract.id)
@@ -191,7 +139,7 @@ async def check_job_steps(
         UsageError: the target has no jobs, or a step is not a valid step.
         TransportError: the service did not respond.
     """
-    from voicegauge.conformance.fuzzing import StatefulJobs
+    from voicegauge.conformance._fuzzing_jobs import StatefulJobs
 
     collector.exclude_operations(find_excluded_operations([target], ()))
     collector.emulator_command = settings.reproduction.emulator_command
@@ -285,19 +233,7 @@ def _create_service(
         max_wait_s=settings.max_wait_s,
         traffic_observer=resource_tracker,
     )
-    return CheckedService(
-        contract,
-        client,
-        settings.ledger,
-        settings.price_usd_by_name,
-        settings.provenance,
-        settings.save_exchanges,
-        settings.callback_receiver,
-        settings.emulator_control_url,
-        settings.case_journal_by_provider.get(contract.id),
-        settings.reproduction,
-        settings.create_clock,
-    )
+    return CheckedService(contract, client, settings, settings.ledger)
 
 
 def run_check(collector: ResultCollector, check_coroutine: Coroutine[Any, Any, None]) -> None:
@@ -307,3 +243,72 @@ def run_check(collector: ResultCollector, check_coroutine: Coroutine[Any, Any, N
     except KeyboardInterrupt:
         collector.interrupted = True
         collector.stop_message = "interrupted"
+
+
+# Makes the settings for a check against the emulator: those of the emulator and those of the check.
+
+
+EMULATED_ACCOUNT_CREDITS = 1e12
+"""Credits of the emulated account: enough for every request of a check. The response to an empty account is tested by
+a request that asks the emulator for it."""
+EMULATOR_API_KEY = "emulated-key"
+"""The API key that is sent to the emulator, which accepts any key that does not begin with "invalid"."""
+
+
+def build_emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorSettings:
+    """Return settings of an emulator in which nothing takes time and no limit is reached by accident."""
+    return EmulatorSettings(
+        seed=seed,
+        clock="per-poll",
+        faults=tuple(faults),
+        enforces_rate_limits=False,
+        credits=EMULATED_ACCOUNT_CREDITS,
+        accepts_http_webhook_urls=True,
+    )
+
+
+def build_emulator_check_settings(
+    emulator: RunningEmulator,
+    targets: Sequence[BaseTarget],
+    *,
+    rules: Mapping[str, Rule] = RULE_BY_ID,
+    fuzz_request_count: int = 0,
+    fuzz_failures_folder: Path | None = None,
+    seed: int = 0,
+    provider_and_target_ids: Sequence[str] | None = None,
+) -> CheckSettings:
+    """Return settings to check `targets` at an emulator; waiting between polls takes no time.
+
+    Args:
+        emulator: the emulator.
+        targets: the targets to check.
+        rules: the rules to apply, by id.
+        fuzz_request_count: value of `CheckSettings.fuzz_request_count`.
+        fuzz_failures_folder: value of `CheckSettings.fuzz_failures_folder`.
+        seed: value of `CheckSettings.seed`.
+        provider_and_target_ids: the checked providers and targets. Findings contain a command that checks them again;
+            `None` to leave that command out.
+    """
+    contracts = list({target.contract.id: target.contract for target in targets}.values())
+    providers = [contract.id for contract in contracts]
+    return CheckSettings(
+        provenance=Provenance.EMULATED,
+        base_urls_by_provider={name: {"": emulator.base_url(name)} for name in providers},
+        api_key_by_provider=dict.fromkeys(providers, EMULATOR_API_KEY),
+        rules=rules,
+        fuzz_request_count=fuzz_request_count,
+        fuzz_failures_folder=fuzz_failures_folder,
+        seed=seed,
+        create_clock=VirtualClock,
+        emulator_control_url=emulator.control_url,
+        reproduction=Reproduction(
+            check_arguments=()
+            if provider_and_target_ids is None
+            else build_emulated_check_arguments(provider_and_target_ids, emulator, contracts, seed),
+            temporary_emulator_url=emulator.url,
+            emulator_command=build_emulator_command(emulator, contracts),
+        ),
+    )
+
+
+# Makes the case of a single request that is sent outside of a plan: a random request, or one from a test.

@@ -1,4 +1,4 @@
-"""Reads from an `x-webhook` what a callback contains, where its id is, and how it is signed."""
+"""The callbacks and webhooks that a contract documents."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.extension import WebhookSignature
+from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats import Location, escape_pointer_token, is_json
+from voicegauge.formats.bodies import is_json
+from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.formats.locations import Location
 
 
 def find_callback_body(operation: Operation) -> MediaType:
@@ -31,7 +33,7 @@ def find_callback_body(operation: Operation) -> MediaType:
         reason = (
             f"{webhook.callback_operation_id!r} is not a callback of {operation.id} and not a webhook with a JSON body"
         )
-        raise operation.contract.document.build_error(f"{operation.pointer}/x-webhook/callback", reason)
+        raise operation.contract.document.build_error(f"{operation.pointer}/x-webhook/callback_operation_id", reason)
     return found
 
 

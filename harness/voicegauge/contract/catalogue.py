@@ -1,4 +1,4 @@
-"""Collects the available contracts: the bundled ones, and those in folders of the user."""
+"""All contracts that are known, with their providers and targets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
-from voicegauge.contract.documents import find_contract_files
+from voicegauge.contract.document_assembly import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.pricing import check_credit_price
 from voicegauge.data_folders import find_bundled_folder

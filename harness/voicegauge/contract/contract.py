@@ -1,4 +1,4 @@
-"""Represents a loaded contract: the operations and servers of a provider, and the targets that the operations serve.
+"""A provider's contract: its operations, targets, and what a document states of them.
 
 The classes are defined in one module because they refer to each other.
 """
@@ -6,45 +6,144 @@ The classes are defined in one module because they refer to each other.
 from __future__ import annotations
 
 import functools
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from voicegauge.contract.contract_sources import ContractSources
-from voicegauge.contract.document_parts import ContractPart, MediaType, Parameter, ResponseSpec, read_media_types
-from voicegauge.contract.extension import (
-    AudioFormat,
-    AudioInputTargetSpec,
-    BatchSpec,
-    CharacterCounting,
-    ChatSpec,
-    ConversionSpec,
-    Dispute,
-    IdempotencySpec,
-    JobSpec,
-    KeySpec,
-    LimitsSpec,
-    PriceSpec,
-    ProviderSpec,
-    ResourceSpec,
-    ResourceUse,
-    ResponseAudio,
-    SpeechResponse,
-    SpeechSpec,
-    StreamSpec,
-    SubmitSpec,
-    TargetSpec,
-    TranscriptionSpec,
-    WebhookSpec,
+from voicegauge.contract.document_parts import (
+    ContractPart,
+    MediaType,
+    Parameter,
+    ResponseSpec,
+    read_media_types,
+    walk_objects,
 )
-from voicegauge.contract.path_template import PathMatch, PathTemplate
+from voicegauge.contract.extension.audio_input import AudioInputTargetSpec, ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
+from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
+from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec, ResourceUse
+from voicegauge.contract.extension.sources import Dispute, SourceDocument
+from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechResponse, SpeechSpec, TargetSpec
 from voicegauge.contract.schemas import Schemas, find_matching_branch, find_max_length
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.formats import MISSING, Document, Location, escape_pointer_token
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.locations import MISSING, Location, read_pointer
+
+# Finds the source of a part of a contract, and the disputes that are recorded about that part.
+
+
+OPERATION_POINTER_DEPTH = 3
+"""Number of tokens in the JSON pointer to an operation: /paths/<path>/<method>."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContractSources:
+    """The sources and disputes that a document records."""
+
+    document_data: Any
+    """The whole document as plain data."""
+    sources: Mapping[str, SourceDocument]
+    """The documents that facts come from, by name: `x-provider.sources`."""
+
+    def has_normative_source(self, pointer: str) -> bool:
+        """Whether a normative document states the part of a request at `pointer`.
+
+        The result is `True` also if no source is given. The source is the `x-source` of that part, or of the closest
+        part around it. The `x-source` of an operation does not count: a user who calls an operation that only a client
+        library documents expects it to work.
+        """
+        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
+        for end in range(len(pointer_tokens), first - 1, -1):
+            part = read_pointer(self.document_data, pointer_tokens[:end])
+            source = part.get("x-source") if isinstance(part, dict) else None
+            if source is not None:
+                document = self.sources.get(source.get("document_name", ""))
+                return document is None or document.is_normative
+        return True
+
+    def iterate_disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
+        """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.
+
+        Each dispute is followed by the JSON pointer to the part that the dispute is about.
+        """
+        pointer_tokens = pointer.split("/")
+        for end in range(len(pointer_tokens), 0, -1):
+            ancestor = "/".join(pointer_tokens[:end])
+            for dispute in self._disputes_by_pointer.get(ancestor, ()):
+                yield dispute, ancestor
+
+    @functools.cached_property
+    def _disputes_by_pointer(self) -> Mapping[str, tuple[Dispute, ...]]:
+        found: dict[str, tuple[Dispute, ...]] = {}
+        for pointer, node in walk_objects(self.document_data):
+            for key in ("x-source", "source"):
+                source = node.get(key)
+                if isinstance(source, dict) and source.get("disputes"):
+                    found[pointer] = msgspec.convert(source["disputes"], tuple[Dispute, ...])
+        return found
+
+
+# Matches paths of URLs with the path template of an operation.
+
+
+class PathMatch(NamedTuple):
+    """The path of a URL, split at the beginning of an operation's path."""
+
+    base_path: str
+    """The path of the base URL."""
+    path_parameters: dict[str, str]
+    """The values of the path parameters, with percent-encoding decoded."""
+
+
+@dataclass(frozen=True)
+class PathTemplate:
+    """The path of an operation, in which parameters have braces."""
+
+    path: str
+    """The template, such as "/v1/speech/{id}"."""
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return the path parameters if `path` matches the template; `None` if it does not."""
+        found = self._pattern.match(path)
+        if not found:
+            return None
+        return dict(zip(self._parameter_names, found.groups(), strict=True))
+
+    def match_end(self, path: str) -> PathMatch | None:
+        """Return `path`, split into a base path and the end that matches the template; `None` if no end matches.
+
+        The base path may be anything, because users can set any base URL.
+        """
+        # A parameter is one segment, so every URL of the operation ends with the same number of segments.
+        prefix, *segments = path.rsplit("/", self.path.count("/"))
+        parameters = self.match("/" + "/".join(segments))
+        if parameters is None:
+            return None
+        return PathMatch(prefix, {name: unquote(value) for name, value in parameters.items()})
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        # Groups are numbered, because a parameter's name need not be a valid group name.
+        parts = re.split(r"(\{[^}]+\})", self.path)
+        pattern = "".join(
+            f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part) for index, part in enumerate(parts)
+        )
+        return re.compile(f"^{pattern}$")
+
+    @functools.cached_property
+    def _parameter_names(self) -> list[str]:
+        return re.findall(r"\{([^}]+)\}", self.path)
+
+
+# Represents a loaded contract: the operations and servers of a provider, and the targets that the operations serve.
+
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
 _NamedItemT = TypeVar("_NamedItemT")

@@ -1,4 +1,4 @@
-"""Parses the type, the data and the audio of the events of a stream as `x-stream` documents."""
+"""The events of streamed responses."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ import binascii
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from voicegauge.contract.extension import EventAudio, StreamSpec
-from voicegauge.formats import (
-    MAX_JSON_NODES,
-    MISSING,
-    EventLocation,
-    JsonLinesParser,
-    Message,
-    MessageParser,
-    UnreadableBodyError,
-    count_json_nodes,
-    decode_base64,
-    read_json,
-)
+from voicegauge.contract.extension.jobs import EventAudio, StreamSpec
+from voicegauge.formats.bodies import MAX_JSON_NODES, UnreadableBodyError, count_json_nodes, decode_base64, read_json
+from voicegauge.formats.json_text import JsonLinesParser
+from voicegauge.formats.locations import MISSING, EventLocation
+from voicegauge.formats.sse import Message, MessageParser
 
 
 class StreamEvent(NamedTuple):

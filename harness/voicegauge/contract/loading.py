@@ -1,19 +1,204 @@
-"""Loads contracts from files. A document that cannot be used is rejected with file, line and reason."""
+"""Loads contracts: reads a document, converts its x- keys to records, and checks it."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
-from voicegauge.contract.consistency import check_consistency, check_references, check_schemas
-from voicegauge.contract.contract import Contract, Operation
-from voicegauge.contract.contract_builder import build_contract
-from voicegauge.contract.documents import read_contract_document, validate_openapi
+import msgspec
+
+from voicegauge.contract._consistency import check_consistency, check_references, check_schemas
+from voicegauge.contract.contract import Contract, Operation, Server
+from voicegauge.contract.document_assembly import read_contract_document, validate_openapi
+from voicegauge.contract.document_parts import Parameter
+from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
+from voicegauge.contract.extension.pricing import PriceSpec
+from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
+from voicegauge.contract.extension.speech import SpeechSpec
+from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
 from voicegauge.data_folders import find_bundled_folder, find_profiles_folder
-from voicegauge.formats import Location, escape_pointer_token, read_pointer, unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.locations import Location, read_pointer
+
+# Builds a `Contract` from a document: its servers, operations and parameters, and the records of its `x-` keys.
+
+
+_HEADERS_DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
+"""Headers that OpenAPI describes by media types and security schemes instead of parameters."""
+HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_SpecT = TypeVar("_SpecT")
+
+
+class _PathItem(NamedTuple):
+    """A path with its path item, whose reference was resolved."""
+
+    path: str
+    pointer: str
+    path_item_data: dict[str, Any]
+
+
+def build_contract(document: Document, schemas: Schemas) -> Contract:
+    """Build the contract of a document, without the consistency checks of `load_contract`.
+
+    Raises:
+        ContractError: the document does not fit the grammar of the `x-` keys.
+    """
+    root = document.data
+    if "x-provider" not in root:
+        raise document.build_error("", "needs x-provider: id, title, key_env and sources")
+    contract = Contract(
+        document=document,
+        provider=convert_record(document, root["x-provider"], "/x-provider", ProviderSpec),
+        schemas=schemas,
+        servers=_read_servers(document, schemas),
+        limits=convert_record(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
+        key_specs=_read_key_specs(document),
+        read_operations=_read_operations,
+    )
+    _ = contract.operations  # read now, so that errors are raised here
+    return contract
+
+
+def _read_key_specs(document: Document) -> dict[str, KeySpec]:
+    schemes = document.data.get("components", {}).get("securitySchemes", {})
+    pointers = {name: f"/components/securitySchemes/{escape_pointer_token(name)}/x-key" for name in schemes}
+    return {
+        name: convert_record(document, scheme.get("x-key", {}), pointers[name], KeySpec)
+        for name, scheme in schemes.items()
+    }
+
+
+def _iterate_path_items(document: Document, schemas: Schemas) -> Iterator[_PathItem]:
+    for path, item in document.data.get("paths", {}).items():
+        if path.startswith("/"):  # other keys are extensions
+            data, pointer = schemas.resolve_reference(item, f"/paths/{escape_pointer_token(path)}")
+            yield _PathItem(path, pointer, data)
+
+
+def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
+    nodes = [("/servers", document.data.get("servers", []))]
+    for _, base, item in _iterate_path_items(document, schemas):
+        nodes.append((f"{base}/servers", item.get("servers", [])))
+        nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in HTTP_METHODS if m in item]
+    found: dict[str, Server] = {}
+    for pointer, servers in nodes:
+        for index, node in enumerate(servers):
+            server = _read_server(document, f"{pointer}/{index}", node)
+            for known in found.values():
+                if (known.name == server.name) != (known.url == server.url):
+                    reason = f"the servers {known.name!r} and {server.name!r} share a name or a URL: set x-name"
+                    raise document.build_error(f"{pointer}/{index}", reason)
+            found[server.name] = server
+    if not found:
+        raise document.build_error("", "needs servers: at least one with an absolute URL")
+    return found
+
+
+def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Server:
+    url = str(node.get("url", ""))
+    for name, variable in node.get("variables", {}).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:  # a port that is not a number
+        is_usable = False
+    if not is_usable or re.search(r"[\s{}?#]", url):
+        reason = f"server url {url!r} must be absolute, with http or https, without user, query and fragment"
+        raise document.build_error(pointer, reason)
+    return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
+
+
+def _read_operations(contract: Contract) -> Iterator[Operation]:
+    document = contract.document
+    default_server = next(iter(contract.servers.values()))
+    for item in _iterate_path_items(document, contract.schemas):
+        for method in HTTP_METHODS:
+            if method not in item.path_item_data:
+                continue
+            node = item.path_item_data[method]
+            pointer = f"{item.pointer}/{method}"
+            if not node.get("operationId"):
+                raise document.build_error(pointer, "needs an operationId")
+            servers = node.get("servers") or item.path_item_data.get("servers")
+            server = _read_server(document, pointer, servers[0]) if servers else default_server
+            yield _read_operation(contract, item, method, server)
+
+
+def _read_operation(contract: Contract, path_item: _PathItem, method: str, server: Server) -> Operation:
+    document, node, pointer = contract.document, path_item.path_item_data[method], f"{path_item.pointer}/{method}"
+
+    def read_extension(key: str, record_type: type[_SpecT]) -> _SpecT | None:
+        if key not in node:
+            return None
+        value, at = contract.schemas.resolve_reference(node[key], f"{pointer}/{key}")
+        return convert_record(document, value, at, record_type)
+
+    shared = [
+        (f"{path_item.pointer}/parameters/{i}", p) for i, p in enumerate(path_item.path_item_data.get("parameters", []))
+    ]
+    own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
+    pricing = read_extension("x-pricing", PriceSpec)
+    return Operation(
+        schemas=contract.schemas,
+        pointer=pointer,
+        part_data=node,
+        contract=contract,
+        id=node["operationId"],
+        method=method.upper(),
+        path=path_item.path,
+        parameters=tuple(_read_parameters(contract.schemas, [*shared, *own])),
+        server=server,
+        security=tuple(node.get("security", document.data.get("security", []))),
+        speech=read_extension("x-speech", SpeechSpec),
+        job=read_extension("x-job", JobSpec),
+        pricing=pricing.select_plan(contract.account_plans) if pricing is not None else None,
+        limits=_merge_limits(contract.limits, read_extension("x-limits", LimitsSpec)),
+        resource=read_extension("x-resource", ResourceSpec),
+        stream=read_extension("x-stream", StreamSpec),
+        batch=read_extension("x-batch", BatchSpec),
+        chat=read_extension("x-chat", ChatSpec),
+        webhook=read_extension("x-webhook", WebhookSpec),
+        idempotency=read_extension("x-idempotency", IdempotencySpec),
+        submit=read_extension("x-submit", SubmitSpec),
+        audio_input=read_extension("x-transcription", TranscriptionSpec)
+        or read_extension("x-conversion", ConversionSpec),
+    )
+
+
+def _merge_limits(document_limits: LimitsSpec, operation_limits: LimitsSpec | None) -> LimitsSpec:
+    """Return an operation's own limits, completed with the limits at the root of the document."""
+    overrides = {
+        name: value for name in LimitsSpec.__struct_fields__ if (value := getattr(operation_limits, name, None))
+    }
+    return msgspec.structs.replace(document_limits, **overrides)
+
+
+def _read_parameters(schemas: Schemas, pointers_and_nodes: list[tuple[str, Any]]) -> Iterator[Parameter]:
+    """Yield the parameters in `pointers_and_nodes`.
+
+    A parameter of the operation replaces the same parameter of the path item (OpenAPI, section 4.8.9.1). Headers that
+    other parts of a document describe are not parameters (section 4.8.12.1).
+    """
+    found: dict[tuple[str, str], Parameter] = {}
+    for at, node in pointers_and_nodes:
+        data, pointer = schemas.resolve_reference(node, at)
+        if data["in"] == "header" and data["name"].lower() in _HEADERS_DESCRIBED_ELSEWHERE:
+            continue
+        is_required = data.get("required", False) or data["in"] == "path"
+        found[data["in"], data["name"]] = Parameter(schemas, pointer, data, data["name"], data["in"], is_required)
+    yield from found.values()
+
+
+# Loads contracts from files. A document that cannot be used is rejected with file, line and reason.
+
 
 MAX_CHECKED_VOICES = 4
 """Number of voices of a user's own server that are used. Some servers have hundreds, which would make a check long."""
@@ -75,8 +260,8 @@ def adapt_contract_to_server(
         for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
             if spec.model_list is not None and model_names:
                 _replace_missing_model(target, str(spec.model_list.request_field_location), model_names)
-            if voice_names and target.get("voice") not in voice_names:
-                target["voice"] = voice_names[0]
+            if voice_names and target.get("default_voice") not in voice_names:
+                target["default_voice"] = voice_names[0]
         if spec.model_list is not None and model_names:
             _correct_request_examples(document_data, operation, spec.model_list.request_field_location, model_names)
         if spec.voice_lists and voice_names:
@@ -100,7 +285,7 @@ def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
         ContractError: `variable_name` is not the name of an environment variable.
     """
     document_data = copy.deepcopy(contract.document.data)
-    document_data["x-provider"]["key_env"] = variable_name
+    document_data["x-provider"]["key_variable"] = variable_name
     document = contract.document.replace_data(document_data)
     return build_contract(document, Schemas(document))
 
@@ -130,11 +315,13 @@ def limit_to_listed_voices(contract: Contract) -> Contract:
 
 def _remove_lists_without_operation(document_data: dict[str, Any], missing_operation_ids: Sequence[str]) -> None:
     lists = document_data["x-provider"]["self_hosted"]
-    lists["voices"] = [one for one in lists.get("voices", []) if one["operation"] not in missing_operation_ids]
+    lists["voice_lists"] = [
+        one for one in lists.get("voice_lists", []) if one["operation_id"] not in missing_operation_ids
+    ]
 
 
 def _replace_missing_model(target_data: dict[str, Any], model_location: str, model_names: Sequence[str]) -> None:
-    constants = target_data.setdefault("constants", {})
+    constants = target_data.setdefault("request_constants", {})
     if constants.get(model_location) not in model_names:
         constants[model_location] = model_names[0]
 
@@ -154,7 +341,8 @@ def _limit_field_to_names(
         )
         schema["enum"] = list(names)
         document = next(iter(operation.contract.provider.sources))
-        schema["x-source"] = {"document": document, "inferred": True, "note": "The server's own list."}
+        note = "The server's own list."
+        schema["x-source"] = {"document_name": document, "is_inferred": True, "note": note}
         schema.pop("examples", None)
     _correct_request_examples(document_data, operation, location, names)
 

@@ -1,4 +1,4 @@
-"""Computes what a target costs in a month: fees of plans, included units, and units beyond them."""
+"""Computes what a month costs with each plan of an account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Target
-from voicegauge.contract.extension import UNITS_COUNTED_FROM_TEXT, PriceSpec
+from voicegauge.contract.extension.pricing import UNITS_COUNTED_FROM_TEXT, PriceSpec
 from voicegauge.contract.pricing import count_units, get_unit_size, round_up_quantity
 
 _CENT_USD = Decimal("0.01")

@@ -1,4 +1,4 @@
-"""Parses each body of an exchange at most once.
+"""An exchange with the operation that it calls and the values of its request and response.
 
 Client, checks and benchmarks read the same responses; `parse_exchange` gives all of them the same parsed values.
 """
@@ -14,14 +14,12 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
-from voicegauge.contract.extension import StreamSpec, UsageSpec
+from voicegauge.contract.extension.jobs import StreamSpec
+from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.schemas import SchemaViolation, parse_text_value
-from voicegauge.formats import (
-    EVENT_STREAM_MEDIA_TYPE,
-    MISSING,
+from voicegauge.formats.bodies import (
     BodyLimitError,
     Form,
-    Location,
     UnreadableBodyError,
     is_form,
     is_json,
@@ -29,7 +27,9 @@ from voicegauge.formats import (
     read_form,
     read_json,
 )
-from voicegauge.model import Exchange, Request
+from voicegauge.formats.locations import MISSING, Location
+from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
+from voicegauge.model.exchange import Exchange, Request
 
 ParsedT = TypeVar("ParsedT")
 JsonOrError = tuple[Any, UnreadableBodyError | None]

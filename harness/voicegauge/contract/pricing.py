@@ -1,4 +1,4 @@
-"""Computes and describes prices of requests as contracts document them."""
+"""Computes prices of requests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
-from voicegauge.contract.extension import CharacterCounting, PriceSpec, PriceUnit, SourceDocument, UsageSpec
+from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec, PriceUnit, UsageSpec
+from voicegauge.contract.extension.sources import SourceDocument
 from voicegauge.errors import UsageError
+from voicegauge.model.run import TargetAccountPlan
 
 ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
 """Estimated number of characters spoken per second, for prices per minute of audio. English is spoken at about 150
@@ -205,26 +207,12 @@ def reports_usage(price: PriceSpec) -> bool:
     return any(usage is not None and (usage.reported_usage_location or usage.event_usage_location) for usage in usages)
 
 
-class PlanUnitPrice(NamedTuple):
-    """The price of one unit in dollars with one account plan, and what the plan includes."""
-
-    name: str
-    monthly_fee_usd: float | None
-    """The fee of the plan per month, in dollars; `None` if no document states it."""
-    included_units_per_month: float | None
-    """Number of units per month that the fee includes."""
-    usd_per_extra_unit: float
-    """Price of a unit beyond the included ones."""
-    allows_extra_units: bool
-    """Whether more than the included units can be bought."""
-
-
 class UnitPrice(NamedTuple):
     """The price of one unit."""
 
     amount: float
     unit: CostUnit
-    plans: tuple[PlanUnitPrice, ...] = ()
+    plans: tuple[TargetAccountPlan, ...] = ()
     """The account plans that have a price of their own; empty for a price in credits."""
 
 
@@ -323,7 +311,7 @@ class _DocumentedPrice(NamedTuple):
     unit: CostUnit
     unit_cost: _CostInUsdAndCredits
     text_cost: _CostInUsdAndCredits
-    plans: tuple[PlanUnitPrice, ...] = ()
+    plans: tuple[TargetAccountPlan, ...] = ()
 
     @classmethod
     def compute_costs(
@@ -343,14 +331,20 @@ class _DocumentedPrice(NamedTuple):
         return cls(unit, unit_cost, text_cost, tuple(_iterate_plan_prices(price, credit_usd, size)))
 
 
-def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: float) -> Iterator[PlanUnitPrice]:
+def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: float) -> Iterator[TargetAccountPlan]:
     for name, plan in price.plan_prices.items():
         usd = plan.usd_per_unit
         if usd is None and plan.credits_per_unit is not None and credit_usd is not None:
             usd = plan.credits_per_unit * credit_usd
         if usd is not None:
             included = None if plan.included_units_per_month is None else plan.included_units_per_month * unit_size
-            yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.allows_extra_units)
+            yield TargetAccountPlan(
+                name=name,
+                monthly_fee_usd=plan.monthly_fee_usd,
+                included_units_per_month=included,
+                usd_per_extra_unit=usd / unit_size,
+                allows_extra_units=plan.allows_extra_units,
+            )
 
 
 def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCredits:

@@ -1,4 +1,4 @@
-"""Converts the data of an `x-` key to a record. Errors name the line of the key that does not fit."""
+"""Converts the data of an `x-` key to a record, with the line of each error."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from voicegauge.contract.extension import ConversionSpec, SpeechSpec, TranscriptionSpec
-from voicegauge.formats import (
-    MISSING,
-    Document,
-    decode_location,
-    escape_pointer_token,
-    explain_type_error,
-    read_pointer,
-)
+from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension.speech import SpeechSpec
+from voicegauge.formats.json_text import explain_type_error
+from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.locations import MISSING, decode_location, read_pointer
 
 _ERROR_PATH_PATTERN = re.compile(r"`\$([^`]*)`")
 _PATH_STEP_PATTERN = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
@@ -47,7 +43,7 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
 
 
 def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:
-    """Expand bare strings among the fields of a `request`, which are short for `{at: ...}`."""
+    """Expand bare strings in `request_fields`, which are short for `{location: ...}`."""
     if record_type not in (SpeechSpec, TranscriptionSpec, ConversionSpec) or not isinstance(value, dict):
         return value
     value = _expand_request_fields(value)
@@ -60,10 +56,13 @@ def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:
 
 
 def _expand_request_fields(value: Any) -> Any:
-    if not isinstance(value, dict) or not isinstance(value.get("request"), dict):
+    if not isinstance(value, dict) or not isinstance(value.get("request_fields"), dict):
         return value
-    fields = value["request"].items()
-    return {**value, "request": {name: {"at": field} if isinstance(field, str) else field for name, field in fields}}
+    fields = value["request_fields"].items()
+    return {
+        **value,
+        "request_fields": {name: {"location": field} if isinstance(field, str) else field for name, field in fields},
+    }
 
 
 def _convert_msgspec_path(value: Any, record_type: type[Any], message: str, msgspec_path: str) -> list[str]:

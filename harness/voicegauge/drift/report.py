@@ -1,16 +1,71 @@
-"""Defines drift reports: the changes that one comparison found, each with its position in both inputs."""
+"""Defines drift rules and reports: the changes that one comparison found, each with its position in both inputs.
+
+A rule that is equivalent to a check of oasdiff (https://github.com/oasdiff/oasdiff) has the same id and an equivalent
+level: ERR in oasdiff is breaking here, WARN is possibly breaking, and INFO is compatible.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import msgspec
 
-from voicegauge.drift.rule_registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel
-from voicegauge.model import Record
+from voicegauge.model.base import Record
+
+# Holds the catalog of drift rules.
+
+
+_RULE_ID_PATTERN = re.compile(r"[a-z]+(-[a-z]+)*")
+
+DriftComparison = Literal["contracts", "recording-contract", "recordings"]
+"""The kind of comparison: two contracts, recorded traffic with a contract, or two sets of recordings."""
+
+
+class DriftLevel(StrEnum):
+    """The effect of a change on clients that were written before the change, from worst to best."""
+
+    BREAKING = "breaking"
+    """A request that worked may be rejected, or a client may no longer understand a response."""
+    POSSIBLY_BREAKING = "possibly-breaking"
+    """Some clients break, or their requests become more expensive or slower."""
+    COMPATIBLE = "compatible"
+    """Every client that worked still works."""
+
+    def is_at_least_as_bad_as(self, other_level: DriftLevel) -> bool:
+        """Whether this level is as bad for clients as `other_level`, or worse."""
+        levels = list(DriftLevel)
+        return levels.index(self) <= levels.index(other_level)
+
+
+class DriftRule(Record, frozen=True):
+    """One kind of change that drift detection reports."""
+
+    id: str
+    level: DriftLevel
+    description: str
+    """One sentence about what the newer input has or lacks, without a period at the end: "A field was removed"."""
+    comparison: DriftComparison
+
+
+DRIFT_RULE_BY_ID: dict[str, DriftRule] = {}
+"""All rules by id. When `voicegauge.drift` is imported, its sub-packages register their rules here."""
+
+
+def register_rules(rules: Iterable[DriftRule]) -> None:
+    """Add `rules` to `DRIFT_RULE_BY_ID`."""
+    for rule in rules:
+        assert _RULE_ID_PATTERN.fullmatch(rule.id), f"{rule.id!r} is not kebab-case"
+        assert rule.id not in DRIFT_RULE_BY_ID, f"rule {rule.id!r} is registered twice"
+        DRIFT_RULE_BY_ID[rule.id] = rule
+
+
+# Defines drift reports: the changes that one comparison found, each with its position in both inputs.
+
 
 MAX_VALUE_CHARACTERS = 120
 """Largest number of characters of a value in a report. Longer values are shortened, so that changes stay readable."""
@@ -51,7 +106,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
     operation: str | None
     """Id of the first operation in which the change was found; `None` if the change is about the whole API."""
     location: str
-    """The changed part of the operation: "request body#/text", "200 header.Retry-After", "x-job/poll/min_s"."""
+    """The changed part of the operation: "request body#/text", "200 header.Retry-After", "x-job/audio/location"."""
     old_position: FilePosition | None
     """The position of the changed part, or of its parent, in the older input; `None` if the part was added."""
     new_position: FilePosition | None
@@ -62,7 +117,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
     """The newer value as JSON, shortened if necessary; `None` if the change has no newer value to show."""
     other_operations: tuple[str, ...] = ()
     """Ids of other operations with the same change, for example because they share the changed component."""
-    client_use: str | None = msgspec.field(default=None, name="use")
+    client_use: str | None = None
     """A phrase that says whether and how one client uses the changed part; `None` if that is unknown or does not
     matter."""
 
@@ -91,17 +146,17 @@ class DriftReport(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/drift/2"
     comparison: DriftComparison
-    old_input: ComparedInput = msgspec.field(name="old")
-    new_input: ComparedInput = msgspec.field(name="new")
-    count_by_level: dict[DriftLevel, int] = msgspec.field(name="counts")
+    old_input: ComparedInput
+    new_input: ComparedInput
+    count_by_level: dict[DriftLevel, int]
     """Number of `changes` of each level. Levels without changes are included."""
     changes: tuple[DriftChange, ...]
     """The changes that no baseline accepts, worst level first, and within a level in the order of the documents."""
-    accepted_changes: tuple[DriftChange, ...] = msgspec.field(default=(), name="accepted")
+    accepted_changes: tuple[DriftChange, ...] = ()
     """The changes that the baseline accepts. They are neither in `changes` nor counted in `count_by_level`."""
-    unused_baseline_entries: tuple[str, ...] = msgspec.field(default=(), name="unused_baseline")
+    unused_baseline_entries: tuple[str, ...] = ()
     """One line for each baseline entry that no longer matches any change."""
-    unreadable_client_file_messages: tuple[str, ...] = msgspec.field(default=(), name="unread_uses")
+    unreadable_client_file_messages: tuple[str, ...] = ()
     """One line, with the reason, for each file below a folder of `--uses` that could not be read as a recording."""
 
     @property

@@ -1,4 +1,4 @@
-"""Entry point of the subprocess started by `running_emulator`; reads its configuration from standard input."""
+"""Runs the emulator as a process of its own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.contract import load_contract
-from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartupMessage, bind_socket, serve
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage
+from voicegauge.emulator.socket_server import bind_socket, serve
 from voicegauge.errors import VoicegaugeError
-from voicegauge.speech import suppress_decoder_stderr
+from voicegauge.speech.process_control import suppress_decoder_stderr
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""Defines the settings of the emulator and the constants that it shares with its clients."""
+"""Settings of an emulator."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.model import Exchange, Record
+from voicegauge.model.base import Record
+from voicegauge.model.exchange import Exchange
 
 SCENARIO_HEADER = "X-Voicegauge-Scenario"
 """Request header that selects the response. Its value is a rejection reason, optionally with a field
@@ -36,7 +37,7 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     """Account plan whose limits apply. By default, and for providers without this plan, the plan with the highest
     request rate applies."""
     credits: float | None = None
-    """Initial balance of every account. If it is `None`, `x-provider.credits.free` of the contract is used."""
+    """Initial balance of every account. If it is `None`, `x-provider.credits.free_credits` of the contract is used."""
     accepts_http_webhook_urls: bool = False
     """Whether plain http webhook URLs to this machine are accepted even where the contract requires https."""
     webhook_hosts: tuple[str, ...] = ()

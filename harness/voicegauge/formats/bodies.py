@@ -1,4 +1,4 @@
-"""Parses bodies of requests and responses: JSON, URL-encoded forms and multipart."""
+"""Decodes bodies: JSON, forms, multipart; within limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from voicegauge.model import MappedFile, UploadedFile
+from voicegauge.model.exchange import MappedFile, UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
 """Maximum size of a JSON body: enough for eight minutes of 16-bit speech at 24 kHz in base64."""

@@ -1,4 +1,4 @@
-"""Reads YAML and JSON documents and records the line of every value.
+"""Reads YAML and JSON documents with the line of each value.
 
 Only the types of YAML 1.2's core schema are resolved: `no` is the language code "no", and a date is a text. The
 document is built from the parser's events one by one, so that a malicious file reaches a limit before it exhausts the
@@ -93,11 +93,6 @@ class Document:
     def replace_data(self, data: dict[str, Any]) -> Document:
         """Return a document that has other `data`, but the same positions of JSON pointers as this one."""
         return Document(self.path, data, self.lines, self.sha256, self._parts)
-
-    @property
-    def has_several_files(self) -> bool:
-        """Whether the document consists of parts from several files."""
-        return bool(self._parts)
 
     def find_position(self, json_pointer: str) -> SourcePosition:
         """Return file and line of the value at `json_pointer`, or of its nearest ancestor in the document."""

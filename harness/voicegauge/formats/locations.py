@@ -1,4 +1,4 @@
-"""Parses, reads and writes locations of values in a request, a response or an event.
+"""Locations of values in requests and responses, and JSON pointers.
 
 A contract writes a location as follows:
 
@@ -25,9 +25,9 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, cast, final
 
 import msgspec
 
+from voicegauge.formats.json_text import describe_type
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
-from voicegauge.formats.type_errors import describe_type
-from voicegauge.model import Headers, find_header
+from voicegauge.model.exchange import Headers, find_header
 
 MessagePart = Literal["body", "query", "path", "header"]
 MISSING: Any = object()

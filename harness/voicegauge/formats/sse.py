@@ -1,4 +1,4 @@
-"""Parses server-sent events (WHATWG HTML, section 9.2.6) and records where each message ends in the body.
+"""Reads server-sent events.
 
 The end is needed to time the arrival of a message, and no library reports the end.
 """

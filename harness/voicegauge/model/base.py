@@ -1,4 +1,4 @@
-"""The base class of all records, and two enumerations that they share."""
+"""The base class of all records, and enumerations and small records that many share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+
+# The base class of all records, and two enumerations that they share.
+
 
 StopReason = Literal["interrupted", "budget", "unreachable"]
 """Why a check, a recording or a benchmark stopped early: Ctrl-C was pressed ("interrupted"), the budget was used up
@@ -32,14 +35,6 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     it inherits `frozen`.
     """
 
-    def get_by_key(self, key: str) -> Any:
-        """Return the value of the field that is called `key` in documents and JSON; `None` if no field is.
-
-        The name of a field in Python may say more than its key: `JobSpec.end_time_location` has the key `completed`.
-        """
-        name = dict(zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)).get(key)
-        return None if name is None else getattr(self, name)
-
 
 class Provenance(StrEnum):
     """Where traffic comes from."""
@@ -62,3 +57,33 @@ class Severity(StrEnum):
     INFO = "info"
     DISPUTED = "disputed"
     """The traffic violates one document but conforms to another; the contract records the contradiction."""
+
+
+# Records of speech requests with provider-independent fields, which each contract maps to the provider's fields.
+
+
+class VoiceSample(Record, frozen=True, kw_only=True):
+    """Reference audio for voice cloning: a URL that the provider fetches, or a file to upload."""
+
+    url: str | None = None
+    data: bytes | None = None
+    filename: str = "voice.wav"
+    media_type: str = "audio/wav"
+
+
+class SpeechRequest(Record, frozen=True, kw_only=True):
+    """A request for speech. A field that is `None` is not sent, so that the provider's default applies."""
+
+    text: str
+    voice: str | None = None
+    voice_description: str | None = None
+    voice_sample: VoiceSample | None = None
+    language: str | None = None
+    format: str | None = None
+    leaves_out_format: bool = False
+    """Whether a request without `format` names no format at all, so that the provider's default applies. Otherwise the
+    target's `default_format` is sent."""
+    speed: float | None = None
+    seed: int | None = None
+    extra: dict[str, Any] = {}
+    """Further values to send, by their location in the request: {"body#/temperature": 0.7}."""

@@ -1,4 +1,4 @@
-"""Records of one HTTP request and its response, with the times measured on the connection."""
+"""One HTTP exchange with its timing, and callbacks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import itertools
 import mmap
 from collections.abc import Iterator
 
-import msgspec
-
 from voicegauge.model.base import Count, Record
+
+# Records of one HTTP request and its response, with the times measured on the connection.
+
 
 DOWNLOAD_OPERATION = "(download)"
 """Operation id of exchanges that download audio from a URL which no document describes."""
@@ -121,7 +122,7 @@ class UploadedFile(Record, frozen=True, kw_only=True):
 class MappedFile(UploadedFile, frozen=True, kw_only=True):
     """A large file of a received multipart body, which is read from disk when needed; `data` is empty."""
 
-    memory_map: mmap.mmap = msgspec.field(name="mapped")
+    memory_map: mmap.mmap
     """The file on disk, mapped into memory."""
 
     @property
@@ -137,7 +138,7 @@ class Timing(Record, frozen=True, kw_only=True):
     """Unix time, in seconds, at which the call began."""
     started_ms: float
     """Time at which the call began on the monotonic clock, in milliseconds, to order the exchanges of one run."""
-    connection_wait_ms: float = msgspec.field(name="wait_ms")
+    connection_wait_ms: float
     """Time spent waiting for a free connection of the pool."""
     dns_ms: float | None = None
     """Duration of the name lookup; `None` if an open connection was reused, and for a URL with an IP address."""
@@ -145,7 +146,7 @@ class Timing(Record, frozen=True, kw_only=True):
     """Duration of the TCP connect; `None` if an open connection was reused."""
     tls_ms: float | None
     """Duration of the TLS handshake; `None` if an open connection was reused, and with plain HTTP."""
-    delay_before_send_ms: float = msgspec.field(default=0.0, name="before_send_ms")
+    delay_before_send_ms: float = 0.0
     """Time from the call to the first byte of the request: the wait for a connection, and opening it."""
     send_ms: float
     """Time spent writing the request."""
@@ -156,7 +157,7 @@ class Timing(Record, frozen=True, kw_only=True):
     """Time from the response's first byte to its last byte."""
     total_ms: float
     """Time from the call to the response's last byte, including the wait for a connection."""
-    chunk_arrivals: tuple[tuple[float, int], ...] = msgspec.field(default=(), name="chunks")
+    chunk_arrivals: tuple[tuple[float, int], ...] = ()
     """For each piece of the body, its arrival time in milliseconds after the call and its number of bytes."""
     http_version: str = ""
     """The version that the connection used, such as "HTTP/1.1"; empty if it is not known."""
@@ -179,7 +180,7 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     request: Request
     response: Response
     timing: Timing | None = None
-    conversation_id: str | None = msgspec.field(default=None, name="group")
+    conversation_id: str | None = None
     """Id that the exchanges of one conversation share: the submit, the polls and the download of one job. `None` if the
     exchange belongs to no conversation, or if its conversation is not known."""
 
@@ -189,9 +190,9 @@ class BodyExcerpt(Record, frozen=True, kw_only=True):
 
     text: str
     """The beginning as text; empty if the body is binary or may contain a secret."""
-    size_bytes: Count = msgspec.field(name="bytes")
+    size_bytes: Count
     """Size of the whole body in bytes."""
-    omission_reason: str = msgspec.field(default="", name="note")
+    omission_reason: str = ""
     """Why `text` is not the whole body; empty if it is."""
 
 
@@ -205,3 +206,18 @@ class ExchangeExcerpt(Record, frozen=True, kw_only=True):
     status: Count
     response_headers: Headers
     response_body: BodyExcerpt
+
+
+# Record of a callback that a provider sent to the webhook receiver.
+
+
+class ReceivedCallback(Record, frozen=True, kw_only=True):
+    """One POST request to the receiver's webhook URL."""
+
+    received_at: float
+    """Unix time, in seconds, at which the request had been received completely."""
+    received_at_ms: float
+    """Time at which the request had been received, in milliseconds on the monotonic clock of `Timing.started_ms`."""
+    request: Request
+    """The request, with the public URL. Each request to a provider should name a webhook URL of its own, so that
+    callbacks can be matched to requests."""

@@ -1,11 +1,9 @@
-"""Records of findings; a finding is a violation of a rule by a provider's traffic."""
+"""A finding: what a provider does that its contract does not allow."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-
-import msgspec
 
 from voicegauge.model.base import Provenance, Record, Severity
 
@@ -16,11 +14,11 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     provider: str
     operation: str | None = None
     target: str | None = None
-    traffic_pointer: str | None = msgspec.field(default=None, name="pointer")
+    traffic_pointer: str | None = None
     """JSON pointer into the request or response, such as "/output/media_url/0"."""
-    contract_file: str | None = msgspec.field(default=None, name="file")
+    contract_file: str | None = None
     """The contract file that states what the traffic violates."""
-    contract_line: int | None = msgspec.field(default=None, name="line")
+    contract_line: int | None = None
     """Line in `contract_file` that states what the traffic violates, counted from 1."""
     contract_pointer: str | None = None
     """JSON pointer, in `contract_file`, to what the traffic violates."""
@@ -32,7 +30,7 @@ class FindingClip(Record, frozen=True, kw_only=True):
     media_type: str
     data: bytes
     """The encoded audio; base64 in JSON."""
-    audio_duration_s: float = msgspec.field(name="audio_s")
+    audio_duration_s: float
     """Duration of the whole audio in seconds."""
 
 
@@ -45,22 +43,22 @@ class Finding(Record, frozen=True, kw_only=True):
     """One sentence that states the expected and the observed value."""
     where: FindingLocation
     provenance: Provenance
-    case_id: str | None = msgspec.field(default=None, name="case")
+    case_id: str | None = None
     """Id of the planned test case whose traffic has the violation."""
     evidence: str | None = None
     """An excerpt of the traffic that shows the violation, shortened and without secrets."""
-    reproduction_command: str | None = msgspec.field(default=None, name="reproduce")
+    reproduction_command: str | None = None
     """A shell command that sends the request again; keys are read from environment variables."""
-    reproduction_test: str | None = msgspec.field(default=None, name="test")
+    reproduction_test: str | None = None
     """For a finding of fuzzing: a pytest test that sends the request again and uses voicegauge's pytest plugin."""
-    satisfied_claim: str | None = msgspec.field(default=None, name="reading")
+    satisfied_claim: str | None = None
     """For a disputed finding: what another document claims, to which the traffic conforms."""
-    occurrence_count: int = msgspec.field(default=1, name="occurrences")
+    occurrence_count: int = 1
     """Number of times the violation was found. `case_id`, `evidence` and the commands are those of the first time."""
-    message_counts: dict[str, int] = msgspec.field(default={}, name="messages")
+    message_counts: dict[str, int] = {}
     """How often each message occurred, if the messages of the occurrences differ, for example in the wrong value;
     otherwise empty. The messages are in the order in which they were found, and 100 at most."""
-    same_cause_messages: dict[str, str] = msgspec.field(default={}, name="effects")
+    same_cause_messages: dict[str, str] = {}
     """Messages about violations of other rules that have the same cause, by rule id. They are not findings of their
     own."""
     clip: FindingClip | None = None

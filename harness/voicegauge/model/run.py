@@ -1,22 +1,192 @@
-"""Records of a saved benchmark run: its manifest, samples and score sets."""
+"""A saved benchmark run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
-import msgspec
-
-from voicegauge.model.base import Count, NonNegativeNumber, Provenance, Record, SignedCount
-from voicegauge.model.billing import AmbiguousRequest, OpenJob
-from voicegauge.model.data_frame import build_data_frame
-from voicegauge.model.early_stop import EarlyStop
-from voicegauge.model.ramp import RampResult, format_load
+from voicegauge.hosts import is_loopback
+from voicegauge.model.base import Count, NonNegativeNumber, Number, Provenance, Record, SignedCount
+from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.sample import Sample, Score
-from voicegauge.model.sample_table import SampleRow
+from voicegauge.model.sample_table import SampleRow, build_data_frame
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# Records of a benchmark that stops when its targets are known to differ or to be equally fast.
+
+
+class TargetDecision(Record, frozen=True, kw_only=True):
+    """What the samples so far show about the total latency of one target compared with the baseline target."""
+
+    target: str
+    decision: Literal["slower", "faster", "equal"] | None
+    """Whether the target is faster or slower than the baseline target, or `equal`: any difference is smaller than
+    `EarlyStop.equivalence_margin`. `None` if this is not decided yet."""
+    pair_count: Count
+    """Number of compared pairs of samples; both samples of a pair are of the same round."""
+    latency_change: Number | None
+    """Relative difference of total latency from the baseline target: the geometric mean of the latency ratios of the
+    pairs, minus 1. A ratio above 2 counts as 2, one below 1/2 as 1/2. `None` without a pair."""
+    change_lower_bound: Number | None
+    """Lower end of the confidence interval of `latency_change`. The interval is valid however often it is computed.
+    `None` with too few pairs."""
+    change_upper_bound: Number | None
+    """Upper end of the same confidence interval; `None` with too few pairs."""
+
+
+class EarlyStop(Record, frozen=True, kw_only=True):
+    """Whether and why sampling ended before the end of the plan."""
+
+    baseline_target: str
+    """Target that the others are compared with."""
+    equivalence_margin: float
+    """Relative difference of total latency below which two targets count as equally fast, such as 0.05 for 5%."""
+    false_decision_probability: NonNegativeNumber
+    """Highest probability that any decision is wrong, however often the samples are evaluated."""
+    has_stopped_early: bool
+    """Whether planned samples were not sent because there is a decision about every target."""
+    sent_request_count: Count
+    """Number of requests that were sent, including warm-up and excluding retries."""
+    planned_request_count: Count
+    """Number of requests in the whole plan, including warm-up and excluding retries."""
+    targets: tuple[TargetDecision, ...]
+    """The decision about each target other than the baseline target."""
+
+    def describe(self) -> str:
+        """Return in one sentence what was decided, and how many requests that took."""
+        decisions = "; ".join(self._describe_target(one) for one in self.targets)
+        sent = f"after {self.sent_request_count:,} of {self.planned_request_count:,} requests"
+        state = f"sampling stopped {sent}" if self.has_stopped_early else f"sampling did not stop early ({sent})"
+        return f"{state}: {decisions} (looked at after every request, {self.false_decision_probability:.0%} error)"
+
+    def _describe_target(self, target_decision: TargetDecision) -> str:
+        if target_decision.decision is None:
+            return f"{target_decision.target} is not decided"
+        if target_decision.decision == "equal":
+            margin = f"{self.equivalence_margin:.0%}"
+            return f"{target_decision.target} takes as long as {self.baseline_target}, within {margin}"
+        return f"{target_decision.target} is {target_decision.decision} than {self.baseline_target}"
+
+
+# Records of a ramp: the highest load at which a target met a goal, and how it was found.
+
+
+def format_load(load_type: Literal["concurrency", "rate"], *loads: float) -> str:
+    """Return one or several loads with their unit.
+
+    >>> format_load("concurrency", 1, 2)
+    '1, 2 requests in flight'
+    """
+    noun = "request" if loads == (1,) else "requests"
+    unit = " in flight" if load_type == "concurrency" else "/s"
+    return f"{', '.join(f'{load:g}' for load in loads)} {noun}{unit}"
+
+
+class RampStep(Record, frozen=True, kw_only=True):
+    """The results of the requests that were sent under one load."""
+
+    load: NonNegativeNumber
+    """The load: requests in flight, or requests per second."""
+    request_count: Count
+    duration_s: NonNegativeNumber
+    requests_per_s: NonNegativeNumber
+    """Throughput: number of all requests divided by the duration of the step."""
+    goodput_per_s: NonNegativeNumber
+    """Number of requests per second that succeeded and met the time limits of the goal."""
+    success_rate: NonNegativeNumber | None
+    """Share of requests that succeeded at the first attempt; `None` if none was sent."""
+    ttfa_p95_ms: NonNegativeNumber | None
+    """95th percentile of the time to first audio of the successful requests, in ms; `None` if none succeeded."""
+    total_latency_p95_ms: NonNegativeNumber | None
+    """95th percentile of the total latency of the successful requests, in ms; `None` if none succeeded."""
+    value_by_condition: dict[str, Number | None]
+    """The measured value of each condition of the goal."""
+    meets_goal: bool
+    """Whether the goal was met at this load; `False` for an invalid step."""
+    sent_load_share: NonNegativeNumber | None = None
+    """Share of the planned load that this machine sent, from 0 to 1: of the rate, or of the requests in flight; `None`
+    if it is not known."""
+    is_valid: bool = True
+    """Whether this machine sent the planned load. An invalid step says nothing about the target under that load."""
+
+    @property
+    def verdict(self) -> str:
+        """In words: whether the goal was met, or that the step is invalid and why."""
+        if not self.is_valid and self.sent_load_share is not None:
+            return f"invalid: {self.sent_load_share:.0%} of the load sent"
+        return "met" if self.meets_goal else "missed"
+
+
+class RampResult(Record, frozen=True, kw_only=True):
+    """The steps of a ramp, and the highest load that met the goal."""
+
+    load_type: Literal["concurrency", "rate"]
+    """What the ramp raises: `concurrency`, the number of requests in flight, or `rate`, the requests per second."""
+    goal: str
+    """The goal, as the user wrote it."""
+    highest_load: NonNegativeNumber | None
+    """The highest load that met the goal; `None` if even the lowest one missed it."""
+    meets_goal_at_max_load: bool
+    """Whether the goal was met even at the highest load that may be tried, so that the target may bear more."""
+    is_search_complete: bool
+    """Whether the search came to its end. It ends early if the budget is spent, or if the user stops it."""
+    steps: tuple[RampStep, ...]
+
+    @property
+    def best_step_numbers(self) -> frozenset[int]:
+        """Numbers, from 1, of the steps at the highest load that met the goal; empty if no load met it."""
+        numbered = enumerate(self.steps, 1)
+        return frozenset(number for number, step in numbered if step.meets_goal and step.load == self.highest_load)
+
+    @property
+    def unit(self) -> str:
+        """Unit of a load in words, such as "requests/s"."""
+        return "in flight" if self.load_type == "concurrency" else "requests/s"
+
+    def describe(self) -> str:
+        """Return the result of the ramp in one line.
+
+        >>> RampResult(
+        ...     load_type="rate",
+        ...     goal="rtf<=1",
+        ...     highest_load=8,
+        ...     meets_goal_at_max_load=False,
+        ...     is_search_complete=True,
+        ...     steps=(),
+        ... ).describe()
+        '8 requests/s meet rtf<=1'
+        """
+        unfinished = "" if self.is_search_complete else "; the search was stopped before its end"
+        invalid = self._find_invalid_step_above_highest_load()
+        if self.highest_load is None:
+            found = f"no load meets {self.goal}" if invalid is None else f"no load is known to meet {self.goal}"
+        else:
+            limit = ", the highest that may be tried," if self.meets_goal_at_max_load else ""
+            found = f"{self.highest_load:g} {self.unit}{limit} meet {self.goal}"
+        if invalid is None or invalid.sent_load_share is None:
+            return found + unfinished
+        sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.unit}"
+        return f"{found}; {sent}, so the target may bear more{unfinished}"
+
+    def _find_invalid_step_above_highest_load(self) -> RampStep | None:
+        """Return the last step at the lowest load above `highest_load` if that step is invalid, else `None`.
+
+        If no load met the goal, the step is the last one at the lowest load of all. Steps without requests are ignored.
+        """
+        bound: RampStep | None = None
+        for step in self.steps:
+            is_above = self.highest_load is None or step.load > self.highest_load
+            if is_above and step.request_count and (bound is None or step.load <= bound.load):
+                bound = step
+        return None if bound is None or bound.is_valid else bound
+
+
+# Records of a saved benchmark run: its manifest, samples and score sets.
+
 
 RUN_SCHEMA_VERSION = 4
 """Version of the format of run.json; it is increased when a key is renamed or its meaning changes."""
@@ -32,7 +202,7 @@ class SuiteRef(Record, frozen=True, kw_only=True):
     version: Count
     sha256: str
     """SHA-256 of the suite file; runs with different digests are not comparable."""
-    text_count: Count = msgspec.field(name="texts")
+    text_count: Count
     """Number of texts that were selected with --language, --category and --limit."""
 
 
@@ -52,11 +222,11 @@ class TargetAccountPlan(Record, frozen=True, kw_only=True):
     name: str
     monthly_fee_usd: NonNegativeNumber | None = None
     """Fee of the plan per month in dollars; `None` if no document states it."""
-    included_units_per_month: NonNegativeNumber | None = msgspec.field(default=None, name="included")
+    included_units_per_month: NonNegativeNumber | None = None
     """Number of units per month that the fee pays for, in the unit of the target's price."""
-    usd_per_extra_unit: NonNegativeNumber = msgspec.field(name="usd")
+    usd_per_extra_unit: NonNegativeNumber
     """Price in US dollars of a unit beyond the included ones."""
-    allows_extra_units: bool = msgspec.field(default=True, name="overage")
+    allows_extra_units: bool = True
     """Whether units beyond the included ones can be bought."""
 
 
@@ -69,11 +239,11 @@ class TargetPrice(Record, frozen=True, kw_only=True):
     """The price in US dollars; `None` if no document states one."""
     credits: AmountPerUnit | None = None
     """The price in credits; `None` if no document states one."""
-    account_plans: tuple[TargetAccountPlan, ...] = msgspec.field(default=(), name="plans")
+    account_plans: tuple[TargetAccountPlan, ...] = ()
     """The account plans that the price in dollars depends on."""
-    is_disputed: bool = msgspec.field(default=False, name="disputed")
+    is_disputed: bool = False
     """Whether the documents contradict each other about the price."""
-    is_stated_by_provider: bool = msgspec.field(default=True, name="stated_by_provider")
+    is_stated_by_provider: bool = True
     """Whether the price is stated by a document that binds the provider, or by the user; `False` if only others state
     it, such as third parties or client libraries."""
     sources: tuple[str, ...] = ()
@@ -92,6 +262,8 @@ class TargetRef(Record, frozen=True, kw_only=True):
     """Maximum number of characters in the text of one request; `None` if no document states a limit."""
     languages: tuple[str, ...] = ()
     """Languages that the target supports; empty if no document lists them."""
+    is_self_hosted: bool = False
+    """Whether users run the server themselves, so that a server on this machine is the service itself."""
 
 
 class TimingError(Record, frozen=True, kw_only=True):
@@ -102,10 +274,10 @@ class TimingError(Record, frozen=True, kw_only=True):
 
     concurrency: Count
     """Number of requests in flight."""
-    request_count: Count = msgspec.field(name="requests")
-    median_error_ms: NonNegativeNumber = msgspec.field(name="p50_ms")
+    request_count: Count
+    median_error_ms: NonNegativeNumber
     """Median of the absolute errors in milliseconds."""
-    p99_error_ms: NonNegativeNumber = msgspec.field(name="p99_ms")
+    p99_error_ms: NonNegativeNumber
     """99th percentile of the absolute errors, in milliseconds."""
 
 
@@ -116,9 +288,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     run_id: str
     created_at: str
     """Time at which the run was started: UTC, in ISO 8601 format."""
-    is_finished: bool = msgspec.field(name="finished")
+    is_finished: bool
     """Whether the run is complete. If it was interrupted or stopped, the same command continues it."""
-    voicegauge_version: str = msgspec.field(name="voicegauge")
+    voicegauge_version: str
     """Version of voicegauge that measured the run."""
     provenance: Provenance
     """Where the traffic of the run comes from."""
@@ -127,17 +299,17 @@ class Manifest(Record, frozen=True, kw_only=True):
     targets: tuple[TargetRef, ...]
     sessions: Count
     repetitions: Count
-    warmup_request_count: Count = msgspec.field(name="warmup")
+    warmup_request_count: Count
     """Number of warm-up requests per target and session; they are excluded from every result."""
     concurrency: Count
     """Maximum number of requests that are in progress at the same time."""
     requests_per_s: float | None = None
     """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
-    arrival_process: Literal["constant", "poisson"] = msgspec.field(default="constant", name="arrivals")
+    arrival_process: Literal["constant", "poisson"] = "constant"
     """At a fixed rate: whether requests were sent in equal intervals (`constant`) or as a Poisson process."""
-    ramp_load_type: Literal["concurrency", "rate"] | None = msgspec.field(default=None, name="ramp_by")
+    ramp_load_type: Literal["concurrency", "rate"] | None = None
     """The load that `--ramp` raised; `None` for a run without it."""
-    uses_http2: bool = msgspec.field(default=False, name="http2")
+    uses_http2: bool = False
     """Whether HTTP/2 was used with servers that support it. The version of each request is in the samples."""
     timing_error: TimingError | None = None
     """The error of the run's times; `None` if it could not be measured."""
@@ -145,7 +317,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Seed of the random choices in the plan, such as the arrival times of a Poisson process."""
     base_urls: dict[str, str] = {}
     """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""
-    fault_ids: tuple[str, ...] = msgspec.field(default=(), name="faults")
+    fault_ids: tuple[str, ...] = ()
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
@@ -162,6 +334,20 @@ class Manifest(Record, frozen=True, kw_only=True):
     """SHA-256 of everything that determines which requests are sent. An interrupted run can be resumed only with an
     equal plan."""
 
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether something else answered than the services that the targets name, so that the run ranks nobody.
+
+        That is the emulator, or a server on this machine in place of a hosted service (`--base-url`). Its times and
+        its speech say nothing about the services.
+        """
+        return self.provenance is not Provenance.LIVE or any(map(self._is_answered_by_stand_in, self.targets))
+
+    def _is_answered_by_stand_in(self, target: TargetRef) -> bool:
+        provider = target.id.partition("/")[0]
+        urls = [url for server, url in self.base_urls.items() if server.partition("/")[0] == provider]
+        return not target.is_self_hosted and any(is_loopback(urlsplit(url).hostname or "") for url in urls)
+
 
 class AsrErrorFloor(Record, frozen=True, kw_only=True):
     """The ASR engine's own errors on clean reference speech of the suite's texts in one language."""
@@ -169,20 +355,20 @@ class AsrErrorFloor(Record, frozen=True, kw_only=True):
     language: str
     unit: str
     """The unit in which errors are counted: `word` or `character`."""
-    reference_unit_count: Count = msgspec.field(name="units")
+    reference_unit_count: Count
     """Number of units in the reference texts."""
-    error_count: Count = msgspec.field(name="errors")
+    error_count: Count
     """Number of errors in the engine's transcripts of the reference speech."""
-    text_count: Count = msgspec.field(name="texts")
+    text_count: Count
     """Number of texts for which there is reference speech."""
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
     """The number of words of the texts that an ASR engine with a closed vocabulary can recognize."""
 
-    word_count: Count = msgspec.field(name="words")
+    word_count: Count
     """Number of words in the texts, each text once."""
-    unknown_word_count: Count = msgspec.field(name="unknown")
+    unknown_word_count: Count
     """Number of these words that the engine does not know, and therefore never recognizes."""
 
     def __str__(self) -> str:
@@ -192,8 +378,8 @@ class KnownWords(Record, frozen=True, kw_only=True):
         return f"all {self.word_count} words known: lower error rates than with an ASR engine that knows every word"
 
 
-class ScoreSet(Record, frozen=True, kw_only=True):
-    """Scores of one run that were computed with one ASR engine and one normalizer."""
+class ScoringMethod(Record, frozen=True, kw_only=True):
+    """How the errors of a run were counted; an error rate is meaningless without it."""
 
     asr: str
     """The ASR engine, its model and the hash of the model's weights, such as "whisper:base.en@ed3a0b6b"."""
@@ -203,17 +389,21 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     """Name and version of the normalizer, such as "whisper-english/1"."""
     settings: dict[str, str] = {}
     """Engine settings and library versions that can change a transcript or an error count."""
-    unsupported_languages: tuple[str, ...] = msgspec.field(default=(), name="left_out")
+    unsupported_languages: tuple[str, ...] = ()
     """Languages that the engine does not support; their samples have no score."""
-    has_closed_vocabulary: bool = msgspec.field(default=False, name="closed_vocabulary")
+    has_closed_vocabulary: bool = False
     """Whether the ASR engine knows only the small vocabulary of the bundled suites. Its error rates are then too low,
     and meaningless for other texts."""
     known_words: KnownWords | None = None
-    """For a closed vocabulary: how many words of the texts the engine knows. `None` for other engines, and in runs of
-    older versions."""
-    scores: tuple[Score, ...] = ()
-    error_floors: tuple[AsrErrorFloor, ...] = msgspec.field(default=(), name="floor")
+    """For a closed vocabulary: how many words of the texts the engine knows; `None` for other engines."""
+    error_floors: tuple[AsrErrorFloor, ...] = ()
     """The ASR engine's own errors on clean reference speech, for each language that was measured."""
+
+
+class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
+    """Scores of one run that were computed with one ASR engine and one normalizer."""
+
+    scores: tuple[Score, ...] = ()
 
 
 class Run(Record, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Records of one benchmark sample: its latency, streaming, audio, cost and score.
+"""A sample of a benchmark.
 
 The records form no reference cycles, so the garbage collector need not visit them (`gc=False`): a large run has half a
 million.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
@@ -18,7 +16,7 @@ from voicegauge.model.job import Failure, Interval
 class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     """How long each phase of the last submit took, in milliseconds, and the connection that it used."""
 
-    connection_wait_ms: Number = msgspec.field(name="wait_ms")
+    connection_wait_ms: Number
     """Duration of the wait for a free connection."""
     dns_ms: Number | None
     """Duration of the name lookup; `None` on a reused connection, and for a URL with an IP address."""
@@ -49,7 +47,7 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     """Time until the response to the last submit was complete."""
     retries_ms: Number = 0.0
     """Time from the first submit to the last retry; 0 without retries."""
-    start_delay_ms: Number | None = msgspec.field(default=None, name="delay_ms")
+    start_delay_ms: Number | None = None
     """At a fixed rate, the time from the moment at which the first submit was due until it was sent; otherwise
     `None`."""
     queue_ms: Interval | None = None
@@ -102,9 +100,9 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     """Measurements of one audio file."""
 
     sha256: str
-    file_path: str = msgspec.field(name="file")
+    file_path: str
     """Path of the file, relative to the run's folder."""
-    size_bytes: Count = msgspec.field(name="bytes")
+    size_bytes: Count
     media_type: str | None
     """The media type that the provider declared for the audio."""
     container: str | None
@@ -113,7 +111,7 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     channels: Count | None = None
     raw_format: str | None = None
     """Encoding of audio without a header, such as "pcm_s16le" or "mulaw", as the contract declares it."""
-    audio_duration_s: NonNegativeNumber | None = msgspec.field(default=None, name="audio_s")
+    audio_duration_s: NonNegativeNumber | None = None
     """Duration of the audio in seconds."""
     leading_silence_s: Number | None = None
     """Duration before the first audible speech, ignoring clicks and background noise."""
@@ -136,7 +134,7 @@ class Cost(Record, frozen=True, kw_only=True, gc=False):
     """The reported charge in US dollars; `None` if it is not known."""
     charged_credits: NonNegativeNumber | None = None
     """The reported charge in the provider's credits; `None` if it is not known."""
-    is_price_disputed: bool = msgspec.field(default=False, name="disputed")
+    is_price_disputed: bool = False
     """Whether the documents contradict each other about the price."""
 
 
@@ -153,18 +151,18 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Category of the text in its suite."""
     session: Count
     repetition: Count
-    is_warmup: bool = msgspec.field(name="warmup")
+    is_warmup: bool
     """Whether this is a warm-up sample; those are excluded from every result."""
     started_at: str
     """Time at which the request was started: UTC, in ISO 8601 format."""
-    submit_count: Count = msgspec.field(name="attempts")
+    submit_count: Count
     """Number of submit requests that were sent, including retries."""
-    poll_count: Count = msgspec.field(name="polls")
+    poll_count: Count
     """Number of status requests that were sent."""
-    job_id: str | None = msgspec.field(default=None, name="request_id")
+    job_id: str | None = None
     """The provider's id of the job."""
     latency: Latency | None = None
-    request_phases: RequestPhases | None = msgspec.field(default=None, name="phases")
+    request_phases: RequestPhases | None = None
     """Phases of the last submit; `None` if it was not timed."""
     streaming: Streaming | None = None
     """How the streamed audio arrived; `None` if the audio was not streamed or its chunks were not timed."""
@@ -177,14 +175,14 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     failed_exchange: ExchangeExcerpt | None = None
     """The exchange in which the delivery failed. It is kept for one sample of each target, kind of failure and
     status."""
-    max_own_lag_ms: Number | None = msgspec.field(default=None, name="max_lag_ms")
+    max_own_lag_ms: Number | None = None
     """Longest time for which voicegauge itself was too busy to notice anything while the sample was in progress;
     `None` if this was not measured."""
     is_disturbed: bool = False
     """Whether voicegauge itself was too busy for more than 10 ms and more than 1% of the total latency."""
     ramp_step: Count | None = None
     """Number of the step of a ramp in which the request was sent, from 1; `None` if it belongs to no step."""
-    is_billing_ambiguous: bool = msgspec.field(name="is_lost", default=False)
+    is_billing_ambiguous: bool = False
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 
     @property
@@ -207,7 +205,7 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     """The transcript after normalization."""
     transcript: str
     """The transcript as the ASR engine returned it, before normalization."""
-    reference_unit_count: Count = msgspec.field(name="units")
+    reference_unit_count: Count
     """Number of units in `reference`."""
     hits: Count
     """Number of units of the reference that the hypothesis has unchanged."""

@@ -1,12 +1,21 @@
-"""Defines the columns of a table with one row per sample, which CSV files, Parquet files and data frames have."""
+"""The samples of runs as table rows and data frames."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
+from voicegauge.errors import MissingExtraError
 from voicegauge.model.sample import Sample, Score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# Defines the columns of a table with one row per sample, which CSV files, Parquet files and data frames have.
+
 
 ColumnType = Literal["text", "integer", "number", "boolean", "timestamp"]
 """The type of a column. `timestamp` is a time in UTC with microseconds."""
@@ -121,7 +130,7 @@ _LATENCY_COLUMNS = (
     ("total_latency", "Time to the last byte of audio, with polls and download."),
     ("download", "Duration of the download of a job's audio."),
     ("retries", "Time from the first submit to the last one."),
-    ("delay", "At a fixed rate: how much later than due the first submit was sent."),
+    ("start_delay", "At a fixed rate: how much later than due the first submit was sent."),
 )
 _INTERVAL_COLUMNS = (
     ("queue", "Time until a job left the queue"),
@@ -129,7 +138,7 @@ _INTERVAL_COLUMNS = (
     ("completion", "Time until a job ended"),
 )
 _PHASE_COLUMNS = (
-    ("wait", "wait for a free connection"),
+    ("connection_wait", "wait for a free connection"),
     ("dns", "name lookup"),
     ("connect", "TCP connect"),
     ("tls", "TLS handshake"),
@@ -141,16 +150,14 @@ _PHASE_COLUMNS = (
 
 def _build_time_columns() -> Iterable[SampleColumn]:
     for name, meaning in _LATENCY_COLUMNS:
-        attribute = "start_delay_ms" if name == "delay" else f"{name}_ms"
-        yield _build_column(f"{name}_ms", "number", "ms", meaning, f"sample.latency.{attribute}")
+        yield _build_column(f"{name}_ms", "number", "ms", meaning, f"sample.latency.{name}_ms")
     for name, meaning in _INTERVAL_COLUMNS:
         for bound in ("low", "high"):
             text = f"{meaning}, {'at least' if bound == 'low' else 'at most'}."
             yield _build_column(f"{name}_{bound}_ms", "number", "ms", text, f"sample.latency.{name}_ms.{bound}_ms")
     for name, meaning in _PHASE_COLUMNS:
         text = f"Phase of the last submit: {meaning}."
-        attribute = "connection_wait_ms" if name == "wait" else f"{name}_ms"
-        yield _build_column(f"phase_{name}_ms", "number", "ms", text, f"sample.request_phases.{attribute}")
+        yield _build_column(f"phase_{name}_ms", "number", "ms", text, f"sample.request_phases.{name}_ms")
     yield _build_column(
         "is_new_connection",
         "boolean",
@@ -183,9 +190,9 @@ _RESULT_COLUMNS = (
         _build_column(f"stream_{name}", column_type, unit, meaning, f"sample.streaming.{name}")
         for name, column_type, unit, meaning in _STREAM_COLUMNS
     ),
-    _build_column("audio_s", "number", "s", "Duration of the audio.", "sample.audio.audio_duration_s"),
+    _build_column("audio_duration_s", "number", "s", "Duration of the audio.", "sample.audio.audio_duration_s"),
     _build_column("audio_sha256", "text", "", "SHA-256 of the audio file.", "sample.audio.sha256"),
-    _build_column("audio_bytes", "integer", "bytes", "Size of the audio file.", "sample.audio.size_bytes"),
+    _build_column("audio_size_bytes", "integer", "bytes", "Size of the audio file.", "sample.audio.size_bytes"),
     _build_column("audio_container", "text", "", "Container format, such as `wav`.", "sample.audio.container"),
     _build_column("audio_sample_rate_hz", "integer", "Hz", "Sample rate.", "sample.audio.sample_rate_hz"),
     _build_column("audio_channels", "integer", "", "Number of channels.", "sample.audio.channels"),
@@ -234,3 +241,59 @@ _RESULT_COLUMNS = (
 
 SAMPLE_COLUMNS: tuple[SampleColumn, ...] = (*_IDENTITY_COLUMNS, *_build_time_columns(), *_RESULT_COLUMNS)
 """The columns, in order. Names and types are stable: a later version may add columns, also between others."""
+
+
+# Writes tables of samples as Parquet, and converts them to pandas data frames. Both need the extra `data`.
+
+
+def write_parquet(rows: Iterable[SampleRow], file: IO[bytes]) -> None:
+    """Write one row per sample to an open file, with the columns and types of `SAMPLE_COLUMNS`.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    table = _build_arrow_table(rows)
+    _import_library("pyarrow.parquet").write_table(table, file)
+
+
+def build_data_frame(rows: Iterable[SampleRow]) -> pd.DataFrame:
+    """Return one row per sample, with the columns of `SAMPLE_COLUMNS` and pandas' nullable types.
+
+    Raises:
+        MissingExtraError: pandas or pyarrow is not installed.
+    """
+    pandas: Any = _import_library("pandas")
+    arrow = _import_library("pyarrow")
+    dtypes = {
+        arrow.string(): pandas.StringDtype(),
+        arrow.int64(): pandas.Int64Dtype(),
+        arrow.float64(): pandas.Float64Dtype(),
+        arrow.bool_(): pandas.BooleanDtype(),
+    }
+    frame: pd.DataFrame = _build_arrow_table(rows).to_pandas(types_mapper=dtypes.get)
+    return frame
+
+
+def _build_arrow_table(rows: Iterable[SampleRow]) -> Any:
+    arrow = _import_library("pyarrow")
+    types: dict[ColumnType, Any] = {
+        "text": arrow.string(),
+        "integer": arrow.int64(),
+        "number": arrow.float64(),
+        "boolean": arrow.bool_(),
+        "timestamp": arrow.timestamp("us", tz="UTC"),
+    }
+    all_rows = list(rows)
+    fields, columns = [], []
+    for column in SAMPLE_COLUMNS:
+        metadata = {"unit": column.unit, "meaning": column.meaning}
+        fields.append(arrow.field(column.name, types[column.type], nullable=column.can_be_missing, metadata=metadata))
+        columns.append(arrow.array([column.read(row) for row in all_rows], type=types[column.type]))
+    return arrow.Table.from_arrays(columns, schema=arrow.schema(fields))
+
+
+def _import_library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(f"{name.partition('.')[0]}, which tables of samples need,", "data") from error

@@ -1,16 +1,55 @@
-"""Reads and writes baselines: findings that a team knows and accepts, so that a command reports only new ones."""
+"""Baselines: findings that are accepted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
+from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
-from voicegauge.model import Record
+from voicegauge.model.base import Record
+from voicegauge.printable_text import escape_unprintable
+
+# Writes a result in a few words as an SVG badge, for a README or a dashboard.
+
+
+BadgeVerdict = Literal["passed", "failed", "not-judged"]
+
+_COLOR_BY_VERDICT: dict[BadgeVerdict, str] = {"passed": "#256f3a", "failed": "#9a1b1b", "not-judged": "#55606b"}
+"""Background colors; white text has a contrast of at least 5:1 on each of them."""
+_CHARACTER_WIDTH_PX = 6.6
+"""Average width in pixels of a character of Verdana with a size of 11 pixels."""
+_PADDING_PX = 12
+
+
+def format_badge_svg(label: str, result_text: str, verdict: BadgeVerdict) -> str:
+    """Return an SVG image with a label and a result.
+
+    Args:
+        label: what was judged.
+        result_text: the result in a few words.
+        verdict: determines the color.
+    """
+    label, result_text = escape_unprintable(label), escape_unprintable(result_text)
+    widths = [round(len(text) * _CHARACTER_WIDTH_PX) + _PADDING_PX for text in (label, result_text)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{sum(widths)}" height="20" role="img" '
+        f"aria-label={quoteattr(f'{label}: {result_text}')}>\n"
+        f"<title>{escape(f'{label}: {result_text}')}</title>\n"
+        f'<rect width="{sum(widths)}" height="20" rx="3" fill="{_COLOR_BY_VERDICT[verdict]}"/>\n'
+        f'<path d="M3 0h{widths[0] - 3}v20h-{widths[0] - 3}a3 3 0 0 1-3-3v-14a3 3 0 0 1 3-3z" fill="#30363d"/>\n'
+        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">\n'
+        f'<text x="{widths[0] / 2:g}" y="14">{escape(label)}</text>\n'
+        f'<text x="{widths[0] + widths[1] / 2:g}" y="14">{escape(result_text)}</text>\n'
+        "</g>\n</svg>\n"
+    )
+
+
+# Reads and writes baselines: findings that a team knows and accepts, so that a command reports only new ones.
 
 
 class AcceptedFinding(Record, frozen=True, kw_only=True):
@@ -20,10 +59,10 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
     rule: str
     provider: str
     operation: str | None = None
-    contract_pointer: str | None = msgspec.field(name="statement", default=None)
+    contract_pointer: str | None = None
     """JSON pointer to the statement of the contract that was violated; for drift, to the changed part of the contract.
     """
-    body_pointer: str | None = msgspec.field(name="pointer", default=None)
+    body_pointer: str | None = None
     """JSON pointer to the part of the body that the finding is about; `None` if it is not about a part of a body."""
     message: str
 
@@ -36,7 +75,7 @@ class FindingsBaseline(Record, frozen=True, kw_only=True):
     """The content of a baseline file."""
 
     schema: Literal["voicegauge/baseline/1"] = "voicegauge/baseline/1"
-    accepted_findings: tuple[AcceptedFinding, ...] = msgspec.field(name="accepted", default=())
+    accepted_findings: tuple[AcceptedFinding, ...] = ()
 
     @property
     def fingerprints(self) -> frozenset[str]:

@@ -1,13 +1,29 @@
-"""Defines the report from which JUnit XML, SARIF and GitHub annotations are written."""
+"""A report in the form that other tools read: SARIF, JUnit, GitHub annotations, Markdown.
+
+Each provider or API becomes a test suite. Its test cases come in this order: first the passed cases, then one case per
+operation and rule with findings, then the skipped cases.
+
+In the message of a workflow command, %, CR and LF are escaped. In its properties, ":" and "," are escaped too.
+GitHub shows only the first ten annotations of each level in a step. The summary lists up to `MAX_SUMMARY_ROWS`
+findings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
-from voicegauge.model import Record
+from voicegauge.model.base import Record
+from voicegauge.version import __version__
+
+# Defines the report from which JUnit XML, SARIF and GitHub annotations are written.
 
 
 class SarifLevel(StrEnum):
@@ -117,3 +133,231 @@ class ExportedReport(Record, frozen=True, kw_only=True):
     cases: tuple[JUnitCase, ...] = ()
     rules: tuple[RuleDescription, ...]
     """All rules that `findings` and `accepted_findings` refer to. Other rules may be listed too."""
+
+
+# Writes findings as JUnit XML, which Jenkins, GitLab and other CI servers read.
+
+
+_INVALID_XML_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot contain, not even escaped (section 2.2)."""
+
+
+def format_junit_xml(report: ExportedReport) -> str:
+    """Return `report` as JUnit XML. Findings that do not make the command fail are written as `system-out`."""
+    root = ET.Element("testsuites", name="voicegauge")
+    names = [*(case.api_name for case in report.cases), *(finding.api_name for finding in report.findings)]
+    for name in dict.fromkeys(names):
+        cases = list(_build_case_elements(report, name))
+        failures = sum(case.find("failure") is not None for case in cases)
+        skip_reason = sum(case.find("skipped") is not None for case in cases)
+        counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skip_reason}
+        suite = ET.SubElement(
+            root, "testsuite", {"name": _replace_invalid_characters(name), **{k: str(v) for k, v in counts.items()}}
+        )
+        suite.set("timestamp", report.created_at.partition("+")[0])  # the JUnit schema allows no UTC offset
+        suite.set("time", "0")
+        suite.extend(cases)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
+
+
+def _build_case_elements(report: ExportedReport, api_name: str) -> Iterator[ET.Element]:
+    cases = [case for case in report.cases if case.api_name == api_name]
+    for case in cases:
+        if case.skip_reason is None:
+            yield _build_case_element(case.subject, case.case_name)
+    findings = (finding for finding in report.findings if finding.api_name == api_name)
+    ordered = sorted(findings, key=lambda finding: (finding.operation_path, finding.rule))
+    for (subject, rule), group in groupby(ordered, key=lambda finding: (finding.operation_path, finding.rule)):
+        yield _add_findings_to_case(_build_case_element(subject, rule), list(group))
+    for case in cases:
+        if case.skip_reason is not None:
+            element = _build_case_element(case.subject, case.case_name)
+            ET.SubElement(element, "skipped", message=_replace_invalid_characters(case.skip_reason))
+            yield element
+
+
+def _build_case_element(case_subject: str, case_name: str) -> ET.Element:
+    # CI servers group test cases by the dots of the class name.
+    return ET.Element(
+        "testcase",
+        classname=_replace_invalid_characters(case_subject.replace("/", ".")),
+        name=_replace_invalid_characters(case_name),
+        time="0",
+    )
+
+
+def _add_findings_to_case(case_element: ET.Element, findings: list[ReportedFinding]) -> ET.Element:
+    failing = [finding for finding in findings if finding.fails_command]
+    if failing:
+        failure = ET.SubElement(
+            case_element, "failure", message=_replace_invalid_characters(failing[0].message), type=failing[0].severity
+        )
+        failure.text = _join_detailed_texts(failing)
+    others = [finding for finding in findings if not finding.fails_command]
+    if others:
+        ET.SubElement(case_element, "system-out").text = _join_detailed_texts(others)
+    return case_element
+
+
+def _join_detailed_texts(findings: Iterable[ReportedFinding]) -> str:
+    return _replace_invalid_characters(
+        "\n\n".join(f"{finding.severity}: {finding.detailed_text}" for finding in findings)
+    )
+
+
+def _replace_invalid_characters(text: str) -> str:
+    return _INVALID_XML_CHARACTERS.sub("\ufffd", text)
+
+
+# Escapes untrusted text for GitHub's Markdown.
+
+
+def escape_markdown(text: str) -> str:
+    """Escape untrusted text so that it stays in one table cell, without markup, mentions or line breaks."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for mark in "\\`*_[]|#!~$":
+        plain = plain.replace(mark, f"\\{mark}")
+    # A backslash does not stop an @mention from notifying a user; a zero-width space does.
+    return plain.replace("@", "@\u200b")
+
+
+# Writes findings for GitHub Actions: as annotations, which workflow commands create, and as a job summary.
+
+
+_WORKFLOW_COMMAND_BY_LEVEL = {SarifLevel.ERROR: "error", SarifLevel.WARNING: "warning", SarifLevel.NOTE: "notice"}
+"""Names of the workflow commands that create annotations, by the level of the finding."""
+MAX_SUMMARY_ROWS = 200
+"""Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
+
+
+def format_workflow_commands(report: ExportedReport, repository_folder: Path) -> str:
+    """Return one workflow command per finding, each on its own line, most severe first.
+
+    Args:
+        report: the report with the findings.
+        repository_folder: the folder of the checkout. GitHub cannot show files outside of it, so only the message
+            names them.
+    """
+    return "".join(f"{_format_annotation(finding, repository_folder)}\n" for finding in report.findings)
+
+
+def _format_annotation(finding: ReportedFinding, repository_folder: Path) -> str:
+    properties = {"title": f"{finding.rule} {finding.operation_path}"}
+    location = finding.location
+    file = location.make_path_relative_to(repository_folder) if location else None
+    if file is not None:
+        line = {} if location is None or location.line is None else {"line": str(location.line)}
+        properties = {"file": file, **line, **properties}
+    encoded = ",".join(f"{name}={_escape_command_property(value)}" for name, value in properties.items())
+    return f"::{_WORKFLOW_COMMAND_BY_LEVEL[finding.level]} {encoded}::{_escape_command_message(finding.detailed_text)}"
+
+
+def _escape_command_message(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_command_property(text: str) -> str:
+    return _escape_command_message(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def format_step_summary(report: ExportedReport, headline: str) -> str:
+    """Return the job summary in GitHub's Markdown, with a headline and a table of findings.
+
+    Args:
+        report: the report with the findings.
+        headline: one line that sums up the report.
+    """
+    return "\n".join(["## voicegauge", "", escape_markdown(headline), "", *_format_findings_table(report.findings), ""])
+
+
+def _format_findings_table(findings: tuple[ReportedFinding, ...]) -> Iterator[str]:
+    if not findings:
+        return
+    yield "| severity | rule | operation | observed |"
+    yield "|---|---|---|---|"
+    for finding in findings[:MAX_SUMMARY_ROWS]:
+        message = "; ".join((finding.message, *finding.other_messages))
+        cells = (finding.severity, finding.rule, finding.operation_path, message)
+        yield f"| {' | '.join(map(escape_markdown, cells))} |"
+    if len(findings) > MAX_SUMMARY_ROWS:
+        yield f"\nand {len(findings) - MAX_SUMMARY_ROWS} more"
+
+
+# Writes findings as SARIF 2.1.0 (an OASIS standard), which GitHub code scanning and editors read.
+
+
+SARIF_SCHEMA_URL = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def format_sarif_json(report: ExportedReport, repository_folder: Path) -> str:
+    """Return `report` as SARIF. Accepted findings are included, marked as suppressed.
+
+    Args:
+        report: the report with the findings and rules.
+        repository_folder: the folder to which file paths are made relative, normally the checkout.
+    """
+    used = {finding.rule for finding in (*report.findings, *report.accepted_findings)}
+    rules = [rule for rule in report.rules if rule.id in used]
+    index = {rule.id: number for number, rule in enumerate(rules)}
+    results = [_build_sarif_result(finding, index, repository_folder) for finding in report.findings]
+    for finding in report.accepted_findings:
+        suppression = {"kind": "external", "justification": "accepted in the baseline"}
+        results.append({**_build_sarif_result(finding, index, repository_folder), "suppressions": [suppression]})
+    driver = {"name": "voicegauge", "version": __version__, "rules": [_build_rule_descriptor(rule) for rule in rules]}
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [
+            # SARIF's date-time has the suffix Z, not +00:00 (section 3.9).
+            {"executionSuccessful": report.is_finished, "startTimeUtc": report.created_at.replace("+00:00", "Z")}
+        ],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    }
+    return json.dumps({"$schema": SARIF_SCHEMA_URL, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _build_rule_descriptor(rule: RuleDescription) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.summary},
+        "help": {"text": rule.explanation},
+        "defaultConfiguration": {"level": rule.default_level.value},
+    }
+
+
+def _build_sarif_result(
+    finding: ReportedFinding, index_by_rule: dict[str, int], repository_folder: Path
+) -> dict[str, Any]:
+    location: dict[str, Any] = {
+        "logicalLocations": [{"fullyQualifiedName": finding.operation_path, "kind": "function"}],
+    }
+    if finding.location is not None:
+        location["physicalLocation"] = _build_physical_location(finding.location, repository_folder)
+    result = {
+        "ruleId": finding.rule,
+        "ruleIndex": index_by_rule[finding.rule],
+        "level": finding.level.value,
+        "message": {"text": finding.message},
+        "locations": [location],
+        # GitHub matches results of different runs by this fingerprint, so that a moved line does not reopen an alert.
+        "partialFingerprints": {"voicegauge/v1": finding.fingerprint},
+        "occurrenceCount": finding.occurrence_count,
+        "properties": {name: value for name, value in finding.sarif_properties.items() if value is not None},
+    }
+    if finding.related_location is not None:
+        result["relatedLocations"] = [
+            {"id": 0, "physicalLocation": _build_physical_location(finding.related_location, repository_folder)}
+        ]
+    return result
+
+
+def _build_physical_location(location: FileLocation, repository_folder: Path) -> dict[str, Any]:
+    path = location.make_path_relative_to(repository_folder)
+    # A file outside the checkout can only be found by an absolute URI.
+    uri = Path(location.file).resolve().as_uri() if path is None else quote(path)
+    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
+    if location.line is not None:
+        physical["region"] = {"startLine": location.line}
+    return physical

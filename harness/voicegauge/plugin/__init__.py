@@ -38,9 +38,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
-from voicegauge.plugin.live_budget import close_budget, open_budget, share_budget_with_worker
-from voicegauge.plugin.live_options import check_live_options, describe_live_access
-from voicegauge.plugin.service_checks import (
+from voicegauge.options import DeclaredOption, describe_bounds, is_in_bounds
+from voicegauge.plugin._live_access import (
+    build_parser_arguments,
+    check_live_options,
+    close_budget,
+    describe_live_access,
+    get_plugin_flag,
+    list_plugin_options,
+    open_budget,
+    share_budget_with_worker,
+)
+from voicegauge.plugin._service_checks import (
     call_check_function,
     check_targets,
     check_targets_once_per_run,
@@ -49,12 +58,12 @@ from voicegauge.plugin.service_checks import (
 )
 
 if TYPE_CHECKING:
-    from voicegauge.api import RunningReplay
-    from voicegauge.client import Client
-    from voicegauge.conformance import CheckReport
-    from voicegauge.contract import Catalogue
-    from voicegauge.emulator import RunningEmulator
-    from voicegauge.model import Finding
+    from voicegauge.api.local_servers import RunningReplay
+    from voicegauge.client.client import Client
+    from voicegauge.conformance.report import CheckReport
+    from voicegauge.contract.catalogue import Catalogue
+    from voicegauge.emulator.process import RunningEmulator
+    from voicegauge.model.finding import Finding
     from voicegauge.receiver import Receiver
 
 
@@ -62,37 +71,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options, all with the prefix `--vg-`."""
     group = parser.getgroup("voicegauge", "conformance of speech APIs")
     group.addoption("--vg-target", action="append", default=[], metavar="TARGET", help="only these targets")
-    group.addoption("--vg-live", action="store_true", help="test the live services, with keys from the environment")
-    group.addoption(
-        "--vg-plan",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="with --vg-live: account plan whose rate limit and prices apply; default: lowest rate, highest price",
-    )
-    group.addoption("--vg-max-cost", type=float, default=1.0, metavar="USD", help="with --vg-live: budget")
-    group.addoption(
-        "--vg-max-wait",
-        type=float,
-        metavar="SECONDS",
-        help="give up on a request and its job after SECONDS; default: as long as the contract documents",
-    )
-    group.addoption(
-        "--vg-allow-insecure-http",
-        action="store_true",
-        help="with --vg-live: send the key to another machine over http too, where everyone on the way can read it",
-    )
-    group.addoption("--vg-price", action="append", default=[], metavar="TARGET=USD", help="dollars per request")
-    group.addoption(
-        "--vg-max-calls", type=int, metavar="N", help="send at most N billable requests, most informative first"
-    )
-    group.addoption("--vg-seed", type=int, default=0, metavar="N", help="seed for everything random")
-    group.addoption("--vg-fault", action="append", default=[], metavar="FAULT", help="inject a fault into the emulator")
-    group.addoption("--vg-contracts", action="append", default=[], metavar="DIR", help="folder of your own contracts")
+    for declared in list_plugin_options():
+        group.addoption(get_plugin_flag(declared), help=_describe_option(declared), **build_parser_arguments(declared))
+
+
+def _describe_option(declared: DeclaredOption) -> str:
+    spec, required = declared.spec, [f"--vg-{name}" for name in declared.requires if name in {"live", "emulated"}]
+    text = f"with --vg-live: {spec.help}" if required == ["--vg-live"] else spec.help
+    text = text if spec.default_text is None else f"{text} Default: {spec.default_text}."
+    return text.replace("%", "%%")
 
 
 def _load_catalogue(config: pytest.Config) -> Catalogue:
-    from voicegauge import VoicegaugeError, load_contracts
+    from voicegauge.api.target_selection import load_contracts
+    from voicegauge.errors import VoicegaugeError
 
     try:
         return load_contracts(config.getoption("--vg-contracts"))
@@ -108,12 +100,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--vg-price") and not config.getoption("--vg-live"):
         raise pytest.UsageError("--vg-price goes with --vg-live: the emulator is free")
     parse_user_prices(config)
-    for name in ("--vg-max-cost", "--vg-max-calls"):
-        if not 0 <= (config.getoption(name) or 0) < float("inf"):
-            raise pytest.UsageError(f"{name} {config.getoption(name)}: must be 0 or more, and finite")
-    max_wait_s = config.getoption("--vg-max-wait")
-    if max_wait_s is not None and not 0 < max_wait_s < float("inf"):
-        raise pytest.UsageError(f"--vg-max-wait {max_wait_s}: must be more than 0, and finite")
+    for declared in list_plugin_options():
+        value = config.getoption(get_plugin_flag(declared))
+        if isinstance(value, int | float) and not is_in_bounds(value, declared.spec):
+            raise pytest.UsageError(
+                f"{get_plugin_flag(declared)} {value}: must be a number {describe_bounds(declared.spec)}"
+            )
     check_live_options(config)
     if config.getoption("--vg-contracts"):
         _load_catalogue(config)  # a contract that cannot be used is one line, before the tests are collected
@@ -153,8 +145,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that use `voicegauge_target` once per target, and tests that use `voicegauge_rule` once per rule."""
     if not {"voicegauge_target", "voicegauge_rule"} & set(metafunc.fixturenames):
         return
-    from voicegauge.checks import RULE_BY_ID
     from voicegauge.errors import VoicegaugeError
+    from voicegauge.rules.registry import RULE_BY_ID
 
     marker = metafunc.definition.get_closest_marker("voicegauge")
     option = metafunc.config.getoption("--vg-target")
@@ -183,8 +175,8 @@ def voicegauge_catalogue(pytestconfig: pytest.Config) -> Catalogue:
 @pytest.fixture(scope="session")
 def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Config) -> Iterator[RunningEmulator]:
     """An emulator of all contracts that listens on a local port; every poll moves a job to its next state."""
-    from voicegauge.conformance import build_emulator_settings
-    from voicegauge.emulator import running_emulator
+    from voicegauge.conformance.service_check import build_emulator_settings
+    from voicegauge.emulator.process import running_emulator
 
     settings = build_emulator_settings(
         seed=pytestconfig.getoption("--vg-seed"), faults=pytestconfig.getoption("--vg-fault")
@@ -203,9 +195,10 @@ def voicegauge_client(
     """
     from contextlib import asynccontextmanager
 
-    from voicegauge.client import Client
-    from voicegauge.conformance import EMULATOR_API_KEY
-    from voicegauge.transport import Transport, VirtualClock
+    from voicegauge.client.client import Client
+    from voicegauge.conformance.service_check import EMULATOR_API_KEY
+    from voicegauge.transport.clock import VirtualClock
+    from voicegauge.transport.http import Transport
 
     @asynccontextmanager
     async def connect_client(provider: str):  # type: ignore[no-untyped-def]  # its type is the fixture's
@@ -270,7 +263,8 @@ def voicegauge_replay(
             pause_factor: float = 0.0,
             allows_unused_recordings: bool = False,
         ) -> RunningReplay:
-            from voicegauge import VoicegaugeError, replay
+            from voicegauge.api.local_servers import replay
+            from voicegauge.errors import VoicegaugeError
 
             try:
                 server = replay(
@@ -331,7 +325,7 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
         omitted_fields: Sequence[str] = (),
         expected_outcome: Literal["accepted", "rejected"] = "accepted",
     ) -> CheckReport:
-        from voicegauge import check_request
+        from voicegauge.api.checking import check_request
 
         report = call_check_function(
             request,
@@ -354,7 +348,7 @@ def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[s
     """
 
     def check_steps(target_id: str, steps: Sequence[str]) -> CheckReport:
-        from voicegauge import check_job_steps
+        from voicegauge.api.checking import check_job_steps
 
         report = call_check_function(request, lambda **service: check_job_steps(target_id, steps, **service))
         fail_on_findings(report, report.findings)

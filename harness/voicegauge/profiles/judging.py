@@ -1,17 +1,23 @@
-"""Judges the requirements of a profile by the results of planned cases."""
+"""Judges a server by the requirements of a profile."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import cache
 from http import HTTPStatus
 
 import msgspec
 
-from voicegauge.conformance import CaseResult, CheckReport, explain_inconclusive_status, matches_case_pattern
+from voicegauge.cases.case import explain_inconclusive_status
+from voicegauge.cases.plan import matches_case_pattern
+from voicegauge.conformance.report import CaseResult, CheckReport
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.data_folders import find_profiles_folder
 from voicegauge.errors import UnknownNameError
-from voicegauge.profiles.loading import compute_profile_digest
-from voicegauge.profiles.profile import Profile, Requirement, RequirementLevel
+from voicegauge.profiles._profile import Profile, Requirement, RequirementLevel
 from voicegauge.profiles.profile_report import (
     ProfileReport,
     ProfileScore,
@@ -19,6 +25,44 @@ from voicegauge.profiles.profile_report import (
     RequirementResult,
     RequirementVerdict,
 )
+
+# Loads the profiles that are part of voicegauge.
+
+
+_PROFILES_FOLDER = find_profiles_folder()
+_FILE_NAME, _CONTRACT_NAME = "profile.yaml", "openapi.yaml"
+
+
+def list_profiles() -> tuple[str, ...]:
+    """Return the ids of all profiles, in alphabetical order."""
+    return tuple(sorted(path.parent.name for path in _PROFILES_FOLDER.glob(f"*/{_FILE_NAME}")))
+
+
+@cache
+def load_profile(profile_id: str) -> Profile:
+    """Return a profile.
+
+    Raises:
+        UnknownNameError: there is no profile with this id; the message lists those that exist.
+    """
+    if profile_id not in list_profiles():
+        raise UnknownNameError("profile", profile_id, list_profiles())
+    return msgspec.yaml.decode((_PROFILES_FOLDER / profile_id / _FILE_NAME).read_bytes(), type=Profile)
+
+
+def load_profile_contract(profile: Profile) -> Contract:
+    """Return the contract from which the cases of `profile` are planned."""
+    return load_contract(_PROFILES_FOLDER / profile.id / _CONTRACT_NAME)
+
+
+def compute_profile_digest(profile_id: str) -> str:
+    """Return the SHA-256 checksum of the two files of a profile, which never changes after its publication."""
+    folder = _PROFILES_FOLDER / profile_id
+    return hashlib.sha256((folder / _FILE_NAME).read_bytes() + (folder / _CONTRACT_NAME).read_bytes()).hexdigest()
+
+
+# Judges the requirements of a profile by the results of planned cases.
+
 
 _REJECTS_VALID_RULE_ID = "rejects-valid"
 _ACCEPTS_INVALID_RULE_ID = "accepts-invalid"

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from voicegauge.model import SAMPLE_COLUMNS, ColumnValue, Provenance, Run, describe_unresolved_requests
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.run import Run
+from voicegauge.model.sample_table import SAMPLE_COLUMNS, ColumnValue
 from voicegauge.printable_text import escape_unprintable
-from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
+from voicegauge.report._result_tables import TableCell, build_comparison_columns, build_comparison_rows
+from voicegauge.report._run_comparison import choose_run_letters, compare_with_first_run
+from voicegauge.report._text_format import format_ms, format_percent
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport
-from voicegauge.report.run_comparison import choose_run_letters, compare_with_first_run
-from voicegauge.report.text_format import format_ms, format_percent
 
 _SPREADSHEET_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
@@ -74,7 +77,7 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
     ]
     rows = [
         [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]
-        for row in build_comparison_rows(run.targets, columns)
+        for row in build_comparison_rows(run.targets, columns, is_rehearsal=run.manifest.is_rehearsal)
     ]
     return [
         f"### {_format_run_heading(run)}",
@@ -160,7 +163,7 @@ def _format_scoring_method(run: RunReport) -> str:
     known = run.scoring.known_words or "made for the bundled suites"
     closed = f" (closed vocabulary: {known})" if run.scoring.has_closed_vocabulary else ""
     uneven = " The targets were not measured in the same languages." if run.has_uneven_languages else ""
-    return f"ASR engine {run.scoring.asr_engine}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
+    return f"ASR engine {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
 
 
 def _format_cell(cell: TableCell) -> str:

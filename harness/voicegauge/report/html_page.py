@@ -10,73 +10,86 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from voicegauge.bench.analysis import (
-    DEFAULT_TEXT_LENGTH,
-    PAIRED_CHANGE_NOTE,
-    Estimate,
-    TargetSummary,
-)
+from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
+from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.files import write_file
-from voicegauge.model import Provenance, Run
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Run
 from voicegauge.printable_text import escape_unprintable
-from voicegauge.report import text_format
-from voicegauge.report.charts import (
+from voicegauge.report._chart_axes import AxisScale
+from voicegauge.report._latency_charts import (
     CURVE_HEIGHT,
     CURVE_WIDTH,
-    NARROW_PLOT_SIZE_PX,
     PHASE_LABELS,
-    SHADE_THRESHOLDS,
-    WIDE_PLOT_SIZE_PX,
-    AxisScale,
-    HeatTable,
     LatencyChart,
-    ScatterAxes,
-    ScatterPlot,
-    build_heat_tables,
     build_latency_chart,
-    build_scatter_plot,
-    choose_shared_axes,
     choose_shared_time_axis,
-    filter_plottable_targets,
 )
-from voicegauge.report.comparison_table import (
+from voicegauge.report._page_assets import create_template_environment, load_assets
+from voicegauge.report._ranking import (
+    RankedRow,
+    ResampledPoints,
+    build_anchors,
+    build_ranked_rows,
+    compute_resampled_points,
+    describe_weights,
+    sort_by_rank,
+)
+from voicegauge.report._result_tables import (
+    SHADE_THRESHOLDS,
     SORT_COLUMN_KEYS,
+    HeatTable,
     TableColumn,
     TableRow,
     build_comparison_columns,
     build_comparison_rows,
+    build_heat_tables,
     format_time_bounds,
     get_row_sort_key,
 )
-from voicegauge.report.page_assets import create_template_environment, load_assets
-from voicegauge.report.ranking_rows import (
-    RankedRow,
-    build_anchors,
-    build_ranked_rows,
-    describe_weights,
-    sort_by_rank,
-)
-from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
-from voicegauge.report.run_comparison import (
+from voicegauge.report._run_comparison import (
     RunDifference,
+    RunFact,
     choose_run_letters,
     compare_with_first_run,
     list_differing_facts,
-)
-from voicegauge.report.run_facts import (
-    RunFact,
     list_environment_facts,
     list_incomparable_facts,
     list_main_facts,
 )
+from voicegauge.report._scatter_plot import (
+    NARROW_PLOT_SIZE_PX,
+    WIDE_PLOT_SIZE_PX,
+    ScatterAxes,
+    ScatterPlot,
+    build_scatter_plot,
+    choose_shared_axes,
+    filter_plottable_targets,
+)
+from voicegauge.report._text_format import (
+    capitalize_sentence,
+    format_interval,
+    format_ms,
+    format_number,
+    format_percent,
+    format_usd,
+)
+from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_players
-from voicegauge.report.target_checks import NO_SAVED_RESULTS, SavedResults
-from voicegauge.report.target_sections import PlayableClip, TargetSection, build_target_sections
-from voicegauge.report.verdict import ResampledPoints, compute_resampled_points
+from voicegauge.report.target_sections import (
+    NO_CHECK_AND_DRIFT_REPORTS,
+    CheckAndDriftReports,
+    PlayableClip,
+    TargetSection,
+    build_target_sections,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
+
 
 ADDITIONAL_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
@@ -125,6 +138,7 @@ class RunView(NamedTuple):
     def topic_labels(self) -> dict[str, str]:
         """Displayed name of each topic of a verdict, by the topic's id."""
         return {
+            "rehearsal": "Rehearsal",
             "speed": "Speed",
             "intelligibility": self.quality_name,
             "price": "Price",
@@ -202,14 +216,14 @@ def write_report(runs: Sequence[tuple[Path, Run]], out_path: Path, *, text_lengt
 def render_page(
     analyzed_runs: AnalyzedRuns,
     *,
-    saved_results: SavedResults = NO_SAVED_RESULTS,
+    check_and_drift_reports: CheckAndDriftReports = NO_CHECK_AND_DRIFT_REPORTS,
     site_links: SiteLinks | None = None,
 ) -> str:
     """Render the HTML page of a report.
 
     Args:
         analyzed_runs: the runs and the data of the report; audio is read from the folders of the runs.
-        saved_results: saved results of `check` and `drift`, shown with the targets that they concern.
+        check_and_drift_reports: saved results of `check` and `drift`, shown with the targets that they concern.
         site_links: links to the other pages of the site that the page is part of; `None` for a page on its own.
     """
     report = analyzed_runs.report
@@ -234,7 +248,7 @@ def render_page(
                 has_tied_errors=run.ranking.has_tied_errors,
             ),
             report_mixes_provenances=is_mixed,
-            saved_results=saved_results,
+            check_and_drift_reports=check_and_drift_reports,
         )
         for name, run, clip_players, (_, saved), resamples in zip(
             names, report.runs, players, analyzed_runs.runs, analyzed_runs.resamples, strict=True
@@ -269,10 +283,10 @@ def _build_run_view(
     saved_run: Run,
     resampled_points: ResampledPoints,
     report_mixes_provenances: bool,
-    saved_results: SavedResults,
+    check_and_drift_reports: CheckAndDriftReports,
 ) -> RunView:
     sizes = (WIDE_PLOT_SIZE_PX, NARROW_PLOT_SIZE_PX) if filter_plottable_targets(run_report.targets) else ()
-    rows = build_comparison_rows(run_report.targets, columns)
+    rows = build_comparison_rows(run_report.targets, columns, is_rehearsal=run_report.manifest.is_rehearsal)
     anchors = build_anchors([target.target for target in run_report.targets], run_letter)
     ranked = build_ranked_rows(run_report.ranking, run_report.targets, resampled_points, anchors)
     numbered = sort_by_rank(run_report.targets, ranked)
@@ -286,7 +300,12 @@ def _build_run_view(
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
         target_sections=build_target_sections(
-            run_report, saved_run, ordered, anchors, _match_clips_with_players(run_report, players), saved_results
+            run_report,
+            saved_run,
+            ordered,
+            anchors,
+            _match_clips_with_players(run_report, players),
+            check_and_drift_reports,
         ),
         ranked_rows=ranked,
         anchor_by_target=anchors,
@@ -308,10 +327,11 @@ def _render_template(
     site_links: SiteLinks | None,
 ) -> str:
     assets = load_assets(STYLE_SHEET_FILES, SCRIPT_FILES)
-    rows = sorted(
-        ((view, row) for view in run_views for row in view.table_rows), key=lambda pair: get_row_sort_key(pair[1])
-    )
-    keys = {column.key for column in columns}
+    rows = [(view, row) for view in run_views for row in view.table_rows]
+    has_rehearsal = any(run.manifest.is_rehearsal for run in report.runs)
+    # A position in a table is a rank, too.
+    rows.sort(key=lambda pair: pair[1].summary.target if has_rehearsal else get_row_sort_key(pair[1]))
+    keys = set() if has_rehearsal else {column.key for column in columns}
     return (
         _create_report_environment()
         .get_template("page.html.j2")
@@ -351,11 +371,11 @@ def _create_report_environment() -> Environment:
         "interval": _format_rate_interval,
         "link_others": _link_count_of_unnamed_targets,
         "json": lambda records: msgspec.json.encode(records).decode(),
-        "ms": text_format.format_ms,
-        "number": text_format.format_number,
-        "percent": text_format.format_percent,
-        "sentence": text_format.capitalize_sentence,
-        "usd": text_format.format_usd,
+        "ms": format_ms,
+        "number": format_number,
+        "percent": format_percent,
+        "sentence": capitalize_sentence,
+        "usd": format_usd,
     }
     jinja.filters |= filters
     return jinja
@@ -372,7 +392,7 @@ def _link_count_of_unnamed_targets(text: str) -> Markup:
 
 
 def _format_rate_interval(estimate: Estimate) -> str:
-    return text_format.format_interval(estimate, 100, 1)
+    return format_interval(estimate, 100, 1)
 
 
 def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:

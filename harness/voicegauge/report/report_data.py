@@ -12,64 +12,23 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench.analysis import (
-    DEFAULT_CHARACTERS_PER_MONTH,
-    DEFAULT_TEXT_LENGTH,
-    JointResamples,
-    TargetSummary,
-    resample_targets,
-    summarize_targets,
-)
+from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
+from voicegauge.bench.resampling import JointResamples
+from voicegauge.bench.target_samples import resample_targets
+from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.errors import DataError
-from voicegauge.model import (
-    AmbiguousRequest,
-    AsrErrorFloor,
-    ExchangeExcerpt,
-    FailureKind,
-    KnownWords,
-    Manifest,
-    OpenJob,
-    Provenance,
-    RampResult,
-    Record,
-    Run,
-    ScoreSet,
-)
+from voicegauge.model.base import Provenance, Record
+from voicegauge.model.exchange import ExchangeExcerpt
+from voicegauge.model.job import AmbiguousRequest, FailureKind, OpenJob
+from voicegauge.model.run import Manifest, RampResult, Run, ScoreSet, ScoringMethod
+from voicegauge.report._ranking import Ranking, rank_targets
+from voicegauge.report._text_format import shorten_to_one_line
+from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_errors_within_asr_floor
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
-from voicegauge.report.text_format import shorten_to_one_line
-from voicegauge.report.verdict import (
-    MeasuredRun,
-    Ranking,
-    RunVerdict,
-    build_run_verdict,
-    has_errors_within_asr_floor,
-    rank_targets,
-)
 from voicegauge.version import __version__
 
 MAX_MESSAGE_LENGTH = 300
 """Number of characters that are kept of a failure message, because a provider may send a whole HTML page."""
-
-
-class ScoringMethod(Record, frozen=True, kw_only=True):
-    """How the errors of a run were counted; an error rate is meaningless without it."""
-
-    asr_engine: str = msgspec.field(name="asr")
-    """ASR engine, model and hash of the model's weights."""
-    asr_selection_reason: str = msgspec.field(name="reason")
-    """Why this ASR engine was selected."""
-    normalizer: str
-    settings: dict[str, str]
-    has_closed_vocabulary: bool = msgspec.field(name="closed_vocabulary")
-    """Whether the ASR has a small vocabulary made for the bundled suites, so that its error rates are too low."""
-    known_words: KnownWords | None = None
-    """For a closed vocabulary: how many words of the texts the ASR engine knows; otherwise `None`."""
-    error_floor: tuple[AsrErrorFloor, ...] = msgspec.field(name="floor")
-    """The ASR engine's own errors on reference speech, by language."""
-    unsupported_languages: tuple[str, ...] = msgspec.field(name="left_out")
-    """Languages that the ASR engine does not support; samples in these languages have no error rate."""
-    earlier_asr_engines: tuple[str, ...] = msgspec.field(name="others")
-    """ASR engines with which this run was scored earlier; their scores are in the run's file."""
 
 
 class FailureGroup(Record, frozen=True, kw_only=True):
@@ -77,11 +36,11 @@ class FailureGroup(Record, frozen=True, kw_only=True):
 
     target: str
     kind: FailureKind
-    http_status: int | None = msgspec.field(name="status")
+    http_status: int | None
     """The HTTP status; `None` for a failure without a response."""
     message: str
     count: int
-    example_exchange: ExchangeExcerpt | None = msgspec.field(name="exchange", default=None)
+    example_exchange: ExchangeExcerpt | None = None
     """One exchange that failed with this kind and status. Only the group with the most frequent message has one; `None`
     also if no exchange was saved, as for a broken connection."""
 
@@ -92,21 +51,24 @@ class RunReport(Record, frozen=True, kw_only=True):
     manifest: Manifest
     scoring: ScoringMethod | None
     """How the errors were counted; `None` if nothing was scored."""
+    earlier_asr_engines: tuple[str, ...]
+    """ASR engines with which this run was scored earlier; their scores are in the run's file."""
     load: str
     """Load under which the samples of `targets` were sent, such as "16 requests in flight"; of a ramp, the highest load
     that met the goal."""
     targets: tuple[TargetSummary, ...]
     """Summaries of the targets in the order of the manifest, without warm-up."""
-    failure_groups: tuple[FailureGroup, ...] = msgspec.field(name="failures")
+    failure_groups: tuple[FailureGroup, ...]
     """Groups of failures, most frequent first. For a ramp, they include the failures under all of its loads."""
-    worst_clips: tuple[ScoredClip, ...] = msgspec.field(name="worst")
+    worst_clips: tuple[ScoredClip, ...]
     """The clips with the highest error rates, worst first; a few per target."""
-    random_clips: tuple[ScoredClip, ...] = msgspec.field(name="random")
+    random_clips: tuple[ScoredClip, ...]
     """One clip of each target that was not chosen for its errors; the same text for all targets where possible."""
     verdict: RunVerdict
     """Statements about the numbers, in words."""
     ranking: Ranking
-    """The targets by weighted points for speed, intelligibility and price."""
+    """The targets by weighted points for speed, intelligibility and price; without targets for a rehearsal
+    (`Manifest.is_rehearsal`)."""
     has_uneven_languages: bool
     """Whether the scored targets were measured in different languages and therefore with different texts."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
@@ -121,18 +83,15 @@ class BenchReport(Record, frozen=True, kw_only=True):
     """Results of one or more runs side by side."""
 
     schema: str = "voicegauge/report/3"
-    voicegauge_version: str = msgspec.field(name="voicegauge")
+    voicegauge_version: str
     """Version of voicegauge that wrote the report; each run's manifest has the version that measured the run."""
-    text_length: int = msgspec.field(name="characters")
+    text_length: int
     """Number of characters of the text for which prices per million characters are stated."""
-    characters_per_month: int = msgspec.field(name="monthly_characters")
+    characters_per_month: int
     """Number of characters of the month for which prices are stated, with the cheapest account plan for them."""
+    is_emulated: bool
+    """Whether any of the numbers come from the emulator."""
     runs: tuple[RunReport, ...]
-
-    @property
-    def is_emulated(self) -> bool:
-        """Whether any of the numbers come from the emulator."""
-        return any(run.manifest.provenance is not Provenance.LIVE for run in self.runs)
 
 
 class AnalyzedRuns(NamedTuple):
@@ -170,6 +129,7 @@ def analyze_runs(
         voicegauge_version=__version__,
         text_length=text_length,
         characters_per_month=characters_per_month,
+        is_emulated=any(run.manifest.provenance is not Provenance.LIVE for _, run in runs),
         runs=tuple(
             _summarize_run(run, resampled, text_length, characters_per_month, max_clips)
             for (_, run), resampled in zip(runs, resamples, strict=True)
@@ -194,7 +154,8 @@ def _summarize_run(
     measured = MeasuredRun(run.manifest, scores, targets, resamples, run.describe_ramp_numbers())
     return RunReport(
         manifest=run.manifest,
-        scoring=_build_scoring_method(run, scores) if scores else None,
+        scoring=msgspec.convert(scores, ScoringMethod, from_attributes=True) if scores else None,
+        earlier_asr_engines=tuple(other.asr for other in run.score_sets[:-1]),
         load=run.describe_load(),
         targets=targets,
         failure_groups=_group_failures(run),
@@ -206,7 +167,7 @@ def _summarize_run(
         else (),
         verdict=build_run_verdict(measured),
         ranking=rank_targets(
-            targets,
+            () if run.manifest.is_rehearsal else targets,
             resamples,
             has_comparable_errors=not measured.has_uneven_languages,
             has_tied_errors=has_errors_within_asr_floor(measured),
@@ -215,20 +176,6 @@ def _summarize_run(
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
         ramp=run.ramp,
-    )
-
-
-def _build_scoring_method(run: Run, scores: ScoreSet) -> ScoringMethod:
-    return ScoringMethod(
-        asr_engine=scores.asr,
-        asr_selection_reason=scores.asr_reason,
-        normalizer=scores.normalizer,
-        settings=scores.settings,
-        has_closed_vocabulary=scores.has_closed_vocabulary,
-        known_words=scores.known_words,
-        error_floor=scores.error_floors,
-        unsupported_languages=scores.unsupported_languages,
-        earlier_asr_engines=tuple(other.asr for other in run.score_sets[:-1]),
     )
 
 

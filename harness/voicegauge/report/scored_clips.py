@@ -1,4 +1,4 @@
-"""Selects clips to listen to, the worst ones and random ones, and loads their audio for the players of the page."""
+"""Selects clips to listen to, marks their misrecognized words, and loads their audio for the page."""
 
 from __future__ import annotations
 
@@ -10,11 +10,60 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
-
 from voicegauge.files import read_file
-from voicegauge.model import AudioFacts, Record, Sample, Score
-from voicegauge.report.word_diff import DiffSegment, diff_words
+from voicegauge.model.base import Record
+from voicegauge.model.sample import AudioFacts, Sample, Score
+
+# Aligns a reference text with the ASR hypothesis, segment by segment.
+
+
+DiffKind = Literal["equal", "substitution", "deletion", "insertion"]
+
+_DIFF_KIND_BY_JIWER_TYPE: dict[str, DiffKind] = {
+    "equal": "equal",
+    "substitute": "substitution",
+    "delete": "deletion",
+    "insert": "insertion",
+}
+"""Kinds of segments by the names that jiwer gives them."""
+
+
+class DiffSegment(Record, frozen=True, kw_only=True):
+    """A segment of the alignment; the hypothesis of a deletion and the reference of an insertion are empty."""
+
+    kind: DiffKind
+    reference: str
+    hypothesis: str
+
+
+def diff_words(score: Score) -> tuple[DiffSegment, ...]:
+    """Align a score's normalized reference and hypothesis, in words or characters."""
+    separator = "" if score.unit == "character" else " "
+    reference, hypothesis = _split_units(score.reference, score.unit), _split_units(score.hypothesis, score.unit)
+    if not reference or not hypothesis:  # nothing to align
+        kind: DiffKind = "deletion" if reference else "insertion"
+        whole = DiffSegment(kind=kind, reference=separator.join(reference), hypothesis=separator.join(hypothesis))
+        return (whole,) if reference or hypothesis else ()
+    import jiwer
+
+    # jiwer splits sentences at spaces, so characters are passed as words of one letter.
+    chunks = jiwer.process_words(" ".join(reference), " ".join(hypothesis)).alignments[0]
+    return tuple(
+        DiffSegment(
+            kind=_DIFF_KIND_BY_JIWER_TYPE[chunk.type],
+            reference=separator.join(reference[chunk.ref_start_idx : chunk.ref_end_idx]),
+            hypothesis=separator.join(hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]),
+        )
+        for chunk in chunks
+    )
+
+
+def _split_units(text: str, unit: Literal["word", "character"]) -> list[str]:
+    return text.split() if unit == "word" else [letter for letter in text if not letter.isspace()]
+
+
+# Selects clips to listen to, the worst ones and random ones, and loads their audio for the players of the page.
+
 
 MAX_CLIPS_PER_TARGET = 3
 """Maximum number of clips per target, so that a bad target does not displace all others."""
@@ -42,13 +91,13 @@ class ScoredClip(Record, frozen=True, kw_only=True):
     """The transcript as the ASR engine wrote it."""
     audio_content: Literal["speech", "silence", "missing", "undecodable"]
     error_rate: float
-    error_count: int = msgspec.field(name="errors")
-    unit_count: int = msgspec.field(name="units")
+    error_count: int
+    unit_count: int
     """Number of words or characters of the reference, as `unit` says."""
     unit: Literal["word", "character"]
     diff: tuple[DiffSegment, ...]
     """Alignment of the normalized text with the normalized transcript."""
-    audio_facts: AudioFacts = msgspec.field(name="audio")
+    audio_facts: AudioFacts
 
 
 class ClipPlayer(NamedTuple):
@@ -172,7 +221,8 @@ def _read_measured_audio(folder: Path, audio_facts: AudioFacts) -> bytes | None:
 
 def _encode_mp3(content: bytes, audio_facts: AudioFacts) -> tuple[bytes, str] | None:
     """Return `content` as MP3 with the media type of MP3; `None` if `content` cannot be decoded."""
-    from voicegauge.speech.audio import EncodedAudio, encode
+    from voicegauge.speech.audio_measurement import EncodedAudio
+    from voicegauge.speech.encoding import encode
 
     decoded = EncodedAudio.from_facts(content, audio_facts).decoded_audio
     if decoded is None:

@@ -1,24 +1,153 @@
-"""Builds the section of each target: distribution, job states, errors by category, clips, failures and contract."""
+"""Builds the section of each target: latency, errors, clips, failures, and findings of other commands."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
-from voicegauge.bench.analysis import BoundEstimates, CategoryErrorRate, LanguageErrorRate, TargetSummary
-from voicegauge.model import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers, Run, TargetRef
-from voicegauge.report.charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
-from voicegauge.report.comparison_table import format_time_bounds
+import msgspec
+
+from voicegauge.bench.estimates import BoundEstimates
+from voicegauge.bench.target_summaries import CategoryErrorRate, LanguageErrorRate, TargetSummary
+from voicegauge.conformance.report import CheckReport
+from voicegauge.drift.report import DriftChange, DriftLevel, DriftReport
+from voicegauge.errors import DataError
+from voicegauge.files import read_file
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, Headers
+from voicegauge.model.finding import Finding
+from voicegauge.model.job import FailureKind
+from voicegauge.model.run import Run, TargetRef
+from voicegauge.report._latency_charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
+from voicegauge.report._result_tables import format_time_bounds
+from voicegauge.report._text_format import format_ms
 from voicegauge.report.report_data import FailureGroup, RunReport
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip
-from voicegauge.report.target_checks import (
-    SavedResults,
-    TargetCheck,
-    TargetDrift,
-    find_target_checks,
-    find_target_drifts,
-)
-from voicegauge.report.text_format import format_ms
+
+# Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark.
+
+
+ResultT = TypeVar("ResultT", CheckReport, DriftReport)
+
+MAX_LISTED_ITEMS = 20
+"""Largest number of findings, and of changes, that are listed for each target."""
+
+
+class CheckAndDriftReports(NamedTuple):
+    """What `check --json` and `drift --json` wrote, for a report that shows it with the targets that it concerns."""
+
+    check_reports: tuple[CheckReport, ...] = ()
+    drift_reports: tuple[DriftReport, ...] = ()
+
+
+NO_CHECK_AND_DRIFT_REPORTS = CheckAndDriftReports()
+
+
+class TargetCheck(NamedTuple):
+    """The findings of one check that concern one target."""
+
+    date: str
+    """Day of the check: UTC, ISO 8601."""
+    is_emulated: bool
+    findings: tuple[Finding, ...]
+    """Findings about the target or its whole provider, most severe first."""
+    unlisted_finding_count: int
+    """Number of findings that are not listed."""
+
+
+class TargetDrift(NamedTuple):
+    """The changes of one comparison that concern the provider of a target."""
+
+    old_document: str
+    """Version of the older document or recording, or the name of its file if it has no version."""
+    new_document: str
+    """Version of the newer document or recording, or the name of its file if it has no version."""
+    changes: tuple[DriftChange, ...]
+    """The changes, worst first."""
+    unlisted_change_count: int
+    """Number of changes that are not listed."""
+
+
+def load_check_and_drift_reports(check_files: Sequence[Path], drift_files: Sequence[Path]) -> CheckAndDriftReports:
+    """Load what `check --json` and `drift --json` have written.
+
+    Raises:
+        DataError: a file cannot be read, or is not such a result.
+    """
+    return CheckAndDriftReports(
+        tuple(_load_report(file, CheckReport, "voicegauge check --json") for file in check_files),
+        tuple(_load_report(file, DriftReport, "voicegauge drift --json") for file in drift_files),
+    )
+
+
+class _ResultHeader(msgspec.Struct):
+    """The `schema` of a JSON file, which names the command and version that wrote it."""
+
+    schema: str = ""
+
+
+def _load_report(file: Path, result_type: type[ResultT], command: str) -> ResultT:
+    try:
+        content = read_file(file)
+        schema = msgspec.json.decode(content, type=_ResultHeader).schema
+        expected = str(next(field.default for field in msgspec.structs.fields(result_type) if field.name == "schema"))
+        if schema != expected:
+            raise DataError(f"{file}: is not a result of `{command}`: its schema is {schema!r}, not {expected!r}")
+        return msgspec.json.decode(content, type=result_type)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{file}: is not a result of `{command}`: {error}") from error
+
+
+def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetCheck, ...]:
+    """Return the findings about a target, for each check that sent something to the target's provider."""
+    provider = target_id.partition("/")[0]
+    found = []
+    for report in check_and_drift_reports.check_reports:
+        if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
+            continue
+        findings = sorted(
+            (one for one in report.findings if _is_about_target(one, provider, target_id)),
+            key=lambda one: (_SEVERITY_ORDER.index(one.severity), one.where.target != target_id),
+        )
+        found.append(
+            TargetCheck(
+                date=report.created_at[:10],
+                is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance,
+                findings=tuple(findings[:MAX_LISTED_ITEMS]),
+                unlisted_finding_count=max(len(findings) - MAX_LISTED_ITEMS, 0),
+            )
+        )
+    return tuple(found)
+
+
+_SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+
+
+def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
+    return finding.where.provider == provider and finding.where.target in (None, target_id)
+
+
+def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetDrift, ...]:
+    """Return the changes of a target's provider, for each comparison of its documents or traffic."""
+    provider = target_id.partition("/")[0]
+    levels = list(DriftLevel)
+    return tuple(
+        TargetDrift(
+            old_document=report.old_input.version or report.old_input.file,
+            new_document=report.new_input.version or report.new_input.file,
+            changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_ITEMS]),
+            unlisted_change_count=max(len(report.changes) - MAX_LISTED_ITEMS, 0),
+        )
+        for report in check_and_drift_reports.drift_reports
+        if provider in (report.old_input.provider, report.new_input.provider)
+    )
+
+
+# Builds the section of each target: distribution, job states, errors by category, clips, failures and contract.
+
 
 MAX_MESSAGES_PER_CAUSE = 3
 """Largest number of different failure messages that are shown for each cause."""
@@ -87,7 +216,7 @@ def build_target_sections(
     targets: Sequence[TargetSummary],
     anchor_by_target: dict[str, str],
     clips: tuple[Sequence[PlayableClip], Sequence[PlayableClip]],
-    saved_results: SavedResults,
+    check_and_drift_reports: CheckAndDriftReports,
 ) -> tuple[TargetSection, ...]:
     """Return the sections of the targets of one run.
 
@@ -97,7 +226,7 @@ def build_target_sections(
         targets: the targets in the order of their sections.
         anchor_by_target: ids of the sections by target.
         clips: the worst clips of the run and the random ones.
-        saved_results: saved results of `check` and `drift`.
+        check_and_drift_reports: saved results of `check` and `drift`.
     """
     worst, random = clips
     refs = {ref.id: ref for ref in run.manifest.targets}
@@ -108,8 +237,8 @@ def build_target_sections(
             failure_causes=_group_failures_by_cause(
                 [failure for failure in report.failure_groups if failure.target == target.target]
             ),
-            target_checks=find_target_checks(saved_results, target.target),
-            target_drifts=find_target_drifts(saved_results, target.target),
+            target_checks=find_target_checks(check_and_drift_reports, target.target),
+            target_drifts=find_target_drifts(check_and_drift_reports, target.target),
         )
         for target in targets
     )

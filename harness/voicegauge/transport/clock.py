@@ -1,4 +1,4 @@
-"""Clocks for code that waits: the machine's clock, and a virtual clock whose waits take no time."""
+"""Clocks: of this machine, and virtual ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,32 @@ import asyncio
 import heapq
 import itertools
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+# Runs blocking calls, such as writes to disk, in a thread, so that they do not delay the timing of requests.
+
+
+BlockingParameters = ParamSpec("BlockingParameters")
+ResultT = TypeVar("ResultT")
+
+
+async def run_in_thread(
+    function: Callable[BlockingParameters, ResultT], *args: BlockingParameters.args, **kwargs: BlockingParameters.kwargs
+) -> ResultT:
+    """Call `function` in a thread, and return what it returns.
+
+    If the task is cancelled, the call is completed first, so that a write is never cut short.
+    """
+    call = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.wait([call])
+        raise
+
+
+# Clocks for code that waits: the machine's clock, and a virtual clock whose waits take no time.
 
 
 class Clock(Protocol):

@@ -1,4 +1,4 @@
-"""Sends one request and measures it, over the network or in process."""
+"""Sends one HTTP exchange with httpx and notes its times."""
 
 from __future__ import annotations
 
@@ -7,28 +7,318 @@ import contextlib
 import functools
 import io
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, Self
+from urllib.parse import urljoin, urlsplit
 
 import httpcore
 import httpx
+import msgspec
 
 from voicegauge.errors import (
     IncompleteResponseError,
+    MissingExtraError,
     OversizeError,
     TimedOutError,
     TransportError,
     UnreachableError,
+    UsageError,
 )
 from voicegauge.hosts import is_loopback
-from voicegauge.model import Exchange, Headers, Record, Request, Response, Timing, find_header
-from voicegauge.transport.connection_pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool, require_http2
-from voicegauge.transport.decoding import decode_body
-from voicegauge.transport.in_process import call_app
-from voicegauge.transport.network import NETWORK_OBSERVER
-from voicegauge.transport.timing import ExchangeTrace
+from voicegauge.model.base import Record
+from voicegauge.model.exchange import Exchange, Headers, Request, Response, Timing, find_header
+from voicegauge.transport.bodies import decode_body
+from voicegauge.transport.network import (
+    HTTPCORE_ERRORS,
+    NETWORK_OBSERVER,
+    describe_httpcore_error,
+    open_pool,
+    require_http2,
+)
+
+# Signs requests by AWS Signature Version 4.
+
+
+def sign_for_aws(request: Request, *, access_key_id: str, secret_key: str, region: str, service: str) -> Request:
+    """Return `request` with an Authorization header that signs it, dated at the present time.
+
+    Raises:
+        MissingExtraError: httpx-auth is not installed.
+    """
+    try:
+        from httpx_auth import AWS4Auth
+    except ImportError:
+        raise MissingExtraError("signing requests for AWS", "aws") from None
+    kept = [(name, value) for name, value in request.headers if name.lower() != "authorization"]
+    unsigned = httpx.Request(request.method, request.url, headers=kept, content=request.sent_body)
+    names_before = {name.lower() for name, _ in kept}
+    signed = next(AWS4Auth(access_key_id, secret_key, region, service).auth_flow(unsigned))
+    new_names = ("x-amz-date", "x-amz-content-sha256", "authorization")
+    added = [(name, signed.headers[name]) for name in new_names if name not in names_before]
+    return msgspec.structs.replace(request, headers=(*kept, *added))
+
+
+# Calls an ASGI application in this process without a socket and without timing, ten times as fast as over a socket.
+
+
+StatusHeadersAndBody = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers and body of a response."""
+
+
+async def call_app(app: Any, request: Request, max_bytes: int) -> StatusHeadersAndBody:
+    """Return the response of `app` to `request`.
+
+    Args:
+        app: an ASGI 3 application; exceptions of the application propagate.
+        request: the request, with a valid URL.
+        max_bytes: maximum size of the response body in bytes.
+
+    Raises:
+        UnreachableError: the application returns before its response is complete, or a header cannot be encoded.
+        OversizeError: the response body exceeds `max_bytes`.
+    """
+    url = _build_url_scope_fields(request.url)
+    response = _ResponseCollector(url.host, max_bytes)
+    pieces = request.iterate_sent_pieces()
+    next_piece: bytes | None = next(pieces)
+
+    async def receive() -> dict[str, Any]:
+        nonlocal next_piece
+        if next_piece is not None:
+            piece, next_piece = next_piece, next(pieces, None)
+            return {"type": "http.request", "body": piece, "more_body": next_piece is not None}
+        await response.complete.wait()  # a second receive() waits for the client to disconnect
+        return {"type": "http.disconnect"}
+
+    await app(_build_scope(request, url), receive, response.send)
+    if response.status is None or not response.complete.is_set():
+        raise UnreachableError(f"{url.host}: the response is incomplete", request_was_sent=True)
+    return response.status, response.headers, response.body.getvalue()
+
+
+class _ResponseCollector:
+    """Collects the ASGI messages of one response."""
+
+    def __init__(self, host: str, max_bytes: int) -> None:
+        self._host, self._max_bytes = host, max_bytes
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = io.BytesIO()
+        self.complete = asyncio.Event()
+
+    async def send(self, message: Any) -> None:
+        """Receive one ASGI message from the application."""
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], list(message.get("headers", ()))
+        elif message["type"] == "http.response.body":
+            chunk = message.get("body", b"")
+            if self.body.tell() + len(chunk) > self._max_bytes:
+                raise OversizeError(f"{self._host}: the response is larger than {self._max_bytes} bytes")
+            self.body.write(chunk)
+            if not message.get("more_body", False):
+                self.complete.set()
+
+
+@functools.lru_cache(maxsize=256)
+def _encode_header(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Return a header as ASGI applications read it. Most headers of a run are equal, so they are encoded once."""
+    return header[0].lower().encode("latin-1"), header[1].encode("latin-1")
+
+
+class _UrlScopeFields(NamedTuple):
+    """The fields of an ASGI scope that depend on the URL alone."""
+
+    host: str
+    host_header: bytes
+    scope: Mapping[str, Any]
+
+
+@functools.lru_cache(maxsize=256)
+def _build_url_scope_fields(url: str) -> _UrlScopeFields:
+    """Parse a URL. The result is cached, because the requests of a run share a small number of URLs."""
+    parsed = httpx.URL(url)
+    scope = {
+        "scheme": parsed.scheme,
+        "path": parsed.path,
+        "raw_path": parsed.raw_path.partition(b"?")[0],
+        "query_string": parsed.query,
+        "server": (parsed.host, parsed.port),
+    }
+    return _UrlScopeFields(parsed.host, parsed.netloc, scope)
+
+
+def _build_scope(request: Request, url_scope_fields: _UrlScopeFields) -> dict[str, Any]:
+    try:
+        headers = list(map(_encode_header, request.headers))
+    except UnicodeEncodeError as error:
+        raise UnreachableError(
+            f"the request cannot be sent: a header: {error.reason}", request_was_sent=False
+        ) from error
+    if not any(name == b"host" for name, _ in headers):
+        headers.insert(0, (b"host", url_scope_fields.host_header))
+    if request.body:
+        headers.append((b"content-length", b"%d" % request.sent_body_bytes))
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 0),
+        **url_scope_fields.scope,
+    }
+
+
+# Times the phases of one exchange.
+
+
+MAX_TIMED_CHUNKS = 10_000
+"""Maximum number of chunks that are timed separately. Later chunks are added to the last one, so that a body sent byte
+by byte cannot exhaust the memory."""
+
+_PHASE_BY_TRACE_EVENT = {
+    "connect_tcp": "connecting",
+    "connect_unix_socket": "connecting",
+    "start_tls": "the TLS handshake",
+    "send_request_headers": "sending the request",
+    "send_request_body": "sending the request",
+    "receive_response_headers": "waiting for the response",
+    "receive_response_body": "reading the response",
+}
+"""For each step in the events of httpcore, the phase of the exchange in words, for error messages."""
+
+
+_HTTP2_EVENT_PREFIX = "http2"
+
+
+class ExchangeTrace:
+    """Collects the times of one request, as `time.perf_counter` measures them.
+
+    The phases are known from the `trace` events of httpcore. The times at which bytes were sent and received are noted
+    by the connection itself, because the events of httpcore are late if other requests are in flight. With HTTP/2,
+    requests share a connection, so that only the events are known.
+
+    A request through a proxy is sent after a CONNECT request. The times of the later request replace those of the
+    earlier one.
+    """
+
+    def __init__(self) -> None:
+        """Start to measure the time."""
+        self._started_at = time.time()
+        self._started_s = time.perf_counter()
+        self._first_event_s: float | None = None
+        self._event_times_s: dict[str, float] = {}
+        self._resolved_s = 0.0
+        self._is_resolved = self._is_http2 = False
+        self._first_sent_s: float | None = None
+        self._last_sent_s: float | None = None
+        self._first_received_s: float | None = None
+        self._last_received_s: float | None = None
+        self._chunks: list[tuple[float, int]] = []
+        self.phase = "waiting for a free connection"
+        """The current phase, for error messages."""
+
+    async def __call__(self, event: str, _info: dict[str, Any]) -> None:
+        """Note the time of an event of httpcore, such as "http11.send_request_headers.started"."""
+        now_s = time.perf_counter()
+        protocol, _, name = event.partition(".")
+        if self._first_event_s is None:
+            self._first_event_s = now_s
+        self._event_times_s[name] = now_s
+        step, _, edge = name.partition(".")
+        if edge == "started" and step in _PHASE_BY_TRACE_EVENT:
+            self.phase = _PHASE_BY_TRACE_EVENT[step]
+        elif name == "send_request_body.complete":
+            self.phase = _PHASE_BY_TRACE_EVENT["receive_response_headers"]
+        if name == "send_request_headers.started":
+            self._is_http2 = protocol == _HTTP2_EVENT_PREFIX
+            self._first_sent_s = self._last_sent_s = self._first_received_s = None
+
+    def note_name_resolution(self, started_s: float, ended_s: float) -> None:
+        """Note that a host name was resolved."""
+        self._is_resolved = True
+        self._resolved_s += ended_s - started_s
+
+    def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
+        """Note that bytes were passed to the operating system."""
+        if self._first_sent_s is None:
+            self._first_sent_s = started_s
+        self._last_sent_s = ended_s
+
+    def note_bytes_received(self, arrival_time_s: float) -> None:
+        """Note that bytes arrived at `arrival_time_s` and were then read, or that the connection ended at that time."""
+        if self._first_received_s is None:
+            self._first_received_s = arrival_time_s
+        self._last_received_s = arrival_time_s
+
+    @property
+    def may_have_been_sent(self) -> bool:
+        """Whether any part of the request may have been sent."""
+        return "send_request_headers.started" in self._event_times_s
+
+    @property
+    def received_body_description(self) -> str:
+        """How much of the body was received, in words for error messages; empty if nothing was received."""
+        size = sum(size for _, size in self._chunks)
+        return f", {size} bytes of the body received" if size else ""
+
+    def record_chunk(self, size_bytes: int) -> None:
+        """Note that `size_bytes` bytes of the body were read."""
+        at_ms = (self._get_last_arrival_s() - self._started_s) * 1000
+        if len(self._chunks) < MAX_TIMED_CHUNKS:
+            self._chunks.append((at_ms, size_bytes))
+        else:
+            self._chunks[-1] = (at_ms, self._chunks[-1][1] + size_bytes)
+
+    def build_timing(self, http_version: str) -> Timing | None:
+        """Return the timing so far, as if the body were complete; `None` before the headers arrived."""
+        events, started_s = self._event_times_s, self._started_s
+        headers_s = events.get("receive_response_headers.complete")
+        if self._first_event_s is None or headers_s is None:
+            return None
+        send_started_s, sent_s, first_byte_s = (
+            events["send_request_headers.started"],
+            events.get("send_request_body.complete", headers_s),
+            headers_s,
+        )
+        if not self._is_http2:
+            send_started_s = self._first_sent_s if self._first_sent_s is not None else send_started_s
+            sent_s = self._last_sent_s if self._last_sent_s is not None else sent_s
+            first_byte_s = self._first_received_s if self._first_received_s is not None else headers_s
+        end_s = max(self._get_last_arrival_s(), first_byte_s)
+        return Timing(
+            started_at=self._started_at,
+            started_ms=started_s * 1000,
+            connection_wait_ms=(self._first_event_s - started_s) * 1000,
+            dns_ms=self._resolved_s * 1000 if self._is_resolved else None,
+            connect_ms=self._measure_step_ms("connect_tcp", excluded_duration_s=self._resolved_s),
+            tls_ms=self._measure_step_ms("start_tls"),
+            delay_before_send_ms=(send_started_s - started_s) * 1000,
+            send_ms=max(sent_s - send_started_s, 0.0) * 1000,
+            ttfb_ms=max(first_byte_s - sent_s, 0.0) * 1000,
+            receive_ms=(end_s - first_byte_s) * 1000,
+            total_ms=(end_s - started_s) * 1000,
+            chunk_arrivals=tuple(self._chunks),
+            http_version=http_version,
+        )
+
+    def _get_last_arrival_s(self) -> float:
+        if self._is_http2 or self._last_received_s is None:
+            return time.perf_counter()
+        return self._last_received_s
+
+    def _measure_step_ms(self, step_name: str, *, excluded_duration_s: float = 0.0) -> float | None:
+        started_s, complete_s = (self._event_times_s.get(f"{step_name}.{edge}") for edge in ("started", "complete"))
+        return (
+            None if started_s is None or complete_s is None else (complete_s - started_s - excluded_duration_s) * 1000
+        )
+
+
+# Sends one request and measures it, over the network or in process.
+
 
 MAX_BODY_BYTES = 64 * 2**20
 """Maximum size of a response body: about six minutes of 16-bit stereo at 48 kHz. No single request returns so much."""
@@ -375,3 +665,63 @@ def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, tim
         f"{host}: {trace.phase}: connection lost: {describe_httpcore_error(error)}",
         request_was_sent=trace.may_have_been_sent,
     )
+
+
+# Downloads one file over https, with limits of size and time.
+
+
+MAX_REDIRECTS = 5
+_DOWNLOAD_TIMEOUTS = Timeouts(read_s=30.0, total_s=60.0)
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+_MAX_URL_CHARACTERS_IN_MESSAGE = 200
+
+
+async def download(url: str, *, max_bytes: int) -> Response:
+    """Return the successful response to a GET request; redirects are followed.
+
+    No key, cookie or password is sent. Plain http is used only for this machine, and never after https.
+
+    Args:
+        url: the https URL.
+        max_bytes: maximum size of the file.
+
+    Raises:
+        UsageError: the URL cannot be used, there are too many redirects, or the status is not 200.
+        TransportError: the host cannot be reached, or the response is too large or too slow.
+    """
+    requested = url
+    async with Transport(timeouts=_DOWNLOAD_TIMEOUTS, max_body_bytes=max_bytes) as transport:
+        for _ in range(MAX_REDIRECTS + 1):
+            _require_allowed_url(
+                url, is_redirect=url is not requested, is_previous_url_https=requested.startswith("https://")
+            )
+            request = Request(method="GET", url=url, headers=(("Accept", "*/*"), ("Accept-Encoding", "gzip")))
+            response = (await transport.send(request, provider_id="", operation_id="")).response
+            location = response.find_header("location")
+            if response.status in _REDIRECT_STATUSES and location:
+                url = urljoin(url, location)
+                continue
+            if response.status != 200:
+                raise UsageError(f"{_remove_query(url)}: the server responds with status {response.status}")
+            return response
+    raise UsageError(f"{_remove_query(requested)}: more than {MAX_REDIRECTS} redirects")
+
+
+def _require_allowed_url(url: str, *, is_redirect: bool, is_previous_url_https: bool) -> None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        host = ""
+    source = "it is redirected to" if is_redirect else "the URL"
+    if not host or parts.scheme not in ("http", "https"):
+        raise UsageError(f"{source} {_remove_query(url)!r}, which is not an https URL")
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(f"{source} of {host} has a user name or password: remove it")
+    if parts.scheme == "http" and (is_previous_url_https or not is_loopback(host)):
+        raise UsageError(f"{source} {_remove_query(url)!r} is not encrypted: use https")
+
+
+def _remove_query(url: str) -> str:
+    """Return `url` without its query, which may contain a key."""
+    return url.partition("?")[0][:_MAX_URL_CHARACTERS_IN_MESSAGE]

@@ -7,15 +7,23 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 
-from voicegauge.client import Client, RequestParts
-from voicegauge.conformance import build_emulator_settings
-from voicegauge.conformance.cases.valid_requests import build_valid_speech_request
-from voicegauge.contract import Catalogue, Contract, Operation, Target
-from voicegauge.drift.traffic import RecordedTraffic, interpret_recordings
-from voicegauge.emulator import CONTROL_PREFIX, create_app
-from voicegauge.model import Exchange, Provenance, Request
-from voicegauge.recording import INVALID_API_KEY, Recording, Redactor, UrlCanonicalizer
-from voicegauge.transport import Transport, VirtualClock
+from voicegauge.cases.valid_requests import build_valid_speech_request
+from voicegauge.client.client import Client
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import Contract, Operation, Target
+from voicegauge.drift._recorded_traffic import RecordedTraffic, interpret_recordings
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import CONTROL_PREFIX
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.url_rewriting import UrlCanonicalizer
+from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.http import Transport
 
 TEXTS = ("Good morning.", "The train leaves at nine.", "One more, please.")
 BASE = "http://emulator"

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.contract import Contract
+from voicegauge.contract.contract import Contract
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import read_pointer, write_pointer
-from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Response
-from voicegauge.speech.audio import decode, encode
-from voicegauge.speech.audio.containers import sniff_container
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Response
+from voicegauge.speech.containers import sniff_container
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
 
 Exchanges = Sequence[Exchange]
 

@@ -11,13 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from voicegauge.cli import cli
-from voicegauge.contract import Contract, load_contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.drift import ContractPatch
-from voicegauge.drift.patches.contract_patch import build_contract_patch
-from voicegauge.drift.traffic import compare_traffic_with_contract
-from voicegauge.model import Exchange, Provenance
-from voicegauge.recording import save_har
+from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
+from voicegauge.drift.contract_patch import ContractPatch, build_contract_patch
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange
+from voicegauge.recording.har_files import save_har
 
 from .emulator_recordings import record, traffic
 from .injections import with_json, with_response
@@ -81,7 +82,7 @@ def test_the_patch_applies_and_documents_the_traffic(
     removed = [line for line in patch.splitlines() if line.startswith("-") and not line.startswith("---")]
     added = [line for line in patch.splitlines() if line.startswith("+")]
     assert len(removed) < len(added) / 2  # lines are changed only where a list or a mapping is written on one
-    assert all("inferred: true" in line for line in added if "document: recording" in line)
+    assert all("is_inferred: true" in line for line in added if "document_name: recording" in line)
 
 
 def test_changes_that_no_addition_can_document_are_left(

@@ -7,9 +7,10 @@ from itertools import permutations
 
 import pytest
 
-from voicegauge.contract import Catalogue, Contract, load_catalogue
-from voicegauge.drift.traffic import compare_traffic
-from voicegauge.model import Exchange
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.drift._traffic_vs_traffic import compare_traffic
+from voicegauge.model.exchange import Exchange
 
 from .emulator_recordings import all_targets, record, traffic
 from .injections import INJECTIONS, Injected, NotApplicableError

@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from voicegauge.cli import cli
-from voicegauge.contract import Contract, load_contract
-from voicegauge.drift import ContractPatch
-from voicegauge.drift.patches.contract_patch import build_contract_patch
-from voicegauge.drift.traffic import compare_traffic_with_contract
-from voicegauge.model import Exchange, Provenance
-from voicegauge.recording import save_har
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
+from voicegauge.drift.contract_patch import ContractPatch, build_contract_patch
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange
+from voicegauge.recording.har_files import save_har
 
 from .emulator_recordings import record, traffic
 from .injections import with_json, with_response
@@ -49,7 +50,7 @@ actions:
       x-provider:
         id: acme
         title: Acme
-        key_env: ACME_KEY
+        key_variable: ACME_KEY
         sources: {openapi.yaml: {title: Acme, date: "2026-01-01"}}
       security: [{key: []}]
   - target: $.components
@@ -58,9 +59,9 @@ actions:
     update:
       responses: {"401": {description: no key}}
       x-speech:
-        request: {text: body#/text}
-        response: {audio: {at: body#/audio_url, delivered: url}}
-        targets: {one: {title: One, pricing: {per: request, usd: 0.01}}}
+        request_fields: {text: body#/text}
+        response: {audio: {location: body#/audio_url, delivery_method: url}}
+        targets: {one: {title: One, pricing: {unit: request, usd_per_unit: 0.01}}}
 """
 PATCHED_RULES = {
     *("observed-status-undocumented", "observed-header-undocumented", "observed-field-undocumented"),

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.contract import Catalogue, Contract, load_catalogue
-from voicegauge.drift import DRIFT_RULE_BY_ID, DriftReport
-from voicegauge.drift.traffic import compare_traffic_with_contract
-from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_CONTRACT_RULES
-from voicegauge.model import Exchange
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.drift._rule_catalog import TRAFFIC_VS_CONTRACT_RULES
+from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
+from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftReport
+from voicegauge.model.exchange import Exchange
 
 from .emulator_recordings import record, traffic
 from .injections import with_json, with_response

@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from voicegauge.cli import cli
-from voicegauge.contract import Contract, load_catalogue
-from voicegauge.drift import DRIFT_RULE_BY_ID
-from voicegauge.drift.traffic import compare_traffic
-from voicegauge.drift.traffic.preparation.conversation_pairing import ConversationPair
-from voicegauge.drift.traffic.preparation.recorded_traffic import RecordedExchange
-from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC_RULES
-from voicegauge.drift.traffic.whole_responses import compare_whole_responses
-from voicegauge.model import Exchange, Provenance, Request
-from voicegauge.recording import save_har
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.drift._recorded_traffic import ConversationPair, RecordedExchange
+from voicegauge.drift._rule_catalog import TRAFFIC_VS_TRAFFIC_RULES
+from voicegauge.drift._traffic_vs_traffic import compare_traffic, compare_whole_responses
+from voicegauge.drift.report import DRIFT_RULE_BY_ID
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request
+from voicegauge.recording.har_files import save_har
 
 from .emulator_recordings import record, traffic
 from .injections import json_response, with_json, with_response

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from random import Random
 
-from voicegauge.drift import DriftLevel, compare_inputs
+from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.report import DriftLevel
 
 from .generated_clients import GeneratedPair, generate_pair, write_uses
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.drift import DriftChange, compare_inputs
+from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.report import DriftChange
 from voicegauge.errors import ContractError, UsageError
 
 TEXT = {"type": "string"}
@@ -152,16 +153,19 @@ def test_voicegauge_reads_what_the_x_keys_name(tmp_path: Path) -> None:
 
 def test_voicegauge_sends_the_locations_of_requests_and_reads_those_of_responses(tmp_path: Path) -> None:
     speech = {
-        "request": {"text": "body#/text", "voice": {"at": "body#/voice/id"}},
-        "response": {"charged": "body#/cost", "wait": {"at": "body#/status"}},
+        "request_fields": {"text": "body#/text", "voice": {"location": "body#/voice/id"}},
+        "response": {"charge_location": "body#/cost", "wait_preference": {"location": "body#/status"}},
         "targets": {
-            "request": {"constants": {"body#/words": "a"}, "pricing": {"usage": {"reported": "body#/seconds"}}}
+            "one": {
+                "request_constants": {"body#/words": "a"},
+                "pricing": {"usage": {"reported_usage_location": "body#/seconds"}},
+            }
         },
     }
     resource = {
-        "name": "voice",
-        "id": "body#/voice_id",
-        "transitions": [{"operation": "archive", "id": "body#/archived", "state": "archived"}],
+        "display_name": "voice",
+        "id_location": "body#/voice_id",
+        "transitions": [{"operation_id": "archive", "id_location": "body#/archived", "resulting_state": "archived"}],
     }
     names = ("text", "voice", "words", "cost", "seconds", "status", "archived", "voice_id")
     both = {"type": "object", "properties": dict.fromkeys(names, TEXT)}

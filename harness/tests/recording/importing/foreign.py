@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from voicegauge.recording.importing.parsed_interaction import ParsedInteraction
+from voicegauge.model.exchange import Headers
 
 JSON = ("Content-Type", "application/json")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -25,11 +25,23 @@ API = "https://api.pixelapi.dev"
 KEY = "Kx8TqL2vWm4RzB9yNd"
 
 
+class Interaction(NamedTuple):
+    """A request and its response, as the functions below write them."""
+
+    method: str
+    url: str
+    request_headers: Headers
+    request_body: bytes
+    status: int
+    response_headers: Headers
+    response_body: bytes
+
+
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def conversation(key: str = KEY) -> list[ParsedInteraction]:
+def conversation(key: str = KEY) -> list[Interaction]:
     """A submit, two polls and the download of the audio."""
     auth = ("Authorization", f"Bearer {key}")
     status = f"{API}/v1/tts/status/{JOB}"
@@ -38,12 +50,12 @@ def conversation(key: str = KEY) -> list[ParsedInteraction]:
     text = b"text=Guten+Morgen%2C+J%C3%BCrgen&voice_description=warm"
     queued = {"id": JOB, "status": "queued", "credits_used": 50.0, "note": "für später ✓"}
     return [
-        ParsedInteraction("POST", f"{API}/v1/tts/generate", (auth, FORM), text, 200, (JSON,), _json(queued)),
-        ParsedInteraction(
+        Interaction("POST", f"{API}/v1/tts/generate", (auth, FORM), text, 200, (JSON,), _json(queued)),
+        Interaction(
             "GET", status, (auth,), b"", 200, (JSON,), _json({**about, "status": "processing", "completed_at": None})
         ),
-        ParsedInteraction("GET", status, (auth,), b"", 200, (JSON,), _json(done)),
-        ParsedInteraction("GET", AUDIO_URL, (), b"", 200, (("Content-Type", "audio/wav"),), AUDIO),
+        Interaction("GET", status, (auth,), b"", 200, (JSON,), _json(done)),
+        Interaction("GET", AUDIO_URL, (), b"", 200, (("Content-Type", "audio/wav"),), AUDIO),
     ]
 
 
@@ -54,7 +66,7 @@ class Foreign(NamedTuple):
     """A way to write interactions."""
 
     filename: str
-    write: Callable[[Sequence[ParsedInteraction]], str]
+    write: Callable[[Sequence[Interaction]], str]
     binary: bool = True
     """Whether it can hold audio."""
     says: str = ""
@@ -66,8 +78,8 @@ FORMATS: dict[str, Foreign] = {}
 
 def _format(
     filename: str, says: str, *, binary: bool = True
-) -> Callable[[Callable[[Sequence[ParsedInteraction]], str]], Any]:
-    def add(write: Callable[[Sequence[ParsedInteraction]], str]) -> Any:
+) -> Callable[[Callable[[Sequence[Interaction]], str]], Any]:
+    def add(write: Callable[[Sequence[Interaction]], str]) -> Any:
         FORMATS[write.__name__] = Foreign(filename, write, binary, says)
         return write
 
@@ -85,7 +97,7 @@ def _text(body: bytes) -> str | bytes:
         return body
 
 
-def _vcrpy(one: ParsedInteraction, body: Any, request_body: Any = None) -> dict[str, Any]:
+def _vcrpy(one: Interaction, body: Any, request_body: Any = None) -> dict[str, Any]:
     return {
         "request": {
             "body": request_body if request_body is not None else (_text(one.request_body) or None),
@@ -102,17 +114,17 @@ def _vcrpy(one: ParsedInteraction, body: Any, request_body: Any = None) -> dict[
 
 
 @_format("cassette.yaml", "vcrpy")
-def vcrpy_1_yaml(items: Sequence[ParsedInteraction]) -> str:
+def vcrpy_1_yaml(items: Sequence[Interaction]) -> str:
     return yaml.safe_dump({"interactions": [_vcrpy(i, _text(i.response_body)) for i in items], "version": 1})
 
 
 @_format("cassette.json", "vcrpy", binary=False)
-def vcrpy_1_json(items: Sequence[ParsedInteraction]) -> str:
+def vcrpy_1_json(items: Sequence[Interaction]) -> str:
     return json.dumps({"version": 1, "interactions": [_vcrpy(i, i.response_body.decode()) for i in items]}, indent=4)
 
 
 @_format("cassette.yaml", "vcrpy")
-def vcrpy_1_gzipped(items: Sequence[ParsedInteraction]) -> str:
+def vcrpy_1_gzipped(items: Sequence[Interaction]) -> str:
     made = []
     for i in items:
         packed = i._replace(response_headers=(*i.response_headers, ("content-encoding", "gzip")))
@@ -121,7 +133,7 @@ def vcrpy_1_gzipped(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("cassette.yaml", "vcrpy")
-def vcrpy_1_streamed_request(items: Sequence[ParsedInteraction]) -> str:
+def vcrpy_1_streamed_request(items: Sequence[Interaction]) -> str:
     """Request bodies that were files: pickled io.BytesIO objects; equal headers as anchors and aliases."""
     text = yaml.safe_dump({"interactions": [_vcrpy(i, _text(i.response_body), "BODY") for i in items], "version": 1})
     for i in items:
@@ -133,7 +145,7 @@ def vcrpy_1_streamed_request(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("cassette.yaml", "vcrpy")
-def vcrpy_httpx(items: Sequence[ParsedInteraction]) -> str:
+def vcrpy_httpx(items: Sequence[Interaction]) -> str:
     made = []
     for i in items:
         one = _vcrpy(i, "")
@@ -144,7 +156,7 @@ def vcrpy_httpx(items: Sequence[ParsedInteraction]) -> str:
     return yaml.safe_dump({"interactions": made, "version": 1})
 
 
-def _vcrpy_0(i: ParsedInteraction, body: Any) -> dict[str, Any]:
+def _vcrpy_0(i: Interaction, body: Any) -> dict[str, Any]:
     url = urlsplit(i.url)
     path = f"{url.path}?{url.query}" if url.query else url.path
     return {
@@ -166,7 +178,7 @@ def _vcrpy_0(i: ParsedInteraction, body: Any) -> dict[str, Any]:
 
 
 @_format("cassette.yaml", "old VCR")
-def vcrpy_0_yaml(items: Sequence[ParsedInteraction]) -> str:
+def vcrpy_0_yaml(items: Sequence[Interaction]) -> str:
     out = []
     for i in items:
         made = _vcrpy_0(i, _text(i.response_body))
@@ -183,11 +195,11 @@ def vcrpy_0_yaml(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("cassette.json", "old VCR", binary=False)
-def vcrpy_0_json(items: Sequence[ParsedInteraction]) -> str:
+def vcrpy_0_json(items: Sequence[Interaction]) -> str:
     return json.dumps([_vcrpy_0(i, i.response_body.decode()) for i in items])
 
 
-def _ruby(i: ParsedInteraction, body: dict[str, Any]) -> dict[str, Any]:
+def _ruby(i: Interaction, body: dict[str, Any]) -> dict[str, Any]:
     return {
         "request": {
             "method": i.method.lower(),
@@ -205,7 +217,7 @@ def _ruby(i: ParsedInteraction, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @_format("cassette.yml", "VCR")
-def ruby_binary(items: Sequence[ParsedInteraction]) -> str:
+def ruby_binary(items: Sequence[Interaction]) -> str:
     """Psych writes bytes that are not UTF-8 as `!binary`."""
     made = []
     for i in items:
@@ -219,7 +231,7 @@ def ruby_binary(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("cassette.yml", "VCR")
-def ruby_base64(items: Sequence[ParsedInteraction]) -> str:
+def ruby_base64(items: Sequence[Interaction]) -> str:
     """With `preserve_exact_body_bytes`: base64 in lines of 60."""
     made = []
     for i in items:
@@ -229,13 +241,13 @@ def ruby_base64(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("cassette.json", "VCR", binary=False)
-def ruby_json(items: Sequence[ParsedInteraction]) -> str:
+def ruby_json(items: Sequence[Interaction]) -> str:
     made = [_ruby(i, {"encoding": "UTF-8", "string": i.response_body.decode()}) for i in items]
     return json.dumps({"http_interactions": made, "recorded_with": "VCR 5.0.0"})
 
 
 @_format("cassette.yml", "old VCR")
-def ruby_1(items: Sequence[ParsedInteraction]) -> str:
+def ruby_1(items: Sequence[Interaction]) -> str:
     """VCR 1.x wrote Ruby structs and symbols, and default ports."""
     out = "---\n"
     for i in items:
@@ -260,7 +272,7 @@ def _indented(text: str, spaces: int) -> str:
 
 
 @_format("betamax.json", "VCR")
-def betamax(items: Sequence[ParsedInteraction]) -> str:
+def betamax(items: Sequence[Interaction]) -> str:
     made = []
     for i in items:
         body = {"encoding": "utf-8", "base64_string": base64.b64encode(i.response_body).decode()}
@@ -272,7 +284,7 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in pairs]
 
 
-def har_entry(i: ParsedInteraction, **content: Any) -> dict[str, Any]:
+def har_entry(i: Interaction, **content: Any) -> dict[str, Any]:
     body = i.response_body
     content_head = {"size": len(body), "mimeType": dict(i.response_headers).get("Content-Type", "x-unknown")}
     text = _text(body)
@@ -319,7 +331,7 @@ def har(entries: Sequence[dict[str, Any]], creator: str = "WebInspector") -> str
 
 
 @_format("chrome.har", "HAR file of WebInspector")
-def har_chrome(items: Sequence[ParsedInteraction]) -> str:
+def har_chrome(items: Sequence[Interaction]) -> str:
     entries = [har_entry(i) for i in items]
     for entry in entries:
         entry["_resourceType"] = "fetch"
@@ -328,7 +340,7 @@ def har_chrome(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("firefox.har", "HAR file of Firefox")
-def har_firefox(items: Sequence[ParsedInteraction]) -> str:
+def har_firefox(items: Sequence[Interaction]) -> str:
     """Forms as fields beside the text; a byte order mark; the latest first."""
     entries = []
     for number, i in enumerate(items):
@@ -341,7 +353,7 @@ def har_firefox(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("mitmproxy.har", "HAR file of mitmproxy")
-def har_mitmproxy(items: Sequence[ParsedInteraction]) -> str:
+def har_mitmproxy(items: Sequence[Interaction]) -> str:
     """Sizes of compressed bodies; the encoding's header stays, the content is decoded."""
     entries = []
     for i in items:
@@ -353,7 +365,7 @@ def har_mitmproxy(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("charles.har", "HAR file of Charles Proxy")
-def har_charles(items: Sequence[ParsedInteraction]) -> str:
+def har_charles(items: Sequence[Interaction]) -> str:
     """A form as fields alone; no empty lists; the media type of the content only."""
     entries = []
     for i in items:
@@ -369,7 +381,7 @@ def har_charles(items: Sequence[ParsedInteraction]) -> str:
 
 
 @_format("tapes.json", "tapes of huggingface.js")
-def tapes(items: Sequence[ParsedInteraction]) -> str:
+def tapes(items: Sequence[Interaction]) -> str:
     made: dict[str, Any] = {}
     for number, i in enumerate(items):
         text = _text(i.response_body)

@@ -10,10 +10,10 @@ import yaml
 from click.testing import CliRunner, Result
 
 from voicegauge.cli import cli
-from voicegauge.contract import load_catalogue
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import DataError, UsageError
-from voicegauge.recording import load_har
-from voicegauge.recording.importing import import_recording
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.recording_import import import_recording
 
 from .foreign import AUDIO, FORMATS, KEY, conversation
 
@@ -39,8 +39,8 @@ def test_every_format_becomes_a_recording_without_its_key(name: str, tmp_path: P
     assert recording.provenance == "recorded"
     assert len(recording.exchanges) >= 3
     assert all(KEY.encode() not in file.read_bytes() for file in out.iterdir())
-    (said,) = json.loads((tmp_path / "said.json").read_text())["files"]
-    assert said["redactions"]["request header authorization"] >= 3
+    (said,) = json.loads((tmp_path / "said.json").read_text())["converted_files"]
+    assert said["redaction_counts"]["request header authorization"] >= 3
     assert KEY not in done.output
 
 
@@ -79,12 +79,15 @@ def test_a_folder_is_converted_and_what_is_left_out_is_summarised(tmp_path: Path
     assert done.exit_code == 0, done.output
     assert {path.name for path in out.glob("*.har")} == {"har_chrome.har", "tts-vcrpy_1_yaml.har"}
     report = json.loads(said.read_text())
-    assert {Path(one["file"]).name for one in report["unconverted"]} == {"other.har", "settings.json"}
+    assert {Path(one["path"]).name for one in report["unconverted_files"]} == {"other.har", "settings.json"}
     assert "2 files converted, 2 not: " in done.output
     assert "settings.json: not converted: is not a VCR cassette" in done.output
     assert "left out: status.other.test (2): its host" in done.output
-    (group,) = [group for group in report["rejected"] if group["host"] == "status.other.test"]
-    assert (group["count"], "other.har: 1 (GET https://status.other.test/jobs/12345)" in group["first"]) == (2, True)
+    (group,) = [group for group in report["rejected_requests"] if group["host"] == "status.other.test"]
+    assert (
+        group["request_count"],
+        "other.har: 1 (GET https://status.other.test/jobs/12345)" in group["first_request"],
+    ) == (2, True)
 
 
 def test_requests_to_other_hosts_are_one_line_for_each_reason(tmp_path: Path) -> None:
@@ -102,7 +105,9 @@ def test_requests_to_other_hosts_are_one_line_for_each_reason(tmp_path: Path) ->
     done = _convert(file, "--provider", "pixelapi", "--out", tmp_path / "out", "--json", said)
     (line,) = [line for line in done.output.splitlines() if "status.other.test" in line]
     assert "and 4 more: left out: its host 'status.other.test'" in line
-    assert ("status.other.test", 5) in [(one["host"], one["count"]) for one in json.loads(said.read_text())["rejected"]]
+    assert ("status.other.test", 5) in [
+        (one["host"], one["request_count"]) for one in json.loads(said.read_text())["rejected_requests"]
+    ]
     assert "key=a" not in done.output + said.read_text()
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract import Catalogue, load_catalogue
-from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Timing
-from voicegauge.recording.importing import import_recording
-from voicegauge.recording.replay.response_schedule import schedule_response
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Timing
+from voicegauge.recording.recording_import import import_recording
+from voicegauge.recording.replay_server import schedule_response
 
 from .foreign import AUDIO, FORMATS, OPERATIONS, conversation
 

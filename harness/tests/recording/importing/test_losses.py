@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.contract import Catalogue, load_catalogue
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.errors import DataError
-from voicegauge.recording.importing import ImportedRecording, import_recording
+from voicegauge.recording.recording_import import ImportedRecording, import_recording
 
 from .foreign import API, AUDIO, FORMATS, JSON, conversation, har, har_entry
 

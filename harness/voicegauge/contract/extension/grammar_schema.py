@@ -8,19 +8,14 @@ from typing import Any, get_args
 import msgspec
 
 from voicegauge.contract.extension.audio_input import AudioFact, AudioInputField, ConversionSpec, TranscriptionSpec
-from voicegauge.contract.extension.idempotency import IdempotencySpec
-from voicegauge.contract.extension.job import JobSpec, SubmitSpec
-from voicegauge.contract.extension.limits import LimitsSpec
+from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.provider import ProviderSpec
+from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
 from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
-from voicegauge.contract.extension.security import KeySpec
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import SpeechField, SpeechSpec
-from voicegauge.contract.extension.streams import StreamSpec
-from voicegauge.contract.extension.webhooks import WebhookSpec
-from voicegauge.formats import Location, LocationValues
-from voicegauge.model import Record
+from voicegauge.formats.locations import Location, LocationValues
+from voicegauge.model.base import Record
 
 RECORD_BY_OPERATION_KEY: Mapping[str, type[Record]] = {
     "x-speech": SpeechSpec,
@@ -74,11 +69,11 @@ def build_json_schema() -> dict[str, Any]:
         ("TranscriptionSpec", AudioInputField),
         ("ConversionSpec", AudioInputField),
     ):
-        request = defs[name]["properties"]["request"]
+        request = defs[name]["properties"]["request_fields"]
         short_form = {"type": "string", "pattern": _LOCATION_PATTERN}
         request["additionalProperties"] = {"anyOf": [short_form, request["additionalProperties"]]}
         request["propertyNames"] = {"enum": list(get_args(fields))}  # msgspec leaves out the type of keys
-    defs["ConversionResponse"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
+    defs["ConversionResponse"]["properties"]["fact_locations"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
 
     operation, root = _build_key_schemas(RECORD_BY_OPERATION_KEY), _build_key_schemas(RECORD_BY_ROOT_KEY)
     security_schemes = {"type": "object", "additionalProperties": _build_key_schemas({"x-key": KeySpec})}

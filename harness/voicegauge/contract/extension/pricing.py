@@ -1,4 +1,4 @@
-"""Defines `x-pricing`: the price of a request, by text, tokens, seconds or account plan."""
+"""Defines `x-pricing`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 from voicegauge.contract.extension.sources import NonNegativeFloat, PositiveFloat, SourceReference
-from voicegauge.formats import EventLocation, Location
-from voicegauge.model import Record
+from voicegauge.formats.locations import EventLocation, Location
+from voicegauge.model.base import Record
 
 PriceUnit = Literal["request", "1k_characters", "1m_characters", "1m_tokens", "second", "minute", "compute_second"]
 """What a price is for. `second` and `minute` are of audio, `compute_second` is of the machine that computes it."""
@@ -31,25 +31,25 @@ class UsageSpec(Record, frozen=True, kw_only=True):
     max_per_character: NonNegativeFloat = 0.0
     """Upper bound for each character of the text, in tokens or seconds, in addition to `max_per_request`. The price of
     these bounds is reserved before the request is sent."""
-    reported_usage_location: Location | None = msgspec.field(default=None, name="reported")
+    reported_usage_location: Location | None = None
     """Location of the number of tokens or seconds in the response, or for a job in the status response."""
-    event_usage_location: EventLocation | None = msgspec.field(default=None, name="reported_in_event")
+    event_usage_location: EventLocation | None = None
     """Location of the number of tokens or seconds in the event that ends a stream."""
 
 
 class CharacterCounting(Record, frozen=True, kw_only=True):
     """How the characters of a text are counted for its price. By default, each Unicode code point counts as one."""
 
-    counted_unit: Literal["character", "utf8_byte"] = msgspec.field(default="character", name="unit")
+    counted_unit: Literal["character", "utf8_byte"] = "character"
     """Whether characters are charged, or the bytes of the text in UTF-8."""
-    counts_whitespace: bool = msgspec.field(default=True, name="whitespace")
+    counts_whitespace: bool = True
     """Whether white space counts."""
-    characters_counted_twice: Literal["han", "wide"] | None = msgspec.field(default=None, name="doubled")
+    characters_counted_twice: Literal["han", "wide"] | None = None
     """Which characters count twice: Chinese characters, including those in Japanese and Korean (`han`), or all that are
     as wide as two Latin ones, such as kana and Hangul (`wide`)."""
-    counts_tags: bool = msgspec.field(default=True, name="tags")
+    counts_tags: bool = True
     """For text with markup: whether its tags count."""
-    uncounted_tag_names: tuple[str, ...] = msgspec.field(default=(), name="free_tags")
+    uncounted_tag_names: tuple[str, ...] = ()
     """Names of the tags that do not count although others do."""
     source: SourceReference | None = None
 
@@ -79,14 +79,14 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
 class PlanPrice(Record, frozen=True, kw_only=True):
     """The price for accounts with one plan."""
 
-    usd_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="usd")
-    credits_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="credits")
-    included_units_per_month: PositiveFloat | None = msgspec.field(default=None, name="included")
+    usd_per_unit: NonNegativeFloat | None = None
+    credits_per_unit: NonNegativeFloat | None = None
+    included_units_per_month: PositiveFloat | None = None
     """Number of units per month that the fee of the plan includes. The cost of a request is computed as if they were
     used up."""
     monthly_fee_usd: NonNegativeFloat | None = None
     """The fee of the plan per month, in dollars; `None` if no document states it."""
-    allows_extra_units: bool = msgspec.field(default=True, name="overage")
+    allows_extra_units: bool = True
     """Whether units beyond the included ones can be bought, at the price of the plan."""
     source: SourceReference | None = None
 
@@ -94,27 +94,27 @@ class PlanPrice(Record, frozen=True, kw_only=True):
 class PriceSpec(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation, or `pricing` of a target."""
 
-    unit: PriceUnit = msgspec.field(name="per")
+    unit: PriceUnit
     """The unit that the price is for."""
-    usd_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="usd")
+    usd_per_unit: NonNegativeFloat | None = None
     """Price of one unit in dollars; `None` if no document states it."""
-    credits_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="credits")
+    credits_per_unit: NonNegativeFloat | None = None
     """Price of one unit in credits; `None` if no document states it."""
-    part_label: str | None = msgspec.field(default=None, name="label")
+    part_label: str | None = None
     """What this part of a price is for, such as "input"."""
-    character_counting: CharacterCounting = msgspec.field(default=CharacterCounting(), name="count")
+    character_counting: CharacterCounting = CharacterCounting()
     """How characters are counted. It applies to all parts and alternatives of a price."""
-    rounding_step: PositiveFloat | None = msgspec.field(default=None, name="step")
+    rounding_step: PositiveFloat | None = None
     """The number of characters, tokens or seconds of each request is rounded up to a multiple of this step; `None` if
     it is not rounded."""
-    min_charged_quantity: NonNegativeFloat = msgspec.field(default=0.0, name="minimum")
+    min_charged_quantity: NonNegativeFloat = 0.0
     """Minimum number of characters, tokens or seconds that a request is charged for."""
     usage: UsageSpec | None = None
     """The tokens or seconds that a request uses; required for tokens and compute seconds."""
-    added_parts: tuple[PriceSpec, ...] = msgspec.field(default=(), name="plus")
+    added_parts: tuple[PriceSpec, ...] = ()
     """Further parts of the price that are added to this one, such as output tokens to input tokens."""
-    plan_prices: dict[str, PlanPrice] = msgspec.field(default={}, name="plans")
-    """Prices by account plan (`x-limits.plans`). Without a named plan, `usd` and `credits` count, so no plan has a
+    plan_prices: dict[str, PlanPrice] = {}
+    """Prices by account plan (`x-limits.plan_limits`). Without a named plan, the price itself counts, so no plan has a
     higher price."""
     source: SourceReference | None = None
     alternatives: tuple[PriceSpec, ...] = ()

@@ -1,13 +1,12 @@
-"""Defines the records for the sources of facts: documents, references to them, and disputes between them."""
+"""Defines `x-source`: which document states a fact, and which documents dispute it."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
-from voicegauge.model import Record
+from voicegauge.model.base import Record
 
 NonNegativeFloat = Annotated[float, Meta(ge=0)]
 """A number of at least 0, such as a price."""
@@ -21,29 +20,29 @@ class Dispute(Record, frozen=True, kw_only=True):
 
     claim: str
     """One sentence that says what the other document states."""
-    document_name: str = msgspec.field(name="document")
+    document_name: str
     """The document that makes the claim: a file name listed in `x-provider.sources`."""
-    rule_ids: tuple[str, ...] = msgspec.field(default=(), name="rules")
+    rule_ids: tuple[str, ...] = ()
     """Ids of the rules whose findings about this part of the contract are reported as disputed instead of as errors."""
     status: int | None = None
     """HTTP status of the responses that the dispute is about; `None` means any status."""
     media_type: str | None = None
     """Media type of the bodies that the dispute is about; `None` means any media type."""
-    body_schema: dict[str, Any] | None = msgspec.field(default=None, name="schema")
+    body_schema: dict[str, Any] | None = None
     """JSON Schema of the JSON bodies that the dispute is about; `None` means any body."""
 
 
 class SourceReference(Record, frozen=True, kw_only=True):
     """`x-source` on any object: the document that states the fact."""
 
-    document_name: str = msgspec.field(name="document")
+    document_name: str
     """The document: a file name listed in `x-provider.sources`."""
     note: str | None = None
     """A quotation or explanation; `None` if the contract is clear without it."""
-    is_inferred: bool = msgspec.field(default=False, name="inferred")
+    is_inferred: bool = False
     """Whether the fact is not stated explicitly, but derived from an example or from the behavior of the provider's
     client."""
-    disputes: tuple[Dispute, ...] = msgspec.field(default=(), name="disputed")
+    disputes: tuple[Dispute, ...] = ()
 
 
 class SourceDocument(Record, frozen=True, kw_only=True):
@@ -52,7 +51,7 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     title: str
     date: str
     """The date of the document, or the date when it was read: YYYY-MM-DD."""
-    is_normative: bool = msgspec.field(default=True, name="normative")
+    is_normative: bool = True
     """Whether the document binds the provider. Client libraries and pages of third parties do not: a request that tests
     what only such a document states may be accepted or rejected."""
     url: str | None = None

@@ -1,4 +1,4 @@
-"""Defines `x-speech`: a speech synthesis operation and its targets."""
+"""Defines `x-speech`, and the audio of responses."""
 
 from __future__ import annotations
 
@@ -6,13 +6,123 @@ import html
 import re
 from typing import Any, Literal
 
+import msgspec
 from msgspec import field
 
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.response_audio import AudioFormat, ResponseAudio
-from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
-from voicegauge.formats import Location, LocationValues, RequestLocation
-from voicegauge.model import Record
+from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceReference
+from voicegauge.formats.locations import EventLocation, Location, LocationValues, RequestLocation
+from voicegauge.model.base import Record
+
+# Defines audio in responses: where it is, and what the provider's names of audio formats mean.
+
+
+AudioCodec = Literal[
+    "wav",
+    "mp3",
+    "opus",
+    "ogg",
+    "flac",
+    "aac",
+    "m4a",
+    "webm",
+    "aiff",
+    "pcm_s16le",
+    "pcm_s16be",
+    "pcm_s24le",
+    "pcm_f32le",
+    "pcm_u8",
+    "mulaw",
+    "alaw",
+]
+"""What a format means, in names that do not depend on the provider. `opus` and `ogg` (Vorbis) are in Ogg containers,
+`aac` is in ADTS. The last seven are raw samples without a header."""
+RAW_SAMPLE_CODECS: frozenset[str] = frozenset(
+    ("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw")
+)
+"""The codecs whose audio has no header, so that only the contract can state the sample rate."""
+
+
+class AudioFormat(Record, frozen=True, kw_only=True):
+    """The audio that one value of the format field selects."""
+
+    codec: AudioCodec
+    sample_rate_hz: PositiveInt | None = None
+    """Sample rate in hertz; `None` if no document states it. Raw samples need it."""
+    bitrate_kbps: PositiveInt | None = None
+    """Bit rate of MP3; `None` if no document states it."""
+    channels: PositiveInt = 1
+    """Number of channels of raw samples."""
+
+    def replace_sample_rate(self, value: object) -> AudioFormat:
+        """Return the format with `value` as its sample rate in hertz; unchanged if `value` is not a number."""
+        try:
+            sample_rate_hz = int(float(value)) if isinstance(value, str | int | float) else 0
+        except (ValueError, OverflowError):
+            sample_rate_hz = 0
+        return msgspec.structs.replace(self, sample_rate_hz=sample_rate_hz) if sample_rate_hz > 0 else self
+
+
+class TimestampKind(Record, frozen=True, kw_only=True):
+    """Whether timestamps are of characters or words, in which unit of time, and how they relate to the text."""
+
+    text_unit: Literal["character", "word"]
+    """Whether each timestamp is of a character or of a word."""
+    time_unit: Literal["s", "ms"] = "s"
+    """Whether times are in seconds or in milliseconds."""
+    spells_request_text: bool = False
+    """Whether the characters or words are those of the text in the request, and not of a normalized text."""
+    ends_are_durations: bool = False
+    """Whether the values at `ends_location` are durations of the characters or words, instead of the times at which
+    they end."""
+
+
+class SpeechTimestamps(TimestampKind, frozen=True, kw_only=True):
+    """The times of characters or words in a response. Each location has a `*` for every item of a list."""
+
+    texts_location: Location
+    """Location of the characters or words: "body#/alignment/characters/*" or "body#/words/*/text"."""
+    starts_location: Location
+    """Location of the time at which each character or word starts, from the start of the audio."""
+    ends_location: Location | None = None
+    """Location of the time at which each character or word ends; `None` if no document states it."""
+
+
+class EventTimestamps(TimestampKind, frozen=True, kw_only=True):
+    """The times of characters or words in the audio events of a stream. The lists of all events are joined."""
+
+    texts_location: EventLocation
+    """Location of the characters or words: "data#/alignment/characters/*" or "data#/words/*/text"."""
+    starts_location: EventLocation
+    """Location of the time at which each character or word starts, from the start of the stream."""
+    ends_location: EventLocation | None = None
+    """Location of the time at which each character or word ends; `None` if no document states it."""
+
+
+class ResponseAudio(Record, frozen=True, kw_only=True):
+    """Audio in a response."""
+
+    location: Location
+    """Location of the audio in the response: the body, a base64 text in it, or a URL."""
+    delivery_method: Literal["bytes", "url", "base64", "stream"]
+    """How the audio is delivered. `stream` means in events, as the operation's `x-stream` describes."""
+    media_type_location: Location | None = None
+    """Location of the media type of the audio; `None` means that the Content-Type of the response with the audio bytes
+    applies."""
+    format: str | None = None
+    """The format of the audio, if responses do not declare it: "wav", "pcm_s16le"."""
+    sample_rate_hz: int | None = None
+    """Sample rate in hertz. Needed only for raw samples, which have no header."""
+    channels: int = 1
+    """Number of channels. Used only for raw samples, which have no header."""
+    timestamps: tuple[SpeechTimestamps, ...] = ()
+    """When the characters or words are spoken. Those of a stream are described by `x-stream.audio.timestamps`."""
+    download_operation_id: str | None = None
+    """Id of the operation that serves the URL of the audio; `None` if it is not documented."""
+
+
+# Defines `x-speech`: a speech synthesis operation and its targets.
+
 
 SpeechField = Literal[
     "text",
@@ -33,21 +143,21 @@ _TAG_PATTERN = re.compile(r"<[^<>]*>")
 
 
 class FieldMapping(Record, frozen=True, kw_only=True):
-    """Where and how a field is sent to the provider. In a document, a bare string is short for `at`."""
+    """Where and how a field is sent to the provider. In a document, a bare string is short for `{location: ...}`."""
 
-    location: RequestLocation = field(name="at")
-    text_template: str = field(default="{}", name="template")
+    location: RequestLocation
+    text_template: str = "{}"
     """The text to send, in which `{}` is replaced by the value: "Speaker 0: {}"."""
-    provider_values: dict[str, Any] = field(default={}, name="map")
+    provider_values: dict[str, Any] = {}
     """The provider's value for each provider-independent value, a text or an object: {en: en-US}. Other values are sent
     unchanged."""
-    is_seed_reproducible: bool = field(default=False, name="reproducible")
+    is_seed_reproducible: bool = False
     """For `seed`: whether a document promises the same audio for the same seed and text."""
-    markup_language: Literal["ssml"] | None = field(default=None, name="markup")
+    markup_language: Literal["ssml"] | None = None
     """For `text`: the markup language of the field. The characters that are markup in it are escaped."""
 
     def find_provider_independent_value(self, provider_value: Any) -> Any:
-        """Return the provider-independent value for a provider's value; the value itself if `map` does not have it."""
+        """Return the provider-independent value for a provider's value; the value itself if none is documented."""
         return next(
             (neutral for neutral, native in self.provider_values.items() if native == provider_value), provider_value
         )
@@ -69,11 +179,11 @@ class WaitPreference(Record, frozen=True, kw_only=True):
     The response to the submit then has the same body as a status response.
     """
 
-    location: RequestLocation = field(name="at")
+    location: RequestLocation
     """Location of the preference in the request: "header.Prefer"."""
-    preference: str = field(default="wait", name="value")
+    preference: str = "wait"
     """The text of the preference. A request may add the maximum time in seconds: "wait=10"."""
-    max_wait_s: PositiveFloat = field(default=60.0, name="max_s")
+    max_wait_s: PositiveFloat = 60.0
     """Time in seconds after which the service responds although the job has not ended."""
     source: SourceReference | None = None
 
@@ -87,23 +197,23 @@ class WaitPreference(Record, frozen=True, kw_only=True):
 class SpeechResponse(Record, frozen=True, kw_only=True):
     """The response to a speech request: a job or audio."""
 
-    status_operation_id: str | None = field(default=None, name="job")
+    status_operation_id: str | None = None
     """Id of the status operation; `None` if the response is audio."""
-    wait_preference: WaitPreference | None = field(default=None, name="wait")
+    wait_preference: WaitPreference | None = None
     """How a request can ask for a response after the end of its job; `None` if no document states it."""
     audio: ResponseAudio | None = None
-    charge_location: Location | None = field(default=None, name="charged")
+    charge_location: Location | None = None
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
-    balance_location: Location | None = field(default=None, name="balance")
+    balance_location: Location | None = None
     """Location of the remaining balance."""
 
 
 class AudioPacing(Record, frozen=True, kw_only=True):
     """How the emulator streams audio."""
 
-    chunk_audio_s: PositiveFloat = field(default=0.25, name="chunk_s")
+    chunk_audio_s: PositiveFloat = 0.25
     """Duration of the audio in a chunk, in seconds."""
-    speed_factor: PositiveFloat = field(default=4.0, name="speed")
+    speed_factor: PositiveFloat = 4.0
     """Speed at which the audio is sent, relative to real time. Above 1, a player that plays while it receives never
     stalls."""
 
@@ -111,30 +221,30 @@ class AudioPacing(Record, frozen=True, kw_only=True):
 class SpeechEmulation(Record, frozen=True, kw_only=True):
     """How the emulator simulates a target. The numbers are invented: they are not measurements of the provider."""
 
-    espeak_voice: str | None = field(default=None, name="voice")
-    """An espeak-ng variant, such as "klatt4" or "f3"; by default selected by the target's name."""
+    espeak_voice: str | None = None
+    """An espeak-ng variant, such as "klatt4" or "f3"; by default one that all targets share."""
     words_per_minute: int = 165
     """Speed of the espeak-ng voice."""
-    espeak_pitch: int = field(default=50, name="pitch")
+    espeak_pitch: int = 50
     """Pitch of the espeak-ng voice, from 0 to 99."""
-    submit_response_ms: float = field(default=30.0, name="submit_ms")
+    submit_response_ms: float = 30.0
     """Time in milliseconds until the response to a submit."""
     queue_ms: float = 200.0
     """Time in milliseconds that a job waits before it is processed."""
-    base_processing_ms: float = field(default=300.0, name="base_ms")
+    base_processing_ms: float = 300.0
     """Processing time in milliseconds, without the time per character."""
-    processing_ms_per_character: float = field(default=4.0, name="ms_per_character")
+    processing_ms_per_character: float = 4.0
     """Processing time in milliseconds for each character of the text, in addition to the base time."""
-    jitter: float = 0.15
-    """Standard deviation of the logarithm of each duration."""
+    log_duration_deviation: float = 0.15
+    """Standard deviation of the logarithm of each duration; 0 makes all durations equal."""
     sample_rate_hz: int = 24000
-    default_format: str | None = field(default=None, name="format")
+    default_format: str | None = None
     """Format of the audio if the request names no format; by default that of a documented media type, else WAV."""
     leading_silence_s: float = 0.12
     """Duration of the silence before the speech, in seconds."""
     job_id_format: str | None = None
     """Format of job ids; "{hexN}" is replaced by N random hexadecimal digits: "xtts-v2-api_019d{hex4}-{hex4}"."""
-    response_constants: LocationValues = field(default_factory=LocationValues, name="constants")
+    response_constants: LocationValues = field(default_factory=LocationValues)
     """Values to write into responses to submits and polls, if the documented example has the location.
 
     "{hexN}" in a text is replaced by N hexadecimal digits, drawn once per job.
@@ -145,55 +255,61 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     """Regular expressions for parts of a text that are not spoken, such as "^[(][^)]*[)]" for a stage direction."""
 
 
-class TargetSpec(Record, frozen=True, kw_only=True):
-    """One model or mode of a speech synthesis operation."""
+class BaseTargetSpec(Record, frozen=True, kw_only=True):
+    """One model or mode of an operation."""
 
     title: str
-    request_fields: dict[SpeechField, FieldMapping | None] = field(default={}, name="request")
-    """Fields whose location differs from that in `x-speech.request`; null for a field that this target lacks."""
-    response_model_name: str | None = field(default=None, name="model")
-    """Name of the model that responses have at the location in `x-job.model`; `None` if no document states it."""
-    request_constants: LocationValues = field(default_factory=LocationValues, name="constants")
+    request_constants: LocationValues = field(default_factory=LocationValues)
     """Values that every request contains, by location: {"body#/model": kokoro}."""
-    default_voice: str | None = field(default=None, name="voice")
+    default_voice: str | None = None
     """The voice that is sent if a request names none."""
-    default_voice_by_language: dict[str, str] = field(default={}, name="voices")
-    """Default voices of the languages whose default differs from `voice`: {zh: "Bowen [ZH]"}."""
-    default_voice_description: str | None = field(default=None, name="voice_description")
+    default_language: str | None = None
+    """The language that is sent if a request names none."""
+    supported_languages: tuple[str, ...] = ()
+    """BCP 47 codes of the supported languages; empty if no document lists them."""
+    pricing: PriceSpec | None = None
+    source: SourceReference | None = None
+
+
+class TargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
+    """One model or mode of a speech synthesis operation."""
+
+    request_fields: dict[SpeechField, FieldMapping | None] = {}
+    """Fields whose location differs from that in `x-speech.request_fields`; null for a field that this target lacks."""
+    response_model_name: str | None = None
+    """Name of the model that responses have at `x-job.model_name_location`; `None` if no document states it."""
+    default_voice_by_language: dict[str, str] = {}
+    """Default voices of the languages whose default differs from `default_voice`: {zh: "Bowen [ZH]"}."""
+    default_voice_description: str | None = None
     """Words for the desired voice or way of speaking, which are sent in the field `voice_description` if a request has
     none of its own. They do not describe `default_voice`."""
-    default_voice_sample_url: str | None = field(default=None, name="voice_sample_url")
+    default_voice_sample_url: str | None = None
     """URL of the reference audio that is sent for voice cloning if a request has no voice sample of its own."""
     required_fields: tuple[SpeechField, ...] = ()
     """Fields that a request must have, such as voice_sample_upload for voice cloning."""
-    default_language: str | None = field(default=None, name="language")
-    """The language that is sent if a request names none."""
-    supported_languages: tuple[str, ...] = field(default=(), name="languages")
-    """BCP 47 codes of the supported languages; empty if no document lists them."""
-    default_format: str | None = field(default=None, name="format")
+    default_format: str | None = None
     """The format that is sent if a request names none."""
-    supported_formats: tuple[str, ...] = field(default=(), name="formats")
+    supported_formats: tuple[str, ...] = ()
     """The provider's names of the formats that the target supports."""
     recommended_max_characters: int | None = None
     """The recommended maximum text length, if a document recommends one without enforcing it."""
-    response_audio: ResponseAudio | None = field(default=None, name="audio")
-    """How responses to the target carry audio, if its `constants` select another kind of response than
-    `x-speech.response.audio`: a stream of events with {"body#/stream_format": sse}."""
-    request_media_type: str | None = field(default=None, name="media_type")
+    response_audio: ResponseAudio | None = None
+    """How responses to the target carry audio, if its `request_constants` select another kind of response
+    than `x-speech.response.audio`: a stream of events with {"body#/stream_format": sse}."""
+    request_media_type: str | None = None
     """Media type of requests, if the operation accepts several."""
-    works_without_key: bool = field(default=False, name="keyless")
+    works_without_key: bool = False
     """Whether the target works without a key."""
-    pricing: PriceSpec | None = None
     emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
-    source: SourceReference | None = None
 
 
 class SpeechSpec(Record, frozen=True, kw_only=True):
     """`x-speech` on an operation: text to speech."""
 
-    request_fields: dict[SpeechField, FieldMapping] = field(name="request")
+    request_fields: dict[SpeechField, FieldMapping]
     response: SpeechResponse
     formats: dict[str, AudioFormat] = {}
     """What the values of the format field mean: {pcm_16000: {codec: pcm_s16le, sample_rate_hz: 16000}}. If requests
-    send an object for a format, the key of the format here is the name that the field's `map` gives to that object."""
+    send an object for a format, the key of the format here is the name that `provider_values` of the field give to that
+    object."""
     targets: dict[str, TargetSpec]

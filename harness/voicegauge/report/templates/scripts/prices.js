@@ -7,8 +7,8 @@ const formatUsd = (value) => {
 
 // The price of a month with an account plan; null if the plan does not allow so much.
 const planPriceOf = (plan, requests, volume) => {
-  const beyond = Math.max(0, (plan.unit === "request" ? requests : volume) - plan.included);
-  return beyond && !plan.overage ? null : { usd: plan.monthly_fee_usd + beyond * plan.usd_per_unit, plan: plan.name };
+  const beyond = Math.max(0, (plan.unit === "request" ? requests : volume) - plan.included_units);
+  return beyond && !plan.allows_extra_units ? null : { usd: plan.monthly_fee_usd + beyond * plan.usd_per_extra_unit, plan: plan.name };
 };
 
 const priceOf = (line, characters, volume) => {

@@ -1,0 +1,37 @@
+"""The faults that rules name, as parameters of tests."""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from voicegauge.rules.registry import RULE_BY_ID, FaultExample, FaultTraffic, Rule
+
+
+def list_fault_examples(*traffic: FaultTraffic, fault_id: str | None = None) -> list[ParameterSet]:
+    """Return a parameter set `rule, example` for each fault that a rule finds in such traffic, or for one fault."""
+    found = [
+        pytest.param(rule, example, id=f"{example.fault_id}-{rule.id}")
+        for rule in RULE_BY_ID.values()
+        for example in rule.shown_by
+        if example.found_in in traffic and fault_id in (None, example.fault_id)
+    ]
+    assert found, "a test without parameters would test nothing"
+    return found
+
+
+def list_rules_that_may_find(fault_id: str) -> set[str]:
+    """Return the ids of all rules that find a fault in some traffic, and of those that may find it as well."""
+    return {
+        rule_id
+        for rule in RULE_BY_ID.values()
+        for example in rule.shown_by
+        if example.fault_id == fault_id
+        for rule_id in (rule.id, *example.also_found_by)
+    }
+
+
+def assert_found(rule: Rule, example: FaultExample, found_rule_ids: set[str]) -> None:
+    """Assert that `rule` found the fault of `example`, and that no rule found it that does not name it."""
+    assert rule.id in found_rule_ids
+    assert found_rule_ids <= list_rules_that_may_find(example.fault_id)

@@ -1,0 +1,173 @@
+"""References of a stranger's document read no file outside of its folder, download nothing, and end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from voicegauge.cli import run
+from voicegauge.contract.document_assembly import read_openapi_document
+from voicegauge.contract.loading import load_contract
+from voicegauge.contract.schemas import MAX_REFERENCE_CHAIN_LENGTH
+from voicegauge.errors import ContractError
+from voicegauge.formats.located_yaml import read_document
+
+from ..builders.contracts import MINIMAL_CONTRACT
+
+SECRET = "password-of-the-user"
+SCHEMA = "schema: {type: object}"
+
+
+def write_contract(tmp_path: Path, schema: str, more: str = "") -> Path:
+    """Write a contract whose request body has the schema `schema`, in a folder beside a file with a secret."""
+    (tmp_path / "secret.yaml").write_text(f"S: {{enum: [{SECRET}]}}\n")
+    folder = tmp_path / "contract"
+    folder.mkdir()
+    path = folder / "openapi.yaml"
+    path.write_text(MINIMAL_CONTRACT.replace(SCHEMA, f"schema: {schema}") + more)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("../secret.yaml#/S", "leads out of the folder of the document"),
+        ("../../../../../../../../../../etc/passwd", "leads out of the folder of the document"),
+        ("parts/../../secret.yaml#/S", "leads out of the folder of the document"),
+        ("%2e%2e/secret.yaml#/S", "leads out of the folder of the document"),
+        ("/etc/passwd", "leads out of the folder of the document"),
+        ("link.yaml#/S", "leads out of the folder of the document"),
+        ("linked/secret.yaml#/S", "leads out of the folder of the document"),
+        ("loop.yaml#/S", "loop.yaml"),
+        ("file:///etc/passwd", "is a URL"),
+        ("file:/etc/passwd", "is a URL"),
+        ("FILE:/etc/passwd", "is a URL"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "drift"])
+def test_a_reference_out_of_the_folder_is_rejected_in_one_line(tmp_path, capsys, reference, reason, command) -> None:
+    path = write_contract(tmp_path, f"{{$ref: '{reference}'}}")
+    (path.parent / "link.yaml").symlink_to(tmp_path / "secret.yaml")
+    (path.parent / "linked").symlink_to(tmp_path, target_is_directory=True)
+    (path.parent / "loop.yaml").symlink_to("loop.yaml")
+    arguments = ["check", "acme", "--contracts", str(path)] if command == "check" else ["drift", str(path), str(path)]
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert reason in err
+    assert SECRET not in err
+    assert "root:" not in err
+
+
+def test_a_file_in_the_folder_is_read_also_through_a_link_to_the_folder(tmp_path) -> None:
+    path = write_contract(tmp_path, "{$ref: 'parts/schema.yaml#/S'}")
+    (path.parent / "parts").mkdir()
+    (path.parent / "parts" / "schema.yaml").write_text("S: {$ref: '../other.yaml#/S'}\n")
+    (path.parent / "other.yaml").write_text("S: {type: object, maxProperties: 3}\n")
+    (tmp_path / "link").symlink_to(path.parent, target_is_directory=True)
+    (operation,) = load_contract(tmp_path / "link" / "openapi.yaml").operations.values()
+    assert operation.request_media["application/json"].schema["maxProperties"] == 3
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$schema"])
+def test_the_validators_of_schemas_read_no_file(tmp_path, keyword) -> None:
+    """References in what counts as plain data are not checked, but a schema may lead there."""
+    file = tmp_path / "schema.json"
+    file.write_bytes(msgspec.json.encode({"const": SECRET}))
+    hidden = f"{{properties: {{text: {{{keyword}: 'file://{file}'}}}}}}"
+    path = write_contract(
+        tmp_path, "{$ref: '#/components/schemas/A/default'}", f"components: {{schemas: {{A: {{default: {hidden}}}}}}}\n"
+    )
+    shown = ""
+    try:
+        (operation,) = load_contract(path).operations.values()
+        shown = str(list(operation.request_media["application/json"].iterate_violations({"text": "x"})))
+    except ContractError as error:
+        shown = str(error)
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "http://127.0.0.1:9/a", "ftp://127.0.0.1:9/a"])
+def test_the_validator_of_openapi_opens_no_url(tmp_path, url, monkeypatch) -> None:
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", lambda *_arguments: pytest.fail("a URL was opened"))
+    path = write_contract(tmp_path, "{type: object}", f"x-other: {{get: {{parameters: [{{$ref: '{url}'}}]}}}}\n")
+    path.write_text(path.read_text().replace("paths:\n", "paths:\n  /other: {$ref: '#/x-other'}\n"))
+    with pytest.raises(ContractError):
+        load_contract(path)
+
+
+def _write_chain(tmp_path: Path, link_count: int) -> Path:
+    links = {f"L{i}": {"$ref": f"#/components/schemas/L{i + 1}"} for i in range(link_count)}
+    schemas = {**links, f"L{link_count}": {"type": "object"}}
+    components = f"components: {msgspec.json.encode({'schemas': schemas}).decode()}\n"
+    return write_contract(tmp_path, "{$ref: '#/components/schemas/L0'}", components)
+
+
+def test_a_chain_of_references_may_have_a_hundred_links_and_no_more(tmp_path) -> None:
+    for name, count in (("short", MAX_REFERENCE_CHAIN_LENGTH - 1), ("long", 2_000)):
+        (tmp_path / name).mkdir()
+        path = _write_chain(tmp_path / name, count)
+        if name == "short":
+            load_contract(path)
+            continue
+        with pytest.raises(ContractError, match="through a chain of more than 100 references"):
+            load_contract(path)
+
+
+def _measure_loading_cpu_s(tmp_path: Path, operation_count: int) -> float:
+    operations = {
+        f"/other/{i}": {"get": {"operationId": f"other{i}", "responses": {"200": {"$ref": "#/components/responses/R"}}}}
+        for i in range(operation_count)
+    }
+    (tmp_path / str(operation_count)).mkdir()
+    path = write_contract(
+        tmp_path / str(operation_count), "{type: object}", "components: {responses: {R: {description: R}}}\n"
+    )
+    document = read_document(path).data
+    document["paths"] |= operations
+    path.write_bytes(msgspec.json.encode(document))
+    before = time.process_time()
+    assert len(load_contract(path).operations) == operation_count + 1
+    return time.process_time() - before
+
+
+def test_loading_takes_linear_time(tmp_path) -> None:
+    """Eight times the operations take about eight times the time of the processor; a quadratic loop would take 64."""
+    _measure_loading_cpu_s(tmp_path, 10)  # imports the validator
+    few, many = (_measure_loading_cpu_s(tmp_path, count) for count in (150, 1_200))
+    assert many < 32 * few
+
+
+def _measure_overlay_cpu_s(tmp_path: Path, operation_count: int) -> float:
+    operations = {
+        f"/other/{i}": {"get": {"operationId": f"other{i}", "responses": {"200": {"description": "R"}}}}
+        for i in range(operation_count)
+    }
+    folder = tmp_path / f"overlay {operation_count}"
+    folder.mkdir()
+    path = write_contract(folder, "{type: object}")
+    document = read_document(path).data
+    document["paths"] |= operations
+    path.write_bytes(msgspec.json.encode(document))
+    overlay = {
+        "overlay": "1.1.0",
+        "info": {"title": "Acme", "version": "1"},
+        "extends": path.name,
+        "actions": [{"target": "$.paths.*.get", "update": {"x-limits": {}}}],
+    }
+    path.with_name("overlay.yaml").write_bytes(msgspec.json.encode(overlay))
+    before = time.process_time()
+    selected = read_openapi_document(path.with_name("overlay.yaml"))
+    spent_s = time.process_time() - before
+    assert len(selected.data["paths"]) == operation_count + 1
+    return spent_s
+
+
+def test_selecting_the_operations_that_an_overlay_describes_takes_linear_time(tmp_path) -> None:
+    _measure_overlay_cpu_s(tmp_path, 10)
+    few, many = (_measure_overlay_cpu_s(tmp_path, count) for count in (250, 2_000))
+    assert many < 24 * few

@@ -1,0 +1,445 @@
+"""Plans and prices the requests of a benchmark, with its load and the baseline that its targets are compared with.
+
+The baseline is measured in the same run, in turn with the targets. If the network or a service becomes slower during
+the run, both are affected alike, so that their comparison remains valid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
+from voicegauge.api.requests import BenchRequest
+from voicegauge.api.target_selection import (
+    adapt_to_own_servers,
+    collect_contracts,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+    to_name_tuple,
+)
+from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, plan_benchmark_requests
+from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_plan
+from voicegauge.bench.early_stopping import StopRule
+from voicegauge.bench.load import ArrivalRate, RampSettings, parse_goal
+from voicegauge.bench.request_building import (
+    find_targets_needing_voice_sample_url,
+    needs_voice_sample,
+    read_voice_sample,
+    validate_requests_can_be_built,
+)
+from voicegauge.bench.run_config import RunConfig, open_transport_with_spaced_requests
+from voicegauge.bench.scoring import choose_scoring_asr
+from voicegauge.bench.suites import Suite, load_own_texts, load_suite
+from voicegauge.client.keys import find_missing_key_variables
+from voicegauge.client.ledger import create_rate_limiter, find_account_plan_limits
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.loading import load_contract
+from voicegauge.emulator.fault_injection import validate_fault_names
+from voicegauge.errors import UsageError
+from voicegauge.model.base import Provenance, VoiceSample
+from voicegauge.options import function_of, validate_request
+from voicegauge.printable_text import format_count
+from voicegauge.speech.asr_engines import SpokenText
+from voicegauge.speech.decoding import require_av
+from voicegauge.transport.http import Transport
+from voicegauge.transport.network import require_http2
+
+# The baseline of a benchmark: another target, another base URL, or another version of the contract.
+
+
+def list_target_names(request: BenchRequest) -> tuple[str, ...]:
+    """Return the names of the targets to measure, the baseline target first; it need not be among the named ones.
+
+    Raises:
+        UsageError: the baseline is a whole provider, or no other target is named.
+    """
+    names, baseline = to_name_tuple(request.targets), request.baseline_target
+    if baseline is None:
+        return names
+    if "/" not in baseline:
+        raise UsageError(f"--against {baseline}: name one target, such as {baseline}/NAME")
+    if not set(names) - {baseline}:
+        raise UsageError(f"--against {baseline}: name the targets to compare with it, too")
+    return baseline, *(name for name in names if name != baseline)
+
+
+@dataclass(frozen=True)
+class TargetVariant:
+    """Another version of the only target of a benchmark: on another server, or described by another contract file."""
+
+    target: BaseTarget
+    live_options: LiveOptions | None
+    """Permission to send to the live service of the variant; `None` if the variant is emulated."""
+    shares_account: bool
+    """Whether the variant has the same servers as the target that it is compared with, so that both use up the rate
+    limits of one account."""
+
+
+def find_target_variant(
+    catalogue: Catalogue, target_names: Sequence[str], request: BenchRequest
+) -> TargetVariant | None:
+    """Return the variant of the benchmark's only target: on another server, or described by another contract file.
+
+    The request gives the base URL of the other server or the other contract; without either, `None` is returned. The
+    provider id of the variant is that of the target, followed by "@" and the host of the other server or the version of
+    the other contract.
+
+    Raises:
+        ContractError: the contract is not usable.
+        UsageError: there are several targets, or the other contract does not have the target.
+    """
+    live_options = request.live
+    if request.baseline_url is None and request.baseline_contract is None:
+        return None
+    chosen = select_targets(catalogue, target_names, live_options)
+    if len(chosen) != 1:
+        flag = "--against-url" if request.baseline_url is not None else "--against-contract"
+        raise UsageError(f"{flag} takes one target, not {len(chosen)}: name one")
+    (target,) = chosen
+    contract = target.contract
+    if request.baseline_url is not None:
+        renamed = contract.rename_provider(f"{contract.id}@{urlsplit(request.baseline_url).netloc}")
+        other_urls = {"": request.baseline_url}
+        other_live = dataclasses.replace(live_options, base_urls=other_urls) if live_options is not None else None
+        return TargetVariant(_find_target_of_same_name(renamed, target), other_live, shares_account=False)
+    other = load_contract(Path(str(request.baseline_contract)))
+    if other.id != contract.id:
+        raise UsageError(
+            f"--against-contract: {request.baseline_contract} is the contract of {other.id}, not of {contract.id}"
+        )
+    version = other.version if other.version != contract.version else other.document.sha256[:7]
+    renamed = other.select_account_plans(live_options.account_plans if live_options is not None else ())
+    renamed = renamed.rename_provider(f"{contract.id}@{version}")
+    return TargetVariant(_find_target_of_same_name(renamed, target), live_options, shares_account=True)
+
+
+def _find_target_of_same_name(contract: Contract, target: BaseTarget) -> BaseTarget:
+    """Return the target of `contract` with the name of `target`."""
+    targets: dict[str, BaseTarget] = {**contract.targets, **contract.audio_input_targets}
+    if target.name not in targets:
+        known = ", ".join(targets)
+        raise UsageError(f"--against-contract: the other contract has no target {target.name!r}; it has {known}")
+    return targets[target.name]
+
+
+# Options that say how much load a benchmark puts on its targets.
+
+
+MAX_RAMP_CONCURRENCY = 64.0
+"""The highest concurrency that a ramp tries. With more requests in flight, times could not be measured precisely."""
+MAX_RAMP_RATE = 300.0
+"""The highest rate that a ramp tries, in requests per second."""
+MAX_RAMP_REQUESTS = 4000
+"""Number of requests that a ramp may send, which is enough for its search."""
+
+
+def validate_load(request: BenchRequest) -> None:
+    """Reject a load that contradicts itself, beyond what the declarations of the options say.
+
+    Raises:
+        UsageError: options contradict each other, or the goal cannot be read.
+        MissingExtraError: HTTP/2 is requested and not installed.
+    """
+    if request.arrivals != "constant" and request.rate is None and request.ramp != "rate":
+        raise UsageError("--arrivals is for requests at a rate: add --rate or --ramp rate")
+    parse_goal(request.goal)
+    if request.http2:
+        require_http2()
+
+
+def build_plan_settings(request: BenchRequest, text_count: int) -> BenchPlanSettings:
+    """Return the settings of the plan. If there is a ramp, they repeat the texts as often as its search may need.
+
+    Raises:
+        UsageError: a ramp cannot have several sessions.
+    """
+    settings = BenchPlanSettings(
+        sessions=request.sessions, repetitions=request.repetitions, warmup=request.warmup, seed=request.seed
+    )
+    if request.ramp is None:
+        return settings
+    if request.sessions > 1:
+        raise UsageError("--ramp takes one session: leave out --sessions")
+    return msgspec.structs.replace(settings, repetitions=-(-MAX_RAMP_REQUESTS // max(text_count, 1)))
+
+
+def configure_load(request: BenchRequest, config: RunConfig) -> RunConfig:
+    """Return a copy of the configuration of a run that has the load of the request."""
+    if request.stop_when_decided:
+        baseline_target = next(iter(config.targets))
+        rule = StopRule(config.plan.rounds, baseline_target, equivalence_margin=request.equivalence_margin)
+        config = dataclasses.replace(config, stop_rule=rule)
+    if request.http2:
+        config = dataclasses.replace(config, uses_http2=True, open_transport=_open_http2_transport)
+    if request.ramp is not None:
+        max_load = find_max_ramp_load(config, request.ramp)
+        settings = RampSettings(request.ramp, parse_goal(request.goal), max_load, request.arrivals)
+        return dataclasses.replace(config, ramp_settings=settings)
+    if request.rate is None:
+        return config
+    return dataclasses.replace(config, arrival_rate=ArrivalRate(request.rate, request.arrivals))
+
+
+def _open_http2_transport() -> Transport:
+    return open_transport_with_spaced_requests(uses_http2=True)
+
+
+def find_max_ramp_load(config: RunConfig, load_type: Literal["concurrency", "rate"]) -> float:
+    """Return the highest concurrency or rate that a ramp tries; the account plan may allow less than the maximum."""
+    (access,) = config.access_by_provider.values()
+    if load_type == "concurrency":
+        return min(float(access.max_concurrency or MAX_RAMP_CONCURRENCY), MAX_RAMP_CONCURRENCY)
+    limiter = access.rate_limiter
+    return min(limiter.requests_per_minute / 60 if limiter is not None else MAX_RAMP_RATE, MAX_RAMP_RATE)
+
+
+def _check_rate(request: BenchRequest, targets: Collection[BaseTarget]) -> None:
+    """Reject a rate that is higher than the user's account plan with a provider allows.
+
+    Raises:
+        UsageError: the rate is too high.
+        UnknownNameError: no provider has an account plan that the request names.
+    """
+    if request.rate is None or request.live is None:
+        return
+    plans = find_account_plan_limits({target.contract for target in targets}, request.live.account_plans)
+    for provider, plan_limits in plans.items():
+        limiter = create_rate_limiter(plan_limits, request.live.base_urls)
+        if limiter is not None:
+            count = sum(target.contract.id == provider for target in targets)
+            _check_provider_rate(request.rate, provider, count, limiter.requests_per_minute)
+
+
+def _check_provider_rate(requests_per_s: float, provider: str, target_count: int, max_requests_per_minute: int) -> None:
+    if requests_per_s * 60 * target_count > max_requests_per_minute:
+        raise UsageError(
+            f"--rate {requests_per_s:g} for {format_count(target_count, 'target')} of {provider} is more than the "
+            f"{max_requests_per_minute} requests per minute of the account's plan: "
+            f"use at most --rate {max_requests_per_minute / 60 / target_count:.3g}, or name your plan with --plan"
+        )
+
+
+# Plans and prices the requests of a benchmark.
+
+
+@dataclass(frozen=True)
+class PlannedBenchmark:
+    """A benchmark plan with everything that is needed to run it."""
+
+    request: BenchRequest
+    """The request; its prices are by id of the target."""
+    plan: BenchPlan
+    targets: Mapping[str, BaseTarget]
+    voice_sample: VoiceSample | None
+    target_variant: TargetVariant | None = None
+    """The other version of the only target, which the run measures for comparison; `None` if there is none."""
+
+    @property
+    def live_options(self) -> LiveOptions | None:
+        """Permission to send to live services; `None` if the emulator is measured."""
+        return self.request.live
+
+    @property
+    def prices(self) -> Mapping[str, float]:
+        """Dollars per request that the user set, by id of the target."""
+        return self.request.prices
+
+    @property
+    def listener(self) -> ProgressListener:
+        """Receives progress and notices."""
+        return self.request.progress or ProgressListener()
+
+    @property
+    def baseline_target(self) -> str | None:
+        """Id of the target that the others are compared with; `None` if none was given."""
+        return self.request.baseline_target if self.target_variant is None else self.target_variant.target.id
+
+    def list_contracts_with_live_options(self) -> list[tuple[Contract, LiveOptions]]:
+        """Return each contract with the options for sending to its live service; empty if the emulator is measured."""
+        if self.live_options is None:
+            return []
+        other = self.target_variant
+        others = {} if other is None else {other.target.contract.id: other.live_options or self.live_options}
+        contracts = collect_contracts(self.targets.values())
+        return [(contract, others.get(contract.id, self.live_options)) for contract in contracts]
+
+    def find_base_urls_by_server(self) -> dict[str, str]:
+        """Return the base URLs that the user set, by "<provider>" or "<provider>/<server>"."""
+        return {
+            f"{contract.id}/{server}".rstrip("/"): url
+            for contract, options in self.list_contracts_with_live_options()
+            for server, url in options.base_urls.items()
+        }
+
+    @property
+    def provenance(self) -> Provenance:
+        """The provenance of the responses that the run will receive."""
+        return self.plan.provenance
+
+
+def run_plan_benchmark(request: BenchRequest) -> BenchPlanResult:
+    """Plan and price what `benchmark` would send with the same arguments; nothing is sent.
+
+    >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", max_texts=2, warmup=0)
+    >>> plan.request_count
+    2
+
+    The budget in `live` is ignored. With `ramp` or `stop_when_decided`, the plan is the most that may be sent.
+
+    Returns:
+        The number of requests and characters and the cost, for each target, and the keys that are not set.
+
+    Raises:
+        UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
+            key would be sent unencrypted to another machine.
+    """
+    planned = choose_texts_and_plan_requests(request, ask_servers_for_names=False)
+    if request.ramp is not None:
+        planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
+    missing = {
+        contract.id: find_missing_key_variables(contract) for contract, _ in planned.list_contracts_with_live_options()
+    }
+    return summarize_bench_plan(
+        planned.plan, {provider: variables for provider, variables in missing.items() if variables}
+    )
+
+
+plan_benchmark = function_of(BenchRequest, run_plan_benchmark, name="plan_benchmark")
+
+
+def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_names: bool) -> PlannedBenchmark:
+    """Choose texts and targets, and plan their requests; nothing that costs money is sent.
+
+    Args:
+        request: what to measure.
+        ask_servers_for_names: whether to ask servers that users run themselves for their models and voices.
+
+    Raises:
+        UsageError: as described at `plan_benchmark`.
+        DataError: a file cannot be read.
+    """
+    validate_request(request)
+    validate_load(request)
+    suite = choose_texts(request)
+    listener = request.progress or ProgressListener()
+    names = list_target_names(request)
+    catalogue = adapt_to_own_servers(
+        to_catalogue(request.contracts, request.live),
+        names,
+        request.live,
+        ask_servers_for_names=ask_servers_for_names,
+        listener=listener,
+        max_wait_s=request.max_wait_s,
+    )
+    planned = plan_requests(dataclasses.replace(request, targets=names), catalogue, suite)
+    validate_load_and_faults(planned)
+    return planned
+
+
+def choose_texts(request: BenchRequest) -> Suite:
+    """Load the texts of a benchmark and select those that are used.
+
+    A single language is also the language of own texts that name none.
+
+    Raises:
+        UsageError: no text has the language or the category.
+        DataError: a file cannot be read.
+    """
+    languages = request.languages
+    if request.texts is None:
+        loaded = load_suite(request.suite)
+    else:
+        loaded = load_own_texts(Path(request.texts), default_language=languages[0] if len(languages) == 1 else "en")
+    return loaded.select_texts(languages=languages, categories=request.categories, max_texts=request.max_texts)
+
+
+def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> PlannedBenchmark:
+    """Select the targets and plan their requests; nothing is sent.
+
+    Args:
+        request: what to measure; its targets include the baseline target.
+        catalogue: the known contracts.
+        suite: the texts to use.
+
+    Raises:
+        UsageError: as in `plan_benchmark`.
+    """
+    live, listener = request.live, request.progress or ProgressListener()
+    chosen = select_targets(catalogue, request.targets, live)
+    prices = resolve_prices(catalogue, request.prices)
+    base_urls = dict(live.base_urls) if live is not None else {}
+    variant = find_target_variant(catalogue, to_name_tuple(request.targets), request)
+    if variant is not None:
+        (target,) = chosen
+        prices = {variant.target.id: prices[target.id], **prices} if target.id in prices else prices
+        chosen = [variant.target, target]
+        if variant.live_options is not None and not variant.shares_account:
+            base_urls |= {"against": variant.live_options.base_urls[""]}
+    voice = read_voice_sample(str(request.voice_sample)) if request.voice_sample is not None else None
+    plan = plan_benchmark_requests(
+        suite,
+        chosen,
+        build_plan_settings(request, len(suite.texts)),
+        provenance=Provenance.EMULATED if live is None else Provenance.LIVE,
+        user_price_usd_by_target=prices,
+        base_urls=base_urls,
+        voice_sample=voice,
+    )
+    for target_id in plan.unsupported_target_ids:
+        listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
+    targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
+    validate_requests_can_be_built(plan, targets, voice)
+    if voice is not None and not any(isinstance(one, Target) and needs_voice_sample(one) for one in targets.values()):
+        listener.notice("the voice sample is not used: none of the targets requires one")
+    if voice is not None and voice.data is not None:
+        for target_id in find_targets_needing_voice_sample_url(
+            one for one in targets.values() if isinstance(one, Target)
+        ):
+            listener.notice(
+                f"{target_id} takes a voice sample as a URL, not as a file: the one of its contract is used"
+            )
+    planned = PlannedBenchmark(dataclasses.replace(request, prices=prices), plan, targets, voice, variant)
+    if live is not None:
+        require_av()  # it measures when streamed audio can be played
+        for contract, options in planned.list_contracts_with_live_options():
+            announce_key_hosts([contract], options, listener)
+        announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
+    return planned
+
+
+def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
+    """Reject a load that the targets or the account's plan do not allow, and faults that are not known.
+
+    Raises:
+        UsageError: there are several targets to ramp, or one to compare, or the rate is too high.
+        UnknownNameError: a fault, or a plan of an account, is not known.
+    """
+    request, targets = planned_benchmark.request, planned_benchmark.targets.values()
+    if request.ramp is not None and len(targets) > 1:
+        raise UsageError(f"--ramp takes one target, not {len(targets)}: name one")
+    if request.stop_when_decided and len(targets) < 2:
+        raise UsageError("--stop-when-decided compares targets: name two or more")
+    _check_rate(request, targets)
+    validate_fault_names(request.faults, collect_contracts(targets))
+
+
+def find_reason_not_to_transcribe(planned_benchmark: PlannedBenchmark) -> str | None:
+    """Return why nothing will be transcribed, or `None` if the run will be transcribed.
+
+    An engine that cannot be used is rejected here, before anything is paid for.
+    """
+    if planned_benchmark.plan.run_kind == "transcription":
+        return None  # the targets are the recognizers
+    spoken = {SpokenText(one.text.language, one.text.text) for row in planned_benchmark.plan.rounds for one in row}
+    choice = choose_scoring_asr(planned_benchmark.request.asr, planned_benchmark.provenance, spoken)
+    return None if choice.asr else choice.reason

@@ -1,0 +1,525 @@
+"""Benchmarks targets: sends the planned requests, and saves, scores and summarizes the run."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.benchmark_planning import (
+    PlannedBenchmark,
+    choose_texts_and_plan_requests,
+    configure_load,
+    find_reason_not_to_transcribe,
+)
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.options import ProgressListener, report_phase
+from voicegauge.api.plan_sending import announce_rate_limits, delete_leftover_resources
+from voicegauge.api.requests import BenchRequest
+from voicegauge.api.target_selection import collect_contracts
+from voicegauge.bench.audio_measurement import (
+    count_samples_with_unknown_encoding,
+    describe_unexpected_formats,
+    measure_audio,
+)
+from voicegauge.bench.benchmark_result import BenchResult
+from voicegauge.bench.run_config import (
+    ProviderAccess,
+    RunConfig,
+    RunOutcome,
+    StopSignal,
+    build_emulated_access,
+    build_live_access,
+)
+from voicegauge.bench.run_start import (
+    RunToContinue,
+    begin_run,
+    check_region,
+    find_run_to_continue,
+    find_runs_of_other_plans,
+)
+from voicegauge.bench.run_store import JournalState, load_run, save_run
+from voicegauge.bench.runner import run_plan
+from voicegauge.bench.scoring import score_run
+from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loop_delays
+from voicegauge.emulator.process import running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.errors import BudgetError, TransportError, UsageError
+from voicegauge.model.base import Provenance, StopReason
+from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.run import Run, ScoreSet, format_load
+from voicegauge.model.sample import Sample
+from voicegauge.options import function_of
+from voicegauge.printable_text import format_count
+from voicegauge.report.html_page import write_report
+
+# Saves, scores and summarizes a run whose requests were sent.
+
+
+REPORT_FILE_NAME = "report.html"
+
+
+def finish_benchmark(
+    planned_benchmark: PlannedBenchmark,
+    config: RunConfig,
+    run_folder: Path,
+    outcome: RunOutcome,
+    stop_signal: StopSignal,
+    *,
+    unscored_reason: str | None,
+) -> BenchResult:
+    """Save, score and summarize what was measured.
+
+    Args:
+        planned_benchmark: the request and its plan.
+        config: how the requests were sent.
+        run_folder: the folder of the run.
+        outcome: the samples.
+        stop_signal: why sending stopped early, if it did.
+        unscored_reason: why nothing is transcribed; `None` if the run is transcribed.
+
+    Raises:
+        BudgetError: the budget was spent before anything was measured.
+        TransportError: no provider could be reached.
+    """
+    request = planned_benchmark.request
+    # A live run is marked as finished last: until then the same command continues it.
+    run = _save_finished_or_partial_run(
+        run_folder,
+        outcome,
+        config,
+        planned_benchmark.listener,
+        is_finished=outcome.is_complete and planned_benchmark.live_options is None,
+    )
+    if stop_signal.requested and stop_signal.error is None:
+        of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp_settings is None else ""
+        progress_made = f"interrupted after {len(outcome.samples)}{of_planned} samples"
+        result = _build_result(
+            run_folder, run, request.text_length, stop_message=progress_made, stop_reason="interrupted"
+        )
+        if request.on_result is not None:
+            request.on_result(result)
+        return result
+    _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
+    scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark)
+    if scores is not None:
+        run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
+    elif unscored_reason:
+        planned_benchmark.listener.notice(f"no error rates: {unscored_reason}")
+    save_run(run_folder, run)
+    run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, is_finished=outcome.is_complete))
+    page = (
+        write_report([(run_folder, run)], run_folder / REPORT_FILE_NAME, text_length=request.text_length)
+        if request.write_html_report
+        else None
+    )
+    stopped, stop_reason = _find_stop_message_and_reason(outcome, stop_signal)
+    result = _build_result(
+        run_folder,
+        run,
+        request.text_length,
+        scores=scores,
+        report_file=page,
+        stop_message=stopped,
+        stop_reason=stop_reason,
+    )
+    result = msgspec.structs.replace(result, baseline_target=planned_benchmark.baseline_target)
+    if request.on_result is not None:
+        request.on_result(result)
+    save_run(run_folder, run)
+    return result
+
+
+def _save_finished_or_partial_run(
+    run_folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener, *, is_finished: bool
+) -> Run:
+    with report_phase(listener, "measuring audio", len(outcome.samples)) as measuring:
+        samples = measure_audio(run_folder, outcome.samples, config.targets, measuring.advance)
+    for target, count in count_samples_with_unknown_encoding(samples).items():
+        listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
+    for target, clips in describe_unexpected_formats(samples, config.targets).items():
+        listener.notice(f"{target}: {clips} as requested or documented: voicegauge check {target} says more")
+    manifest = msgspec.structs.replace(
+        load_run(run_folder).manifest,
+        is_finished=is_finished,
+        spent_usd=outcome.spent_usd,
+        early_stop=outcome.early_stop,
+    )
+    if outcome.is_emulated:
+        # A live run against the emulator's URL: the numbers are the emulator's all the same.
+        manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
+    run = Run(
+        manifest=manifest,
+        samples=samples,
+        ambiguous_requests=outcome.ambiguous_requests,
+        open_jobs=outcome.open_jobs,
+        ramp=outcome.ramp,
+    )
+    save_run(run_folder, run)
+    return run
+
+
+def _raise_error_that_stopped_run(run: Run, stop_signal: StopSignal, listener: ProgressListener) -> None:
+    """Raise the error that stopped the run, if any.
+
+    A spent budget is not raised if something was measured before.
+    """
+    if stop_signal.error is None:
+        return
+    if not isinstance(stop_signal.error, BudgetError) or not any(sample.is_counted for sample in run.samples):
+        for line in describe_unresolved_requests(
+            run.ambiguous_requests, run.open_jobs, is_emulated=run.manifest.provenance is Provenance.EMULATED
+        ):
+            listener.notice(line)
+        raise stop_signal.error
+
+
+def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) -> tuple[str | None, StopReason | None]:
+    """Return a message of one line that says why the run is incomplete, and the kind of event that stopped it.
+
+    Both are `None` for a complete run. A run that Ctrl-C stopped is not passed to this function.
+    """
+    if stop_signal.error is not None:
+        return str(stop_signal.error), "budget"
+    if outcome.open_jobs:
+        first, count = outcome.open_jobs[0], len(outcome.open_jobs)
+        jobs = "1 job is still open" if count == 1 else f"{count} jobs are still open"
+        return f"{jobs} and will be polled again by the same command: {first.sample_id}: {first.reason}", "unreachable"
+    return None, None
+
+
+def _score_saved_run(run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark) -> ScoreSet | None:
+    try:
+        with report_phase(planned_benchmark.listener, "transcribing") as transcribing:
+            return score_run(run_folder, run, asr_spec, report_progress=transcribing.update)
+    except KeyboardInterrupt:
+        again = (
+            f"`voicegauge score {run_folder}` transcribes the rest"
+            if planned_benchmark.live_options is None
+            else "the same command does"
+        )
+        planned_benchmark.listener.notice(f"the run is saved, and not scored yet: {again}")
+        raise
+
+
+def _build_result(
+    run_folder: Path,
+    run: Run,
+    text_length: int,
+    *,
+    scores: ScoreSet | None = None,
+    report_file: Path | None = None,
+    stop_message: str | None = None,
+    stop_reason: StopReason | None = None,
+) -> BenchResult:
+    return BenchResult(
+        provenance=run.manifest.provenance,
+        folder=str(run_folder),
+        report_file=str(report_file) if report_file else None,
+        manifest=run.manifest,
+        asr=scores.asr if scores else None,
+        asr_reason=scores.asr_reason if scores else None,
+        normalizer=scores.normalizer if scores else None,
+        stop_message=stop_message,
+        stop_reason=stop_reason,
+        ambiguous_requests=run.ambiguous_requests,
+        open_jobs=run.open_jobs,
+        ramp=run.ramp,
+        load=run.describe_load(),
+        targets=summarize_targets(run, scores, text_length=text_length)
+        if any(one.is_counted for one in run.samples)
+        else (),
+    )
+
+
+# Sends the requests of a benchmark, and continues an interrupted live run.
+
+
+EMULATOR_API_KEY = "emulated"
+"""The text that is sent to the emulator in place of an API key."""
+EMULATED_ACCOUNT_CREDITS = 1e9
+"""Balance of emulated accounts, larger than what any benchmark spends.
+
+If an account ran out of credits, its requests would fail for a reason that has nothing to do with the target.
+"""
+
+
+@contextmanager
+def open_run_config(planned_benchmark: PlannedBenchmark) -> Iterator[RunConfig]:
+    """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context."""
+    contracts = collect_contracts(planned_benchmark.targets.values())
+    if planned_benchmark.live_options is None:
+        settings = EmulatorSettings(
+            seed=planned_benchmark.plan.settings.seed,
+            faults=tuple(planned_benchmark.request.faults),
+            credits=EMULATED_ACCOUNT_CREDITS,
+            enforces_rate_limits=False,
+        )
+        other = planned_benchmark.target_variant
+        usual = [contract for contract in contracts if other is None or contract is not other.target.contract]
+        with ExitStack() as emulators:
+            access = build_emulated_access(usual, emulators.enter_context(running_emulator(usual, settings)))
+            if other is not None:  # it has an emulator of its own, because both documents name the same provider
+                emulator = emulators.enter_context(running_emulator([other.target.contract], settings))
+                url = emulator.base_url(emulator.providers[0])
+                access[other.target.contract.id] = ProviderAccess({"": url}, EMULATOR_API_KEY)
+            config = _build_run_config(planned_benchmark, access, None)
+            yield dataclasses.replace(config, fault_ids=settings.faults)
+        return
+    live_options = planned_benchmark.live_options
+    access = open_live_access(planned_benchmark)
+    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
+    yield _build_run_config(planned_benchmark, access, live_options.max_cost_usd)
+
+
+def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderAccess]:
+    """Return the access to the live services by provider id, with keys from the environment.
+
+    If a target is measured by two versions of its contract, both share the rate limits of one account.
+
+    Raises:
+        MissingKeyError: an API key is not set.
+    """
+    live, other = planned_benchmark.live_options, planned_benchmark.target_variant
+    assert live is not None, "a live run has live options"
+    contracts = collect_contracts(planned_benchmark.targets.values())
+    others = [other.target.contract] if other is not None else []
+    usual = [contract for contract in contracts if contract not in others]
+    access = build_live_access(usual, live.base_urls, live.account_plans)
+    if other is None or other.live_options is None:
+        return access
+    access |= build_live_access(others, other.live_options.base_urls, live.account_plans)
+    if not other.shares_account:
+        return access
+    limiter = next(iter(access.values())).rate_limiter
+    return {
+        provider: dataclasses.replace(
+            one, rate_limiter=limiter, max_concurrency=one.max_concurrency and max(one.max_concurrency // 2, 1)
+        )
+        for provider, one in access.items()
+    }
+
+
+def _build_run_config(
+    planned_benchmark: PlannedBenchmark,
+    access_by_provider: Mapping[str, ProviderAccess],
+    max_cost_usd: float | None,
+) -> RunConfig:
+    """Return the configuration of a run; `max_cost_usd` is `None` for an emulator, which costs nothing."""
+    request = planned_benchmark.request
+    config = RunConfig(
+        planned_benchmark.plan,
+        planned_benchmark.targets,
+        access_by_provider,
+        request.concurrency,
+        max_cost_usd,
+        planned_benchmark.prices,
+        planned_benchmark.voice_sample,
+        retry_ambiguous=request.retry_ambiguous_requests,
+        max_wait_s=request.max_wait_s,
+        region=request.region,
+    )
+    return configure_load(request, config)
+
+
+def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
+    """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
+    if planned_benchmark.live_options is None:
+        return
+    plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
+    providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
+    if run_to_continue is None or run_to_continue.journal_state.is_empty:
+        sent = f"{format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f}"
+        if planned_benchmark.request.ramp is not None:
+            sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
+        planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
+        return
+    unpaid = run_to_continue.journal_state.find_unpaid_samples(
+        plan, retry_ambiguous=planned_benchmark.request.retry_ambiguous_requests
+    )
+    remaining_usd = sum(one.price.price_usd or 0.0 for one in unpaid)
+    planned_benchmark.listener.notice(
+        f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, ${remaining_usd:.4f}; "
+        f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
+    )
+
+
+def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue | None:
+    """Return the interrupted live run to continue; `None` if a new run begins.
+
+    Raises:
+        DataError: a run was interrupted after something was paid for, but it cannot be continued.
+        UsageError: `retry_ambiguous_requests` is true, but no run has ambiguous requests.
+    """
+    runs_folder = Path(planned_benchmark.request.out)
+    retry_ambiguous_requests = planned_benchmark.request.retry_ambiguous_requests
+    if planned_benchmark.live_options is None:
+        return None
+    found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous_requests)
+    if found is None and retry_ambiguous_requests:
+        raise UsageError(
+            f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
+        )
+    for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
+        planned_benchmark.listener.notice(
+            f"{folder} is an interrupted run with other options or contracts: it is not continued"
+        )
+    return found
+
+
+def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
+    """Return `config` with the measurement error of times, determined by sending requests to a server on this machine.
+
+    These requests have the concurrency of the run. For a ramp of the concurrency, it is the highest that the ramp may
+    try.
+    """
+    try:
+        with reduce_event_loop_delays():
+            error = run_coroutine(measure_timing_error(_find_max_concurrency(config), config.open_transport))
+    except (OSError, TransportError) as reason:
+        listener.notice(f"the error of times is not known: {reason}")
+        return config
+    return dataclasses.replace(config, timing_error=error)
+
+
+def _find_max_concurrency(config: RunConfig) -> int:
+    is_ramped = config.ramp_settings is not None and config.ramp_settings.load_type == "concurrency"
+    return int(config.ramp_settings.max_load) if config.ramp_settings is not None and is_ramped else config.concurrency
+
+
+def send_requests(
+    config: RunConfig,
+    run_folder: Path,
+    journal_state: JournalState | None,
+    stop_signal: StopSignal,
+    listener: ProgressListener,
+) -> RunOutcome:
+    """Send the planned requests and return the samples.
+
+    Args:
+        config: the plan, and how to send it.
+        run_folder: the folder of the run, which gets journal and audio.
+        journal_state: what an interrupted run has sent; `None` for a new run.
+        stop_signal: ends the run early.
+        listener: receives progress and notices.
+    """
+    done = 0
+    if journal_state is not None and not journal_state.is_empty:
+        done = len(journal_state.finished_samples)
+        listener.notice(f"resuming {run_folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open")
+    planned = Counter(sample.target for row in config.plan.rounds for sample in row)
+    # A ramp sends as many of them as its search needs.
+    listener.samples_planned(planned if config.ramp_settings is None else dict.fromkeys(planned, 0))
+    for sample in journal_state.finished_samples.values() if journal_state is not None else ():
+        listener.sample_finished(sample)
+    request_count = config.plan.request_count if config.ramp_settings is None else None
+    with report_phase(listener, "sending requests", request_count, done) as sending:
+
+        def on_sample(sample: Sample) -> None:
+            listener.sample_finished(sample)
+            sending.advance()
+
+        return run_coroutine(
+            _run_until_interrupted(config, run_folder, journal_state, stop_signal, on_sample, listener)
+        )
+
+
+async def _run_until_interrupted(
+    config: RunConfig,
+    run_folder: Path,
+    journal_state: JournalState | None,
+    stop_signal: StopSignal,
+    on_sample: Callable[[Sample], None],
+    listener: ProgressListener,
+) -> RunOutcome:
+    """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def on_interrupt() -> None:
+        if stop_signal.requested:
+            task.cancel()
+        else:
+            stop_signal.request_stop()
+            listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
+
+    def on_ramp_step(step_number: int, load: float) -> None:
+        assert config.ramp_settings is not None, "only a ramp has steps"
+        listener.ramp_step_started(step_number, format_load(config.ramp_settings.load_type, load))
+
+    handles_signals = threading.current_thread() is threading.main_thread()
+    if handles_signals:
+        loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    try:
+        return await run_plan(
+            config,
+            run_folder,
+            earlier_journal_state=journal_state,
+            stop_signal=stop_signal,
+            on_sample=on_sample,
+            on_ramp_step=on_ramp_step,
+        )
+    finally:
+        if handles_signals:
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+# Measures latency, cost and intelligibility of targets in one call.
+
+
+def run_benchmark(request: BenchRequest) -> BenchResult:
+    """Measure latency, cost and intelligibility of targets.
+
+    Every text of the suite is requested from every target in turn, from the emulator unless `live` is given. The run
+    is saved with its audio, transcribed and summarized. A live run writes its submits to a journal, so that the same
+    call can resume an interrupted run without paying twice. After the first Ctrl-C, the requests in flight are
+    finished; a second Ctrl-C stops at once.
+
+    >>> result = voicegauge.benchmark("pixelapi/voice-design", max_texts=1, warmup=0, asr="none", out=folder)
+    >>> result.provenance.value, result.targets[0].failure_count
+    ('emulated', 0)
+
+    Returns:
+        A summary of every target. `stop_reason` tells whether the benchmark was ended early by Ctrl-C, by the budget,
+        or because the status of jobs could not be fetched; the same call continues it. After Ctrl-C, the samples are
+        saved, but nothing is scored and no HTML report is written.
+
+    Raises:
+        UsageError: arguments contradict each other, or a name is not known.
+        DataError: an interrupted live run of the same plan cannot be continued.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        TransportError: no provider could be reached.
+        NothingMeasuredError: in the first round of requests, no service could be reached.
+    """
+    live = request.live
+    if live is not None and live.ledger is not None:
+        raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
+    check_region(request.region)
+    planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
+    if live is not None:
+        # A ramp stops when the budget is spent.
+        planned.plan.check_budget(live.max_cost_usd if request.ramp is None else math.inf)
+        open_live_access(planned)
+        delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
+    unscored_reason = find_reason_not_to_transcribe(planned)
+    found = choose_run_to_continue(planned)
+    stop = StopSignal()
+    announce_cost(planned, found)
+    with open_run_config(planned) as config:
+        config = add_measured_timing_error(config, planned.listener)
+        folder = begin_run(Path(request.out), config, found, base_urls=planned.find_base_urls_by_server())
+        outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
+    return finish_benchmark(planned, config, folder, outcome, stop, unscored_reason=unscored_reason)
+
+
+benchmark = function_of(BenchRequest, run_benchmark, name="benchmark")

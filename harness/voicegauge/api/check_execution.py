@@ -1,0 +1,364 @@
+"""Plans and prices the requests of a check, sends them to the emulator or a live service, and builds the report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.plan_sending import (
+    announce_earlier_spending,
+    announce_key_hosts,
+    announce_losses_on_error,
+    announce_replaced_prices,
+    build_live_settings,
+    describe_plan,
+    remove_ambiguous_cases,
+)
+from voicegauge.api.requests import CheckRequest, ServiceRequest
+from voicegauge.api.target_selection import (
+    adapt_to_own_servers,
+    collect_contracts,
+    find_wholly_named_providers,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+    to_name_tuple,
+)
+from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cases
+from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
+from voicegauge.conformance.prices import PricedPlan, price_plan
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.pricing import quote_price
+from voicegauge.data_folders import get_state_folder
+from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.process import RunningEmulator, starting_emulator
+from voicegauge.errors import StorageError, UsageError
+from voicegauge.files import check_writable
+from voicegauge.model.base import Provenance, StopReason
+from voicegauge.options import build_arguments, function_of, validate_request
+from voicegauge.receiver import Receiver, run_receiver
+from voicegauge.rules.registry import RULE_BY_ID, Rule
+
+# Plans and prices the requests of a check.
+
+
+def run_plan_check(request: CheckRequest) -> PricedPlan:
+    """Plan and price what `check` would send with the same arguments; nothing is sent.
+
+    >>> plan = voicegauge.plan_check("pixelapi", live=voicegauge.LiveOptions(), max_calls=5)
+    >>> plan.spending.total.billable_request_count
+    5
+
+    The budget in `live` is ignored.
+
+    Returns:
+        Every case in the order of sending, with its price.
+
+    Raises:
+        UsageError: a name is not known, neither `emulated` nor `live` is given, or a key would be sent unencrypted to
+            another machine.
+    """
+    validate_request(request)
+    if not request.emulated and request.live is None:
+        raise UsageError("plan a check of either the emulator or the live service")
+    listener = request.progress or ProgressListener()
+    catalogue = adapt_to_own_servers(
+        to_catalogue(request.contracts, request.live),
+        request.targets,
+        request.live,
+        ask_servers_for_names=False,
+        listener=listener,
+    )
+    chosen = select_targets(catalogue, request.targets, request.live)
+    prices = resolve_prices(catalogue, request.prices)
+    if request.live is not None:
+        announce_key_hosts(collect_contracts(chosen), request.live, listener)
+        announce_replaced_prices(collect_contracts(chosen), prices, listener)
+    plan = plan_requested_cases(request, chosen, prices, catalogue)
+    return price_plan(plan, chosen, prices, provenance=determine_provenance(request.live))
+
+
+plan_check = function_of(CheckRequest, run_plan_check, name="plan_check")
+
+
+def are_requests_free_of_charge(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
+    """Whether no request to the targets costs anything, as with a server of the user's own."""
+    return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).price_usd == 0 for target in targets)
+
+
+def plan_requested_cases(
+    request: CheckRequest, targets: Sequence[BaseTarget], prices: Mapping[str, float], catalogue: Catalogue
+) -> CasePlan:
+    """Return the cases to send. Of the valid requests, a live service by default gets only one delivery per target.
+
+    If the request has ids or patterns of cases, only those are returned, chosen from all that can be planned.
+    """
+    case_ids, emulated = request.case_ids, bool(request.emulated)
+    are_chosen = isinstance(case_ids, CasePatterns) or bool(case_ids)
+    sends_every_valid_request = request.every_valid_request or are_requests_free_of_charge(targets, prices)
+    plan = plan_cases(
+        targets,
+        is_emulated=emulated,
+        include_all_billable_cases=emulated or sends_every_valid_request or request.max_calls is not None or are_chosen,
+        max_billable_requests=request.max_calls,
+        include_webhooks=emulated or request.public_url is not None,
+        include_large_uploads=emulated or request.large_uploads or are_chosen,
+        fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
+    )
+    if isinstance(case_ids, CasePatterns):
+        return case_ids.select_cases(plan)
+    return select_cases(plan, case_ids) if case_ids else plan
+
+
+def determine_provenance(live_options: LiveOptions | None) -> Provenance:
+    """Return the provenance of the responses; without `live_options`, requests are sent to the emulator."""
+    return Provenance.EMULATED if live_options is None else Provenance.LIVE
+
+
+# Builds the report of a check, even if the check ended early.
+
+
+def finish_check(
+    collector: ResultCollector,
+    stop_reason: StopReason | None,
+    rules: Mapping[str, Rule],
+    journals: CaseJournals,
+    on_report: Callable[[CheckReport], None] | None,
+) -> CheckReport:
+    """Build the report, pass it to `on_report`, and return it.
+
+    The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
+    forgotten if the process is killed before.
+    """
+    report = build_report(collector, stop_reason, rules, journals)
+    if on_report is not None:
+        on_report(report)
+    journals.forget_requests(keep_ambiguous_requests=stop_reason == "interrupted")
+    return report
+
+
+@contextmanager
+def report_on_storage_error(
+    collector: ResultCollector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
+) -> Iterator[None]:
+    """Pass the report so far to `on_report` if the context raises a `StorageError`, and raise that error again."""
+    try:
+        yield
+    except StorageError as error:
+        collector.stop_message = str(error)
+        if on_report is not None:
+            on_report(build_report())
+        raise
+
+
+def build_report(
+    collector: ResultCollector,
+    stop_reason: StopReason | None,
+    rules: Mapping[str, Rule] = RULE_BY_ID,
+    journals: CaseJournals | None = None,
+) -> CheckReport:
+    """Return the report, with the reason for an early end of the check and what earlier commands have spent."""
+    applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
+    return msgspec.structs.replace(
+        collector.build_report(),
+        stop_reason=stop_reason,
+        rules=applied,
+        spent_by_earlier_runs_usd=journals.spent_by_earlier_runs_usd if journals is not None else 0.0,
+        ambiguous_requests=journals.ambiguous_requests if journals is not None else (),
+    )
+
+
+# Opens the service that a check sends to: the emulator or the live service, and a receiver of its callbacks.
+
+
+EmulatorGetter = Callable[[], RunningEmulator]
+"""A function that waits until the emulator runs, and returns it."""
+
+
+@contextmanager
+def start_emulator(request: ServiceRequest, targets: Sequence[BaseTarget]) -> Iterator[EmulatorGetter | None]:
+    """Start an emulator of `targets` in the background if the request asks for one. It needs about a second to start.
+
+    Yields:
+        A function that returns the emulator; `None` if requests are sent to the live service.
+
+    Raises:
+        UsageError: there are faults, but no emulator is started.
+        MissingExtraError: the emulator is not installed.
+    """
+    emulated = request.emulated
+    if request.faults and emulated is not True:
+        raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
+    if isinstance(emulated, RunningEmulator):
+        yield lambda: emulated
+    elif emulated:
+        settings = build_emulator_settings(seed=request.seed, faults=request.faults)
+        with starting_emulator(collect_contracts(targets), settings) as wait_for_emulator:
+            yield wait_for_emulator
+    else:
+        yield None
+
+
+def build_service_settings(
+    request: ServiceRequest,
+    targets: Sequence[BaseTarget],
+    get_emulator: EmulatorGetter | None,
+    journals: CaseJournals,
+    plan: PricedPlan | None = None,
+) -> CheckSettings:
+    """Return the settings for sending to an emulator or the live service.
+
+    Raises:
+        UsageError: the request names neither.
+        VoicegaugeError: as for `build_live_settings`.
+    """
+    listener = request.progress or ProgressListener()
+    if request.live is not None:
+        settings = build_live_settings(
+            collect_contracts(targets),
+            request.live,
+            prices=request.prices,
+            seed=request.seed,
+            listener=listener,
+            plan=plan,
+            journals=journals,
+            suggests_fewer_calls=True,
+        )
+        reproduction = _build_live_reproduction(request, request.live, collect_contracts(targets))
+        settings = replace(settings, reproduction=reproduction)
+    elif get_emulator is None:
+        raise UsageError("choose where to send requests: emulated=True, or live=LiveOptions()")
+    else:
+        emulator = get_emulator()
+        if plan is not None:
+            listener.notice(describe_plan(plan))
+        settings = build_emulator_check_settings(
+            emulator, targets, seed=request.seed, provider_and_target_ids=_list_repeatable_names(request)
+        )
+    return replace(settings, max_wait_s=request.max_wait_s)
+
+
+def announce_ineffective_faults(
+    targets: Sequence[BaseTarget], faults: Sequence[str], listener: ProgressListener
+) -> None:
+    """Tell the listener which of `faults` have no effect on `targets`, so that a check cannot find them."""
+    for name in faults:
+        fault, _, place = name.partition("@")
+        reached = [target for target in targets if place in ("", target.contract.id, target.id)]
+        if fault not in FAULTS or not reached or not all(isinstance(target, Target) for target in reached):
+            continue
+        if not any(FAULTS[fault].applies_to(target) for target in reached if isinstance(target, Target)):
+            listener.notice(f"the fault {fault} has no effect here: {FAULTS[fault].description}")
+
+
+def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptions | None) -> Path | None:
+    """Return the folder of the journals of a live check; `None` if nothing is paid, or the caller has its own ledger.
+
+    The folder depends on the targets and their URLs only, so that spending is not forgotten if another option or the
+    contract changes.
+    """
+    if live_options is None or live_options.ledger is not None:
+        return None
+    key = [sorted(target.id for target in targets), sorted(live_options.base_urls.items())]
+    return get_state_folder() / "checks" / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
+
+
+REPEATED_LIVE_OPTIONS = (
+    "base_urls",
+    "allow_insecure_http",
+    "own_server_models",
+    "own_server_voices",
+    "account_plans",
+    "credit_prices_usd",
+)
+"""Fields of `LiveOptions` that the command of a finding repeats; the budget is left to the user."""
+
+
+def _list_repeatable_names(request: ServiceRequest) -> tuple[str, ...] | None:
+    """Return the names with which `voicegauge check` plans the same cases; `None` if no command plans them.
+
+    Cases that were chosen by patterns cannot be named by options.
+    """
+    if not isinstance(request, CheckRequest) or isinstance(request.case_ids, CasePatterns):
+        return None
+    return to_name_tuple(request.targets)
+
+
+def _build_live_reproduction(request: ServiceRequest, live: LiveOptions, contracts: Iterable[Contract]) -> Reproduction:
+    names = _list_repeatable_names(request)
+    if names is None:
+        return Reproduction()
+    options = [
+        *build_arguments(live, names=REPEATED_LIVE_OPTIONS),
+        *build_arguments(request, names=("prices", "public_url")),
+        *build_contract_options(contracts),
+    ]
+    return Reproduction((*names, "--live", *options))
+
+
+def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
+    """Return a context manager that yields a receiver of callbacks, or `None` without a `public_url` of a tunnel."""
+    return nullcontext() if public_url is None else run_receiver(port=port, public_url=public_url)
+
+
+# Sends the plan of a check to a service or the emulator, and reports the result.
+
+
+@contextmanager
+def open_check(
+    request: CheckRequest,
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    rules: Mapping[str, Rule],
+    get_emulator: EmulatorGetter | None,
+    *,
+    collector: ResultCollector,
+    journals: CaseJournals,
+) -> Iterator[CheckSettings]:
+    """Yield the settings with which a plan is sent, and report losses if the block raises an error."""
+    listener = request.progress or ProgressListener()
+    failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
+    announce_earlier_spending(journals, listener)
+    if failures_folder is not None:
+        check_writable(failures_folder / "...")
+    provenance = determine_provenance(request.live)
+    cost = price_plan(remove_ambiguous_cases(plan, journals), targets, request.prices, provenance=provenance)
+    settings = build_service_settings(request, targets, get_emulator, journals, cost)
+    with (
+        open_receiver(request.public_url, request.listen_port) as receiver,
+        announce_losses_on_error(journals, listener),
+        report_on_storage_error(collector, lambda: build_report(collector, None, rules, journals), request.on_report),
+    ):
+        yield replace(
+            settings,
+            rules=rules,
+            fuzz_request_count=request.fuzz_request_count,
+            fuzz_failures_folder=failures_folder,
+            concurrency=_choose_concurrency(request),
+            callback_receiver=receiver,
+        )
+
+
+DEFAULT_EMULATOR_CONCURRENCY = 4
+"""Default number of cases in flight at the emulator. The emulator responds to one case while the response to another
+is judged."""
+
+
+def _choose_concurrency(request: CheckRequest) -> int:
+    """Return the number of cases in flight. Results of faults may depend on the order of requests."""
+    if request.concurrency is not None:
+        return request.concurrency
+    emulated = request.emulated
+    faults = emulated.settings.faults if isinstance(emulated, RunningEmulator) else request.faults
+    return DEFAULT_EMULATOR_CONCURRENCY if emulated and not faults else 1

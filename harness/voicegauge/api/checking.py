@@ -1,0 +1,331 @@
+"""Checks providers, targets, single requests and published profiles, with or without sending requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from voicegauge.api.check_execution import (
+    announce_ineffective_faults,
+    build_report,
+    build_service_settings,
+    choose_journal_folder,
+    finish_check,
+    open_check,
+    plan_requested_cases,
+    start_emulator,
+)
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.plan_sending import open_journals, send_plan
+from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
+from voicegauge.api.target_selection import (
+    adapt_to_own_servers,
+    collect_contracts,
+    resolve_prices,
+    select_speech_target,
+    select_targets,
+    to_catalogue,
+)
+from voicegauge.cases.plan import CasePatterns, CasePlan, find_excluded_operations
+from voicegauge.cases.valid_requests import build_modified_request, build_request_case
+from voicegauge.conformance import service_check
+from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.recordings import check_recordings
+from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import check_documented_examples
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import is_bundled, replace_key_variable
+from voicegauge.data_folders import find_bundled_folder
+from voicegauge.errors import ContractError, TransportError, UsageError
+from voicegauge.model.base import StopReason
+from voicegauge.options import function_of, validate_request
+from voicegauge.profiles.judging import judge_profile, load_profile, load_profile_contract
+from voicegauge.profiles.profile_report import ProfileReport
+from voicegauge.recording.saved_recordings import find_provider_recordings, find_recordings
+from voicegauge.rules.registry import Rule, select_rules
+
+# Checks documents and recordings without sending anything.
+
+
+def check_offline(
+    contracts: Sequence[Contract],
+    rules: Mapping[str, Rule],
+    collector: ResultCollector,
+    recordings: Sequence[Path],
+    *,
+    stale_recordings_fail: bool,
+) -> None:
+    """Judge the documented examples and the recordings in `recordings`.
+
+    If `recordings` is empty, the user's recordings in the working directory and the bundled ones are judged. A bundled
+    recording is skipped if the user's own contract replaces the bundled contract of its provider.
+    """
+    check_documented_examples(contracts, rules, collector)
+    if recordings:
+        files = [path for file_or_folder in recordings for path in find_recordings(file_or_folder)]
+    else:
+        bundled_folder = find_bundled_folder("fixtures")
+        files = [
+            path
+            for contract in contracts
+            for path in find_provider_recordings(
+                contract.id, bundled_folder if is_bundled(contract.document.path) else None
+            )
+        ]
+    judged = check_recordings(files, contracts, rules, collector, stale_recordings_fail=stale_recordings_fail)
+    providers = " or ".join(contract.id for contract in contracts)
+    for file_or_folder in recordings:
+        if not any(path.is_relative_to(file_or_folder) for path in judged):
+            collector.add_unjudged_item(str(file_or_folder), f"it has no recording (*.har) of {providers}")
+    if not recordings and not collector.exchange_count:
+        collector.add_unjudged_item(
+            providers, "its document has no examples, and it has no recordings; send requests with --emulated or --live"
+        )
+
+
+# Checks providers and targets: their documents and recordings, or the responses to planned requests.
+
+
+def run_check(request: CheckRequest) -> CheckReport:
+    """Check whether an API behaves as its contract says.
+
+    By default nothing is sent: the examples in the documents and the recordings are checked. With `emulated` or
+    `live`, planned requests are sent and the responses are checked.
+
+    >>> report = voicegauge.check("pixelapi")
+    >>> report.count_findings("error")
+    0
+
+    Returns:
+        The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early
+        because of Ctrl-C, the budget, or a service that became unreachable. Resources that the check created in the
+        account were deleted; `resources.remaining_resources` lists those that could not be.
+
+    Raises:
+        UsageError: arguments contradict each other, or a name is not known.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        DataError: another process checks the same live targets.
+        StorageError: what is paid for could not be saved, so nothing more was sent. `on_report` was called with what
+            was judged so far.
+        TransportError: not a single response was received.
+    """
+    validate_request(request)
+    listener = request.progress or ProgressListener()
+    catalogue = adapt_to_own_servers(
+        to_catalogue(request.contracts, request.live),
+        request.targets,
+        request.live,
+        ask_servers_for_names=True,
+        listener=listener,
+        max_wait_s=request.max_wait_s,
+    )
+    targets = select_targets(catalogue, request.targets, request.live)
+    announce_ineffective_faults(targets, request.faults, listener)
+    request = replace(request, prices=resolve_prices(catalogue, request.prices))
+    rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
+    collector = ResultCollector([target.id for target in targets], request.seed)
+    if not request.emulated and request.live is None:
+        recordings = [Path(path) for path in request.recordings]
+        check_offline(
+            collect_contracts(targets),
+            rules,
+            collector,
+            recordings,
+            stale_recordings_fail=request.stale_recordings_fail,
+        )
+        return build_report(collector, None, rules)
+    with start_emulator(request, targets) as get_emulator:  # it starts while the cases are planned
+        plan = plan_requested_cases(request, targets, request.prices, catalogue)
+        # What a live check spends is in a journal until `on_report` has returned.
+        with open_journals(
+            choose_journal_folder(targets, request.live),
+            collect_contracts(targets),
+            retry_ambiguous_requests=request.retry_ambiguous_requests,
+        ) as journals:
+            with open_check(
+                request, targets, plan, rules, get_emulator, collector=collector, journals=journals
+            ) as settings:
+                stop_reason = send_plan(targets, plan, settings, collector, listener)
+            return finish_check(collector, stop_reason, rules, journals, request.on_report)
+
+
+check = function_of(CheckRequest, run_check, name="check")
+
+
+# Judges a server by a published profile.
+
+
+_EMULATOR_SERVER_NAME = "emulator"
+"""Name of the judged server in the report if it is the emulator; otherwise the report has its base URL."""
+
+
+def run_profile_check(request: ProfileRequest) -> ProfileReport:
+    """Judge a server by the requirements of a published profile.
+
+    >>> report = voicegauge.check_profile("openai-speech@2026-11", emulated=True)
+    >>> report.verdict
+    'passed'
+
+    Returns:
+        The verdict of every requirement, the score, and the report of the check that was made for it.
+
+    Raises:
+        UsageError: the profile or a capability is not known, no base URL is given, or the base URL belongs to a
+            service that charges for requests.
+        TransportError: not a single response was received.
+    """
+    profile = load_profile(request.profile)
+    contract = load_profile_contract(profile)
+    live = request.live
+    if request.emulated == (live is not None):
+        raise UsageError(
+            f"name the server to judge by {request.profile} with --base-url, or judge the emulator with --emulated"
+        )
+    if live is not None:
+        live = _prepare_live_options(live, contract)
+    if request.key_env is not None:
+        contract = _replace_key_environment_variable(contract, request.key_env)
+        if live is not None and not os.environ.get(request.key_env):
+            raise UsageError(
+                f"--key-env: {request.key_env} is not set: set it, or leave out --key-env if no key is required"
+            )
+
+    def judge_report(report: CheckReport) -> ProfileReport:
+        server = _EMULATOR_SERVER_NAME if live is None else live.base_urls[""]
+        return judge_profile(profile, report, server=server, claimed_capabilities=request.capabilities)
+
+    judge_report(
+        CheckReport(voicegauge_version="", created_at="", is_finished=True, seed=request.seed, targets=())
+    )  # rejects wrong names early
+    on_report = request.on_report
+    report = run_check(
+        CheckRequest(
+            targets=contract.id,
+            emulated=request.emulated,
+            live=live,
+            contracts=Catalogue([contract]),
+            case_ids=CasePatterns(patterns=profile.case_patterns),
+            faults=request.faults,
+            seed=request.seed,
+            max_wait_s=request.max_wait_s,
+            on_report=None if on_report is None else lambda one: on_report(judge_report(one)),
+            progress=request.progress,
+        )
+    )
+    return judge_report(report)
+
+
+check_profile = function_of(ProfileRequest, run_profile_check, name="check_profile")
+
+
+def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:
+    """Return `live` without a budget. A server that is known to charge for requests is rejected.
+
+    Raises:
+        UsageError: as described above.
+    """
+    if "" not in live.base_urls:
+        raise UsageError(f"name the server with --base-url, such as --base-url {contract.servers['server'].url}")
+    host = urlsplit(live.base_urls[""]).hostname
+    for other in load_catalogue():
+        if other.provider.self_hosted is None and host in {
+            urlsplit(one.url).hostname for one in other.servers.values()
+        }:
+            raise UsageError(
+                f"{host} charges for requests, and a profile has no prices: use voicegauge check {other.id}"
+            )
+    return replace(live, max_cost_usd=0.0)
+
+
+def _replace_key_environment_variable(contract: Contract, variable_name: str) -> Contract:
+    try:
+        return replace_key_variable(contract, variable_name)
+    except ContractError:
+        raise UsageError("--key-env: write the name of an environment variable, such as MY_API_KEY") from None
+
+
+# Checks one given request, or a given sequence of steps with jobs, such as submits and polls.
+
+
+def run_single_check(request: SingleCheckRequest) -> CheckReport:
+    """Send one request and check the response.
+
+    >>> report = voicegauge.check_request("pixelapi/voice-design", {"text": "Hello."}, emulated=True)
+    >>> report.findings
+    ()
+
+    Returns:
+        The findings.
+
+    Raises:
+        UsageError: as for `check`. Also if no minimal valid request can be built.
+    """
+    validate_request(request)
+    target, request = _select_speech_target(request)
+    changes = request.body_changes or {}
+    case = build_request_case(
+        target,
+        build_modified_request(target, changes, request.omitted_fields),
+        request.expected_outcome,
+        f"{target.id} {dict(changes)!r:.60}",
+    )
+    plan = CasePlan(cases=(case,), excluded_operations=tuple(find_excluded_operations([target], ())))
+    collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
+    with start_emulator(request, [target]) as get_emulator:
+        settings = build_service_settings(request, [target], get_emulator, journals)
+        stop = send_plan([target], plan, settings, collector, ProgressListener())
+        return build_report(collector, stop, journals=journals)
+
+
+check_request = function_of(SingleCheckRequest, run_single_check, name="check_request")
+
+
+def run_job_steps(request: JobStepsRequest) -> CheckReport:
+    """Carry out steps with several jobs of one account and check every response.
+
+    >>> report = voicegauge.check_job_steps("pixazo/chatterbox", ["submit", "poll 1"], emulated=True)
+    >>> report.findings
+    ()
+
+    Returns:
+        The findings.
+
+    Raises:
+        UsageError: as for `check`. Also if the target does not answer with jobs, or a step is not valid.
+    """
+    validate_request(request)
+    target, request = _select_speech_target(request)
+    collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
+    with start_emulator(request, [target]) as get_emulator:
+        settings = build_service_settings(request, [target], get_emulator, journals)
+        stop: StopReason | None = None
+        try:
+            run_coroutine(service_check.check_job_steps(target, request.steps, settings, collector))
+        except KeyboardInterrupt:
+            collector.stop_message, stop = "interrupted", "interrupted"
+        except TransportError as error:
+            if not collector.exchange_count:
+                raise
+            collector.stop_message, stop = str(error), "unreachable"
+        return build_report(collector, stop or ("budget" if collector.stop_message else None), journals=journals)
+
+
+check_job_steps = function_of(JobStepsRequest, run_job_steps, name="check_job_steps")
+
+
+TargetRequestT = TypeVar("TargetRequestT", SingleCheckRequest, JobStepsRequest)
+
+
+def _select_speech_target(request: TargetRequestT) -> tuple[Target, TargetRequestT]:
+    """Return the target of a request, and the request with the prices of targets."""
+    catalogue = to_catalogue(request.contracts, request.live)
+    target = select_speech_target(catalogue, request.target, request.live)
+    return target, replace(request, prices=resolve_prices(catalogue, request.prices))

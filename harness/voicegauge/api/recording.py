@@ -1,0 +1,365 @@
+"""Sends requests to a provider and saves its responses as recordings without secrets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.plan_sending import (
+    announce_earlier_spending,
+    announce_losses_on_error,
+    build_live_settings,
+    open_journals,
+    remove_ambiguous_cases,
+    send_plan,
+)
+from voicegauge.api.requests import RecordRequest
+from voicegauge.api.results import FileToOverwrite, RecordedFile, RecordResult
+from voicegauge.api.target_selection import (
+    collect_contracts,
+    find_wholly_named_providers,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+)
+from voicegauge.cases.plan import CasePlan
+from voicegauge.client.keys import list_secrets
+from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.prices import price_plan
+from voicegauge.conformance.recording_updates import (
+    UNFINISHED_RECORDINGS_FOLDER_NAME,
+    Recorder,
+    RecordingUpdate,
+    RefreshPolicy,
+    UnfinishedRecording,
+    build_recording_path,
+    plan_cases_to_record,
+)
+from voicegauge.conformance.report import find_common_failure_cause
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
+from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.emulator.process import running_emulator
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model.base import Provenance, StopReason
+from voicegauge.model.exchange import Exchange
+from voicegauge.options import function_of, validate_request
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.saved_recordings import RecordingChanges, compare_recordings
+
+# Plans one call of `record`, sends its cases and writes its files.
+
+
+@dataclass(frozen=True)
+class _ReceivedCases:
+    """The received exchanges of all cases, before they are written to files."""
+
+    exchanges_by_case: Mapping[str, Sequence[Exchange]]
+    """Exchanges by case id."""
+    secrets_to_mask: Sequence[str]
+    stop_reason: StopReason | None
+    """Why sending ended early; `None` if every case was sent."""
+    unfinished_recording: UnfinishedRecording | None = None
+    """Where exchanges are saved until their file is written.
+
+    `None` for the emulator, which costs nothing, so that an interrupted recording can start again.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingRun:
+    """Plans one call of `record`, sends its requests and writes its files."""
+
+    request: RecordRequest
+    """The request; its prices are by id of the target."""
+    targets: Sequence[BaseTarget]
+    contracts: Mapping[str, Contract]
+    fully_recorded_providers: Collection[str]
+    """Ids of the providers of which every operation is recorded, not only those that the named targets need."""
+
+    @property
+    def fixtures_folder(self) -> Path:
+        """The folder of recordings."""
+        return Path(self.request.out)
+
+    @property
+    def listener(self) -> ProgressListener:
+        """Receives progress and notices."""
+        return self.request.progress or ProgressListener()
+
+    @property
+    def provenance(self) -> Provenance:
+        """The provenance of the files that are written."""
+        return Provenance.EMULATED if self.request.live is None else Provenance.RECORDED
+
+    def plan_updates(self) -> tuple[list[RecordingUpdate], CasePlan]:
+        """Return the recording files to update, and their cases in the order of sending."""
+        plan = plan_cases_to_record(
+            self.targets,
+            is_emulated=self.request.live is None,
+            include_every_case=self.request.record_every_rejection,
+            fully_checked_providers=self.fully_recorded_providers,
+        )
+        paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
+        existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
+        refreshing = RefreshPolicy(self.contracts, self.provenance, self.request.refresh, datetime.now(UTC))
+        updates = refreshing.plan_updates(plan, self.fixtures_folder, existing)
+        due = {case.id: case for update in updates for case in update.cases_to_record}
+        in_order = {case.id: case for case in plan.cases if case.id in due} | due
+        return updates, msgspec.structs.replace(plan, cases=tuple(in_order.values()))
+
+    def send_and_write(
+        self,
+        updates: Sequence[RecordingUpdate],
+        plan: CasePlan,
+        journals: CaseJournals,
+    ) -> RecordResult:
+        """Send the plan and write the files. If `updates` is empty, nothing is sent, and a notice says so.
+
+        Raises:
+            DataError: a file could not be written; all others were.
+        """
+        if not updates:
+            self.listener.notice("nothing is missing or stale; --refresh all records everything again")
+            return _add_spending_to_result(RecordResult(), journals)
+        collector = ResultCollector([target.id for target in self.targets], self.request.seed)
+        if self.request.live is None:
+            sent = self._send_to_emulator(plan, collector)
+        else:
+            sent = self._send_live(plan, self.request.live, collector, journals)
+        report = collector.build_report()
+        files, redactions = self._write_files(updates, sent)
+        result = RecordResult(
+            files=tuple(files),
+            redaction_counts=dict(sorted(redactions.items())),
+            skip_reason_by_case={
+                case.id: case.not_judged_reason or "" for case in report.case_results if case.verdict == "skipped"
+            },
+            finding_count=sum(finding.severity != "disputed" for finding in report.findings),
+            resource_summary=report.resources,
+            spent_usd=report.spent_usd,
+            stop_message=report.stop_message,
+            stop_reason=sent.stop_reason,
+        )
+        return _add_spending_to_result(result, journals)
+
+    def _send_live(
+        self, plan: CasePlan, live_options: LiveOptions, collector: ResultCollector, journals: CaseJournals
+    ) -> _ReceivedCases:
+        unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, names_to_mask=self.request.names_to_mask)
+        saved = unfinished.load_saved_exchanges(plan.cases, datetime.now(UTC))
+        if saved:
+            self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
+        for case in plan.cases:
+            if case.id in saved:
+                journals.journal_by_provider[case.provider].record_case_finished(case.id)
+        announce_earlier_spending(journals, self.listener)
+        rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
+        cost = price_plan(
+            remove_ambiguous_cases(rest, journals), self.targets, self.request.prices, provenance=Provenance.LIVE
+        )
+        settings = build_live_settings(
+            list(self.contracts.values()),
+            live_options,
+            prices=self.request.prices,
+            seed=self.request.seed,
+            listener=self.listener,
+            plan=cost,
+            journals=journals,
+        )
+        secrets = _list_secrets_in_api_keys(settings)
+        recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
+        settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s)
+        with announce_losses_on_error(journals, self.listener):
+            stop = send_plan(self.targets, rest, settings, collector, self.listener)
+        if recorder.is_emulated_service:
+            journals.forget_requests()  # the emulator charges nothing
+            raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
+        cause = _find_cause_of_rejections(rest, collector)
+        if cause is not None:
+            unfinished.remove_cases(rest.cases)
+            journals.forget_requests(keep_ambiguous_requests=True)
+            raise UsageError(cause)
+        exchanges_by_case = {**saved, **recorder.groups}
+        return _ReceivedCases(
+            {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
+            secrets,
+            stop,
+            unfinished,
+        )
+
+    def _send_to_emulator(self, plan: CasePlan, collector: ResultCollector) -> _ReceivedCases:
+        with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.request.seed)) as emulator:
+            settings = build_emulator_check_settings(emulator, self.targets, seed=self.request.seed)
+            recorder = Recorder(self.contracts, settings.base_urls_by_provider)
+            stop = send_plan(
+                self.targets,
+                plan,
+                replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s),
+                collector,
+                self.listener,
+            )
+        return _ReceivedCases(recorder.groups, _list_secrets_in_api_keys(settings), stop)
+
+    def _write_files(
+        self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases
+    ) -> tuple[list[RecordedFile], Counter[str]]:
+        """Write every file that can be written; then raise the first error, if any."""
+        redactions: Counter[str] = Counter()
+        files, failed = [], None
+        for update in updates:
+            cases = sum(case.id in received_cases.exchanges_by_case for case in update.cases_to_record)
+            if not cases:
+                continue
+            exchanges = update.merge_exchanges(received_cases.exchanges_by_case)
+            difference = compare_recordings(update.existing_recording, exchanges)
+            saved: Recording | None = None
+            try:
+                if self._may_overwrite(update, difference):
+                    saved = self._save_recording(update, exchanges, received_cases.secrets_to_mask)
+                    redactions.update(saved.redaction_count_by_location)
+                if received_cases.unfinished_recording is not None:
+                    received_cases.unfinished_recording.remove_cases(update.cases_to_record)
+            except DataError as error:
+                failed = failed or error
+            files.append(
+                RecordedFile(
+                    path=str(update.path),
+                    provenance=self.provenance,
+                    case_count=cases,
+                    exchange_count=len(exchanges),
+                    changes=difference,
+                    is_written=saved is not None,
+                )
+            )
+        if failed is not None:
+            raise failed
+        return files, redactions
+
+    def _may_overwrite(self, recording_update: RecordingUpdate, changes: RecordingChanges) -> bool:
+        overwrite = self.request.overwrite
+        if recording_update.existing_recording is None or isinstance(overwrite, bool):
+            return True  # False was handled before anything was sent
+        if not (changes.added_count or changes.removed_count or changes.changed_count):
+            return True  # only the times differ
+        return overwrite(
+            FileToOverwrite(
+                path=recording_update.path,
+                old_provenance=recording_update.existing_recording.provenance,
+                new_provenance=self.provenance,
+                changes=changes,
+            )
+        )
+
+    def _save_recording(
+        self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets_to_mask: Sequence[str]
+    ) -> Recording:
+        return save_har(
+            update.path,
+            exchanges,
+            provenance=self.provenance,
+            contract=self.contracts[update.provider],
+            secrets=secrets_to_mask,
+            names_to_mask=self.request.names_to_mask,
+        )
+
+
+def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str | None:
+    """Return a message if the statuses of all responses point to a wrong URL or key; otherwise `None`."""
+    if not any(case.kind in ("delivery", "valid") for case in plan.cases):
+        return None  # requests that are meant to be rejected
+    statuses = Counter(collector.coverage.response_count_by_status)
+    cause = find_common_failure_cause(statuses)
+    if cause is None:
+        return None
+    listed = " or ".join(map(str, sorted(statuses)))
+    responses = "the only response has" if statuses.total() == 1 else f"all {statuses.total()} responses have"
+    return f"{responses} status {listed}: check {cause}; nothing was recorded"
+
+
+def _list_secrets_in_api_keys(settings: CheckSettings) -> list[str]:
+    return [text for key in settings.api_key_by_provider.values() for text in list_secrets(key)]
+
+
+def _add_spending_to_result(result: RecordResult, journals: CaseJournals) -> RecordResult:
+    return msgspec.structs.replace(
+        result,
+        spent_by_earlier_runs_usd=journals.spent_by_earlier_runs_usd,
+        ambiguous_requests=journals.ambiguous_requests,
+    )
+
+
+# Saves a provider's responses as recordings without secrets.
+
+
+def run_record(request: RecordRequest) -> RecordResult:
+    """Save a provider's responses as recordings (HAR files), without secrets.
+
+    The planned cases are sent one after another. The next call resumes a live recording that was interrupted, because
+    exchanges are saved in OUT/.unfinished until their file is written.
+
+    >>> result = voicegauge.record("pixelapi/voice-design", emulated=True, out=folder)
+    >>> result.finding_count
+    0
+
+    Returns:
+        The files, with their differences from the earlier files; no file if nothing was missing or stale.
+
+    Raises:
+        UsageError: arguments contradict each other, a name is not known, a file must not be replaced, the emulator
+            responded to the requests of a live recording, or all responses have the status of a wrong URL or key.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        DataError: a recording would contain a value that looks like a credential; all other files are written. Or
+            another process records the same provider into the same folder.
+        StorageError: a response could not be saved, or what is paid for; nothing more was sent.
+        TransportError: not a single response was received.
+    """
+    validate_request(request)
+    if request.emulated == (request.live is not None):
+        raise UsageError("choose what to record: --live (it costs money) or --emulated")
+    catalogue = to_catalogue(request.contracts, request.live)
+    chosen = select_targets(catalogue, request.targets, request.live)
+    recording = RecordingRun(
+        request=replace(request, prices=resolve_prices(catalogue, request.prices)),
+        targets=chosen,
+        contracts={contract.id: contract for contract in collect_contracts(chosen)},
+        fully_recorded_providers=find_wholly_named_providers(catalogue, request.targets),
+    )
+    updates, plan = recording.plan_updates()
+    if request.overwrite is False:
+        _reject_overwriting(updates)
+    journal_folder = None if request.live is None else recording.fixtures_folder / UNFINISHED_RECORDINGS_FOLDER_NAME
+    with open_journals(
+        journal_folder,
+        recording.contracts.values(),
+        retry_ambiguous_requests=request.retry_ambiguous_requests,
+        skip_cases_without_verdict=True,
+    ) as journals:
+        try:
+            result = recording.send_and_write(updates, plan, journals)
+        except DataError:  # everything was sent and counted; the error says what is not written
+            journals.forget_requests(keep_ambiguous_requests=True)
+            raise
+        if request.on_result is not None:
+            request.on_result(result)
+        journals.forget_requests(keep_ambiguous_requests=True)
+        return result
+
+
+record = function_of(RecordRequest, run_record, name="record")
+
+
+def _reject_overwriting(updates: Sequence[RecordingUpdate]) -> None:
+    replaced = [update.path for update in updates if update.existing_recording is not None]
+    if replaced:
+        count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
+        raise UsageError(f"this would overwrite {count}: add --yes (overwrite=True)")

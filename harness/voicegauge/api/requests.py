@@ -1,0 +1,536 @@
+"""Declares the requests: for each verb, all that its command and its function take.
+
+This module imports nothing heavy, so that the help of a command is printed quickly. What a value means beyond its own
+bounds is checked where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from voicegauge.api.options import (
+    LiveOptions,
+    contracts_option,
+    faults_option,
+    live_group,
+    max_wait_option,
+    names_to_mask_option,
+    parse_base_url,
+    prices_option,
+    progress_keyword,
+    retry_ambiguous_option,
+    seed_option,
+)
+from voicegauge.bench.defaults import DEFAULT_EQUIVALENCE_MARGIN, DEFAULT_GOAL, DEFAULT_TEXT_LENGTH
+from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
+from voicegauge.errors import UsageError
+from voicegauge.options import PathKind, PathLike, Trust, argument, keyword, option, request
+
+if TYPE_CHECKING:
+    from voicegauge.api.options import ProgressListener
+    from voicegauge.api.results import ConfirmOverwrite, RecordResult
+    from voicegauge.api.target_selection import ContractsOrFolders
+    from voicegauge.bench.benchmark_result import BenchResult
+    from voicegauge.cases.plan import CasePatterns
+    from voicegauge.conformance.report import CheckReport
+    from voicegauge.emulator.process import RunningEmulator
+    from voicegauge.model.base import Severity
+    from voicegauge.profiles.profile_report import ProfileReport
+
+
+ASSIGNABLE_SEVERITIES = ("error", "warning", "info")
+"""Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
+DEFAULT_LISTEN_PORT = 8090
+"""Default port for callbacks of `check` and `listen`, so that one tunnel serves both."""
+MAX_CASES_IN_FLIGHT = 64
+MAX_FUZZ_REQUESTS = 100_000
+
+
+def parse_severity(text: str) -> tuple[str, Severity]:
+    """Read "RULE=SEVERITY"."""
+    from voicegauge.model.base import Severity
+
+    rule, _, severity = text.partition("=")
+    if not rule or severity not in ASSIGNABLE_SEVERITIES:
+        raise UsageError(f"{text!r}: write RULE=error, RULE=warning or RULE=info")
+    return rule, Severity(severity)
+
+
+@request
+class ServiceRequest:
+    """Which service requests are sent to: the emulator or a live service."""
+
+    emulated: bool | RunningEmulator = option(
+        default=False,
+        help="Send planned requests to the emulator.",
+        keyword_note='Also a running emulator; start it with `clock="per-poll"`, `enforce_rate_limits=False` and '
+        "enough `account_credits`, so that no limit is reached by chance.",
+        found_file=Trust.ANY_VALUE,
+    )
+    live: LiveOptions | None = live_group(excludes=("emulated",), implied_by=("profile",))
+    faults: Sequence[str] = faults_option(requires=("emulated",))
+    prices: Mapping[str, float] = prices_option(requires=("live",))
+    max_wait_s: float | None = max_wait_option()
+    seed: int = seed_option()
+    contracts: ContractsOrFolders = contracts_option()
+    progress: ProgressListener | None = progress_keyword()
+
+
+@request
+class CheckRequest(ServiceRequest):
+    """What to check, what to send, and how to judge it."""
+
+    targets: str | Sequence[str] = argument(
+        kw_only=False,
+        default=(),
+        help='Providers ("acme") or targets ("acme/voice-1"); all of them by default. For a target, requests are sent '
+        "only to the operations that it needs; for a provider, to all of its operations.",
+        metavar="[TARGET]...",
+    )
+    max_calls: int | None = option(
+        default=None,
+        help="Largest number of billable requests, most informative first. Requests expected to be rejected are free.",
+        metavar="N",
+        minimum=0,
+        requires=("emulated", "live"),
+        found_file=Trust.ANY_VALUE,
+    )
+    every_valid_request: bool = option(
+        default=False,
+        flag="--full",
+        help="Send every valid request of the plan to a live service; each one is charged. Always done if they are "
+        "free; otherwise one delivery per target is sent.",
+        requires=("live",),
+        found_file=Trust.ANY_VALUE,
+    )
+    large_uploads: bool = option(
+        default=False,
+        help="Upload tens of megabytes to a live service, just below and above each limit. The emulator always gets "
+        "such uploads.",
+        requires=("live",),
+        found_file=Trust.ANY_VALUE,
+    )
+    concurrency: int | None = option(
+        default=None,
+        help="Number of cases in flight; the results are the same, in the order of the plan. With a largest number of "
+        "billable requests, one case is sent at a time.",
+        default_text="4 at the emulator, 1 with faults or a live service",
+        metavar="N",
+        minimum=1,
+        maximum=MAX_CASES_IN_FLIGHT,
+        requires=("emulated", "live"),
+        found_file=Trust.ANY_VALUE,
+    )
+    case_ids: Sequence[str] | CasePatterns = option(
+        default=(),
+        flag="--case",
+        help="Send only the case with this id, as a finding names it, of all that can be planned.",
+        keyword_note="Also patterns of ids.",
+        metavar="ID",
+        requires=("emulated", "live"),
+        found_file=Trust.ANY_VALUE,
+    )
+    fuzz_request_count: int = option(
+        default=0,
+        flag="--fuzz",
+        help="Number of random requests to each operation, in addition to the plan and its largest number of requests.",
+        metavar="N",
+        minimum=0,
+        maximum=MAX_FUZZ_REQUESTS,
+        requires=("emulated", "live"),
+        found_file=Trust.ANY_VALUE,
+    )
+    failures_folder: PathLike | None = option(
+        default=None,
+        flag="--failures",
+        help="Folder in which failing random requests are saved, so that the next check tries them first.",
+        metavar="DIR",
+        requires=("fuzz_request_count",),
+        refusal_reason="it decides where files are written",
+    )
+    public_url: str | None = option(
+        default=None,
+        help="https URL of a tunnel to the webhook receiver on this machine; needed to check webhooks of live "
+        "services.",
+        metavar="URL",
+        requires=("live",),
+        refusal_reason="it decides where webhooks are sent",
+    )
+    listen_port: int = option(
+        default=DEFAULT_LISTEN_PORT,
+        help="Local port that the tunnel leads to.",
+        minimum=0,
+        maximum=65535,
+        requires=("public_url",),
+        found_file=Trust.ANY_VALUE,
+    )
+    retry_ambiguous_requests: bool = retry_ambiguous_option(
+        "Pay again for requests that a killed check of these targets sent without a result. By default they are listed "
+        "and not sent."
+    )
+    select: Sequence[str] = option(default=(), help="Apply only this rule.", metavar="RULE", found_file=Trust.ANY_VALUE)
+    ignore: Sequence[str] = option(
+        default=(), help="Do not apply this rule.", metavar="RULE", found_file=Trust.ANY_VALUE
+    )
+    severities: Mapping[str, Severity] = option(
+        default_factory=dict,
+        flag="--severity",
+        help="Severity of a rule: error, warning or info.",
+        metavar="RULE=SEVERITY",
+        parse=parse_severity,
+        found_file=Trust.ANY_VALUE,
+    )
+    recordings: Sequence[PathLike] = option(
+        default=(),
+        help="HAR files, or folders of them, to check instead of ./fixtures/PROVIDER and the bundled ones, if nothing "
+        "is sent.",
+        metavar="PATH",
+        path=PathKind.EXISTING,
+        excludes=("emulated", "live"),
+        found_file=Trust.PATH_IN_FOLDER,
+    )
+    stale_recordings_fail: bool = keyword(
+        default=False,
+        help="Whether a recording older than its provider's age limit is an error instead of a warning.",
+    )
+    on_report: Callable[[CheckReport], None] | None = keyword(
+        default=None,
+        help="Called with the report before the check counts as ended. Until it returns, what a live check has spent "
+        "counts towards the budget of the next check of these targets, even if the process is killed.",
+    )
+
+
+@request
+class SingleCheckRequest(ServiceRequest):
+    """One request to send, and what the service should do with it."""
+
+    target: str = keyword(help="Id of the target.", kw_only=False)
+    body_changes: Mapping[str, object] | None = keyword(
+        default=None, help="Fields of the body that differ from a minimal valid request.", kw_only=False
+    )
+    omitted_fields: Sequence[str] = keyword(default=(), help="Fields to leave out of the body.")
+    expected_outcome: Literal["accepted", "rejected"] = keyword(
+        default="accepted", help="Whether the service should accept the request."
+    )
+
+
+@request
+class JobStepsRequest(ServiceRequest):
+    """Steps to carry out with several jobs of one account."""
+
+    target: str = keyword(help="Id of a target that answers with jobs.", kw_only=False)
+    steps: Sequence[str] = keyword(
+        help='Each is "submit", or one of the following with the number N of a job, counted from 1: "poll N", "late N" '
+        '(poll a long time later), "expired N", "cancel N", and "unknown N" (poll an id that does not exist and looks '
+        "like that of job N).",
+        kw_only=False,
+    )
+
+
+@request
+class ProfileRequest:
+    """Which server to judge, by which published profile."""
+
+    profile: str = option(
+        default="",
+        help="Judge the server at --base-url by a published list of requirements, such as openai-speech@2026-11.",
+        metavar="ID",
+        found_file=Trust.ANY_VALUE,
+        kw_only=False,
+    )
+    emulated: bool = option(default=False, help="Judge an emulator of the profile's contract.")
+    live: LiveOptions | None = live_group("The base URL of the server.", implied_by=("profile",))
+    key_env: str | None = option(
+        default=None,
+        help="Environment variable with the key of the server.",
+        default_text="no key, unless that of the profile's contract is set",
+        metavar="NAME",
+        requires=("profile",),
+        refusal_reason="it decides which secret is sent",
+    )
+    capabilities: Sequence[str] = option(
+        default=(),
+        flag="--capability",
+        help="Count the optional requirements of a capability as required.",
+        metavar="NAME",
+        requires=("profile",),
+        found_file=Trust.ANY_VALUE,
+    )
+    faults: Sequence[str] = faults_option(requires=("emulated",))
+    seed: int = seed_option()
+    max_wait_s: float | None = max_wait_option()
+    on_report: Callable[[ProfileReport], None] | None = keyword(
+        default=None, help="Called with the report before the check counts as ended, see `check`."
+    )
+    progress: ProgressListener | None = progress_keyword()
+
+
+# Requests of `benchmark` and `record`.
+
+
+MAX_REQUESTS_IN_FLIGHT = 64
+
+
+def _parse_region(text: str) -> str:
+    from voicegauge.bench.run_start import check_region
+
+    check_region(text)
+    return text
+
+
+def asr_option() -> Any:
+    """Declare `asr`."""
+    return option(
+        default="auto",
+        help="ASR engine: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], embedded or none. With auto, "
+        "Whisper if its official weights are installed, otherwise faster-whisper if that is installed, otherwise, for "
+        "emulated runs only, the small bundled model.",
+        metavar="SPEC",
+        environment_variable="VOICEGAUGE_ASR",
+        found_file=Trust.PLAIN_NAME,
+    )
+
+
+@request
+class BenchRequest:
+    """What to measure, how often, under which load, and against what."""
+
+    targets: str | Sequence[str] = argument(
+        kw_only=False,
+        default=(),
+        help='Providers ("acme") or targets ("acme/voice-1"); by default all targets that synthesize speech. '
+        "Operations that take audio, such as transcription, are measured only if they are named.",
+        metavar="[TARGET]...",
+    )
+    live: LiveOptions | None = live_group(
+        "Measure the live services, which costs money; by default the emulator.", off_flag="--emulated"
+    )
+    suite: str = option(
+        default="smoke",
+        help="A bundled suite of texts, or a YAML file.",
+        excludes=("texts",),
+        found_file=Trust.PATH_IN_FOLDER,
+    )
+    texts: PathLike | None = option(
+        default=None,
+        help="Your own texts instead of a suite: one per line (.txt), a table (.csv) or one JSON object per line "
+        "(.jsonl).",
+        keyword_note="A row has `text` and optionally `id`, `language` and `category`. Without a language, texts are "
+        "in that of `languages` if it has one, else in English.",
+        metavar="FILE",
+        found_file=Trust.PATH_IN_FOLDER,
+    )
+    languages: Sequence[str] = option(
+        default=(), flag="--language", help="Only texts in this language.", found_file=Trust.ANY_VALUE
+    )
+    categories: Sequence[str] = option(
+        default=(), flag="--category", help="Only texts of this category of the suite.", found_file=Trust.ANY_VALUE
+    )
+    max_texts: int | None = option(
+        default=None,
+        flag="--limit",
+        help="Only the first N texts of each language.",
+        metavar="N",
+        minimum=1,
+        found_file=Trust.ANY_VALUE,
+    )
+    sessions: int = option(
+        default=1, help="Passes over the texts, each with new connections.", minimum=1, found_file=Trust.ANY_VALUE
+    )
+    repetitions: int = option(
+        default=1, help="Requests for each text per session.", minimum=1, found_file=Trust.ANY_VALUE
+    )
+    warmup: int = option(
+        default=1,
+        help="Unmeasured requests per target at the start of a session.",
+        minimum=0,
+        found_file=Trust.ANY_VALUE,
+    )
+    concurrency: int = option(
+        default=16,
+        help="Requests in flight, of all targets together; slow targets have more of them than fast ones.",
+        minimum=1,
+        maximum=MAX_REQUESTS_IN_FLIGHT,
+        excludes=("ramp", "rate"),
+        found_file=Trust.ANY_VALUE,
+    )
+    rate: float | None = option(
+        default=None,
+        help="Requests per second to each target, however many are in flight.",
+        metavar="N",
+        minimum=0,
+        excludes_bounds=True,
+        excludes=("ramp",),
+        found_file=Trust.ANY_VALUE,
+    )
+    arrivals: Literal["constant", "poisson"] = option(
+        default="constant",
+        help="Intervals between the requests of a rate: equal, or those of a Poisson process.",
+        requires=("rate", "ramp"),
+        found_file=Trust.ANY_VALUE,
+    )
+    ramp: Literal["concurrency", "rate"] | None = option(
+        default=None,
+        help="Search the highest concurrency or rate at which one target meets the goal, within the budget and the "
+        "limits of the account's plan. The texts are repeated as often as that takes.",
+        found_file=Trust.ANY_VALUE,
+    )
+    goal: str = option(
+        default=DEFAULT_GOAL,
+        help="Conditions separated by commas, such as success>=0.99,ttfa:p95<=500ms,rtf:p95<=1.",
+        metavar="CONDITIONS",
+        requires=("ramp",),
+        found_file=Trust.ANY_VALUE,
+    )
+    stop_when_decided: bool = option(
+        default=False,
+        help="Stop when every target is known to be faster or slower than the first one, or as fast within the margin.",
+        keyword_note="The confidence interval behind this decision stays valid although it is computed again and "
+        "again, with a probability of 1% of any wrong decision.",
+        excludes=("ramp",),
+        found_file=Trust.ANY_VALUE,
+    )
+    equivalence_margin: float = option(
+        default=DEFAULT_EQUIVALENCE_MARGIN,
+        flag="--margin",
+        help="Relative difference of total latency that does not matter.",
+        metavar="SHARE",
+        minimum=0,
+        excludes_bounds=True,
+        requires=("stop_when_decided",),
+        found_file=Trust.ANY_VALUE,
+    )
+    http2: bool = option(default=False, help="Use HTTP/2 with servers that support it.", found_file=Trust.ANY_VALUE)
+    prices: Mapping[str, float] = prices_option()
+    voice_sample: PathLike | None = option(
+        default=None,
+        help="Audio file (or its URL) for targets that clone a voice.",
+        metavar="FILE",
+        value_type=str,
+        default_text="a bundled recording",
+        found_file=Trust.PATH_IN_FOLDER,
+    )
+    faults: Sequence[str] = faults_option(excludes=("live",))
+    baseline_target: str | None = option(
+        default=None,
+        flag="--against",
+        help="Compare with this target, which is measured in the same run, first in each round.",
+        metavar="TARGET",
+        excludes=("baseline_url", "baseline_contract"),
+        found_file=Trust.ANY_VALUE,
+    )
+    baseline_url: str | None = option(
+        default=None,
+        flag="--against-url",
+        help="Compare the target with itself at another base URL, in the same run. It gets the key too.",
+        metavar="URL",
+        parse=parse_base_url,
+        requires=("live",),
+        excludes=("baseline_contract",),
+        refusal_reason="it decides where your key is sent",
+    )
+    baseline_contract: PathLike | None = option(
+        default=None,
+        flag="--against-contract",
+        help="Compare the target with itself as another version of its contract describes it, in the same run.",
+        metavar="FILE",
+        path=PathKind.EXISTING_FILE,
+        refusal_reason="a contract decides which key is sent where",
+    )
+    region: str | None = option(
+        default=None,
+        help="Name of the place that you measure from, such as eu-central.",
+        metavar="NAME",
+        parse=_parse_region,
+        environment_variable="VOICEGAUGE_REGION",
+        found_file=Trust.ANY_VALUE,
+    )
+    asr: str = asr_option()
+    text_length: int = option(
+        default=DEFAULT_TEXT_LENGTH,
+        help="Text length for which prices per million characters are stated.",
+        minimum=1,
+        found_file=Trust.ANY_VALUE,
+    )
+    out: PathLike = option(
+        default=Path("reports"),
+        help="Folder in which the run's folder is created.",
+        path=PathKind.LATER_FOLDER,
+        found_file=Trust.NEW_OUTPUT,
+    )
+    write_html_report: bool = option(
+        default=True,
+        flag="--no-report",
+        help="Do not write the HTML report into the run's folder.",
+        found_file=Trust.ANY_VALUE,
+    )
+    retry_ambiguous_requests: bool = retry_ambiguous_option(
+        "Continue the last such run, and pay again for the requests that it sent without a result. By default they are "
+        "listed and never repeated."
+    )
+    max_wait_s: float | None = max_wait_option()
+    seed: int = seed_option()
+    contracts: ContractsOrFolders = contracts_option()
+    on_result: Callable[[BenchResult], None] | None = keyword(
+        default=None,
+        help="Called with the result before a complete run is marked as finished. Until it returns, the same call "
+        "continues the run and sends nothing again, even if the process is killed.",
+    )
+    progress: ProgressListener | None = progress_keyword()
+
+
+@request
+class RecordRequest:
+    """What to record, where to, and which recordings to replace."""
+
+    targets: str | Sequence[str] = argument(
+        kw_only=False,
+        help='Providers ("acme") or targets ("acme/voice-1").',
+        metavar="TARGET...",
+        value_type=Sequence[str],
+    )
+    live: LiveOptions | None = live_group(
+        "Record the service itself, with your key; this costs money.", excludes=("emulated",)
+    )
+    emulated: bool = option(default=False, help="Record the emulator.", found_file=Trust.ANY_VALUE)
+    out: PathLike = option(
+        default=Path(RECORDINGS_FOLDER_NAME),
+        help="Folder of recordings; files are DIR/PROVIDER/TARGET.har.",
+        metavar="DIR",
+        path=PathKind.OUTPUT_FOLDER,
+        found_file=Trust.NEW_OUTPUT,
+    )
+    refresh: Literal["stale", "all"] = option(
+        default="stale", help="Record what is missing or stale, or everything.", found_file=Trust.ANY_VALUE
+    )
+    record_every_rejection: bool = option(
+        default=False,
+        flag="--full",
+        help="Record every rejection that a check plans, not one of each kind.",
+        found_file=Trust.ANY_VALUE,
+    )
+    names_to_mask: Sequence[str] = names_to_mask_option()
+    overwrite: bool | ConfirmOverwrite = option(
+        default=False,
+        flag="--yes",
+        help="Overwrite recordings without asking.",
+        keyword_note="Or a function that decides this for each file whose content changes. If it is false and a file "
+        "would be replaced, an error is raised before anything is sent.",
+        refusal_reason="it overwrites files",
+    )
+    retry_ambiguous_requests: bool = retry_ambiguous_option(
+        "Pay again for requests of earlier recordings into the folder that were sent without a result. By default they "
+        "are listed and not sent."
+    )
+    prices: Mapping[str, float] = prices_option(requires=("live",))
+    max_wait_s: float | None = max_wait_option()
+    seed: int = seed_option()
+    contracts: ContractsOrFolders = contracts_option()
+    on_result: Callable[[RecordResult], None] | None = keyword(
+        default=None,
+        help="Called with the result before the recording counts as ended. Until it returns, what a live recording has "
+        "spent counts towards the budget of the next one, even if the process is killed.",
+    )
+    progress: ProgressListener | None = progress_keyword()

@@ -1,0 +1,468 @@
+"""Loads, scores, compares and reports saved benchmark runs, and follows them over time."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from voicegauge.api.local_requests import (
+    ChangeThresholds,
+    CompareRequest,
+    CompareTargetsRequest,
+    HistoryRequest,
+    ReportRequest,
+    ScoreRequest,
+)
+from voicegauge.api.options import ProgressListener, report_phase
+from voicegauge.api.target_selection import to_path_tuple
+from voicegauge.bench import run_store
+from voicegauge.bench.comparison import ChangeThreshold, CompareSettings, RunComparison, compare_runs
+from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
+from voicegauge.bench.cost import convert_credits_to_usd
+from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
+from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
+from voicegauge.bench.run_store import find_run_folder, save_run
+from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.contract.pricing import check_credit_price
+from voicegauge.errors import DataError, UnknownNameError, UsageError
+from voicegauge.files import write_file
+from voicegauge.model.base import Provenance, Record
+from voicegauge.model.run import Run, ScoreSet
+from voicegauge.model.sample_table import write_parquet
+from voicegauge.options import PathLike, function_of, validate_request
+from voicegauge.report.csv_markdown import render_csv, render_markdown
+from voicegauge.report.history_page import render_history_page
+from voicegauge.report.html_page import render_page
+from voicegauge.report.report_data import AnalyzedRuns, BenchReport
+from voicegauge.report.report_data import analyze_runs as analyze_saved_runs
+from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
+from voicegauge.report.static_site import write_site as write_site_of_runs
+from voicegauge.report.target_sections import load_check_and_drift_reports
+
+# Reads the history of a folder of saved runs, and writes it as a page.
+
+
+def run_history(request: HistoryRequest) -> RunHistory:
+    """Follow the metrics of each target over the saved runs of a folder, night by night.
+
+    A night is a calendar day in UTC; its runs are pooled. Runs that differ in provenance, region, suite, load or base
+    URL are never mixed. A regression is reported when two nights in a row have shown it. What was read of a run is kept
+    in `.voicegauge-history.sqlite` in the folder; the file may be deleted at any time.
+
+    >>> history = voicegauge.read_history(saved_run)
+    >>> history.run_count, [series.key.metric for series in history.series][:2], history.new_regressions
+    (1, ['total_latency_ms', 'failures'], ())
+
+    Returns:
+        Series of values by night, changes of levels, changes of prices and contracts, and the runs that were left out.
+
+    Raises:
+        DataError: the folder cannot be read, or contains no finished run.
+    """
+    validate_request(request)
+    settings = HistorySettings(
+        alpha=request.alpha, min_slowdown=request.min_slowdown, min_rate_change=request.min_error_rate_change
+    )
+    with report_phase(request.progress or ProgressListener(), "reading runs") as reading:
+        return read_run_history(Path(request.folder), settings, reading.update)
+
+
+read_history = function_of(HistoryRequest, run_history, name="read_history")
+
+
+def write_history_page(history: RunHistory, file: PathLike) -> Path:
+    """Write a history as one self-contained HTML page, with a chart of each series and the time line.
+
+    Args:
+        history: the history returned by `read_history`.
+        file: the file to write.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    path = Path(file)
+    write_file(path, render_history_page(history).encode())
+    return path
+
+
+# Loads saved runs.
+
+
+@contextmanager
+def pause_garbage_collection() -> Iterator[None]:
+    """Switch the garbage collector off while the context lasts.
+
+    The records of a run form no reference cycles, and the search for cycles takes a sixth of the time of loading.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def load_run(path: PathLike) -> Run:
+    """Load a saved run.
+
+    >>> run = voicegauge.load_run(saved_run)
+    >>> run.manifest.provenance.value
+    'emulated'
+
+    Args:
+        path: the run's folder, or its run.json.
+
+    Returns:
+        The manifest, the samples and the scores; its `to_data_frame()` returns a row per sample. If the process that
+        measured the run was killed, the samples are read from the run's journal.
+
+    Raises:
+        DataError: the run is missing, is damaged, or has another version of the format.
+        UsageError: `path` is not a path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UsageError(f"load_run takes the path of a run's folder or of its run.json, not {type(path).__name__}")
+    return run_store.load_run(Path(path))
+
+
+# Compares saved runs, or the targets of one.
+
+
+REQUIRED_DETECTABLE_SLOWDOWN = 0.30
+"""Slowdown that a comparison must be able to detect (0.3 is 30%); otherwise the verdict is "underpowered"."""
+REQUIRED_DETECTABLE_ERROR_RATE = 0.05
+"""Difference of error rates that a comparison must be able to detect; otherwise the verdict is "underpowered"."""
+
+
+@pause_garbage_collection()
+def run_compare(request: CompareRequest) -> RunComparison:
+    """Tell regressions from noise by comparing a run with one or several earlier runs.
+
+    >>> comparison = voicegauge.compare(saved_run, later_run)
+    >>> comparison.regressions
+    ()
+
+    Returns:
+        A verdict for each metric of each target.
+
+    Raises:
+        DataError: a run cannot be read, or the runs are not comparable because they differ in suite, provenance, ASR
+            engine, normalizer or load, have no target or no text in common, or because one is given twice.
+        UsageError: the baseline has no run.
+    """
+    validate_request(request)
+    settings = _build_compare_settings(request, request.assumed_speed_drift, request.seed)
+    baselines = [request.baseline] if isinstance(request.baseline, (Run, str, os.PathLike)) else list(request.baseline)
+    if not baselines:
+        raise UsageError("the baseline has no run: name at least one")
+    return compare_runs(
+        [_load_run_unless_loaded(one) for one in baselines], _load_run_unless_loaded(request.run), settings
+    )
+
+
+compare = function_of(CompareRequest, run_compare, name="compare")
+
+
+@pause_garbage_collection()
+def run_compare_targets(request: CompareTargetsRequest) -> RunComparison:
+    """Compare the other targets of a run with one of its targets, paired by text and session.
+
+    The targets of a run are measured in turn, so drift that they share cancels out: much smaller differences are found
+    than between runs of different days.
+
+    Returns:
+        A verdict for each metric of each other target; "regression" means worse than `baseline_target`.
+
+    Raises:
+        DataError: the run cannot be read, has no such target, or no other one.
+    """
+    validate_request(request)
+    settings = _build_compare_settings(request, 0.0, request.seed)
+    return compare_targets_of_run(_load_run_unless_loaded(request.run), request.baseline_target, settings)
+
+
+compare_targets = function_of(CompareTargetsRequest, run_compare_targets, name="compare_targets")
+
+
+def _load_run_unless_loaded(run: PathLike | Run) -> Run:
+    return run if isinstance(run, Run) else load_run(run)
+
+
+def _build_compare_settings(thresholds: ChangeThresholds, assumed_speed_drift: float, seed: int) -> CompareSettings:
+    return CompareSettings(
+        alpha=thresholds.alpha,
+        assumed_drift=assumed_speed_drift,
+        # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
+        latency_threshold=ChangeThreshold(
+            min_change=thresholds.min_slowdown,
+            required_detectable_change=max(REQUIRED_DETECTABLE_SLOWDOWN, 3 * thresholds.min_slowdown),
+        ),
+        error_rate_threshold=ChangeThreshold(
+            min_change=thresholds.min_error_rate_change,
+            required_detectable_change=max(REQUIRED_DETECTABLE_ERROR_RATE, 2.5 * thresholds.min_error_rate_change),
+        ),
+        seed=seed,
+    )
+
+
+# Summarizes saved runs, and writes them as reports and static sites.
+
+
+TextReportFormat = Literal["html", "csv", "markdown"]
+ReportFormat = Literal["html", "csv", "markdown", "parquet"]
+
+
+@pause_garbage_collection()
+def run_analyze_runs(request: ReportRequest) -> AnalyzedRuns:
+    """Load and summarize one or several saved runs, so that reports in several formats can be written from the result.
+
+    >>> analyzed = voicegauge.analyze_runs(saved_run, text_length=200)
+    >>> voicegauge.write_report(analyzed, f"{folder}/short-texts.html").name
+    'short-texts.html'
+
+    Returns:
+        The runs, with prices in dollars where `credit_prices_usd` has the price of a credit. The attribute `report` has
+        all numbers that a report shows.
+
+    Raises:
+        DataError: a run cannot be read, or is given twice.
+        UnknownNameError: no run has a target of a provider in `credit_prices_usd`.
+        UsageError: the price of a credit is out of range.
+    """
+    for provider, usd in request.credit_prices_usd.items():
+        check_credit_price(provider, usd)
+    loaded = [
+        (folder, convert_credits_to_usd(run, request.credit_prices_usd)) for folder, run in _load_runs(request.runs)
+    ]
+    known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
+    for provider in request.credit_prices_usd:
+        if provider not in known:
+            raise UnknownNameError("provider in the runs", provider, known)
+    return analyze_saved_runs(
+        loaded,
+        text_length=request.text_length or DEFAULT_TEXT_LENGTH,
+        characters_per_month=request.characters_per_month or DEFAULT_CHARACTERS_PER_MONTH,
+        max_clips=request.max_clips or DEFAULT_MAX_CLIPS,
+    )
+
+
+analyze_runs = function_of(ReportRequest, run_analyze_runs, name="analyze_runs")
+
+
+def run_build_report(request: ReportRequest) -> BenchReport:
+    """Summarize one or several saved runs.
+
+    >>> report = voicegauge.build_report(saved_run)
+    >>> [target.target for target in report.runs[0].targets]
+    ['pixelapi/voice-design']
+
+    Returns:
+        All numbers that a report shows.
+
+    Raises:
+        DataError: a run cannot be read, or is given twice.
+        UnknownNameError: no run has a target of a provider in `credit_prices_usd`.
+        UsageError: the price of a credit is out of range.
+    """
+    return run_analyze_runs(request).report
+
+
+build_report = function_of(ReportRequest, run_build_report, name="build_report")
+
+
+@pause_garbage_collection()
+def render_report(
+    runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
+    *,
+    format: TextReportFormat = "html",
+    check_result_files: Sequence[PathLike] = (),
+    drift_result_files: Sequence[PathLike] = (),
+) -> str:
+    """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
+
+    Args:
+        runs: folders of runs, which are analyzed with default settings; or the result of `analyze_runs`.
+        format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
+        check_result_files: files that `check --json` has written; an HTML page shows each finding with the targets that
+            it concerns.
+        drift_result_files: files that `drift --json` has written; an HTML page shows the changes with the targets of
+            the provider.
+
+    Returns:
+        The content of the page, CSV file or Markdown file.
+
+    Raises:
+        DataError: a run or a result cannot be read.
+    """
+    reports = load_check_and_drift_reports(to_path_tuple(check_result_files), to_path_tuple(drift_result_files))
+    if format == "csv":
+        return render_csv(_load_runs(runs))
+    analyzed = runs if isinstance(runs, AnalyzedRuns) else analyze_runs(runs)
+    return render_markdown(analyzed) if format == "markdown" else render_page(analyzed, check_and_drift_reports=reports)
+
+
+def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[tuple[Path, Run]]:
+    """Return each run with its folder."""
+    if isinstance(runs, AnalyzedRuns):
+        return runs.runs
+    loaded = [(find_run_folder(path), load_run(path)) for path in to_path_tuple(runs)]
+    _reject_repeated_runs(loaded)
+    return loaded
+
+
+def _reject_repeated_runs(runs: Sequence[tuple[Path, Run]]) -> None:
+    for number, (folder, run) in enumerate(runs):
+        first = next((other for other, same in runs[:number] if same.manifest == run.manifest and same == run), None)
+        if first is not None:
+            copied = "is given twice" if first.resolve() == folder.resolve() else f"is a copy of {first}"
+            raise DataError(f"{folder}: {copied}: name each run once")
+
+
+def write_report(
+    runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
+    file: PathLike,
+    *,
+    format: ReportFormat = "html",
+    check_result_files: Sequence[PathLike] = (),
+    drift_result_files: Sequence[PathLike] = (),
+) -> Path:
+    """Write a report of saved runs to a file.
+
+    >>> page = voicegauge.write_report(saved_run, f"{folder}/page.html")
+    >>> page.suffix
+    '.html'
+
+    Args:
+        runs: see `render_report`.
+        file: the file to write.
+        format: see `render_report`; "parquet" for one row per sample as a Parquet file, which needs the extra `data`.
+        check_result_files: see `render_report`.
+        drift_result_files: see `render_report`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DataError: a run cannot be read.
+        UsageError: the file cannot be written.
+        MissingExtraError: the extra `data` is not installed.
+    """
+    path = Path(file)
+    if format == "parquet":
+        content = io.BytesIO()
+        write_parquet((row for _, run in _load_runs(runs) for row in run.iterate_sample_rows()), content)
+        write_file(path, content.getvalue())
+    else:
+        text = render_report(
+            runs, format=format, check_result_files=check_result_files, drift_result_files=drift_result_files
+        )
+        write_file(path, text.encode())
+    return path
+
+
+def write_site(
+    runs: PathLike | Sequence[PathLike],
+    folder: PathLike,
+    *,
+    text_length: int | None = None,
+    max_clips: int | None = None,
+    progress: ProgressListener | None = None,
+) -> Path:
+    """Write saved runs as a static site: an index, a page for each run, and comparisons of consecutive runs.
+
+    >>> voicegauge.write_site(saved_run, f"{folder}/site").name
+    'index.html'
+
+    Args:
+        runs: folders of runs; one that is named twice is written once.
+        folder: the folder of the site. If it contains `history.html`, the index links to it.
+        text_length: number of characters of the text for which prices are stated; by default 500.
+        max_clips: number of the worst clips on the page of each run; by default 24.
+        progress: receives progress.
+
+    Returns:
+        The path of the index.
+
+    Raises:
+        DataError: a run cannot be read.
+        UsageError: a file cannot be written.
+    """
+    folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_path_tuple(runs))
+    loaded = _load_runs(list(folders))
+    with report_phase(progress or ProgressListener(), "writing pages", len(loaded)) as writing:
+        return write_site_of_runs(
+            loaded,
+            Path(folder),
+            text_length=text_length or DEFAULT_TEXT_LENGTH,
+            max_clips=max_clips or DEFAULT_MAX_CLIPS,
+            on_page_written=writing.update,
+        )
+
+
+# Transcribes saved runs and counts the errors.
+
+
+class ScoreResult(Record, frozen=True, kw_only=True):
+    """The result of `score`, which `voicegauge score --json` writes as JSON."""
+
+    schema: str = "voicegauge/score/2"
+    run_folder: str
+    """Path of the run's folder."""
+    provenance: Provenance
+    scores: ScoreSet
+
+
+def run_score(request: ScoreRequest) -> ScoreResult:
+    """Transcribe a saved run and count the errors; the scores are saved in the run.
+
+    Returns:
+        The scores of every sample.
+
+    Raises:
+        UsageError: no engine can transcribe the run.
+        DataError: the run cannot be read, or an audio file of the run is missing or was changed.
+        UnreachableError: no scheduler responds at `dask_scheduler`, or its workers disappeared. What was transcribed is
+            cached: the same call goes on with the rest.
+    """
+    path = Path(request.run)
+    saved, folder = load_run(path), find_run_folder(path)
+    with report_phase(request.progress or ProgressListener(), "transcribing") as transcribing:
+        scores = score_run(
+            folder,
+            saved,
+            request.asr,
+            workers=request.workers,
+            cluster=request.dask_scheduler,
+            report_progress=transcribing.update,
+        )
+    if scores is None:
+        raise UsageError(
+            f"nothing was transcribed: {choose_scoring_asr(request.asr, saved.manifest.provenance, ()).reason}"
+        )
+    if not scores.scores:
+        raise UsageError(f"{folder}: {_explain_unscored_run(saved, scores)}")
+    # Scores of the same engine are replaced; the latest scores come last, where summaries look for them.
+    others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
+    save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
+    return ScoreResult(run_folder=str(folder), provenance=saved.manifest.provenance, scores=scores)
+
+
+score = function_of(ScoreRequest, run_score, name="score")
+
+
+def _explain_unscored_run(run: Run, scores: ScoreSet) -> str:
+    if scores.unsupported_languages:
+        languages = ", ".join(scores.unsupported_languages)
+        return f"{scores.asr} knows none of its languages ({languages}): choose another --asr"
+    return "it has no samples to score" + ("" if run.samples else ": it was stopped before the first one")

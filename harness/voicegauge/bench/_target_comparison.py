@@ -1,0 +1,274 @@
+"""Estimates the change of every metric of one target.
+
+Each function takes the two sides of the comparison: the runs of the baseline, and the new run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench._change_estimates import (
+    ComparedTimes,
+    EstimatedVariance,
+    MeasuredDrift,
+    estimate_drift_variance,
+    estimate_error_rate_change,
+    estimate_failure_rate_change,
+    estimate_p95_time_change,
+    estimate_time_change_between_targets,
+    estimate_typical_time_change,
+    measure_drift,
+)
+from voicegauge.bench._metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
+from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.target_samples import TargetSamples
+from voicegauge.contract.pricing import ASSUMED_SPEECH_CHARACTERS_PER_S
+from voicegauge.model.job import Interval
+from voicegauge.model.run import AmountPerUnit, TargetRef
+from voicegauge.model.sample import Latency, Sample
+
+MetricUnit = Literal["ms", "rate", "usd", "credits"]
+MetricId = Literal[
+    "submit_latency_ms",
+    "ttfa_ms",
+    "completion_ms",
+    "total_latency_ms",
+    "total_latency_p95_ms",
+    "wer",
+    "cer",
+    "failures",
+    "price",
+    "charged",
+]
+
+
+class ComparedTarget(NamedTuple):
+    """One target on both sides of a comparison."""
+
+    target_in_baseline: TargetRef
+    """The target as the manifest of the baseline describes it, with its price."""
+    target_in_run: TargetRef
+    baseline_samples: Sequence[TargetSamples]
+    """The target's samples in each run of the baseline."""
+    run_samples: TargetSamples
+    sides_share_sessions: bool = False
+    """Whether both sides were measured in the same sessions of one run."""
+
+    @property
+    def has_delivered_in_baseline(self) -> bool:
+        """Whether any sample of the baseline has usable audio, or a transcript in a run of speech to text."""
+        return any(samples.has_delivered for samples in self.baseline_samples)
+
+
+class ComparedMetric(NamedTuple):
+    """A metric of one target, with its change from the baseline to the run."""
+
+    id: MetricId
+    unit: MetricUnit
+    change: MetricChange
+
+
+class DriftEstimator:
+    """Estimates the drift of each target from the runs of the baseline, moderated by the drift of the other targets."""
+
+    def __init__(self, targets: Sequence[ComparedTarget], assumed_drift: float) -> None:
+        """Measure how much the total latency of every target drifts between the runs of the baseline.
+
+        Args:
+            targets: all targets of the comparison.
+            assumed_drift: spread that is assumed if the baseline has few runs.
+        """
+        self._assumed_drift = assumed_drift
+        self._sources: dict[str, MeasuredDrift] = {
+            target.target_in_run.id: measure_drift([run.total_latencies for run in target.baseline_samples])
+            for target in targets
+            if not target.sides_share_sessions
+        }
+
+    def estimate_variance(self, target: ComparedTarget) -> EstimatedVariance:
+        """Return the variance that drift adds to the mean log time of one run of `target`."""
+        own = self._sources[target.target_in_run.id]
+        others = [source for name, source in self._sources.items() if name != target.target_in_run.id]
+        return estimate_drift_variance(own, others, self._assumed_drift)
+
+
+def estimate_metric_changes(
+    target: ComparedTarget, drift_estimator: DriftEstimator, *, seed: int
+) -> list[ComparedMetric]:
+    """Estimate the change of every metric for which both sides have data.
+
+    Args:
+        target: the target on both sides.
+        drift_estimator: estimates how much the runs of a target differ without a change.
+        seed: seed of the resampling.
+    """
+    return [
+        *_estimate_latency_changes(target, drift_estimator, seed),
+        *_estimate_rate_changes(target),
+        *_compare_prices_and_charges(target),
+    ]
+
+
+def _estimate_latency_changes(
+    target: ComparedTarget, drift_estimator: DriftEstimator, seed: int
+) -> list[ComparedMetric]:
+    spread = None if target.sides_share_sessions else drift_estimator.estimate_variance(target)
+
+    def collect_times_of_sides(select_time: Callable[[Latency], float | None]) -> tuple[ComparedTimes, ComparedTimes]:
+        return ComparedTimes([run.collect_times(select_time) for run in target.baseline_samples]), ComparedTimes(
+            [target.run_samples.collect_times(select_time)]
+        )
+
+    def estimate_typical_change(baseline_times: ComparedTimes, run_times: ComparedTimes) -> EstimatedChange | None:
+        if spread is None:
+            return estimate_time_change_between_targets(baseline_times.all_times, run_times.all_times)
+        return estimate_typical_time_change(baseline_times, run_times, spread)
+
+    totals = (
+        ComparedTimes([run.total_latencies for run in target.baseline_samples]),
+        ComparedTimes([target.run_samples.total_latencies]),
+    )
+    changes: list[tuple[MetricId, MetricChange | None]] = [
+        (
+            "submit_latency_ms",
+            estimate_typical_change(*collect_times_of_sides(lambda latency: latency.submit_latency_ms)),
+        ),
+        ("ttfa_ms", estimate_typical_change(*collect_times_of_sides(lambda latency: latency.ttfa_ms))),
+        ("completion_ms", _estimate_completion_time_change(target, estimate_typical_change)),
+        ("total_latency_ms", estimate_typical_change(*totals)),
+        ("total_latency_p95_ms", estimate_p95_time_change(*totals, spread, seed=seed)),
+    ]
+    return [ComparedMetric(metric, "ms", change) for metric, change in changes if change is not None]
+
+
+def _estimate_completion_time_change(
+    target: ComparedTarget, estimate_typical_change: Callable[[ComparedTimes, ComparedTimes], EstimatedChange | None]
+) -> MetricChange | None:
+    """Return the change of the completion time of jobs. Its interval allows for the imprecision of polling."""
+
+    def estimate_change_between_bounds(
+        select_baseline_bound: Callable[[Interval], float], select_run_bound: Callable[[Interval], float]
+    ) -> EstimatedChange | None:
+        return estimate_typical_change(
+            ComparedTimes([run.collect_completion_times(select_baseline_bound) for run in target.baseline_samples]),
+            ComparedTimes([target.run_samples.collect_completion_times(select_run_bound)]),
+        )
+
+    middle, smallest, largest = (
+        estimate_change_between_bounds(_compute_midpoint, _compute_midpoint),
+        estimate_change_between_bounds(_get_upper_bound, _get_lower_bound),
+        estimate_change_between_bounds(_get_lower_bound, _get_upper_bound),
+    )
+    if middle is None or smallest is None or largest is None:
+        return None
+    return PolledTimeChange(
+        baseline_value=middle.baseline_value,
+        run_value=middle.run_value,
+        change=middle.change,
+        baseline_sample_count=middle.baseline_sample_count,
+        run_sample_count=middle.run_sample_count,
+        note=middle.note or "lower and upper bound: status is only seen when polled",
+        smallest_change=smallest,
+        largest_change=largest,
+    )
+
+
+def _get_lower_bound(bounds: Interval) -> float:
+    return bounds.low_ms
+
+
+def _get_upper_bound(bounds: Interval) -> float:
+    return bounds.high_ms
+
+
+def _compute_midpoint(bounds: Interval) -> float:
+    return (bounds.low_ms + bounds.high_ms) / 2
+
+
+def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
+    def estimate_change_of_error_rate(unit: Literal["word", "character"]) -> EstimatedChange | None:
+        before = [count for run in target.baseline_samples for count in run.count_errors_by_sample(unit)]
+        return estimate_error_rate_change(before, target.run_samples.count_errors_by_sample(unit))
+
+    failures_before = [run.count_failures_and_samples() for run in target.baseline_samples]
+    changes: list[tuple[MetricId, MetricChange | None]] = [
+        ("wer", estimate_change_of_error_rate("word")),
+        ("cer", estimate_change_of_error_rate("character")),
+        (
+            "failures",
+            estimate_failure_rate_change(
+                (sum(failed for failed, _ in failures_before), sum(count for _, count in failures_before)),
+                target.run_samples.count_failures_and_samples(),
+            ),
+        ),
+    ]
+    return [ComparedMetric(metric, "rate", change) for metric, change in changes if change is not None]
+
+
+def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
+    """Return the changes of the documented price and of the mean reported charge, each only if both sides have it.
+
+    Prices are compared in dollars if both sides have prices in dollars, otherwise in credits. Charges are compared in
+    credits if both sides have charges in credits, otherwise in dollars.
+    """
+    before, after = target.target_in_baseline.price, target.target_in_run.price
+    price_in_usd = _estimate_text_price(before.usd), _estimate_text_price(after.usd)
+    price_in_credits = _estimate_text_price(before.credits), _estimate_text_price(after.credits)
+    note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
+    candidates: list[tuple[MetricId, MetricUnit, ExactChange | None]] = [
+        ("price", "usd", _build_exact_change(*price_in_usd, note)),
+        ("price", "credits", _build_exact_change(*price_in_credits, note)),
+        ("charged", "credits", _compare_mean_charges(target, lambda sample: sample.cost.charged_credits)),
+        ("charged", "usd", _compare_mean_charges(target, lambda sample: sample.cost.charged_usd)),
+    ]
+    found = {
+        metric: ComparedMetric(metric, unit, change)
+        for metric, unit, change in reversed(candidates)
+        if change is not None
+    }
+    return [found[metric] for metric in ("price", "charged") if metric in found]
+
+
+def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
+    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters; `None` if no price is documented.
+
+    For a price per minute, the duration of the audio is estimated from the number of characters.
+    """
+    if amount_per_unit is None:
+        return None
+    minutes = DEFAULT_TEXT_LENGTH / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
+    factor = {"request": 1.0, "minute": minutes}.get(amount_per_unit.unit, DEFAULT_TEXT_LENGTH)
+    return amount_per_unit.amount * factor
+
+
+def _compare_mean_charges(
+    target: ComparedTarget, select_charge: Callable[[Sample], float | None]
+) -> ExactChange | None:
+    """Return the change of the mean charge per text from the newest run of the baseline to the new run.
+
+    Only texts for which both runs have a charge are compared; `None` if there are none.
+    """
+    before = target.baseline_samples[-1].compute_mean_charges(select_charge)
+    after = target.run_samples.compute_mean_charges(select_charge)
+    common = before.keys() & after.keys()
+    if not common:
+        return None
+    old_mean, new_mean = (math.fsum(side[text] for text in common) / len(common) for side in (before, after))
+    return _build_exact_change(old_mean, new_mean, f"mean of {len(common)} texts")
+
+
+def _build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> ExactChange | None:
+    if baseline_value is None or run_value is None:
+        return None
+    # From 0 there is no ratio: any price above it counts as an increase of 100%.
+    change = run_value / baseline_value - 1 if baseline_value else float(run_value > 0)
+    return ExactChange(
+        baseline_value=baseline_value,
+        run_value=run_value,
+        change=change,
+        baseline_sample_count=1,
+        run_sample_count=1,
+        note=note,
+    )

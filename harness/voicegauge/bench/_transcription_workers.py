@@ -1,0 +1,489 @@
+"""Transcribes clips in parallel, in isolated processes of this machine or on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
+from voicegauge.files import read_file
+from voicegauge.model.sample import AudioFacts
+from voicegauge.speech.asr_interface import Asr
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.process_control import suppress_decoder_stderr
+from voicegauge.speech.transcription import TranscriptCache, Transcription, transcribe_audio_batch
+from voicegauge.speech.whisper import is_gpu_available, move_to_gpu
+
+# Connects to a Dask cluster whose workers transcribe, and finds those with a GPU.
+
+
+CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")
+CLUSTER_CONNECT_TIMEOUT_S = 10.0
+CLUSTER_WORKER_TIMEOUT_S = 10.0
+"""Maximum time until a cluster has a worker; without one, its scheduler would keep the clips for ever."""
+
+
+class ClusterConnection:
+    """A connection to a Dask cluster, which is opened when it is first needed and closed with its context."""
+
+    def __init__(self, address: str) -> None:
+        """Prepare a connection, which is not opened yet.
+
+        Args:
+            address: address of the Dask scheduler.
+        """
+        self.address = address
+        self._resources = contextlib.ExitStack()
+        self._missing_since_s: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._resources.close()
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """The client of the cluster. The first access opens the connection, and waits until the cluster has a worker.
+
+        Raises:
+            MissingExtraError: Dask is not installed.
+            UsageError: the address has no host or no port.
+            UnreachableError: no scheduler responds, or it has no worker.
+        """
+        return self._resources.enter_context(_connect_to_cluster(self.address))
+
+    @functools.cached_property
+    def gpu_worker_addresses(self) -> list[str]:
+        """The addresses of the workers whose torch found a GPU.
+
+        Raises:
+            VoicegaugeError: the cluster cannot be used; see `client`.
+        """
+        return sorted(address for address, has_gpu in self.client.run(is_gpu_available).items() if has_gpu)
+
+    def check_workers(self, worker_addresses: Collection[str]) -> None:
+        """Check that the cluster still has a worker; a worker that is restarted has time to come back.
+
+        Args:
+            worker_addresses: the workers that may be used; empty for any worker.
+
+        Raises:
+            UnreachableError: the cluster has had none of these workers for `CLUSTER_WORKER_TIMEOUT_S`.
+        """
+        present = self.client.ncores()
+        if any(address in present for address in worker_addresses) if worker_addresses else present:
+            self._missing_since_s = None
+            return
+        now_s = time.monotonic()
+        self._missing_since_s = now_s if self._missing_since_s is None else self._missing_since_s
+        if now_s - self._missing_since_s >= CLUSTER_WORKER_TIMEOUT_S:
+            raise self.build_lost_workers_error()
+
+    def build_lost_workers_error(self) -> UnreachableError:
+        """Return the error for workers that disappeared while they transcribed."""
+        return UnreachableError(
+            f"the Dask cluster at {self.address} lost its workers, perhaps out of memory: start them again, "
+            "then the same command of voicegauge score goes on with what is not transcribed yet"
+        )
+
+    @contextlib.contextmanager
+    def report_lost_workers(self) -> Iterator[None]:
+        """Convert the errors that Dask raises if workers or the scheduler disappear into one error of voicegauge.
+
+        Raises:
+            UnreachableError: the workers or the scheduler disappeared.
+        """
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+        from distributed.comm.core import CommClosedError
+
+        try:
+            yield
+        except (KilledWorker, FutureCancelledError, CancelledError, CommClosedError) as error:
+            raise self.build_lost_workers_error() from error
+
+
+@contextlib.contextmanager
+def _connect_to_cluster(address: str) -> Iterator[Any]:
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Dask", "dask") from error
+    _check_cluster_address(address)
+    with _silence_loggers("distributed", "tornado", "asyncio"):
+        yield from _open_client(Client, address)
+
+
+def _open_client(client_class: Any, address: str) -> Iterator[Any]:
+    try:
+        client = client_class(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CLUSTER_WORKER_TIMEOUT_S)
+        except TimeoutError as error:
+            raise UnreachableError(
+                f"the Dask cluster at {address} has no worker: start one with `dask worker {address}`"
+            ) from error
+        yield client
+
+
+@contextlib.contextmanager
+def _silence_loggers(*packages: str) -> Iterator[None]:
+    """Suppress the log lines of packages while the context lasts: what matters to the user is reported as one error."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in packages]
+    silenced = [logger for logger in map(logging.getLogger, names) if not logger.disabled]
+    for logger in silenced:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger in silenced:
+            logger.disabled = False
+
+
+def _check_cluster_address(address: str) -> None:
+    """Check that `address` can be the address of a scheduler. Otherwise Dask would fail late, with a long message.
+
+    Raises:
+        UsageError: the address has no host or no port.
+    """
+    try:
+        url = urlsplit(address if "://" in address else f"tcp://{address}")
+        is_complete = bool(url.scheme in CLUSTER_PROTOCOLS and url.hostname and url.port)
+    except ValueError:  # the port is not a number
+        is_complete = False
+    if not is_complete:
+        raise UsageError(f"{address!r} is not the address of a Dask scheduler: write it like tcp://HOST:8786")
+
+
+# Spawns worker processes that import neither the caller's script nor modules in the current folder.
+
+
+class _IsolatedProcess(SpawnProcess):
+    """A spawned process that does not run the main module of its parent again.
+
+    `multiprocessing` imports the parent's script in each worker. If that script has no `if __name__ == "__main__"`,
+    the workers would run the benchmark again, and a live benchmark would be paid for again.
+    """
+
+    def start(self) -> None:
+        """Start the process."""
+        with _hide_main_module_from_children():
+            super().start()
+
+
+@contextmanager
+def exclude_current_folder_from_import_path() -> Iterator[None]:
+    """Keep the current folder out of the import path of all Python processes that are started in this context.
+
+    The folder may be a stranger's repository, and `multiprocessing` imports its own modules in a new process before it
+    sets the import path of the parent.
+    """
+    variable = "PYTHONSAFEPATH"
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+class IsolatedSpawnContext(SpawnContext):
+    """A `multiprocessing` context whose processes do not import the caller's script."""
+
+    Process = _IsolatedProcess
+
+
+@contextmanager
+def _hide_main_module_from_children() -> Iterator[None]:
+    """Replace the main module, while the context lasts, by an empty module that has no file to import."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+# Transcribes clips in parallel, in processes of this machine or on a Dask cluster.
+
+
+MAX_CLIPS_IN_FLIGHT_ON_CLUSTER = 64
+"""Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
+WORKER_CHECK_INTERVAL_S = 2.0
+"""Time without a result, in seconds, after which a pool looks whether a cluster still has workers."""
+TranscriptionProgressReporter = Callable[[int, int], None]
+"""Function that is called with the number of clips transcribed so far and the number of all clips."""
+
+TranscriptCacheKey = tuple[str, str]
+"""Key that identifies the sound of an audio file, and the language in which it is transcribed."""
+
+
+def build_transcript_cache_key(audio_facts: AudioFacts, language: str) -> TranscriptCacheKey:
+    """Return the key under which a transcript is cached.
+
+    For audio without a header, the digest does not determine the sound, so the declared encoding is part of the key.
+    """
+    encoding = (
+        f" {audio_facts.raw_format} {audio_facts.sample_rate_hz} Hz {audio_facts.channels}"
+        if audio_facts.raw_format
+        else ""
+    )
+    return audio_facts.sha256 + encoding, language
+
+
+class AudioClip(NamedTuple):
+    """An audio file to transcribe."""
+
+    path: Path
+    audio_facts: AudioFacts
+    language: str
+
+    @property
+    def cache_key(self) -> TranscriptCacheKey:
+        """Key of the clip. Clips with equal audio and the same language have equal keys and are transcribed once."""
+        return build_transcript_cache_key(self.audio_facts, self.language)
+
+    def read(self) -> bytes:
+        """Return the content of the file.
+
+        Raises:
+            DataError: the file is missing, or has changed since it was measured.
+        """
+        try:
+            data = read_file(self.path)
+        except OSError as error:
+            raise DataError(f"{self.path}: the audio of the run cannot be read: {error.strerror}") from error
+        if hashlib.sha256(data).hexdigest() != self.audio_facts.sha256:
+            raise DataError(f"{self.path}: the audio of the run was changed: its digest differs")
+        return data
+
+
+TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
+"""Transcriptions by `AudioClip.cache_key`."""
+
+
+def move_to_gpu_if_available(asr: Asr, cluster: ClusterConnection | None) -> Asr:
+    """Return `asr` configured for a GPU, if it can use one and this machine or a worker of the cluster has one.
+
+    Otherwise `asr` is returned unchanged.
+
+    Raises:
+        VoicegaugeError: the cluster cannot be used; see `ClusterConnection.client`.
+    """
+    on_gpu = move_to_gpu(asr)
+    if on_gpu is asr:
+        return asr
+    if cluster is None:
+        return on_gpu if is_gpu_available() else asr
+    return on_gpu if cluster.gpu_worker_addresses else asr
+
+
+def transcribe_clips(
+    asr: Asr,
+    clips: Iterable[AudioClip],
+    *,
+    workers: int,
+    cluster: ClusterConnection | None = None,
+    report_progress: TranscriptionProgressReporter | None = None,
+) -> TranscriptionsByCacheKey:
+    """Return the transcriptions of `clips`; clips in the cache are not transcribed again.
+
+    Args:
+        asr: ASR engine that is sent to the processes; each process loads the model once.
+        clips: audio files; files with equal content are transcribed once.
+        workers: number of processes on this machine.
+        cluster: Dask cluster whose workers are used instead.
+        report_progress: called after each group of clips. Without a GPU, each group has one clip.
+
+    Raises:
+        DataError: a clip is missing or was changed.
+        UsageError: a process was killed or crashed.
+        MissingExtraError: a cluster is given, but Dask is not installed.
+        UnreachableError: no scheduler of `cluster` responds, it has no worker, or its workers disappeared.
+    """
+    unique = {clip.cache_key: clip for clip in clips}
+    cache = TranscriptCache(asr.id, asr.settings)
+    transcripts = {key: cached for key in unique if (cached := cache.get(*key)) is not None}
+    remaining = [clip for key, clip in unique.items() if key not in transcripts]
+    if report_progress:
+        report_progress(len(transcripts), len(unique))
+    _check_clip_files(remaining)  # reports a damaged file now, not after an hour of transcribing
+    if not remaining:
+        return transcripts
+    groups = list(_group_clips(remaining, asr.clips_per_batch))
+    with _open_process_pool(min(workers, len(groups))) if cluster is None else _open_cluster_pool(asr, cluster) as pool:
+        for clips_of_group, transcriptions in _transcribe_all(pool, asr, groups):
+            for clip, transcription in zip(clips_of_group, transcriptions, strict=True):
+                transcripts[clip.cache_key] = transcription
+                cache.put(*clip.cache_key, transcription)
+            if report_progress:
+                report_progress(len(transcripts), len(unique))
+    return transcripts
+
+
+def _check_clip_files(clips: Sequence[AudioClip]) -> None:
+    missing = [clip.path for clip in clips if not clip.path.exists()]
+    if missing:
+        files = "1 audio file is" if len(missing) == 1 else f"{len(missing)} audio files are"
+        raise DataError(
+            f"{missing[0]}: {files} missing, so nothing was scored: restore {missing[0].parent}, or measure again"
+        )
+    for clip in clips:
+        clip.read()
+
+
+class _TranscriptionPool(NamedTuple):
+    executor: Executor
+    max_groups_in_flight: int
+    """Maximum number of groups of clips in flight."""
+    is_remote: bool
+    """Whether the pool's processes run on other machines and cannot read this machine's files."""
+    check_workers: Callable[[], None] | None = None
+    """Raises an error if all processes have disappeared; `None` for a pool that reports that itself."""
+
+
+@contextlib.contextmanager
+def _open_process_pool(workers: int) -> Iterator[_TranscriptionPool]:
+    with exclude_current_folder_from_import_path():
+        # Spawned, because forking a process with threads can deadlock.
+        executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_prepare_worker)
+        try:
+            yield _TranscriptionPool(executor, 2 * workers, is_remote=False)
+        except BrokenProcessPool as error:
+            raise UsageError(
+                "a transcribing process died, perhaps out of memory: use --workers 1 or a smaller model"
+            ) from error
+        finally:
+            executor.shutdown(cancel_futures=True)  # after Ctrl-C too, waits only for the clips being transcribed
+
+
+def _prepare_worker() -> None:
+    """Suppress the messages of audio decoders in a new worker process, and let the process exit if its parent exits."""
+    suppress_decoder_stderr()
+    threading.Thread(target=_exit_when_parent_exits, daemon=True).start()
+
+
+def _exit_when_parent_exits() -> None:
+    # A killed parent cannot end its workers, and they would wait for the next clip forever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only called in a worker"
+    parent.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _open_cluster_pool(asr: Asr, cluster: ClusterConnection) -> Iterator[_TranscriptionPool]:
+    groups_in_flight, gpu_workers = MAX_CLIPS_IN_FLIGHT_ON_CLUSTER, list[str]()
+    if asr.clips_per_batch > 1:  # all on GPUs, so that one run has transcripts of one kind of device
+        gpu_workers = cluster.gpu_worker_addresses
+        groups_in_flight = max(2 * len(gpu_workers), groups_in_flight // asr.clips_per_batch)
+    executor = cluster.client.get_executor(pure=False, **({"workers": gpu_workers} if gpu_workers else {}))
+    with cluster.report_lost_workers():
+        yield _TranscriptionPool(executor, groups_in_flight, True, lambda: cluster.check_workers(gpu_workers))
+
+
+def _group_clips(clips: Iterable[AudioClip], clips_per_group: int) -> Iterator[Sequence[AudioClip]]:
+    """Yield groups of clips in the same language."""
+    clips_by_language = defaultdict(list)
+    for clip in clips:
+        clips_by_language[clip.language].append(clip)
+    for clips_of_language in clips_by_language.values():
+        for start in range(0, len(clips_of_language), clips_per_group):
+            yield clips_of_language[start : start + clips_per_group]
+
+
+def _transcribe_all(
+    pool: _TranscriptionPool, asr: Asr, groups: Iterable[Sequence[AudioClip]]
+) -> Iterator[tuple[Sequence[AudioClip], list[Transcription]]]:
+    """Yield groups of clips with their transcriptions as they are finished; the pool limits the groups in flight."""
+    asr_id, waiting = asr.id, iter(groups)
+    in_flight: dict[Future[list[Transcription]], Sequence[AudioClip]] = {}
+    while True:
+        with _start_processes_ignoring_interrupts():
+            for group in islice(waiting, pool.max_groups_in_flight - len(in_flight)):
+                files = [clip.read() if pool.is_remote else clip for clip in group]
+                facts = [clip.audio_facts for clip in group]
+                in_flight[pool.executor.submit(_transcribe_group, asr_id, asr, files, facts, group[0].language)] = group
+        if not in_flight:
+            return
+        timeout_s = None if pool.check_workers is None else WORKER_CHECK_INTERVAL_S
+        ended = wait(in_flight, timeout=timeout_s, return_when=FIRST_COMPLETED).done
+        if pool.check_workers is not None and not ended:
+            pool.check_workers()
+        for done in ended:
+            yield in_flight.pop(done), done.result()
+
+
+@contextlib.contextmanager
+def _start_processes_ignoring_interrupts() -> Iterator[None]:
+    # A new process inherits the signal mask, so that Ctrl-C never reaches it, not even while it
+    # loads its model: this process ends it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _defer_interrupts():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextlib.contextmanager
+def _defer_interrupts() -> Iterator[None]:
+    # The mask holds for this thread only. Another thread may take the signal, which Python then
+    # raises in the main thread, possibly between the start of a process and its first task.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if received:
+        signal.raise_signal(signal.SIGINT)
+
+
+_asr_engine_by_id_and_batch_size: dict[tuple[str, int], Asr] = {}
+"""The ASR engines of this process by id and batch size; they are kept so that each loads its model once."""
+_transcription_lock = threading.Lock()
+"""Lock for transcribing, because a Dask worker has several threads and an engine transcribes one group at a time."""
+
+
+def _transcribe_group(
+    asr_id: str,
+    asr: Asr,
+    clips_or_contents: Sequence[AudioClip | bytes],
+    audio_facts: Sequence[AudioFacts],
+    language: str,
+) -> list[Transcription]:
+    contents = [file.read() if isinstance(file, AudioClip) else file for file in clips_or_contents]
+    audios = [EncodedAudio.from_facts(data, facts) for data, facts in zip(contents, audio_facts, strict=True)]
+    with _transcription_lock:
+        engine = _asr_engine_by_id_and_batch_size.setdefault((asr_id, asr.clips_per_batch), asr)
+        return transcribe_audio_batch(engine, audios, language)

@@ -1,0 +1,186 @@
+"""Measures the audio of a run after its last request, so that decoding does not disturb timings.
+
+A sample whose audio cannot be used counts as failed, like a sample without audio.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.bench._latency import add_playback_measurements, find_first_audio_ms
+from voicegauge.contract.contract import BaseTarget, Target
+from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio
+from voicegauge.errors import DataError
+from voicegauge.files import read_file
+from voicegauge.model.job import Failure
+from voicegauge.model.sample import AudioFacts, Sample
+from voicegauge.rules.subjects import find_documented_default
+from voicegauge.speech.audio_measurement import EncodedAudio, PlaybackTimeline
+from voicegauge.speech.containers import find_container_of_media_type, sniff_container
+from voicegauge.speech.decoding import RawAudioFormat
+from voicegauge.speech.encoding import find_container_of_format
+
+
+def measure_audio(
+    run_folder: Path,
+    samples: Iterable[Sample],
+    targets: Mapping[str, BaseTarget],
+    on_sample: Callable[[], None] = lambda: None,
+) -> tuple[Sample, ...]:
+    """Return the samples with the measurements of their audio and the time to first audible speech.
+
+    A sample becomes a failure if its audio cannot be decoded, or is longer than the decoder accepts. The work is
+    distributed over all processors.
+
+    Args:
+        run_folder: folder of the run.
+        samples: the samples as the journal lists them.
+        targets: the targets by id; the contract of a target declares the encoding of raw audio.
+        on_sample: called after each sample.
+
+    Raises:
+        DataError: an audio file of the run is missing.
+    """
+    measured = []
+    # Threads are enough to use all processors: the decoders do not hold Python's lock.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        by_file: dict[AudioFacts, Future[_MeasuredAudio]] = {}
+        samples = tuple(samples)
+        for sample in samples:
+            if sample.audio is not None and sample.audio not in by_file:
+                by_file[sample.audio] = pool.submit(_measure_file, run_folder, sample.audio, targets.get(sample.target))
+        try:
+            for sample in samples:
+                audio = by_file[sample.audio].result() if sample.audio is not None else None
+                measured.append(sample if audio is None else _add_measurements(sample, audio))
+                on_sample()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return tuple(measured)
+
+
+_MAX_INSPECTED_BYTES = 1024
+"""Number of bytes at the start of a body that are inspected to distinguish text from raw audio."""
+
+
+class _MeasuredAudio(NamedTuple):
+    facts: AudioFacts
+    timeline: PlaybackTimeline | None
+    """When each part of the audio can be played; `None` for audio that could not be decoded."""
+    failure: Failure | None
+    """Why the audio cannot be used; `None` if it can be used."""
+
+
+def _measure_file(run_folder: Path, saved_audio: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
+    path = run_folder / saved_audio.file_path
+    try:
+        data = read_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    audio = EncodedAudio(data, media_type=saved_audio.media_type, raw_format=_find_documented_raw_format(target))
+    return _MeasuredAudio(
+        audio.measure_facts(saved_audio.file_path), audio.playback_timeline, _find_audio_failure(audio)
+    )
+
+
+def _find_audio_failure(audio: EncodedAudio) -> Failure | None:
+    if audio.decode_error is None or _has_unknown_encoding(audio.media_type, audio.data):
+        return None
+    declared = f" (declared as {audio.media_type})" if audio.media_type else ""
+    return Failure(kind="audio", message=f"the audio cannot be decoded: {audio.decode_error}{declared}")
+
+
+def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
+    """Whether `data` is raw audio whose encoding no document states. It cannot be decoded.
+
+    This does not count as a failure of the sample.
+    """
+    head = data[:_MAX_INSPECTED_BYTES]
+    is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
+    return find_container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
+
+
+def count_samples_with_unknown_encoding(samples: Iterable[Sample]) -> dict[str, int]:
+    """Return, by target, the number of samples whose audio was not decoded because its encoding is not known."""
+    return dict(
+        Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_duration_s is None)
+    )
+
+
+def describe_unexpected_formats(samples: Iterable[Sample], targets: Mapping[str, BaseTarget]) -> dict[str, str]:
+    """Return, by target id, a text that says how many clips have another container than the documented format."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for sample in samples:
+        target, facts = targets.get(sample.target), sample.audio
+        documented = _find_default_audio_format(target) if isinstance(target, Target) else None
+        expected = find_container_of_format(documented.codec) if documented is not None else None
+        if facts is not None and facts.container and expected is not None and facts.container != expected:
+            counts[sample.target, expected, facts.container] += 1
+    clips: dict[str, list[str]] = {}
+    for (name, expected, container), count in counts.items():
+        clips.setdefault(name, []).append(f"{count} {'clip' if count == 1 else 'clips'} of {container}, not {expected}")
+    return {name: ", ".join(texts) for name, texts in clips.items()}
+
+
+def _add_measurements(sample: Sample, measured_audio: _MeasuredAudio) -> Sample:
+    latency, streaming, silence_s = sample.latency, sample.streaming, measured_audio.facts.leading_silence_s
+    if latency is not None and latency.ttfa_ms is not None and silence_s is not None:
+        ttfa_ms, ttfs_ms = latency.ttfa_ms, latency.ttfa_ms + silence_s * 1000
+        if streaming is not None and measured_audio.timeline is not None:
+            ttfa_ms = find_first_audio_ms(streaming, measured_audio.timeline)
+            streaming, ttfs_ms = add_playback_measurements(streaming, measured_audio.timeline, silence_s)
+        latency = msgspec.structs.replace(latency, ttfa_ms=ttfa_ms, ttfs_ms=ttfs_ms)
+    return msgspec.structs.replace(
+        sample,
+        audio=measured_audio.facts,
+        latency=latency,
+        streaming=streaming,
+        failure=sample.failure or measured_audio.failure,
+    )
+
+
+def _find_documented_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
+    """Return the encoding that the contract declares for audio without a header; `None` if it declares none."""
+    if isinstance(target, Target):
+        documented = _find_default_audio_format(target)
+        if documented is not None and documented.sample_rate_hz is not None:
+            return RawAudioFormat(
+                format=documented.codec, sample_rate_hz=documented.sample_rate_hz, channels=documented.channels
+            )
+    spec = _find_response_audio(target)
+    if spec is None or spec.format is None or spec.sample_rate_hz is None:
+        return None
+    return RawAudioFormat(format=spec.format, sample_rate_hz=spec.sample_rate_hz, channels=spec.channels)
+
+
+def _find_default_audio_format(target: Target) -> AudioFormat | None:
+    """Return what the contract states about the audio format that is received if a request names no format.
+
+    It is the format that the contract sets for the target, otherwise the default of the operation; `None` if neither is
+    documented.
+    """
+    mapping = target.speech.request_fields.get("format")
+    if mapping is None:
+        return None
+    value = mapping.provider_values.get(target.target_spec.default_format or "", target.target_spec.default_format)
+    if value is None:
+        value = find_documented_default(target.operation, mapping.location, target.target_spec.request_media_type)
+    audio_format, rate = target.find_audio_format(value), target.speech.request_fields.get("sample_rate")
+    if audio_format is None or rate is None:
+        return audio_format
+    default_rate = find_documented_default(target.operation, rate.location, target.target_spec.request_media_type)
+    return audio_format.replace_sample_rate(target.target_spec.request_constants.get(rate.location, default_rate))
+
+
+def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:
+    if isinstance(target, Target):
+        return target.response_audio
+    return target.response.audio if target is not None else None

@@ -1,0 +1,377 @@
+"""Plans which requests a benchmark sends, in which order and at what price, before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.suites import Suite, SuiteText
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
+from voicegauge.contract.pricing import (
+    PriceQuote,
+    UnitPrice,
+    compute_unit_prices,
+    describe_price,
+    is_price_stated_by_provider,
+    list_price_sources,
+    quote_price,
+)
+from voicegauge.errors import BudgetError, DataError, UsageError
+from voicegauge.model.base import Provenance, Record, VoiceSample
+from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
+from voicegauge.model.run import AmountPerUnit, RunKind, SuiteRef, TargetPrice, TargetRef
+
+
+class BenchPlanSettings(Record, frozen=True, kw_only=True):
+    """Sessions, repetitions, warm-up and seed of a benchmark."""
+
+    sessions: int = 1
+    """Number of passes over the suite, each on new connections; the speed of services varies between sessions."""
+    repetitions: int = 1
+    """Number of requests per text, target and session."""
+    warmup: int = 1
+    """Number of warm-up requests per target at the start of each session; no result counts them."""
+    seed: int = 0
+    """Seed of the order of texts and targets."""
+
+
+class PlannedSample(Record, frozen=True, kw_only=True):
+    """One request to be sent and measured."""
+
+    target: str
+    text: SuiteText
+    session_number: int
+    """Number of the session, counted from 1."""
+    repetition_number: int
+    """Number of the repetition, counted from 1; 0 or negative for warm-up."""
+    price: PriceQuote
+    """Price of the request, computed from the text; for audio input, an estimate until the duration is known."""
+
+    @property
+    def id(self) -> str:
+        """The id of the sample: "<target>/<session>/<repetition>/<text id>"."""
+        return f"{self.target}/{self.session_number}/{self.repetition_number}/{self.text.id}"
+
+    @property
+    def is_warmup(self) -> bool:
+        """Whether the sample is left out of every result."""
+        return self.repetition_number < 1
+
+
+SampleRound = tuple[PlannedSample, ...]
+"""The requests for one text: one for each target that supports the text's language, in the order of sending."""
+
+
+class PlannedTargetCost(Record, frozen=True, kw_only=True):
+    """Expected requests and cost of one target."""
+
+    target: str
+    request_count: int
+    character_count: int
+    usd: float | None
+    """Expected cost in US dollars; `None` if no document states a price and the user gave none."""
+    credits: float | None
+    """Expected cost in the provider's own credits; `None` if no price in credits is known."""
+    price_text: str
+    """The documented price as text, such as "$0.015 / request"."""
+    is_price_disputed: bool
+    """Whether the documents contradict each other about the price."""
+
+
+class BenchPlan(Record, frozen=True, kw_only=True):
+    """Every request of a benchmark, in order, with the expected cost."""
+
+    suite: SuiteRef
+    settings: BenchPlanSettings
+    targets: tuple[TargetRef, ...]
+    rounds: tuple[SampleRound, ...]
+    target_costs: tuple[PlannedTargetCost, ...]
+    run_kind: RunKind
+    unsupported_target_ids: tuple[str, ...]
+    """Ids of the targets that support no language of the suite."""
+    provenance: Provenance
+    sha256: str
+    """SHA-256 over everything that determines which requests are sent."""
+
+    @property
+    def request_count(self) -> int:
+        """Number of requests, including warm-up and excluding retries."""
+        return sum(len(planned) for planned in self.rounds)
+
+    @property
+    def cost_usd(self) -> float:
+        """Total of the known prices in dollars."""
+        return sum_usd(target.usd or 0.0 for target in self.target_costs)
+
+    def check_budget(self, max_cost_usd: float) -> None:
+        """Reject a plan that costs more than the budget, before anything is sent.
+
+        Raises:
+            UsageError: a price is unknown.
+            BudgetError: the plan costs more than `max_cost_usd`.
+        """
+        unknown = [target for target in self.target_costs if target.usd is None]
+        if unknown:
+            name = unknown[0].target
+            rate = (
+                f", or that of a credit with --credit-rate {name.partition('/')[0]}=USD" if unknown[0].credits else ""
+            )
+            raise UsageError(f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}")
+        if convert_to_micro_usd(self.cost_usd) > convert_budget_to_micro_usd(max_cost_usd):
+            raise BudgetError(
+                f"{self.request_count} requests cost ${self.cost_usd:.4f}, more than --max-cost {max_cost_usd:g}: "
+                "raise it, or plan fewer requests with --limit"
+            )
+
+
+def plan_benchmark_requests(
+    suite: Suite,
+    targets: Sequence[BaseTarget],
+    settings: BenchPlanSettings,
+    *,
+    provenance: Provenance,
+    user_price_usd_by_target: Mapping[str, float] = {},
+    base_urls: Mapping[str, str] = {},
+    voice_sample: VoiceSample | None = None,
+) -> BenchPlan:
+    """Plan and price a benchmark in which all targets take turns, text by text.
+
+    Args:
+        suite: the texts; each is sent to the targets that support its language.
+        targets: the targets to measure.
+        settings: sessions, repetitions, warm-up and seed.
+        provenance: `emulated` or `live`.
+        user_price_usd_by_target: the user's own prices in dollars per request, by target id. They replace the prices
+            of the contracts.
+        base_urls: base URLs set by the user.
+        voice_sample: the voice sample sent to cloning targets.
+
+    Raises:
+        DataError: no target supports a language of the suite.
+        UsageError: the targets do different things, or do something for which no error rate can be computed.
+    """
+    kind = determine_run_kind(targets)
+    able = [t for t in targets if any(supports_language(t, text.language) for text in suite.texts)]
+    if not able:
+        raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
+    prices_by_text = {
+        t.id: {
+            text: quote_price(t, _count_characters(t, text.text), user_price_usd=user_price_usd_by_target.get(t.id))
+            for text in suite.texts
+            if supports_language(t, text.language)
+        }
+        for t in able
+    }
+    rounds = tuple(
+        planned
+        for session in range(1, settings.sessions + 1)
+        for planned in _plan_session(session, prices_by_text, settings)
+    )
+    return BenchPlan(
+        suite=suite.ref,
+        run_kind=kind,
+        settings=settings,
+        targets=tuple(build_target_ref(target, user_price_usd_by_target.get(target.id)) for target in able),
+        rounds=rounds,
+        target_costs=tuple(
+            _build_planned_target_cost(target, rounds, user_price_usd_by_target.get(target.id)) for target in able
+        ),
+        unsupported_target_ids=tuple(target.id for target in targets if target not in able),
+        provenance=provenance,
+        sha256=_compute_plan_sha256(
+            suite=suite,
+            targets=able,
+            settings=settings,
+            provenance=provenance,
+            base_urls=base_urls,
+            voice_sample=voice_sample,
+            rounds=rounds,
+        ),
+    )
+
+
+def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
+    """Return what all of `targets` do; speech synthesis if there are no targets.
+
+    Raises:
+        UsageError: the targets do different things, whose numbers are not comparable, or a target
+            does not return speech in the words of the text, so that there are no errors to count.
+    """
+    kinds: dict[RunKind, str] = {}
+    for target in targets:
+        if not isinstance(target, AudioInputTarget):
+            kinds.setdefault("speech", target.id)
+            continue
+        use = target.conversion
+        if use is not None and (use.response.audio is None or use.purpose == "translate"):
+            raise UsageError(f"{target.id} returns no speech in the same words: there is no error rate to measure")
+        kinds.setdefault("conversion" if use else "transcription", target.id)
+    if len(kinds) > 1:
+        names = " and ".join(f"{name} ({kind})" for kind, name in kinds.items())
+        raise UsageError(f"{names} are not comparable: benchmark each kind in a run of its own")
+    return next(iter(kinds), "speech")
+
+
+def supports_language(target: BaseTarget, language: str) -> bool:
+    """Whether `target` supports `language`.
+
+    A target without a documented list of languages is assumed to support only its default language. If it has no
+    default language either, it is assumed to support only English.
+    """
+    spec = target.target_spec
+    if isinstance(target, AudioInputTarget):
+        return language in (spec.supported_languages or ("en",))
+    return language in (spec.supported_languages or (spec.default_language or "en",))
+
+
+def _plan_session(
+    session_number: int,
+    price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]],
+    settings: BenchPlanSettings,
+) -> Sequence[SampleRound]:
+    """Plan the rounds of one session.
+
+    Args:
+        session_number: number of the session, counted from 1.
+        price_by_target_and_text: price of each text that is sent to a target, by target id.
+        settings: repetitions, warm-up and seed.
+    """
+    # Each session has its own generator, so that adding sessions does not reorder the earlier ones.
+    order = random.Random(f"{settings.seed}/{session_number}")  # noqa: S311 - a reproducible order, not a secret
+    rounds = [_plan_warmup_round(session_number, index, price_by_target_and_text) for index in range(settings.warmup)]
+    texts = list(dict.fromkeys(text for by_text in price_by_target_and_text.values() for text in by_text))
+    for repetition in range(1, settings.repetitions + 1):
+        for text in order.sample(texts, len(texts)):
+            able = [target_id for target_id, by_text in price_by_target_and_text.items() if text in by_text]
+            rounds.append(
+                tuple(
+                    PlannedSample(
+                        target=target_id,
+                        text=text,
+                        session_number=session_number,
+                        repetition_number=repetition,
+                        price=price_by_target_and_text[target_id][text],
+                    )
+                    for target_id in order.sample(able, len(able))
+                )
+            )
+    return rounds
+
+
+def _plan_warmup_round(
+    session_number: int, round_index: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]]
+) -> SampleRound:
+    """Plan one warm-up request per target; after the last text, the first text is used again."""
+    planned = []
+    for target_id, by_text in price_by_target_and_text.items():
+        texts = list(by_text)
+        text = texts[round_index % len(texts)]
+        repetition = -(round_index // len(texts))
+        planned.append(
+            PlannedSample(
+                target=target_id,
+                text=text,
+                session_number=session_number,
+                repetition_number=repetition,
+                price=by_text[text],
+            )
+        )
+    return tuple(planned)
+
+
+def _count_characters(target: BaseTarget, text: str) -> int:
+    return target.count_charged_characters(text) if isinstance(target, Target) else len(text)
+
+
+def _build_planned_target_cost(
+    target: BaseTarget, rounds: Sequence[SampleRound], user_price_usd: float | None
+) -> PlannedTargetCost:
+    planned = [one for row in rounds for one in row if one.target == target.id]
+    dollars = [one.price.price_usd for one in planned if one.price.price_usd is not None]
+    credits = [one.price.price_credits for one in planned if one.price.price_credits is not None]
+    return PlannedTargetCost(
+        target=target.id,
+        request_count=len(planned),
+        character_count=sum(len(one.text.text) for one in planned),
+        usd=sum_usd(dollars) if len(dollars) == len(planned) else None,
+        credits=sum(credits) if credits else None,
+        price_text=_describe_target_price(target, user_price_usd),
+        is_price_disputed=any(one.price.is_disputed for one in planned),
+    )
+
+
+def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) -> TargetRef:
+    """Return the record of `target` for a run's manifest.
+
+    Args:
+        target: the target.
+        user_price_usd: the user's own price per request, which replaces the contract's.
+    """
+    dollars, in_credits = compute_unit_prices(target, DEFAULT_TEXT_LENGTH)
+    if user_price_usd is not None:
+        dollars = UnitPrice(user_price_usd, "request")
+    return TargetRef(
+        id=target.id,
+        title=target.target_spec.title,
+        contract_version=target.contract.version,
+        contract_sha256=target.contract.document.sha256,
+        price=TargetPrice(
+            description=_describe_target_price(target, user_price_usd),
+            usd=_convert_to_amount_per_unit(dollars),
+            account_plans=() if dollars is None else dollars.plans,
+            credits=_convert_to_amount_per_unit(in_credits),
+            is_disputed=quote_price(target, DEFAULT_TEXT_LENGTH, user_price_usd=user_price_usd).is_disputed,
+            is_stated_by_provider=user_price_usd is not None or is_price_stated_by_provider(target),
+            sources=list_price_sources(target) if user_price_usd is None else (),
+        ),
+        max_characters=_find_max_characters(target),
+        languages=target.target_spec.supported_languages,
+        is_self_hosted=target.contract.provider.self_hosted is not None,
+    )
+
+
+def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> str:
+    return describe_price(target) if user_price_usd is None else f"${user_price_usd:g} / request (--price)"
+
+
+def _convert_to_amount_per_unit(unit_price: UnitPrice | None) -> AmountPerUnit | None:
+    return None if unit_price is None else AmountPerUnit(amount=unit_price.amount, unit=unit_price.unit)
+
+
+def _find_max_characters(target: BaseTarget) -> int | None:
+    """Return the largest number of characters of a text that the account's plan allows; `None` without a limit.
+
+    If the plan is not named, that of new accounts is used, which is the first one in the contract.
+    """
+    if not isinstance(target, Target):
+        return None
+    plan_names = target.contract.account_plans.intersection(target.operation.limits.plan_limits)
+    return target.find_text_limit(plan_names or list(target.operation.limits.plan_limits)[:1])
+
+
+def _compute_plan_sha256(
+    *,
+    suite: Suite,
+    targets: Sequence[BaseTarget],
+    settings: BenchPlanSettings,
+    provenance: Provenance,
+    base_urls: Mapping[str, str],
+    voice_sample: VoiceSample | None,
+    rounds: Sequence[SampleRound],
+) -> str:
+    # Prices are left out: they do not change what is sent.
+    inputs: dict[str, Any] = {
+        "suite": suite.sha256,
+        "targets": [(target.id, target.contract.document.sha256) for target in targets],
+        "settings": settings,
+        "provenance": provenance,
+        "base_urls": dict(sorted(base_urls.items())),
+        "voice_sample": voice_sample and hashlib.sha256(msgspec.json.encode(voice_sample)).hexdigest(),
+        "requests": [[planned.id for planned in row] for row in rounds],
+    }
+    return hashlib.sha256(msgspec.json.encode(inputs, order="deterministic")).hexdigest()

@@ -1,0 +1,84 @@
+"""Defines the JSON that `voicegauge bench --json` writes, with and without `--dry-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, PlannedTargetCost
+from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.model.base import Provenance, Record, StopReason
+from voicegauge.model.job import AmbiguousRequest, OpenJob
+from voicegauge.model.run import Manifest, RampResult, SuiteRef
+
+
+class BenchResult(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge bench --json` writes."""
+
+    schema: str = "voicegauge/bench/3"
+    provenance: Provenance
+    """`emulated` results describe the emulator, not the provider."""
+    folder: str
+    """Folder of the saved run."""
+    report_file: str | None
+    """Path of the HTML report; `None` if no report was written."""
+    manifest: Manifest
+    asr: str | None
+    """ASR engine that determined the error rates; `None` if nothing was transcribed."""
+    asr_reason: str | None
+    """Why this ASR engine was selected."""
+    normalizer: str | None
+    """Ids of the normalizers of the transcripts; `None` if nothing was scored."""
+    stop_message: str | None
+    """Why the run ended early, in one line; `None` for a complete run."""
+    stop_reason: StopReason | None = None
+    """Kind of event that stopped the run; `None` for a complete run."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """Requests whose price counts as spent although their result is unknown or was not saved."""
+    open_jobs: tuple[OpenJob, ...] = ()
+    """Jobs that were paid for and may still succeed; the same command polls these jobs again."""
+    baseline_target: str | None = None
+    """Target that the others are compared with; `None` if none was given."""
+    ramp: RampResult | None = None
+    """The highest load that met the goal of `--ramp`; `None` without it."""
+    load: str
+    """Load under which the samples of `targets` were sent, such as "16 requests in flight"; for a ramp, the highest
+    load that met the goal."""
+    targets: tuple[TargetSummary, ...]
+
+
+class BenchPlanResult(Record, frozen=True, kw_only=True):
+    """Requests and expected cost of a benchmark (`--dry-run`)."""
+
+    schema: str = "voicegauge/bench-plan/1"
+    provenance: Provenance
+    suite: SuiteRef
+    settings: BenchPlanSettings
+    request_count: int
+    cost_usd: float
+    """Total cost in dollars over the targets with a known price."""
+    targets: tuple[PlannedTargetCost, ...]
+    unsupported_target_ids: tuple[str, ...]
+    """Ids of the targets that support no language of the suite."""
+    missing_key_variables: dict[str, tuple[str, ...]] = {}
+    """Names of environment variables for API keys that are not set, by provider id. Nothing is sent without them."""
+
+
+def summarize_bench_plan(
+    plan: BenchPlan, missing_key_variables: Mapping[str, tuple[str, ...]] | None = None
+) -> BenchPlanResult:
+    """Return the totals of `plan`, without the individual requests.
+
+    Args:
+        plan: the plan.
+        missing_key_variables: environment variables of keys that are not set, by provider id; `None` for none.
+    """
+    return BenchPlanResult(
+        provenance=plan.provenance,
+        suite=plan.suite,
+        settings=plan.settings,
+        request_count=plan.request_count,
+        cost_usd=plan.cost_usd,
+        targets=plan.target_costs,
+        unsupported_target_ids=plan.unsupported_target_ids,
+        missing_key_variables=dict(missing_key_variables or {}),
+    )

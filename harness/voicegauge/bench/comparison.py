@@ -1,0 +1,466 @@
+"""Compares a run with a baseline, or the targets of one run, and decides for each metric whether it has regressed.
+
+A metric has regressed if it became worse by enough to matter *and* by more than chance explains.
+Many metrics are tested at once, so the p-values are corrected (Holm 1979): `alpha` is the
+probability that any metric of any target is falsely called a regression. Intervals are computed
+at the level at which Holm's procedure tested their metric, so that an interval excludes 0 exactly
+if the change is significant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT
+from voicegauge.bench._target_comparison import (
+    ComparedMetric,
+    ComparedTarget,
+    DriftEstimator,
+    MetricId,
+    MetricUnit,
+    estimate_metric_changes,
+)
+from voicegauge.bench.target_samples import group_target_samples
+from voicegauge.errors import DataError
+from voicegauge.model.base import Provenance, Record
+from voicegauge.model.run import Run, RunKind, ScoreSet
+from voicegauge.printable_text import format_count
+
+# Decides for each metric of a comparison whether it has regressed.
+
+
+ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
+
+
+class ChangeThreshold(Record, frozen=True, kw_only=True):
+    """The smallest changes of one metric that matter.
+
+    They are relative for times and prices, and differences for rates (0.02 is two percentage points).
+    """
+
+    min_change: float
+    """Smallest change that can be a regression. A smaller one never is, even if it is statistically significant."""
+    required_detectable_change: float
+    """Size of the change that a comparison must be able to detect. The comparison is underpowered if the interval
+    of the measured change does not exclude a change of this size."""
+
+
+def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
+    """Return the one-sided significance level at which Holm's procedure tests each two-sided p-value.
+
+    The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. All p-values after the
+    first one that is not significant are tested at the level of that one.
+    """
+    tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    levels, level = [alpha] * len(p_values), alpha
+    is_rejecting = True
+    for rank, (p_value, index) in enumerate(tested):
+        if is_rejecting:
+            level = alpha / (len(tested) - rank)
+            is_rejecting = p_value / 2 < level
+        levels[index] = level
+    return levels
+
+
+def decide_verdict(change: float, interval: tuple[float, float] | None, threshold: ChangeThreshold) -> ChangeVerdict:
+    """Return the verdict on a change.
+
+    Args:
+        change: the estimated change.
+        interval: lower and upper end of its confidence interval; `None` if there are too few data.
+        threshold: the smallest changes that matter.
+    """
+    if interval is None:
+        return "underpowered"
+    low, high = interval
+    if change >= threshold.min_change and low > 0:
+        return "regression"
+    if change <= -threshold.min_change and high < 0:
+        return "improvement"
+    return "no evidence" if high < threshold.required_detectable_change else "underpowered"
+
+
+# Compares a run with a baseline, or the targets of one run, and judges the change of each metric.
+
+
+PAIRED_CHANGE_NOTE = (
+    "A change of a time is the typical difference of the same text on both sides (the median over pairs of texts), so "
+    "it need not be the ratio of the two medians beside it."
+)
+"""Tells readers of a table why a change is not the difference of the two values shown beside it."""
+
+
+class CompareSettings(Record, frozen=True, kw_only=True):
+    """Statistical settings of a comparison, and the smallest changes that matter."""
+
+    alpha: float = 0.01
+    """Probability that any metric of any target is falsely called a regression."""
+    assumed_drift: float = DEFAULT_LATENCY_DRIFT
+    """Relative spread of latency between runs that is assumed until enough runs show it; 0.1 is 10%."""
+    latency_threshold: ChangeThreshold = ChangeThreshold(min_change=0.05, required_detectable_change=0.30)
+    error_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.05)
+    failure_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.10)
+    # A price is known, not estimated: any change beyond rounding counts.
+    price_threshold: ChangeThreshold = ChangeThreshold(min_change=0.001, required_detectable_change=0.001)
+    seed: int = 0
+
+    def get_threshold(self, metric: MetricId) -> ChangeThreshold:
+        """Return the smallest changes of `metric` that matter."""
+        if metric in ("wer", "cer"):
+            return self.error_rate_threshold
+        if metric in ("price", "charged"):
+            return self.price_threshold
+        return self.failure_rate_threshold if metric == "failures" else self.latency_threshold
+
+
+class ComparedRun(Record, frozen=True, kw_only=True):
+    """Identity and size of one of the compared runs."""
+
+    run_id: str
+    created_at: str
+    is_finished: bool
+    fault_ids: tuple[str, ...] = ()
+    """Ids of the faults that were injected into the emulator, sorted."""
+    region: str | None = None
+    """Where the run was measured from, as the user named it; `None` if it was not named."""
+    uses_http2: bool = False
+    """Whether HTTP/2 was used with servers that support it."""
+    load_description: str
+    """Load under which the samples were sent, such as "16 requests in flight"; for a ramp, the highest load that met
+    the goal."""
+    session_count: int
+    sample_count: int
+    """Number of samples that are compared, without warm-up samples and other loads of a ramp."""
+
+
+class MetricComparison(Record, frozen=True, kw_only=True):
+    """Verdict on one metric of one target."""
+
+    target: str
+    baseline_target: str
+    """Target that the baseline measured; it differs from `target` only if two targets of one run were compared."""
+    metric: MetricId
+    unit: MetricUnit
+    verdict: ChangeVerdict
+    baseline_value: float
+    """Value of the metric in the baseline, in `unit`."""
+    run_value: float
+    """Value of the metric in the compared run, in `unit`."""
+    change: float
+    """Change from the baseline to the run.
+
+    It is relative for times and prices, and a difference for rates (0.02 is two percentage points).
+    """
+    interval_low: float | None
+    """Lower end of the interval of `change`; `None` if there are too few data.
+
+    The confidence level is 1 - 2 alpha, raised for the number of metrics by Holm's procedure.
+    """
+    interval_high: float | None
+    p_value: float | None
+    """Two-sided p-value of "nothing changed", before the correction for the number of metrics; `None` if there are too
+    few data, or if the change is known exactly."""
+    detectable_change: float | None
+    """Smallest true worsening that would have been called a regression in 80% of cases, in the unit of `change`;
+    `None` if there are too few data."""
+    baseline_sample_count: int
+    """Number of samples of the baseline from which the value was computed."""
+    run_sample_count: int
+    note: str = ""
+
+
+class RunComparison(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge compare --json` writes."""
+
+    schema: str = "voicegauge/compare/4"
+    provenance: Provenance
+    run_kind: RunKind
+    """What the runs measured: speech, transcription or conversion."""
+    suite: str
+    baseline: tuple[ComparedRun, ...]
+    """The runs of the baseline, oldest first; `run` alone if two targets of one run were compared."""
+    run: ComparedRun
+    settings: CompareSettings
+    asr: str | None
+    """ASR engine whose scores were compared; `None` if a run has no scores."""
+    metrics: tuple[MetricComparison, ...]
+    targets_only_in_baseline: tuple[str, ...]
+    """Ids of the targets that only the baseline measured."""
+    targets_only_in_run: tuple[str, ...]
+    """Ids of the targets that only the run measured."""
+    common_text_count: int
+    """Number of texts that both the baseline and the run measured; times, errors and charges are compared on them."""
+    text_count_only_in_baseline: int
+    """Number of texts that only the baseline measured."""
+    text_count_only_in_run: int
+    """Number of texts that only the run measured."""
+    targets_without_audio_in_baseline: tuple[str, ...]
+    """Ids of targets in both runs that have no usable audio (for speech to text: no transcript) in the baseline.
+
+    They have no error rate there, so their error rates are not compared.
+    """
+    targets_without_audio_in_run: tuple[str, ...]
+    """Ids of targets in both runs that have no usable audio (for speech to text: no transcript) in the run. Their error
+    rates are not compared."""
+
+    @property
+    def regressions(self) -> tuple[MetricComparison, ...]:
+        """The metrics that regressed."""
+        return tuple(metric for metric in self.metrics if metric.verdict == "regression")
+
+    def describe_text_overlap(self) -> str:
+        """Return how many texts both sides have, in words; empty if both have the same texts."""
+        alone = self.text_count_only_in_baseline + self.text_count_only_in_run
+        if not alone:
+            return ""
+        only = "1 text is" if alone == 1 else f"{alone} texts are"
+        sides = f"{self.text_count_only_in_baseline} in the baseline, {self.text_count_only_in_run} in the run"
+        return f"only {format_count(self.common_text_count, 'common text')}; {only} in one run only ({sides})"
+
+
+def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSettings | None = None) -> RunComparison:
+    """Compare `run` with a baseline.
+
+    Args:
+        baseline: one run or several. Several runs, such as those of several nights, show how much the metrics differ
+            without a change.
+        run: the new run.
+        settings: statistical settings.
+
+    Raises:
+        DataError: the runs are not comparable: they differ in suite, provenance, ASR engine, normalizer
+            or load, have no target or no text in common, or a run is given twice.
+    """
+    settings = settings or CompareSettings()
+    baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
+    _check_no_run_is_repeated([*baselines, run])
+    for one in baselines:
+        _check_comparable(one, run)
+    scores = _find_comparable_score_sets([*baselines, run])
+    before = {target.id: target for one in baselines for target in one.manifest.targets}
+    after = {target.id: target for target in run.manifest.targets}
+    both = [target for target in after if target in before]
+    if not both:
+        raise DataError("not comparable: the runs have no target in common")
+    *samples_before, samples_after = (
+        group_target_samples(one, scores[index] if scores else None) for index, one in enumerate([*baselines, run])
+    )
+    targets = [
+        ComparedTarget(
+            target_in_baseline=before[target],
+            target_in_run=after[target],
+            baseline_samples=[samples[target] for samples in samples_before if target in samples],
+            run_samples=samples_after[target],
+        )
+        for target in both
+    ]
+    return _build_comparison(
+        baselines,
+        run,
+        targets,
+        settings,
+        asr=scores[-1].asr if scores else None,
+        targets_only_in_baseline=tuple(target for target in before if target not in after),
+        targets_only_in_run=tuple(target for target in after if target not in before),
+    )
+
+
+def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | None = None) -> RunComparison:
+    """Compare the other targets of a run with one of its targets, paired by text and session.
+
+    The targets of a run are measured in turn, so drift that they share cancels out.
+
+    Args:
+        run: the run.
+        baseline_target: id of the target that the others are compared with.
+        settings: statistical settings; `assumed_drift` is not used.
+
+    Raises:
+        DataError: the run has no such target, no other target, or no sample.
+    """
+    settings = settings or CompareSettings()
+    refs = {target.id: target for target in run.manifest.targets}
+    if baseline_target not in refs:
+        raise DataError(f"the run {run.manifest.run_id} has no target {baseline_target!r}; it has {', '.join(refs)}")
+    if len(refs) == 1:
+        raise DataError(f"the run {run.manifest.run_id} has no other target to compare with {baseline_target}")
+    _check_has_samples(run)
+    scores = run.score_sets[-1] if run.score_sets else None
+    samples = group_target_samples(run, scores)
+    targets = [
+        ComparedTarget(refs[baseline_target], refs[target], [samples[baseline_target]], samples[target], True)
+        for target in refs
+        if target != baseline_target
+    ]
+    return _build_comparison(
+        [run],
+        run,
+        targets,
+        settings,
+        asr=scores.asr if scores else None,
+        targets_only_in_baseline=(),
+        targets_only_in_run=(),
+    )
+
+
+def _build_comparison(
+    baselines: Sequence[Run],
+    run: Run,
+    targets: Sequence[ComparedTarget],
+    settings: CompareSettings,
+    *,
+    asr: str | None,
+    targets_only_in_baseline: tuple[str, ...],
+    targets_only_in_run: tuple[str, ...],
+) -> RunComparison:
+    old_texts = {text for target in targets for one in target.baseline_samples for text in one.text_ids}
+    new_texts = {text for target in targets for text in target.run_samples.text_ids}
+    if not old_texts & new_texts:
+        raise DataError(
+            "not comparable: the runs have no text in common: give both the same --limit, --language and --category"
+        )
+    return RunComparison(
+        provenance=run.manifest.provenance,
+        run_kind=run.manifest.kind,
+        suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
+        baseline=tuple(_build_compared_run(one) for one in baselines),
+        run=_build_compared_run(run),
+        settings=settings,
+        asr=asr,
+        metrics=tuple(_compare_metrics(targets, settings)),
+        targets_only_in_baseline=targets_only_in_baseline,
+        targets_only_in_run=targets_only_in_run,
+        common_text_count=len(old_texts & new_texts),
+        text_count_only_in_baseline=len(old_texts - new_texts),
+        text_count_only_in_run=len(new_texts - old_texts),
+        targets_without_audio_in_baseline=tuple(
+            dict.fromkeys(target.target_in_baseline.id for target in targets if not target.has_delivered_in_baseline)
+        ),
+        targets_without_audio_in_run=tuple(
+            target.target_in_run.id for target in targets if not target.run_samples.has_delivered
+        ),
+    )
+
+
+def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSettings) -> list[MetricComparison]:
+    """Judge the changes of all metrics of all targets together, because Holm's procedure needs all their p-values."""
+    drift = DriftEstimator(targets, settings.assumed_drift)
+    changed = [
+        (target, metric) for target in targets for metric in estimate_metric_changes(target, drift, seed=settings.seed)
+    ]
+    p_values = [metric.change.compute_p_value() for _, metric in changed]
+    levels = compute_holm_levels(p_values, settings.alpha)
+    first_level = settings.alpha / max(sum(p_value is not None for p_value in p_values), 1)
+    return [
+        _judge_metric(target, metric, settings.get_threshold(metric.id), p_value, level, first_level)
+        for (target, metric), p_value, level in zip(changed, p_values, levels, strict=True)
+    ]
+
+
+def _judge_metric(
+    target: ComparedTarget,
+    metric: ComparedMetric,
+    threshold: ChangeThreshold,
+    p_value: float | None,
+    significance_level: float,
+    strictest_significance_level: float,
+) -> MetricComparison:
+    change = metric.change
+    interval = change.compute_interval(significance_level)
+    low, high = interval or (None, None)
+    return MetricComparison(
+        target=target.target_in_run.id,
+        baseline_target=target.target_in_baseline.id,
+        metric=metric.id,
+        unit=metric.unit,
+        verdict=decide_verdict(change.change, interval, threshold),
+        baseline_value=change.baseline_value,
+        run_value=change.run_value,
+        change=change.change,
+        interval_low=low,
+        interval_high=high,
+        p_value=p_value,
+        detectable_change=change.compute_detectable_change(strictest_significance_level, threshold.min_change),
+        baseline_sample_count=change.baseline_sample_count,
+        run_sample_count=change.run_sample_count,
+        note=change.note,
+    )
+
+
+def _build_compared_run(run: Run) -> ComparedRun:
+    return ComparedRun(
+        run_id=run.manifest.run_id,
+        created_at=run.manifest.created_at,
+        is_finished=run.manifest.is_finished,
+        fault_ids=run.manifest.fault_ids,
+        region=run.manifest.region,
+        uses_http2=run.manifest.uses_http2,
+        session_count=run.manifest.sessions,
+        load_description=run.describe_load(),
+        sample_count=len(run.select_counted_samples()),
+    )
+
+
+def _check_comparable(baseline: Run, run: Run) -> None:
+    old, new = baseline.manifest, run.manifest
+    for side in (baseline, run):
+        _check_has_samples(side)
+    if old.suite.sha256 != new.suite.sha256:
+        raise DataError(
+            f"not comparable: the baseline measured the suite {old.suite.id}/{old.suite.version} "
+            f"({old.suite.sha256[:8]}), the run {new.suite.id}/{new.suite.version} ({new.suite.sha256[:8]})"
+        )
+    if old.provenance != new.provenance:
+        raise DataError(f"not comparable: the baseline is {old.provenance}, the run is {new.provenance}")
+    old_load, new_load = baseline.describe_load(), run.describe_load()
+    if old_load != new_load:
+        raise DataError(
+            f"not comparable: the baseline had {old_load}, the run {new_load}: "
+            "give both the same --concurrency, or the same --rate and --arrivals"
+        )
+
+
+def _check_no_run_is_repeated(runs: Sequence[Run]) -> None:
+    """Raise an error if the same run is given twice.
+
+    A run that is compared with itself shows no change. A run that stands for several nights makes the spread between
+    nights too small. A copy counts as the same run, even if it was scored again. Equal run ids are not enough, because
+    two machines may give the same id to different runs.
+    """
+    for number, run in enumerate(runs):
+        for other in runs[:number]:
+            if other.manifest.run_id == run.manifest.run_id and other.samples == run.samples:
+                raise DataError(f"not comparable: the run {run.manifest.run_id} is given twice: name different runs")
+
+
+def _check_has_samples(run: Run) -> None:
+    if not any(sample.is_counted for sample in run.samples):
+        reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
+        raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
+
+
+def _find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
+    """Return the newest score set of each run, all with the same ASR engine and settings; `None` if a run has none."""
+    if not all(run.score_sets for run in runs):
+        return None
+    for newest in reversed(runs[-1].score_sets):
+        found = [_find_score_set_with_same_settings(run, newest) for run in runs]
+        if None not in found:
+            return [scores for scores in found if scores is not None]
+    newest = runs[-1].score_sets[-1]
+    other = next(run for run in runs if _find_score_set_with_same_settings(run, newest) is None).score_sets[-1]
+    raise DataError(
+        f"not comparable: the baseline was scored by {other.asr} with {other.normalizer}, the run by {newest.asr} "
+        f"with {newest.normalizer}: score one again with `voicegauge score`"
+    )
+
+
+def _find_score_set_with_same_settings(run: Run, reference_score_set: ScoreSet) -> ScoreSet | None:
+    """Return the newest score set of `run` with the ASR engine and settings of `reference_score_set`."""
+    key = _build_scoring_key(reference_score_set)
+    return next((own for own in reversed(run.score_sets) if _build_scoring_key(own) == key), None)
+
+
+def _build_scoring_key(score_set: ScoreSet) -> tuple[object, ...]:
+    return score_set.asr, score_set.normalizer, score_set.settings, score_set.has_closed_vocabulary

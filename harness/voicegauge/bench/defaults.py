@@ -1,0 +1,17 @@
+"""Defaults and limits of benchmarks and prices. Nothing is imported here, so that the help of commands is fast."""
+
+from __future__ import annotations
+
+DEFAULT_TEXT_LENGTH = 500
+"""Default text length, in characters, at which the price per million characters is stated.
+
+It is the length of a paragraph, and the lowest text limit that the bundled contracts document. The
+length matters because a price per request becomes cheaper per character the longer the text is.
+"""
+DEFAULT_CHARACTERS_PER_MONTH = 10_000_000
+"""Default number of characters spoken in a month, at which the monthly price is stated."""
+MAX_CHARACTERS_PER_MONTH = 10**12
+"""Highest number of characters of a month for which a price is computed."""
+DEFAULT_GOAL = "success>=0.99"
+DEFAULT_EQUIVALENCE_MARGIN = 0.10
+"""Default relative difference of total latency that does not matter; 0.1 is 10%."""

@@ -1,0 +1,477 @@
+"""Computes the metrics of each saved run of a folder, and stores them in an SQLite file.
+
+Each run has a row with the modification time and the size of its run.json. The run is read again only if one of them
+has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from voicegauge.bench.cost import compute_target_cost
+from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.run_store import RUN_FILE_NAME, load_run
+from voicegauge.bench.target_samples import TargetSamples, group_target_samples
+from voicegauge.errors import DataError, StorageError
+from voicegauge.files import check_writable
+from voicegauge.model.base import Provenance, Record
+from voicegauge.model.run import Run, ScoreSet, TargetRef
+from voicegauge.model.sample import Latency
+
+# Computes the metrics of one saved run for a history of runs: one value for each target and metric.
+
+
+HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures", "usd_per_1m_characters"]
+HistoryUnit = Literal["ms", "rate", "usd"]
+
+_FAULTS_PREFIX = "faults "
+MAX_OBSERVATION_COUNT = 2**53
+"""Largest number of samples, words or characters that is accepted: a damaged run may contain any number."""
+
+UNIT_BY_METRIC: dict[HistoryMetric, HistoryUnit] = {
+    "total_latency_ms": "ms",
+    "ttfa_ms": "ms",
+    "wer": "rate",
+    "cer": "rate",
+    "failures": "rate",
+    "usd_per_1m_characters": "usd",
+}
+
+
+class HistoryValue(Record, frozen=True, kw_only=True):
+    """One metric of one target in one run."""
+
+    metric: HistoryMetric
+    value: float
+    """Median time in milliseconds, share from 0 to 1, or US dollars per million characters."""
+    observation_count: int
+    """Number of samples; for error rates, of words or characters."""
+    unit: HistoryUnit
+
+
+class HistoryTarget(Record, frozen=True, kw_only=True):
+    """One target of a run: its metrics, and what its contract stated at the time."""
+
+    target_id: str
+    contract_version: str
+    contract_sha256: str
+    price_text: str
+    """The documented price as text, such as "$0.015 / request"."""
+    metrics: tuple[HistoryValue, ...]
+
+
+class HistoryRun(Record, frozen=True, kw_only=True):
+    """The metrics of one run, and the facts that decide with which other runs they can be compared."""
+
+    run_file_path: str
+    """Path of the run's run.json, relative to the folder of the history."""
+    run_id: str
+    created_at: str
+    """Time at which the run was started: UTC, in ISO 8601 format."""
+    provenance: Provenance
+    region: str | None
+    """The region that the run names; `None` if it names none."""
+    configuration_description: str
+    """The configuration of the run in words: suite, number of texts, load, faults and base URLs. Runs are comparable
+    only if their configurations are the same."""
+    scoring_description: str
+    """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
+    voicegauge_version: str
+    """Version of voicegauge that measured the run."""
+    targets: tuple[HistoryTarget, ...]
+
+    @property
+    def night(self) -> str:
+        """The calendar day, UTC, on which the run was started, such as "2026-11-23"."""
+        return self.created_at[:10]
+
+
+def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
+    """Return the metrics of every target of a run.
+
+    Args:
+        run: the run; its counted samples and newest scores are used.
+        run_file_path: path of its run.json, relative to the folder of the history.
+
+    Raises:
+        DataError: the run has no sample, or the scores do not contain every sample of the run.
+    """
+    manifest = run.manifest
+    scores = run.score_sets[-1] if run.score_sets else None
+    if not any(sample.is_counted for sample in run.samples):
+        reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
+        raise DataError(f"has no sample: {reason}")
+    samples = group_target_samples(run, scores)
+    return HistoryRun(
+        run_file_path=run_file_path,
+        run_id=manifest.run_id,
+        created_at=datetime.fromisoformat(manifest.created_at).astimezone(UTC).isoformat(),
+        provenance=manifest.provenance,
+        region=manifest.region,
+        configuration_description=_describe_configuration(run),
+        scoring_description=_describe_scoring(scores),
+        voicegauge_version=manifest.voicegauge_version,
+        targets=tuple(
+            _compute_target_metrics(samples[target.id], target, takes_audio=manifest.kind != "speech")
+            for target in manifest.targets
+        ),
+    )
+
+
+def has_injected_faults(configuration_description: str) -> bool:
+    """Whether a configuration, as `HistoryRun` describes it, has faults that were injected into the emulator."""
+    return any(part.startswith(_FAULTS_PREFIX) for part in configuration_description.split(", "))
+
+
+def _describe_configuration(run: Run) -> str:
+    manifest, suite = run.manifest, run.manifest.suite
+    parts = [
+        *([manifest.kind] if manifest.kind != "speech" else []),
+        f"{suite.id}/{suite.version} ({suite.sha256[:8]})",
+        f"{suite.text_count} texts",
+        run.describe_load(),
+        *(["HTTP/2"] if manifest.uses_http2 else []),
+        *([f"{_FAULTS_PREFIX}{' + '.join(manifest.fault_ids)}"] if manifest.fault_ids else []),
+        *(f"{name} at {url}" for name, url in sorted(manifest.base_urls.items())),
+    ]
+    return ", ".join(parts)
+
+
+def _describe_scoring(scores: ScoreSet | None) -> str:
+    if scores is None:
+        return ""
+    settings = "".join(f", {name} {value}" for name, value in sorted(scores.settings.items()))
+    return f"{scores.asr}, {scores.normalizer}{settings}"
+
+
+def _compute_target_metrics(target_samples: TargetSamples, target: TargetRef, *, takes_audio: bool) -> HistoryTarget:
+    failures, samples = target_samples.count_failures_and_samples()
+    is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
+    metrics = [
+        _compute_median_time(target_samples, "total_latency_ms", lambda latency: latency.total_latency_ms),
+        _compute_median_time(target_samples, "ttfa_ms", lambda latency: latency.ttfa_ms) if is_streamed else None,
+        # Without any delivery there is no error rate, only failures.
+        _compute_error_rate(target_samples, "wer") if failures < samples else None,
+        _compute_error_rate(target_samples, "cer") if failures < samples else None,
+        _build_history_value("failures", failures / samples, samples) if samples else None,
+        # Targets that take audio are not priced by characters; a changed price is an event all the same.
+        None if takes_audio else _compute_price(target_samples, target),
+    ]
+    return HistoryTarget(
+        target_id=target.id,
+        contract_version=target.contract_version,
+        contract_sha256=target.contract_sha256,
+        price_text=target.price.description,
+        metrics=tuple(metric for metric in metrics if metric is not None),
+    )
+
+
+def _build_history_value(metric: HistoryMetric, value: float, sample_count: int) -> HistoryValue:
+    if not math.isfinite(value) or sample_count > MAX_OBSERVATION_COUNT:
+        raise DataError(f"{metric} is not a plausible number")
+    return HistoryValue(metric=metric, value=float(value), observation_count=sample_count, unit=UNIT_BY_METRIC[metric])
+
+
+def _compute_median_time(
+    samples: TargetSamples, metric: HistoryMetric, select_time: Callable[[Latency], float | None]
+) -> HistoryValue | None:
+    times = [timed.time_ms for timed in samples.collect_times(select_time)]
+    return _build_history_value(metric, float(np.median(times)), len(times)) if times else None
+
+
+def _compute_error_rate(samples: TargetSamples, metric: Literal["wer", "cer"]) -> HistoryValue | None:
+    counts = samples.count_errors_by_sample("word" if metric == "wer" else "character")
+    units = sum(count.reference_units for count in counts)
+    return _build_history_value(metric, sum(count.errors for count in counts) / units, units) if units else None
+
+
+def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
+    price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
+    return None if price is None else _build_history_value("usd_per_1m_characters", price, len(samples.samples))
+
+
+# Stores what a history needs from runs in an SQLite file, which can be rebuilt from the runs at any time.
+
+
+STORE_FILE_NAME = ".voicegauge-history.sqlite"
+STORE_VERSION = 4
+"""Version of the tables and of what is measured; it is increased when either of them changes."""
+IN_MEMORY_PATH = Path(":memory:")
+"""Path that makes SQLite keep a store in memory instead of a file."""
+LOCK_TIMEOUT_S = 2.0
+"""Time to wait, in seconds, while another process has locked the file."""
+
+_CREATE_TABLES_SQL = """
+CREATE TABLE runs (
+  run_file_path TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL, run_id TEXT NOT NULL,
+  created_at TEXT NOT NULL, provenance TEXT NOT NULL, region TEXT, configuration_description TEXT NOT NULL,
+  scoring_description TEXT NOT NULL, voicegauge_version TEXT NOT NULL
+);
+CREATE TABLE targets (
+  run_file_path TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, target_id TEXT NOT NULL,
+  contract_version TEXT NOT NULL, contract_sha256 TEXT NOT NULL, price_text TEXT NOT NULL,
+  PRIMARY KEY (run_file_path, target_id)
+);
+CREATE TABLE metrics (
+  run_file_path TEXT NOT NULL, target_id TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL,
+  observation_count INTEGER NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (run_file_path, target_id, metric),
+  FOREIGN KEY (run_file_path, target_id) REFERENCES targets ON DELETE CASCADE
+);
+"""
+
+
+class FileState(NamedTuple):
+    """Modification time and size of a file; if either differs, the file has changed."""
+
+    modified_ns: int
+    size_bytes: int
+
+
+class HistoryStore:
+    """The stored runs of a folder, a context manager that opens and closes the SQLite file.
+
+    Every method raises `sqlite3.Error` if the file cannot be used.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Open `file`; it is created if it is missing, and emptied if it has another version.
+
+        Raises:
+            sqlite3.Error: the file cannot be used.
+        """
+        self._connection = sqlite3.connect(file, timeout=LOCK_TIMEOUT_S)
+        try:
+            # A crash may damage the file, which is then rebuilt: no second file, and no waiting for the disk.
+            self._connection.execute("PRAGMA journal_mode = MEMORY")
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA trusted_schema = OFF")  # the file may be part of a stranger's repository
+            if self._connection.execute("PRAGMA user_version").fetchone() != (STORE_VERSION,):
+                self._create_tables()
+        except sqlite3.Error:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def _create_tables(self) -> None:
+        dropped = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("metrics", "targets", "runs"))
+        self._connection.executescript(
+            f"BEGIN;{dropped}{_CREATE_TABLES_SQL}PRAGMA user_version = {STORE_VERSION};COMMIT;"
+        )
+
+    def read_file_states(self) -> dict[str, FileState]:
+        """Return the size and modification time that the file of each run had when the run was stored, by path."""
+        rows = self._connection.execute("SELECT run_file_path, modified_ns, size_bytes FROM runs")
+        return {path: FileState(modified_ns, size_bytes) for path, modified_ns, size_bytes in rows}
+
+    def add_run(self, run: HistoryRun, file_state: FileState) -> None:
+        """Store a run; it replaces an earlier one with the same path."""
+        with self._connection:
+            self._connection.execute("DELETE FROM runs WHERE run_file_path = ?", (run.run_file_path,))
+            self._connection.execute(
+                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (
+                    *(
+                        run.run_file_path,
+                        file_state.modified_ns,
+                        file_state.size_bytes,
+                        run.run_id,
+                        run.created_at,
+                        run.provenance.value,
+                    ),
+                    *(run.region, run.configuration_description, run.scoring_description, run.voicegauge_version),
+                ),
+            )
+            for target in run.targets:
+                self._connection.execute(
+                    "INSERT INTO targets VALUES (?,?,?,?,?)",
+                    (
+                        run.run_file_path,
+                        target.target_id,
+                        target.contract_version,
+                        target.contract_sha256,
+                        target.price_text,
+                    ),
+                )
+                self._connection.executemany(
+                    "INSERT INTO metrics VALUES (?,?,?,?,?,?)",
+                    [
+                        (run.run_file_path, target.target_id, one.metric, one.value, one.observation_count, one.unit)
+                        for one in target.metrics
+                    ],
+                )
+
+    def remove_run(self, path: str) -> None:
+        """Remove the run with this path, if it is stored."""
+        with self._connection:
+            self._connection.execute("DELETE FROM runs WHERE run_file_path = ?", (path,))
+
+    def read_runs(self) -> list[HistoryRun]:
+        """Return all stored runs, oldest first.
+
+        Raises:
+            msgspec.ValidationError: a row is damaged.
+        """
+        self._connection.row_factory = sqlite3.Row
+        metrics: dict[tuple[str, str], list[HistoryValue]] = {}
+        for row in self._connection.execute("SELECT * FROM metrics ORDER BY rowid"):
+            found = {name: row[name] for name in HistoryValue.__struct_fields__}
+            metrics.setdefault((row["run_file_path"], row["target_id"]), []).append(
+                msgspec.convert(found, HistoryValue)
+            )
+        targets: dict[str, list[HistoryTarget]] = {}
+        for row in self._connection.execute("SELECT * FROM targets ORDER BY rowid"):
+            # Iteration over a row yields values, not names.
+            fields = {name: row[name] for name in row.keys() if name != "run_file_path"}  # noqa: SIM118
+            fields["metrics"] = metrics.get((row["run_file_path"], row["target_id"]), [])
+            targets.setdefault(row["run_file_path"], []).append(msgspec.convert(fields, HistoryTarget))
+        return [
+            msgspec.convert(
+                {name: row[name] for name in row.keys() if name not in FileState._fields}  # noqa: SIM118
+                | {"targets": targets.get(row["run_file_path"], [])},
+                HistoryRun,
+            )
+            for row in self._connection.execute("SELECT * FROM runs ORDER BY created_at, run_file_path")
+        ]
+
+
+# Reads the runs of a folder into its store: each run once, and again only if its file has changed.
+
+
+ProgressReporter = Callable[[int, int], None]
+"""Function that is called with the number of files read so far and the number of all files."""
+
+_ERRORS_OF_UNDAMAGED_FILES = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+}
+"""SQLite error codes of a store that is not damaged, but locked by another process, or not writable."""
+
+
+class SkippedRun(Record, frozen=True, kw_only=True):
+    """A run, or a folder, that is left out of a history."""
+
+    path: str
+    """Path relative to the folder of the history."""
+    reason: str
+
+
+class RunsInFolder(NamedTuple):
+    """The runs of a folder, and the runs and folders in it that were left out."""
+
+    runs: list[HistoryRun]
+    """The runs, oldest first."""
+    skipped_runs: list[SkippedRun]
+
+
+def read_runs_in_folder(folder: Path, report_progress: ProgressReporter = lambda _done, _total: None) -> RunsInFolder:
+    """Return the runs in a folder; a run that the folder's store has is not read again.
+
+    A damaged store is deleted and filled again. If the store cannot be written now, every run is read.
+
+    Args:
+        folder: the folder; runs may be at any depth. Links to folders are not followed.
+        report_progress: see `ProgressReporter`.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    unreadable_folders: list[SkippedRun] = []
+    files = _find_run_files(folder, unreadable_folders)
+    kept = folder / STORE_FILE_NAME
+    # The second attempt is with a new file.
+    for store_file in (kept, kept, IN_MEMORY_PATH) if _is_writable(kept) else (IN_MEMORY_PATH,):
+        try:
+            with HistoryStore(store_file) as store:
+                skipped = _update_store(store, folder, files, report_progress)
+                content = _drop_repeated_runs(store.read_runs())
+        except (sqlite3.Error, msgspec.ValidationError) as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of an extended code is a detail
+            if code not in _ERRORS_OF_UNDAMAGED_FILES:
+                with contextlib.suppress(OSError):
+                    kept.unlink(missing_ok=True)
+            continue
+        return RunsInFolder(content.runs, [*unreadable_folders, *skipped, *content.skipped_runs])
+    raise DataError(f"{folder}: SQLite cannot keep its runs, not even in memory")
+
+
+def _is_writable(store_file: Path) -> bool:
+    """Whether the file can be written, and neither the file nor its folder is a link that leads elsewhere."""
+    try:
+        check_writable(store_file)
+    except StorageError:
+        return False
+    return True
+
+
+def _find_run_files(folder: Path, unreadable_folders: list[SkippedRun]) -> list[Path]:
+    def record_unreadable_folder(error: OSError) -> None:
+        where = Path(error.filename or folder)
+        if where == folder:
+            raise DataError(f"{folder}: cannot be read: {error.strerror}: give the folder that contains the runs")
+        unreadable_folders.append(
+            SkippedRun(path=str(where.relative_to(folder)), reason=f"cannot be read: {error.strerror}")
+        )
+
+    walk = os.walk(folder, onerror=record_unreadable_folder)
+    return sorted(Path(parent) / RUN_FILE_NAME for parent, _, names in walk if RUN_FILE_NAME in names)
+
+
+def _update_store(
+    store: HistoryStore, folder: Path, run_files: Sequence[Path], report_progress: ProgressReporter
+) -> list[SkippedRun]:
+    """Add new and changed runs to the store, remove runs whose file is gone, and return the runs that were left out."""
+    known = store.read_file_states()
+    skipped: list[SkippedRun] = []
+    for done, file in enumerate(run_files):
+        report_progress(done, len(run_files))
+        path = str(file.relative_to(folder))
+        try:
+            status = file.stat()
+            state = FileState(status.st_mtime_ns, status.st_size)
+            if known.pop(path, None) != state:
+                store.remove_run(path)
+                store.add_run(_load_run_metrics(file, path), state)
+        except (DataError, OSError) as error:
+            reason = str(error).removeprefix(f"{file}: ")
+            skipped.append(SkippedRun(path=path, reason=reason))
+    for path in known:
+        store.remove_run(path)
+    return skipped
+
+
+def _load_run_metrics(file: Path, relative_path: str) -> HistoryRun:
+    run = load_run(file)
+    if not run.manifest.is_finished:
+        is_live = run.manifest.provenance is Provenance.LIVE
+        advice = (
+            "the command that started it resumes it" if is_live else "measure it again; an emulated run is not resumed"
+        )
+        raise DataError(f"is not finished: {advice}")
+    return compute_run_metrics(run, relative_path)
+
+
+def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> RunsInFolder:
+    """Return the runs without copies: a run that is counted twice would look like a second measurement."""
+    first_by_content: dict[HistoryRun, HistoryRun] = {}
+    skipped = []
+    for run in runs:
+        first = first_by_content.setdefault(msgspec.structs.replace(run, run_file_path=""), run)
+        if first is not run:
+            skipped.append(SkippedRun(path=run.run_file_path, reason=f"is a copy of {first.run_file_path}"))
+    return RunsInFolder(list(first_by_content.values()), skipped)

@@ -1,0 +1,100 @@
+"""Runs as a script: a server on the loopback interface that waits before each response and states how long.
+
+`/bytes/<ms>` sends its response after a delay, all at once. `/stream/<ms>` sends the head and the first chunk after the
+delay, and then further chunks. Each response states in `X-Delay-Ms` how long the server really waited, measured from
+the last byte of the request to the first byte of the response. The script prints its port, and exits when its standard
+input is closed. It imports only the standard library, so that it starts quickly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+
+STREAMED_CHUNK = b"\0" * 3200
+"""Each chunk of a stream: 100 ms of silent 16-bit audio at 16 kHz."""
+LATER_CHUNK_COUNT = 4
+"""Number of chunks of a stream after the first one."""
+CHUNK_INTERVAL_S = 0.01
+"""Time between two chunks of a stream, in seconds."""
+
+
+class DelayedResponseProtocol(asyncio.Protocol):
+    """Protocol of one connection, whose requests must have a Content-Length or no body."""
+
+    def __init__(self) -> None:
+        self._received = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Store the transport, to which responses are written."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Schedule the response to each complete request."""
+        received_s = time.perf_counter()
+        self._received += data
+        while True:
+            head, separator, rest = self._received.partition(b"\r\n\r\n")
+            if not separator:
+                return
+            body_bytes = _read_content_length(head)
+            if len(rest) < body_bytes:
+                return
+            self._received = rest[body_bytes:]
+            _, kind, delay_ms = head.split(b" ", 2)[1].split(b"/")
+            respond = self._start_stream if kind == b"stream" else self._send_bytes
+            if float(delay_ms):
+                asyncio.get_running_loop().call_later(float(delay_ms) / 1000, respond, received_s)
+            else:
+                respond(received_s)
+
+    def _send_bytes(self, request_received_s: float) -> None:
+        self._transport.write(
+            _build_head(request_received_s, f"Content-Length: {len(STREAMED_CHUNK)}") + STREAMED_CHUNK
+        )
+
+    def _start_stream(self, request_received_s: float) -> None:
+        self._transport.write(
+            _build_head(request_received_s, "Transfer-Encoding: chunked") + _encode_chunk(STREAMED_CHUNK)
+        )
+        asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, LATER_CHUNK_COUNT)
+
+    def _continue_stream(self, chunks_left: int) -> None:
+        if not chunks_left:
+            self._transport.write(_encode_chunk(b""))
+            return
+        self._transport.write(_encode_chunk(STREAMED_CHUNK))
+        asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, chunks_left - 1)
+
+
+def _read_content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    return 0
+
+
+def _build_head(request_received_s: float, length_header: str) -> bytes:
+    delay_ms = (time.perf_counter() - request_received_s) * 1000
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/basic\r\nX-Delay-Ms: {delay_ms:.3f}\r\n{length_header}\r\n\r\n"
+    return head.encode()
+
+
+def _encode_chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+async def _serve() -> None:
+    server = await asyncio.get_running_loop().create_server(DelayedResponseProtocol, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the parent process reads it
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    gc.disable()
+    asyncio.run(_serve())

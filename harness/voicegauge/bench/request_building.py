@@ -1,0 +1,315 @@
+"""Builds the requests of planned samples, and compares their texts and voice samples with documented limits."""
+
+from __future__ import annotations
+
+import bisect
+import mimetypes
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.bench.benchmark_plan import BenchPlan
+from voicegauge.bench.suites import SuiteText
+from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.contract.contract import BaseTarget, Target
+from voicegauge.contract.extension.provider import UploadLimits
+from voicegauge.data_folders import find_bundled_folder
+from voicegauge.errors import DataError, UsageError
+from voicegauge.files import read_file
+from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.model.base import Provenance, SpeechRequest, VoiceSample
+from voicegauge.model.exchange import UploadedFile
+from voicegauge.speech.audio_measurement import is_silent
+from voicegauge.speech.decoding import DecodedAudio, UndecodableAudioError, decode
+from voicegauge.speech.encoding import find_container_of_format
+
+# Synthesizes audio uploads from the suite's texts, so that every spoken word is known.
+
+
+ESPEAK_VOICE = "klatt5"
+"""The espeak-ng variant that ASR engines recognize best, so that errors are due to the provider, not to the voice."""
+WORDS_PER_MINUTE = 165
+SAMPLE_RATE_HZ = 24_000
+LEADING_SILENCE_S = 0.2
+"""Duration of the silence before the speech, because an ASR engine may drop a word that begins immediately."""
+
+
+class SpokenUpload(NamedTuple):
+    """An audio file with a spoken text of the suite."""
+
+    file: UploadedFile
+    """The audio file: WAV, mono, 16 bits, sample rate `SAMPLE_RATE_HZ`."""
+    audio_duration_s: float
+    """Duration of the audio in seconds, including the leading silence."""
+
+
+def synthesize_texts(texts: Iterable[SuiteText]) -> dict[str, SpokenUpload]:
+    """Synthesize each text. Equal texts give equal bytes.
+
+    Returns:
+        The uploads by text id.
+
+    Raises:
+        MissingExtraError: the synthesizer is not installed.
+        UsageError: the synthesizer does not support the language of a text.
+    """
+    return {text.id: _synthesize_upload(text) for text in dict.fromkeys(texts)}
+
+
+def _synthesize_upload(text: SuiteText) -> SpokenUpload:
+    import numpy as np
+
+    from voicegauge.speech.encoding import encode
+    from voicegauge.speech.espeak import has_voice_for, synthesize
+
+    if not has_voice_for(text.language):
+        raise UsageError(f"the embedded synthesizer does not support {text.language!r}: leave it out with --language")
+    samples = synthesize(
+        text.text,
+        language=text.language,
+        voice_variant=ESPEAK_VOICE,
+        words_per_minute=WORDS_PER_MINUTE,
+        pitch=50,
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        seed=0,
+    )
+    samples = np.concatenate([np.zeros(int(SAMPLE_RATE_HZ * LEADING_SILENCE_S), np.float32), samples])
+    data, media_type = encode(samples, SAMPLE_RATE_HZ, "wav")
+    file = UploadedFile(filename=f"{text.id}.wav", media_type=media_type, data=data)
+    return SpokenUpload(file, len(samples) / SAMPLE_RATE_HZ)
+
+
+# Compares texts with the documented limits of targets, before anything is sent.
+
+
+_MAX_TEXTS_NAMED_IN_MESSAGE = 3
+
+
+def check_text_lengths(
+    target: Target, texts: Collection[SuiteText], build_request: Callable[[SuiteText], RequestParts], *, is_live: bool
+) -> None:
+    """Compare the lengths of `texts` with the limits that the contract documents for `target`.
+
+    Args:
+        target: the target.
+        texts: the texts to be sent to the target.
+        build_request: builds the request for a text.
+        is_live: whether the limit of the user's account plan applies; for the emulator, the most generous limit of all
+            plans applies.
+
+    Raises:
+        UsageError: texts are too long; the message names them, the target and its limit.
+    """
+    longest_first = sorted(texts, key=lambda one: len(one.text), reverse=True)
+    plan_limit = _find_account_plan_limit(target, is_live=is_live)
+    schema_limit = _find_schema_limit(target, longest_first[0], build_request)
+    limit = min((one for one in (plan_limit, schema_limit) if one is not None), default=None)
+    too_long = [one for one in longest_first if limit is not None and len(one.text) > limit]
+    if too_long:
+        hint = ", or name your plan with --plan" if is_live and limit == plan_limit else ""
+        raise UsageError(
+            f"{target.id} takes texts of at most {limit} characters, as its contract says, and would reject "
+            f"{_format_text_names(too_long)}: shorten them, or leave out this target{hint}"
+        )
+
+
+def _find_account_plan_limit(target: Target, *, is_live: bool) -> int | None:
+    limits = target.operation.limits
+    if is_live:
+        return limits.find_plan(target.contract.account_plans).max_text_characters
+    known = [plan.max_text_characters for plan in limits.plan_limits.values()]
+    return None if None in known else max((one for one in known if one is not None), default=None)
+
+
+def _find_schema_limit(
+    target: Target, longest_text: SuiteText, build_request: Callable[[SuiteText], RequestParts]
+) -> int | None:
+    """Return the largest text length that the schema of the request body allows, in characters.
+
+    Return `None` if the schema allows `longest_text`.
+    """
+
+    def list_violated_keywords(character_count: int) -> frozenset[str]:
+        parts = build_request(msgspec.structs.replace(longest_text, text="a" * character_count))
+        media = target.operation.request_media.get(parts.media_type or "multipart/form-data")
+        return frozenset(media.iterate_violated_keywords(msgspec.to_builtins(parts.body)) if media is not None else ())
+
+    # A text of one character shows what is not about its length, such as form fields, which are text.
+    shortest = list_violated_keywords(1)
+
+    def is_too_long(character_count: int) -> bool:
+        return bool(list_violated_keywords(character_count) - shortest)
+
+    if not is_too_long(len(longest_text.text)):
+        return None
+    return bisect.bisect_left(range(1, len(longest_text.text)), True, key=is_too_long)
+
+
+def _format_text_names(texts: Sequence[SuiteText]) -> str:
+    named = ", ".join(f"{one.id} ({len(one.text)})" for one in texts[:_MAX_TEXTS_NAMED_IN_MESSAGE])
+    return named + (
+        f" and {len(texts) - _MAX_TEXTS_NAMED_IN_MESSAGE} more" if len(texts) > _MAX_TEXTS_NAMED_IN_MESSAGE else ""
+    )
+
+
+# Reads the voice sample of targets that clone a voice, and compares it with the limits of their contracts.
+
+
+MAX_VOICE_SAMPLE_BYTES = 64 * 2**20
+"""Largest file that is accepted as a voice sample.
+
+It is larger than any documented upload limit, and keeps a huge file at a mistyped path from being read into memory.
+"""
+
+
+def load_default_voice_sample() -> VoiceSample:
+    """Return the bundled recording, which is sent to targets that clone a voice if the user names no voice sample."""
+    return read_voice_sample(str(find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"))
+
+
+def read_voice_sample(url_or_file: str) -> VoiceSample:
+    """Return a voice sample from a URL or a file.
+
+    Args:
+        url_or_file: an http(s) URL, which is passed on to the provider, or the path of an audio file.
+
+    Raises:
+        DataError: the file cannot be read, is too large, is not audio or is silent.
+    """
+    if url_or_file.startswith(("http://", "https://")):
+        return VoiceSample(url=url_or_file)
+    path = Path(url_or_file)
+    try:
+        if path.stat().st_size > MAX_VOICE_SAMPLE_BYTES:
+            raise DataError(f"{path}: is too large for a voice sample (limit: {MAX_VOICE_SAMPLE_BYTES} bytes)")
+        data = read_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        audio = decode(data)
+    except UndecodableAudioError as error:
+        raise DataError(f"{path}: is not a valid voice sample: {error}") from error
+    if is_silent(audio.samples, audio.sample_rate_hz):
+        raise DataError(f"{path}: is silent: record a voice that speaks")
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return VoiceSample(data=data, filename=path.name, media_type=media_type)
+
+
+def check_voice_sample(voice_sample: VoiceSample, targets: Iterable[Target]) -> None:
+    """Compare the user's voice sample with the documented limits of the targets that it is uploaded to.
+
+    Raises:
+        UsageError: the sample is too large, too short, too long, or of another format or sample rate than the contract
+            of a target allows; the message names the line of the limit.
+    """
+    for target in targets:
+        slot = target.speech.request_fields.get("voice_sample_upload")
+        if voice_sample.data is None or slot is None or "voice_sample_upload" not in target.target_spec.required_fields:
+            continue
+        field = slot.location.pointer_tokens[0]
+        limits = target.operation.limits.upload_limits.get(field)
+        for key, reason in _iterate_violated_limits(voice_sample.data, limits) if limits else ():
+            place = target.contract.document.find_position(_find_limit_pointer(target, field, key))
+            raise UsageError(f"{voice_sample.filename}: {reason}: limit of {target.id} ({place.path}:{place.line})")
+
+
+def needs_voice_sample(target: Target) -> bool:
+    """Whether every request to `target` must contain a voice sample."""
+    return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.target_spec.required_fields)
+
+
+def find_targets_needing_voice_sample_url(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return the ids of the targets that need the URL of a voice sample, because a file cannot be uploaded to them."""
+    return tuple(
+        target.id
+        for target in targets
+        if "voice_sample_url" in target.target_spec.required_fields
+        and "voice_sample_upload" not in target.speech.request_fields
+    )
+
+
+def _iterate_violated_limits(voice_sample_bytes: bytes, limits: UploadLimits) -> Iterator[tuple[str, str]]:
+    """Yield the keys of the violated limits, each with the sentence that explains it."""
+    if limits.max_bytes is not None and len(voice_sample_bytes) > limits.max_bytes:
+        yield "max_bytes", f"has {len(voice_sample_bytes):,} bytes, at most {limits.max_bytes:,} are allowed"
+    audio = decode(voice_sample_bytes)
+    if limits.accepted_formats and not _has_allowed_format(audio, limits):
+        yield "accepted_formats", f"is {audio.container}, {' or '.join(limits.accepted_formats)} is required"
+    if limits.min_duration_s is not None and audio.duration_s < limits.min_duration_s:
+        yield "min_duration_s", f"is {audio.duration_s:.1f} s long, at least {limits.min_duration_s:g} s are required"
+    if limits.max_duration_s is not None and audio.duration_s > limits.max_duration_s:
+        yield "max_duration_s", f"is {audio.duration_s:.1f} s long, at most {limits.max_duration_s:g} s are allowed"
+    if limits.min_sample_rate_hz is not None and audio.sample_rate_hz < limits.min_sample_rate_hz:
+        yield (
+            "min_sample_rate_hz",
+            f"has a sample rate of {audio.sample_rate_hz:,} Hz, at least {limits.min_sample_rate_hz:,} Hz are required",
+        )
+
+
+def _has_allowed_format(audio: DecodedAudio, limits: UploadLimits) -> bool:
+    allowed = {name.lower() for name in limits.accepted_formats}
+    containers = {find_container_of_format(name) for name in allowed}
+    return audio.container in allowed | containers or None in containers
+
+
+def _find_limit_pointer(target: Target, upload_field: str, limit_key: str) -> str:
+    """Return where the limit is in the document: at the operation, or at the root for all operations."""
+    suffix = f"/x-limits/upload_limits/{escape_pointer_token(upload_field)}/{limit_key}"
+    own = f"{target.operation.pointer}{suffix}"
+    pointer_tokens = [unescape_pointer_token(token) for token in own.split("/")[1:]]
+    return suffix if read_pointer(target.contract.document.data, pointer_tokens) is MISSING else own
+
+
+# Builds the speech request of a planned sample, with the voice sample that a target needs.
+
+
+def build_speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | None = None) -> SpeechRequest:
+    """Build the speech request that asks `target` for `text`.
+
+    Args:
+        target: the target; fields that the target's contract does not map are left out.
+        text: the text and its language.
+        voice_sample: the user's own voice sample, sent only to targets that need one. Without it, the bundled
+            recording is sent to targets that need a file.
+    """
+    mapped_fields, needs = target.speech.request_fields, target.target_spec.required_fields
+    sample = voice_sample if "voice_sample_url" in needs or "voice_sample_upload" in needs else None
+    if sample is not None and sample.data is not None and "voice_sample_upload" not in mapped_fields:
+        sample = None  # the target takes a URL only, and its contract has a default one
+    if sample is None and "voice_sample_upload" in needs:
+        sample = load_default_voice_sample()
+    sends_language = "language" in mapped_fields or text.language in target.target_spec.supported_languages
+    return SpeechRequest(text=text.text, language=text.language if sends_language else None, voice_sample=sample)
+
+
+def validate_requests_can_be_built(
+    plan: BenchPlan, targets: Mapping[str, BaseTarget], voice_sample: VoiceSample | None
+) -> None:
+    """Build one request per target and language, in order to report an unusable input before anything is sent.
+
+    Raises:
+        UsageError: a target needs an input that is missing, or does not accept the voice sample or a text.
+    """
+    if voice_sample is not None:
+        check_voice_sample(voice_sample, (target for target in targets.values() if isinstance(target, Target)))
+    first_texts = {(one.target, one.text.language): one.text for row in plan.rounds for one in row}
+    for (name, _), text in first_texts.items():
+        target = targets[name]
+        if isinstance(target, Target):
+            map_speech_request(target, build_speech_request(target, text, voice_sample))
+    for name, target in targets.items():
+        texts = {one.text for row in plan.rounds for one in row if one.target == name}
+        if isinstance(target, Target) and texts:
+            _check_text_lengths(target, texts, voice_sample, is_live=plan.provenance is Provenance.LIVE)
+
+
+def _check_text_lengths(
+    target: Target, texts: set[SuiteText], voice_sample: VoiceSample | None, *, is_live: bool
+) -> None:
+    def build_request(text: SuiteText) -> RequestParts:
+        return map_speech_request(target, build_speech_request(target, text, voice_sample))
+
+    check_text_lengths(target, texts, build_request, is_live=is_live)

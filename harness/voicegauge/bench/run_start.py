@@ -1,0 +1,248 @@
+"""Begins a run with its manifest, or continues the live run that an earlier command left unfinished."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.bench.benchmark_plan import BenchPlan
+from voicegauge.bench.run_config import RunConfig
+from voicegauge.bench.run_store import (
+    JOURNAL_FILE_NAME,
+    RUN_FILE_NAME,
+    JournalState,
+    ManifestOutline,
+    create_run_folder,
+    load_manifest_outline,
+    load_run,
+    read_journal,
+    save_run,
+)
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model.run import RUN_SCHEMA_VERSION, Manifest, Run
+from voicegauge.version import __version__
+
+# Builds the manifest of a run, which contains everything needed to interpret the run or to repeat it.
+
+
+_LIBRARIES_WITH_RECORDED_VERSION = ("httpx", "httpcore", "msgspec", "numpy", "soundfile", "jiwer")
+"""Libraries whose version can influence a time, an error count or an interval."""
+MAX_REGION_CHARACTERS = 40
+
+
+def check_region(region: str | None) -> None:
+    """Reject a name of a region that cannot be shown beside numbers; `None`, for no name, is accepted.
+
+    Raises:
+        UsageError: the name is empty, long, or has control characters or spaces at its ends.
+    """
+    if region is None:
+        return
+    if not region or region != region.strip() or not region.isprintable() or len(region) > MAX_REGION_CHARACTERS:
+        raise UsageError(
+            f"the region {region!r} cannot be used: name it with at most {MAX_REGION_CHARACTERS} characters, "
+            "such as eu-central"
+        )
+
+
+def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
+    """Build the manifest of a run that is about to start.
+
+    Args:
+        config: plan, targets and access of the run.
+        run_id: id of the run, unique among the runs of a folder.
+        created_at: current time, with time zone.
+        base_urls: base URLs set by the user, by "<provider>" or "<provider>/<server>".
+    """
+    plan, settings = config.plan, config.plan.settings
+    return Manifest(
+        schema_version=RUN_SCHEMA_VERSION,
+        run_id=run_id,
+        created_at=created_at.isoformat(timespec="seconds"),
+        is_finished=False,
+        voicegauge_version=__version__,
+        provenance=plan.provenance,
+        suite=plan.suite,
+        kind=plan.run_kind,
+        targets=plan.targets,
+        sessions=settings.sessions,
+        repetitions=settings.repetitions,
+        warmup_request_count=settings.warmup,
+        concurrency=config.concurrency,
+        requests_per_s=config.arrival_rate.requests_per_s if config.arrival_rate is not None else None,
+        arrival_process=config.arrival_rate.arrival_process if config.arrival_rate is not None else "constant",
+        ramp_load_type=config.ramp_settings.load_type if config.ramp_settings is not None else None,
+        uses_http2=config.uses_http2,
+        timing_error=config.timing_error,
+        seed=settings.seed,
+        base_urls=dict(base_urls),
+        fault_ids=tuple(sorted(set(config.fault_ids))),
+        region=config.region,
+        environment=collect_environment(),
+        max_cost_usd=config.max_cost_usd,
+        plan_sha256=plan.sha256,
+    )
+
+
+def collect_environment() -> dict[str, str]:
+    """Return Python version, platform, processor, number of processors and library versions."""
+    system = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "processors": str(os.cpu_count()),
+    }
+    return system | {name: metadata.version(name) for name in _LIBRARIES_WITH_RECORDED_VERSION}
+
+
+# Finds and continues the live run that an earlier command with the same plan left unfinished.
+
+
+class RunToContinue(NamedTuple):
+    """A live run of the same plan that an earlier command left unfinished."""
+
+    run_folder: Path
+    journal_state: JournalState
+
+
+def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous: bool = False) -> RunToContinue | None:
+    """Return the newest live run in `runs_folder` that a command with `plan` continues; `None` if there is none.
+
+    An unfinished run is continued if something in it may have been paid for, or if it has sent nothing yet. Files that
+    are not runs are skipped.
+
+    Args:
+        runs_folder: folder of the runs.
+        plan: plan of the command.
+        retry_ambiguous: whether to continue a run with ambiguous requests even if it is finished.
+
+    Raises:
+        DataError: a run was paid for and cannot be continued, because its run.json or its journal is damaged or
+            another version of voicegauge wrote it. Without this error, a new run would silently buy everything again.
+    """
+    for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}"), reverse=True):  # folder names begin with the date
+        manifest = load_manifest_outline(file)
+        if manifest is None:
+            _reject_damaged_paid_run(file)
+            continue
+        if manifest.max_cost_usd is None or (manifest.is_finished and not retry_ambiguous):
+            continue
+        if manifest.schema_version != RUN_SCHEMA_VERSION:
+            if not manifest.is_finished and _has_same_suite_and_targets(manifest, plan) and _has_journal(file.parent):
+                raise DataError(_format_other_version_message(file.parent, manifest.schema_version))
+            continue
+        if manifest.plan_sha256 != plan.sha256:
+            continue
+        try:
+            state = read_journal(file.parent)
+        except DataError as error:
+            if manifest.is_finished:
+                continue
+            raise DataError(f"{error}; move {file.parent} away to pay for the whole benchmark again") from error
+        if state.ids_with_ambiguous_last_request if retry_ambiguous else state.is_empty or state.may_have_been_charged:
+            return RunToContinue(file.parent, state)
+    return None
+
+
+def find_runs_of_other_plans(runs_folder: Path, plan: BenchPlan) -> list[Path]:
+    """Return the unfinished live runs that have the suite and targets of `plan`, but other settings or contracts."""
+    found = []
+    for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}")):
+        manifest = load_manifest_outline(file)
+        if manifest is None or manifest.is_finished or manifest.max_cost_usd is None:
+            continue
+        if (
+            manifest.plan_sha256 != plan.sha256
+            and _has_same_suite_and_targets(manifest, plan)
+            and _has_journal(file.parent)
+        ):
+            found.append(file.parent)
+    return found
+
+
+def _has_same_suite_and_targets(manifest: ManifestOutline, plan: BenchPlan) -> bool:
+    """Whether a run of another version of voicegauge has the same suite and targets as `plan`.
+
+    The digests of plans cannot be compared, because they differ between versions.
+    """
+    is_same_suite = manifest.suite is not None and manifest.suite.id == plan.suite.id
+    return is_same_suite and {one.id for one in manifest.targets} == {one.id for one in plan.targets}
+
+
+def _has_journal(folder: Path) -> bool:
+    try:
+        return (folder / JOURNAL_FILE_NAME).stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _reject_damaged_paid_run(damaged_run_file: Path) -> None:
+    """Check that the journal beside a damaged run.json lists nothing that a live service may have charged.
+
+    Raises:
+        DataError: something may have been charged, or the journal is damaged too.
+    """
+    folder = damaged_run_file.parent
+    remedy = f"look at {folder / JOURNAL_FILE_NAME}, then move or delete {folder} to pay for the whole benchmark again"
+    try:
+        state = read_journal(folder)
+    except DataError as error:
+        raise DataError(f"{damaged_run_file}: is damaged, and so is its journal ({error}): {remedy}") from error
+    if state.may_have_been_charged and not state.is_emulated:
+        raise DataError(
+            f"{damaged_run_file}: is damaged, and the journal beside it lists requests that may have been charged: "
+            f"{remedy}"
+        )
+
+
+def _format_other_version_message(folder: Path, schema_version: int) -> str:
+    is_newer = schema_version > RUN_SCHEMA_VERSION
+    age, remedy = ("a newer", "pip install -U voicegauge") if is_newer else ("an older", "finish it with that version")
+    return (
+        f"{folder}: an interrupted live run of these targets, saved by {age} voicegauge (run format {schema_version}): "
+        f"{remedy}, or move the folder away to pay for the whole benchmark again"
+    )
+
+
+def begin_run(
+    runs_folder: Path,
+    config: RunConfig,
+    run_to_continue: RunToContinue | None = None,
+    *,
+    base_urls: Mapping[str, str] = {},
+) -> Path:
+    """Save, before anything is sent, a manifest that marks the run as unfinished.
+
+    Args:
+        runs_folder: folder of the runs.
+        config: configuration of the run.
+        run_to_continue: the run that is continued; `None` for a new run.
+        base_urls: base URLs set by the user, by "<provider>" or "<provider>/<server>".
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        UsageError: the manifest cannot be written, or the run to continue names another region.
+    """
+    if run_to_continue is not None and not run_to_continue.journal_state.is_empty:
+        old = load_run(run_to_continue.run_folder).manifest
+        if old.region != config.region:
+            there = f"with --region {old.region}" if old.region is not None else "without --region"
+            raise UsageError(f"{run_to_continue.run_folder} was started {there}: resume it so")
+        manifest = msgspec.structs.replace(old, is_finished=False, max_cost_usd=config.max_cost_usd)
+        save_run(run_to_continue.run_folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
+        return run_to_continue.run_folder
+    created = datetime.now(UTC)
+    kind = "emulated" if config.max_cost_usd is None else "live"
+    name = f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}"
+    folder = run_to_continue.run_folder if run_to_continue is not None else create_run_folder(runs_folder, name)
+    save_run(folder, Run(manifest=build_manifest(config, folder.name, created, base_urls=base_urls), samples=()))
+    return folder

@@ -1,0 +1,390 @@
+"""Saves and loads runs with their audio, and tracks in the journal of a run which samples are paid for and finished.
+
+The events of samples:
+
+{"event": "job_left_open", "sample": {...}}      status or result of the job could not be fetched
+{"event": "sample_finished", "sample": {...}, "billing": "accepted"}
+
+`run.json` is replaced completely or not at all. Audio files are named after their digest, so that
+equal audio is saved once and no file name is taken from a response.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample
+from voicegauge.client.spending_journal import (
+    Journal,
+    PurchaseAccount,
+    PurchaseHistory,
+    SubmitCompletedEvent,
+    SubmitNotSentEvent,
+    SubmitStartedEvent,
+    read_events,
+)
+from voicegauge.errors import DataError, UsageError
+from voicegauge.files import check_writable, read_file, write_file
+from voicegauge.model.base import Record
+from voicegauge.model.job import BillingStatus, OpenJob
+from voicegauge.model.run import RUN_SCHEMA_VERSION, Run
+from voicegauge.model.sample import Sample
+from voicegauge.speech.containers import sniff_container
+
+# Tracks the samples of a run according to its journal: what was paid for each, and whether it is finished.
+
+
+@dataclass
+class SamplePurchases(PurchaseHistory):
+    """The submits for one sample, in the order of sending, and the sample if it is finished."""
+
+    finished_sample: Sample | None = None
+    """The sample with its result, which may be a failure; `None` if it is not finished."""
+    sample_with_open_job: Sample | None = None
+    """The sample, recorded as a failure, if its job can still be polled; otherwise `None`."""
+
+    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+        """Record that another submit begins, so that the sample does not count as finished."""
+        super().record_submit(submitted_at, price_usd, idempotency_key)
+        self.finished_sample = self.sample_with_open_job = None
+
+    def record_job_left_open(self, sample: Sample) -> None:
+        """Record that the job of the last submit could not be polled to its end."""
+        self.sample_with_open_job = sample
+
+    def record_sample_finished(self, sample: Sample, billing: BillingStatus) -> None:
+        """Record the finished sample, and what is known about the charge for its last submit."""
+        self.finished_sample, self.sample_with_open_job = sample, None
+        if self.purchases:
+            last = self.purchases[-1]
+            last.billing_status, last.has_saved_result = billing, True
+            last.charged_usd = sample.cost.charged_usd if sample.cost.charged_usd is not None else last.charged_usd
+            last.missing_result_reason = sample.failure.message if sample.failure else None
+
+    @property
+    def open_job(self) -> OpenJob | None:
+        """The job that was paid for and not followed to its end; `None` if there is no such job."""
+        last = self.purchases[-1] if self.purchases else None
+        if last is None or last.job_id is None or not last.awaits_job_result:
+            return None
+        failure = self.sample_with_open_job.failure if self.sample_with_open_job else None
+        reason = failure.message if failure else "voicegauge was stopped before the job had ended"
+        return OpenJob(
+            sample_id=self.sample_or_case_id,
+            job_id=last.job_id,
+            sent_at=last.submitted_at,
+            counted_usd=last.charge_or_price_usd,
+            reason=reason,
+        )
+
+
+class JournalState(PurchaseAccount[SamplePurchases]):
+    """State of a run, as read from its journal."""
+
+    def __init__(
+        self, purchases_by_sample: Mapping[str, SamplePurchases] | None = None, *, is_emulated: bool = False
+    ) -> None:
+        """Store the purchases of each sample, by sample id."""
+        super().__init__(purchases_by_sample)
+        self.is_emulated = is_emulated
+        """Whether a response identified itself as coming from voicegauge's emulator."""
+
+    @functools.cached_property
+    def finished_samples(self) -> dict[str, Sample]:
+        """The finished samples by id, including those whose result was lost because voicegauge was stopped."""
+        return {name: one.finished_sample for name, one in self.histories.items() if one.finished_sample is not None}
+
+    def find_unpaid_samples(self, plan: BenchPlan, *, retry_ambiguous: bool) -> list[PlannedSample]:
+        """Return the planned samples for which another request must be paid.
+
+        Args:
+            plan: the plan of the run.
+            retry_ambiguous: whether samples without a result of their last request are bought again.
+        """
+        paid = {*self.finished_samples, *self.open_jobs, *self.ids_with_ambiguous_last_request}
+        paid -= self.ids_with_ambiguous_last_request if retry_ambiguous else frozenset()
+        return [planned for row in plan.rounds for planned in row if planned.id not in paid]
+
+    @functools.cached_property
+    def open_jobs(self) -> dict[str, OpenJob]:
+        """The jobs that were paid for and not followed to their end, by sample id."""
+        return {name: job for name, one in self.histories.items() if (job := one.open_job) is not None}
+
+
+# Reads and writes the journal of a run. It contains the events of submits, and those of samples.
+
+
+JOURNAL_FILE_NAME = "journal.jsonl"
+
+
+class JobLeftOpenEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="job_left_open"):
+    """The status or the result of a job could not be fetched; a later run of the same plan polls it again."""
+
+    sample: Sample
+    """The sample as a failure, which counts unless a later run gets the job's result."""
+    is_emulated: bool = False
+    """Whether a response identified itself as coming from voicegauge's emulator."""
+
+
+class SampleFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="sample_finished"):
+    """A sample was finished, successfully or not."""
+
+    sample: Sample
+    billing: BillingStatus
+    """What is known about whether the last request of the sample is charged."""
+    is_emulated: bool = False
+    """Whether a response identified itself as coming from voicegauge's emulator."""
+
+
+JournalEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | JobLeftOpenEvent | SampleFinishedEvent
+
+
+def open_journal(run_folder: Path, *, is_durable: bool) -> Journal:
+    """Open the journal of the run in `run_folder` for writing; see `Journal`."""
+    return Journal(run_folder / JOURNAL_FILE_NAME, is_durable=is_durable)
+
+
+def read_journal(run_folder: Path) -> JournalState:
+    """Read the journal in `run_folder`; a last line that a crash cut short is ignored.
+
+    Returns:
+        The state of the run; an empty state if there is no journal.
+
+    Raises:
+        DataError: the journal cannot be read, or a line other than the last is damaged.
+    """
+    purchases_by_sample: dict[str, SamplePurchases] = {}
+    is_emulated = False
+
+    def get_sample_purchases(sample_id: str) -> SamplePurchases:
+        return purchases_by_sample.setdefault(sample_id, SamplePurchases(sample_id))
+
+    for event in read_events(run_folder / JOURNAL_FILE_NAME, JournalEvent):
+        match event:
+            case JobLeftOpenEvent():
+                get_sample_purchases(event.sample.id).record_job_left_open(event.sample)
+                is_emulated |= event.is_emulated
+            case SampleFinishedEvent():
+                get_sample_purchases(event.sample.id).record_sample_finished(event.sample, event.billing)
+                is_emulated |= event.is_emulated
+            case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
+                event.add_to_history(get_sample_purchases(event.id))
+    return JournalState(purchases_by_sample, is_emulated=is_emulated)
+
+
+# Saves and loads runs. A run is a folder with `run.json`, `journal.jsonl` and `audio/`.
+
+
+RUN_FILE_NAME = "run.json"
+AUDIO_FOLDER_NAME = "audio"
+
+DAMAGE_ADVICE = "; restore the file, or measure again"
+"""What to do about a damaged file, at the end of an error message."""
+
+
+def create_run_folder(runs_folder: Path, name: str) -> Path:
+    """Create the folder of a new run in `runs_folder`, called `name`, or `name` with a number if that exists already.
+
+    Raises:
+        UsageError: the folder cannot be created.
+    """
+    for attempt in itertools.count(1):
+        folder = runs_folder / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            check_writable(folder / RUN_FILE_NAME)
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except UsageError as error:
+            raise UsageError(f"{error}: choose another folder with --out") from error
+        except OSError as error:
+            raise UsageError(f"cannot create {folder}: {error.strerror}: choose another folder with --out") from error
+        return folder
+    raise AssertionError("itertools.count never ends")
+
+
+class ManifestOutline(msgspec.Struct):
+    """The part of a manifest that every version of voicegauge can read."""
+
+    class ObjectWithId(msgspec.Struct):
+        """An object whose id is the only field that is read."""
+
+        id: str
+
+    schema_version: int
+    is_finished: bool = False
+    plan_sha256: str = ""
+    max_cost_usd: float | None = None
+    suite: ObjectWithId | None = None
+    targets: list[ObjectWithId] = []
+
+
+class _RunOutline(msgspec.Struct):
+    manifest: ManifestOutline
+
+
+def load_manifest_outline(run_file: Path) -> ManifestOutline | None:
+    """Return the outline of a run.json of any version; `None` if the file is not one."""
+    try:
+        return _decode_manifest_outline(read_file(run_file))
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _decode_manifest_outline(run_json: bytes) -> ManifestOutline:
+    return msgspec.json.decode(run_json, type=_RunOutline).manifest
+
+
+def find_run_folder(path: Path) -> Path:
+    """Return the folder of a run; `path` is this folder or its run.json."""
+    return path if path.is_dir() else path.parent
+
+
+def save_run(run_folder: Path, run: Run) -> Path:
+    """Write `run` to run.json in `run_folder`, completely or not at all.
+
+    Returns:
+        The path of run.json.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    path = run_folder / RUN_FILE_NAME
+    write_file(path, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    return path
+
+
+def load_run(path: Path) -> Run:
+    """Load a saved run. If the process that measured it was killed, its samples are read from the journal.
+
+    Args:
+        path: the run's folder or its run.json.
+
+    Raises:
+        DataError: there is no run, the run is damaged, or an incompatible version of voicegauge wrote it;
+            the message says how to solve the problem.
+    """
+    file = path / RUN_FILE_NAME if path.is_dir() else path
+    try:
+        raw = read_file(file)
+    except OSError as error:
+        hint = ": give the folder of a run" if isinstance(error, FileNotFoundError) else ""
+        raise DataError(f"{file}: cannot be read: {error.strerror}{hint}") from error
+    try:
+        run = msgspec.json.decode(raw, type=Run)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _check_format_version(file, raw)
+        raise DataError(f"{file}: is a damaged run: {_add_sample_number(str(error), raw)}{DAMAGE_ADVICE}") from error
+    if run.manifest.schema_version != RUN_SCHEMA_VERSION:
+        _check_format_version(file, raw)
+    if not run.manifest.is_finished and not run.samples:
+        run = _add_journaled_samples(run, read_journal(file.parent))
+    if reason := _describe_damage(run):
+        raise DataError(f"{file}: is a damaged run: {reason}{DAMAGE_ADVICE}")
+    return run
+
+
+def _add_sample_number(message: str, run_json: bytes) -> str:
+    """Return a message of msgspec with the number of the invalid sample in place of "..." in `$.samples[...]`."""
+    if "$.samples[...]" not in message:
+        return message
+    for number, sample in enumerate(msgspec.json.decode(run_json)["samples"]):
+        try:
+            msgspec.convert(sample, Sample)
+        except msgspec.ValidationError:
+            return message.replace("$.samples[...]", f"$.samples[{number}]")
+    return message
+
+
+def _describe_damage(run: Run) -> str | None:
+    """Return where and how a run contradicts itself, in one line; `None` if it does not."""
+    if not _is_timestamp(run.manifest.created_at):
+        return f"manifest.created_at is not a date and time: {run.manifest.created_at!r}"
+    if repeated := _find_repeated_id([target.id for target in run.manifest.targets]):
+        return f"manifest.targets has {repeated!r} twice"
+    if repeated := _find_repeated_id([sample.id for sample in run.samples]):
+        return f"two samples have the id {repeated!r}"
+    for number, score_set in enumerate(run.score_sets):
+        if repeated := _find_repeated_id([score.sample_id for score in score_set.scores]):
+            return f"score_sets[{number}] has two scores of the sample {repeated!r}"
+    undated = next((sample for sample in run.samples if not _is_timestamp(sample.started_at)), None)
+    if undated is not None:
+        return f"started_at of the sample {undated.id!r} is not a date and time: {undated.started_at!r}"
+    return None
+
+
+def _find_repeated_id(ids: Sequence[str]) -> str | None:
+    if len(set(ids)) == len(ids):
+        return None
+    return next(one for one, count in Counter(ids).items() if count > 1)
+
+
+def _is_timestamp(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _add_journaled_samples(run: Run, journal_state: JournalState) -> Run:
+    unfinished = (
+        one.sample_with_open_job for one in journal_state.histories.values() if one.sample_with_open_job is not None
+    )
+    return msgspec.structs.replace(
+        run,
+        samples=(*journal_state.finished_samples.values(), *unfinished),
+        ambiguous_requests=journal_state.ambiguous_requests,
+        open_jobs=tuple(journal_state.open_jobs.values()),
+    )
+
+
+def _check_format_version(run_file: Path, run_json: bytes) -> None:
+    """Check only the format version, so that a run of another version is not reported as damaged.
+
+    Raises:
+        DataError: the file is not a run, or has another format version.
+    """
+    try:
+        version = _decode_manifest_outline(run_json).schema_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{run_file}: is not a saved run: {error}{DAMAGE_ADVICE}") from error
+    if version > RUN_SCHEMA_VERSION:
+        raise DataError(
+            f"{run_file}: was written by a newer voicegauge (run format {version}, "
+            f"this one reads {RUN_SCHEMA_VERSION}): pip install -U voicegauge"
+        )
+    if version < RUN_SCHEMA_VERSION:
+        raise DataError(
+            f"{run_file}: was written by an older voicegauge (run format {version}, "
+            f"this one reads {RUN_SCHEMA_VERSION}): run the benchmark again"
+        )
+
+
+def save_audio(run_folder: Path, audio: bytes) -> tuple[str, str]:
+    """Save `audio` in a file named after its digest, with the file name extension of its actual container.
+
+    Args:
+        run_folder: folder of the run.
+        audio: the audio as it was received.
+
+    Returns:
+        The SHA-256 digest, and the path of the file relative to `run_folder`.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    digest = hashlib.sha256(audio).hexdigest()
+    name = f"{AUDIO_FOLDER_NAME}/{digest}.{sniff_container(audio) or 'bin'}"
+    if not (run_folder / name).exists():
+        write_file(run_folder / name, audio)
+    return digest, name

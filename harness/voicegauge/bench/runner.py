@@ -1,0 +1,520 @@
+"""Runs a benchmark plan: the targets take turns with one text after the other.
+
+The runner sends and times the requests, saves the audio and writes the journal. It does not decode
+or score anything, because a busy process would distort the times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_lost_sample, build_sample
+from voicegauge.bench.audio_measurement import measure_audio
+from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample, SampleRound
+from voicegauge.bench.load import (
+    ProviderLimit,
+    RampStepListener,
+    SampleCollector,
+    SampleSender,
+    send_closed_loop,
+    send_open_loop,
+    send_ramp,
+)
+from voicegauge.bench.request_building import SpokenUpload, build_speech_request, synthesize_texts
+from voicegauge.bench.run_config import (
+    MAX_IN_FLIGHT_AT_FIXED_RATE,
+    RunConfig,
+    RunOutcome,
+    StopSignal,
+    create_provider_semaphores,
+    open_clients,
+)
+from voicegauge.bench.run_store import (
+    JobLeftOpenEvent,
+    JournalState,
+    SampleFinishedEvent,
+    open_journal,
+    read_journal,
+    save_audio,
+)
+from voicegauge.bench.suites import SuiteText
+from voicegauge.bench.timing_error import EventLoopLag, reduce_event_loop_delays
+from voicegauge.client.client import Client, RequestToRepeat
+from voicegauge.client.delivery import DeliveryInterruptedError
+from voicegauge.client.ledger import Ledger, Reservation
+from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
+from voicegauge.contract.pricing import PriceQuote, quote_price
+from voicegauge.emulator.settings import is_emulated
+from voicegauge.errors import NothingMeasuredError, VoicegaugeError
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import BillingStatus, Delivery
+from voicegauge.model.run import RampResult
+from voicegauge.model.sample import AudioFacts, Sample
+from voicegauge.transport.clock import Clock, RealClock, run_in_thread
+
+# Sends the rounds of one session as its run is configured: in a closed loop, at a fixed rate, or as a ramp.
+
+
+async def send_rounds(
+    rounds: Sequence[SampleRound],
+    config: RunConfig,
+    send_sample: SampleSender,
+    collect_samples: SampleCollector,
+    *,
+    clock: Clock,
+    should_stop_sending: Callable[[], bool],
+    on_ramp_step: RampStepListener,
+) -> RampResult | None:
+    """Send rounds as `config` says.
+
+    Args:
+        rounds: the samples that remain.
+        config: the configuration of the run.
+        send_sample: sends one sample.
+        collect_samples: returns the samples of one step of a ramp.
+        clock: the clock of due times and durations.
+        should_stop_sending: returns whether no further sample is to be sent at a fixed rate.
+        on_ramp_step: called when a step of a ramp begins.
+
+    Returns:
+        What a ramp found; `None` without one.
+    """
+    seed = config.plan.settings.seed
+    if config.ramp_settings is not None:
+        return await send_ramp(
+            rounds,
+            config.ramp_settings,
+            send_sample,
+            collect_samples,
+            clock=clock,
+            seed=seed,
+            on_ramp_step=on_ramp_step,
+        )
+    if config.arrival_rate is None:
+        await send_with_concurrency(rounds, config, send_sample)
+    else:
+        await send_open_loop(
+            rounds, config.arrival_rate, send_sample, clock=clock, seed=seed, should_stop_sending=should_stop_sending
+        )
+    return None
+
+
+async def send_with_concurrency(rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender) -> None:
+    """Send rounds with as many requests in flight as `config` says, within the limits of account plans."""
+    await send_closed_loop(rounds, config.concurrency, send_sample, limit_by_target=_find_provider_limits(config))
+
+
+def _find_provider_limits(config: RunConfig) -> dict[str, ProviderLimit]:
+    """Return, by target id, the limits of account plans."""
+    limits = {name: access.max_concurrency for name, access in config.access_by_provider.items()}
+    return {
+        target.id: ProviderLimit(target.contract.id, limit)
+        for target in config.targets.values()
+        if (limit := limits[target.contract.id]) is not None
+    }
+
+
+# Runs a benchmark plan: the targets take turns with one text after the other.
+
+
+async def run_plan(
+    config: RunConfig,
+    run_folder: Path,
+    *,
+    earlier_journal_state: JournalState | None = None,
+    stop_signal: StopSignal | None = None,
+    on_sample: Callable[[Sample], None] = lambda _: None,
+    on_ramp_step: RampStepListener = lambda _number, _level: None,
+) -> RunOutcome:
+    """Send the requests of a plan, and write their results to the journal in `run_folder`.
+
+    If `stop_signal` is requested, the run ends early and returns the samples so far. The user requests it;
+    the run itself requests it if the budget is spent, the disk is full, or no provider could be
+    reached in the first round. In these cases, `stop_signal.error` gives the reason.
+
+    Args:
+        config: the plan, the targets and the access to them.
+        run_folder: folder of the run, which must exist.
+        earlier_journal_state: journal of an interrupted run of the same plan; its samples are not paid for again.
+        stop_signal: signal that the caller and the run itself can request.
+        on_sample: called with each sample as it finishes.
+        on_ramp_step: called when a step of a ramp begins.
+
+    Raises:
+        DataError: another process is writing the same run.
+        UsageError: the journal cannot be opened.
+    """
+    is_paid = config.plan.provenance is not Provenance.EMULATED
+    with open_journal(run_folder, is_durable=is_paid) as journal:
+        runner = _PlanRunner(
+            config,
+            run_folder,
+            journal,
+            earlier_journal_state or JournalState(),
+            stop_signal or StopSignal(),
+            on_sample,
+            on_ramp_step=on_ramp_step,
+        )
+        return await runner.run()
+
+
+class _PlanRunner:
+    """State of one run of a plan."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run_folder: Path,
+        journal: Journal,
+        earlier_journal_state: JournalState,
+        stop_signal: StopSignal,
+        on_sample: Callable[[Sample], None],
+        *,
+        on_ramp_step: RampStepListener,
+    ) -> None:
+        self._config, self._folder, self._journal, self._earlier_state = (
+            config,
+            run_folder,
+            journal,
+            earlier_journal_state,
+        )
+        self._stop, self._on_sample, self._on_ramp_step = stop_signal, on_sample, on_ramp_step
+        is_bought_again = (
+            earlier_journal_state.ids_with_ambiguous_last_request if config.retry_ambiguous else frozenset[str]()
+        )
+        self._samples = {
+            name: one for name, one in earlier_journal_state.finished_samples.items() if name not in is_bought_again
+        }
+        self._failed_exchanges = FailedExchangeQuoter(
+            {provider: access.api_key for provider, access in config.access_by_provider.items()},
+            self._samples.values(),
+        )
+        self._left_open: set[str] = set()
+        self._uploads: dict[str, SpokenUpload] = {}
+        self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
+        self._repeatable = self._find_repeatable_requests()
+        self._ledger: Ledger | None = None
+        self._held: dict[str, Reservation] = {}
+        if config.max_cost_usd is not None:
+            # Held before anything new is reserved: these are paid for, whenever it is their turn.
+            pending = {name: job.counted_usd for name, job in earlier_journal_state.open_jobs.items()}
+            pending |= {name: purchase.charge_or_price_usd for name, purchase in self._repeatable.items()}
+            self._ledger = Ledger(
+                config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_except_last_requests(pending)
+            )
+            self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
+        is_free = config.arrival_rate is not None or config.ramp_settings is not None
+        in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
+        self._slots = asyncio.Semaphore(in_flight)
+        self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
+        self._clock = config.clock or RealClock()
+        self._loop_lag = EventLoopLag()
+        self._ramp_result: RampResult | None = None
+        self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
+
+    async def run(self) -> RunOutcome:
+        """Run the sessions one after the other, each on new connections.
+
+        If the task is canceled after a stop was requested, requests in flight are dropped and
+        the samples so far are returned.
+        """
+        rounds = self._config.plan.rounds
+        if self._config.plan.run_kind != "speech":  # synthesized now, so that it disturbs no measurement
+            self._uploads = await asyncio.to_thread(synthesize_texts, _iterate_texts(self._config.plan))
+        self._mark_lost_samples()
+        if self._config.stop_rule is not None:
+            self._config.stop_rule.add_samples(self._samples.values())
+        task = asyncio.current_task()
+        try:
+            with reduce_event_loop_delays():
+                async with self._loop_lag.measure_lag():
+                    for _, session in itertools.groupby(rounds, key=lambda row: row[0].session_number):
+                        if not self._stop.requested:
+                            await self._run_session(list(session))
+        except asyncio.CancelledError:
+            if not self._stop.requested or task is None:
+                raise
+            task.uncancel()
+        planned_ids = [one.id for row in rounds for one in row]
+        state = read_journal(self._folder)
+        return RunOutcome(
+            samples=tuple(self._samples[name] for name in planned_ids if name in self._samples),
+            spent_usd=state.spent_usd if self._ledger else 0.0,
+            is_complete=not self._left_open and self._has_sent_plan(planned_ids),
+            is_emulated=self._emulated,
+            ambiguous_requests=state.ambiguous_requests,
+            open_jobs=tuple(state.open_jobs.values()),
+            ramp=self._ramp_result,
+            early_stop=self._config.stop_rule.build_early_stop(len(self._samples)) if self._config.stop_rule else None,
+        )
+
+    def _has_sent_plan(self, planned_ids: Sequence[str]) -> bool:
+        """Whether every sample was sent, or as many as the ramp or the stop rule needs."""
+        if self._config.ramp_settings is not None:
+            return self._ramp_result is not None and self._ramp_result.is_search_complete
+        if self._is_stop_rule_decided:
+            return True
+        return all(name in self._samples for name in planned_ids)
+
+    def _find_repeatable_requests(self) -> dict[str, Purchase]:
+        """Return, by sample id, the last request of each unfinished sample, if repeating it is not charged again.
+
+        Only requests that an earlier process sent, and whose outcome is unknown, are returned.
+        """
+        last = {
+            name: self._earlier_state.histories[name].purchases[-1]
+            for name in self._earlier_state.ids_with_ambiguous_last_request
+        }
+        targets = {one.id: self._config.targets[one.target] for row in self._config.plan.rounds for one in row}
+        now = datetime.now(UTC)
+        return {
+            name: purchase
+            for name, purchase in last.items()
+            if name not in self._samples and name in targets
+            if purchase.can_be_repeated_without_charge(targets[name].operation, now)
+        }
+
+    def _mark_lost_samples(self) -> None:
+        """Finish, as lost, the samples whose request an earlier process sent without saving a result."""
+        if self._config.retry_ambiguous:
+            return
+        for planned in itertools.chain.from_iterable(self._config.plan.rounds):
+            is_lost = (
+                planned.id in self._earlier_state.ids_with_ambiguous_last_request and planned.id not in self._repeatable
+            )
+            if is_lost and planned.id not in self._samples:
+                self._finish_sample(build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
+
+    async def _run_session(self, rounds: Sequence[SampleRound]) -> None:
+        async with self._config.open_transport() as transport:
+            clients = open_clients(
+                self._contracts.values(),
+                self._config.access_by_provider,
+                transport,
+                self._ledger,
+                self._config.plan.settings.seed,
+                clock=self._config.clock,
+                max_wait_s=self._config.max_wait_s,
+                # The emulator's jobs last as long as it says, and waiting for longer only takes time.
+                staggers_polls=self._config.plan.provenance is not Provenance.EMULATED,
+            )
+
+            async def send_sample(planned_sample: PlannedSample, due_s: float | None) -> None:
+                await self._measure_sample_or_request_stop(planned_sample, clients, due_s)
+
+            remaining = [row for row in map(self._remove_finished_samples, rounds) if row]
+            if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
+                await send_with_concurrency(remaining[:1], self._config, send_sample)
+                self._stop_if_unreachable()
+                remaining = remaining[1:]
+            self._ramp_result = await send_rounds(
+                remaining,
+                self._config,
+                send_sample,
+                self._collect_sent_samples,
+                clock=self._clock,
+                should_stop_sending=self._should_stop_sending,
+                on_ramp_step=self._on_ramp_step,
+            )
+
+    async def _collect_sent_samples(
+        self, planned_samples: Sequence[PlannedSample], step_number: int
+    ) -> Sequence[Sample]:
+        """Return the samples of one step of a ramp, with the duration of their audio; none if the run is stopped."""
+        if self._stop.requested:
+            return ()
+        sent = [
+            msgspec.structs.replace(self._samples[planned.id], ramp_step=step_number)
+            for planned in planned_samples
+            if planned.id in self._samples
+        ]
+        self._samples |= {sample.id: sample for sample in sent}
+        return await run_in_thread(measure_audio, self._folder, sent, self._config.targets)
+
+    def _remove_finished_samples(self, round_samples: SampleRound) -> SampleRound:
+        return tuple(planned for planned in round_samples if planned.id not in self._samples)
+
+    def _stop_if_unreachable(self) -> None:
+        failures = [sample.failure for sample in self._samples.values()]
+        if failures and all(failure and failure.kind == "network" for failure in failures):
+            assert failures[0] is not None
+            self._stop.request_stop(NothingMeasuredError(f"no provider responded: {failures[0].message}"))
+
+    async def _measure_sample_or_request_stop(
+        self, planned_sample: PlannedSample, clients: Mapping[str, Client], due_s: float | None
+    ) -> None:
+        """Measure one sample. A failed delivery affects only this sample.
+
+        Any other error that voicegauge raises, such as a full disk, stops the run, but not the requests in flight.
+        """
+        target = self._config.targets[planned_sample.target]
+        # The provider's semaphore first: a task that waits for its provider holds no common slot.
+        async with self._provider_slots[target.contract.id], self._slots:
+            if self._should_stop_sending():
+                return
+            try:
+                await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
+            except VoicegaugeError as error:
+                self._stop.request_stop(error)
+
+    async def _measure_sample(
+        self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
+    ) -> None:
+        times = SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), self._convert_due_time_to_ms(due_s))
+        price = self._quote_sample_price(planned_sample, target)
+        try:
+            delivery = await self._request_delivery(planned_sample, target, client, price)
+        except DeliveryInterruptedError as error:
+            if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
+                await self._save_delivery(planned_sample, target, error.delivery, price, times)
+            raise
+        await self._save_delivery(planned_sample, target, delivery, price, times)
+
+    def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
+        """Convert a due time to milliseconds; `None` if the run and `Timing.started_ms` use different clocks."""
+        return due_s * 1000 if due_s is not None and self._clock.is_clock_of_exchange_timings else None
+
+    async def _save_delivery(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        delivery: Delivery,
+        price_quote: PriceQuote,
+        sample_times: SampleTimes,
+    ) -> None:
+        """Save the audio of a delivery, and write its sample to the journal, in a thread."""
+        ended_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
+        lag_ms = self._loop_lag.find_max_lag_ms(sample_times.started_s, ended_s)
+        sample = await run_in_thread(
+            self._write_delivery, planned_sample, target, delivery, price_quote, sample_times, lag_ms
+        )
+        self._add_sample(sample)
+
+    def _write_delivery(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        delivery: Delivery,
+        price_quote: PriceQuote,
+        sample_times: SampleTimes,
+        max_lag_ms: float,
+    ) -> Sample:
+        earlier = self._earlier_state
+        is_resumed = planned_sample.id in earlier.open_jobs
+        sample = build_sample(
+            planned_sample,
+            target,
+            delivery,
+            price_quote,
+            sample_times,
+            attempt_count=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.submit_count,
+            max_lag_ms=max_lag_ms,
+            saved_audio=self._save_audio(planned_sample, delivery),
+            failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(target, delivery),
+        )
+        self._emulated |= any(map(is_emulated, delivery.exchanges))
+        # The emulator's jobs end with it, and an emulated run is never resumed.
+        if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
+            self._journal.write(JobLeftOpenEvent(sample=sample, is_emulated=self._emulated))
+            self._left_open.add(sample.id)
+        else:
+            self._journal.write(
+                SampleFinishedEvent(sample=sample, billing=delivery.billing_status, is_emulated=self._emulated)
+            )
+        return sample
+
+    def _finish_sample(self, sample: Sample, billing: BillingStatus) -> None:
+        self._journal.write(SampleFinishedEvent(sample=sample, billing=billing, is_emulated=self._emulated))
+        self._add_sample(sample)
+
+    def _add_sample(self, sample: Sample) -> None:
+        self._samples[sample.id] = sample
+        if self._config.stop_rule is not None:
+            self._config.stop_rule.add_samples([sample])
+        self._on_sample(sample)
+
+    def _should_stop_sending(self) -> bool:
+        """Whether to send no more requests, because a stop was requested or the stop rule has decided."""
+        return self._stop.requested or self._is_stop_rule_decided
+
+    @property
+    def _is_stop_rule_decided(self) -> bool:
+        return self._config.stop_rule is not None and self._config.stop_rule.is_decided
+
+    async def _request_delivery(
+        self, planned_sample: PlannedSample, target: BaseTarget, client: Client, price_quote: PriceQuote
+    ) -> Delivery:
+        job = self._earlier_state.open_jobs.get(planned_sample.id)
+        if job is not None:
+            charged_usd = self._earlier_state.histories[planned_sample.id].purchases[-1].charged_usd
+            held = self._held.get(planned_sample.id)
+            return await client.resume_job(
+                target,
+                job.job_id,
+                reservation=held,
+                charged_usd=charged_usd,
+                price_usd=self._config.user_price_usd_by_target.get(target.id),
+            )
+        observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd)
+        # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
+        if isinstance(target, AudioInputTarget):
+            file, audio_s = self._uploads[planned_sample.text.id]
+            return await client.send_audio(
+                target,
+                file,
+                audio_duration_s=audio_s,
+                submit_observer=observer,
+                price_usd=price_quote.price_usd,
+                cancel_on_interrupt=False,
+                request_to_repeat=self._find_request_to_repeat(planned_sample),
+            )
+        assert isinstance(target, Target), "a target without audio input synthesizes speech"
+        speech = build_speech_request(target, planned_sample.text, self._config.voice_sample)
+        return await client.speak(
+            target,
+            speech,
+            submit_observer=observer,
+            price_usd=self._config.user_price_usd_by_target.get(target.id),
+            cancel_on_interrupt=False,
+            request_to_repeat=self._find_request_to_repeat(planned_sample),
+        )
+
+    def _find_request_to_repeat(self, planned_sample: PlannedSample) -> RequestToRepeat | None:
+        purchase = self._repeatable.get(planned_sample.id)
+        if purchase is None or purchase.idempotency_key is None:
+            return None
+        return RequestToRepeat(purchase.idempotency_key, self._held.get(planned_sample.id))
+
+    def _save_audio(self, planned_sample: PlannedSample, delivery: Delivery) -> AudioFacts | None:
+        """Save the received audio, or the sent audio if a transcript was received; `None` if there is no audio.
+
+        The returned facts are incomplete: the audio is measured after the run.
+        """
+        data, media_type = delivery.audio, delivery.media_type
+        if delivery.transcript is not None:
+            sent = self._uploads[planned_sample.text.id].file
+            data, media_type = sent.data, sent.media_type
+        if data is None:
+            return None
+        digest, file = save_audio(self._folder, data)
+        return AudioFacts(sha256=digest, file_path=file, size_bytes=len(data), media_type=media_type, container=None)
+
+    def _quote_sample_price(self, planned_sample: PlannedSample, target: BaseTarget) -> PriceQuote:
+        """Return the planned price, or for audio input the price for the actual duration of the audio."""
+        upload = self._uploads.get(planned_sample.text.id)
+        if upload is None:
+            return planned_sample.price
+        usd = self._config.user_price_usd_by_target.get(target.id)
+        return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_duration_s, user_price_usd=usd)
+
+
+def _iterate_texts(plan: BenchPlan) -> Iterable[SuiteText]:
+    return (planned.text for row in plan.rounds for planned in row)

@@ -1,0 +1,177 @@
+"""Selects times, errors, failures and charges from the samples of one target in one run, paired with their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Literal
+
+from voicegauge.bench._change_estimates import ErrorCount, SessionTime
+from voicegauge.bench.resampling import JointResamples, TargetMeasurements, draw_joint_resamples
+from voicegauge.errors import DataError
+from voicegauge.model.job import Interval
+from voicegauge.model.run import Run, ScoreSet
+from voicegauge.model.sample import Latency, Sample, Score
+
+# Pairs samples with their scores.
+
+
+ScoredSamples = Sequence[tuple[Sample, Score]]
+
+
+class ScoresBySample:
+    """Finds the scores of samples in a score set."""
+
+    def __init__(self, score_set: ScoreSet) -> None:
+        self._left_out = frozenset(score_set.unsupported_languages)
+        self._scores = {score.sample_id: score for score in score_set.scores}
+
+    def pair_with(self, samples: Sequence[Sample]) -> ScoredSamples:
+        """Pair each sample of one target with its score; leave out samples in languages that the ASR does not support.
+
+        Returns:
+            The pairs; none if every sample failed, because an error rate of 100% would not measure any speech.
+
+        Raises:
+            DataError: the score set does not contain every sample in a supported language.
+        """
+        samples = [sample for sample in samples if sample.language not in self._left_out]
+        missing = [sample.id for sample in samples if sample.id not in self._scores]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise DataError(f"no score for the sample {missing[0]}{more}: score the run again with `voicegauge score`")
+        scored = [(sample, self._scores[sample.id]) for sample in samples]
+        return [] if all(sample.failure is not None for sample, _ in scored) else scored
+
+
+def group_counted_samples_by_target(run: Run) -> dict[str, list[Sample]]:
+    """Return the samples of each target from which results are computed; see `Run.select_counted_samples`.
+
+    Returns:
+        The samples by target id; an empty list for a target without samples.
+    """
+    samples: dict[str, list[Sample]] = {target.id: [] for target in run.manifest.targets}
+    for sample in run.select_counted_samples():
+        if sample.target in samples:
+            samples[sample.target].append(sample)
+    return samples
+
+
+# Selects what a comparison needs from the samples of one target in one run: times, errors, failures, charges.
+
+
+def find_audio_ready_bounds(latency: Latency) -> Interval | None:
+    """Return the bounds, in ms, of the time at which the audio could have been complete; `None` without audio.
+
+    For a job, it is the completion time plus the duration of the download. The wait for the next poll is left out.
+    """
+    total_ms, completion, download_ms = latency.total_latency_ms, latency.completion_ms, latency.download_ms or 0.0
+    if total_ms is None or completion is None:
+        return None if total_ms is None else Interval(low_ms=total_ms, high_ms=total_ms)
+    low_ms, high_ms = (min(bound_ms + download_ms, total_ms) for bound_ms in (completion.low_ms, completion.high_ms))
+    return Interval(low_ms=low_ms, high_ms=high_ms)
+
+
+class TargetSamples:
+    """The samples of one target in one run, without warm-up."""
+
+    def __init__(self, samples: Sequence[Sample], scores_by_sample: ScoresBySample | None) -> None:
+        self.samples = samples
+        self._scored = scores_by_sample.pair_with(samples) if scores_by_sample else []
+
+    @property
+    def has_delivered(self) -> bool:
+        """Whether any sample has usable audio, or a transcript in a run of speech to text."""
+        return any(sample.failure is None for sample in self.samples)
+
+    @cached_property
+    def text_ids(self) -> frozenset[str]:
+        """Ids of the texts of all samples, also of failed ones."""
+        return frozenset(sample.text_id for sample in self.samples)
+
+    @cached_property
+    def _latencies_with_text_and_session(self) -> list[tuple[str, int, Latency]]:
+        """Text id, session and latency of each successful sample."""
+        return [(s.text_id, s.session, s.latency) for s in self.samples if s.failure is None and s.latency]
+
+    @cached_property
+    def total_latencies(self) -> list[SessionTime]:
+        """The total latency of each successful sample that has one."""
+        return self.collect_times(lambda latency: latency.total_latency_ms)
+
+    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTime]:
+        """Return the time that `select_time` selects from the latency of each successful sample, without `None`."""
+        return [
+            SessionTime(text, session, ms)
+            for text, session, latency in self._latencies_with_text_and_session
+            if (ms := select_time(latency)) is not None
+        ]
+
+    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTime]:
+        """Return a time for each job, which `select_bound` computes from the bounds of the completion time.
+
+        The lower bound is at least the time of the response to the submit, because a client cannot know earlier that a
+        job is complete. Otherwise the bound could be 0, which has no logarithm.
+        """
+        return [
+            SessionTime(text, session, max(select_bound(latency.completion_ms), latency.submit_latency_ms))
+            for text, session, latency in self._latencies_with_text_and_session
+            if latency.completion_ms
+        ]
+
+    def count_errors_by_sample(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
+        """Return the errors of the samples counted in `unit`, including failed ones; empty if every sample failed."""
+        return [
+            ErrorCount(sample.text_id, score.errors, score.reference_unit_count, sample.failure is not None)
+            for sample, score in self._scored
+            if score.unit == unit
+        ]
+
+    def count_failures_and_samples(self) -> tuple[int, int]:
+        """Return the number of failures and of samples."""
+        return sum(s.failure is not None for s in self.samples), len(self.samples)
+
+    def compute_mean_charges(self, select_charge: Callable[[Sample], float | None]) -> dict[str, float]:
+        """Return the mean charge by text id, for texts for which the provider reported a charge."""
+        charges: dict[str, list[float]] = {}
+        for sample in self.samples:
+            if (charge := select_charge(sample)) is not None:
+                charges.setdefault(sample.text_id, []).append(charge)
+        return {text: sum(charged) / len(charged) for text, charged in charges.items()}
+
+
+def group_target_samples(run: Run, score_set: ScoreSet | None) -> dict[str, TargetSamples]:
+    """Return the samples of each target of a run, by target id, with their scores in one of its score sets.
+
+    Raises:
+        DataError: the score set does not contain every sample of the run.
+    """
+    scores = ScoresBySample(score_set) if score_set else None
+    return {target: TargetSamples(samples, scores) for target, samples in group_counted_samples_by_target(run).items()}
+
+
+def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> JointResamples:
+    """Resample the texts of a run, for all targets in the order of the manifest.
+
+    Error rates are in words if any target was scored in words, else in characters.
+
+    Args:
+        run: the run; warm-up samples are left out.
+        score_set: one of the run's score sets.
+        seed: seed of the resampling.
+
+    Raises:
+        DataError: the score set does not contain every sample of the run.
+    """
+    targets = list(group_target_samples(run, score_set).values())
+    errors = [target.count_errors_by_sample("word") for target in targets]
+    if not any(errors):
+        errors = [target.count_errors_by_sample("character") for target in targets]
+    measurements = [
+        TargetMeasurements(
+            latencies_ms=[(time.text_id, time.time_ms) for time in target.total_latencies],
+            error_counts=[(count.text_id, count.errors, count.reference_units) for count in counts],
+        )
+        for target, counts in zip(targets, errors, strict=True)
+    ]
+    return draw_joint_resamples(measurements, seed=seed)

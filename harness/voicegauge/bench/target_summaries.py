@@ -1,0 +1,489 @@
+"""Summarizes latency, intelligibility and cost of each target of a run, with confidence intervals.
+
+Warm-up samples are left out. A failed sample has no times, so every estimate of a time states
+its number of samples. In the error rates, all words (or characters) of a failed sample's text count as
+deleted; a target whose requests all failed has no error rates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from voicegauge.bench.cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
+from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
+from voicegauge.bench.estimates import (
+    BoundEstimates,
+    CensoredTime,
+    Estimate,
+    estimate_censored_quantile,
+    estimate_mean,
+    estimate_median,
+    estimate_quantile,
+    estimate_ratio_of_sums,
+)
+from voicegauge.bench.resampling import (
+    JointResamples,
+    SampledValues,
+    determine_pareto_membership,
+    flag_indistinguishable_from_lowest,
+)
+from voicegauge.bench.target_samples import (
+    ScoredSamples,
+    ScoresBySample,
+    find_audio_ready_bounds,
+    group_counted_samples_by_target,
+    resample_targets,
+)
+from voicegauge.model.base import Provenance, Record
+from voicegauge.model.job import Interval
+from voicegauge.model.run import Run, ScoreSet, TargetRef
+from voicegauge.model.sample import Latency, Sample, Score, Streaming
+
+
+class ErrorRate(Record, frozen=True, kw_only=True):
+    """Word or character error rate of a set of samples.
+
+    If the audio of a sample is missing, all words or characters of its text count as deleted.
+    """
+
+    unit: Literal["word", "character"]
+    corpus_rate: Estimate
+    """Number of all errors divided by number of all reference units, as usually published."""
+    mean: Estimate
+    """Mean of the error rates of single samples."""
+    median: Estimate
+    """Median of the error rates of single samples."""
+    reference_units: int
+    """Number of units (words or characters) in the references."""
+    substitutions: int
+    deletions: int
+    insertions: int
+    text_count: int
+    """Number of different texts; the intervals are computed by resampling the texts."""
+    sample_count_by_audio_content: dict[str, int]
+    """Number of samples by audio content: speech, silence, missing, undecodable."""
+
+
+class CategoryErrorRate(Record, frozen=True, kw_only=True):
+    """Error rate of one category of texts in one language."""
+
+    language: str
+    category: str
+    error_rate: ErrorRate
+
+
+class LanguageErrorRate(Record, frozen=True, kw_only=True):
+    """Error rate of one language, over all categories."""
+
+    language: str
+    error_rate: ErrorRate
+
+
+class StreamSummary(Record, frozen=True, kw_only=True):
+    """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
+
+    Times are milliseconds from the start of the submit; a time is `None` if no sample has it.
+    """
+
+    first_event_ms: Estimate | None
+    """Time until the first event; only for event streams."""
+    first_speech_ms: Estimate | None
+    """Time until the first audible speech has arrived."""
+    gap_p50_ms: Estimate | None
+    """Median gap between two chunks of a sample."""
+    gap_max_ms: Estimate | None
+    """Longest gap between two chunks of a sample."""
+    underruns_per_sample: Estimate | None
+    """Mean number of buffer underruns per sample."""
+    stall_time_ms: Estimate | None
+    """Mean time per sample during which a player is stalled."""
+    share_late_at_most_50_ms: Estimate | None
+    """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
+    share_late_at_most_100_ms: Estimate | None
+    """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
+    share_late_at_most_200_ms: Estimate | None
+    """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
+
+
+class TargetSummary(Record, frozen=True, kw_only=True):
+    """Summary of one target of a run: medians with 95% intervals unless the name says otherwise.
+
+    Times are milliseconds from the start of the (last) submit; a time is `None` if no sample has it.
+    """
+
+    target: str
+    title: str
+    provenance: Provenance
+    sample_count: int
+    """Number of requested samples, including failures and excluding warm-up."""
+    disturbed_sample_count: int
+    """Number of samples whose times are imprecise because voicegauge itself was too busy."""
+    failure_count: int
+    failure_count_by_kind: dict[str, int]
+    """Number of failures by kind, most frequent first."""
+    mean_submit_count: float | None
+    """Mean number of submits per sample, including retries; it is 1 if no submit was retried."""
+    submit_latency_ms: Estimate | None
+    """Median time until the response to the submit was complete."""
+    queue_ms: BoundEstimates | None
+    """Median lower and upper bounds of the queue time of a job. The time itself is unknown, because the job's status is
+    seen only when it is polled."""
+    processing_ms: BoundEstimates | None
+    """Median lower and upper bounds of the processing time of a job."""
+    completion_ms: BoundEstimates | None
+    """Median lower and upper bounds of the time from the submit to the completion of a job."""
+    completion_p50_ms: Estimate | None
+    """Median completion time, by the nonparametric maximum-likelihood estimator for times between two polls
+    (Turnbull)."""
+    completion_p90_ms: Estimate | None
+    """90th percentile of the completion time, estimated in the same way as `completion_p50_ms`."""
+    audio_ready_ms: Estimate | None
+    """Median of the total latency without the wait for polls: for a job, the completion time plus the duration of the
+    download.
+    Otherwise equal to `total_latency_ms`."""
+    audio_ready_p95_ms: Estimate | None
+    """95th percentile of the time described at `audio_ready_ms`."""
+    download_ms: Estimate | None
+    """Median duration of the request that downloads the audio of a job."""
+    ttfb_ms: Estimate | None
+    """Median time to first byte of the response that carries the audio."""
+    ttfa_ms: Estimate | None
+    """Median time to first byte of audio data."""
+    speech_onset_s: Estimate | None
+    """Median silence before the first audible speech, in seconds: before the first 10 ms with an RMS above 0.01."""
+    ttfs_ms: Estimate | None
+    """Median time to first audible speech."""
+    total_latency_ms: Estimate | None
+    """Median total latency: time until the last byte of audio, including polling and download."""
+    total_latency_p95_ms: Estimate | None
+    """95th percentile of the total latency."""
+    streaming: StreamSummary | None
+    """Arrival and playback of streamed audio; `None` if no audio was streamed."""
+    audio_duration_s: Estimate | None
+    """Median duration of the audio of one sample."""
+    rtf: Estimate | None
+    """Median real-time factor: `audio_ready_ms` of a sample divided by the duration of its audio; below 1 is faster
+    than speech."""
+    characters_per_s: Estimate | None
+    """Median number of characters of text per second of total latency."""
+    wer: ErrorRate | None
+    """Word error rate over the languages counted in words; `None` if no sample in such a language was scored
+    or every sample failed."""
+    cer: ErrorRate | None
+    """Character error rate over the languages counted in characters; `None` if no such sample was scored or every
+    sample failed."""
+    error_rates_by_category: tuple[CategoryErrorRate, ...]
+    error_rates_by_language: tuple[LanguageErrorRate, ...]
+    unscored_languages: tuple[str, ...] = ()
+    """Languages of samples that have no error rate because the ASR engine does not support them."""
+    cost: TargetCost
+    is_pareto_optimal: bool
+    """Whether the target is in the Pareto set: no other target of the set is clearly better in latency or errors and
+    clearly worse in neither.
+
+    Clearly better: the 95% interval of the difference, computed text by text, excludes 0.
+    """
+    is_among_fastest: bool
+    """Whether the target has the lowest median total latency of the run, or is not clearly slower than the one that
+    has."""
+    is_among_most_intelligible: bool
+    """Whether the target has the lowest error rate of the run, or is not clearly worse than the one that has."""
+
+
+def summarize_targets(
+    run: Run,
+    score_set: ScoreSet | None = None,
+    *,
+    text_length: int = DEFAULT_TEXT_LENGTH,
+    characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
+    resamples: JointResamples | None = None,
+    seed: int = 0,
+) -> tuple[TargetSummary, ...]:
+    """Summarize each target of a run, in the order of the manifest.
+
+    Args:
+        run: the run to summarize; its counted samples are used (`Run.select_counted_samples`).
+        score_set: one of the run's score sets; without a score set, the summaries have no error rates.
+        text_length: text length at which the price per million characters is stated.
+        characters_per_month: number of characters of a month, which decides which account plan is the cheapest.
+        resamples: the result of `resample_targets` for the same arguments, if the caller has it.
+        seed: seed of the resampling behind the intervals.
+
+    Raises:
+        DataError: the score set does not contain every sample of the run.
+    """
+    summaries = []
+    samples_by_target = group_counted_samples_by_target(run)
+    scores = ScoresBySample(score_set) if score_set else None
+    for target in run.manifest.targets:
+        samples = samples_by_target[target.id]
+        scored_samples = scores.pair_with(samples) if scores else []
+        cost = compute_target_cost(
+            target,
+            samples,
+            text_length,
+            characters_per_month,
+            takes_audio=run.manifest.kind != "speech",
+        )
+        summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost, seed)
+        unscored = {s.language for s in samples} & set(score_set.unsupported_languages if score_set else ())
+        summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
+    if run.manifest.is_rehearsal:
+        return tuple(summaries)  # invented times and voices mark no target as better than another
+    return _add_comparison_fields(summaries, resamples or resample_targets(run, score_set, seed=seed))
+
+
+def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
+    """Return the summaries with the fields that depend on the other targets of the run, such as `is_pareto_optimal`."""
+    faster, clearer = (
+        resamples.compute_clearly_lower_matrix(values)
+        for values in (resamples.median_latencies_ms, resamples.error_rates)
+    )
+    in_pareto_set = determine_pareto_membership([faster, clearer])
+    fastest = flag_indistinguishable_from_lowest([get_median_latency_ms(one) for one in summaries], faster)
+    clearest = flag_indistinguishable_from_lowest([get_error_rate(one) for one in summaries], clearer)
+    return tuple(
+        msgspec.structs.replace(
+            one,
+            is_pareto_optimal=in_pareto_set[i]
+            and get_median_latency_ms(one) is not None
+            and get_error_rate(one) is not None,
+            is_among_fastest=fastest[i],
+            is_among_most_intelligible=clearest[i],
+        )
+        for i, one in enumerate(summaries)
+    )
+
+
+def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
+    """Return a sentence with the number of samples whose times are not precise; empty if there are none.
+
+    Samples of all targets count, also failed ones.
+    """
+    disturbed = sum(one.disturbed_sample_count for one in summaries)
+    samples = sum(one.sample_count for one in summaries)
+    if not disturbed:
+        return ""
+    return f"during {disturbed:,} of {samples:,} samples this machine was too busy for precise times"
+
+
+def get_median_latency_ms(summary: TargetSummary) -> float | None:
+    """Return the median total latency of a target in ms, as tables show it; `None` if it delivered nothing."""
+    return summary.total_latency_ms.value if summary.total_latency_ms else None
+
+
+def get_error_rate(summary: TargetSummary) -> float | None:
+    """Return the word error rate of a target, otherwise its character error rate; `None` if nothing was scored."""
+    rate = summary.wer or summary.cer
+    return rate.corpus_rate.value if rate else None
+
+
+def _summarize_target(
+    target: TargetRef,
+    samples: Sequence[Sample],
+    scored_samples: ScoredSamples,
+    provenance: Provenance,
+    cost: TargetCost,
+    seed: int,
+) -> TargetSummary:
+    kinds = Counter(s.failure.kind for s in samples if s.failure)
+    latencies = [(s.text_id, s.latency) for s in samples if s.failure is None and s.latency is not None]
+    ready = [(sample, time) for sample in samples if (time := _find_audio_ready_time(sample)) is not None]
+    completions = [
+        CensoredTime(text, interval.low_ms, interval.high_ms)
+        for text, latency in latencies
+        if (interval := latency.completion_ms) is not None
+    ]
+    totals = SampledValues(_select_times_by_text(latencies, _get_total_latency_ms))
+    total_ms, total_p95_ms = (estimate_quantile(totals, fraction, seed=seed) for fraction in (0.5, 0.95))
+
+    def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
+        return estimate_median(_select_values_by_text(samples, select_value), seed=seed)
+
+    def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
+        return estimate_median(_select_times_by_text(latencies, select_time), seed=seed)
+
+    def estimate_median_bounds(select_interval: Callable[[Latency], Interval | None]) -> BoundEstimates | None:
+        bounds = [(text, found) for text, latency in latencies if (found := select_interval(latency)) is not None]
+        low = estimate_median([(text, interval.low_ms) for text, interval in bounds], seed=seed)
+        high = estimate_median([(text, interval.high_ms) for text, interval in bounds], seed=seed)
+        return BoundEstimates(low=low, high=high) if low and high else None
+
+    wer, cer = (
+        compute_error_rate([pair for pair in scored_samples if pair[1].unit == unit], seed=seed)
+        for unit in ("word", "character")
+    )
+
+    def estimate_audio_ready_time(fraction: float) -> Estimate | None:
+        return _estimate_quantile_of_times([time for _, time in ready], fraction, seed)
+
+    return TargetSummary(
+        target=target.id,
+        title=target.title,
+        provenance=provenance,
+        sample_count=len(samples),
+        disturbed_sample_count=sum(sample.is_disturbed for sample in samples),
+        failure_count=sum(kinds.values()),
+        failure_count_by_kind=dict(kinds.most_common()),
+        mean_submit_count=sum(s.submit_count for s in samples) / len(samples) if samples else None,
+        submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
+        queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
+        processing_ms=estimate_median_bounds(lambda latency: latency.processing_ms),
+        completion_ms=estimate_median_bounds(lambda latency: latency.completion_ms),
+        completion_p50_ms=estimate_censored_quantile(completions, 0.5),
+        completion_p90_ms=estimate_censored_quantile(completions, 0.9),
+        # Without jobs, audio is ready when it has arrived.
+        audio_ready_ms=estimate_audio_ready_time(0.5) if completions else total_ms,
+        audio_ready_p95_ms=estimate_audio_ready_time(0.95) if completions else total_p95_ms,
+        download_ms=estimate_median_time(lambda latency: latency.download_ms),
+        ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
+        ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
+        speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
+        ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
+        total_latency_ms=total_ms,
+        total_latency_p95_ms=total_p95_ms,
+        streaming=_summarize_streaming(samples, seed),
+        audio_duration_s=estimate_median_value(get_sample_audio_duration_s),
+        rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5, seed),
+        characters_per_s=estimate_median_value(_compute_characters_per_s),
+        wer=wer,
+        cer=cer,
+        error_rates_by_category=_compute_rates_by_category(scored_samples, seed),
+        error_rates_by_language=_compute_rates_by_language(scored_samples, wer, cer, seed),
+        cost=cost,
+        # Set by `summarize_targets`, which sees all targets.
+        is_pareto_optimal=False,
+        is_among_fastest=False,
+        is_among_most_intelligible=False,
+    )
+
+
+def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary | None:
+    if all(sample.streaming is None for sample in samples):
+        return None
+
+    def select_streaming_values(select_value: Callable[[Streaming], float | None]) -> list[tuple[str, float]]:
+        return _select_values_by_text(
+            samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
+        )
+
+    def estimate_share_late_at_most(limit_ms: float) -> Estimate | None:
+        deficits_ms = select_streaming_values(lambda stream: stream.worst_deficit_ms)
+        return estimate_mean([(text, float(deficit_ms < limit_ms)) for text, deficit_ms in deficits_ms], seed=seed)
+
+    return StreamSummary(
+        first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms), seed=seed),
+        first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms), seed=seed),
+        gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms), seed=seed),
+        gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms), seed=seed),
+        # Means: underruns are rare, so that their median would be 0 for nearly every target.
+        underruns_per_sample=estimate_mean(select_streaming_values(lambda stream: stream.underruns), seed=seed),
+        stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms), seed=seed),
+        share_late_at_most_50_ms=estimate_share_late_at_most(50.0),
+        share_late_at_most_100_ms=estimate_share_late_at_most(100.0),
+        share_late_at_most_200_ms=estimate_share_late_at_most(200.0),
+    )
+
+
+def _select_values_by_text(
+    samples: Iterable[Sample], select_value: Callable[[Sample], float | None]
+) -> list[tuple[str, float]]:
+    return [(sample.text_id, found) for sample in samples if (found := select_value(sample)) is not None]
+
+
+def _select_times_by_text(
+    latencies: Iterable[tuple[str, Latency]], select_time: Callable[[Latency], float | None]
+) -> list[tuple[str, float]]:
+    return [(text, found) for text, latency in latencies if (found := select_time(latency)) is not None]
+
+
+def _get_total_latency_ms(latency: Latency) -> float | None:
+    return latency.total_latency_ms
+
+
+def _find_audio_ready_time(sample: Sample) -> CensoredTime | None:
+    """Return the bounds, in ms, of the time at which the audio of a successful sample could have been complete."""
+    bounds = find_audio_ready_bounds(sample.latency) if sample.latency is not None and sample.failure is None else None
+    return CensoredTime(sample.text_id, bounds.low_ms, bounds.high_ms) if bounds is not None else None
+
+
+def _collect_real_time_factors(samples_with_ready_time: Iterable[tuple[Sample, CensoredTime]]) -> list[CensoredTime]:
+    """Return the lower and the upper bound of the real-time factor of each sample with audio."""
+    return [
+        CensoredTime(time.text_id, time.low_ms / 1000 / audio_s, time.high_ms / 1000 / audio_s)
+        for sample, time in samples_with_ready_time
+        if (audio_s := get_sample_audio_duration_s(sample))
+    ]
+
+
+def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float, seed: int) -> Estimate | None:
+    """Estimate a quantile of times; by resampling if all times are known exactly, else from their bounds."""
+    if all(time.low_ms == time.high_ms for time in times):
+        return estimate_quantile([(time.text_id, time.high_ms) for time in times], fraction, seed=seed)
+    return estimate_censored_quantile(times, fraction)
+
+
+def _compute_characters_per_s(sample: Sample) -> float | None:
+    latency_ms = sample.latency.total_latency_ms if sample.failure is None and sample.latency else None
+    return len(sample.text) * 1000 / latency_ms if latency_ms else None
+
+
+def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
+    """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
+    corpus = estimate_ratio_of_sums(
+        ((s.text_id, score.errors, score.reference_unit_count) for s, score in scored_samples), seed=seed
+    )
+    rates = SampledValues([(s.text_id, score.error_rate) for s, score in scored_samples])
+    median_rate, mean_rate = estimate_median(rates, seed=seed), estimate_mean(rates, seed=seed)
+    if not (corpus and median_rate and mean_rate):
+        return None
+    return ErrorRate(
+        unit=scored_samples[0][1].unit,
+        corpus_rate=corpus,
+        mean=mean_rate,
+        median=median_rate,
+        reference_units=sum(score.reference_unit_count for _, score in scored_samples),
+        substitutions=sum(score.substitutions for _, score in scored_samples),
+        deletions=sum(score.deletions for _, score in scored_samples),
+        insertions=sum(score.insertions for _, score in scored_samples),
+        text_count=len({sample.text_id for sample, _ in scored_samples}),
+        sample_count_by_audio_content=dict(Counter(score.audio_content for _, score in scored_samples)),
+    )
+
+
+def _compute_rates_by_category(scored_samples: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
+    groups = _group_scored_samples(scored_samples, lambda sample: (sample.language, sample.category))
+    return tuple(
+        CategoryErrorRate(language=language, category=category, error_rate=rate)
+        for (language, category), group in groups.items()
+        if (rate := compute_error_rate(group, seed=seed))
+    )
+
+
+def _compute_rates_by_language(
+    scored_samples: ScoredSamples, wer: ErrorRate | None, cer: ErrorRate | None, seed: int
+) -> tuple[LanguageErrorRate, ...]:
+    groups = _group_scored_samples(scored_samples, lambda sample: sample.language)
+    # All samples of a single language were counted in one unit, so its rate is known already.
+    known = (wer or cer) if len(groups) == 1 and not (wer and cer) else None
+    return tuple(
+        LanguageErrorRate(language=language, error_rate=rate)
+        for language, group in groups.items()
+        if (rate := known or compute_error_rate(group, seed=seed))
+    )
+
+
+GroupKeyT = TypeVar("GroupKeyT")
+
+
+def _group_scored_samples(
+    scored_samples: ScoredSamples, get_group_key: Callable[[Sample], GroupKeyT]
+) -> dict[GroupKeyT, list[tuple[Sample, Score]]]:
+    groups: dict[GroupKeyT, list[tuple[Sample, Score]]] = {}
+    for sample, score in scored_samples:
+        groups.setdefault(get_group_key(sample), []).append((sample, score))
+    return groups

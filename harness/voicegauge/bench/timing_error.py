@@ -1,0 +1,197 @@
+"""Measures the error of voicegauge's own times with a loopback server, and watches how late the event loop is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import math
+import subprocess
+import sys
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from voicegauge.model.exchange import Request
+from voicegauge.model.run import TimingError
+from voicegauge.transport.http import Transport
+
+# Runs the loopback server in a process of its own.
+
+
+LOOPBACK_SERVER_FILE = Path(__file__).with_name("loopback_server.py")
+"""The script of the server, which needs nothing but Python."""
+
+
+@contextmanager
+def run_loopback_server() -> Iterator[str]:
+    """Yield the base URL of a server that runs as long as the context.
+
+    Raises:
+        OSError: the server cannot be started.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-I", str(LOOPBACK_SERVER_FILE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            port = process.stdout.readline().strip()
+            if not port:
+                raise OSError("the loopback server has ended")
+            yield f"http://127.0.0.1:{int(port)}"
+        finally:
+            process.stdin.close()  # which ends the server
+            process.terminate()
+
+
+# Compares measured times to first byte with the delays that the loopback server states.
+
+
+DELAYS_MS = (0, 5, 50)
+"""Delays with which the loopback server is asked to respond."""
+REQUESTS_PER_DELAY = 32
+"""Number of requests that are sent for each delay, unless many requests in flight need more."""
+MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT = 2
+"""Smallest number of requests for each delay, divided by the number of requests in flight."""
+_REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
+
+
+async def measure_timing_error(concurrency: int, open_transport: Callable[[], Transport]) -> TimingError:
+    """Send requests to a loopback server, and return by how much their times are wrong. It takes less than a second.
+
+    Args:
+        concurrency: number of requests in flight.
+        open_transport: opens connections as the benchmark does.
+
+    Raises:
+        OSError: the server cannot be started.
+        TransportError: the server does not respond.
+    """
+    with run_loopback_server() as url:
+        async with open_transport() as transport:
+            await _measure_timing_errors_ms(transport, url, [0] * concurrency, concurrency)  # opens the connections
+            count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
+            delays_ms = list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
+            errors_ms = await _measure_timing_errors_ms(transport, url, delays_ms, concurrency)
+    return summarize_timing_errors(errors_ms, concurrency)
+
+
+async def _measure_timing_errors_ms(
+    transport: Transport, url: str, delays_ms: Sequence[int], concurrency: int
+) -> list[float]:
+    remaining, errors_ms = iter(delays_ms), list[float]()
+
+    async def send_requests_in_turn() -> None:
+        for delay_ms in remaining:
+            request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_REQUEST_BODY)
+            exchange = await transport.send(request, provider_id="", operation_id="")
+            assert exchange.timing is not None
+            errors_ms.append(exchange.timing.ttfb_ms - float(exchange.response.find_header("x-delay-ms") or 0))
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(concurrency):
+            tasks.create_task(send_requests_in_turn())
+    return errors_ms
+
+
+def summarize_timing_errors(timing_errors_ms: Sequence[float], concurrency: int) -> TimingError:
+    """Return the median and the 99th percentile of the absolute errors."""
+    ordered = sorted(map(abs, timing_errors_ms))
+
+    def find_percentile(fraction: float) -> float:
+        return ordered[max(math.ceil(len(ordered) * fraction) - 1, 0)]
+
+    return TimingError(
+        concurrency=concurrency,
+        request_count=len(ordered),
+        median_error_ms=round(find_percentile(0.5), 3),
+        p99_error_ms=round(find_percentile(0.99), 3),
+    )
+
+
+# Watches how late the event loop is, because a busy event loop makes measured times too long.
+
+
+LAG_CHECK_INTERVAL_S = 0.005
+"""Time between two checks of the event loop, in seconds."""
+MAX_LAG_MS = 10.0
+"""Lag of the event loop above which a sample is marked as disturbed."""
+MAX_LAG_SHARE = 0.01
+"""Lag of the event loop, as a share of the sample's latency, above which a sample is marked as disturbed: during a job
+of an hour, some lag has no consequences."""
+MIN_RECORDED_LAG_MS = 1.0
+"""Shortest lag that is recorded; shorter ones count as no lag."""
+THREAD_SWITCH_INTERVAL_S = 0.0005
+"""Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""
+_MAX_OBJECTS_FROZEN_BY_PYTHON = 10_000
+"""Number of objects that may be frozen in a process that has frozen none itself: Python 3.12 freezes some hundred."""
+
+
+class EventLoopLag:
+    """The lags of the running event loop, in the order of time."""
+
+    def __init__(self) -> None:
+        self._times_s: list[float] = []
+        self._lags_ms: list[float] = []
+
+    def find_max_lag_ms(self, start_s: float, end_s: float) -> float:
+        """Return the longest lag between two moments of the event loop's time, in milliseconds."""
+        first = bisect_left(self._times_s, start_s)  # a lag is noted when it ends
+        lags = zip(self._times_s[first:], self._lags_ms[first:], strict=True)
+        return max((lag_ms for noted_s, lag_ms in lags if noted_s - lag_ms / 1000 <= end_s), default=0.0)
+
+    @contextlib.asynccontextmanager
+    async def measure_lag(self) -> AsyncIterator[None]:
+        """Record the lags of the running event loop as long as the context lasts."""
+        watcher = asyncio.create_task(self._measure_continuously())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+
+    async def _measure_continuously(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + LAG_CHECK_INTERVAL_S
+            await asyncio.sleep(LAG_CHECK_INTERVAL_S)
+            lag_ms = (loop.time() - due_s) * 1000
+            if lag_ms >= MIN_RECORDED_LAG_MS:
+                self._times_s.append(loop.time())
+                self._lags_ms.append(lag_ms)
+
+
+def is_timing_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
+    """Whether a lag is too long for a sample with this latency."""
+    return max_lag_ms > max(MAX_LAG_MS, (latency_ms or 0.0) * MAX_LAG_SHARE)
+
+
+@contextlib.contextmanager
+def reduce_event_loop_delays() -> Iterator[None]:
+    """Keep the garbage collector and other threads from delaying the event loop.
+
+    Objects that exist already, such as the contracts, are frozen: the garbage collector skips them, which saves tens of
+    milliseconds in each collection. If the calling program has frozen objects itself, nothing is frozen or unfrozen,
+    because only all objects together can be unfrozen.
+    """
+    switch_interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
+    freezes_objects = not _has_objects_exempt_from_gc()
+    if freezes_objects:
+        gc.collect()
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if freezes_objects:
+            gc.unfreeze()
+        sys.setswitchinterval(switch_interval_s)
+
+
+def _has_objects_exempt_from_gc() -> bool:
+    """Whether this process has exempted objects from garbage collection, as `gc.freeze` does."""
+    return gc.get_freeze_count() > _MAX_OBJECTS_FROZEN_BY_PYTHON

@@ -1,0 +1,289 @@
+"""A case: a planned request with the response that it should have."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from voicegauge.client.settlement import should_send_again
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import Contract, Operation, Target
+from voicegauge.contract.extension.jobs import CallbackTiming
+from voicegauge.contract.extension.provider import RejectionReason
+from voicegauge.formats.locations import Location
+from voicegauge.model.base import Record, SpeechRequest
+from voicegauge.rules.call import ExpectedResponse
+from voicegauge.rules.subjects import ComparedParameter
+
+# A planned case: one request and the response that it should get.
+
+
+USUAL_STATUSES_BY_REJECTION_REASON: dict[RejectionReason, tuple[int, ...]] = {
+    "invalid": (400, 422),
+    "unauthorized": (401, 403),
+    "no-credit": (402,),
+    "forbidden": (403,),
+    "not-found": (404,),
+    "expired": (410,),
+    "too-large": (413,),
+    "rate-limited": (429,),
+    "internal": (500,),
+    "busy": (503,),
+}
+"""Status codes that HTTP defines for each rejection reason (RFC 9110, section 15; RFC 6585).
+
+They are used if no example of the operation states the reason with `x-rejection-reason`."""
+
+CaseKind = Literal[
+    "delivery",
+    "valid",
+    "invalid",
+    "authentication",
+    "unknown-id",
+    "rejection-reason",
+    "undocumented",
+    "plain-http",
+    "fuzzing",
+    "lifecycle",
+]
+"""The kind of a case. `delivery`: speech from submit to downloaded audio; `fuzzing`: a random request; `lifecycle`: a
+resource, or a job or batch without audio, from creation to its end. For the others see `ExpectedResponse.case_kind`."""
+
+
+ApiKeyValidity = Literal["valid", "missing", "wrong"]
+"""Which API key a request has: the user's (`valid`), none (`missing`), or one that no account has (`wrong`)."""
+
+
+class UploadPadding(Record, frozen=True, kw_only=True):
+    """The size to which an uploaded WAV is padded just before it is sent."""
+
+    field_name: str
+    """Name of the form field that has the file."""
+    size_bytes: int
+    """Size of the file as sent, in bytes."""
+
+
+class CallbackUrlParameter(Record, frozen=True, kw_only=True):
+    """A request parameter that takes a webhook URL."""
+
+    location: Location
+    """Location of the parameter in the request. The URL itself is only known when the request is sent."""
+    callback_timing: CallbackTiming
+    """When the service sends callbacks for the request: only at the end of the job, or also before."""
+
+
+class DeliveryComparison(Record, frozen=True, kw_only=True):
+    """How the request of a delivery differs from the request of the delivery with which its audio is compared."""
+
+    compared_parameter: ComparedParameter
+    """The parameter that differs, or that is repeated."""
+    base_case_id: str
+    """Id of the other case, which comes earlier in the plan."""
+    base_value: str | float | int | None = None
+    """Value of the parameter in the other request, or the documented default; `None` if neither is known."""
+    changed_value: str | float | int
+    """Value of the parameter in the request of the delivery."""
+
+
+class ConformanceCase(Record, frozen=True, kw_only=True):
+    """One planned request, or a sequence of requests that starts with it."""
+
+    id: str
+    """Identifier that is unique within a plan: "<provider>/<target or operation>: <description>"."""
+    provider: str
+    """Id of the provider."""
+    operation: str
+    """Id of the operation that the first request calls."""
+    target_name: str | None = None
+    """Name of the target within the provider; `None` if the case tests no target."""
+    expected_response: ExpectedResponse
+    request: RequestParts | None = None
+    """The request of a single call; `None` for a delivery."""
+    speech_request: SpeechRequest | None = None
+    """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
+    cases."""
+    api_key_validity: ApiKeyValidity = "valid"
+    """Which API key is sent."""
+    is_lifecycle: bool = False
+    """Whether `request` creates a resource or a batch, which the check then follows to its end."""
+    varies_requests_that_use_resource: bool = False
+    """Whether a lifecycle also sends variants of the request that uses the resource. Together they contain each
+    documented value of the fields other than the resource id."""
+    comparison: DeliveryComparison | None = None
+    """The other delivery with which this delivery is compared; `None` if it is compared with none."""
+    expects_job_failure: bool = False
+    """Whether the job of a delivery should end in failure."""
+    calls_billable_operation: bool = False
+    """Whether the case is a single call to a billable operation without targets, such as a chat completion."""
+    text_character_count: int = 0
+    """Number of characters in the text of the request, from which the price is computed."""
+    audio_duration_s: float = 0.0
+    """Duration in seconds of the recording that the request uploads, from which the price is computed."""
+    upload_padding: UploadPadding | None = None
+    """The size to which the uploaded file is padded; `None` if it is sent as it is."""
+    callback_url_parameter: CallbackUrlParameter | None = None
+    """The parameter in which the request has a webhook URL; `None` if it has none."""
+    is_in_every_plan: bool = False
+    """Whether the single call is in every plan, also in one with as few billable requests as possible. It then
+    represents its operation, as a delivery represents a speech target."""
+    is_fuzzed: bool = False
+    """Whether the request was generated at random."""
+
+    @property
+    def kind(self) -> CaseKind:
+        """The kind of the case. Reports of spending are grouped by it."""
+        if self.is_fuzzed:
+            return "fuzzing"
+        if self.is_lifecycle:
+            return "lifecycle"
+        return "delivery" if self.speech_request is not None else self.expected_response.case_kind
+
+    @property
+    def is_billable(self) -> bool:
+        """Whether the case may be accepted, and costs money if it is."""
+        has_price = self.target_name is not None or self.calls_billable_operation
+        return self.is_lifecycle or (has_price and self.expected_response.acceptance != "rejected")
+
+
+class SkippedCase(Record, frozen=True, kw_only=True):
+    """A case that could not be planned."""
+
+    id: str
+    skip_reason: str
+    """Why it could not be planned, in one line."""
+
+
+def build_operation_name(operation: Operation) -> str:
+    """Return the name of an operation that is unique across providers: <provider>/<operation id>."""
+    return f"{operation.contract.id}/{operation.id}"
+
+
+def build_case(
+    operation: Operation,
+    expected_response: ExpectedResponse,
+    *,
+    target_name: str | None = None,
+    id_prefix: str | None = None,
+    **other_fields: Any,
+) -> ConformanceCase:
+    """Return a case of `operation` whose id ends with the description of `expected_response`.
+
+    Args:
+        operation: the operation that is called.
+        expected_response: the response that the case should get.
+        target_name: name of the target within the provider; `None` for a case without a target.
+        id_prefix: first part of the id; by default <provider>/<operation id>.
+        other_fields: values of other fields of `ConformanceCase`, by field name.
+    """
+    return ConformanceCase(
+        id=f"{id_prefix or build_operation_name(operation)}: {expected_response.description}",
+        provider=operation.contract.id,
+        operation=operation.id,
+        target_name=target_name,
+        expected_response=expected_response,
+        **other_fields,
+    )
+
+
+def expect_acceptance(description: str, contract_pointer: str) -> ExpectedResponse:
+    """Return the expected response to a valid request."""
+    return ExpectedResponse(
+        acceptance="accepted", case_kind="valid", description=description, contract_pointer=contract_pointer
+    )
+
+
+def expect_undocumented_outcome(
+    description: str, contract_pointer: str, statuses: tuple[int, ...] = ()
+) -> ExpectedResponse:
+    """Return the expected response to a request that may be accepted or rejected, because neither is documented."""
+    return ExpectedResponse(
+        acceptance="either",
+        statuses=statuses,
+        case_kind="undocumented",
+        description=description,
+        contract_pointer=contract_pointer,
+    )
+
+
+def expect_rejection_as_invalid(operation: Operation, description: str, contract_pointer: str) -> ExpectedResponse:
+    """Return the expected response to a request that breaks the schema of `operation`."""
+    return ExpectedResponse(
+        acceptance="rejected",
+        statuses=find_rejection_statuses(operation, "invalid"),
+        case_kind="invalid",
+        description=description,
+        contract_pointer=contract_pointer,
+    )
+
+
+def expect_outcome_by_validity(
+    operation: Operation, description: str, contract_pointer: str, *, is_valid: bool
+) -> ExpectedResponse:
+    """Return the expected response to a request that tests one keyword or limit of the contract.
+
+    Acceptance or rejection is expected if no normative document states the keyword or limit, or if the request violates
+    nothing but a `format`, which is an annotation in JSON Schema 2020-12 (validation, section 7.2.1). For example, a
+    service may notice a bad URL only when it fetches the file.
+
+    Args:
+        operation: the operation that is called.
+        description: what is special about the request.
+        contract_pointer: JSON pointer to the keyword or limit.
+        is_valid: whether the request fits the keyword or limit.
+    """
+    is_annotation = not is_valid and contract_pointer.endswith("/format")
+    if is_annotation or not operation.contract.has_normative_source(contract_pointer):
+        return expect_undocumented_outcome(description, contract_pointer)
+    if is_valid:
+        return expect_acceptance(description, contract_pointer)
+    return expect_rejection_as_invalid(operation, description, contract_pointer)
+
+
+def find_rejection_statuses(operation: Operation, rejection_reason: RejectionReason) -> tuple[int, ...]:
+    """Return the statuses that `operation` documents for a rejection reason.
+
+    These are the statuses with an example of that reason. If there is no such example, they are the documented ones
+    among `USUAL_STATUSES_BY_REJECTION_REASON`. The result is empty if the operation documents none of them.
+    """
+    with_example = {
+        int(status)
+        for status, response in operation.responses.items()
+        if status.isdecimal()
+        for media in response.media_types.values()
+        for example in media.examples
+        if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == rejection_reason
+    }
+    usual = {
+        status for status in USUAL_STATUSES_BY_REJECTION_REASON[rejection_reason] if str(status) in operation.responses
+    }
+    return tuple(sorted(with_example or usual))
+
+
+def explain_inconclusive_status(status: int) -> str | None:
+    """Return why a response with this status to a valid request proves nothing; `None` if it can prove something.
+
+    A service with a rate limit, a full queue or an empty account rejects a request without looking at it.
+    """
+    if status in (429, 503):
+        return f"rate limited or busy, try again later ({status})"
+    return "the account has no credit left (402)" if status == 402 else None
+
+
+def explain_missing_verdict(case: ConformanceCase, status: int) -> str | None:
+    """Return why a response to `case` proves nothing about the contract; `None` if it can prove something."""
+    return None if status in case.expected_response.statuses else explain_inconclusive_status(status)
+
+
+def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
+    """Whether a request must be sent again because its response asks for a retry.
+
+    This is false if the case tests exactly this response.
+    """
+    return should_send_again(status, contract.provider.retry_policy) and status not in case.expected_response.statuses
+
+
+# Finds the target that a request addresses before it is sent.
+
+
+def find_request_target(operation: Operation, request: RequestParts) -> Target | None:
+    """Return the target that a request to `operation` addresses; `None` if it addresses none."""
+    return operation.find_target(lambda location: location.read_request(request))

@@ -1,0 +1,373 @@
+"""Prints the tables of `voicegauge bench`, and the summaries of `voicegauge score`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from voicegauge.bench.cost import TargetCost
+from voicegauge.bench.estimates import BoundEstimates, Estimate
+from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary, describe_disturbed_samples
+from voicegauge.cli._console import build_emulated_label, create_console, create_table, has_unlimited_width, print_table
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Manifest, RampResult, ScoreSet
+from voicegauge.printable_text import format_count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from voicegauge.bench.benchmark_result import BenchPlanResult
+
+
+_NO_VALUE_TEXT = "-"
+
+
+def print_plan(plan: BenchPlanResult) -> None:
+    """Print the number of requests and characters and the cost of each target."""
+    terminal = create_console()
+    rows = create_table(
+        "target", "requests", "characters", "price", "cost", right_aligned_columns=("requests", "characters", "cost")
+    )
+    for line in plan.targets:
+        cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
+        rows.add_row(line.target, str(line.request_count), str(line.character_count), line.price_text, cost)
+    terminal.print(rows)
+    free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
+    requests = f"{format_count(plan.request_count, 'request')} of the suite {plan.suite.id}"
+    terminal.print(f"{requests}, {_format_plan_price(plan)}{free}", soft_wrap=True)
+    for provider, variables in plan.missing_key_variables.items():
+        names = ", ".join(line.target for line in plan.targets if line.target.startswith(f"{provider}/"))
+        terminal.print(f"no key for {names}: set {' and '.join(variables)}", soft_wrap=True)
+
+
+def _format_plan_price(plan: BenchPlanResult) -> str:
+    unpriced = sum(line.usd is None for line in plan.targets)
+    if unpriced == len(plan.targets):
+        return "price not known in dollars"
+    without = f", without {format_count(unpriced, 'target')} whose price is not known in dollars" if unpriced else ""
+    return f"${plan.cost_usd:.4f} in all{without}"
+
+
+class _ResultColumn(NamedTuple):
+    """A column of the results. A line break in a cell or heading marks where a narrow table may wrap the text."""
+
+    heading: str
+    format_cell: Callable[[TargetSummary], str]
+    unwrapped_separator: str = " "
+    """Text that replaces the line break in a wide table."""
+    is_text: bool = False
+
+
+_TOTAL_LATENCY_COLUMN = _ResultColumn("total\nms", lambda one: _format_estimate(one.total_latency_ms))
+_TOTAL_LATENCY_P95_COLUMN = _ResultColumn(
+    "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, shows_interval=False)
+)
+_COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_median_time_bounds(one.completion_ms))
+_PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
+_PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
+    "$/1M\nchars", lambda one: _format_price_per_million_characters(one.cost)
+)
+_PARETO_MARK_COLUMN = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal else " ", is_text=True)
+_RESULT_COLUMNS = (
+    _PARETO_MARK_COLUMN,
+    _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True),
+    _ResultColumn("ok", lambda one: f"{one.sample_count - one.failure_count}/{one.sample_count}"),
+    _TOTAL_LATENCY_COLUMN,
+    _TOTAL_LATENCY_P95_COLUMN,
+    _COMPLETION_TIME_COLUMN,
+    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, decimals=2, shows_interval=False)),
+    _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
+    _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
+    _PRICE_PER_MINUTE_COLUMN,
+    _PRICE_PER_MILLION_CHARACTERS_COLUMN,
+)
+_HIDEABLE_COLUMNS = (_COMPLETION_TIME_COLUMN, _PRICE_PER_MILLION_CHARACTERS_COLUMN, _TOTAL_LATENCY_P95_COLUMN)
+"""Columns that a narrow terminal hides, in the order in which they are hidden."""
+_MAX_UNWRAPPED_CHARACTERS = 12
+"""Texts of at most this many characters are never wrapped, so that they can be searched for and copied."""
+
+
+def print_summaries(
+    summaries: Sequence[TargetSummary], score_set: ScoreSet | None, manifest: Manifest, ramp_samples_note: str = ""
+) -> None:
+    """Print the results of a run: medians with 95% confidence intervals.
+
+    Args:
+        summaries: the results of each target.
+        score_set: the scores from which the error rates are computed; `None` if nothing was scored.
+        manifest: the manifest of the run.
+        ramp_samples_note: says under which loads of a ramp the counted samples were sent; empty without a ramp.
+    """
+    provenance = manifest.provenance
+    terminal = create_console()
+    if provenance is Provenance.EMULATED:
+        faults = f" (faults injected: {', '.join(manifest.fault_ids)})" if manifest.fault_ids else ""
+        terminal.print(
+            build_emulated_label(f"the numbers show that the tool works, not how fast a provider is{faults}")
+        )
+    by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
+    absent = [
+        *([] if by_minute else [_PRICE_PER_MINUTE_COLUMN]),
+        *([] if len(summaries) > 1 and not manifest.is_rehearsal else [_PARETO_MARK_COLUMN]),
+        *(
+            [_PRICE_PER_MILLION_CHARACTERS_COLUMN]
+            if summaries and all(one.cost.takes_audio for one in summaries)
+            else []
+        ),
+    ]
+    columns = [column for column in _RESULT_COLUMNS if column not in absent]
+    rows, hidden = _build_table_that_fits(columns, summaries, terminal)
+    print_table(terminal, rows)
+    if not manifest.is_finished:
+        terminal.print("the run is not complete: the numbers are of the samples so far", soft_wrap=True)
+    if ramp_samples_note:
+        terminal.print(ramp_samples_note, soft_wrap=True)
+    for line in (*_build_legend(summaries, score_set, hidden), *_describe_precision(summaries, manifest)):
+        terminal.print(line, soft_wrap=True)
+
+
+def print_ramp(ramp: RampResult) -> None:
+    """Print the steps of a ramp and its result."""
+    terminal = create_console()
+    names = [name for name in (ramp.steps[0].value_by_condition if ramp.steps else ()) if name != "success"]
+    headings = (ramp.unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)
+    rows = create_table(*headings, "goal", right_aligned_columns=headings)
+    for step in ramp.steps:
+        rows.add_row(
+            f"{step.load:g}",
+            str(step.request_count),
+            f"{step.requests_per_s:.3g}",
+            f"{step.goodput_per_s:.3g}",
+            _NO_VALUE_TEXT if step.success_rate is None else f"{step.success_rate:.1%}",
+            _NO_VALUE_TEXT if step.total_latency_p95_ms is None else f"{step.total_latency_p95_ms:.0f}",
+            *(_NO_VALUE_TEXT if (value := step.value_by_condition[name]) is None else f"{value:.4g}" for name in names),
+            step.verdict,
+        )
+    terminal.print(rows)
+    terminal.print(ramp.describe(), soft_wrap=True, markup=False)
+
+
+def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
+    """Return a sentence about what limits the precision of the times."""
+    lines, error = [], manifest.timing_error
+    if manifest.early_stop is not None:
+        lines.append(manifest.early_stop.describe())
+    if manifest.requests_per_s is not None:
+        lines.append(
+            f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrival_process} arrivals"
+        )
+    if error is not None:
+        lines.append(
+            f"error of times: {error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99), "
+            f"with {error.concurrency} requests in flight at a server on this machine"
+        )
+    if busy := describe_disturbed_samples(summaries):
+        lines.append(busy)
+    return lines
+
+
+def _build_table_that_fits(
+    columns: Sequence[_ResultColumn], summaries: Sequence[TargetSummary], terminal: Console
+) -> tuple[Table, Sequence[_ResultColumn]]:
+    """Return a table that fits the width of `terminal`, and the columns that had to be hidden."""
+    whole = _build_table(columns, summaries, wrap_cells=False)
+    if has_unlimited_width(terminal) or _measure_unwrapped_width(whole, terminal) <= terminal.width:
+        return whole, ()
+    for count in range(len(_HIDEABLE_COLUMNS) + 1):
+        hidden = [column for column in _HIDEABLE_COLUMNS[:count] if column in columns]
+        rows = _build_table([column for column in columns if column not in hidden], summaries, wrap_cells=True)
+        if _measure_unwrapped_width(rows, terminal) <= terminal.width:
+            break
+    return rows, hidden
+
+
+def _build_table(columns: Sequence[_ResultColumn], summaries: Sequence[TargetSummary], *, wrap_cells: bool) -> Table:
+    headings = [column.heading if wrap_cells else column.heading.replace("\n", " ") for column in columns]
+    numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.is_text]
+    rows = create_table(*headings, right_aligned_columns=tuple(numbers))
+    for row in zip(*(_build_column_cells(column, summaries, wrap_cells=wrap_cells) for column in columns), strict=True):
+        rows.add_row(*row)
+    return rows
+
+
+def _build_column_cells(column: _ResultColumn, summaries: Sequence[TargetSummary], *, wrap_cells: bool) -> list[str]:
+    """Return the cells of a column.
+
+    If `wrap_cells` is true, for a narrow table, a text is wrapped only if that makes the column narrower.
+    """
+    cells = [column.format_cell(one) for one in summaries]
+    whole = [cell.replace("\n", column.unwrapped_separator) for cell in cells]
+    if not wrap_cells:
+        return whole
+    if not column.is_text:
+        return cells
+    room = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
+    return [
+        one if len(one) <= max(room, _MAX_UNWRAPPED_CHARACTERS) else cell
+        for one, cell in zip(whole, cells, strict=True)
+    ]
+
+
+def _measure_unwrapped_width(table: Table, terminal: Console) -> int:
+    """Return the width, in terminal columns, at which no cell of `table` is wrapped."""
+    from rich.measure import Measurement
+
+    return Measurement.get(terminal, terminal.options.update(max_width=10_000), table).maximum
+
+
+def _build_legend(
+    summaries: Sequence[TargetSummary], score_set: ScoreSet | None, hidden_columns: Sequence[_ResultColumn]
+) -> list[str | Text]:
+    from rich.text import Text
+
+    lines: list[str | Text] = [
+        "medians, 95% intervals in brackets"
+        if any(map(_shows_interval, summaries))
+        else "medians, without intervals: too few texts"
+    ]
+    if len(summaries) > 1 and any(one.is_pareto_optimal for one in summaries):
+        lines.append(
+            "* no other target is clearly faster or more intelligible without being clearly worse in the other"
+        )
+    shows_million = _PRICE_PER_MILLION_CHARACTERS_COLUMN not in hidden_columns and not all(
+        one.cost.takes_audio for one in summaries
+    )
+    if shows_million:
+        lines.append(f"$/1M chars is for texts of {summaries[0].cost.text_length} characters")
+    lines += _build_price_notes(summaries, names_account_plans=shows_million)
+    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_COLUMN not in hidden_columns:
+        lines.append(
+            "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
+        )
+    if score_set:
+        lines.append(f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}")
+        if score_set.has_closed_vocabulary:
+            lines.append(_warn_of_closed_vocabulary(score_set))
+        if score_set.unsupported_languages:
+            lines.append(
+                f"not scored: {', '.join(score_set.unsupported_languages)}, which {score_set.asr} does not know"
+            )
+    if hidden_columns:
+        names = ", ".join(column.heading.replace("\n", " ") for column in hidden_columns)
+        lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
+    lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
+    for one in summaries:
+        if one.failure_count:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_count_by_kind.items())
+            lines.append(
+                Text.assemble((one.target, "red"), f": {one.failure_count} of {one.sample_count} failed ({kinds})")
+            )
+    return lines
+
+
+def _shows_interval(summary: TargetSummary) -> bool:
+    """Whether the table shows a confidence interval in the row of the target."""
+    rate = summary.wer or summary.cer
+    shown = [summary.total_latency_ms, rate.corpus_rate if rate is not None else None]
+    return any(one is not None and one.low is not None for one in shown)
+
+
+_DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
+
+
+def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plans: bool) -> list[str]:
+    """Return an explanation of each price mark that occurs in the table."""
+    notes = []
+    if any(one.cost.is_price_disputed for one in summaries):
+        notes.append(
+            f"{_DISPUTED_MARK} disputed: the provider's documents contradict each other; your own price counts, "
+            "or else the highest documented one"
+        )
+    if any(not one.cost.is_price_stated_by_provider for one in summaries):
+        notes.append(
+            f"{_THIRD_PARTY_MARK} no document of the provider states this price, only one that does not bind it"
+        )
+    plans = (
+        [f"{one.target} {one.cost.account_plan_name}" for one in summaries if one.cost.account_plan_name]
+        if names_account_plans
+        else []
+    )
+    if plans:
+        volume = summaries[0].cost.characters_per_month
+        notes.append(
+            f"{_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: {', '.join(plans)}"
+        )
+    return notes
+
+
+def _format_price_marks(cost: TargetCost) -> str:
+    """Return the marks beside a price, each of which stands for a reason why the price may not apply."""
+    return (_DISPUTED_MARK if cost.is_price_disputed else "") + (
+        "" if cost.is_price_stated_by_provider else _THIRD_PARTY_MARK
+    )
+
+
+def _warn_of_closed_vocabulary(score_set: ScoreSet) -> str | Text:
+    from rich.text import Text
+
+    known = score_set.known_words
+    if known is None:
+        return f"{score_set.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts"
+    return Text(f"{score_set.asr}: small vocabulary; {known}", style="red" if known.unknown_word_count else "")
+
+
+def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
+    times = (
+        stream_summary.first_speech_ms,
+        stream_summary.gap_p50_ms,
+        stream_summary.gap_max_ms,
+        stream_summary.stall_time_ms,
+    )
+    speech, gap, longest, stalled = (_format_estimate(time, shows_interval=False) for time in times)
+    underruns = _format_estimate(stream_summary.underruns_per_sample, decimals=2, shows_interval=False)
+    return (
+        f"{target_id} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
+        f"{underruns} buffer underruns per sample, {stalled} ms stalled"
+    )
+
+
+def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_interval: bool = True) -> str:
+    if estimate is None:
+        return _NO_VALUE_TEXT
+    value = f"{estimate.value:.{decimals}f}"
+    if not shows_interval or estimate.low is None or estimate.high is None:
+        return value
+    return f"{value}\n({estimate.low:.{decimals}f}-{estimate.high:.{decimals}f})"
+
+
+def _format_median_time_bounds(bounds: BoundEstimates | None) -> str:
+    return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
+
+
+def _format_price_per_request(cost: TargetCost) -> str:
+    if cost.usd_per_request is not None:
+        return f"${cost.usd_per_request:.4f}{_format_price_marks(cost)}"
+    if cost.credits_per_request is None:
+        return _NO_VALUE_TEXT
+    return f"{cost.credits_per_request:.0f}\ncredits{_format_price_marks(cost)}"
+
+
+def _format_price_per_minute(cost: TargetCost) -> str:
+    """Return the price per minute of audio as text; `_NO_VALUE_TEXT` if the target is not priced by duration."""
+    if cost.usd_per_audio_minute is not None:
+        return f"${cost.usd_per_audio_minute:.4f}{_format_price_marks(cost)}"
+    if cost.credits_per_audio_minute is None:
+        return _NO_VALUE_TEXT
+    return f"{cost.credits_per_audio_minute:.0f}\ncredits{_format_price_marks(cost)}"
+
+
+def _format_price_per_million_characters(cost: TargetCost) -> str:
+    if cost.usd_per_1m_characters is None:
+        return _NO_VALUE_TEXT
+    return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.account_plan_name else ''}"
+
+
+def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:
+    if error_rate is None:
+        return f"{_NO_VALUE_TEXT}\n({', '.join(unscored_languages)})" if unscored_languages else _NO_VALUE_TEXT
+    corpus, unit = error_rate.corpus_rate, "\n(characters)" if error_rate.unit == "character" else ""
+    if corpus.low is None or corpus.high is None:
+        return f"{corpus.value:.1%}{unit}"
+    return f"{corpus.value:.1%}\n({corpus.low:.1%}-{corpus.high:.1%}){unit}"

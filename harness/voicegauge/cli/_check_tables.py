@@ -1,0 +1,339 @@
+"""Prints the plan, the findings and the spending of `check`, and the parts of them that `proxy` and `record` show."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voicegauge.cli._console import create_console, create_table
+from voicegauge.model.base import Severity
+from voicegauge.model.finding import Finding
+from voicegauge.model.job import describe_ambiguous_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from voicegauge.conformance.prices import PricedPlan
+    from voicegauge.conformance.report import CheckReport, ResourceSummary, SpendingTotal
+
+
+MAX_FINDINGS_SHOWN = 3
+"""Largest number of findings printed per rule and operation. More would make the other rules hard to see; --json has
+all."""
+MAX_MESSAGES_SHOWN = 12
+"""Number of different messages printed per finding; --json has all."""
+MAX_CASES_SHOWN = 3
+"""Largest number of skipped cases named for each reason; --json has all."""
+MAX_RESOURCES_SHOWN = 20
+"""Largest number of remaining resources whose names are printed; --json has all."""
+MAX_RULES_SHOWN = 3
+"""Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
+spending."""
+_PLURAL_BY_NOUN = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
+_SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+_STYLE_BY_SEVERITY = {
+    Severity.ERROR: "bold red",
+    Severity.WARNING: "yellow",
+    Severity.DISPUTED: "cyan",
+    Severity.INFO: "dim",
+}
+
+
+def print_plan(plan: PricedPlan) -> None:
+    """Print the requests of a plan in the order of sending, with their prices."""
+    from voicegauge.api.plan_sending import describe_plan, describe_undeletable_resources
+
+    terminal = create_console()
+    rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
+    for case in plan.cases:
+        rows.add_row(case.id, case.expected_acceptance, _format_usd(case.price_usd) if case.is_billable else "free")
+    terminal.print(rows)
+    for one in plan.skipped_cases:
+        terminal.print(f"not planned: {one.id}: {one.skip_reason}", style="dim", soft_wrap=True)
+    _print_unneeded_operations(terminal, plan.excluded_operations)
+    if plan.targets_without_delivery:
+        names = ", ".join(plan.targets_without_delivery)
+        terminal.print(f"not judged, because no delivery is planned: {names}", style="yellow", soft_wrap=True)
+    _print_spending_totals(terminal, "by kind", plan.spending.total_by_case_kind)
+    _print_spending_totals(terminal, "by target", plan.spending.total_by_target)
+    if plan.undeletable_resources:
+        terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
+    terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
+
+
+def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> None:
+    """Print the operations that the targets do not need, in one line."""
+    if operations:
+        names = ", ".join(name.partition("/")[2] for name in operations)
+        terminal.print(f"left out, not needed by the targets: {names}", style="dim", soft_wrap=True)
+
+
+def print_report(report: CheckReport) -> None:
+    """Print the findings, the spending and a summary line."""
+    terminal = create_console()
+    if report.doubt_reason is not None:
+        terminal.print(report.doubt_reason, style="bold red", soft_wrap=True)
+    if report.doubt_reason is None:
+        for group in _group_findings(report.findings):
+            _print_findings_of_rule(terminal, group)
+    elif report.findings:
+        print_finding_counts(terminal, report.findings)
+        terminal.print("without details, because these may all be consequences (--json has all)\n", style="dim")
+    if report.findings:
+        first = _group_findings(report.findings)[0][0]
+        terminal.print(f"why a rule matters: voicegauge explain {first.rule}", style="dim", soft_wrap=True)
+    if report.emulator_notice is not None:
+        terminal.print(report.emulator_notice, soft_wrap=True)
+    _print_skipped_cases(terminal, report)
+    for entry in report.unused_baseline_entries:
+        terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
+    _print_unneeded_operations(terminal, report.excluded_operations)
+    print_resources(terminal, report.resources)
+    _print_spending(terminal, report)
+    for line in describe_ambiguous_requests(report.ambiguous_requests):
+        terminal.print(line, soft_wrap=True, markup=False)
+    if report.coverage_percent is not None:
+        terminal.print(format_coverage(report), soft_wrap=True)
+    terminal.print(format_summary(report), style="bold", soft_wrap=True)
+
+
+def format_summary(report: CheckReport) -> str:
+    """Return the number of exchanges, cases and findings, and the cost, in one line."""
+    exchanges = " + ".join(
+        f"{provenance.upper()} {count}" for provenance, count in report.exchange_count_by_provenance.items()
+    )
+    counts = [_format_finding_count(report, severity) for severity in _SEVERITY_ORDER]
+    findings = ", ".join(count for count in counts if count) or "no findings"
+    parts = [f"{exchanges or 'no'} exchange{_choose_plural_ending(sum(report.exchange_count_by_provenance.values()))}"]
+    if report.case_results:
+        skipped = sum(case.verdict == "skipped" for case in report.case_results)
+        cases = f"{len(report.case_results)} case{_choose_plural_ending(len(report.case_results))}"
+        parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
+    operations = len(report.contract_operations)
+    parts.append(f"{operations} operation{_choose_plural_ending(operations)}: {findings}")
+    if report.not_judged_reason_by_name:
+        parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
+    if report.accepted_findings:
+        parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
+    if report.spent_usd:
+        parts.append(f"${report.spent_usd:.4g} spent")
+    if report.spent_by_earlier_runs_usd:
+        parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent before by a killed check")
+    line = ", ".join(parts)
+    return f"{line}. Stopped early: {report.stop_message}" if report.stop_message else line
+
+
+def format_coverage(report: CheckReport) -> str:
+    """Return one line that says how many of the contracts' operations, statuses, states and so on were tried."""
+    from voicegauge.conformance.coverage import count_coverage_by_kind
+
+    parts = []
+    for kind, (inside, outside, total) in count_coverage_by_kind(report.coverage).items():
+        if kind == "constraint":
+            parts.append(f"{inside} of {total} constraints inside and {outside} outside")
+        else:
+            tried = sum(
+                entry.reached_goal_count for entry in report.coverage if entry.kind == kind and entry.is_applicable
+            )
+            parts.append(f"{tried} of {total} {_PLURAL_BY_NOUN[kind]}")
+    return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"
+
+
+def _group_findings(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return the findings by severity, rule and operation, the most severe ones first."""
+    ordered = sorted(findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _format_operation(f)))
+    return [list(group) for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _format_operation(f)))]
+
+
+def _format_operation(finding: Finding) -> str:
+    return f"{finding.where.provider}/{finding.where.operation or ''}"
+
+
+def _describe_findings_of_rule(findings: list[Finding]) -> Text:
+    """Return the severity, the rule, the operation and the number of findings in one line."""
+    count = sum(finding.occurrence_count for finding in findings)
+    return _format_title(findings[0]).append(f"  {count} time{_choose_plural_ending(count)}")
+
+
+def _format_title(finding: Finding) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(
+        (finding.severity.value, _STYLE_BY_SEVERITY[finding.severity]),
+        f" {finding.rule}  ",
+        (_format_operation(finding), "bold"),
+    )
+
+
+def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
+    terminal.print(_format_title(findings[0]), soft_wrap=True)
+    for finding in findings[:MAX_FINDINGS_SHOWN]:
+        _print_finding(terminal, finding)
+    if len(findings) > MAX_FINDINGS_SHOWN:
+        terminal.print(
+            f"  ... and at {len(findings) - MAX_FINDINGS_SHOWN} more locations (--json has all)", style="dim"
+        )
+    terminal.print()
+
+
+class NewFindingPrinter:
+    """Prints findings at the moment at which they occur."""
+
+    def __init__(self, terminal: Console) -> None:
+        """Create a printer that prints on `terminal`."""
+        self._terminal = terminal
+        self._last_group: tuple[str, str, str | None] | None = None
+
+    def print_finding(self, finding: Finding) -> None:
+        """Print a finding; only its message if it has the rule, operation and command of the finding printed before."""
+        group = (finding.rule, _format_operation(finding), finding.reproduction_command)
+        if group == self._last_group:
+            self._terminal.print(f"  {finding.message}", soft_wrap=True)
+        else:
+            self._last_group = group
+            self._terminal.print(_format_title(finding), soft_wrap=True)
+            _print_finding(self._terminal, finding)
+
+
+def print_finding_counts(terminal: Console, findings: Sequence[Finding]) -> None:
+    """Print one line per rule and operation, with the number of findings."""
+    for group in _group_findings(findings):
+        terminal.print(_describe_findings_of_rule(group), soft_wrap=True)
+
+
+def _print_finding(terminal: Console, finding: Finding) -> None:
+    messages = finding.message_counts or {finding.message: finding.occurrence_count}
+    shown = list(messages.items())[:MAX_MESSAGES_SHOWN]
+    hidden = len(messages) - len(shown)
+    lines = [
+        *(("", f"{message}  ({count} times)" if count > 1 else message) for message, count in shown),
+        ("... and ", f"{hidden} more messages (--json has all)" if hidden else ""),
+        *(("also ", f"{rule}: {message}") for rule, message in finding.same_cause_messages.items()),
+        ("at ", _format_location(finding)),
+        ("case ", finding.case_id),
+        ("seen ", finding.evidence),
+        ("disputed: ", finding.satisfied_claim),
+        ("", finding.reproduction_command or finding.reproduction_test),
+    ]
+    for label, text in lines:
+        for line in (text or "").splitlines():
+            terminal.print(f"  {label}{line}", style="dim" if label else None, soft_wrap=True)
+
+
+def _format_location(finding: Finding) -> str:
+    where = finding.where
+    if where.contract_file is None:
+        return ""
+    path = Path(where.contract_file)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}:{where.contract_line}" if where.contract_line else str(shown)
+
+
+def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
+    reasons: dict[str, list[str]] = {}
+    for case in report.case_results:
+        if case.verdict == "skipped":
+            reasons.setdefault(case.not_judged_reason or "", []).append(case.id)
+    for reason, ids in reasons.items():
+        terminal.print(
+            f"no verdict in {len(ids)} case{_choose_plural_ending(len(ids))}: {reason}", style="dim", soft_wrap=True
+        )
+        more = len(ids) - MAX_CASES_SHOWN
+        names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
+        terminal.print(f"  {names}", style="dim", soft_wrap=True)
+    for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
+        terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
+
+
+def _format_finding_count(report: CheckReport, severity: Severity) -> str:
+    count = report.count_findings(severity)
+    if not count:
+        return ""
+    return (
+        f"{count} disputed"
+        if severity is Severity.DISPUTED
+        else f"{count} {severity.value}{_choose_plural_ending(count)}"
+    )
+
+
+def _choose_plural_ending(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def print_resources(terminal: Console, resource_summary: ResourceSummary) -> None:
+    """Print how many resources were created and deleted, and those that stay in the account."""
+    from voicegauge.conformance.resource_cleanup import describe_remaining_resource
+
+    if resource_summary.created_count:
+        counts = f"{resource_summary.created_count} created, {resource_summary.deleted_count} deleted"
+        terminal.print(f"resources in the account: {counts}", style="dim", soft_wrap=True)
+    for one in resource_summary.remaining_resources[:MAX_RESOURCES_SHOWN]:
+        terminal.print(f"left in the account: {describe_remaining_resource(one)}", style="yellow", soft_wrap=True)
+    more = len(resource_summary.remaining_resources) - MAX_RESOURCES_SHOWN
+    if more > 0:
+        terminal.print(f"left in the account: {more} more (--json has all)", style="yellow")
+
+
+def _print_spending(terminal: Console, report: CheckReport) -> None:
+    """Print the requests and dollars spent by kind of case, target and rule; print nothing if nothing was sent."""
+    spending = report.spending
+    if not spending.total.request_count:
+        return
+    if report.case_results and spending.total.request_count != len(report.case_results):
+        case_count = len(report.case_results)
+        count = f"{spending.total.request_count} requests for {case_count} case{_choose_plural_ending(case_count)}"
+        terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
+    if spending.total.billable_request_count:
+        billable = f"{spending.total.billable_request_count} requests to operations with a price were accepted"
+        terminal.print(f"billable: {billable}; the plan counts those that should be", style="dim", soft_wrap=True)
+    _print_spending_totals(terminal, "spent by kind", spending.total_by_case_kind)
+    _print_spending_totals(
+        terminal, "by target", _add_row_for_untargeted_spending(spending.total_by_target, spending.total)
+    )
+    equal: dict[SpendingTotal, list[str]] = {}
+    for rule, total in spending.total_by_rule.items():
+        equal.setdefault(total, []).append(rule)
+    _print_spending_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
+
+
+def _add_row_for_untargeted_spending(
+    by_target: Mapping[str, SpendingTotal], total: SpendingTotal
+) -> dict[str, SpendingTotal]:
+    """Return the spending by target with a row for requests that belong to no target, so that the sum is the total."""
+    from voicegauge.conformance.report import SpendingTotal
+
+    rest = SpendingTotal(
+        request_count=total.request_count - sum(one.request_count for one in by_target.values()),
+        billable_request_count=total.billable_request_count
+        - sum(one.billable_request_count for one in by_target.values()),
+        spent_usd=round(total.spent_usd - sum(one.spent_usd for one in by_target.values()), 6),
+    )
+    return {**by_target, **({"of no target": rest} if by_target and rest.request_count else {})}
+
+
+def _format_rule_ids(rules: list[str]) -> str:
+    more = len(rules) - MAX_RULES_SHOWN
+    return " ".join(rules[:MAX_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _print_spending_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
+    parts = [f"{name} {_describe_spending_total(total)}" for name, total in totals.items()]
+    if parts:
+        terminal.print(f"{label}: {'; '.join(parts)}", style="dim", soft_wrap=True)
+
+
+def _describe_spending_total(spending_total: SpendingTotal) -> str:
+    dollars = f" {_format_usd(spending_total.spent_usd)}" if spending_total.spent_usd else ""
+    return (
+        f"{spending_total.request_count} ({spending_total.billable_request_count} billable{dollars})"
+        if spending_total.billable_request_count or dollars
+        else str(spending_total.request_count)
+    )
+
+
+def _format_usd(amount_usd: float | None) -> str:
+    return "not known" if amount_usd is None else f"${amount_usd:.4g}"

@@ -1,0 +1,117 @@
+"""Makes commands of functions that take requests."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from voicegauge.cli._options import build_parameter
+from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, claim_outputs
+from voicegauge.errors import UsageError
+from voicegauge.options import (
+    DeclaredOption,
+    OptionRole,
+    find_problem,
+    get_group_type,
+    is_given,
+    list_fields,
+    list_options,
+)
+
+
+def command_of(name: str, *request_types: type[Any]) -> Callable[[Callable[..., int | None]], click.Command]:
+    """Return a decorator that makes a function with one parameter for each of `request_types` a command.
+
+    Options that several requests declare are one option of the command. What the function returns is the exit status;
+    `None` for 0. Its docstring is the help.
+    """
+    options: dict[str, DeclaredOption] = {}
+    for request_type in request_types:
+        for declared in list_options(request_type):
+            if declared.spec.role is not OptionRole.KEYWORD:
+                options.setdefault(declared.name, declared)
+    declared_options = tuple(options.values())
+
+    def decorate(run: Callable[..., int | None]) -> click.Command:
+        def callback(**values: Any) -> None:
+            ctx = click.get_current_context()
+            given = {key for key in values if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
+            values = _leave_out_ineffective_settings(declared_options, given, values)
+            problem = find_problem(declared_options, given, values, with_flags=True)
+            if problem is not None:
+                raise UsageError(problem)
+            claim_outputs(ctx, declared_options)
+            requests = [_build_request(request_type, values, given) for request_type in request_types]
+            _announce_settings_of_live_run(ctx, requests)
+            ctx.exit(run(*requests) or 0)  # a returned value would be lost where click itself ends the process
+
+        return click.Command(
+            name,
+            callback=callback,
+            params=[build_parameter(declared, declared_options) for declared in declared_options],
+            help=inspect.getdoc(run),
+        )
+
+    return decorate
+
+
+def _leave_out_ineffective_settings(
+    options: Sequence[DeclaredOption], given: Container[str], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values with the defaults of settings that have no effect together with the flags of this command.
+
+    A settings file and the environment apply to many commands, so that an error would make them useless.
+    """
+    values = dict(values)
+    while True:
+        excluded = {other for one in options if one.name in given for other in one.spec.excludes}
+        for one in options:
+            if one.name in given or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
+                continue
+            default = _get_empty_value(one)
+            is_ineffective = one.name in excluded or find_problem(options, {one.name}, values, with_flags=True)
+            if is_ineffective and values[one.name] != default:
+                values[one.name] = default
+                break
+        else:
+            return values
+
+
+def _get_empty_value(declared: DeclaredOption) -> Any:
+    if declared.shape.is_multiple:
+        return ()
+    return False if declared.shape.item_type is bool else declared.default
+
+
+def _build_request(request_type: type[Any], values: Mapping[str, Any], given: Container[str]) -> Any:
+    fields: dict[str, Any] = {}
+    for one in list_fields(request_type):
+        if one.spec.role is OptionRole.GROUP:
+            inner = get_group_type(one)
+            is_implied = any(is_given(values.get(name)) for name in one.spec.implied_by) and any(
+                field.name in given for field in list_fields(inner)
+            )
+            fields[one.name] = _build_request(inner, values, given) if values[one.name] or is_implied else None
+        elif one.spec.role is OptionRole.KEYWORD:
+            if one.default is dataclasses.MISSING:
+                fields[one.name] = None  # the command sets it
+        else:
+            value = values[one.name]
+            if one.is_inverted:
+                value = not value
+            fields[one.name] = dict(value) if one.shape.is_mapping else value
+    return request_type(**fields)
+
+
+def _announce_settings_of_live_run(ctx: click.Context, requests: Sequence[Any]) -> None:
+    """Print which settings file was read if a request permits to send to live services."""
+    settings = ctx.meta.get(SETTINGS_FILE_CONTEXT_KEY)
+    if settings is not None and any(getattr(one, "live", None) is not None for one in requests):
+        from voicegauge.cli._console import create_console
+
+        create_console(to_stderr=True).print(f"LIVE: settings are read from {settings.path}", soft_wrap=True)

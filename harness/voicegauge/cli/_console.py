@@ -1,0 +1,141 @@
+"""Prints results of commands: tables and lines for a person, with escaped control characters, and JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from voicegauge.files import write_file
+from voicegauge.printable_text import escape_unprintable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+
+# Prints the results of commands: tables and lines for a person, JSON for a program.
+
+
+PIPE_LINE_WIDTH = 160
+"""Width of lines, in columns, if the output is not a terminal."""
+MAX_PIPE_TABLE_WIDTH = 10_000
+"""Largest width of a table, in columns, if the output is not a terminal."""
+MIN_WIDE_TERMINAL_WIDTH = 120
+"""Width of a terminal, in columns, from which on each value has a table column of its own. In a narrower terminal, a
+cell has two values, one below the other."""
+
+
+def create_console(*, to_stderr: bool = False) -> Console:
+    """Return a console that honors NO_COLOR and COLUMNS, and writes plain lines to a pipe.
+
+    Texts come from contracts, recordings and services: markup and emoji codes (`[/]`, `:key:`) are printed as they are,
+    and control characters are escaped.
+    """
+    stream = sys.stderr if to_stderr else sys.stdout
+    columns = os.environ.get("COLUMNS", "")
+    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_LINE_WIDTH
+    width = None if stream.isatty() else wanted
+    return SafeConsole(stderr=to_stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+
+
+def print_escaped(text: str, *, to_stderr: bool = False, with_newline: bool = True) -> None:
+    """Print a text that may contain untrusted parts; control characters are escaped.
+
+    Args:
+        text: one or several lines.
+        to_stderr: whether to print to standard error.
+        with_newline: whether to add a line break.
+    """
+    click.echo(escape_unprintable(text), err=to_stderr, nl=with_newline)
+
+
+def create_table(*column_headings: str, right_aligned_columns: tuple[str, ...] = ()) -> Table:
+    """Return an empty table whose first column is not wrapped; `right_aligned_columns` are columns of numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    rows = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in column_headings:
+        first = name == column_headings[0]
+        rows.add_column(
+            name, justify="right" if name in right_aligned_columns else "left", overflow="fold", no_wrap=first
+        )
+    return rows
+
+
+def has_unlimited_width(console: Console) -> bool:
+    """Whether tables may be as wide as they need to be: the output is not a terminal, and COLUMNS sets no width."""
+    return not console.file.isatty() and not os.environ.get("COLUMNS")
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; a line that is too long for the console is wrapped inside its cell.
+
+    If `has_unlimited_width(console)` is true, the table is instead as wide as it needs to be, up to
+    `MAX_PIPE_TABLE_WIDTH`, so that no word is broken.
+    """
+    from rich.measure import Measurement
+
+    width = console.width
+    if has_unlimited_width(console):
+        options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
+        console.width = max(width, Measurement.get(console, options, table).maximum)
+    console.print(table)
+    console.width = width
+
+
+def build_emulated_label(explanation: str) -> Text:
+    """Return the label that precedes all numbers measured on the emulator, with an explanation."""
+    from rich.text import Text
+
+    return Text.assemble(("EMULATED", "bold yellow"), f": {explanation}")
+
+
+def show_result(result: Any, json_path: str | None, print_result: Callable[[], None]) -> None:
+    """Print the result of a command unless its JSON goes to standard output; write the JSON if `--json` is given.
+
+    Args:
+        result: the record that a function of the API returned.
+        json_path: the value of `--json`.
+        print_result: function that prints the result for a person.
+
+    Raises:
+        StorageError: the file cannot be written. The record was printed.
+    """
+    if json_path != "-":
+        print_result()
+    if json_path:
+        write_json(result, json_path)
+
+
+def write_json(result: Any, file_or_dash: str) -> None:
+    """Write a result as JSON to a file, in UTF-8 in every locale, or to standard output if `file_or_dash` is "-"."""
+    text = msgspec.json.format(msgspec.json.encode(result), indent=2)
+    if file_or_dash == "-":
+        # In JSON, control characters are in strings only, where the escapes mean the same. Bytes are not recoded.
+        click.echo(escape_unprintable(text.decode()).encode())
+        return
+    write_file(Path(file_or_dash), text + b"\n")
+
+
+# A console of the library rich that prints escape sequences in untrusted texts as visible characters.
+
+
+class SafeConsole(Console):
+    """A console on which texts cannot move the cursor, change colors, or set the title of the terminal.
+
+    Colors and cursor movements of rich itself are not part of a text and therefore still work.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render an object; control characters in its texts are escaped."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=escape_unprintable(segment.text))

@@ -1,0 +1,184 @@
+"""Makes the options and arguments of commands from declared fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from voicegauge.errors import UsageError
+from voicegauge.files import check_writable
+from voicegauge.options import DeclaredOption, OptionRole, PathKind, describe_bounds, is_given, is_in_bounds
+
+# Types of values.
+
+
+class NumberType(click.ParamType[float]):
+    """A whole or other number within the declared bounds; `nan` and infinities are rejected."""
+
+    def __init__(self, declared: DeclaredOption) -> None:
+        """Create the type of an option."""
+        self._spec, self._number_type = declared.spec, declared.shape.item_type
+        self.name = "integer" if self._number_type is int else "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return `value` as a number within the bounds."""
+        try:
+            number: float = self._number_type(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        if not is_in_bounds(number, self._spec):
+            self.fail(f"{number} is not a number {describe_bounds(self._spec)}.", param, ctx)
+        return number
+
+
+class ParsedType(click.ParamType[Any]):
+    """A value that the declaration of the option reads."""
+
+    name = "value"
+
+    def __init__(self, parse: Callable[[str], Any]) -> None:
+        """Create a type of which `parse` reads the values."""
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value of a text."""
+        try:
+            return self._parse(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class OutputFile(click.Path):
+    """A file to write; missing folders are created. A file that cannot be written is rejected before any work."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return `value` as the path of a file that can be written; "-" is returned unchanged."""
+        if value != "-":
+            _reject_unwritable_file(self, Path(value), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class OutputFolder(click.Path):
+    """A folder to write to, as a `Path`. It is created if missing. If it cannot be written to, it is rejected early."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return `value` as the path of a folder that files can be written to."""
+        _reject_unwritable_file(self, Path(value) / "...", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _reject_unwritable_file(
+    path_type: click.Path, file: Path, param: click.Parameter | None, ctx: click.Context | None
+) -> None:
+    try:
+        check_writable(file)
+    except UsageError as error:
+        path_type.fail(str(error), param, ctx)
+
+
+def reject_outputs_to_same_file(**files: str | Path | None) -> None:
+    """Reject two outputs to the same file, because the later one would overwrite the earlier one.
+
+    Args:
+        files: output files by option name; "-" and `None` are ignored.
+
+    Raises:
+        UsageError: two of the files are the same.
+    """
+    named: dict[Path, str] = {}
+    for option, file in files.items():
+        if file is not None and str(file) != "-":
+            other = named.setdefault(Path(file).resolve(), option)
+            if other != option:
+                flags = f"--{other} and --{option}".replace("_", "-")
+                raise UsageError(f"{flags} name the same file: choose two files")
+
+
+# Makes click's parameters of declared fields.
+
+
+class RequestOption(click.Option):
+    """An option of a command that was made of a declared field."""
+
+    def __init__(self, declared: DeclaredOption, required_flags: Sequence[str]) -> None:
+        """Create the option of a field that has an effect only with one of `required_flags`."""
+        self.declared = declared
+        shape, spec = declared.shape, declared.spec
+        names = [f"{declared.flag}/{spec.off_flag}" if spec.off_flag else declared.flag, declared.name]
+        is_flag = shape.item_type is bool
+        default = None if declared.default is dataclasses.MISSING else declared.default
+        shows_default = not is_flag and not shape.is_multiple and default is not None and spec.default_text is None
+        super().__init__(
+            names,
+            is_flag=is_flag,
+            type=None if is_flag else _choose_type(declared),
+            default=() if shape.is_multiple else False if is_flag else default,
+            multiple=shape.is_multiple,
+            metavar=spec.metavar,
+            show_default=shows_default and is_given(default),
+            envvar=spec.environment_variable,
+            show_envvar=spec.environment_variable is not None,
+            help=_describe(declared, required_flags),
+        )
+
+
+def _choose_type(declared: DeclaredOption) -> click.ParamType[Any] | None:
+    shape, spec = declared.shape, declared.spec
+    if spec.parse is not None:
+        return ParsedType(spec.parse)
+    if shape.choices:
+        return click.Choice(shape.choices)
+    if shape.item_type in {int, float}:
+        return NumberType(declared)
+    if shape.item_type is Path or spec.path is not PathKind.ANY:
+        return _choose_path_type(spec.path, Path if shape.item_type is Path else str)
+    return click.STRING
+
+
+def _choose_path_type(kind: PathKind, path_type: type[Path | str]) -> click.Path:
+    if kind is PathKind.OUTPUT_FOLDER:
+        return OutputFolder()
+    if kind is PathKind.OUTPUT_FILE:
+        return OutputFile(path_type=path_type)
+    is_file = kind is PathKind.EXISTING_FILE
+    return click.Path(exists=is_file or kind is PathKind.EXISTING, dir_okay=not is_file, path_type=path_type)
+
+
+def _describe(declared: DeclaredOption, required_flags: Sequence[str]) -> str:
+    spec, text = declared.spec, declared.spec.help
+    if required_flags:
+        start = text[0].lower() if text[1:2].islower() else text[0]
+        text = f"With {' or '.join(required_flags)}: {start}{text[1:]}"
+    if declared.shape.is_multiple:
+        text += " May be repeated."
+    return text if spec.default_text is None else f"{text}  [default: {spec.default_text}]"
+
+
+def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption]) -> click.Parameter:
+    """Return the parameter of click for one of `options`, which are all of the command."""
+    if declared.spec.role is not OptionRole.ARGUMENT:
+        return RequestOption(declared, [one.flag for one in options if one.name in declared.requires])
+    is_repeated = declared.shape.is_repeated
+    return click.Argument(
+        [declared.name],
+        nargs=-1 if is_repeated else 1,
+        required=declared.default is dataclasses.MISSING,
+        default=None if is_repeated or declared.default is dataclasses.MISSING else declared.default,
+        type=_choose_type(declared),
+        metavar=declared.spec.metavar,
+    )

@@ -1,0 +1,185 @@
+"""Declares the options for output files, annotations and baselines, and applies them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from voicegauge.cli._console import print_escaped
+from voicegauge.cli._options import reject_outputs_to_same_file
+from voicegauge.errors import StorageError, UsageError
+from voicegauge.options import PathKind, Trust, option, request
+
+if TYPE_CHECKING:
+    from voicegauge.conformance.report import CheckReport
+    from voicegauge.drift.report import DriftLevel, DriftReport
+
+    ReportT = TypeVar("ReportT", CheckReport, DriftReport)
+
+
+class FailedWriteCollector:
+    """Collects the errors of files that cannot be written, so that the result and the other files are still written.
+
+    Each method of `OutputOptions` that writes files takes a collector, and the command calls `raise_collected_errors`
+    at its end.
+    """
+
+    def __init__(self) -> None:
+        """Create a collector without errors."""
+        self._messages: list[str] = []
+
+    @contextmanager
+    def collect_write_error(self) -> Iterator[None]:
+        """If the context raises the error of a file that cannot be written, suppress the error and remember it."""
+        try:
+            yield
+        except StorageError as error:
+            self._messages.append(str(error))
+
+    def raise_collected_errors(self) -> None:
+        """Raise the collected errors as one, if there are any.
+
+        Raises:
+            StorageError: a file could not be written.
+        """
+        if self._messages:
+            raise StorageError("; ".join(dict.fromkeys(self._messages)))
+
+
+@request
+class JsonOutput:
+    """The option of a command that can write its result as JSON."""
+
+    json_path: str | None = option(
+        default=None,
+        flag="--json",
+        help="Write the result as JSON to FILE; - for standard output.",
+        metavar="FILE",
+        path=PathKind.OUTPUT_FILE,
+        found_file=Trust.NEW_OUTPUT,
+    )
+
+
+def output_file_option(help_text: str, *, flag: str, **spec: Any) -> Any:
+    """Declare a file that a command writes."""
+    return option(
+        default=None,
+        flag=flag,
+        help=help_text,
+        metavar="FILE",
+        path=PathKind.OUTPUT_FILE,
+        found_file=Trust.NEW_OUTPUT,
+        **spec,
+    )
+
+
+@request
+class OutputOptions(JsonOutput):
+    """The files, annotations and baselines of `check` and `drift`."""
+
+    junit_file: Path | None = output_file_option("Write the findings as JUnit XML to FILE.", flag="--junit")
+    html_file: Path | None = output_file_option("Write the findings as one self-contained page to FILE.", flag="--html")
+    sarif_file: Path | None = output_file_option("Write the findings as SARIF 2.1.0 to FILE.", flag="--sarif")
+    annotate_github: bool = option(
+        default=False,
+        flag="--github",
+        help="Print annotations and a step summary for GitHub Actions.",
+        found_file=Trust.ANY_VALUE,
+    )
+    baseline_file: Path | None = option(
+        default=None,
+        flag="--baseline",
+        help="Report only findings that are not in FILE (the accepted baseline).",
+        metavar="FILE",
+        path=PathKind.EXISTING_FILE,
+        found_file=Trust.PATH_IN_FOLDER,
+    )
+    new_baseline_file: Path | None = output_file_option(
+        "Accept all current findings: write them to FILE.", flag="--write-baseline"
+    )
+
+    def validate(self, **other_outputs: Path | None) -> None:
+        """Reject combinations that would overwrite or mix outputs.
+
+        Args:
+            other_outputs: further output files of the command, by option name.
+
+        Raises:
+            UsageError: JSON and annotations would both be written to standard output, or two outputs to the same file.
+        """
+        if self.annotate_github and self.json_path == "-":
+            raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
+        reject_outputs_to_same_file(
+            json=self.json_path,
+            junit=self.junit_file,
+            sarif=self.sarif_file,
+            html=self.html_file,
+            write_baseline=self.new_baseline_file,
+            **other_outputs,
+        )
+
+    def apply_baselines(self, report: ReportT, failed_writes: FailedWriteCollector) -> ReportT:
+        """Return the report without the findings that the user's baseline file accepts.
+
+        If the user asked for a new baseline file, write it; the returned report then has all findings as accepted. An
+        error of writing is added to `failed_writes`.
+        """
+        from voicegauge.api.result_files import (
+            apply_baseline,
+            write_baseline,
+        )
+
+        if self.baseline_file is not None:
+            report = apply_baseline(report, self.baseline_file)
+        if self.new_baseline_file is not None:
+            with failed_writes.collect_write_error():
+                report = write_baseline(report, self.new_baseline_file)
+        return report
+
+    def write_files(
+        self,
+        report: CheckReport | DriftReport,
+        format_summary: Callable[[], str],
+        failed_writes: FailedWriteCollector,
+        *,
+        strict: bool = False,
+        fail_on: DriftLevel | None = None,
+    ) -> None:
+        """Write JUnit XML, SARIF, a page and GitHub's annotations, each if its option was given.
+
+        Args:
+            report: the report of `check` or `drift`.
+            format_summary: function that renders the Markdown of GitHub's step summary.
+            failed_writes: gets the error of each file that cannot be written.
+            strict: whether warnings of a check are failures.
+            fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
+        """
+        from voicegauge.api.result_files import (
+            format_github_annotations,
+            write_findings_page,
+            write_junit,
+            write_sarif,
+        )
+        from voicegauge.drift.report import DriftLevel
+
+        # GitHub resolves annotations and SARIF paths against the workspace, which may be above the working directory.
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        if self.junit_file is not None:
+            with failed_writes.collect_write_error():
+                write_junit(report, self.junit_file, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
+        if self.sarif_file is not None:
+            with failed_writes.collect_write_error():
+                write_sarif(report, self.sarif_file, repository_folder=root)
+        if self.html_file is not None:
+            with failed_writes.collect_write_error():
+                write_findings_page(report, self.html_file, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
+        if self.annotate_github:
+            print_escaped(format_github_annotations(report, repository_folder=root), with_newline=False)
+            step = os.environ.get("GITHUB_STEP_SUMMARY")
+            if step:
+                # Appended: other commands of the step write to this file too.
+                with Path(step).open("a", encoding="utf-8") as file:
+                    file.write(format_summary())

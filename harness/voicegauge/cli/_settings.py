@@ -1,0 +1,387 @@
+"""Reads settings from a file: `voicegauge.toml`, or `[tool.voicegauge]` of `pyproject.toml`.
+
+Such a file may belong to somebody else: CI checks the files of a pull request. It must not decide where a key is sent,
+what a run may cost, whose code runs, or which files outside of the folder are read or written. A file that the user
+names with `voicegauge --settings FILE` or in VOICEGAUGE_SETTINGS is trusted.
+
+A key at the top level applies to every command that has an option of this name. A table with
+the name of a command applies to that command only. A table inside the table of a command gives
+the pairs of an option that takes NAME=VALUE.
+An option that may be repeated takes a list or a single value.
+Flags override the environment, which overrides the file.
+A file that the user did not name sets only what the declaration of an option allows, see `voicegauge.options.Trust`.
+
+    seed = 7
+    [bench]
+    suite = "standard"
+    [check.severity]
+    retry-after-missing = "info"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from voicegauge.cli._options import RequestOption
+from voicegauge.cli._output_folders import claim_output, find_output_problem, is_path_inside
+from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.files import read_file
+from voicegauge.options import DeclaredOption, Trust
+
+# Decides which options a settings file may set that was found in the current folder, not named by the user.
+
+
+_PLAIN_NAME_PATTERN = re.compile(r"[\w.-]+")
+
+
+def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file: Path) -> str | None:
+    """Return why a settings file that the user did not name must not give these values to an option.
+
+    The result is `None` if it may, by the trust that the option declares.
+
+    Args:
+        declared: the option.
+        values: the values as on the command line, one for each use of the option.
+        file: the settings file.
+    """
+    spec = declared.spec
+    if spec.found_file is Trust.REFUSED:
+        return spec.refusal_reason
+    find_reason = _REASON_FINDERS.get(spec.found_file)
+    reasons = () if find_reason is None else (find_reason(declared, value, file.parent.resolve()) for value in values)
+    return next(filter(None, reasons), None)
+
+
+def _find_reason_of_limit(declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
+    try:
+        is_within = float(value) <= declared.default  # false for nan too
+    except (TypeError, ValueError):
+        is_within = False
+    return None if is_within else f"it raises the limit of {declared.default:g}"
+
+
+def _find_reason_of_name(_declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
+    return None if _PLAIN_NAME_PATTERN.fullmatch(str(value)) else f"{value!r} is not a plain name"
+
+
+def _find_reason_of_input(_declared: DeclaredOption, value: Any, folder: Path) -> str | None:
+    return None if is_path_inside(folder, str(value)) else f"{value!r} is outside of this folder"
+
+
+def _find_reason_of_output(declared: DeclaredOption, value: Any, folder: Path) -> str | None:
+    if value == "-":
+        return None
+    return find_output_problem(str(value), folder, is_folder=declared.spec.path.is_output_folder)
+
+
+_REASON_FINDERS: Mapping[Trust, Callable[[DeclaredOption, Any, Path], str | None]] = {
+    Trust.UP_TO_DEFAULT: _find_reason_of_limit,
+    Trust.PLAIN_NAME: _find_reason_of_name,
+    Trust.PATH_IN_FOLDER: _find_reason_of_input,
+    Trust.NEW_OUTPUT: _find_reason_of_output,
+}
+
+
+def describe_untrusted_settings(reasons: Mapping[str, str], file: Path) -> str:
+    """Describe in one line which settings of `file` are not accepted, why, and what to do.
+
+    Args:
+        reasons: the reasons by setting.
+        file: the settings file, which was found in the current folder.
+    """
+    listed = ", ".join(f"{setting} ({reason})" for setting, reason in reasons.items())
+    flags = ", ".join(f"--{setting}" for setting in reasons)
+    return (
+        f"not read from a file that was found in the current folder: {listed}: "
+        f"pass {flags}, or trust the file with `voicegauge --settings {file.name}`"
+    )
+
+
+def claim_outputs(ctx: click.Context, options: Iterable[DeclaredOption]) -> None:
+    """Create the folders of the outputs that a settings file names which the user did not name.
+
+    Raises:
+        StorageError: a folder cannot be created.
+    """
+    settings = ctx.meta.get(SETTINGS_FILE_CONTEXT_KEY)
+    if settings is None or settings.is_trusted:
+        return
+    for one in options:
+        value = ctx.params.get(one.name)
+        is_from_file = ctx.get_parameter_source(one.name) is ParameterSource.DEFAULT_MAP
+        if one.spec.found_file is Trust.NEW_OUTPUT and is_from_file and value is not None and str(value) != "-":
+            is_folder = one.spec.path.is_output_folder
+            claim_output(PurePath(value), settings.path.parent.resolve(), is_folder=is_folder)
+
+
+# Reads settings from a file: `voicegauge.toml`, or `[tool.voicegauge]` of `pyproject.toml`.
+
+
+LIVE_SETTING_NAME = "live"
+"""The flag that a settings file must not set, because only the command line may cause costs."""
+_LIVE_REJECTION_MESSAGE = "live cannot be set in a file, because it costs money: write --live on the command line"
+
+SETTINGS_FILE_CONTEXT_KEY = "voicegauge.settings_file"
+"""Key under which `click.Context.meta` has the `SettingsFile`, if there is one."""
+MAX_SETTINGS_BYTES = 2**20
+"""Maximum size of a settings file."""
+
+
+class SettingsFile(NamedTuple):
+    """A settings file and its content."""
+
+    path: Path
+    settings: Mapping[str, Any]
+    is_trusted: bool
+    """Whether the user named the file; otherwise it was found in the current folder."""
+
+    @property
+    def display_name(self) -> str:
+        """Name of the file in messages: as the user named it, or its name in the current folder."""
+        return str(self.path) if self.is_trusted else self.path.name
+
+
+def load_settings(file: Path) -> SettingsFile:
+    """Read the settings file that the user named.
+
+    Raises:
+        UsageError: the file does not exist or holds no settings, or its content is not valid.
+    """
+    values = (_read_pyproject_settings if file.name == "pyproject.toml" else _read_toml)(file, str(file))
+    if values is None:
+        raise UsageError(f"{file}: no such file, or no settings in it")
+    return SettingsFile(file, values, is_trusted=True)
+
+
+def find_settings(folder: Path) -> SettingsFile | None:
+    """Read and return the settings file in `folder`; `None` if there is none.
+
+    Raises:
+        UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
+    """
+    own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
+    found, tool = _read_toml(own, own.name), _read_pyproject_settings(shared, shared.name)
+    if found is not None and tool is not None:
+        raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: remove one")
+    if found is not None:
+        return SettingsFile(own, found, is_trusted=False)
+    return SettingsFile(shared, tool, is_trusted=False) if tool is not None else None
+
+
+def _read_pyproject_settings(path: Path, file_label: str) -> dict[str, Any] | None:
+    tools = (_read_toml(path, file_label) or {}).get("tool")
+    tool = tools.get("voicegauge") if isinstance(tools, dict) else None
+    if tool is not None and not isinstance(tool, dict):
+        raise UsageError(f"{file_label}: [tool.voicegauge] must be a table of settings")
+    return tool
+
+
+def _read_toml(path: Path, file_label: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(read_file(path, MAX_SETTINGS_BYTES).decode())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{file_label}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
+        raise UsageError(f"{file_label}: {error}") from error
+
+
+def collect_command_defaults(
+    command: click.Command,
+    settings_file: SettingsFile,
+    loader_by_command: Mapping[str, Callable[[], click.Command]],
+    *,
+    given_flags: Container[str] = (),
+) -> dict[str, Any]:
+    """Return the settings that apply to `command`, by parameter name.
+
+    Args:
+        command: the command that was called.
+        settings_file: the settings file.
+        loader_by_command: functions that import a command, by the command's name.
+        given_flags: flags on the command line, which replace the settings of their name.
+
+    Raises:
+        UnknownNameError: a key is neither an option of the commands it applies to nor a command.
+        UsageError: there is a value instead of a table, a value is not valid for its option, or values are not
+            accepted from this file; the message names all of these.
+    """
+    options = _map_options_by_setting(command)
+    table = _read_command_table(command, settings_file, loader_by_command)
+    _reject_unknown_names(command, settings_file, table, loader_by_command)
+    entries = [
+        *(
+            _SettingEntry(name, value, name)
+            for name, value in settings_file.settings.items()
+            if not isinstance(value, dict)
+        ),
+        *(_SettingEntry(name, value, f"[{command.name}] {name}") for name, value in table.items()),
+    ]
+    defaults: dict[str, Any] = {}
+    problems = (
+        [_LIVE_REJECTION_MESSAGE]
+        if any(one.name == LIVE_SETTING_NAME and one.value is not False for one in entries)
+        else []
+    )
+    untrusted: dict[str, str] = {}
+    for entry in entries:
+        if entry.name not in options or entry.name == LIVE_SETTING_NAME:
+            continue
+        option = options[entry.name]
+        if option.declared.flag in given_flags:
+            continue
+        values = _convert_to_flag_values(option, entry.value, f"{settings_file.display_name}: {entry.location_in_file}")
+        defaults[str(option.name)] = values
+        if not settings_file.is_trusted and entry.value is not False:
+            reason = find_untrusted_reason(option.declared, values if option.multiple else [values], settings_file.path)
+            untrusted |= {entry.name: reason} if reason else {}
+    if untrusted:
+        problems.append(describe_untrusted_settings(untrusted, settings_file.path))
+    if problems:
+        raise UsageError(f"{settings_file.display_name}: {'; '.join(problems)}")
+    return defaults
+
+
+class _SettingEntry(NamedTuple):
+    """One setting in the file."""
+
+    name: str
+    value: Any
+    location_in_file: str
+    """Name of the table and of the setting, for messages."""
+
+
+def _read_command_table(
+    command: click.Command, settings_file: SettingsFile, loader_by_command: Mapping[str, Callable[[], click.Command]]
+) -> Mapping[str, Any]:
+    table = settings_file.settings.get(command.name or "", {})
+    if isinstance(table, dict):
+        return table
+    if command.name not in _list_setting_names(loader_by_command):
+        raise UsageError(f"{settings_file.display_name}: {command.name} must be a table of settings")
+    return {}  # `asr` is an option as well as a command
+
+
+def _reject_unknown_names(
+    command: click.Command,
+    settings_file: SettingsFile,
+    table: Mapping[str, Any],
+    loader_by_command: Mapping[str, Callable[[], click.Command]],
+) -> None:
+    """Reject a key that is neither a command nor an option of the commands that it applies to.
+
+    Raises:
+        UnknownNameError: there is such a key.
+    """
+    options = _map_options_by_setting(command).keys()
+    for name, value in settings_file.settings.items():
+        if isinstance(value, dict) and name not in loader_by_command:
+            raise UnknownNameError(f"command in {settings_file.display_name}", name, loader_by_command)
+        if not isinstance(value, dict) and name not in options | {LIVE_SETTING_NAME}:
+            known = _list_setting_names(loader_by_command)
+            if name not in known:
+                raise UnknownNameError(f"setting in {settings_file.display_name}", name, known - {LIVE_SETTING_NAME})
+    for name in sorted(table.keys() - options - {LIVE_SETTING_NAME}):
+        raise UnknownNameError(
+            f"setting [{command.name}] in {settings_file.display_name}", name, options - {LIVE_SETTING_NAME}
+        )
+
+
+def add_value_source_to_message(error: click.BadParameter) -> None:
+    """Let the message of `error` name where the value of an option was written: a flag, a variable or the settings."""
+    option, ctx = error.param, error.ctx
+    if error.param_hint is not None or not isinstance(option, RequestOption) or ctx is None or option.name is None:
+        return
+    source = ctx.get_parameter_source(option.name)
+    if source is ParameterSource.DEFAULT_MAP:
+        error.param_hint = f"'{option.declared.setting}' in {ctx.meta[SETTINGS_FILE_CONTEXT_KEY].display_name}"
+    elif source is ParameterSource.ENVIRONMENT:
+        error.param_hint = f"the environment variable {option.envvar}"
+    else:
+        error.param_hint = " / ".join(f"'{flag}'" for flag in option.opts)
+
+
+def _convert_to_flag_values(option: RequestOption, value: Any, location_in_file: str) -> Any:
+    """Convert a value of the settings file to the value that the same flags on the command line would have.
+
+    The result is a list if the option may be repeated; a table becomes a list of NAME=VALUE.
+    """
+    if option.multiple and isinstance(value, dict):
+        value = [f"{name}={inner}" for name, inner in value.items()]
+    values = value if option.multiple and isinstance(value, list) else [value]
+    if not all(_is_valid_option_value(option, one) for one in values):
+        a_list = ", or a list of them" if option.multiple else ""
+        raise UsageError(
+            f"{location_in_file} must be {'true or false' if option.is_flag else f'a string or a number{a_list}'}"
+        )
+    return values if option.multiple else value
+
+
+def _is_valid_option_value(option: RequestOption, value: Any) -> bool:
+    if option.is_flag or isinstance(value, bool):
+        return option.is_flag and isinstance(value, bool)
+    return isinstance(value, str | int | float)
+
+
+def _list_setting_names(loader_by_command: Mapping[str, Callable[[], click.Command]]) -> set[str]:
+    """Return the names of all options of all commands; this imports every command."""
+    return {flag for make in loader_by_command.values() for flag in _map_options_by_setting(make())}
+
+
+def _map_options_by_setting(command: click.Command) -> dict[str, RequestOption]:
+    return {option.declared.setting: option for option in command.params if isinstance(option, RequestOption)}
+
+
+# Describes the settings file as a JSON schema.
+
+
+def build_settings_schema(loader_by_command: Mapping[str, Callable[[], click.Command]]) -> dict[str, Any]:
+    """Return the JSON Schema of a settings file, with the trust of each option as `x-found-file`.
+
+    Settings at the top level apply to every command with an option of this name.
+    """
+    tables = {name: _map_options_by_setting(load()) for name, load in loader_by_command.items()}
+    shared: dict[str, list[dict[str, Any]]] = {}
+    for options in tables.values():
+        for setting, option in options.items():
+            schema = _build_option_schema(option.declared)
+            if setting != LIVE_SETTING_NAME and schema not in shared.setdefault(setting, []):
+                shared[setting].append(schema)
+    properties: dict[str, Any] = {
+        setting: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for setting, schemas in sorted(shared.items())
+    }
+    for command_name, options in tables.items():
+        if options:
+            table = {
+                setting: _build_option_schema(option.declared)
+                for setting, option in options.items()
+                if setting != LIVE_SETTING_NAME
+            }
+            properties[command_name] = {"type": "object", "properties": table, "additionalProperties": False}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _build_option_schema(declared: DeclaredOption) -> dict[str, Any]:
+    shape, spec = declared.shape, declared.spec
+    if shape.choices:
+        schema: dict[str, Any] = {"enum": list(shape.choices)}
+    elif spec.parse is not None:
+        schema = {"type": ["string", "number"]}
+    else:
+        schema = {"type": {bool: "boolean", int: "integer", float: "number"}.get(shape.item_type, "string")}
+    low, high = ("exclusiveMinimum", "exclusiveMaximum") if spec.excludes_bounds else ("minimum", "maximum")
+    schema |= {key: bound for key, bound in ((low, spec.minimum), (high, spec.maximum)) if bound is not None}
+    if shape.is_mapping:
+        pairs = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
+        schema = {"anyOf": [schema, {"type": "array", "items": schema}, pairs]}
+    elif shape.is_repeated:
+        schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
+    return {"description": spec.help, "x-found-file": spec.found_file.value, **schema}

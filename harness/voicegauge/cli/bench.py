@@ -1,0 +1,158 @@
+"""`voicegauge bench`: measure latency, cost and intelligibility."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from voicegauge.api.requests import BenchRequest
+from voicegauge.cli._commands import command_of
+from voicegauge.cli._console import create_console, show_result
+from voicegauge.cli._output_options import JsonOutput
+from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError
+from voicegauge.model.base import Provenance
+from voicegauge.options import Trust, option, request
+
+if TYPE_CHECKING:
+    from voicegauge.bench.benchmark_result import BenchResult
+
+
+@request
+class BenchOutputs(JsonOutput):
+    """What the command prints and writes."""
+
+    dry_run: bool = option(default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE)
+
+
+@command_of("bench", BenchRequest, BenchOutputs)
+def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
+    """Measure latency, cost and intelligibility.
+
+    Each text of the suite, or of --texts, is requested from every TARGET in turn (by default from
+    all targets). Requests go to the emulator unless --live is given. After Ctrl-C, the requests in flight are
+    finished and saved; the same command resumes an interrupted live run. Requests that were
+    sent without receiving a result count as spent. They are listed, and never repeated silently.
+    """
+    from voicegauge.api.benchmark_planning import run_plan_benchmark
+    from voicegauge.api.benchmarking import run_benchmark
+    from voicegauge.api.target_selection import to_catalogue
+    from voicegauge.cli._bench_tables import print_plan
+    from voicegauge.cli._progress import BenchProgress, TerminalProgress
+
+    is_live = request.live is not None
+    request = dataclasses.replace(request, contracts=to_catalogue(request.contracts))
+    if outputs.dry_run:
+        plan = run_plan_benchmark(dataclasses.replace(request, progress=TerminalProgress()))
+        show_result(plan, outputs.json_path, lambda: print_plan(plan))
+        return None
+    result = run_benchmark(
+        dataclasses.replace(
+            request,
+            # Before the run is marked as finished: a process that is killed earlier leaves it to the same command.
+            on_result=lambda result: _show_result(result, outputs.json_path, is_live=is_live),
+            progress=BenchProgress(is_live=is_live),
+        )
+    )
+    if result.stop_reason == "interrupted":
+        return EXIT_INTERRUPTED
+    _raise_error_of_failed_run(result)
+    return None
+
+
+def _show_result(result: BenchResult, json_path: str | None, *, is_live: bool) -> None:
+    if result.stop_reason != "interrupted":
+        show_result(result, json_path, lambda: _print_result(result))
+        return
+    errors = create_console(to_stderr=True)
+    for line in (*_describe_unresolved_requests(result), _describe_resumption(result, is_live=is_live)):
+        errors.print(line, soft_wrap=True, markup=False)
+
+
+def _describe_unresolved_requests(result: BenchResult) -> list[str]:
+    """Return lines about requests and jobs without a result, with what the user can do about them.
+
+    After Ctrl-C, open jobs are not listed.
+    """
+    from voicegauge.model.job import describe_unresolved_requests
+
+    open_jobs = () if result.stop_reason == "interrupted" else result.open_jobs
+    is_emulated = result.provenance is Provenance.EMULATED
+    return describe_unresolved_requests(result.ambiguous_requests, open_jobs, is_emulated=is_emulated)
+
+
+def _describe_resumption(result: BenchResult, *, is_live: bool) -> str:
+    saved = f"stopped: {result.stop_message}; they are saved in {result.folder}"
+    if is_live:
+        return f"{saved}; the same command resumes the run"
+    if not any(target.sample_count for target in result.targets):
+        return f"{saved}; only warm-up samples were measured, so there is nothing to score"
+    return f"{saved}; score them with: voicegauge score {result.folder}"
+
+
+def _print_result(result: BenchResult) -> None:
+    from voicegauge.api.saved_runs import load_run
+    from voicegauge.cli._bench_tables import print_ramp, print_summaries
+
+    run = load_run(result.folder)
+    scores = run.score_sets[-1] if result.asr and run.score_sets else None
+    print_summaries(result.targets, scores, result.manifest, run.describe_ramp_numbers())
+    out = create_console()
+    if result.ramp is not None:
+        print_ramp(result.ramp)
+    for line in _describe_unresolved_requests(result):
+        out.print(line, soft_wrap=True, markup=False)
+    out.print(f"run:    {result.folder}", soft_wrap=True)
+    if result.baseline_target:
+        out.print(
+            f"compare: voicegauge compare {result.folder} --against {result.baseline_target}",
+            soft_wrap=True,
+            markup=False,
+        )
+    if result.report_file:
+        out.print(f"report: {result.report_file}", soft_wrap=True)
+
+
+MAX_DISTURBED_SHARE = 0.2
+"""Share of disturbed samples above which a run is rejected. A sample is disturbed if this machine was too busy to
+measure its times precisely."""
+MIN_SAMPLES_FOR_DISTURBED_SHARE = 20
+"""Number of samples from which `MAX_DISTURBED_SHARE` applies, because one disturbed sample of a few means little."""
+
+
+def _reject_disturbed_run(result: BenchResult) -> None:
+    """Reject a live run if this machine was too busy to measure times precisely.
+
+    Raises:
+        NothingMeasuredError: too many samples are disturbed.
+    """
+    disturbed = sum(target.disturbed_sample_count for target in result.targets)
+    samples = sum(target.sample_count for target in result.targets)
+    is_judged = result.provenance is Provenance.LIVE and samples >= MIN_SAMPLES_FOR_DISTURBED_SHARE
+    if is_judged and disturbed > MAX_DISTURBED_SHARE * samples:
+        raise NothingMeasuredError(
+            f"the times are not valid: this machine was too busy during {disturbed} of {samples} samples "
+            "(is_disturbed): measure again on an idle machine, or with a lower --concurrency"
+        )
+
+
+def _raise_error_of_failed_run(result: BenchResult) -> None:
+    """Raise the error, if any, that makes the command fail although its results were printed.
+
+    Raises:
+        BudgetError: the budget stopped the run.
+        NothingMeasuredError: every request failed, jobs are still open, or the times are not valid.
+    """
+    if result.stop_message is not None:
+        raise (BudgetError if result.stop_reason == "budget" else NothingMeasuredError)(result.stop_message)
+    _reject_disturbed_run(result)
+    if all(target.failure_count == target.sample_count for target in result.targets):
+        from voicegauge.api.saved_runs import load_run
+
+        samples = load_run(result.folder).samples
+        reasons = [sample.failure.message for sample in samples if sample.failure and sample.is_counted]
+        if reasons:
+            raise NothingMeasuredError(f"every request failed, the first one with: {reasons[0]}")
+        lost = "every request was sent without receiving a result"
+        if result.provenance is not Provenance.EMULATED:
+            lost += ": --retry-ambiguous pays for them again"
+        raise NothingMeasuredError(lost if samples else "no request was sent")

@@ -1,0 +1,252 @@
+"""`voicegauge compare`: tell regressions from noise between runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from voicegauge.api.local_requests import CompareRequest, CompareTargetsRequest
+from voicegauge.cli._commands import command_of
+from voicegauge.cli._console import (
+    MIN_WIDE_TERMINAL_WIDTH,
+    build_emulated_label,
+    create_console,
+    create_table,
+    print_table,
+    show_result,
+)
+from voicegauge.cli._output_options import JsonOutput
+from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, UsageError
+from voicegauge.options import Trust, argument, option, request
+from voicegauge.printable_text import format_count
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from voicegauge.bench.comparison import MetricComparison, RunComparison
+
+
+_COLOR_BY_VERDICT = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
+MAX_RELATIVE_CHANGE_SHOWN = 10
+"""Relative changes above this are printed as ">+1000%", because the exact factor would add no information."""
+
+
+@request
+class CompareOptions(JsonOutput):
+    """Which runs are compared, what the command prints, and when it fails."""
+
+    runs: Sequence[Path] = argument(kw_only=False, help="Folders of saved runs.", metavar="BASELINE... RUN")
+    fail_on: Literal["regression", "underpowered", "never"] = option(
+        default="regression",
+        help="Exit with status 1 for a regression, also if a large change cannot be ruled out, or never.",
+        found_file=Trust.ANY_VALUE,
+    )
+    show_all: bool = option(
+        default=False,
+        flag="--all",
+        help="Print every verdict, not only regressions and improvements.",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
+@command_of("compare", CompareOptions, CompareTargetsRequest, CompareRequest)
+def command(options: CompareOptions, targets_request: CompareTargetsRequest, request: CompareRequest) -> int:
+    """Tell regressions from noise between runs, or between the targets of one run.
+
+    The arguments are folders of saved runs: one or several of the baseline, and the new one.
+    A metric has a regression if it became worse by enough to matter and by more than chance
+    explains, with a correction for the number of metrics. Runs that differ in suite,
+    provenance, ASR engine or normalizer are rejected, and so is a run that is given twice.
+
+    With --against, the targets of a single run are compared. They were measured in turn, so
+    that much smaller differences are found than between runs of different days.
+    """
+    from voicegauge.api.saved_runs import run_compare, run_compare_targets
+
+    *earlier_runs, run = options.runs
+    if targets_request.baseline_target:
+        if earlier_runs:
+            raise UsageError("--against compares the targets of one run: name one folder")
+        result = run_compare_targets(dataclasses.replace(targets_request, run=run))
+    elif not earlier_runs:
+        raise UsageError("name a baseline and a run, or the targets to compare with --against TARGET")
+    else:
+        result = run_compare(dataclasses.replace(request, baseline=earlier_runs, run=run))
+    show_result(result, options.json_path, lambda: _print_comparison(result, show_all=options.show_all))
+    return EXIT_FINDINGS if _has_failing_verdict(result, options.fail_on) else EXIT_OK
+
+
+def _has_failing_verdict(result: RunComparison, fail_on: str) -> bool:
+    if fail_on == "never":
+        return False
+    verdicts = {"regression"} if fail_on == "regression" else {"regression", "underpowered"}
+    return any(metric.verdict in verdicts for metric in result.metrics)
+
+
+def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
+    out = create_console()
+    if result.provenance == "emulated":
+        out.print(build_emulated_label("the runs measured the emulator, not a provider"))
+    for line in _describe_condition_differences(result):
+        out.print(line, markup=False)
+    from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
+
+    shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
+    if shown:
+        print_table(
+            out,
+            _build_wide_metric_table(shown)
+            if out.width >= MIN_WIDE_TERMINAL_WIDTH
+            else _build_narrow_metric_table(shown),
+        )
+        if any(metric.unit == "ms" for metric in shown):
+            out.print(PAIRED_CHANGE_NOTE)
+    counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
+    out.print(
+        ", ".join(_format_verdict_count(verdict, count) for verdict, count in counts.items())
+        + f" (alpha {result.settings.alpha:g})"
+    )
+    if overlap := result.describe_text_overlap():
+        out.print(overlap)
+    if counts["underpowered"]:
+        out.print(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
+    for line in _describe_missing_results(result):
+        out.print(line)
+
+
+def _describe_missing_results(result: RunComparison) -> list[str]:
+    """Return a line for each target or error rate that only one of the compared runs has."""
+    delivery = "transcript" if result.run_kind == "transcription" else "audio"
+    return [
+        *(
+            f"no {delivery} in the baseline, so no error rate: {target}"
+            for target in result.targets_without_audio_in_baseline
+        ),
+        *(f"no {delivery} in the run, so no error rate: {target}" for target in result.targets_without_audio_in_run),
+        *(f"not in the run: {target}" for target in result.targets_only_in_baseline),
+        *(f"not in the baseline: {target}" for target in result.targets_only_in_run),
+    ]
+
+
+def _describe_condition_differences(result: RunComparison) -> list[str]:
+    """Return a line for each difference of conditions, such as the region, that can explain changes between runs."""
+    unfinished = dict.fromkeys(run.run_id for run in (*result.baseline, result.run) if not run.is_finished)
+    return [
+        *(f"not complete, so the samples so far are compared: {run_id}" for run_id in unfinished),
+        *_describe_faults(result),
+        *_describe_regions(result),
+        *_describe_http_versions(result),
+    ]
+
+
+def _describe_regions(result: RunComparison) -> list[str]:
+    """Return a warning with the region of each run if they differ; empty if they do not."""
+    runs = {run.run_id: run.region for run in (*result.baseline, result.run)}
+    if len(set(runs.values())) == 1:
+        return []
+    regions = (f"  {run_id}: {region or 'not named'}" for run_id, region in runs.items())
+    return ["measured from different regions, which alone can change times:", *regions]
+
+
+def _describe_http_versions(result: RunComparison) -> list[str]:
+    """Return a warning with the HTTP version of each run if they differ; empty if they do not."""
+    runs = {run.run_id: run.uses_http2 for run in (*result.baseline, result.run)}
+    if len(set(runs.values())) == 1:
+        return []
+    versions = (f"  {run_id}: {'HTTP/2' if http2 else 'HTTP/1.1'}" for run_id, http2 in runs.items())
+    return ["measured with different versions of HTTP, which alone can change times:", *versions]
+
+
+def _describe_faults(result: RunComparison) -> list[str]:
+    """Return which faults were injected into each run; empty if there were none."""
+    runs = {run.run_id: run.fault_ids for run in (*result.baseline, result.run)}
+    if not any(runs.values()):
+        return []
+    return [f"injected faults: {', '.join(faults) or 'none'}: {run_id}" for run_id, faults in runs.items()]
+
+
+def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
+    table = create_table(
+        "target",
+        "metric",
+        "baseline",
+        "run",
+        "change",
+        "interval",
+        "verdict",
+        "detectable",
+        "",
+        right_aligned_columns=("baseline", "run", "detectable"),
+    )
+    for metric in metrics:
+        table.add_row(
+            metric.target,
+            metric.metric,
+            _format_value(metric, metric.baseline_value),
+            _format_value(metric, metric.run_value),
+            _format_change(metric, metric.change),
+            _format_interval(metric),
+            _format_verdict(metric),
+            _format_change(metric, metric.detectable_change),
+            metric.note,
+        )
+    return table
+
+
+def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
+    """Return a table with up to two values in each cell, without the detectable change and notes."""
+    table = create_table(
+        "target, metric", "baseline, run", "change, interval", "verdict", right_aligned_columns=("baseline, run",)
+    )
+    for metric in metrics:
+        table.add_row(
+            f"{metric.target}\n  {metric.metric}",
+            f"{_format_value(metric, metric.baseline_value)}\n{_format_value(metric, metric.run_value)}",
+            f"{_format_change(metric, metric.change)}\n{_format_interval(metric)}",
+            _format_verdict(metric),
+        )
+    return table
+
+
+def _format_interval(metric: MetricComparison) -> str:
+    if metric.interval_low is None or metric.interval_high is None:
+        return ""
+    low, high = (_format_change(metric, end) for end in (metric.interval_low, metric.interval_high))
+    return f"{low.removesuffix(' points')} to {high}"
+
+
+def _format_verdict_count(verdict: str, count: int) -> str:
+    has_plural = verdict in ("regression", "improvement")
+    return format_count(count, verdict) if has_plural else f"{count} {verdict}"
+
+
+def _format_verdict(metric: MetricComparison) -> Text:
+    from rich.text import Text
+
+    return Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict])
+
+
+def _suggest_how_to_gain_precision(result: RunComparison) -> str:
+    if any(metric.baseline_target != metric.target for metric in result.metrics):
+        return "use more texts, --repetitions and --sessions"
+    return (
+        "use more texts, name five or more runs of different days as BASELINE..., "
+        "or measure both in one run and compare with --against"
+    )
+
+
+def _format_value(metric: MetricComparison, value: float) -> str:
+    if metric.unit == "rate":
+        return f"{value:.1%}"
+    return {"ms": f"{value:.0f} ms", "usd": f"${value:.4f}", "credits": f"{value:g} credits"}[metric.unit]
+
+
+def _format_change(metric: MetricComparison, change: float | None) -> str:
+    if change is None:
+        return ""
+    if metric.unit == "rate":
+        return f"{100 * change:+.1f} points"
+    return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"

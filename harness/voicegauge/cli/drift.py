@@ -1,0 +1,232 @@
+"""`voicegauge drift`: find what changed between two contracts or recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
+from voicegauge.cli._commands import command_of
+from voicegauge.cli._console import create_console, print_escaped, show_result
+from voicegauge.cli._output_options import FailedWriteCollector, OutputOptions, output_file_option
+from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, UsageError
+from voicegauge.files import write_file
+from voicegauge.options import Trust, argument, option, request
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from voicegauge.drift.contract_patch import ContractPatch
+    from voicegauge.drift.official_comparison import OfficialComparison
+    from voicegauge.drift.report import DriftChange, DriftReport
+
+
+_OFFICIAL_OPTION_MESSAGE = (
+    "--official is combined with --from, --fail-on, --format, --contracts and --json only; --from needs it."
+)
+_STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
+
+
+@request
+class DriftOptions:
+    """What `drift` compares, how it prints changes, and for which it fails."""
+
+    inputs: Sequence[str] = argument(
+        kw_only=False,
+        default=(),
+        help="Two descriptions or recordings, or providers.",
+        metavar="OLD NEW | --official [PROVIDER]...",
+    )
+    compares_official_documents: bool = option(
+        default=False,
+        flag="--official",
+        help="Compare the contracts of the named providers, or of all, with the providers' own OpenAPI documents.",
+        found_file=Trust.ANY_VALUE,
+    )
+    fail_on: Literal["breaking", "possibly-breaking", "compatible"] = option(
+        default="breaking", help="The mildest change for which the exit status is 1.", found_file=Trust.ANY_VALUE
+    )
+    format_name: Literal["text", "markdown"] = option(
+        default="text",
+        flag="--format",
+        help="Lines for a terminal, or tables for a pull request.",
+        found_file=Trust.ANY_VALUE,
+    )
+    patch_file: Path | None = output_file_option(
+        "If OLD is a contract and NEW is traffic: write a patch that adds what the contract lacks, for `patch -p0`.",
+        flag="--propose",
+    )
+
+
+@command_of("drift", DriftOptions, OfficialDriftRequest, DriftRequest, OutputOptions)
+def command(
+    options: DriftOptions, official_request: OfficialDriftRequest, request: DriftRequest, files: OutputOptions
+) -> int:
+    """Find what changed from OLD to NEW, and whether it breaks clients.
+
+    OLD and NEW are each an OpenAPI document, a recording (a .har file or a folder of such
+    files), or the id of a provider. `voicegauge rules drift` lists the rules. In JUnit XML,
+    SARIF and annotations, a breaking change is an error, a possibly breaking one a warning,
+    and a compatible one a note. In JUnit XML, changes at the level of --fail-on or above are
+    failures.
+
+    With --official, each contract is compared with the document that it was written from,
+    in the operations that it describes: what is new, gone or different there. What a contract
+    has from other sources is listed apart. The exit status is 3 if a document that a contract
+    names cannot be used; a document of --from that cannot be used is an error.
+    """
+    if options.compares_official_documents or official_request.official_document is not None:
+        others = dataclasses.replace(files, json_path=None)
+        if (
+            not options.compares_official_documents
+            or options.patch_file is not None
+            or request.client_use_paths
+            or others != OutputOptions()
+        ):
+            raise click.UsageError(_OFFICIAL_OPTION_MESSAGE)
+        official_request = dataclasses.replace(official_request, providers=options.inputs)
+        return _compare_official_documents(official_request, options, files.json_path)
+    old, new = _require_two_inputs(options.inputs)
+    patch_file, format_name = options.patch_file, options.format_name
+    if patch_file is not None and request.client_use_paths:
+        raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
+    files.validate(propose=patch_file)
+    _reject_existing_patch(patch_file)
+    from voicegauge.api.drift_detection import propose_contract_patch, run_find_drift
+    from voicegauge.drift.report import DriftLevel
+    from voicegauge.drift.report_formats import render_markdown
+
+    patch: ContractPatch | None = None
+    diff = ""
+    if patch_file is None:
+        report = run_find_drift(dataclasses.replace(request, old=old, new=new))
+    else:
+        report, patch = propose_contract_patch(old, new, contracts=request.contracts)
+        diff = patch.build_unified_diff()
+        if diff:
+            write_file(patch_file, diff.encode())
+    failed_writes = FailedWriteCollector()
+    report = files.apply_baselines(report, failed_writes)
+
+    def print_report() -> None:
+        if format_name == "markdown":
+            print_escaped(render_markdown(report), with_newline=False)
+            return
+        unpatched = patch.unpatched_changes if patch is not None else ()
+        manual_changes = [change for change in report.changes if change in unpatched]  # without those of the baseline
+        _print_drift_report(report, manual_changes)
+        if patch_file is not None:
+            _print_patch(patch_file, len(manual_changes), is_written=bool(diff))
+
+    with failed_writes.collect_write_error():
+        show_result(report, files.json_path, print_report)
+    level = DriftLevel(options.fail_on)
+    files.write_files(report, lambda: render_markdown(report), failed_writes, fail_on=level)
+    failed_writes.raise_collected_errors()
+    return EXIT_FINDINGS if report.has_change_at_least(level) else EXIT_OK
+
+
+def _reject_existing_patch(file: Path | None) -> None:
+    if file is not None and file.exists():
+        raise UsageError(f"--propose: {file} exists: name another file, or delete it")
+
+
+def _require_two_inputs(inputs: Sequence[str]) -> tuple[str, str]:
+    if len(inputs) != 2:
+        raise click.UsageError("Name two inputs, OLD and NEW, or providers with --official.")
+    return inputs[0], inputs[1]
+
+
+def _compare_official_documents(request: OfficialDriftRequest, options: DriftOptions, json_path: str | None) -> int:
+    """Compare contracts with official documents, print the result, and return the exit status."""
+    from voicegauge.api.drift_detection import run_find_official_drift
+    from voicegauge.drift.official_comparison import render_official_markdown
+    from voicegauge.drift.report import DriftLevel
+
+    report = run_find_official_drift(request)
+
+    def print_report() -> None:
+        if options.format_name == "markdown":
+            print_escaped(render_official_markdown(report), with_newline=False)
+            return
+        for comparison in report.comparisons:
+            _print_official_comparison(create_console(), comparison)
+
+    show_result(report, json_path, print_report)
+    if report.has_difference_at_least(DriftLevel(options.fail_on)):
+        return EXIT_FINDINGS
+    return EXIT_NOTHING_MEASURED if report.has_unread_document else EXIT_OK
+
+
+def _print_official_comparison(terminal: Console, comparison: OfficialComparison) -> None:
+    if comparison.official_document is None:
+        terminal.print(
+            f"{comparison.provider}: not compared: {comparison.unreadable_reason}", style="yellow", soft_wrap=True
+        )
+        return
+    for word, changes in (
+        ("removed", comparison.removals),
+        ("changed", comparison.changed_values),
+        ("added", comparison.additions),
+    ):
+        for change in changes:
+            terminal.print(f"{word} ({change.level.value})  {change.qualified_location}", soft_wrap=True)
+            terminal.print(f"  {change.message}", soft_wrap=True)
+            terminal.print(f"  {change.old_position or ''}", style="dim", soft_wrap=True)
+    for name in comparison.undescribed_operations:
+        terminal.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
+    official = f"{comparison.official_document.title} {comparison.official_document.version}".strip()
+    counts = (
+        f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
+        f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
+    )
+    terminal.print(
+        f"{comparison.provider} and {official} ({comparison.url}): {counts}",
+        style="bold",
+        soft_wrap=True,
+    )
+
+
+def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChange]) -> None:
+    out = create_console()
+    for change in report.changes:
+        _print_change(out, change)
+        if change in manual_changes:
+            where = f" in {change.old_position}" if change.old_position else ""
+            out.print(f"  must be made by hand{where}", style="yellow", soft_wrap=True)
+    for reason in report.unreadable_client_file_messages:
+        out.print(f"not read for --uses: {reason}", style="yellow", soft_wrap=True)
+    for entry in report.unused_baseline_entries:
+        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
+    counts = ", ".join(f"{count} {level}" for level, count in report.count_by_level.items() if count)
+    sides = " to ".join(
+        f"{side.title} {side.version}".strip() or side.file for side in (report.old_input, report.new_input)
+    )
+    accepted = f", {len(report.accepted_changes)} accepted by the baseline" if report.accepted_changes else ""
+    nothing = "nothing else has changed" if accepted else "nothing has changed"
+    out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
+
+
+def _print_patch(file: Path, manual_change_count: int, *, is_written: bool) -> None:
+    written = f"wrote {file}: review it, then patch -p0 < {file}"
+    result = written if is_written else f"the recordings add nothing to the contract: {file} is not written"
+    changes = "1 change" if manual_change_count == 1 else f"{manual_change_count} changes"
+    left = f"; {changes} must be made by hand" if manual_change_count else ""
+    create_console().print(f"{result}{left}", soft_wrap=True)
+
+
+def _print_change(terminal: Console, change: DriftChange) -> None:
+    from rich.text import Text
+
+    title = Text.assemble(
+        (change.level.value, _STYLE_BY_LEVEL[change.level.value]),
+        f" {change.rule}  ",
+        (change.qualified_location, "bold"),
+    )
+    terminal.print(title, soft_wrap=True)
+    terminal.print(f"  {change.message}", soft_wrap=True)
+    terminal.print(f"  {change.formatted_positions}", style="dim", soft_wrap=True)

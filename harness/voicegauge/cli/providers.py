@@ -1,0 +1,86 @@
+"""`voicegauge providers`: list contracts, targets and prices, and which keys are set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicegauge.api.options import ContractFolders
+from voicegauge.cli._commands import command_of
+from voicegauge.cli._console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, show_result
+from voicegauge.cli._output_options import JsonOutput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from voicegauge.api.listings import ProviderList
+
+
+@command_of("providers", ContractFolders, JsonOutput)
+def command(folders: ContractFolders, output: JsonOutput) -> None:
+    """List contracts, targets and prices, and which keys are set.
+
+    With --contracts, only the providers in these folders are listed.
+    """
+    from voicegauge.api.listings import list_providers
+
+    result = list_providers(folders.contracts)
+    show_result(result, output.json_path, lambda: _print_providers(result))
+
+
+_HEADING_BY_INPUT = {"text": "target", "audio": "target that takes audio"}
+MAX_NARROW_TARGET_WIDTH = 44
+"""Largest width of the names of targets in a narrow terminal, in columns, so that prices have at least the same
+width."""
+
+
+def _print_providers(result: ProviderList) -> None:
+    out = create_console()
+    is_wide = out.width >= MIN_WIDE_TERMINAL_WIDTH
+    for takes in ("text", "audio"):
+        table = _build_target_table(result, takes, is_wide=is_wide)
+        if table.row_count:
+            out.print(table)
+    out.print(_build_operation_table(result, is_wide=is_wide))
+    out.print(_build_key_table(result))
+
+
+def _build_target_table(result: ProviderList, input_kind: str, *, is_wide: bool) -> Table:
+    heading = _HEADING_BY_INPUT[input_kind]
+    if is_wide:
+        table = create_table(
+            heading, "what it is", "responds with", "price", "languages", right_aligned_columns=("languages",)
+        )
+    else:
+        table = create_table(heading, "price")
+        table.columns[0].max_width = MAX_NARROW_TARGET_WIDTH
+    for row in (row for provider in result.providers for row in provider.targets if row.input_kind == input_kind):
+        languages = str(len(row.languages)) if row.languages else "not documented"
+        if is_wide:
+            table.add_row(row.id, row.title, row.response_kind, row.price, languages)
+        else:
+            table.add_row(f"{row.id}\n  {row.title}\n  languages: {languages}", row.price)
+    return table
+
+
+def _build_operation_table(result: ProviderList, *, is_wide: bool) -> Table:
+    headings = ("operation", "", "the emulator", "rules") if is_wide else ("operation", "the emulator", "rules")
+    table = create_table(*headings, right_aligned_columns=("rules",))
+    for provider in result.providers:
+        for operation in provider.operations:
+            name = f"{provider.id}/{operation.id}"
+            path = f"{operation.method} {operation.path}{' (inferred)' if operation.is_inferred else ''}"
+            about = (name, path) if is_wide else (f"{name}\n  {path}",)
+            table.add_row(*about, operation.emulation_description, str(len(operation.rule_ids)))
+    return table
+
+
+def _build_key_table(result: ProviderList) -> Table:
+    from rich.text import Text
+
+    table = create_table("provider", "contract of", "operations", "key", "", right_aligned_columns=("operations",))
+    for provider in result.providers:
+        state = Text("set", style="green") if provider.is_key_set else "not set"
+        table.add_row(
+            provider.id, provider.contract_version, str(len(provider.operations)), provider.key_variable, state
+        )
+    return table

@@ -1,0 +1,104 @@
+"""`voicegauge record`: save what a provider answers as recordings, without secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegauge.api.requests import RecordRequest
+from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
+from voicegauge.cli._commands import command_of
+from voicegauge.cli._console import create_console, print_escaped, show_result
+from voicegauge.cli._output_options import JsonOutput
+from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.printable_text import format_count
+
+if TYPE_CHECKING:
+    from voicegauge.api.results import FileToOverwrite, RecordResult
+    from voicegauge.recording.saved_recordings import RecordingChanges
+
+
+MAX_FIELDS_SHOWN = 4
+"""Largest number of changed fields printed for each recording file; --json has all."""
+
+
+@command_of("record", RecordRequest, JsonOutput)
+def command(request: RecordRequest, output: JsonOutput) -> int | None:
+    """Save what a provider answers as recordings, without secrets.
+
+    TARGET is a provider or PROVIDER/TARGET. The planned cases are sent one after another.
+    Cases with a recording that is not stale are left out. Before a file is overwritten, the
+    differences are shown. The same command resumes a live recording that was interrupted,
+    because responses are saved in DIR/.unfinished until their file is written.
+    """
+    from voicegauge.api.recording import run_record
+    from voicegauge.cli._progress import TerminalProgress
+
+    asks = not request.overwrite and sys.stdin.isatty()
+    result = run_record(
+        dataclasses.replace(
+            request,
+            overwrite=_confirm_overwrite if asks else request.overwrite,
+            # Before the recording counts as ended, so that what it has spent is not forgotten if it is killed earlier.
+            on_result=lambda result: show_result(result, output.json_path, lambda: _print_record_result(result)),
+            progress=TerminalProgress(),
+        )
+    )
+    return None if result.stop_reason is None else EXIT_STATUS_BY_STOP_REASON[result.stop_reason]
+
+
+def _confirm_overwrite(file_to_overwrite: FileToOverwrite) -> bool:
+    old, new = file_to_overwrite.old_provenance, file_to_overwrite.new_provenance
+    provenance = "" if old is new else f" ({old.value}, to be replaced by {new.value})"
+    print_escaped(
+        f"{file_to_overwrite.path}{provenance}: {_describe_changes(file_to_overwrite.changes)}", to_stderr=True
+    )
+    return click.confirm("Overwrite it?", default=True, err=True)
+
+
+def _describe_changes(changes: RecordingChanges) -> str:
+    counts = (
+        f"{changes.added_count} added, {changes.removed_count} removed, {changes.changed_count} changed, "
+        f"{changes.unchanged_count} the same"
+    )
+    if not changes.differing_fields:
+        return counts
+    more = len(changes.differing_fields) - MAX_FIELDS_SHOWN
+    shown = ", ".join(changes.differing_fields[:MAX_FIELDS_SHOWN])
+    return f"{counts}; changed: {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def _print_record_result(result: RecordResult) -> None:
+    from voicegauge.cli._check_tables import print_resources
+
+    out = create_console()
+    for file in result.files:
+        verb = "wrote" if file.is_written else "left"
+        provenance = file.provenance.value.upper()
+        exchanges = format_count(file.exchange_count, "exchange")
+        line = f"{verb} {file.path}  {provenance}  {exchanges}: {_describe_changes(file.changes)}"
+        out.print(line, soft_wrap=True)
+    for case, reason in result.skip_reason_by_case.items():
+        out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)
+    if result.redaction_counts:
+        locations = ", ".join(f"{location} ({count})" for location, count in result.redaction_counts.items())
+        out.print(f"masked: {locations}", soft_wrap=True)
+    elif result.files:
+        out.print("masked: nothing")
+    print_resources(out, result.resource_summary)
+    if result.finding_count:
+        out.print(
+            f"{format_count(result.finding_count, 'finding')} in what was recorded: voicegauge check shows them",
+            style="yellow",
+        )
+    if result.spent_usd:
+        out.print(f"${result.spent_usd:.4g} spent")
+    if result.spent_by_earlier_runs_usd:
+        out.print(f"${result.spent_by_earlier_runs_usd:.4g} spent before by recordings that were stopped")
+    for line in describe_unresolved_requests(result.ambiguous_requests):
+        out.print(line, soft_wrap=True, markup=False)
+    if result.stop_message:
+        out.print(f"Stopped early: {result.stop_message}", soft_wrap=True)

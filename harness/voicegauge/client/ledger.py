@@ -1,0 +1,241 @@
+"""Reserves the price of each request from a budget, and limits the rate of requests."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.extension.provider import PlanLimits
+from voicegauge.errors import BudgetError, UnknownNameError
+from voicegauge.model.money import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.transport.clock import Clock, RealClock
+
+# The ledger reserves money before a request is sent, and settles it when the outcome of the request is known.
+
+
+MAX_ROUNDING_MICRO_USD = 1
+"""Difference between a reported charge and the reserved price, in millionths of a dollar, that is due to rounding."""
+
+
+class Reservation:
+    """Money held for one request until `settle` is called for the first time."""
+
+    def __init__(self, ledger: Ledger, amount_micro_usd: int, price_name: str | None = None) -> None:
+        """Hold `amount_micro_usd` millionths of a dollar. Call `Ledger.reserve` instead of this constructor."""
+        self._ledger, self._micro_usd, self._price_name, self._is_open = ledger, amount_micro_usd, price_name, True
+
+    def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
+        """Turn the reservation into spending. Later calls do nothing.
+
+        Args:
+            may_be_charged: whether the reserved amount counts as spent; if not, it is released.
+            charged_usd: the charge that the provider reported, which counts instead. If it exceeds the reservation and
+                the budget, it counts as spent nevertheless, and nothing more can be reserved.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        spent = self._micro_usd if may_be_charged else 0
+        spent = spent if charged_usd is None else convert_to_micro_usd(charged_usd)
+        self._ledger.change_amounts(-self._micro_usd, spent)
+        if self._price_name is not None and spent > self._micro_usd + MAX_ROUNDING_MICRO_USD:
+            self._ledger.note_overcharge(self._price_name, self._micro_usd, spent)
+
+
+class Ledger:
+    """A budget that neither retries nor concurrent requests can overspend.
+
+    No method awaits, so a ledger is safe to share between tasks of one event loop. It is not thread-safe.
+    """
+
+    def __init__(self, max_cost_usd: float | None = None, *, spent_usd: float = 0.0) -> None:
+        """Open the ledger.
+
+        Args:
+            max_cost_usd: the budget in dollars; `None` counts spending without a limit.
+            spent_usd: the part of the budget in dollars that an interrupted run has spent already.
+        """
+        self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
+        self._spent, self._reserved = convert_to_micro_usd(spent_usd), 0
+        self._overcharge_by_price_name: dict[str, str] = {}
+        """For each price that a receipt exceeded, the error's message."""
+
+    @property
+    def spent_usd(self) -> float:
+        """The amount settled so far, in dollars."""
+        return self._spent / MICRO_USD_PER_USD
+
+    @property
+    def reserved_usd(self) -> float:
+        """The amount held for requests in progress, in dollars."""
+        return self._reserved / MICRO_USD_PER_USD
+
+    @property
+    def remaining_usd(self) -> float:
+        """The amount that can still be reserved, in dollars; infinite without a budget."""
+        return math.inf if self._limit is None else (self._limit - self._spent - self._reserved) / MICRO_USD_PER_USD
+
+    def reserve(self, amount_usd: float, price_name: str | None = None) -> Reservation:
+        """Hold `amount_usd` for one request.
+
+        Args:
+            amount_usd: the most that the request may cost.
+            price_name: name of the target or operation whose price this is. As soon as a receipt exceeds its price,
+                nothing more is reserved for it: a price that was wrong once would overspend the budget.
+
+        Raises:
+            BudgetError: less than `amount_usd` is left, or an earlier request of `price_name` was charged more than
+                its price.
+        """
+        self.require_no_overcharge(price_name)
+        micro_usd = convert_to_micro_usd(amount_usd)
+        self.require_remaining(micro_usd)
+        self.change_amounts(micro_usd, 0)
+        return Reservation(self, micro_usd, price_name)
+
+    def require_no_overcharge(self, price_name: str | None) -> None:
+        """Check that no request of `price_name` was charged more than its price.
+
+        Raises:
+            BudgetError: one was, and there is a budget that this could exceed.
+        """
+        if price_name in self._overcharge_by_price_name and self._limit is not None:
+            raise BudgetError(self._overcharge_by_price_name[price_name])
+
+    def note_overcharge(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
+        """Note that a request was charged more than the price that was reserved for it; `Reservation` calls this."""
+        charged, reserved = charged_micro_usd / MICRO_USD_PER_USD, reserved_micro_usd / MICRO_USD_PER_USD
+        self._overcharge_by_price_name[price_name] = (
+            f"{price_name} was charged ${charged:g} for a request that should cost ${reserved:g}: no more requests are "
+            f"sent to it; state what it costs with --price {price_name}={charged:g}"
+        )
+
+    def require_remaining(self, amount_micro_usd: int) -> None:
+        """Check that `amount_micro_usd` millionths of a dollar can be reserved.
+
+        Raises:
+            BudgetError: less is left.
+        """
+        if self._limit is not None and self._spent + self._reserved + amount_micro_usd > self._limit:
+            held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
+            raise BudgetError(
+                f"the next request costs ${amount_micro_usd / MICRO_USD_PER_USD:g}, but of the budget of "
+                f"${self._limit / MICRO_USD_PER_USD:g} "
+                f"${self.spent_usd:g} are spent{held}: raise --max-cost"
+            )
+
+    def reserve_unconditionally(self, amount_usd: float) -> Reservation:
+        """Hold an amount for a request that an earlier process sent, even if it exceeds the budget."""
+        micro_usd = convert_to_micro_usd(amount_usd)
+        self.change_amounts(micro_usd, 0)
+        return Reservation(self, micro_usd)
+
+    def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
+        """Add to the reserved and to the spent amount, in millionths of a dollar; negative amounts are subtracted.
+
+        `Reservation` calls this method when it is settled.
+        """
+        self._reserved += reserved_change_micro_usd
+        self._spent += spent_change_micro_usd
+
+
+class LedgerShare(Ledger):
+    """Counts what one of several users of a ledger reserves and spends.
+
+    The ledger has the budget, and counts the amounts of all its shares too.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Start with nothing spent from `ledger`."""
+        super().__init__()
+        self._ledger = ledger
+
+    @property
+    def remaining_usd(self) -> float:
+        """The amount that all users together can still reserve, in dollars; infinite without a budget."""
+        return self._ledger.remaining_usd
+
+    def require_remaining(self, amount_micro_usd: int) -> None:
+        """Check that all users together have `amount_micro_usd` left; see `Ledger.require_remaining`."""
+        self._ledger.require_remaining(amount_micro_usd)
+
+    def require_no_overcharge(self, price_name: str | None) -> None:
+        """Check what all users together were charged; see `Ledger.require_no_overcharge`."""
+        self._ledger.require_no_overcharge(price_name)
+
+    def note_overcharge(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
+        """Note an overcharge for all users."""
+        self._ledger.note_overcharge(price_name, reserved_micro_usd, charged_micro_usd)
+
+    def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
+        """Change the amounts of this share and of the ledger."""
+        # The ledger first: it may write a journal before the change takes effect.
+        self._ledger.change_amounts(reserved_change_micro_usd, spent_change_micro_usd)
+        super().change_amounts(reserved_change_micro_usd, spent_change_micro_usd)
+
+
+# Delays requests to respect the rate limit of an account's plan, in requests per minute.
+
+
+RATE_LIMIT_WINDOW_S = 60.0
+"""Length of the window in seconds, because plans state requests per minute. Providers may count in fixed or sliding
+windows; a sliding window satisfies both."""
+
+
+class RateLimiter:
+    """Delays requests so that no window of 60 seconds has more requests than a plan allows.
+
+    A burst up to the limit passes without delay. Requests pass in the order of their arrival. A rate limiter belongs
+    to one account and one event loop.
+    """
+
+    def __init__(self, requests_per_minute: int, clock: Clock | None = None) -> None:
+        """Allow `requests_per_minute`, measured by `clock` (the real clock by default)."""
+        self.requests_per_minute = requests_per_minute
+        self._clock: Clock = clock or RealClock()
+        self._times: deque[float] = deque(maxlen=requests_per_minute)
+        """Times of the last requests, at most as many as one window may have."""
+        self._queue = asyncio.Lock()
+
+    async def wait_for_request(self) -> None:
+        """Wait until one more request may be sent, and count that request."""
+        async with self._queue:
+            if len(self._times) == self._times.maxlen:
+                remaining_s = self._times[0] + RATE_LIMIT_WINDOW_S - self._clock.monotonic()
+                if remaining_s > 0:
+                    await self._clock.sleep(remaining_s)
+            self._times.append(self._clock.monotonic())
+
+
+def find_account_plan_limits(contracts: Iterable[Contract], plan_names: Collection[str] = ()) -> dict[str, PlanLimits]:
+    """Return the limits of the user's plan with each provider, by provider id.
+
+    Args:
+        contracts: the contracts of the providers.
+        plan_names: names of the user's plans. For a provider without a named plan, the first plan of its contract
+            counts.
+
+    Raises:
+        UnknownNameError: no contract has a plan of a given name.
+    """
+    limits = {contract.id: contract.limits for contract in contracts}
+    known = {name for spec in limits.values() for name in spec.plan_limits}
+    for name in plan_names:
+        if name not in known:
+            raise UnknownNameError("plan", name, known)
+    return {provider: spec.find_plan(plan_names) for provider, spec in limits.items()}
+
+
+def create_rate_limiter(plan_limits: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
+    """Return a rate limiter that keeps the documented request rate of an account plan.
+
+    The result is `None` if no rate is documented, or if `base_urls` replaces the URLs of the provider's servers.
+    """
+    return (
+        RateLimiter(plan_limits.max_requests_per_minute)
+        if plan_limits.max_requests_per_minute and not base_urls
+        else None
+    )

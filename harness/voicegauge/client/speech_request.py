@@ -1,0 +1,207 @@
+"""Builds provider-specific speech requests."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.extension.speech import FieldMapping, SpeechField, TargetSpec
+from voicegauge.errors import UsageError
+from voicegauge.formats.locations import Location, parse_location, write_pointer
+from voicegauge.model.base import Record, SpeechRequest
+from voicegauge.model.exchange import UploadedFile
+
+_ADVICE_BY_MISSING_FIELD: dict[SpeechField, str] = {
+    "text": "give it a text",
+    "voice": "name a voice",
+    "voice_description": "describe the voice in words",
+    "voice_sample_url": "give the URL of a voice sample",
+    "voice_sample_upload": "give a voice sample as a file",
+    "language": "name a language",
+    "format": "name a format",
+    "sample_rate": "give a sample rate",
+    "speed": "give a speed",
+    "seed": "give a seed",
+}
+
+
+class RequestParts(Record, frozen=True, kw_only=True):
+    """The values of one request by location. The URL, the key and the encoded body are not part of it."""
+
+    path_parameters: dict[str, Any] = {}
+    query_parameters: dict[str, Any] = {}
+    """Query parameters by name. A list is sent as one parameter per item."""
+    headers: dict[str, str] = {}
+    body: Any = None
+    """The body: a JSON value, a dict of form fields (values may be `UploadedFile`), text, or raw bytes."""
+    media_type: str | None = None
+    """Media type of the body; `None` for multipart with an upload, otherwise the first documented one."""
+
+
+def map_speech_request(target: Target, speech_request: SpeechRequest) -> RequestParts:
+    """Return the request of `target` for `speech_request`.
+
+    The headers that every request must have come first, then the target's constants, the fields of `speech_request`
+    with the target's defaults, and `speech_request.extra`.
+
+    Raises:
+        UsageError: a required field is missing, the target has no parameter for a given field, or a location in
+            `speech_request.extra` cannot be written.
+    """
+    fields = _collect_speech_fields(target, speech_request)
+    _check_required_fields(target, fields)
+    draft = _RequestPartsBuilder(target)
+    for header, value in target.operation.required_headers.items():
+        draft.set_value(parse_location(f"header.{header}"), value)
+    for constant, value in target.target_spec.request_constants.items():
+        draft.set_value(constant, copy.deepcopy(value))
+    for name, value in fields.items():
+        mapping = target.speech.request_fields.get(name)
+        if mapping is not None:
+            draft.set_value(mapping.location, _convert_to_provider_value(mapping, value))
+        elif not _is_implied_by_target(target.target_spec, name, value):
+            raise UsageError(
+                f"{target.id} takes no {_get_display_name(name)}; it takes {_describe_accepted_fields(target)}"
+            )
+    for written, value in speech_request.extra.items():
+        try:
+            location = parse_location(written)
+        except ValueError as error:
+            raise UsageError(f"extra parameter: {error}") from None
+        draft.set_value(location, copy.deepcopy(value))
+    return draft.build_parts()
+
+
+def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
+    """Return the fields of a request, with the target's defaults for fields that the target has a parameter for."""
+    spec = target.target_spec
+    given: dict[SpeechField, Any] = {
+        "text": speech_request.text,
+        "voice": speech_request.voice,
+        "voice_description": speech_request.voice_description,
+        "language": speech_request.language,
+        "format": speech_request.format,
+        "speed": speech_request.speed,
+        "seed": speech_request.seed,
+        **_choose_voice_sample_field(target, speech_request),
+    }
+    defaults: dict[SpeechField, Any] = {
+        "voice": spec.default_voice_by_language.get(speech_request.language or "", spec.default_voice),
+        "voice_description": spec.default_voice_description,
+        "voice_sample_url": spec.default_voice_sample_url if speech_request.voice_sample is None else None,
+        "language": spec.default_language,
+        "format": None if speech_request.leaves_out_format else spec.default_format,
+    }
+    for name, value in defaults.items():
+        if given.get(name) is None and name in target.speech.request_fields:
+            given[name] = value
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
+    """Return the voice sample under the field that the target accepts, URL or upload; empty if there is no sample."""
+    sample = speech_request.voice_sample
+    if sample is None:
+        return {}
+    accepted = target.speech.request_fields
+    if sample.url is not None and ("voice_sample_url" in accepted or sample.data is None):
+        if "voice_sample_url" not in accepted and "voice_sample_upload" in accepted:
+            raise UsageError(f"{target.id} takes a voice sample as a file, not as a URL: give a file")
+        return {"voice_sample_url": sample.url}
+    if sample.data is None:
+        raise UsageError("the voice sample has neither a URL nor data")
+    if "voice_sample_upload" not in accepted and "voice_sample_url" in accepted:
+        raise UsageError(f"{target.id} takes a voice sample as a URL, not as a file: give a URL")
+    upload = UploadedFile(filename=sample.filename, media_type=sample.media_type, data=sample.data)
+    return {"voice_sample_upload": upload}
+
+
+def _check_required_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
+    for name in target.target_spec.required_fields:
+        if name not in fields:
+            raise UsageError(f"{target.id} needs a {_get_display_name(name)}: {_ADVICE_BY_MISSING_FIELD[name]}")
+
+
+def _is_implied_by_target(target_spec: TargetSpec, field_name: SpeechField, value: Any) -> bool:
+    """Whether the target does what the field requests although it has no parameter for the field.
+
+    The language is implied by the text and the voice. A target with only one format always uses that format.
+    """
+    if field_name == "language":
+        return value in (target_spec.supported_languages or (target_spec.default_language,))
+    if field_name == "format":
+        return [value] == [*(target_spec.supported_formats or [target_spec.default_format])]
+    return False
+
+
+def _get_display_name(field_name: SpeechField) -> str:
+    return field_name.replace("_", " ")
+
+
+def _describe_accepted_fields(target: Target) -> str:
+    return ", ".join(_get_display_name(name) for name in target.speech.request_fields)
+
+
+def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) -> Any:
+    """Return the provider's value for a provider-neutral value.
+
+    The result is a text if the contract has a text template other than "{}" or a markup language for the field.
+    Otherwise a number remains a number. An uploaded file is always returned unchanged.
+    """
+    if isinstance(neutral_value, UploadedFile):
+        return neutral_value
+    mapped = field_mapping.provider_values.get(str(neutral_value), neutral_value)
+    is_sent_unchanged = field_mapping.text_template == "{}" and field_mapping.markup_language is None
+    return mapped if is_sent_unchanged else field_mapping.fill_template(str(mapped))
+
+
+class _RequestPartsBuilder:
+    """Collects the values of a `RequestParts`."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
+        self._body: Any = None
+
+    def set_value(self, location: Location, value: Any) -> None:
+        """Set the value at `location`."""
+        if location.message_part != "body":
+            self._parameters[location.message_part][location.name] = value
+            return
+        try:
+            self._body = write_pointer(self._body, location.pointer_tokens, value)
+        except (TypeError, ValueError, AttributeError):
+            reason = "a value on the way is neither a mapping nor a list"
+            raise UsageError(f"{self._target.id}: cannot write to {location}: {reason}") from None
+
+    def build_parts(self) -> RequestParts:
+        """Return the collected values."""
+        media_type = self._target.target_spec.request_media_type or choose_media_type(
+            self._target.operation, self._body
+        )
+        return RequestParts(
+            path_parameters=self._parameters["path"],
+            query_parameters=self._parameters["query"],
+            headers={name: str(value) for name, value in self._parameters["header"].items()},
+            body=self._body,
+            media_type=media_type,
+        )
+
+
+def choose_media_type(operation: Operation, body: Any) -> str | None:
+    """Return the media type for `body`: multipart for an upload, otherwise the first documented one.
+
+    Return `None` if there is no body.
+
+    Raises:
+        UsageError: there is a body, but the operation documents none.
+    """
+    if body is None:
+        return None
+    documented = list(operation.request_media)
+    if isinstance(body, dict) and any(isinstance(value, UploadedFile) for value in body.values()):
+        return "multipart/form-data"
+    if not documented:
+        raise UsageError(f"{operation.contract.id} {operation.id} takes no body")
+    return documented[0]

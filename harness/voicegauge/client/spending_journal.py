@@ -1,0 +1,513 @@
+"""Records what is paid for, so that it survives crashes, and what earlier commands paid for.
+
+A submit is recorded before it is sent and again after its response, so that the journal shows what was paid for and
+what was received, even if the process is killed at any moment:
+
+    {"event": "submit_started", "id": ID, "submitted_at": TIME, "price_usd": PRICE}
+    {"event": "submit_not_sent", "id": ID}       no connection: it cannot be charged
+    {"event": "submit_completed", "id": ID, "http_status": 202, "billing_status": "accepted",
+     "job_id": JOB or null}
+
+Benchmarks and checks add events of their own, which say when the result of a submit is saved.
+
+A journal (`journal.py`) has one line for each change of the ledger, in millionths of a dollar. A price is reserved
+before its request is sent, and settled when the outcome of the request is known:
+
+    {"event": "amounts_changed", "reserved_change_micro_usd": 1000, "spent_change_micro_usd": 0}
+    {"event": "amounts_changed", "reserved_change_micro_usd": -1000, "spent_change_micro_usd": 1000}
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import itertools
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+import msgspec
+
+from voicegauge.client.ledger import Ledger
+from voicegauge.client.settlement import Settlement
+from voicegauge.contract.contract import Operation
+from voicegauge.errors import DataError, StorageError
+from voicegauge.files import check_writable, read_file
+from voicegauge.model.base import Record
+from voicegauge.model.job import AmbiguousRequest, BillingStatus
+from voicegauge.model.money import MICRO_USD_PER_USD
+
+# Reads from a journal what each submit cost and whether it brought a result.
+
+
+_AMBIGUOUS_STATUS = BillingStatus.AMBIGUOUS
+
+
+@dataclass
+class Purchase:
+    """One submit, and what the journal says about its price and its result."""
+
+    submitted_at: str
+    """Time of the submit: UTC, ISO 8601."""
+    price_usd: float | None
+    """The price in dollars; `None` if it is not known."""
+    billing_status: BillingStatus = BillingStatus.AMBIGUOUS
+    http_status: int | None = None
+    """HTTP status of the response; `None` if no response was received."""
+    job_id: str | None = None
+    """Id with which the submit's job can be polled; `None` if there is no such job."""
+    is_job_resumable: bool = True
+    """Whether a later command can resume the job; if not, its result is lost when voicegauge is stopped."""
+    charged_usd: float | None = None
+    """The charge in dollars that the provider reported; `None` if it reported none."""
+    has_saved_result: bool = False
+    """Whether the result of the submit is known and saved."""
+    missing_result_reason: str | None = None
+    """Why the submit brought no result; `None` if the journal does not say why."""
+    idempotency_key: str | None = None
+    """The idempotency key in the request; `None` without one."""
+
+    @property
+    def awaits_job_result(self) -> bool:
+        """Whether the submit started a job that can be resumed and whose result is not saved yet."""
+        return self.job_id is not None and self.is_job_resumable and not self.has_saved_result
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the price counts as spent although the result is unknown or was not saved.
+
+        A free submit is never ambiguous: it can be sent again at no cost.
+        """
+        if self.charge_or_price_usd == 0:
+            return False
+        if self.has_saved_result or self.billing_status is not BillingStatus.ACCEPTED:
+            return self.billing_status is BillingStatus.AMBIGUOUS
+        return not self.awaits_job_result
+
+    def can_be_repeated_without_charge(self, operation: Operation, now: datetime) -> bool:
+        """Whether the submit is ambiguous and would not be charged again with its idempotency key.
+
+        The provider remembers the key for the time that the contract documents.
+        """
+        spec = operation.idempotency
+        if not self.is_ambiguous or self.idempotency_key is None or spec is None or spec.key_lifetime_s is None:
+            return False
+        return (now - datetime.fromisoformat(self.submitted_at)).total_seconds() < spec.key_lifetime_s
+
+    @property
+    def charge_or_price_usd(self) -> float | None:
+        """The reported charge in dollars, or else the price; `None` if neither is known."""
+        return self.price_usd if self.charged_usd is None else self.charged_usd
+
+    @property
+    def ambiguous_reason(self) -> str:
+        """Why the result of an ambiguous submit is unknown or was not saved."""
+        if self.missing_result_reason is not None:
+            return self.missing_result_reason
+        if self.http_status is None:
+            return "voicegauge was stopped before a response arrived"
+        if self.billing_status is BillingStatus.ACCEPTED:
+            if self.job_id is not None:
+                return "the job was not finished when voicegauge was stopped"
+            return f"the response (HTTP {self.http_status}) arrived and could not be saved"
+        return f"the service may have performed the request before it failed (HTTP {self.http_status})"
+
+    def add_to_ledger(self, ledger: Ledger) -> None:
+        """Add what the submit cost to `ledger`, by the rule that applies to requests of this process."""
+        ledger.reserve_unconditionally(self.price_usd or 0.0).settle(
+            may_be_charged=self.billing_status.may_be_charged, charged_usd=self.charged_usd
+        )
+
+
+@dataclass
+class PurchaseHistory:
+    """The submits for one sample or case, in the order of sending."""
+
+    sample_or_case_id: str
+    purchases: list[Purchase] = field(default_factory=list)
+
+    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+        """Note that another submit begins, or that the last one is repeated with its idempotency key."""
+        last = self.purchases[-1] if self.purchases else None
+        if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
+            last.billing_status, last.http_status, last.job_id, last.has_saved_result, last.missing_result_reason = (
+                _AMBIGUOUS_STATUS,
+                None,
+                None,
+                False,
+                None,
+            )
+        else:
+            self.purchases.append(Purchase(submitted_at, price_usd, idempotency_key=idempotency_key))
+
+    def record_submit_not_sent(self) -> None:
+        """Note that the last submit never left this machine."""
+        if self.purchases:
+            self.purchases[-1].billing_status = BillingStatus.NOT_SENT
+
+    def record_response(
+        self, http_status: int, billing_status: BillingStatus, job_id: str | None, charged_usd: float | None
+    ) -> None:
+        """Note the response to the last submit."""
+        if self.purchases:
+            last = self.purchases[-1]
+            last.http_status, last.billing_status, last.job_id, last.charged_usd = (
+                http_status,
+                billing_status,
+                job_id,
+                charged_usd,
+            )
+
+    @property
+    def is_last_request_ambiguous(self) -> bool:
+        """Whether the last request for the sample or case may have been charged although its result is unknown."""
+        return bool(self.purchases) and self.purchases[-1].is_ambiguous
+
+    @property
+    def attempt_count(self) -> int:
+        """Number of submits of the last delivery: the last submit and the rejected ones immediately before it."""
+        rejected = itertools.takewhile(lambda one: not one.billing_status.may_be_charged, reversed(self.purchases[:-1]))
+        return 1 + sum(1 for _ in rejected)
+
+    @property
+    def ambiguous_requests(self) -> list[AmbiguousRequest]:
+        """The ambiguous requests for the sample or case, oldest first."""
+        return [
+            AmbiguousRequest(
+                sample_or_case_id=self.sample_or_case_id,
+                sent_at=one.submitted_at,
+                counted_usd=one.charge_or_price_usd,
+                reason=one.ambiguous_reason,
+                was_sent_again=index < len(self.purchases) - 1,
+            )
+            for index, one in enumerate(self.purchases)
+            if one.is_ambiguous
+        ]
+
+
+HistoryT = TypeVar("HistoryT", bound=PurchaseHistory)
+
+
+class PurchaseAccount(Generic[HistoryT]):
+    """The submits of all samples or cases, as read from a journal."""
+
+    def __init__(self, history_by_id: Mapping[str, HistoryT] | None = None) -> None:
+        """Start with the history of each sample or case, by its id; `None` for an empty account."""
+        self.histories: Mapping[str, HistoryT] = {} if history_by_id is None else history_by_id
+
+    @functools.cached_property
+    def ids_with_ambiguous_last_request(self) -> frozenset[str]:
+        """Ids of the samples or cases whose last request is ambiguous, whether they are finished or not."""
+        return frozenset(name for name, one in self.histories.items() if one.is_last_request_ambiguous)
+
+    @functools.cached_property
+    def ambiguous_requests(self) -> tuple[AmbiguousRequest, ...]:
+        """All ambiguous requests, oldest first."""
+        return tuple(
+            sorted((a for one in self.histories.values() for a in one.ambiguous_requests), key=lambda one: one.sent_at)
+        )
+
+    @property
+    def spent_usd(self) -> float:
+        """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
+        return self.sum_spent_usd_except_last_requests(())
+
+    def sum_spent_usd_except_last_requests(self, pending_ids: Collection[str]) -> float:
+        """Return `spent_usd` without what the last request for each sample or case in `pending_ids` cost."""
+        ledger = Ledger()
+        for name, one in self.histories.items():
+            for purchase in one.purchases[: -1 if name in pending_ids else None]:
+                purchase.add_to_ledger(ledger)
+        return ledger.spent_usd
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no request has been sent."""
+        return not self.histories
+
+    @property
+    def may_have_been_charged(self) -> bool:
+        """Whether any request may have been charged, so that sending all of them again would pay for it twice."""
+        return any(
+            purchase.billing_status.may_be_charged for one in self.histories.values() for purchase in one.purchases
+        )
+
+
+# Writes and reads journals of submits, which have one JSON line per event.
+
+
+_NonNegativeUsd = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
+    """Written before a submit is sent. From this moment on, the submit may have to be paid for."""
+
+    id: str
+    """Id of the sample or case that the submit is for."""
+    submitted_at: str
+    """Time of the submit: UTC, ISO 8601."""
+    price_usd: _NonNegativeUsd | None
+    """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
+    idempotency_key: str | None = None
+    """The idempotency key in the request; `None` without one. Submits with the same key are charged once."""
+
+    def add_to_history(self, history: PurchaseHistory) -> None:
+        """Note the event in the history of its sample or case."""
+        history.record_submit(self.submitted_at, self.price_usd, self.idempotency_key)
+
+
+class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
+    """Written if a submit was announced but not sent, because there was no connection."""
+
+    id: str
+    """Id of the sample or case."""
+
+    def add_to_history(self, history: PurchaseHistory) -> None:
+        """Note the event in the history of its sample or case."""
+        history.record_submit_not_sent()
+
+
+class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
+    """Written after the response to a submit was received."""
+
+    id: str
+    """Id of the sample or case."""
+    http_status: int
+    billing_status: BillingStatus
+    """Whether the request is charged, according to the response."""
+    job_id: str | None
+    """Id with which the job can be polled again; `None` if the response did not accept such a job."""
+    charged_usd: _NonNegativeUsd | None = None
+    """The charge in dollars that the response reported; `None` if it reported none."""
+
+    def add_to_history(self, history: PurchaseHistory) -> None:
+        """Note the event in the history of its sample or case."""
+        history.record_response(self.http_status, self.billing_status, self.job_id, self.charged_usd)
+
+
+SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent
+
+
+class SubmitRecorder:
+    """A `SubmitObserver` that writes the events of each submit for one sample or case."""
+
+    def __init__(
+        self, record_event: Callable[[SubmitEvent], None], sample_or_case_id: str, price_usd: float | None
+    ) -> None:
+        """Record the submits with the function `record_event`.
+
+        Args:
+            record_event: called with each event, such as `Journal.write`.
+            sample_or_case_id: id of the sample or case.
+            price_usd: price of each submit in dollars; `None` if it is not known.
+        """
+        self._record, self._name, self._usd = record_event, sample_or_case_id, price_usd
+
+    def before_submit(self, idempotency_key: str | None = None) -> None:
+        """Record that the submit may cost money from now on."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._record(
+            SubmitStartedEvent(id=self._name, submitted_at=at, price_usd=self._usd, idempotency_key=idempotency_key)
+        )
+
+    def on_submit_not_sent(self) -> None:
+        """Record that the request was not sent, so that it cost nothing."""
+        self._record(SubmitNotSentEvent(id=self._name))
+
+    def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
+        """Record the response and the id of the job."""
+        self._record(
+            SubmitCompletedEvent(
+                id=self._name,
+                http_status=http_status,
+                billing_status=settlement.status,
+                job_id=job_id,
+                charged_usd=settlement.charged_usd,
+            )
+        )
+
+
+class Journal:
+    """A journal that is open for writing; a context manager. Only one process at a time can open it."""
+
+    def __init__(self, path: Path, *, is_durable: bool) -> None:
+        """Open the journal, or create it.
+
+        Args:
+            path: the file of the journal. Its folder must exist.
+            is_durable: whether to wait until each line is on disk; used for whatever costs money.
+
+        Raises:
+            DataError: another process is writing the journal.
+            StorageError: the journal cannot be written.
+        """
+        self.path = path
+        self._durable = is_durable
+        self._lock = threading.Lock()
+        self._write_error: StorageError | None = None
+        check_writable(self.path)
+        try:
+            self._file = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise DataError(f"{self.path}: in use by another process: wait until it has ended") from error
+        # Drop a last line that a crash cut short, so that the next line is not appended to it.
+        os.ftruncate(self._file.fileno(), read_file(self.path).rfind(b"\n") + 1)
+
+    def __enter__(self) -> Self:
+        """Return the journal."""
+        return self
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the journal."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the journal. Later calls do nothing."""
+        self._file.close()
+
+    def write(self, event: Record) -> None:
+        """Append `event`. Several threads may do so.
+
+        A line that could not be written completely is removed, so that the journal never contains
+        half a line. Every later call raises the same error.
+
+        Raises:
+            StorageError: the disk is full, or the file cannot be written.
+        """
+        with self._lock:
+            if self._write_error is not None:
+                raise self._write_error
+            self._append(msgspec.json.encode(event) + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                self._file.write(line[written:])  # raises the error that cut the first write short
+            if self._durable:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), before)
+            self._write_error = StorageError(
+                f"cannot write {self.path}: {error.strerror}: free some disk space, then repeat the command"
+            )
+            raise self._write_error from error
+
+
+def read_events(path: Path, event_types: Any) -> Iterator[Any]:
+    """Yield the events of a journal; a last line that a crash cut short is ignored. Yield none if there is no journal.
+
+    Args:
+        path: the file of the journal.
+        event_types: the union of the types of its events.
+
+    Raises:
+        DataError: the journal cannot be read, or a line other than the last is damaged.
+    """
+    try:
+        raw = read_file(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    decoder = msgspec.json.Decoder(event_types)
+    complete_lines, _, _ = raw.rpartition(b"\n")
+    for number, line in enumerate(complete_lines.split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}:{number}: is damaged: {error}") from error
+
+
+# Shares one budget between several processes, and remembers what was spent if they are killed.
+
+
+class AmountsChangedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="amounts_changed"):
+    """The reserved and the spent amount of a ledger have changed."""
+
+    reserved_change_micro_usd: int
+    """Change of the reserved amount, in millionths of a dollar; negative if a reservation ended."""
+    spent_change_micro_usd: int
+    """Change of the spent amount, in millionths of a dollar."""
+
+
+class SharedBudget:
+    """A budget that several processes use, one at a time. A journal records what they spend.
+
+    What a process had reserved when it died counts as spent, because it may have been charged.
+    """
+
+    def __init__(self, journal_path: Path, max_cost_usd: float) -> None:
+        """Share the budget of `max_cost_usd` dollars through the journal at `journal_path`.
+
+        The file is created if it does not exist; its folder must exist.
+        """
+        self._file, self._limit = journal_path, max_cost_usd
+
+    @property
+    def spent_usd(self) -> float:
+        """Dollars that were or may have been charged, according to the journal.
+
+        Raises:
+            DataError: the journal is damaged.
+        """
+        changes: Iterator[AmountsChangedEvent] = read_events(self._file, AmountsChangedEvent)
+        return (
+            sum(change.reserved_change_micro_usd + change.spent_change_micro_usd for change in changes)
+            / MICRO_USD_PER_USD
+        )
+
+    @contextmanager
+    def open_ledger(self) -> Iterator[Ledger]:
+        """Wait until no other process uses the budget, and yield its ledger, which writes the journal.
+
+        Raises:
+            DataError: the journal is damaged.
+            StorageError: the journal cannot be written.
+        """
+        with self._lock(), Journal(self._file, is_durable=True) as journal:
+            yield _JournaledLedger(journal, self._limit, spent_usd=self.spent_usd)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        path = self._file.with_suffix(".lock")
+        try:
+            file = path.open("a")
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+class _JournaledLedger(Ledger):
+    """A ledger that writes each change to a journal before it takes effect."""
+
+    def __init__(self, journal: Journal, max_cost_usd: float, *, spent_usd: float) -> None:
+        super().__init__(max_cost_usd, spent_usd=spent_usd)
+        self._journal = journal
+
+    def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
+        if reserved_change_micro_usd or spent_change_micro_usd:
+            self._journal.write(
+                AmountsChangedEvent(
+                    reserved_change_micro_usd=reserved_change_micro_usd, spent_change_micro_usd=spent_change_micro_usd
+                )
+            )
+        super().change_amounts(reserved_change_micro_usd, spent_change_micro_usd)

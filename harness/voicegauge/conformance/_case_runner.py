@@ -1,0 +1,574 @@
+"""Runs the cases of a plan: several in flight, each judged when its responses are complete.
+
+Judging occupies this process. Meanwhile the service works on other cases. Cases that share state at the service are in
+one lane: they are sent one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+
+from voicegauge.cases.case import ConformanceCase, find_request_target
+from voicegauge.conformance._case_sender import CaseSender
+from voicegauge.conformance._request_sender import SentCase
+from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.prices import compute_price_usd, find_priced_item
+from voicegauge.conformance.report import BillableRequestLimit, count_spending
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.emulator.settings import is_emulated
+from voicegauge.errors import (
+    BudgetError,
+    StorageError,
+    TimedOutError,
+    TransportError,
+    UnreachableError,
+    UsageError,
+    VoicegaugeError,
+)
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.finding import Finding
+from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.registry import Rule
+from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
+
+# Judges what was received for the cases of one service, in the order of the plan.
+
+
+class CaseJudge:
+    """Applies rules to what was received, and counts it in the coverage of the check."""
+
+    def __init__(
+        self,
+        service: CheckedService,
+        rules: Mapping[str, Rule],
+        collector: ResultCollector,
+        delivery_by_case_id: dict[str, SpeechDelivery],
+    ) -> None:
+        """Prepare to judge cases.
+
+        Args:
+            service: the service to check.
+            rules: the rules to apply, by id.
+            collector: gets counts and clips, but no findings.
+            delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
+        """
+        self._service, self._collector, self._deliveries = service, collector, delivery_by_case_id
+        self._checker = service.create_checker(rules)
+        self.judged_classes: set[type] = set()
+        """Classes of the subjects of the latest case."""
+        collector.register_rules(rules.values())
+        collector.coverage.add_contract(service.contract, rules)
+
+    def judge_case(
+        self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
+    ) -> list[Finding]:
+        """Count and judge what was received for one case; return the findings.
+
+        Args:
+            sent_case: what was received.
+            read_subjects: returns the subjects to judge in place of those of `sent_case`.
+
+        Raises:
+            StorageError: the exchanges could not be saved.
+        """
+        self.judged_classes = set()
+        self._count_exchanges(sent_case)
+        subjects: list[CheckSubject] = sent_case.subjects
+        if read_subjects is not None and sent_case.judged_exchange is not None:
+            subjects = list(read_subjects(sent_case.judged_exchange))
+        return self._judge_subjects([*subjects, *self._build_delivery_pair(sent_case)], sent_case.case)
+
+    def _count_exchanges(self, sent_case: SentCase) -> None:
+        if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent_case.exchanges)):
+            # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
+            self._checker = replace(self._checker, provenance=Provenance.EMULATED)
+        calls = {id(call.exchange): call for call in sent_case.calls}
+        for exchange in sent_case.exchanges:
+            self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
+            self._collector.coverage.add_exchange(exchange, calls.get(id(exchange)))
+            status = exchange.response.status
+            if (
+                status == HTTPStatus.PAYMENT_REQUIRED
+                and status not in sent_case.case.expected_response.statuses
+                and is_emulated(exchange)
+            ):
+                self._collector.count_rejection_without_credit()
+        if self._service.settings.save_exchanges is not None and sent_case.exchanges and sent_case.has_verdict:
+            self._service.settings.save_exchanges(sent_case.case, sent_case.exchanges)
+
+    def _judge_subjects(self, subjects: Sequence[CheckSubject], case: ConformanceCase) -> list[Finding]:
+        findings: list[Finding] = []
+        reproduce = functools.partial(self._build_repeat_command, case)
+        for subject, of_subject in self._checker.iterate_findings_by_subject(
+            subjects, case_id=case.id, build_reproduction_command=reproduce
+        ):
+            self.judged_classes.add(type(subject))
+            self._collector.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
+            findings += self._collector.clips.add_clips(of_subject, subject)
+        return findings
+
+    def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
+        """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
+        is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url_parameter is None
+        if is_single_call and exchange.operation == case.operation:
+            command = self._service.build_repeat_command(exchange)
+            if command is not None:  # otherwise its upload is too large for a command
+                return command
+        return self._service.settings.reproduction.build_case_command(case)
+
+    def _build_delivery_pair(self, sent_case: SentCase) -> list[DeliveryPair]:
+        """Return the pair of the delivery of a case and the earlier delivery with which it is compared.
+
+        The list is empty if there is no such pair, for example because a delivery failed.
+        """
+        if sent_case.case.speech_request is None:
+            return []
+        delivered = next((subject for subject in sent_case.subjects if isinstance(subject, SpeechDelivery)), None)
+        if delivered is None or delivered.delivery.failure is not None:
+            return []
+        comparison = sent_case.case.comparison
+        self._deliveries[sent_case.case.id] = delivered
+        base = self._deliveries.get(comparison.base_case_id) if comparison is not None else None
+        if comparison is None or base is None:
+            return []
+        return [
+            DeliveryPair(
+                comparison.compared_parameter, base, delivered, comparison.base_value, comparison.changed_value
+            )
+        ]
+
+
+# Decides which cases must be sent one after the other, because they share state at the service.
+
+
+_RESOURCE_LANE_NAME = "resources"
+"""The only lane: the cases that create, list, change or delete resources."""
+
+
+class CaseLanes:
+    """Assigns cases of one provider to lanes. The cases of one lane are sent one after the other."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Find the operations that create, list, change or delete resources of an account."""
+        self._resource_operations: set[str] = set()
+        for operation in contract.operations.values():
+            resource = operation.resource
+            if resource is None:
+                continue
+            self._resource_operations |= {operation.id, *(one.operation_id for one in resource.transitions)}
+            self._resource_operations |= {
+                one.operation_id for one in (resource.listing, resource.deletion) if one is not None
+            }
+
+    def find_lane(self, case: ConformanceCase) -> str | None:
+        """Return the lane of a case; `None` if other cases cannot change its result."""
+        return _RESOURCE_LANE_NAME if case.operation in self._resource_operations else None
+
+
+# Sends several cases at once, and hands over what was received in the order of the plan.
+
+
+MAX_UNJUDGED_RESPONSE_BYTES = 32 * 2**20
+"""Size of the responses that may wait to be judged. Above it, no further case is sent until the next one was judged."""
+
+
+@dataclass
+class _PlannedCase:
+    """A case in the window of cases that are sent or wait to be judged."""
+
+    case: ConformanceCase
+    lane: str | None
+    must_run_alone: bool
+    task: asyncio.Task[SentCase] | None = None
+    """The task that sends the case; `None` before it is started."""
+
+    @property
+    def is_sent(self) -> bool:
+        return self.task is not None and self.task.done()
+
+    @property
+    def response_size_bytes(self) -> int:
+        """Size of the responses in bytes; 0 if they are not complete, or if an error of this program ended the case."""
+        if self.task is None or not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
+            return 0
+        return sum(len(exchange.response.body) for exchange in self.task.result().exchanges)
+
+
+class CasesInFlight:
+    """Sends the cases of a plan, at most `concurrency` of them at once."""
+
+    def __init__(
+        self,
+        concurrency: int,
+        send_case: Callable[[ConformanceCase], Coroutine[Any, Any, SentCase]],
+        *,
+        max_cases_ahead_of_judging: int,
+        find_lane: Callable[[ConformanceCase], str | None],
+        must_run_alone: Callable[[ConformanceCase], bool],
+    ) -> None:
+        """Prepare to send cases.
+
+        Args:
+            concurrency: number of cases in flight; with 1, a case is sent after the one before it was handed over.
+            send_case: sends a case; raises no error of the tool or of the network.
+            max_cases_ahead_of_judging: number of cases after the next one to be judged that may be sent already. A
+                slow case holds up the judgement of those after it, but not their sending.
+            find_lane: returns the lane of a case, in which cases are sent in order; `None` if its order does not
+                matter.
+            must_run_alone: returns whether no other case may be in flight at the same time as a case.
+        """
+        self._concurrency, self._send_case = concurrency, send_case
+        self._max_cases = 1 + max_cases_ahead_of_judging
+        self._find_lane, self._must_be_alone = find_lane, must_run_alone
+        self._window: deque[_PlannedCase] = deque()
+        self._interrupted_case: SentCase | None = None
+        """What was received for a case that was interrupted; only with a concurrency of 1."""
+
+    async def send_cases(self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]) -> None:
+        """Send `cases`, and call `take_result` with each result, in the order of `cases`.
+
+        If `take_result` raises an error, or the task is cancelled, no further case is sent; what is in flight is left
+        to `finish`.
+        """
+        if self._concurrency == 1:
+            await self._send_one_by_one(cases, take_result)
+            return
+        waiting = iter(cases)
+        while True:
+            self._extend_window(waiting)
+            if not self._window:
+                return
+            self._start_cases()
+            first = self._window[0]
+            if not first.is_sent:
+                await asyncio.wait(self._tasks_in_flight, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            assert first.task is not None
+            sent = first.task.result()
+            if sent.exceeds_budget and not first.must_run_alone:
+                # The others may have reserved more than they will be charged.
+                first.must_run_alone, first.task = True, None
+                continue
+            if self._tasks_in_flight:
+                await asyncio.sleep(0)  # requests of the cases just started are written before this process judges
+            self._window.popleft()
+            take_result(sent)
+
+    async def _send_one_by_one(self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]) -> None:
+        """Send each case after the result of the one before it was taken, without the cost of a task for each case."""
+        this_task = asyncio.current_task()
+        for case in cases:
+            sent = await self._send_case(case)
+            if this_task is not None and this_task.cancelling():
+                self._interrupted_case = sent
+                raise asyncio.CancelledError
+            take_result(sent)
+            await asyncio.sleep(0)  # an application in this process may respond without letting other tasks run
+
+    async def finish(self, take_result: Callable[[SentCase], None], *, cancel_cases: bool) -> None:
+        """Wait for the cases in flight, and call `take_result` with each result, in the order of the plan.
+
+        Args:
+            take_result: is called with each result.
+            cancel_cases: whether to cancel the cases instead of waiting for them. They are also cancelled if this task
+                is.
+        """
+        if not cancel_cases:
+            try:
+                await self._wait_for_all()
+            except asyncio.CancelledError:
+                await self._cancel_all()
+                raise
+            finally:
+                self._hand_over_results(take_result)
+        else:
+            await self._cancel_all()
+            self._hand_over_results(take_result)
+
+    def _extend_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
+        while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
+            self._window.append(_PlannedCase(case, self._find_lane(case), self._must_be_alone(case)))
+
+    def _start_cases(self) -> None:
+        in_flight, waiting_bytes = len(self._tasks_in_flight), 0
+        busy_lanes: set[str] = set()
+        for planned in self._window:
+            if planned.is_sent:
+                waiting_bytes += planned.response_size_bytes
+                continue
+            places = 1 if planned.must_run_alone else self._concurrency
+            if in_flight >= places or waiting_bytes > MAX_UNJUDGED_RESPONSE_BYTES:
+                return
+            if planned.task is None and planned.lane not in busy_lanes:
+                planned.task = asyncio.create_task(self._send_case(planned.case))
+                in_flight += 1
+            if planned.must_run_alone:
+                return
+            busy_lanes |= {planned.lane} if planned.lane is not None else set()
+
+    @property
+    def _tasks_in_flight(self) -> list[asyncio.Task[SentCase]]:
+        return [planned.task for planned in self._window if planned.task is not None and not planned.task.done()]
+
+    async def _wait_for_all(self) -> None:
+        if self._tasks_in_flight:
+            await asyncio.wait(self._tasks_in_flight)
+
+    async def _cancel_all(self) -> None:
+        for task in self._tasks_in_flight:
+            task.cancel()
+        await self._wait_for_all()
+
+    def _hand_over_results(self, take_result: Callable[[SentCase], None]) -> None:
+        if self._interrupted_case is not None:
+            take_result(self._interrupted_case)
+        for planned in self._window:
+            task = planned.task
+            if task is not None and not task.cancelled() and task.exception() is None:
+                take_result(task.result())
+        self._window.clear()
+
+
+# Sends planned cases to a service, several at once if asked, and judges the responses in the order of the plan.
+
+
+MAX_CONSECUTIVE_UNREACHABLE_CASES = 3
+"""Number of consecutive cases without a connection, or without a response in time, after which the check ends."""
+
+MAX_FREE_CASES_AHEAD_OF_JUDGING = 128
+"""Maximum number of cases that are sent before the case that is judged next is complete, if there is no budget, as for
+the emulator."""
+
+
+class JudgedCase(NamedTuple):
+    """The result of one case."""
+
+    findings: list[Finding]
+    status: int | None
+    """HTTP status of the response that was judged; `None` if no response was judged."""
+    no_verdict_reason: str | None = None
+    """Why there is no verdict; `None` if there is one."""
+    judged_exchange: Exchange | None = None
+    """The exchange that was judged; `None` if the case is not a single call."""
+
+
+class CaseRunner:
+    """Runs cases against one service."""
+
+    def __init__(
+        self,
+        service: CheckedService,
+        rules: Mapping[str, Rule],
+        collector: ResultCollector,
+        billable_request_limit: BillableRequestLimit | None = None,
+        delivery_by_case_id: dict[str, SpeechDelivery] | None = None,
+        concurrency: int = 1,
+    ) -> None:
+        """Prepare to run cases.
+
+        Args:
+            service: the service to check.
+            rules: the rules to apply, by id.
+            collector: gets findings, results and spending.
+            billable_request_limit: the number of billable requests that `run_cases` may send; unlimited by default.
+                With a limit, one case is sent at a time, because whether a case is sent depends on those before it.
+            delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
+                More than one runner of the same service may share them.
+            concurrency: number of cases that `run_cases` has in flight.
+        """
+        self.service, self._collector, self._limit = (
+            service,
+            collector,
+            billable_request_limit or BillableRequestLimit(None),
+        )
+        self._contract = service.contract
+        self._judge = CaseJudge(service, rules, collector, {} if delivery_by_case_id is None else delivery_by_case_id)
+        self._concurrency = 1 if self._limit.is_limited else concurrency
+        self._unreachable_cases = 0
+
+    async def run_cases(
+        self, cases: Sequence[ConformanceCase], on_case_started: Callable[[ConformanceCase], None] | None = None
+    ) -> None:
+        """Run `cases`, and call `on_case_started` before each of them. Results are collected in their order.
+
+        Raises:
+            UnreachableError: the service cannot be reached.
+            TimedOutError: the service accepts connections but does not respond.
+            BudgetError: the next case costs more than is left in the budget.
+            StorageError: what is paid for or received could not be saved.
+        """
+
+        async def send_case(case: ConformanceCase) -> SentCase:
+            if on_case_started is not None:
+                on_case_started(case)
+            reason = self._limit.find_skip_reason(self._contract, case) or self._find_reason_not_to_repeat(case)
+            if reason is not None:
+                return SentCase(case, no_verdict_reason=reason, is_skipped=True)
+            return await CaseSender(self.service.copy_for_case(), self._should_repeat_incomplete_response).send_case(
+                case
+            )
+
+        in_flight = CasesInFlight(
+            self._concurrency,
+            send_case,
+            # What a live check has paid for is judged soon, because its result is lost if the process is killed.
+            max_cases_ahead_of_judging=MAX_FREE_CASES_AHEAD_OF_JUDGING
+            if self.service.ledger is None
+            else self._concurrency - 1,
+            find_lane=CaseLanes(self._contract).find_lane,
+            # Its requests reserve money one by one, and must not fail because of what other cases have reserved.
+            must_run_alone=lambda case: case.is_lifecycle and self.service.ledger is not None,
+        )
+        try:
+            await in_flight.send_cases(cases, self._collect_result)
+        except BaseException as error:
+            # What was paid for is reported. Other cases still get their responses if only the budget is exhausted.
+            await in_flight.finish(self._collect_last_result, cancel_cases=not isinstance(error, BudgetError))
+            raise
+
+    def _should_repeat_incomplete_response(self, case: ConformanceCase) -> bool:
+        """Whether to send the request again if its response is incomplete.
+
+        This is false while recording, and for a billable request if the number of billable requests is limited.
+        """
+        return self.service.settings.save_exchanges is None and not (case.is_billable and self._limit.is_limited)
+
+    def _collect_last_result(self, sent_case: SentCase) -> None:
+        """Collect the result of a case that was in flight when the check was stopped."""
+        with contextlib.suppress(VoicegaugeError):
+            self._collect_result(sent_case)
+
+    def _collect_result(self, sent_case: SentCase) -> None:
+        """Judge a case, and collect its result and spending.
+
+        Raises:
+            VoicegaugeError: an error after which no further case is sent.
+        """
+        case = sent_case.case
+        if sent_case.is_skipped:
+            self._collector.add_skipped_case(case, sent_case.no_verdict_reason or "")
+            return
+        findings = self._judge_and_count(sent_case)
+        self._collector.add_findings(findings)
+        if isinstance(sent_case.error, VoicegaugeError):
+            self._collect_error(case, sent_case.error)
+        elif sent_case.error is not None:  # a cancellation, of which the caller knows
+            if sent_case.subjects:
+                self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason)
+        else:
+            self._record_case_finished(case, sent_case.no_verdict_reason)
+            target = self._find_addressed_target(case) if findings else None  # only findings are grouped by target
+            self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target)
+            if sent_case.incomplete_response_error is None:
+                self._unreachable_cases = 0
+            elif self.must_stop_after_error(sent_case.incomplete_response_error):
+                raise sent_case.incomplete_response_error
+
+    def _collect_error(self, case: ConformanceCase, error: VoicegaugeError) -> None:
+        """Collect a case without a result; raise the error if no further case is to be sent."""
+        if isinstance(error, StorageError) or not isinstance(error, TransportError | UsageError):
+            raise error
+        self._record_case_finished(case, str(error))
+        if self.must_stop_after_error(error):
+            raise error
+        self._collector.add_skipped_case(case, str(error))
+
+    def _find_reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
+        """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
+        return self.service.case_journal.find_skip_reason(case) if self.service.case_journal is not None else None
+
+    def _record_case_finished(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
+        """Note in the journal that the results of all requests of `case` are known."""
+        if self.service.case_journal is not None:
+            self.service.case_journal.record_case_finished(case.id, no_verdict_reason)
+
+    def must_stop_after_error(self, error: Exception) -> bool:
+        """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
+        is_unreachable = isinstance(error, UnreachableError | TimedOutError)
+        self._unreachable_cases = self._unreachable_cases + 1 if is_unreachable else 0
+        return self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
+
+    def _judge_and_count(
+        self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
+    ) -> list[Finding]:
+        """Judge a case, and count its requests and spending."""
+        try:
+            return self._judge.judge_case(sent_case, read_subjects)
+        finally:
+            exchanges = [*sent_case.exchanges, *sent_case.incomplete_exchanges]
+            spent = count_spending(self._contract, exchanges, sent_case.spent_usd)
+            self._limit.count_case(spent)
+            if self._is_free_case(sent_case.case):
+                spent = msgspec.structs.replace(spent, billable_request_count=0)
+            self._collector.add_spending(sent_case.case, spent, self._judge.judged_classes)
+
+    def _is_free_case(self, case: ConformanceCase) -> bool:
+        """Whether a case of a live service is known to cost nothing, such as a request to a self-hosted server."""
+        item = find_priced_item(self._contract, case)
+        if self.service.is_emulated or item is None:
+            return False
+        return (
+            compute_price_usd(
+                item, self.service.settings.price_usd_by_name, case.text_character_count, case.audio_duration_s
+            )
+            == 0
+        )
+
+    async def judge_case(self, case: ConformanceCase) -> JudgedCase:
+        """Send one case, judge the responses and collect the findings.
+
+        Raises:
+            TransportError: the service did not respond.
+            BudgetError: the case costs more than is left in the budget.
+        """
+        sent_case = await CaseSender(self.service, self._should_repeat_incomplete_response).send_case(case)
+        findings = self._judge_and_count(sent_case)
+        self._collector.add_findings(findings)
+        if sent_case.error is not None:
+            raise sent_case.error
+        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange)
+
+    async def send_and_judge(
+        self, case: ConformanceCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
+    ) -> JudgedCase:
+        """Send one single call and judge it, but do not collect the findings, so that a search can shrink them first.
+
+        Args:
+            case: the case to send.
+            read_subjects: returns the subjects of the exchange if there is a verdict; by default the call and its
+                outcome.
+
+        Raises:
+            TransportError: the service did not respond.
+            BudgetError: the case costs more than is left in the budget.
+        """
+        sent_case = await CaseSender(self.service).send_case(case)
+        findings = self._judge_and_count(sent_case, read_subjects if sent_case.has_verdict else None)
+        if isinstance(sent_case.error, TransportError):
+            self._record_case_finished(case, str(sent_case.error))
+        if sent_case.error is not None:
+            raise sent_case.error
+        self._record_case_finished(case, sent_case.no_verdict_reason)
+        self._unreachable_cases = 0
+        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange)
+
+    def collect_findings(self, findings: Sequence[Finding]) -> None:
+        """Collect findings that `send_and_judge` returned."""
+        self._collector.add_findings(findings)
+
+    def _find_addressed_target(self, case: ConformanceCase) -> Target | None:
+        """Return the target that the request of a case addresses, which may be another one than that of the case."""
+        if case.request is None:
+            return self._contract.targets.get(case.target_name) if case.target_name else None
+        return find_request_target(self._contract.find_operation(case.operation), case.request)

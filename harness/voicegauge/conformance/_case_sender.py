@@ -1,0 +1,438 @@
+"""Sends the requests of one case."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+from voicegauge.cases.audio_input import choose_recorded_sentence, find_uploaded_audio
+from voicegauge.cases.case import (
+    ConformanceCase,
+    expect_acceptance,
+    explain_inconclusive_status,
+    explain_missing_verdict,
+)
+from voicegauge.client.audio_input import fetch_response_audio
+from voicegauge.client.client import Client
+from voicegauge.client.delivery import DeliveryInterruptedError
+from voicegauge.client.keys import remove_credentials
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.conformance._request_sender import RequestSender, SentCase
+from voicegauge.conformance._resource_lifecycle import (
+    POLL_COUNT_AFTER_END,
+    CallingAccount,
+    ResourceLifecycle,
+    follow_batch,
+    follow_job,
+)
+from voicegauge.conformance._response_audio import read_response_delivery
+from voicegauge.conformance.callbacks import WebhookSession
+from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.prices import require_resource_use_prices
+from voicegauge.contract.contract import AudioInputTarget, Operation, Target
+from voicegauge.contract.extension.jobs import JobState
+from voicegauge.errors import BudgetError, IncompleteResponseError, TransportError, VoicegaugeError
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange, Response
+from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse, IncompleteResponse, RequestIntent
+from voicegauge.rules.subjects import AudioInputCall, JobHistory, SpeechDelivery
+
+# Makes the subjects of the checks from the exchanges of one delivery.
+
+
+def iterate_delivery_subjects(
+    target: Target, speech_request: SpeechRequest, delivery: Delivery, polls_after_end: Sequence[Exchange] = ()
+) -> Iterator[CheckSubject]:
+    """Yield the subjects of one delivery: its calls with their outcomes, its job, and the audio.
+
+    Args:
+        target: the target of the delivery.
+        speech_request: the requested speech.
+        delivery: the delivery, successful or not.
+        polls_after_end: polls that were sent after the job had ended.
+    """
+    contract, status = target.contract, target.job_operation
+    submit = _find_submit_call(target, delivery)
+    polls: list[Call] = []
+    for exchange in (*delivery.exchanges, *polls_after_end):
+        operation = contract.operations.get(exchange.operation)
+        if operation is None or (submit is not None and exchange is submit.exchange):
+            continue
+        call = Call(operation, exchange, target, submit_call=submit)
+        polls += [call] if operation is status else []
+        yield call
+        if operation is not target.operation:  # of repeated submits only the last one must be accepted
+            yield from _iterate_outcomes_of_call(call)
+    if submit is not None:
+        yield submit
+        yield from _iterate_outcomes_of_call(submit)
+        if status is not None and submit.is_accepted:
+            observations = delivery.job.observations if delivery.job is not None else ()
+            timed_out = _has_exceeded_documented_time(observations, status)
+            yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out, state_observations=observations)
+    if delivery.exchanges and not (delivery.failure is not None and delivery.failure.kind == "interrupted"):
+        # If success was only reported after the client had stopped waiting for it, no audio is expected.
+        before_end = polls[: len(polls) - len(polls_after_end)]
+        yield SpeechDelivery(
+            target, speech_request, delivery, is_successful=_is_audio_reported_ready(submit, before_end, status)
+        )
+
+
+def _has_exceeded_documented_time(observations: Sequence[StateObservation], status_operation: Operation) -> bool:
+    """Whether the job was still unfinished in a poll after its documented maximum time.
+
+    The result is false if waiting ended earlier, for example because of a shorter limit that the user set.
+    """
+    if not observations or status_operation.job is None:
+        return False
+    last = observations[-1]
+    state = status_operation.job.states.get(last.state)
+    return last.response_began_ms >= status_operation.job.poll_schedule.job_timeout_s * 1000 and (
+        state is None or state.terminal_outcome is None
+    )
+
+
+def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
+    index = delivery.submit_exchange_index
+    return None if index is None else Call(target.operation, delivery.exchanges[index], target)
+
+
+def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
+    """Yield the outcome of a call that should be accepted; yield nothing if its status proves nothing."""
+    if call.status in call.contract.provider.retry_policy.retried_statuses or explain_inconclusive_status(call.status):
+        return
+    is_submit = call.operation.speech is not None
+    description = "a valid request" if is_submit else f"{call.operation.id} for a job that was accepted"
+    yield CaseOutcome(call, expect_acceptance(description, call.operation.pointer))
+
+
+def _is_audio_reported_ready(
+    submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation | None
+) -> bool:
+    """Whether the service reports that the audio is ready."""
+    if status_operation is None or status_operation.job is None:
+        return (
+            submit_call is not None
+            and submit_call.is_accepted
+            and not (submit_call.event_stream is not None and submit_call.event_stream.has_failed)
+        )
+    return any(
+        state.terminal_outcome == "success"
+        for state in _iterate_documented_states(submit_call, poll_calls, status_operation)
+    )
+
+
+def _iterate_documented_states(
+    submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation
+) -> Iterator[JobState]:
+    """Yield the documented states that were reported for a job, by polls or by the response to its submit."""
+    assert status_operation.job is not None, "only called for status operations"
+    reports = [(poll, status_operation.job.state_location) for poll in poll_calls]
+    if submit_call is not None and status_operation.job.submit_response.state_location is not None:
+        reports.insert(0, (submit_call, status_operation.job.submit_response.state_location))
+    for call, location in reports:
+        state = status_operation.job.states.get(str(call.read_response_value(location))) if call.is_accepted else None
+        if state is not None:
+            yield state
+
+
+# Fetches the audio that the response to an accepted upload of audio contains or links to.
+
+
+async def fetch_audio_of_call(
+    client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
+) -> tuple[AudioInputCall, list[Exchange]]:
+    """Return an accepted `call` with the audio of its response, and the exchanges that downloaded the audio."""
+    sentence = choose_recorded_sentence(target)
+    response_files = await fetch_response_audio(client, target, call.exchange)
+    subject = AudioInputCall(
+        target.operation,
+        call.exchange,
+        request_intent=call.request_intent,
+        audio_input_target=target,
+        # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
+        reference_transcript=sentence.text if find_uploaded_audio(target, case) == sentence.file.data else None,
+        response_audio_files=response_files.audio_files,
+        download_error=response_files.failure.message if response_files.failure else None,
+    )
+    return subject, list(response_files.exchanges)
+
+
+# Polls a job after its end: the state must not change, and a poll without a key must be rejected.
+
+
+MAX_POLL_DURATION_S = 10.0
+"""Maximum duration, in seconds, of a poll after the end. A service that responds slowly must not hold up the check."""
+
+
+async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
+    """Poll a job again after its end, and return the exchanges; empty if no poll of the delivery saw the end."""
+    status = target.job_operation
+    polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
+    if status is None or status.job is None or not polls or not _has_job_reached_end(target, delivery):
+        return []
+    repeated = []
+    for _ in range(POLL_COUNT_AFTER_END):
+        await client.clock.sleep(status.job.poll_schedule.min_interval_s)
+        try:
+            repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_POLL_DURATION_S))
+        except TransportError:
+            break  # the verdict on the delivery does not depend on these polls
+    return repeated
+
+
+def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
+    """Whether the last state of the job that the client observed is a terminal state."""
+    status = target.job_operation
+    if status is None or status.job is None or delivery.job is None or not delivery.job.observations:
+        return False
+    state = status.job.states.get(delivery.job.observations[-1].state)
+    return state is not None and state.terminal_outcome is not None
+
+
+async def poll_without_key(client: Client, target: Target, poll_exchanges: Sequence[Exchange]) -> list[CaseOutcome]:
+    """Send the last of the polls again without a key, and return its outcome, which must be a rejection.
+
+    The poll is for an existing job, because a poll with an unknown id would be rejected in any case.
+
+    The result is empty if a key is not required, or if there is no response.
+    """
+    status = target.job_operation
+    if status is None or not status.needs_key or not poll_exchanges or client.key is None:
+        return []
+    request = remove_credentials(poll_exchanges[-1].request, status, client.key)
+    try:
+        exchange = await client.send(request, status.id, max_total_s=MAX_POLL_DURATION_S)
+    except TransportError:
+        return []  # the verdict on the delivery does not depend on this poll
+    expected = ExpectedResponse(
+        acceptance="rejected",
+        case_kind="authentication",
+        description=f"{status.id} of an existing job, without a key",
+        contract_pointer=f"{status.pointer}/security" if "security" in status.part_data else "/security",
+    )
+    return [CaseOutcome(Call(status, exchange, target, request_intent="invalid"), expected)]
+
+
+# Sends whole cases: single calls, deliveries, lifecycles, and requests with a webhook URL.
+
+
+class CaseSender:
+    """Sends the cases of one service. Nothing is judged, so that several cases can be in flight at once."""
+
+    def __init__(
+        self,
+        service: CheckedService,
+        should_repeat_incomplete_response: Callable[[ConformanceCase], bool] = lambda _: False,
+    ) -> None:
+        """Prepare to send cases.
+
+        Args:
+            service: the service; its ledger must not be used by other cases at the same time.
+            should_repeat_incomplete_response: whether a single call is sent again if its response is incomplete.
+        """
+        self._service, self._client, self._contract = service, service.client, service.contract
+        self._requests = RequestSender(service)
+        self._should_repeat_incomplete_response = should_repeat_incomplete_response
+
+    async def send_case(self, case: ConformanceCase) -> SentCase:
+        """Send all requests of a case, and return what was received.
+
+        An error of the tool or of the network and a cancellation of the task are not raised: `SentCase.error` has them.
+        """
+        ledger, sent_case = self._service.ledger, SentCase(case)
+        before_usd = ledger.spent_usd if ledger is not None else 0.0
+        try:
+            await self._choose_sender(case)(case, sent_case)
+        except (VoicegaugeError, asyncio.CancelledError) as error:
+            sent_case.error = error
+        sent_case.spent_usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
+        return sent_case
+
+    def _choose_sender(self, case: ConformanceCase) -> Callable[[ConformanceCase, SentCase], Awaitable[None]]:
+        """Return the method that sends all requests of `case`, and adds what is received to a `SentCase`."""
+        if case.callback_url_parameter is not None:
+            return self._send_webhook_case
+        if case.is_lifecycle:
+            return self._send_lifecycle
+        return self._send_call if case.speech_request is None else self._send_delivery
+
+    async def _send_call(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        """Send a single call, and again after an incomplete response. A response that is incomplete twice is a defect.
+
+        Raises:
+            TransportError: the second error differs from the first, or the budget does not allow another request.
+        """
+        target = self._find_target(case)
+        first_error: IncompleteResponseError | None = None
+        while True:
+            try:
+                exchanges = await self._requests.send_call(case, target)
+            except BudgetError:
+                if first_error is not None:
+                    raise first_error from None
+                raise
+            except IncompleteResponseError as error:
+                if first_error is None and self._should_repeat_incomplete_response(case):
+                    first_error = error
+                    continue
+                if first_error is None or error.status != first_error.status:
+                    raise
+                self._note_incomplete_response(case, sent_case, error)
+                return
+            await self._note_call(case, sent_case, exchanges)
+            return
+
+    def _note_incomplete_response(
+        self, case: ConformanceCase, sent_case: SentCase, error: IncompleteResponseError
+    ) -> None:
+        operation = self._contract.find_operation(case.operation)
+        exchange = Exchange(
+            provider=case.provider,
+            operation=case.operation,
+            request=self._requests.build_case_request(case),
+            response=Response(status=error.status, headers=error.headers),
+        )
+        # Both attempts may have been charged, so both count among the requests of the case.
+        sent_case.incomplete_exchanges = (exchange, exchange)
+        call = Call(operation, exchange, self._find_target(case))
+        sent_case.subjects.append(IncompleteResponse(call, str(error), attempt_count=2))
+        sent_case.status, sent_case.no_verdict_reason, sent_case.incomplete_response_error = (
+            error.status,
+            str(error),
+            error,
+        )
+
+    async def _note_call(self, case: ConformanceCase, sent_case: SentCase, exchanges: Sequence[Exchange]) -> None:
+        """Note a single call, and fetch the audio that the response to an upload of audio links to."""
+        operation, target = self._contract.find_operation(case.operation), self._find_target(case)
+        *retried, exchange = exchanges
+        intent: RequestIntent = "invalid" if case.expected_response.acceptance == "rejected" else "valid"
+        call = Call(operation, exchange, target, request_intent=intent)
+        skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
+        audio_input = self._contract.audio_input_targets.get(case.target_name or "")
+        if audio_input is not None and call.is_accepted:
+            call, fetched = await fetch_audio_of_call(self._client, audio_input, case, call)
+        skipped = skipped or call.unread_body_reason
+        sent_case.exchanges += [*retried, exchange, *fetched]
+        sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange = (
+            exchange.response.status,
+            skipped,
+            exchange,
+        )
+        sent_case.subjects += [Call(operation, earlier, target, request_intent=intent) for earlier in retried]
+        sent_case.subjects += [call] if skipped else [call, CaseOutcome(call, case.expected_response)]
+        delivered = (
+            read_response_delivery(call, has_documented_text=case.expected_response.case_kind == "valid")
+            if intent == "valid" and not skipped
+            else None
+        )
+        sent_case.subjects += [delivered] if delivered is not None else []
+        operations = self._contract.operations
+        sent_case.subjects += [
+            Call(operations[other.operation], other) for other in fetched if other.operation in operations
+        ]
+
+    def _explain_missing_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
+        """Return why there is no verdict; `None` if there is one.
+
+        There is always a verdict if the emulator responds to a case that should be rejected.
+        """
+        if self._service.is_emulated and case.expected_response.acceptance == "rejected":
+            return None
+        return explain_missing_verdict(case, exchange.response.status)
+
+    async def _send_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        subjects: list[CheckSubject] = []
+        try:
+            async for subject in self._send_lifecycle_steps(case, sent_case):
+                subjects.append(subject)  # noqa: PERF401 - keeps the subjects before an interruption
+        except asyncio.CancelledError:
+            self._add_completed_steps(sent_case, subjects)
+            sent_case.no_verdict_reason = "interrupted before the last step"
+            raise
+        self._add_completed_steps(sent_case, subjects)
+
+    def _send_lifecycle_steps(self, case: ConformanceCase, sent_case: SentCase) -> AsyncIterator[CheckSubject]:
+        """Follow the batch, job or resource that the request of `case` creates to its end, and yield the subjects.
+
+        Each step is sent when the iterator gets to it.
+        """
+
+        async def send_step(
+            operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
+        ) -> Exchange:
+            attempts = await self._requests.send_step(case, operation, request, calling_account, server_name)
+            sent_case.exchanges.extend(attempts)
+            return attempts[-1]
+
+        assert case.request is not None, "a lifecycle begins with a request"
+        operation, target = self._contract.find_operation(case.operation), self._find_target(case)
+        if target is not None:
+            return follow_batch(target, case.request, send_step, self._client)
+        if operation.submit is not None:
+            return follow_job(operation, case.request, send_step, self._client, "a job")
+        if self._service.ledger is not None:
+            require_resource_use_prices(operation, self._service.settings.price_usd_by_name)
+        return ResourceLifecycle(
+            operation,
+            send_step,
+            can_use_other_account=self._service.is_emulated,
+            varies_requests_that_use_resource=case.varies_requests_that_use_resource,
+        ).iterate_subjects(case.request)
+
+    def _add_completed_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:
+        """Add the completed steps of a lifecycle to the subjects to judge, without steps that prove nothing."""
+        reasons = [_explain_inconclusive_step(subject) for subject in step_subjects]
+        sent_case.no_verdict_reason = next(filter(None, reasons), None)
+        sent_case.status = sent_case.exchanges[0].response.status if sent_case.exchanges else None
+        sent_case.subjects += [
+            subject for subject, reason in zip(step_subjects, reasons, strict=True) if reason is None
+        ]
+
+    async def _send_webhook_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        session = WebhookSession(case, self._service.settings.callback_receiver, is_emulated=self._service.is_emulated)
+        await self._choose_sender(session.case)(session.case, sent_case)
+        callbacks = await session.collect_callbacks(
+            self._contract.find_operation(case.operation), sent_case.calls, self._client.max_wait_s
+        )
+        if callbacks is not None:
+            sent_case.subjects += [*callbacks.callback_subjects, callbacks]
+
+    async def _send_delivery(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        target, speech = self._find_target(case), case.speech_request
+        assert target is not None, "a delivery has a target"
+        assert speech is not None, "a delivery has speech"
+        try:
+            delivery = await self._requests.deliver(case, target, speech)
+        except DeliveryInterruptedError as error:
+            sent_case.exchanges += error.delivery.exchanges
+            sent_case.no_verdict_reason = _explain_missing_delivery(error.delivery, case)
+            sent_case.subjects += iterate_delivery_subjects(target, speech, error.delivery)
+            raise
+        sent_case.exchanges += delivery.exchanges
+        polls = await poll_after_end(self._client, target, delivery)
+        without_key = await poll_without_key(self._client, target, polls)
+        sent_case.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]
+        sent_case.no_verdict_reason = _explain_missing_delivery(delivery, case)
+        sent_case.subjects += iterate_delivery_subjects(target, speech, delivery, polls)
+        sent_case.subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
+        index = delivery.submit_exchange_index
+        sent_case.status = None if index is None else delivery.exchanges[index].response.status
+
+    def _find_target(self, case: ConformanceCase) -> Target | None:
+        return self._contract.targets.get(case.target_name) if case.target_name else None
+
+
+def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
+    """Return why a step of a lifecycle proves nothing about the contract; `None` if it can prove something."""
+    return explain_inconclusive_status(subject.call.status) if isinstance(subject, CaseOutcome) else None
+
+
+def _explain_missing_delivery(delivery: Delivery, case: ConformanceCase) -> str | None:
+    """Return why a delivery has no verdict; `None` if audio was delivered, or if the job failed as it should."""
+    failure = delivery.failure
+    if failure is None or (failure.kind == "failed" and case.expects_job_failure):
+        return None
+    return f"{failure.kind}: {failure.message}"

@@ -1,0 +1,220 @@
+"""A provider, how a check reaches it, and how its requests can be repeated."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.client import Client
+from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.ledger import Ledger, LedgerShare, RateLimiter
+from voicegauge.conformance.case_journal import CaseJournal
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import is_bundled
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.hosts import EMULATOR_PORT
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange
+from voicegauge.receiver import Receiver
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.transport.clock import Clock
+
+# Builds the shell commands that show a finding again: curl for one request, `voicegauge check --case` for several.
+
+
+DEFAULT_EMULATOR_API_KEY = "any-key"
+"""The key that a curl command sends to an emulator if the environment variable for the key is not set."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How the requests and cases of one check can be repeated after the check."""
+
+    check_arguments: tuple[str, ...] = ()
+    """Arguments with which `voicegauge check` plans the same cases and sends them to the same service; empty if the
+    command has no such arguments."""
+    temporary_emulator_url: str | None = None
+    """Root URL of the emulator, if the check started one that ends with it; otherwise `None`. Commands name the default
+    URL of `voicegauge serve` instead."""
+    emulator_command: str | None = None
+    """The shell command that starts the emulator of the check again; `None` if the check started none."""
+
+    def build_case_command(self, case: ConformanceCase) -> str | None:
+        """Return the command that sends all requests of a planned case again; `None` if no command can."""
+        if not self.check_arguments or case.is_fuzzed or not case.id.isprintable():
+            return None
+        return shlex.join(["voicegauge", "check", *self.check_arguments, "--case", case.id])
+
+    def build_request_command(self, exchange: Exchange, client: Client) -> str | None:
+        """Return the curl command that sends the request of an exchange again; `None` if no command can.
+
+        Args:
+            exchange: the exchange.
+            client: the client that sent the request.
+        """
+        request, origins, default_key = exchange.request, client.origins, None
+        if self.temporary_emulator_url is not None and request.url.startswith(f"{self.temporary_emulator_url}/"):
+            url = f"http://127.0.0.1:{EMULATOR_PORT}{request.url.removeprefix(self.temporary_emulator_url)}"
+            request = msgspec.structs.replace(request, url=url)
+            origins = frozenset({("http", "127.0.0.1", EMULATOR_PORT)})
+            default_key = DEFAULT_EMULATOR_API_KEY
+        return build_curl_command(
+            request, client.contract, key=client.key, key_origins=origins, default_key=default_key
+        )
+
+
+def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -> str:
+    """Return the command that starts an emulator with the settings and faults of `emulator`.
+
+    Args:
+        emulator: an emulator that will not run any more when the command is used.
+        contracts: the contracts to emulate.
+    """
+    contracts, settings = tuple(contracts), emulator.settings
+    options = ["--port", str(EMULATOR_PORT), "--clock", settings.clock]
+    options += ["--seed", str(settings.seed)] if settings.seed else []
+    options += ["--credits", f"{settings.credits:g}"] if settings.credits is not None else []
+    options += ["--plan", settings.account_plan] if settings.account_plan is not None else []
+    options += ["--webhook-http"] if settings.accepts_http_webhook_urls else []
+    options += _repeat_option_for_each_value("--fault", settings.faults)
+    return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *build_contract_options(contracts)])
+
+
+def build_emulated_check_arguments(
+    provider_and_target_ids: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
+) -> tuple[str, ...]:
+    """Return the arguments of `voicegauge check` that check the same targets at an emulator with the same faults.
+
+    Args:
+        provider_and_target_ids: the checked providers and targets; empty for all.
+        emulator: the emulator of the check.
+        contracts: the contracts of the targets.
+        seed: seed of everything random.
+    """
+    seeds = ("--seed", str(seed)) if seed else ()
+    faults = _repeat_option_for_each_value("--fault", emulator.settings.faults)
+    return (*provider_and_target_ids, "--emulated", *faults, *seeds, *build_contract_options(contracts))
+
+
+def build_contract_options(contracts: Iterable[Contract]) -> list[str]:
+    """Return the `--contracts` options that load those of `contracts` that are not bundled."""
+    own = (str(contract.document.path) for contract in contracts if not is_bundled(contract.document.path))
+    return _repeat_option_for_each_value("--contracts", own)
+
+
+def _repeat_option_for_each_value(option_name: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (option_name, value)]
+
+
+# Describes the service that a check sends its cases to.
+
+
+ExchangeSaver = Callable[[ConformanceCase, Sequence[Exchange]], None]
+"""A function that saves the exchanges of a case. It is called for each case with a verdict."""
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """Settings that decide how services are reached and checked."""
+
+    provenance: Provenance = Provenance.EMULATED
+    """Provenance of the responses."""
+    base_urls_by_provider: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Base URLs by provider id, then by server name ("" for all servers)."""
+    api_key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
+    """API keys by provider id."""
+    rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
+    """The rules to apply, by id."""
+    ledger: Ledger | None = None
+    """The ledger in which prices are reserved; `None` without a budget."""
+    price_usd_by_name: Mapping[str, float] = field(default_factory=dict)
+    """Dollars per request by target id, as set by the user."""
+    rate_limiter_by_provider: Mapping[str, RateLimiter | None] = field(default_factory=dict)
+    """Rate limiters by provider id, for account plans that limit requests per minute."""
+    fuzz_request_count: int = 0
+    """Number of random valid requests to each operation. The same number of invalid requests is sent."""
+    fuzz_failures_folder: Path | None = None
+    """Folder in which fuzzing saves failing examples, to try them first the next time; `None` to save nothing."""
+    seed: int = 0
+    """Seed of all random numbers."""
+    create_clock: Callable[[], Clock] | None = None
+    """Creates the clock that a client uses for waiting; `None` for the real clock."""
+    max_wait_s: float | None = None
+    """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
+    save_exchanges: ExchangeSaver | None = None
+    """A function that is called with the exchanges of each case that has a verdict, to record them."""
+    callback_receiver: Receiver | None = None
+    """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
+    emulator_control_url: str | None = None
+    """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
+    case_journal_by_provider: Mapping[str, CaseJournal] = field(default_factory=dict)
+    """Journals by provider id, which record what is paid for; empty for the emulator."""
+    resource_journals_folder: Path | None = None
+    """Folder of the journals of created resources, with which the next run deletes what a killed run left; `None` to
+    keep no journal, as for the emulator."""
+    on_deletion_message: Callable[[str], None] = lambda _: None
+    """A function that is called with one line about each deletion of resources that earlier runs left, also if it
+    failed."""
+    reproduction: Reproduction = field(default_factory=Reproduction)
+    """How requests and cases can be repeated after the check."""
+    concurrency: int = 1
+    """Number of cases in flight; 1 if a plan limits the number of billable requests."""
+    max_concurrency_by_provider: Mapping[str, int | None] = field(default_factory=dict)
+    """Limits of the account's plans for requests in flight, by provider id; `None` without a limit."""
+    emulator_app: Any = None
+    """An ASGI application that is called in this process instead of a service on the network."""
+
+    def get_concurrency(self, contract: Contract) -> int:
+        """Return the number of cases of one provider in flight."""
+        return min(self.concurrency, self.max_concurrency_by_provider.get(contract.id) or self.concurrency)
+
+    def get_resource_journal_folder(self, contract: Contract) -> Path | None:
+        """Return the folder of the journals of one provider; `None` if no journal is kept."""
+        return None if self.resource_journals_folder is None else self.resource_journals_folder / contract.id
+
+
+class CheckedService(NamedTuple):
+    """A provider, and the settings with which a check reaches it."""
+
+    contract: Contract
+    client: Client
+    settings: CheckSettings = CheckSettings()
+    ledger: Ledger | None = None
+    """The ledger in which the price of a single call is reserved; `None` without a budget. The client reserves the
+    price of a delivery."""
+
+    def copy_for_case(self) -> CheckedService:
+        """Return a copy for one case, with a clock of its own and a ledger that counts what the case spends.
+
+        Return this service if all cases share its clock and nothing is counted.
+        """
+        if self.ledger is None and self.settings.create_clock is None:
+            return self
+        ledger = LedgerShare(self.ledger) if self.ledger is not None else None
+        clock = self.settings.create_clock() if self.settings.create_clock is not None else None
+        return self._replace(client=self.client.copy_with(clock=clock, ledger=ledger), ledger=ledger)
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether the emulator responds."""
+        return self.settings.provenance is Provenance.EMULATED
+
+    @property
+    def case_journal(self) -> CaseJournal | None:
+        """The journal that records what is paid for; `None` to record nothing, as for the emulator."""
+        return self.settings.case_journal_by_provider.get(self.contract.id)
+
+    def create_checker(self, rules: Mapping[str, Rule]) -> Checker:
+        """Return a checker that applies `rules` to the traffic of this service, and masks its key in findings."""
+        return Checker(self.settings.provenance, rules, self.build_repeat_command, self.client.mask_secrets)
+
+    def build_repeat_command(self, exchange: Exchange) -> str | None:
+        """Return the command that sends the request of an exchange again; `None` if no command can."""
+        return self.settings.reproduction.build_request_command(exchange, self.client)

@@ -1,0 +1,268 @@
+"""Prices the requests of a plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from voicegauge.cases.case import CaseKind, ConformanceCase, SkippedCase
+from voicegauge.cases.plan import CasePlan
+from voicegauge.cases.valid_requests import count_charged_characters
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.conformance.report import Spending, SpendingAccount, SpendingTotal
+from voicegauge.contract.contract import BaseTarget, Contract, Operation
+from voicegauge.contract.pricing import is_billable, quote_price
+from voicegauge.errors import UsageError
+from voicegauge.model.base import Provenance, Record
+from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd
+
+# Computes the prices of single requests. The client computes and reserves the prices of deliveries.
+
+
+PricedItem = BaseTarget | Operation
+"""A target that has a price, or an operation that has a price of its own."""
+
+
+def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
+    """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
+    name = case.target_name or ""
+    target = contract.targets.get(name) or contract.audio_input_targets.get(name)
+    return target or (contract.find_operation(case.operation) if case.calls_billable_operation else None)
+
+
+def build_price_name(priced_item: PricedItem) -> str:
+    """Return the name under which a user sets the price of a target or operation: <provider>/<target or operation>."""
+    return f"{priced_item.contract.id}/{priced_item.name if isinstance(priced_item, BaseTarget) else priced_item.id}"
+
+
+def compute_price_usd(
+    priced_item: PricedItem, price_usd_by_name: Mapping[str, float], character_count: int, audio_duration_s: float = 0.0
+) -> float | None:
+    """Return the price of one request in dollars; `None` if it is unknown.
+
+    Args:
+        priced_item: the target or operation that is charged.
+        price_usd_by_name: prices that the user gave, in dollars per request, by the name that `build_price_name`
+            returns. They replace prices in the contract.
+        character_count: number of characters in the text.
+        audio_duration_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
+    """
+    return quote_price(
+        priced_item,
+        character_count,
+        audio_s=audio_duration_s or None,
+        user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
+    ).price_usd
+
+
+def compute_case_price_usd(
+    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float]
+) -> float | None:
+    """Return the dollars to reserve for the request of `case`; `None` if nothing must be reserved.
+
+    A request that should be rejected is free. If its price is known, it is reserved nevertheless, because a faulty
+    service may accept the request.
+
+    Raises:
+        UsageError: the price of a request that may be accepted is unknown.
+    """
+    item = find_priced_item(contract, case)
+    if item is None:
+        return None
+    if not case.is_billable:
+        return compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
+    return _compute_highest_price_usd([item], price_usd_by_name, case.text_character_count, case.audio_duration_s)
+
+
+def compute_lifecycle_step_price_usd(
+    operation: Operation, request: RequestParts, price_usd_by_name: Mapping[str, float]
+) -> float | None:
+    """Return the price of one request in the lifecycle of a resource, in dollars; `None` if it is free.
+
+    The model that a saved voice uses is unknown, so the price is that of the most expensive target of the operation.
+
+    Raises:
+        UsageError: the price is unknown.
+    """
+    if not is_billable(operation):
+        return None
+    return _compute_highest_price_usd(
+        _list_priced_items(operation), price_usd_by_name, count_charged_characters(operation, request)
+    )
+
+
+def require_resource_use_prices(creating_operation: Operation, price_usd_by_name: Mapping[str, float]) -> None:
+    """Require that every request that uses a created resource has a known price.
+
+    Call this before the resource is created. A lifecycle with an unknown price would have to stop before the deletion.
+
+    Raises:
+        UsageError: the price of a use is unknown.
+    """
+    uses = creating_operation.resource.uses if creating_operation.resource is not None else ()
+    for operation in (creating_operation.contract.find_operation(use.operation_id) for use in uses):
+        if is_billable(operation):
+            _compute_highest_price_usd(_list_priced_items(operation), price_usd_by_name, 0)
+
+
+def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
+    return list(operation.targets) or [operation]
+
+
+def _compute_highest_price_usd(
+    priced_items: Sequence[PricedItem],
+    price_usd_by_name: Mapping[str, float],
+    character_count: int,
+    audio_duration_s: float = 0.0,
+) -> float:
+    known = [
+        usd
+        for item in priced_items
+        if (usd := compute_price_usd(item, price_usd_by_name, character_count, audio_duration_s)) is not None
+    ]
+    if not known:
+        name = build_price_name(priced_items[0])
+        contract = priced_items[0].contract
+        rate = f", or that of a credit with --credit-rate {contract.id}=USD" if contract.provider.credits else ""
+        raise UsageError(f"no document states the price of {name} in dollars: give it with --price {name}=USD{rate}")
+    return max(known)
+
+
+# Computes the price of a plan before anything is sent.
+
+
+class PricedCase(Record, frozen=True, kw_only=True):
+    """One case of a plan with its price."""
+
+    id: str
+    kind: CaseKind
+    expected_acceptance: str
+    """The expected response: "accepted", "rejected", or "either" if the documents say neither."""
+    is_billable: bool
+    """Whether the case may be accepted, and costs money if it is."""
+    price_usd: float | None = None
+    """Dollars if the response is as expected; `None` if the price is not known."""
+
+
+class UndeletableResource(Record, frozen=True, kw_only=True):
+    """A kind of resource that the requests to one operation create, and that cannot be deleted."""
+
+    operation: str
+    """The operation that creates them: <provider>/<operation>."""
+    resource_type: str
+    """What such a resource is called: "voice embedding"."""
+    request_count: int
+    """Number of planned requests that may create one."""
+
+
+class PricedPlan(Record, frozen=True, kw_only=True):
+    """A plan with prices: the JSON that `voicegauge check --dry-run --json` writes."""
+
+    schema: str = "voicegauge/check-plan/2"
+    provenance: Provenance
+    """Provenance that the responses would have."""
+    target_ids: tuple[str, ...]
+    """Ids of the planned targets."""
+    cases: tuple[PricedCase, ...]
+    """The cases in the order in which they are sent."""
+    skipped_cases: tuple[SkippedCase, ...] = ()
+    """Cases that cannot be planned."""
+    targets_without_delivery: tuple[str, ...] = ()
+    """Ids of the targets that cannot be judged, because no delivery can be planned, or because the limit of billable
+    requests allows none."""
+    excluded_operations: tuple[str, ...] = ()
+    """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
+    unpriced_names: tuple[str, ...] = ()
+    """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
+    undeletable_resources: tuple[UndeletableResource, ...] = ()
+    """Resources that the plan leaves in the account, because no document says how to delete them."""
+    spending: Spending
+    """Spending at the live service if every response is as expected. Spending for each rule is not included."""
+
+    @property
+    def price_usd(self) -> float:
+        """The price of the plan in dollars, without the items in `unpriced_names`."""
+        return self.spending.total.spent_usd
+
+    def count_affordable_requests(self, budget_usd: float) -> int:
+        """Return how many billable requests a budget of `budget_usd` dollars pays for if they are sent in order."""
+        remaining_micro_usd, count = convert_budget_to_micro_usd(budget_usd), 0
+        for case in self.cases:
+            if case.is_billable:
+                remaining_micro_usd -= convert_to_micro_usd(case.price_usd or 0.0)
+                # Rounding errors may add up to less than 1e-9, a thousandth of the smallest amount in the ledger.
+                if remaining_micro_usd < 0:
+                    break
+                count += 1
+        return count
+
+
+def price_plan(
+    plan: CasePlan, targets: Sequence[BaseTarget], price_usd_by_name: Mapping[str, float], *, provenance: Provenance
+) -> PricedPlan:
+    """Return `plan` with the price of each case.
+
+    Args:
+        plan: the plan.
+        targets: the targets of the plan.
+        price_usd_by_name: dollars per request by target id, as set by the user.
+        provenance: the provenance that the responses would have.
+    """
+    contracts = {target.contract.id: target.contract for target in targets}
+    account, cases = SpendingAccount(), []
+    unpriced: dict[str, None] = {}
+    for case in plan.cases:
+        item = find_priced_item(contracts[case.provider], case)
+        usd = (
+            0.0
+            if item is None
+            else compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
+        )
+        if not case.is_billable:
+            usd = 0.0  # a rejected request is free
+        elif item is not None and usd is None:
+            unpriced[build_price_name(item)] = None
+        is_charged = case.is_billable and usd != 0
+        account.add_case(
+            case, SpendingTotal(request_count=1, billable_request_count=int(is_charged), spent_usd=usd or 0.0)
+        )
+        expects = case.expected_response.acceptance
+        cases.append(
+            PricedCase(
+                id=case.id, kind=case.kind, expected_acceptance=expects, is_billable=case.is_billable, price_usd=usd
+            )
+        )
+    return PricedPlan(
+        provenance=provenance,
+        target_ids=tuple(target.id for target in targets),
+        cases=tuple(cases),
+        skipped_cases=plan.skipped_cases,
+        targets_without_delivery=plan.targets_without_delivery,
+        excluded_operations=plan.excluded_operations,
+        unpriced_names=tuple(unpriced),
+        undeletable_resources=tuple(_iterate_undeletable_resources(plan, contracts)),
+        spending=account.build_spending(),
+    )
+
+
+def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) -> Iterator[UndeletableResource]:
+    accepted = Counter(
+        (case.provider, case.operation) for case in plan.cases if case.expected_response.acceptance != "rejected"
+    )
+    for (provider, operation_id), count in accepted.items():
+        resource = contracts[provider].find_operation(operation_id).resource
+        if resource is not None and resource.deletion is None:
+            yield UndeletableResource(
+                operation=f"{provider}/{operation_id}", resource_type=resource.display_name, request_count=count
+            )
+
+
+def require_prices(plan: PricedPlan) -> None:
+    """Require that the price of every request of a plan is known.
+
+    Raises:
+        UsageError: a price is not known.
+    """
+    if plan.unpriced_names:
+        names = " ".join(f"--price {name}=USD" for name in plan.unpriced_names)
+        raise UsageError(f"no document states the price of a request in dollars: set it with {names}")

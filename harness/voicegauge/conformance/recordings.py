@@ -1,0 +1,550 @@
+"""Judges recordings."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from voicegauge.cases.case import ConformanceCase, explain_missing_verdict
+from voicegauge.cases.plan import plan_cases
+from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.http_request import Origin
+from voicegauge.conformance._response_audio import read_inline_audio, read_speech_request, read_streamed_audio
+from voicegauge.conformance.checked_service import build_contract_options
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.errors import DataError, MissingExtraError
+from voicegauge.formats.json_text import quote_json
+from voicegauge.formats.locations import MISSING, Location
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.finding import Finding
+from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.saved_recordings import compute_age_days
+from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, RecordingAge
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.registry import Rule
+from voicegauge.rules.subjects import JobHistory, SpeechDelivery
+
+# Finds the calls of a recording that belong together, and the calls that address no target of the contract.
+
+
+MAX_QUOTED_VALUE_CHARACTERS = 60
+"""Maximum length of a request value that is quoted in the reason why the request addresses no target."""
+_URL_SEPARATOR_PATTERN = re.compile(r"[/?&=#]")
+
+
+class UnmatchedCallReason(NamedTuple):
+    """Why a call is not about a target of the contract."""
+
+    call_noun: str
+    """The noun for the call in a message: "submit" or "request"."""
+    explanation: str
+    """A phrase that follows the noun, such as "for a job of no target"."""
+
+
+_REASON_JOB_OF_NO_TARGET = UnmatchedCallReason("request", "for a job of no target")
+_REASON_UNDOCUMENTED_PATH = UnmatchedCallReason("request", "with a path that the contract does not describe")
+
+
+class ExchangeLookup:
+    """Finds the calls of a recording by the ids in their URLs, and the downloads by path."""
+
+    def __init__(self, calls: Sequence[Call], exchanges: Sequence[Exchange]) -> None:
+        self.downloads: dict[str, Exchange] = {}
+        """The first successful exchange of each path. Only paths are compared, because recordings contain the
+        contract's servers and signatures in queries are masked."""
+        for exchange in exchanges:
+            if exchange.response.status == 200:
+                self.downloads.setdefault(urlsplit(exchange.request.url).path, exchange)
+        self._calls: dict[tuple[str, str | None, str], list[Call]] = defaultdict(list)
+        self._operations = {call.operation.id: call.operation for call in calls}
+        for call in calls:
+            for part in set(_URL_SEPARATOR_PATTERN.split(unquote(call.exchange.request.url))):
+                self._calls[call.operation.id, call.exchange.conversation_id, part].append(call)
+
+    def find_polls(self, status_operation: Operation, submit_call: Call, job_id: object) -> list[Call]:
+        """Return the calls of `status_operation` for the job of `submit_call`, in their order."""
+        # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
+        parts = _URL_SEPARATOR_PATTERN.split(job_id) if isinstance(job_id, str) else []
+        found = (
+            self._calls.get((status_operation.id, submit_call.exchange.conversation_id, parts[-1]), []) if parts else []
+        )
+        return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
+
+    def find_calls_for_job(self, submit_call: Call, job_id: object) -> list[Call]:
+        """Return the calls of all operations for the job of `submit_call`."""
+        return [
+            call for operation in self._operations.values() for call in self.find_polls(operation, submit_call, job_id)
+        ]
+
+
+def find_unmatched_calls(
+    calls: Sequence[Call], exchange_lookup: ExchangeLookup, case_ids: Collection[str]
+) -> dict[int, UnmatchedCallReason]:
+    """Return the reason for each call that is not about a target of the contract, by `id(call)`.
+
+    A provider may have other models behind the same paths, such as models for images. Their requests, jobs and
+    responses differ, and the contract does not describe them. Calls that were recorded for planned cases are always
+    about a target.
+
+    Args:
+        calls: all calls of one recording.
+        exchange_lookup: the index of the calls.
+        case_ids: ids of the planned cases.
+    """
+    strangers = [call for call in calls if call.exchange.conversation_id not in case_ids]
+    job_has_target: dict[int, bool] = {}
+    for submit in strangers:
+        if submit.operation.speech is not None and submit.is_accepted:
+            for call in _iterate_later_calls_for_job(submit, exchange_lookup):
+                job_has_target[id(call)] = job_has_target.get(id(call), True) and submit.target is not None
+    reasons = {
+        id(call): explain_unmatched_call(call, job_has_target=job_has_target.get(id(call))) for call in strangers
+    }
+    return {number: reason for number, reason in reasons.items() if reason is not None}
+
+
+def explain_unmatched_call(call: Call, *, job_has_target: bool | None) -> UnmatchedCallReason | None:
+    """Return why a call that was not recorded for a case is not about a target; `None` if it may be about one.
+
+    Args:
+        call: the call.
+        job_has_target: whether the job that the call belongs to was started for a target; `None` if no job is known.
+    """
+    if call.operation.speech is not None:
+        return _explain_unmatched_submit(call) if call.is_accepted and call.target is None else None
+    if job_has_target is False:
+        return _REASON_JOB_OF_NO_TARGET
+    if job_has_target or not call.is_accepted:
+        return None
+    if _has_undocumented_path_value(call):
+        return _REASON_UNDOCUMENTED_PATH
+    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _reports_undocumented_constant(call) else None
+
+
+def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
+    """Return the reason why a submit addresses no target: the values in its request that no target has."""
+    constants = [target.target_spec.request_constants for target in submit_call.operation.targets]
+    known_by_location = {
+        location: [one[location] for one in constants]
+        for location in (constants[0] if constants else ())
+        if all(location in one for one in constants)
+    }
+    values = {location: submit_call.read_request(location) for location in known_by_location}
+    parts = [
+        f"no {location}" if value is MISSING else f"{location} {quote_json(value, MAX_QUOTED_VALUE_CHARACTERS)}"
+        for location, value in values.items()
+        if value not in known_by_location[location]
+    ]
+    return UnmatchedCallReason("submit", f"of no target: {', '.join(parts) or 'values that no target combines'}")
+
+
+def _iterate_later_calls_for_job(submit_call: Call, exchange_lookup: ExchangeLookup) -> Iterator[Call]:
+    """Yield the calls for the job that a submit started, except the submit."""
+    for status in _list_status_operations(submit_call.operation):
+        if status.job is not None:
+            job_id = submit_call.read_response_value(status.job.submit_response.job_id_location)
+            yield from (
+                call for call in exchange_lookup.find_calls_for_job(submit_call, job_id) if call is not submit_call
+            )
+
+
+def _list_status_operations(operation: Operation) -> Iterable[Operation]:
+    return {
+        target.job_operation.id: target.job_operation for target in operation.targets if target.job_operation
+    }.values()
+
+
+def _has_undocumented_path_value(call: Call) -> bool:
+    """Whether a path parameter has a value that its `enum` does not list, so that the contract lacks the URL."""
+    return any(
+        parameter.message_part == "path"
+        and "enum" in parameter.schema
+        and parameter.name in call.path_parameters
+        and call.path_parameters[parameter.name] not in parameter.schema["enum"]
+        for parameter in call.operation.parameters
+    )
+
+
+def _reports_undocumented_constant(call: Call) -> bool:
+    """Whether a status response has, at the location of a constant of targets, a value that no target has."""
+    targets = [
+        target
+        for target in call.operation.contract.targets.values()
+        if target.job_operation is not None and target.job_operation.id == call.operation.id
+    ]
+    constants: dict[Location, set[str]] = defaultdict(set)
+    for target in targets:
+        for location, constant in target.target_spec.request_constants.items():
+            if location.message_part == "body" and isinstance(constant, str):
+                constants[location].add(constant)
+    values = ((call.read_response_value(location), known) for location, known in constants.items())
+    return any(isinstance(value, str) and value not in known for value, known in values)
+
+
+# Judges recorded exchanges. Polls and audio are assigned to the submit requests that caused them.
+
+
+MAX_DISTINCT_REASONS = 5
+"""Maximum number of different reasons, for one operation, why requests address no target."""
+MAX_TARGETS_NAMED = 3
+"""Maximum number of the contract's targets that are named in a report of requests that address no target."""
+
+
+def check_recordings(
+    files: Sequence[Path],
+    contracts: Sequence[Contract],
+    rules: Mapping[str, Rule],
+    collector: ResultCollector,
+    *,
+    now: datetime | None = None,
+    stale_recordings_fail: bool = False,
+) -> list[Path]:
+    """Judge every recording of a provider that has a contract in `contracts`, and add the results to `collector`.
+
+    Args:
+        files: HAR files.
+        contracts: the contracts of the providers to judge.
+        rules: the rules to apply, by id.
+        collector: collects the findings.
+        now: the time from which the age of recordings is counted; the current time by default.
+        stale_recordings_fail: whether a recording that is too old is an error instead of a warning.
+
+    Returns:
+        The files that were judged.
+
+    Raises:
+        DataError: a file is not a valid recording.
+    """
+    by_id = {contract.id: contract for contract in contracts}
+    cases: dict[str, Mapping[str, ConformanceCase]] = {}
+    judged: list[Path] = []
+    for path in files:
+        recording = load_har(path)
+        contract = by_id.get(recording.provider)
+        if contract is None:
+            continue
+        checker = Checker(recording.provenance, rules, functools.partial(build_repeat_command, contract, path))
+        try:
+            if contract.id not in cases:
+                cases[contract.id] = plan_cases_by_id(contract)
+            subjects = list(iterate_recording_subjects(contract, recording, cases[contract.id]))
+            collector.judge_subjects(checker, subjects, case_id=path.name)
+            for reason in {one.unread_body_reason for one in subjects if isinstance(one, Call)} - {None}:
+                collector.add_unjudged_item(f"{contract.id}/{path.name}", str(reason))
+        except MissingExtraError as error:  # audio that only an optional part can decode
+            collector.add_unjudged_item(f"recordings of {contract.id}", str(error))
+            continue
+        collector.coverage.add_contract(contract, rules)
+        for exchange in recording.exchanges:
+            collector.count_exchange(recording.provenance, contract.id, exchange.operation)
+            collector.coverage.add_exchange(exchange)
+        _report_unmatched_calls(path, contract, recording, cases[contract.id], collector)
+        collector.add_findings(
+            _iterate_age_findings(
+                checker,
+                path,
+                contract,
+                recording,
+                now or datetime.now(UTC),
+                stale_recordings_fail=stale_recordings_fail,
+            )
+        )
+        judged.append(path)
+    return judged
+
+
+class UnmatchedRequestCounter:
+    """Counts the requests that address no target of the contract, by operation and reason."""
+
+    def __init__(self) -> None:
+        """Begin with no request."""
+        self._submit_count = self._unmatched_submit_count = 0
+        self._counts: dict[Operation, Counter[UnmatchedCallReason]] = {}
+
+    def count_call(self, call: Call, reason: UnmatchedCallReason | None) -> None:
+        """Count a request; `reason` is why it is about no target, or `None` if it may be about one."""
+        is_submit = call.operation.speech is not None and call.is_accepted
+        self._submit_count += is_submit
+        if reason is None:
+            return
+        self._unmatched_submit_count += is_submit
+        counts = self._counts.setdefault(call.operation, Counter())
+        if reason not in counts and len(counts) >= MAX_DISTINCT_REASONS:
+            reason = UnmatchedCallReason(reason.call_noun, "of no target for other reasons")
+        counts[reason] += 1
+
+    def report_counts(self, recording_or_traffic_name: str, contract: Contract, collector: ResultCollector) -> None:
+        """Report the counted requests of a recording, or of proxied traffic, to the collector.
+
+        If none of the submits addresses a target, the recording or traffic is reported as not judged.
+        """
+        is_judged = self._unmatched_submit_count < self._submit_count
+        for operation, counts in self._counts.items():
+            reason = "; ".join(_describe_count(count, *reason) for reason, count in counts.items())
+            reason += _describe_targets(operation)
+            if operation.speech is not None and not is_judged:
+                collector.add_unjudged_item(f"{contract.id}/{recording_or_traffic_name}", reason)
+            else:
+                collector.add_unmatched_requests(f"{contract.id}/{recording_or_traffic_name}: {operation.id}", reason)
+
+
+def _describe_count(count: int, call_noun: str, explanation: str) -> str:
+    return f"{count} accepted {call_noun}{'' if count == 1 else 's'} {explanation}"
+
+
+def _describe_targets(operation: Operation) -> str:
+    names = [target.id for target in operation.targets]
+    more = f" and {len(names) - MAX_TARGETS_NAMED} more" if len(names) > MAX_TARGETS_NAMED else ""
+    return f"; targets: {', '.join(names[:MAX_TARGETS_NAMED])}{more}" if names else ""
+
+
+def _report_unmatched_calls(
+    recording_path: Path,
+    contract: Contract,
+    recording: Recording,
+    case_by_id: Mapping[str, ConformanceCase],
+    collector: ResultCollector,
+) -> None:
+    """Report the accepted requests that address no target of the contract; most rules are not applied to them."""
+    calls = _parse_calls(contract, recording, case_by_id)
+    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), case_by_id)
+    unmatched = UnmatchedRequestCounter()
+    for call in calls:
+        unmatched.count_call(call, foreign.get(id(call)))
+    unmatched.report_counts(recording_path.name, contract, collector)
+
+
+_CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
+"""A cache for `plan_cases_by_id`."""
+
+
+def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
+    """Return every case that follows from a contract, by id. Recorded responses are judged against these cases.
+
+    The cases of a contract are planned once and then cached, because planning takes up to a second.
+    """
+    cases = _CASES_BY_ID_BY_CONTRACT.get(contract)
+    if cases is None:
+        plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
+        cases = _CASES_BY_ID_BY_CONTRACT[contract] = {case.id: case for case in plan.cases}
+    return cases
+
+
+def build_repeat_command(
+    contract: Contract,
+    recording_path: Path | None,
+    exchange: Exchange,
+    *,
+    trusted_origins: Collection[Origin] | None = None,
+) -> str | None:
+    """Return the command that shows a finding again; `None` if no command can.
+
+    It sends the request again, unless the request needs an id from an earlier response, which may not exist any more.
+    In that case it judges the recording at `recording_path` again, if there is one. The key is masked for origins that
+    are not in `trusted_origins`, by default those of the servers in the contract.
+    """
+    operation = contract.operations.get(exchange.operation)
+    if operation is not None and not operation.needs_existing_id:
+        return build_curl_command(exchange.request, contract, key_origins=trusted_origins)
+    if recording_path is None:
+        return None
+    options = build_contract_options([contract])
+    return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(recording_path.parent), *options])
+
+
+def _iterate_age_findings(
+    checker: Checker,
+    recording_path: Path,
+    contract: Contract,
+    recording: Recording,
+    now: datetime,
+    *,
+    stale_recordings_fail: bool,
+) -> Iterator[Finding]:
+    """Yield a finding if a live recording is too old, with the command that records it again.
+
+    Recordings of the emulator do not age, because they follow from the contract.
+    """
+    known = [exchange for exchange in recording.exchanges if exchange.operation in contract.operations]
+    if recording.provenance is not Provenance.RECORDED or not known:
+        return
+    oldest = max(known, key=lambda exchange: compute_age_days(recording, exchange, now))
+    target = contract.targets.get(recording_path.stem)
+    out = recording_path.parent.parent if recording_path.parent.name == contract.id else recording_path.parent
+    operation = contract.find_operation(oldest.operation)
+    age = RecordingAge(operation, oldest, recording_path.name, compute_age_days(recording, oldest, now), target)
+    name = target.id if target else contract.id
+    options = build_contract_options([contract])
+    command = shlex.join(["voicegauge", "record", name, "--live", "--out", str(out), "--yes", *options])
+    for finding in checker.iterate_findings(age, case_id=recording_path.name):
+        severity = Severity.ERROR if stale_recordings_fail else finding.severity
+        yield msgspec.structs.replace(finding, severity=severity, reproduction_command=command)
+
+
+def iterate_recording_subjects(
+    contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase] | None = None
+) -> Iterator[CheckSubject]:
+    """Yield every exchange as a call, every submit with its polls as a job, and the audio of each delivery.
+
+    Args:
+        contract: the contract of the recording's provider.
+        recording: the recording.
+        case_by_id: the planned cases by id. An exchange recorded for a case is judged against the expected response.
+
+    Raises:
+        DataError: the contract does not have the operation of an exchange.
+    """
+    known = case_by_id or {}
+    calls = _parse_calls(contract, recording, known)
+    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), known)
+    yield from (call for call in calls if id(call) not in foreign)
+    yield from _iterate_case_outcomes(calls, known)
+    yield from iterate_jobs_and_deliveries(calls, recording.exchanges)
+
+
+def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Exchange]) -> Iterator[CheckSubject]:
+    """Yield every submit with its polls as a job, and the audio of each delivery.
+
+    Args:
+        calls: the calls of documented operations, in order.
+        exchanges: all exchanges, with the downloads.
+    """
+    exchange_lookup = ExchangeLookup(calls, exchanges)
+    for submit in calls:
+        if submit.target is None or not submit.is_accepted:
+            continue
+        status = submit.target.job_operation
+        polls: list[Call] = []
+        if status is not None and status.job is not None:
+            polls = exchange_lookup.find_polls(
+                status, submit, submit.read_response_value(status.job.submit_response.job_id_location)
+            )
+            polls = [Call(call.operation, call.exchange, submit.target, submit_call=submit) for call in polls]
+            yield JobHistory(
+                submit, tuple(polls), status, state_observations=_build_state_observations(submit, polls, status.job)
+            )
+        delivery = _build_speech_delivery(submit, polls, exchange_lookup)
+        if delivery is not None:
+            yield delivery
+
+
+def _parse_calls(contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase]) -> list[Call]:
+    parsed = (parse_call(contract, exchange, case_by_id) for exchange in recording.exchanges)
+    return [call for call in parsed if call is not None]
+
+
+def parse_call(
+    contract: Contract, exchange: Exchange, case_by_id: Mapping[str, ConformanceCase] = MappingProxyType({})
+) -> Call | None:
+    """Return an exchange as a call of its operation; `None` for a download that no document describes."""
+    operation = contract.operations.get(exchange.operation)
+    if operation is None:
+        if exchange.operation.startswith("("):
+            return None
+        raise DataError(
+            f"a recording of {contract.id} has the operation {exchange.operation!r}, which {contract.document.path} "
+            "does not have: add it to the contract, or record again"
+        )
+    call = Call(operation, exchange)
+    case = case_by_id.get(exchange.conversation_id or "")
+    is_invalid = case is not None and case.expected_response.acceptance == "rejected"
+    target = operation.find_target(call.read_request)
+    return Call(operation, exchange, target, request_intent="invalid" if is_invalid else "valid")
+
+
+def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
+    """Yield the outcome of each recorded case: the last response of the operation that it tests."""
+    last = {(call.exchange.conversation_id or "", call.operation.id): call for call in calls}
+    for (group, operation), call in last.items():
+        case = case_by_id.get(group)
+        if case is not None and case.operation == operation and explain_missing_verdict(case, call.status) is None:
+            yield CaseOutcome(call, case.expected_response)
+
+
+def _build_state_observations(
+    submit_call: Call, polls: Sequence[Call], job_spec: JobSpec
+) -> tuple[StateObservation, ...]:
+    """Return when each state was seen; empty if the times of an exchange were not recorded."""
+    observations: list[StateObservation] = []
+    for index, call in enumerate((submit_call, *polls)):
+        timing, start = call.exchange.timing, submit_call.exchange.timing
+        if timing is None or start is None:
+            return ()
+        state = call.read_response_value(job_spec.state_location if index else job_spec.submit_response.state_location)
+        requested_ms = timing.started_ms - start.started_ms
+        if call.is_accepted and isinstance(state, str):
+            response_began_ms = requested_ms + timing.total_ms
+            observations.append(
+                StateObservation(
+                    state=state, response_began_ms=response_began_ms, requested_ms=requested_ms, exchange_index=index
+                )
+            )
+    return tuple(observations)
+
+
+def _build_speech_delivery(
+    submit_call: Call, polls: Sequence[Call], exchange_lookup: ExchangeLookup
+) -> SpeechDelivery | None:
+    """Return the delivery that a submit requested; `None` if its audio was not recorded."""
+    target = submit_call.target
+    location = target.response.audio if target is not None else None
+    carrier = submit_call
+    if polls and polls[-1].operation.job is not None:
+        location, carrier = polls[-1].operation.job.audio, polls[-1]
+    if target is None or location is None:
+        return None
+    exchange = _find_audio_exchange(carrier, location, exchange_lookup)
+    if exchange is None:
+        return None
+    match location.delivery_method:
+        case "stream":
+            audio = read_streamed_audio(carrier)
+        case "base64":
+            audio = read_inline_audio(carrier, location)
+        case _:
+            audio = exchange.response.body
+    if not audio:
+        return None
+    declared = carrier.read_response_value(location.media_type_location)
+    header = exchange.response.media_type or None if location.delivery_method in ("bytes", "url") else None
+    delivery = Delivery(
+        target=target.id,
+        exchanges=(submit_call.exchange, exchange),
+        submit_count=1,
+        audio=audio,
+        media_type=declared if isinstance(declared, str) else header,
+        audio_exchange_index=1,
+        submit_exchange_index=0,
+    )
+    return SpeechDelivery(target, read_speech_request(submit_call, target), delivery)
+
+
+def _find_audio_exchange(
+    call_with_audio: Call, response_audio: ResponseAudio, exchange_lookup: ExchangeLookup
+) -> Exchange | None:
+    """Return the exchange whose response body is or contains the audio; `None` if there is none."""
+    if response_audio.delivery_method in ("stream", "base64"):
+        return call_with_audio.exchange
+    if response_audio.delivery_method == "bytes":
+        return call_with_audio.exchange if call_with_audio.exchange.response.media_type.startswith("audio/") else None
+    url = call_with_audio.read_response_value(response_audio.location)
+    if response_audio.delivery_method != "url" or not isinstance(url, str):
+        return None
+    return exchange_lookup.downloads.get(urlsplit(url).path)

@@ -1,0 +1,714 @@
+"""The report of a check, its baseline, badge and export.
+
+Errors and warnings keep their level. Disputed findings and those of severity info become notes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import msgspec
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.conformance.coverage import CoverageEntry
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.pricing import is_billable
+from voicegauge.model.base import Provenance, Record, Severity, StopReason
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
+from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.job import AmbiguousRequest
+from voicegauge.model.money import sum_usd
+from voicegauge.outputs.baseline import (
+    AcceptedFinding,
+    BadgeVerdict,
+    FindingsBaseline,
+    build_baseline,
+    format_badge_svg,
+)
+from voicegauge.outputs.exported_report import (
+    ExportedReport,
+    FileLocation,
+    JUnitCase,
+    ReportedFinding,
+    RuleDescription,
+    SarifLevel,
+)
+from voicegauge.printable_text import format_count
+from voicegauge.rules.registry import RULE_BY_ID, Rule
+
+# Defines what the report of a check says about the resources that the check created in the account.
+
+
+class RemainingResource(Record, frozen=True, kw_only=True):
+    """A resource that stays in the account."""
+
+    operation: str
+    """The operation that created it: <provider>/<operation>."""
+    resource_type: str
+    """What such a resource is called: "saved voice"."""
+    id: str | None
+    """The id of the resource; `None` if no response contained a usable one."""
+    not_deleted_reason: str
+    """Why it was not deleted, in one line."""
+    created_at: str
+    """Time of the request that created it: UTC, ISO 8601."""
+
+
+class ResourceSummary(Record, frozen=True, kw_only=True):
+    """The resources that a check created, such as saved voices, and what became of them."""
+
+    created_count: int = 0
+    deleted_count: int = 0
+    """Number of the created resources that were deleted, by the check itself or at its end."""
+    deleted_count_of_earlier_runs: int = 0
+    """Number of resources of earlier runs that were deleted first, because those runs had been killed."""
+    remaining_resources: tuple[RemainingResource, ...] = ()
+    """Resources of this run and of earlier runs that stay in the account."""
+
+    def __add__(self, other: ResourceSummary) -> ResourceSummary:
+        """Return the sum of two summaries."""
+        return ResourceSummary(
+            created_count=self.created_count + other.created_count,
+            deleted_count=self.deleted_count + other.deleted_count,
+            deleted_count_of_earlier_runs=self.deleted_count_of_earlier_runs + other.deleted_count_of_earlier_runs,
+            remaining_resources=(*self.remaining_resources, *other.remaining_resources),
+        )
+
+
+# Counts the requests and money of a check by target, operation, kind of case, and rule.
+
+
+class SpendingTotal(Record, frozen=True, kw_only=True):
+    """The number and the cost of some requests."""
+
+    request_count: int = 0
+    """Number of requests with a response, including free ones."""
+    billable_request_count: int = 0
+    """Number of accepted requests to operations with a price; 0 at a live service whose price is 0."""
+    spent_usd: float = 0.0
+    """Dollars charged to the budget; 0 at the emulator."""
+
+
+class Spending(Record, frozen=True, kw_only=True):
+    """The requests and money of a check, grouped by purpose."""
+
+    total: SpendingTotal = SpendingTotal()
+    total_by_target: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
+    """Spending for each target, by target id. Requests that belong to no target are left out."""
+    total_by_operation: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
+    """Spending for each operation that a case tests. The polls of a delivery count for its submit operation."""
+    total_by_case_kind: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
+    """Spending for each kind of case: delivery, valid, invalid, authentication, unknown-id, rejection-reason,
+    undocumented, plain-http, fuzzing, lifecycle."""
+    total_by_rule: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
+    """By rule id: spending for all cases in which the rule judged something. Many rules judge each case, so the sum of
+    the values is more than was spent."""
+
+
+@dataclass
+class _RunningTotal:
+    """The number and the cost of requests, to which more are added; for its fields see `SpendingTotal`."""
+
+    request_count: int = 0
+    billable_request_count: int = 0
+    spent_usd: float = 0.0
+
+    def add_spending(self, added_spending: SpendingTotal | _RunningTotal) -> None:
+        self.request_count += added_spending.request_count
+        self.billable_request_count += added_spending.billable_request_count
+        self.spent_usd = sum_usd((self.spent_usd, added_spending.spent_usd))
+
+    @property
+    def rounded_total(self) -> SpendingTotal:
+        """The total so far, with dollars rounded to a millionth, as in the ledger."""
+        return SpendingTotal(
+            request_count=self.request_count,
+            billable_request_count=self.billable_request_count,
+            spent_usd=round(self.spent_usd, 6),
+        )
+
+
+_RunningTotalsByName = defaultdict[str, _RunningTotal]
+
+
+class SpendingAccount:
+    """Adds up the spending of cases by purpose."""
+
+    def __init__(self) -> None:
+        """Begin without any spending."""
+        self._total = _RunningTotal()
+        self._targets, self._operations, self._kinds = (_RunningTotalsByName(_RunningTotal) for _ in range(3))
+        self._subject_classes: defaultdict[frozenset[type[Any]], _RunningTotal] = defaultdict(_RunningTotal)
+        """Spending for all cases with the same set of classes of judged subjects, by this set."""
+        self._rules: dict[str, type[Any]] = {}
+
+    def register_rules(self, rules: Iterable[Rule]) -> None:
+        """Add rules whose spending is reported: for each rule, the cost of all cases in which it judged something."""
+        self._rules |= {rule.id: rule.subject_class for rule in rules}
+
+    def add_case(
+        self, case: ConformanceCase, case_spending: SpendingTotal, subject_classes: Iterable[type[Any]] = ()
+    ) -> None:
+        """Add the spending of a case.
+
+        Args:
+            case: the case.
+            case_spending: the requests and money of the case.
+            subject_classes: classes of the subjects that rules could judge in the case.
+        """
+        totals = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
+        totals.append(self._subject_classes[frozenset(subject_classes)])
+        if case.target_name:
+            totals.append(self._targets[f"{case.provider}/{case.target_name}"])
+        for total in totals:
+            total.add_spending(case_spending)
+
+    def build_spending(self) -> Spending:
+        """Return the spending for all cases that were added so far, in total and by purpose."""
+        return Spending(
+            total=self._total.rounded_total,
+            total_by_target=_build_totals(self._targets),
+            total_by_operation=_build_totals(self._operations),
+            total_by_case_kind=_build_totals(self._kinds),
+            total_by_rule=_build_totals(self._sum_spending_by_rule()),
+        )
+
+    def _sum_spending_by_rule(self) -> _RunningTotalsByName:
+        """Return, by rule id, the spending for all cases in which the rule judged something.
+
+        A rule judges the subjects of one class and of the classes derived from it.
+        """
+        totals = _RunningTotalsByName(_RunningTotal)
+        for rule, judged_class in self._rules.items():
+            for subject_classes, running in self._subject_classes.items():
+                if any(issubclass(subject_class, judged_class) for subject_class in subject_classes):
+                    totals[rule].add_spending(running)
+        return totals
+
+
+def _build_totals(running_totals: _RunningTotalsByName) -> dict[str, SpendingTotal]:
+    return {name: total.rounded_total for name, total in running_totals.items()}
+
+
+class BillableRequestLimit:
+    """Limits the number of billable requests of a plan."""
+
+    def __init__(self, max_billable_requests: int | None) -> None:
+        """Begin with no request sent; `max_billable_requests` is `None` for no limit."""
+        self._limit, self._accepted = max_billable_requests, 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._limit is not None
+
+    def count_case(self, case_spending: SpendingTotal) -> None:
+        """Count the billable requests of a case."""
+        self._accepted += case_spending.billable_request_count
+
+    def find_skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
+        """Return why `case` must not be sent any more; `None` if it may be sent.
+
+        A request that should be rejected is free, but is charged and counted if the service accepts it, so it is not
+        sent either when the limit is reached. With a limit of 0, such requests are sent until one has been accepted.
+        A lifecycle may exceed the limit, because stopping it early would leave its resource behind.
+        """
+        limit = self._limit
+        if limit is None or self._accepted < max(limit, 1):
+            return None
+        if not case.is_billable and not _is_billable(contract, case.operation):
+            return None
+        return f"not sent: {self._accepted} billable requests were accepted, the limit is {limit}"
+
+
+def count_spending(contract: Contract, exchanges: Sequence[Exchange], spent_usd: float) -> SpendingTotal:
+    """Return the number of requests in `exchanges`, and of billable ones, with their cost.
+
+    Args:
+        contract: the contract of the provider that was called.
+        exchanges: the exchanges to count.
+        spent_usd: dollars that all `exchanges` together cost.
+    """
+    billable = sum(200 <= e.response.status < 300 and _is_billable(contract, e.operation) for e in exchanges)
+    return SpendingTotal(request_count=len(exchanges), billable_request_count=billable, spent_usd=spent_usd)
+
+
+def _is_billable(contract: Contract, operation_id: str) -> bool:
+    operation = contract.operations.get(operation_id)
+    return operation is not None and is_billable(operation)
+
+
+# Defines the report of a check, and what makes a check doubtful.
+
+
+MAX_MESSAGES_PER_FINDING = 100
+"""Maximum number of different messages of one finding, because a hostile service can send any number of values."""
+
+
+class CaseResult(Record, frozen=True, kw_only=True):
+    """The result of one planned case."""
+
+    id: str
+    """Id of the case."""
+    operation: str
+    """The operation of the case: <provider>/<operation id>; empty if nothing could be planned."""
+    target: str | None = None
+    """Id of the target of the case; `None` if it tests no target."""
+    verdict: Literal["passed", "failed", "skipped"]
+    """`failed` if the case has an error or a warning; `skipped` if no verdict was possible."""
+    status: int | None = None
+    """HTTP status of the response that was judged; `None` if no response was judged."""
+    not_judged_reason: str | None = None
+    """Why the case was skipped or not completely judged, such as the error that ended a delivery early."""
+    is_delivery: bool = False
+    """Whether the case is a delivery, which should end with downloaded audio."""
+    message_by_violated_rule: dict[str, str] = msgspec.field(default_factory=dict)
+    """The first message of each rule with an error or a warning in the case, by rule id."""
+
+
+@final
+class CheckReport(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge check --json` writes."""
+
+    schema: str = "voicegauge/check/2"
+    voicegauge_version: str
+    """Version of voicegauge that wrote the report."""
+    created_at: str
+    """Time at which the check started, in UTC and ISO 8601 format."""
+    is_finished: bool
+    """Whether the check ran to its end. It is false if the check was stopped early, for example by the budget."""
+    stop_message: str | None = None
+    """What stopped the check early, in one line; `None` if the check ran to its end."""
+    stop_reason: StopReason | None = None
+    """The kind of event that stopped the check early; `None` if the check ran to its end."""
+    seed: int
+    """Seed of the random numbers of the check."""
+    targets: tuple[str, ...]
+    """Ids of the checked targets."""
+    rules: tuple[str, ...] = ()
+    """Ids of the rules that were applied; empty if all were."""
+    operations: tuple[str, ...] = ()
+    """Operations with at least one exchange: <provider>/<operation>."""
+    excluded_operations: tuple[str, ...] = ()
+    """Operations that the targets do not need, to which nothing was sent and which `coverage` does not contain:
+    <provider>/<operation>."""
+    exchange_count_by_provenance: dict[Provenance, int] = msgspec.field(default_factory=dict)
+    """Number of exchanges that were judged, by provenance."""
+    case_results: tuple[CaseResult, ...] = ()
+    not_judged_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
+    """Why targets, recordings and folders were not judged although they should have been, by their name. The check
+    proves nothing about them, so it does not pass."""
+    unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
+    """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
+    reason by recording and operation. Their jobs and audio are not judged."""
+    doubt_reason: str | None = None
+    """What makes the whole check doubtful, such as a wrong key or an emulated account without credit, in one line;
+    `None` if nothing does."""
+    coverage: tuple[CoverageEntry, ...] = ()
+    """What was tried of the contracts, and the reason for what was not tried. Documented examples are not counted,
+    because they are never sent."""
+    coverage_percent: float | None = None
+    """Percentage of everything applicable in `coverage` that was tried; `None` if nothing was sent or read."""
+    emulator_command: str | None = None
+    """The shell command that starts the emulator of the check again, with its faults, for the `curl` commands of the
+    findings. `None` if the check did not use an emulator of its own."""
+    findings: tuple[Finding, ...] = ()
+    """Findings of the check: one per rule, location and severity. `occurrences` is how often each was seen."""
+    accepted_findings: tuple[Finding, ...] = ()
+    """Findings that the baseline accepts. They are not in `findings`."""
+    unused_baseline_entries: tuple[str, ...] = ()
+    """Entries of the baseline for which there was no finding, one line each."""
+    resources: ResourceSummary = ResourceSummary()
+    """The resources that the check created in the account, such as saved voices, and those that are left there. They do
+    not change the exit status."""
+    spent_usd: float = 0.0
+    """Dollars charged to the budget by this check."""
+    spent_by_earlier_runs_usd: float = 0.0
+    """Dollars that were or may have been charged to earlier checks of these targets which were killed before their
+    report was printed. They count towards the budget and are not in `spent_usd`."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """Requests whose price counts as spent although their result is not known: of this check, and of earlier checks
+    that were killed."""
+    spending: Spending = Spending()
+    """Requests and money spent for each purpose; empty if nothing was sent."""
+
+    def count_findings(self, *severities: Severity) -> int:
+        """Return the number of findings of the given severities."""
+        return sum(finding.severity in severities for finding in self.findings)
+
+    @property
+    def contract_operations(self) -> tuple[str, ...]:
+        """Those of `operations` that a contract describes: <provider>/<operation>. Downloads are left out."""
+        return tuple(name for name in self.operations if not name.endswith(f"/{DOWNLOAD_OPERATION}"))
+
+    @property
+    def emulator_notice(self) -> str | None:
+        """How to start the emulator that the curl commands of the findings send to; `None` if none is needed."""
+        commands = (finding.reproduction_command or "" for finding in self.findings)
+        if self.emulator_command is None or not any(command.startswith("curl ") for command in commands):
+            return None
+        return f"the curl commands need the emulator, which takes any key: {self.emulator_command}"
+
+    @property
+    def no_verdict_reason(self) -> str | None:
+        """Why the check does not pass even if nothing was found, in one line; `None` if it can pass.
+
+        The reason is that no case has a verdict, or that `not_judged_reason_by_name` is not empty.
+        """
+        if self.case_results and all(case.verdict == "skipped" for case in self.case_results):
+            return f"no case came to a verdict; the first: {self.case_results[0].not_judged_reason}"
+        if not self.not_judged_reason_by_name:
+            return None
+        name, reason = next(iter(self.not_judged_reason_by_name.items()))
+        more = len(self.not_judged_reason_by_name) - 1
+        return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
+
+
+def describe_doubtful_statuses(count_by_status: Mapping[int, int]) -> str | None:
+    """Return a notice if a wrong key, a wrong base URL or a broken server explains nearly all responses, else `None`.
+
+    A wrong key or base URL is assumed if nine of ten responses have a status that it causes; a wrong base URL or broken
+    server also if all responses have the same status of a redirect or server error. Then hardly anything of the
+    contract was tried, and the findings are only consequences. The result is `None` for fewer than ten responses.
+
+    Args:
+        count_by_status: number of responses by HTTP status.
+    """
+    total, first = sum(count_by_status.values()), next(iter(count_by_status), 0)
+    if (
+        total >= 10
+        and len(count_by_status) == 1
+        and first not in _LIKELY_CAUSE_BY_STATUS
+        and (300 <= first < 400 or first >= 500)
+    ):
+        cause = "the base URL, because redirects are not followed" if first < 400 else "the server first"
+        return f"every response has status {first}: check {cause}"
+    doubtful = {status: count for status, count in sorted(count_by_status.items()) if status in _LIKELY_CAUSE_BY_STATUS}
+    if total < 10 or sum(doubtful.values()) < 0.9 * total:
+        return None
+    named = " or ".join(map(str, doubtful))
+    causes = " and ".join(dict.fromkeys(_LIKELY_CAUSE_BY_STATUS[status] for status in doubtful))
+    return f"{sum(doubtful.values())} of {total} responses have status {named}: check {causes} first"
+
+
+def find_common_failure_cause(count_by_status: Mapping[int, int]) -> str | None:
+    """Return what is probably wrong, "the key" or "the base URL", if it explains the statuses of all responses.
+
+    Return `None` otherwise. `count_by_status` is the number of responses by HTTP status.
+    """
+    causes = {_LIKELY_CAUSE_BY_STATUS.get(status) for status in count_by_status}
+    return causes.pop() if len(causes) == 1 else None
+
+
+_LIKELY_CAUSE_BY_STATUS = {
+    401: "the key",
+    403: "the key",
+    404: "the base URL",
+    405: "the base URL",
+    501: "the base URL",
+    502: "the base URL",
+}
+"""By HTTP status: what is probably wrong if nearly all responses have this status."""
+
+
+def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
+    """Return the targets of which no planned delivery was judged, each with the reason.
+
+    The reason is why the first delivery was not judged. Targets without a planned delivery are not included, because
+    `CasePlan.targets_without_delivery` lists them.
+    """
+    deliveries = [case for case in cases if case.is_delivery]
+    reasons: dict[str, str] = {}
+    for target in targets:
+        of_target = [case for case in deliveries if case.target == target]
+        if of_target and all(case.not_judged_reason is not None for case in of_target):
+            reasons[target] = f"no delivery was judged; the first: {of_target[0].not_judged_reason}"
+    return reasons
+
+
+def describe_empty_account(rejected_request_count: int) -> str | None:
+    """Return a notice if the emulator rejected requests because the account had no credit left, otherwise `None`.
+
+    Args:
+        rejected_request_count: the number of requests that were rejected for this reason, without requests that test
+            the rejection.
+    """
+    if not rejected_request_count:
+        return None
+    requests = "1 request" if rejected_request_count == 1 else f"{rejected_request_count} requests"
+    return (
+        f"the emulated account has no credit left ({requests} rejected with 402): start the emulator with more, "
+        "for example voicegauge serve --credits 1000000"
+    )
+
+
+def group_rejections_of_missing_targets(
+    findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
+) -> Iterator[Finding]:
+    """Yield `findings`, with equal findings for all rejected requests to a target that the service does not have.
+
+    The service does not have a target if it rejects all deliveries of the target. It then rejects every other request
+    to the target for the same cause, so the findings of these requests are replaced by equal findings. Their message
+    names the fields that select the target. `merge_findings` merges them later.
+
+    Args:
+        findings: findings in the order in which they were found.
+        cases: results of the cases.
+        target_by_case_id: the targets that the requests of the cases address.
+    """
+    deliveries: dict[str, list[bool]] = {}
+    for case in cases:
+        if case.is_delivery and case.target is not None:
+            deliveries.setdefault(case.target, []).append(_REJECTS_VALID_RULE_ID in case.message_by_violated_rule)
+    missing = {target for target, are_rejected in deliveries.items() if all(are_rejected)}
+    if len(missing) == len(deliveries):  # then nothing works, and the cause may be any
+        missing = set()
+    where_by_target: dict[str, FindingLocation] = {}
+    status_by_case_id = {case.id: case.status for case in cases}
+    for finding in findings:
+        target = target_by_case_id.get(finding.case_id or "")
+        if finding.rule == _REJECTS_VALID_RULE_ID and target is not None and target.id in missing:
+            where = where_by_target.setdefault(target.id, finding.where)
+            fields = ", ".join(f"{at} {value!r}" for at, value in target.selecting_constants.items())
+            rejection = f"requests with {fields}: rejected with {status_by_case_id.get(finding.case_id or '')}"
+            yield msgspec.structs.replace(finding, where=where, message=rejection if fields else finding.message)
+        else:
+            yield finding
+
+
+_REJECTS_VALID_RULE_ID = "rejects-valid"
+
+
+def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return one finding per fingerprint and severity, with the number of its occurrences and all of its messages.
+
+    The severity matters because a finding may be disputed in one response and an error in another.
+    """
+    merged: dict[tuple[str, Severity], Finding] = {}
+    for finding in findings:
+        key = (finding.fingerprint, finding.severity)
+        first = merged.get(key)
+        merged[key] = finding if first is None else _add_occurrence(first, finding)
+    return tuple(merged.values())
+
+
+def _add_occurrence(merged_finding: Finding, other_finding: Finding) -> Finding:
+    messages = merged_finding.message_counts or {merged_finding.message: merged_finding.occurrence_count}
+    for message, count in (
+        other_finding.message_counts or {other_finding.message: other_finding.occurrence_count}
+    ).items():
+        if message in messages or len(messages) < MAX_MESSAGES_PER_FINDING:
+            messages = {**messages, message: messages.get(message, 0) + count}
+    return msgspec.structs.replace(
+        merged_finding,
+        occurrence_count=merged_finding.occurrence_count + other_finding.occurrence_count,
+        message_counts=messages if len(messages) > 1 else {},
+        same_cause_messages={**other_finding.same_cause_messages, **merged_finding.same_cause_messages},
+    )
+
+
+# Renders the result of a check as an SVG badge.
+
+
+_MAX_NAMED_PROVIDERS = 3
+"""Maximum number of providers that a badge names."""
+
+
+def render_check_badge(report: CheckReport, *, fail_on_warnings: bool = False) -> str:
+    """Return an SVG image such as "acme contract | 0 findings, LIVE 2026-11-23".
+
+    Args:
+        report: the report of the check.
+        fail_on_warnings: whether warnings are failures.
+    """
+    providers = sorted({name.partition("/")[0] for name in (*report.targets, *report.operations)})
+    more = f" and {len(providers) - _MAX_NAMED_PROVIDERS} more" if len(providers) > _MAX_NAMED_PROVIDERS else ""
+    label = f"{', '.join(providers[:_MAX_NAMED_PROVIDERS])}{more} contract{'' if len(providers) == 1 else 's'}"
+    verdict = _determine_verdict(report, fail_on_warnings=fail_on_warnings)
+    date = report.created_at[:10]
+    return format_badge_svg(label, f"{_describe_findings(report)}, {_describe_provenance(report)} {date}", verdict)
+
+
+def _determine_verdict(report: CheckReport, *, fail_on_warnings: bool) -> BadgeVerdict:
+    failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
+    if report.count_findings(*failing):
+        return "failed"
+    is_judged = report.is_finished and report.exchange_count_by_provenance and report.no_verdict_reason is None
+    return "passed" if is_judged else "not-judged"
+
+
+def _describe_findings(report: CheckReport) -> str:
+    counts = {severity: report.count_findings(severity) for severity in Severity}
+    found = [
+        format_count(count, severity.value) if severity in (Severity.ERROR, Severity.WARNING) else f"{count} {severity}"
+        for severity, count in counts.items()
+        if count
+    ]
+    if not found:
+        is_judged = report.exchange_count_by_provenance and report.no_verdict_reason is None
+        found = ["0 findings" if is_judged else "not judged"]
+    return ", ".join([*found, *([] if report.is_finished else ["incomplete"])])
+
+
+def _describe_provenance(report: CheckReport) -> str:
+    order = (Provenance.LIVE, Provenance.EMULATED, Provenance.RECORDED, Provenance.DOCUMENTED)
+    return " + ".join(one.upper() for one in order if one in report.exchange_count_by_provenance) or "nothing sent"
+
+
+# Makes and applies the baseline of a check, which lists the findings that a team has accepted.
+
+
+ACCEPTABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING)
+"""Severities that a baseline can accept. Findings of other severities never fail a check, so hiding them has no use."""
+
+
+def build_check_baseline(report: CheckReport) -> FindingsBaseline:
+    """Return a baseline that accepts every error and warning of `report`, and the findings already accepted there."""
+    return build_baseline(
+        map(
+            _build_accepted_finding,
+            (f for f in (*report.findings, *report.accepted_findings) if f.severity in ACCEPTABLE_SEVERITIES),
+        )
+    )
+
+
+def _build_accepted_finding(finding: Finding) -> AcceptedFinding:
+    where = finding.where
+    return AcceptedFinding(
+        fingerprint=finding.fingerprint,
+        rule=finding.rule,
+        provider=where.provider,
+        operation=where.operation,
+        contract_pointer=where.contract_pointer,
+        body_pointer=where.traffic_pointer,
+        message=finding.message,
+    )
+
+
+def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckReport:
+    """Return `report` with the findings that `baseline` accepts moved from `findings` to `accepted_findings`.
+
+    Findings that only an earlier baseline accepted are moved back. An entry of the baseline counts as unused only if
+    its rule was applied to its operation in a check that ran to its end. Otherwise the finding may still exist.
+    """
+    rules = report.rules or RULE_BY_ID
+    findings = (*report.findings, *report.accepted_findings)
+    accepted = tuple(
+        f for f in findings if f.fingerprint in baseline.fingerprints and f.severity in ACCEPTABLE_SEVERITIES
+    )
+    seen = {finding.fingerprint for finding in findings}
+    unused = tuple(
+        str(entry)
+        for entry in baseline.accepted_findings
+        if report.is_finished
+        and entry.fingerprint not in seen
+        and entry.rule in rules
+        and (f"{entry.provider}/{entry.operation}" in report.operations or entry.operation is None)
+    )
+    others = tuple(finding for finding in findings if finding not in accepted)
+    return msgspec.structs.replace(report, findings=others, accepted_findings=accepted, unused_baseline_entries=unused)
+
+
+# Converts a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
+
+
+RESULT_LEVEL_BY_SEVERITY = {
+    Severity.ERROR: SarifLevel.ERROR,
+    Severity.WARNING: SarifLevel.WARNING,
+    Severity.DISPUTED: SarifLevel.NOTE,
+    Severity.INFO: SarifLevel.NOTE,
+}
+"""The level that output formats show for each severity, most severe first."""
+
+
+def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) -> ExportedReport:
+    """Return `report` in the form that output formats read.
+
+    JUnit lists passed and skipped tests besides the findings: each judged operation without a finding is passed; each
+    case without a verdict, and each target, recording or group of recorded requests that was not judged, is skipped.
+
+    Args:
+        report: the report to convert.
+        fail_on_warnings: whether warnings fail as well.
+    """
+    failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
+    ordered = sorted(report.findings, key=lambda finding: list(RESULT_LEVEL_BY_SEVERITY).index(finding.severity))
+    return ExportedReport(
+        created_at=report.created_at,
+        is_finished=report.is_finished,
+        findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
+        accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted_findings),
+        cases=tuple(_iterate_junit_cases(report)),
+        rules=tuple(map(_build_rule_description, RULE_BY_ID.values())),
+    )
+
+
+def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity, ...]) -> ReportedFinding:
+    where = finding.where
+    details = (
+        *(("also ", f"{rule}: {message}") for rule, message in finding.same_cause_messages.items()),
+        ("case ", finding.case_id),
+        ("seen ", finding.evidence),
+        ("disputed: ", finding.satisfied_claim),
+        ("", finding.reproduction_command),
+    )
+    return ReportedFinding(
+        rule=finding.rule,
+        level=RESULT_LEVEL_BY_SEVERITY[finding.severity],
+        severity=finding.severity.value,
+        message=finding.message,
+        other_messages=tuple(
+            f"{message} ({count} times)" if count > 1 else message
+            for message, count in finding.message_counts.items()
+            if message != finding.message
+        ),
+        api_name=where.provider,
+        operation=where.operation,
+        location=None
+        if where.contract_file is None
+        else FileLocation(file=where.contract_file, line=where.contract_line),
+        extra_lines=tuple(f"{label}{text}" for label, text in details if text),
+        occurrence_count=finding.occurrence_count,
+        fingerprint=finding.fingerprint,
+        fails_command=finding.severity in failing_severities,
+        sarif_properties={
+            "provenance": finding.provenance.value,
+            "target": where.target,
+            "traffic_pointer": where.traffic_pointer,
+            "contract_pointer": where.contract_pointer,
+            "case_id": finding.case_id,
+            "evidence": finding.evidence,
+            "message_counts": finding.message_counts or None,
+            "same_cause_messages": finding.same_cause_messages or None,
+            "satisfied_claim": finding.satisfied_claim,
+            "reproduction_command": finding.reproduction_command,
+        },
+    )
+
+
+def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
+    with_findings = {(finding.where.provider, finding.where.operation) for finding in report.findings}
+    for operation in report.operations:
+        provider, _, name = operation.partition("/")
+        if (provider, name) not in with_findings:
+            yield JUnitCase(api_name=provider, subject=operation, case_name="follows its contract")
+    for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
+        yield JUnitCase(api_name=name.partition("/")[0], subject=name, case_name="was judged", skip_reason=reason)
+    for case in report.case_results:
+        if case.verdict == "skipped":
+            provider = case.id.partition("/")[0]
+            reason = case.not_judged_reason or "no verdict"
+            yield JUnitCase(api_name=provider, subject=case.operation or case.id, case_name=case.id, skip_reason=reason)
+
+
+def _build_rule_description(rule: Rule) -> RuleDescription:
+    explanation = f"{rule.description}\n\nBased on: {rule.contract_condition}"
+    return RuleDescription(
+        id=rule.id,
+        default_level=RESULT_LEVEL_BY_SEVERITY[rule.severity],
+        summary=rule.description,
+        explanation=explanation,
+    )

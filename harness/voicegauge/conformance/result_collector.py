@@ -1,0 +1,284 @@
+"""Collects results and findings of cases, with clips of audio."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import msgspec
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
+from voicegauge.conformance.report import (
+    CaseResult,
+    CheckReport,
+    ResourceSummary,
+    SpendingAccount,
+    SpendingTotal,
+    describe_doubtful_statuses,
+    describe_empty_account,
+    find_targets_not_judged,
+    group_rejections_of_missing_targets,
+    merge_findings,
+)
+from voicegauge.contract.contract import Target
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.finding import Finding, FindingClip
+from voicegauge.recording.credentials import mask_record
+from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.registry import Rule
+from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
+from voicegauge.version import __version__
+
+# Adds short audio clips to findings, so that a report page can play what was wrong.
+
+
+MAX_CLIP_DURATION_S = 5.0
+"""Maximum duration of a clip in seconds; the rest of the audio is left out."""
+MAX_CLIP_SAMPLE_RATE_HZ = 32_000
+"""Highest sample rate of a clip, which is the lowest sample rate of MPEG-1."""
+MAX_TOTAL_CLIP_BYTES = 180_000
+"""Maximum size, in bytes, of all clips of a check. With it, a page of 500 findings stays below a megabyte."""
+
+
+class FindingClips:
+    """Chooses and encodes the clips of one check."""
+
+    def __init__(self, max_total_bytes: int = MAX_TOTAL_CLIP_BYTES) -> None:
+        """Begin without clips.
+
+        Args:
+            max_total_bytes: size of all clips together.
+        """
+        self._left_bytes = max_total_bytes
+        self._clip_ids: set[tuple[str, str]] = set()
+
+    def add_clips(self, findings: list[Finding], subject: CheckSubject) -> list[Finding]:
+        """Return `findings`, and add a clip of the audio of `subject` to each finding that is new.
+
+        A finding is new if it has not occurred with an earlier subject. No clip is added if `subject` has no audio, or
+        if the clips together would be larger than `max_total_bytes`.
+        """
+        delivery = subject.changed_delivery if isinstance(subject, DeliveryPair) else subject
+        if not isinstance(delivery, SpeechDelivery) or not findings:
+            return findings
+        clip: FindingClip | None = None
+        clipped = []
+        for finding in findings:
+            clip_id = (finding.fingerprint, finding.severity.value)
+            if clip_id in self._clip_ids or self._left_bytes <= 0:
+                clipped.append(finding)
+                continue
+            self._clip_ids.add(clip_id)
+            clip = clip or _build_clip(delivery)
+            if clip is None or len(clip.data) > self._left_bytes:
+                clipped.append(finding)
+                continue
+            self._left_bytes -= len(clip.data)
+            clipped.append(msgspec.structs.replace(finding, clip=clip))
+        return clipped
+
+
+def _build_clip(delivery: SpeechDelivery) -> FindingClip | None:
+    decoded = delivery.decoded_audio
+    if decoded is None or not len(decoded.samples):
+        return None
+    from voicegauge.speech.encoding import encode, resample
+
+    samples = decoded.samples[: int(MAX_CLIP_DURATION_S * decoded.sample_rate_hz)]
+    if decoded.sample_rate_hz > MAX_CLIP_SAMPLE_RATE_HZ:
+        samples = resample(samples, decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ)
+    data, media_type = encode(samples, min(decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ), "mp3")
+    audio_s = len(decoded.samples) / decoded.sample_rate_hz
+    return FindingClip(media_type=media_type, data=data, audio_duration_s=round(audio_s, 2))
+
+
+# Collects findings and results while a check runs, so that an interruption does not lose them.
+
+
+class ResultCollector:
+    """Collects the findings, results and spending of one check."""
+
+    def __init__(self, target_ids: Iterable[str], seed: int) -> None:
+        """Begin a check. `target_ids` are the ids of the targets; `seed` is the seed of random numbers."""
+        self._targets, self._seed = tuple(target_ids), seed
+        self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._findings: list[Finding] = []
+        self._cases: list[CaseResult] = []
+        self._target_by_case_id: dict[str, Target] = {}
+        self._operations: dict[str, None] = {}
+        self._exchanges: Counter[Provenance] = Counter()
+        self._account = SpendingAccount()
+        self._not_judged: dict[str, str] = {}
+        self._unmatched_requests: dict[str, str] = {}
+        self._excluded_operations: tuple[str, ...] = ()
+        self._resources = ResourceSummary()
+        self._rejections_without_credit = 0
+        self.coverage = CoverageCounter()
+        self.clips = FindingClips()
+        self.secrets: set[str] = set()
+        """API keys in use, which are masked in every text of the report."""
+        self.stop_message: str | None = None
+        self.interrupted = False
+        self.emulator_command: str | None = None
+        """Value of `CheckReport.emulator_command`."""
+
+    def judge_subjects(
+        self, checker: Checker, subjects: Iterable[CheckSubject], case_id: str | None = None
+    ) -> list[Finding]:
+        """Apply the rules of `checker` to `subjects`, and add and return the findings."""
+        findings: list[Finding] = []
+        for subject, found in checker.iterate_findings_by_subject(subjects, case_id=case_id):
+            of_subject = self.clips.add_clips(found, subject)
+            self.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
+            findings += of_subject
+        self._findings += findings
+        return findings
+
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Add findings."""
+        self._findings += findings
+
+    def merge_equal_findings(self) -> None:
+        """Merge equal findings into one with a count, so that endless traffic does not fill the memory.
+
+        It must not be called in a check with planned cases, whose rejections are grouped at the end.
+        """
+        self._findings = list(merge_findings(self._findings))
+
+    def count_exchange(self, provenance: Provenance, provider: str, operation: str) -> None:
+        """Count one exchange with an operation."""
+        self._exchanges[provenance] += 1
+        self._operations.setdefault(f"{provider}/{operation}")
+
+    def count_rejection_without_credit(self) -> None:
+        """Count a request that the emulator rejected because the account has no credit left."""
+        self._rejections_without_credit += 1
+
+    def register_rules(self, rules: Iterable[Rule]) -> None:
+        """Register the rules that are applied to live or emulated traffic, so that spending is reported by rule."""
+        self._account.register_rules(rules)
+
+    def add_spending(
+        self, case: ConformanceCase, case_spending: SpendingTotal, subject_classes: Iterable[type]
+    ) -> None:
+        """Add the requests and the spending of a case, and the classes of subjects that were judged in the case."""
+        self._account.add_case(case, case_spending, subject_classes)
+
+    def add_result(
+        self,
+        case: ConformanceCase,
+        findings: Iterable[Finding],
+        status: int | None,
+        not_judged_reason: str | None = None,
+        target: Target | None = None,
+    ) -> None:
+        """Add the result of a case.
+
+        Args:
+            case: the case.
+            findings: the findings in the case.
+            status: HTTP status of the response that was judged.
+            not_judged_reason: why not everything could be judged; `None` if everything was. A case with such a reason,
+                but without errors and warnings, has no verdict.
+            target: the target that the request addresses; `None` if it addresses none, or if there are no findings.
+        """
+        if target is not None:
+            self._target_by_case_id[case.id] = target
+        violations: dict[str, str] = {}
+        for finding in findings:
+            if finding.severity in (Severity.ERROR, Severity.WARNING):
+                violations.setdefault(finding.rule, finding.message)
+                for rule, message in finding.same_cause_messages.items():
+                    violations.setdefault(rule, f"{message} (follows from {finding.rule}: {finding.message})")
+        verdict = "failed" if violations else "passed" if not_judged_reason is None else "skipped"
+        self._cases.append(_build_case_result(case, verdict, status, not_judged_reason, violations))
+
+    def add_unjudged_item(self, item_name: str, reason: str) -> None:
+        """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
+        self._not_judged[item_name] = reason
+
+    def add_unmatched_requests(self, recording_and_operation: str, reason: str) -> None:
+        """Add recorded requests to one operation that are about no target, with the reason.
+
+        `recording_and_operation` is "<recording>: <operation>".
+        """
+        self._unmatched_requests[recording_and_operation] = reason
+
+    def exclude_operations(self, operation_names: Collection[str]) -> None:
+        """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
+        self._excluded_operations = tuple(operation_names)
+        self.coverage.exclude_operations(operation_names)
+
+    def add_resource_summary(self, resource_summary: ResourceSummary) -> None:
+        """Add the resources of one provider: how many were created and deleted, and which remain in the account."""
+        self._resources += resource_summary
+
+    def add_skipped_case(self, case: ConformanceCase, skip_reason: str, status: int | None = None) -> None:
+        """Add the result of a case that has no verdict, with the reason."""
+        self._cases.append(_build_case_result(case, "skipped", status, skip_reason))
+
+    def add_skipped_result(self, result_id: str, skip_reason: str) -> None:
+        """Add a skipped result for something that could not be planned as a case, with the reason."""
+        self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", not_judged_reason=skip_reason))
+
+    @property
+    def exchange_count(self) -> int:
+        """Number of exchanges that were counted."""
+        return self._exchanges.total()
+
+    def build_report(self, *, is_finished: bool = True) -> CheckReport:
+        """Return the report of everything collected so far."""
+        spending = self._account.build_spending()
+        coverage = tuple(self.coverage.iterate_entries())
+        report = CheckReport(
+            voicegauge_version=__version__,
+            created_at=self._created_at,
+            is_finished=is_finished and self.stop_message is None,
+            stop_message=self.stop_message,
+            seed=self._seed,
+            targets=self._targets,
+            operations=tuple(self._operations),
+            excluded_operations=self._excluded_operations,
+            exchange_count_by_provenance=dict(self._exchanges),
+            case_results=tuple(self._cases),
+            not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
+            unmatched_request_reason_by_name=self._unmatched_requests,
+            doubt_reason=(
+                describe_doubtful_statuses(self.coverage.response_count_by_status)
+                or describe_empty_account(self._rejections_without_credit)
+            ),
+            coverage=coverage,
+            coverage_percent=compute_coverage_percent(coverage),
+            emulator_command=self.emulator_command,
+            findings=merge_findings(
+                group_rejections_of_missing_targets(self._findings, self._cases, self._target_by_case_id)
+            ),
+            resources=self._resources,
+            spent_usd=spending.total.spent_usd,
+            spending=spending,
+        )
+        # Findings are masked when they are made. Everything else that quotes traffic is masked here at the latest.
+        return mask_record(report, tuple(self.secrets))
+
+
+def _build_case_result(
+    case: ConformanceCase,
+    verdict: str,
+    status: int | None,
+    not_judged_reason: str | None = None,
+    message_by_violated_rule: Mapping[str, str] = MappingProxyType({}),
+) -> CaseResult:
+    return CaseResult(
+        id=case.id,
+        operation=f"{case.provider}/{case.operation}",
+        target=f"{case.provider}/{case.target_name}" if case.target_name else None,
+        verdict=verdict,  # type: ignore[arg-type]
+        status=status,
+        not_judged_reason=not_judged_reason,
+        is_delivery=case.speech_request is not None and not case.expects_job_failure,
+        message_by_violated_rule=dict(message_by_violated_rule),
+    )

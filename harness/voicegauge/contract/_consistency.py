@@ -1,0 +1,456 @@
+"""Checks that the parts of a contract agree with each other."""
+
+from __future__ import annotations
+
+import re
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, get_args
+
+from voicegauge.contract._consistent_locations import check_request_location, check_response_location
+from voicegauge.contract._data_consistency import (
+    check_audio_input,
+    check_batch,
+    check_chat,
+    check_job,
+    check_resource,
+    check_stream,
+    check_submit,
+    check_webhook,
+)
+from voicegauge.contract._speech_consistency import check_speech, check_target
+from voicegauge.contract.contract import BaseTarget, Contract, Operation
+from voicegauge.contract.document_parts import Example, walk_objects
+from voicegauge.contract.extension.audio_input import TranscriptionSpec
+from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
+from voicegauge.contract.extension.provider import RejectionReason
+from voicegauge.contract.extension.sources import SourceReference
+from voicegauge.contract.record_reader import convert_record
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats.bodies import is_form, is_json
+from voicegauge.formats.json_text import describe_type
+from voicegauge.formats.located_yaml import Document, escape_pointer_token
+
+# Checks the keys that any operation may have: security, links, and the `x-` keys of its examples.
+
+
+_REJECTION_REASONS = get_args(RejectionReason)
+
+
+def check_security(operation: Operation) -> None:
+    """Check that the security schemes of an operation exist, and that the client can send a key as they describe.
+
+    Raises:
+        ContractError: a scheme is not documented, or the client cannot use it.
+    """
+    schemes = operation.contract.security_schemes
+    has_own = "security" in operation.part_data
+    for index, alternative in enumerate(operation.security):
+        for name in alternative:
+            pointer = f"{operation.pointer if has_own else ''}/security/{index}/{escape_pointer_token(name)}"
+            if name not in schemes:
+                known = ", ".join(schemes) or "none"
+                raise operation.contract.document.build_error(
+                    pointer, f"{name!r} is not a security scheme; known: {known}"
+                )
+            if operation.speech or operation.job or operation.audio_input:
+                reason = _explain_unusable_security_scheme(operation.contract, name)
+                if reason is not None:
+                    raise operation.contract.document.build_error(pointer, f"the security scheme {name!r} {reason}")
+
+
+def _explain_unusable_security_scheme(contract: Contract, scheme_name: str) -> str | None:
+    """Return why the client cannot send a key by the named security scheme; `None` if it can.
+
+    The client can send a key as it is, after a word such as Bearer, Basic or "Token", as an OAuth 2 token, or as an AWS
+    signature.
+    """
+    scheme, key = contract.security_schemes[scheme_name], contract.key_specs[scheme_name]
+    if scheme.get("type") == "oauth2":
+        token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
+        if not token_url:
+            return "must have the flow clientCredentials: no other OAuth 2 flow works without a user"
+        if key.id_variable is None:
+            return "needs x-key.id_variable: the variable of the client id"
+        if not any(f"{token_url}/".startswith(f"{server.url}/") for server in contract.servers.values()):
+            return f"gets tokens from {token_url}, which is not on one of the servers: add it to servers, with x-name"
+        return None
+    if key.aws_signature is not None and key.id_variable is None:
+        return "needs x-key.id_variable: the variable of the access key id"
+    return None if scheme.get("type") in ("apiKey", "http") else "must be apiKey, http or oauth2"
+
+
+def check_list_operations(contract: Contract) -> None:
+    """Check the operations in `x-provider.self_hosted`, which list the models and voices of a server.
+
+    Raises:
+        ContractError: an operation is not documented, or a speech request has no field for the listed names.
+    """
+    spec = contract.provider.self_hosted
+    if spec is None:
+        return
+    lists = [
+        ("model_list", spec.model_list),
+        *((f"voice_lists/{index}", voices) for index, voices in enumerate(spec.voice_lists)),
+    ]
+    for key, server_list in lists:
+        if server_list is None:
+            continue
+        pointer = f"/x-provider/self_hosted/{key}"
+        if server_list.operation_id not in contract.operations:
+            reason = f"{server_list.operation_id!r} is not an operation of this document"
+            raise contract.document.build_error(f"{pointer}/operation_id", reason)
+        for operation in contract.operations.values():
+            if operation.speech is not None:
+                check_request_location(
+                    operation, f"{pointer}/request_field_location", server_list.request_field_location
+                )
+
+
+def check_request_examples(operation: Operation) -> None:
+    """Check that the examples of requests can be sent: only JSON and forms can contain objects.
+
+    Raises:
+        ContractError: an example cannot be sent with its media type.
+    """
+    for name, media in operation.request_media.items():
+        if not (is_json(name) or is_form(name)):
+            for example in media.examples:
+                if not isinstance(example.value, str):
+                    reason = f"{describe_type(example.value)} cannot be sent as {name}: an example of it is a text"
+                    raise operation.contract.document.build_error(example.pointer, reason)
+
+
+def check_responses(operation: Operation) -> None:
+    """Check the links and examples of responses.
+
+    Raises:
+        ContractError: a link or an example refers to something that is not documented.
+    """
+    contract = operation.contract
+    request_examples = {example.name for media in operation.request_media.values() for example in media.examples}
+    for response in operation.responses.values():
+        for name, link in response.links.items():
+            target = link.get("operationId")
+            if target is not None and target not in contract.operations:
+                pointer = f"{response.pointer}/links/{escape_pointer_token(name)}"
+                raise contract.document.build_error(pointer, f"the link leads to {target!r}, which is not an operation")
+        for media in response.media_types.values():
+            for example in media.examples:
+                _check_example(operation, example, request_examples)
+
+
+def _check_example(operation: Operation, example: Example, request_example_names: set[str]) -> None:
+    document, written = operation.contract.document, example.rejection_reason
+    if written is not None and str(written).partition(":")[0] not in _REJECTION_REASONS:
+        reason = f"x-rejection-reason must be one of {', '.join(_REJECTION_REASONS)}, not {written!r}"
+        raise document.build_error(f"{example.pointer}/x-rejection-reason", reason)
+    if example.request_example_name is not None and str(example.request_example_name) not in request_example_names:
+        reason = f"x-request names {example.request_example_name!r}, which is not an example of the request"
+        raise document.build_error(f"{example.pointer}/x-request", reason)
+
+
+# Checks references and schemas of a document before a contract is built from it.
+
+
+_COMPONENT_REFERENCE_PATTERN = re.compile(r"#/components/schemas/[^/]+")
+_SCHEMA_POINTER_PATTERN = re.compile(r"/(?:schema|data_schema|body_schema)(?:/|$)|^/components/schemas/")
+_SCHEMA_KEYS = ("schema", "data_schema", "body_schema")
+"""Keys whose value is a schema: those of OpenAPI, of an event and of a dispute."""
+_SUBSCHEMA_KEYWORDS = ("if", "then", "else", "not")
+_SUBSCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
+_IN_PLACE_APPLICATOR_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_KEYWORDS, *_SUBSCHEMA_LIST_KEYWORDS))
+"""Keywords with subschemas that apply to the same instance as the schema that contains the keyword."""
+_COMBINING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_LIST_KEYWORDS))
+"""If a schema has one of these keywords, its default is not checked against it: in official documents such a default
+may be valid under none or two of the alternatives, which does no harm."""
+_PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
+
+
+def check_references(schemas: Schemas, document: Document) -> None:
+    """Check that references point to existing parts and form no cycles, and that operation ids are unique.
+
+    Raises:
+        ContractError: a reference or an id is wrong; the message has the line of the first wrong one.
+    """
+    leads_to: dict[str, list[str]] = {}
+    operation_ids: set[str] = set()
+    for pointer, node in walk_objects(document.data):
+        if not _IN_PLACE_APPLICATOR_KEYWORDS.isdisjoint(node):
+            leads_to[pointer] = _list_applied_subschemas(pointer, node)
+            if isinstance(node.get("$ref"), str):
+                leads_to[pointer].append(_check_reference(schemas, document, pointer, node["$ref"]))
+        name = node.get("operationId") if "responses" in node else None
+        if isinstance(name, str):
+            if name in operation_ids:
+                raise document.build_error(f"{pointer}/operationId", f"operationId {name!r} is used twice")
+            operation_ids.add(name)
+    try:
+        TopologicalSorter(leads_to).prepare()
+    except CycleError as error:
+        # A cycle through `properties` or `items` is fine, because every instance ends. The keywords that are followed
+        # here apply to one and the same instance.
+        raise document.build_error(error.args[1][0], "the schema leads back to itself without an end") from error
+
+
+def _list_applied_subschemas(pointer: str, schema: dict[str, Any]) -> list[str]:
+    """Return the pointers of the subschemas of `schema` that apply to the same instance as `schema` itself."""
+    found = [f"{pointer}/{key}" for key in _SUBSCHEMA_KEYWORDS if key in schema]
+    for key in _SUBSCHEMA_LIST_KEYWORDS:
+        branches = schema.get(key)
+        found += [f"{pointer}/{key}/{i}" for i in range(len(branches) if isinstance(branches, list) else 0)]
+    return found
+
+
+def _check_reference(schemas: Schemas, document: Document, pointer: str, reference: str) -> str:
+    """Check one reference; return the pointer of the part that it refers to."""
+    found, target_pointer = schemas.resolve_reference({"$ref": reference}, f"{pointer}/$ref")
+    if _PARAMETER_POINTER_PATTERN.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
+        raise document.build_error(f"{pointer}/$ref", f"$ref {reference!r} does not lead to a parameter")
+    return target_pointer
+
+
+def check_schemas(schemas: Schemas, document: Document) -> None:
+    """Check that every schema can be used, so that none fails in the middle of a run, and that defaults fit.
+
+    Raises:
+        ContractError: a schema cannot be used, or its default does not fit it; the message has the line of the first
+            such schema.
+    """
+    for pointer, node in walk_objects(document.data):
+        parent, _, key = pointer.rpartition("/")
+        is_component = parent == "/components/schemas"
+        if is_component or (key in _SCHEMA_KEYS and not _is_reference_to_component(node)):
+            schemas.check_schema(pointer)
+        if "default" in node and _SCHEMA_POINTER_PATTERN.search(pointer) and not _COMBINING_KEYWORDS & node.keys():
+            schemas.check_default(pointer, node["default"])
+
+
+def _is_reference_to_component(node: dict[str, Any]) -> bool:
+    """Whether a schema is only a reference to a schema under `components`, which is checked there, once."""
+    reference = node.get("$ref")
+    return (
+        len(node) == 1 and isinstance(reference, str) and _COMPONENT_REFERENCE_PATTERN.fullmatch(reference) is not None
+    )
+
+
+# Checks `x-source`, `x-advice` and prices.
+
+
+_MISPLACED_COUNTING_REASON = (
+    "character_counting belongs to the price itself: it applies to all of its parts and alternatives"
+)
+_SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputes/\d+)$")
+
+
+def check_sources(contract: Contract) -> None:
+    """Check that every named source document is listed in `x-provider.sources`.
+
+    Raises:
+        ContractError: a document is not listed, or an `x-source` or `x-advice` is malformed.
+    """
+    document, sources = contract.document, contract.provider.sources
+    for pointer, node in walk_objects(document.data):
+        if "x-source" in node:
+            convert_record(document, node["x-source"], f"{pointer}/x-source", SourceReference)
+        if "x-advice" in node and not isinstance(node["x-advice"], dict):
+            raise document.build_error(f"{pointer}/x-advice", "x-advice must be a mapping of JSON Schema keywords")
+        named = node.get("document_name")
+        if isinstance(named, str) and named not in sources and _SOURCE_DOCUMENT_POINTER_PATTERN.search(pointer):
+            known = ", ".join(sources)
+            raise document.build_error(
+                f"{pointer}/document_name", f"{named!r} is not among x-provider.sources: {known}"
+            )
+
+
+def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> None:
+    """Check a price, its parts, and the alternatives that contradicting documents state. `None` is accepted.
+
+    Raises:
+        ContractError: neither the price nor an alternative has an amount, a part with tokens or compute seconds has no
+            upper bound, or the price of a plan is higher than the price without a plan.
+    """
+    if price is None:
+        return
+    if all(
+        reading.usd_per_unit is None and reading.credits_per_unit is None for reading in price.price_and_alternatives
+    ):
+        raise contract.document.build_error(
+            pointer, "a price needs usd_per_unit, credits_per_unit or alternatives that have them"
+        )
+    for index, reading in enumerate(price.alternatives):
+        if reading.character_counting != CharacterCounting():
+            raise contract.document.build_error(
+                f"{pointer}/alternatives/{index}/character_counting", _MISPLACED_COUNTING_REASON
+            )
+        _check_price_parts(contract, f"{pointer}/alternatives/{index}", reading)
+    _check_price_parts(contract, pointer, price)
+
+
+def check_usage_locations(target: BaseTarget) -> None:
+    """Check that responses have a value at each location from which the price of a target reads tokens or seconds.
+
+    Raises:
+        ContractError: a location is not documented.
+    """
+    status = target.job_operation
+    result = status.job.result_operation_id if status is not None and status.job is not None else None
+    reporting = target.contract.find_operation(result) if result is not None else status or target.operation
+    own = target.target_spec.pricing
+    pointer = f"{target.pointer}/pricing" if own is not None else f"{target.operation.pointer}/x-pricing"
+    price = own or target.operation.pricing
+    for index, price_part in enumerate(price.parts if price is not None else ()):
+        if price_part.usage is not None:
+            at = f"{pointer}/added_parts/{index - 1}" if index else pointer
+            check_response_location(
+                reporting, f"{at}/usage/reported_usage_location", price_part.usage.reported_usage_location
+            )
+
+
+def _check_price_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
+    _check_price_part(contract, pointer, price)
+    for index, price_part in enumerate(price.added_parts):
+        at = f"{pointer}/added_parts/{index}"
+        if price_part.character_counting != CharacterCounting():
+            raise contract.document.build_error(f"{at}/character_counting", _MISPLACED_COUNTING_REASON)
+        if price_part.added_parts or price_part.alternatives:
+            raise contract.document.build_error(
+                at, "a part of a price has neither added_parts nor alternatives of its own"
+            )
+        if (price_part.usd_per_unit is None, price_part.credits_per_unit is None) != (
+            price.usd_per_unit is None,
+            price.credits_per_unit is None,
+        ):
+            raise contract.document.build_error(
+                at, "all parts of a price have the same currencies: usd_per_unit, credits_per_unit or both"
+            )
+        _check_price_part(contract, at, price_part)
+
+
+def _check_price_part(contract: Contract, pointer: str, price_part: PriceSpec) -> None:
+    document, usage = contract.document, price_part.usage
+    if price_part.unit in ("1m_tokens", "compute_second") and usage is None:
+        reason = f"a price per {price_part.unit} needs usage, with an upper bound that is reserved before the request"
+        raise document.build_error(pointer, reason)
+    if usage is not None:
+        if price_part.unit in ("request", "1k_characters", "1m_characters"):
+            raise document.build_error(
+                f"{pointer}/usage", f"a price per {price_part.unit} has no usage: the text determines it"
+            )
+        if not usage.max_per_request and not usage.max_per_character:
+            reason = "usage needs max_per_request or max_per_character, which are reserved before the request"
+            raise document.build_error(f"{pointer}/usage", reason)
+    if price_part.unit == "request" and (price_part.rounding_step is not None or price_part.min_charged_quantity):
+        raise document.build_error(
+            pointer, "a price per request has neither rounding_step nor min_charged_quantity: its unit is the request"
+        )
+    for name in price_part.plan_prices:
+        _check_plan(contract, f"{pointer}/plan_prices/{escape_pointer_token(name)}", name, price_part)
+
+
+def _check_plan(contract: Contract, pointer: str, plan_name: str, price_part: PriceSpec) -> None:
+    document, plan = contract.document, price_part.plan_prices[plan_name]
+    limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
+    plans = dict.fromkeys(plan_name for one in limits for plan_name in one.plan_limits)
+    if plan_name not in plans:
+        raise document.build_error(
+            pointer, f"{plan_name!r} is not a plan in x-limits.plan_limits; known: {', '.join(plans) or 'none'}"
+        )
+    if not plan.allows_extra_units and plan.included_units_per_month is None:
+        raise document.build_error(
+            f"{pointer}/allows_extra_units", "a plan without extra units needs included_units_per_month"
+        )
+    for amount_name in ("usd_per_unit", "credits_per_unit"):
+        amount, highest = getattr(plan, amount_name), getattr(price_part, amount_name)
+        if (amount is None) != (highest is None):
+            raise document.build_error(
+                pointer, f"the price of a plan has the same currencies as the price: {amount_name}"
+            )
+        if amount is not None and amount > highest:
+            reason = f"{amount_name} {amount:g} is more than {highest:g}, the price that counts without a named plan"
+            raise document.build_error(pointer, reason)
+
+
+# Checks the provider id and the names of targets, which together form the ids that users write on the command line.
+
+
+_VALID_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def check_target_names(contract: Contract) -> None:
+    """Check that the names are well formed, and that no two targets of the provider have the same name.
+
+    Raises:
+        ContractError: a name is malformed or used twice.
+    """
+    _check_name(contract.document, "/x-provider/id", "provider id", contract.id)
+    seen: set[str] = set()
+    for operation in contract.operations.values():
+        input_key = "x-transcription" if isinstance(operation.audio_input, TranscriptionSpec) else "x-conversion"
+        for key, spec in (("x-speech", operation.speech), (input_key, operation.audio_input)):
+            for name in spec.targets if spec is not None else ():
+                pointer = f"{operation.pointer}/{key}/targets/{escape_pointer_token(name)}"
+                _check_name(contract.document, pointer, "target", name)
+                if name in seen:
+                    raise contract.document.build_error(pointer, f"target {name!r} is defined twice")
+                seen.add(name)
+
+
+def _check_name(document: Document, pointer: str, name_description: str, checked_name: str) -> None:
+    if not _VALID_NAME_PATTERN.fullmatch(checked_name):
+        raise document.build_error(
+            pointer, f"{name_description} {checked_name!r} must consist of a-z, 0-9, '.', '_' and '-'"
+        )
+
+
+# Runs all consistency checks of a contract in one call.
+
+
+def check_consistency(contract: Contract) -> None:
+    """Check that what each part of a contract states about other parts is true.
+
+    Raises:
+        ContractError: a part does not fit; the message has the line of the first such part.
+    """
+    check_target_names(contract)
+    check_list_operations(contract)
+    check_sources(contract)
+    # Operations are checked before targets, because later checks rely on locations that earlier ones have checked.
+    for operation in contract.operations.values():
+        _check_operation(operation)
+    for target in contract.targets.values():
+        check_target(target)
+        check_price(contract, f"{target.pointer}/pricing", target.target_spec.pricing)
+        check_usage_locations(target)
+    for audio_input_target in contract.audio_input_targets.values():
+        check_price(contract, f"{audio_input_target.pointer}/pricing", audio_input_target.target_spec.pricing)
+    for operation in contract.operations.values():
+        _check_operation_extensions(operation)
+
+
+def _check_operation(operation: Operation) -> None:
+    check_security(operation)
+    check_request_examples(operation)
+    check_responses(operation)
+    if operation.speech is not None:
+        check_speech(operation, operation.speech)
+    if operation.audio_input is not None:
+        check_audio_input(operation, operation.audio_input)
+    if operation.submit is not None:
+        check_submit(
+            operation, f"{operation.pointer}/x-submit/status_operation_id", operation.submit.status_operation_id
+        )
+    if operation.job is not None:
+        check_job(operation, operation.job)
+    check_price(operation.contract, f"{operation.pointer}/x-pricing", operation.pricing)
+
+
+def _check_operation_extensions(operation: Operation) -> None:
+    if operation.resource is not None:
+        check_resource(operation, operation.resource)
+    if operation.batch is not None:
+        check_batch(operation, operation.batch)
+    if operation.chat is not None:
+        check_chat(operation, operation.chat)
+    if operation.webhook is not None:
+        check_webhook(operation, operation.webhook)
+    check_stream(operation)

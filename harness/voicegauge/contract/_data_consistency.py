@@ -1,0 +1,544 @@
+"""Checks what the audio inputs, jobs, resources, streams and webhooks of a contract require of the rest of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from voicegauge.contract._consistent_locations import (
+    check_list_location,
+    check_operation_id,
+    check_request_location,
+    check_response_audio,
+    check_response_location,
+)
+from voicegauge.contract.callbacks import find_callback_body, find_status_operation
+from voicegauge.contract.contract import AudioInputSpec, Operation
+from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension.jobs import CallbackBodyLocations, JobSpec, StreamSpec, WebhookSpec
+from voicegauge.contract.extension.provider import WebhookSignature
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceListing, ResourceSpec, ResourceUse
+from voicegauge.contract.schemas import allows_location
+from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.locations import EventLocation, Location
+
+# Checks `x-transcription` and `x-conversion`.
+
+
+def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) -> None:
+    """Check the fields, targets and response of an operation that audio is sent to.
+
+    Raises:
+        ContractError: a location is not documented, or no location is given for the audio.
+    """
+    key = "x-transcription" if isinstance(audio_input_spec, TranscriptionSpec) else "x-conversion"
+    pointer, document = f"{operation.pointer}/{key}", operation.contract.document
+    if "x-transcription" in operation.part_data and "x-conversion" in operation.part_data:
+        raise document.build_error(pointer, "an operation has either x-transcription or x-conversion")
+    if "audio" not in audio_input_spec.request_fields:
+        raise document.build_error(f"{pointer}/request_fields", f"{key}.request_fields must have a location for audio")
+    for field, mapping in audio_input_spec.request_fields.items():
+        check_request_location(operation, f"{pointer}/request_fields/{field}", mapping.location)
+    for name, target in audio_input_spec.targets.items():
+        for location in target.request_constants:
+            constants_pointer = f"{pointer}/targets/{escape_pointer_token(name)}/request_constants"
+            check_request_location(operation, f"{constants_pointer}/{escape_pointer_token(str(location))}", location)
+    check_response_location(operation, f"{pointer}/response/charge_location", audio_input_spec.response.charge_location)
+    if isinstance(audio_input_spec, TranscriptionSpec):
+        _check_transcript(operation, f"{pointer}/response", audio_input_spec)
+    else:
+        _check_conversion(operation, f"{pointer}/response", audio_input_spec)
+
+
+def _check_transcript(operation: Operation, pointer: str, transcription_spec: TranscriptionSpec) -> None:
+    response = transcription_spec.response
+    check_response_location(operation, f"{pointer}/text_location", response.text_location)
+    check_response_location(operation, f"{pointer}/language_location", response.language_location)
+    check_response_location(operation, f"{pointer}/audio_duration_location", response.audio_duration_location)
+    check_response_location(operation, f"{pointer}/segments_location", response.segments_location)
+
+
+def _check_conversion(operation: Operation, pointer: str, conversion_spec: ConversionSpec) -> None:
+    response = conversion_spec.response
+    for fact, location in response.fact_locations.items():
+        check_response_location(operation, f"{pointer}/fact_locations/{fact}", location)
+    if response.stems is not None:
+        check_response_location(operation, f"{pointer}/stems/list_location", response.stems.list_location)
+        check_operation_id(operation, f"{pointer}/stems/download_operation_id", response.stems.download_operation_id)
+    if response.audio is not None:
+        check_response_audio(operation, f"{pointer}/audio", response.audio)
+
+
+# Checks `x-resource`, `x-batch` and `x-chat`.
+
+
+def check_resource(operation: Operation, resource_spec: ResourceSpec) -> None:
+    """Check the `x-resource` of the operation that creates the resource.
+
+    Raises:
+        ContractError: `resource_spec` names an operation, location or state that is not documented.
+    """
+    contract, pointer = operation.contract, f"{operation.pointer}/x-resource"
+    check_response_location(operation, f"{pointer}/id_location", resource_spec.id_location)
+    check_response_location(operation, f"{pointer}/state_location", resource_spec.state_location)
+    if (resource_spec.state_location is None) != (not resource_spec.states):
+        raise contract.document.build_error(pointer, "x-resource needs both state_location and states, or neither")
+    if resource_spec.listing is not None:
+        _check_listing(operation, f"{pointer}/listing", resource_spec.listing)
+    if resource_spec.deletion is not None:
+        check_operation_id(operation, f"{pointer}/deletion/operation_id", resource_spec.deletion.operation_id)
+        check_request_location(
+            contract.find_operation(resource_spec.deletion.operation_id),
+            f"{pointer}/deletion/id_location",
+            resource_spec.deletion.id_location,
+        )
+    for index, transition in enumerate(resource_spec.transitions):
+        transition_pointer = f"{pointer}/transitions/{index}"
+        check_operation_id(operation, f"{transition_pointer}/operation_id", transition.operation_id)
+        check_request_location(
+            contract.find_operation(transition.operation_id),
+            f"{transition_pointer}/id_location",
+            transition.id_location,
+        )
+        _check_state(operation, f"{transition_pointer}/resulting_state", transition.resulting_state, resource_spec)
+    for index, use in enumerate(resource_spec.uses):
+        _check_resource_use(operation, f"{pointer}/uses/{index}", use, resource_spec)
+
+
+def _check_listing(operation: Operation, pointer: str, listing: ResourceListing) -> None:
+    check_operation_id(operation, f"{pointer}/operation_id", listing.operation_id)
+    lister = operation.contract.find_operation(listing.operation_id)
+    check_response_location(lister, f"{pointer}/count_location", listing.count_location)
+    check_response_location(lister, f"{pointer}/max_count_location", listing.max_count_location)
+
+
+def _check_resource_use(
+    operation: Operation, pointer: str, resource_use: ResourceUse, resource_spec: ResourceSpec
+) -> None:
+    contract = operation.contract
+    check_operation_id(operation, f"{pointer}/operation_id", resource_use.operation_id)
+    for location in (resource_use.id_location, *resource_use.replaced_locations):
+        check_request_location(contract.find_operation(resource_use.operation_id), f"{pointer}/id_location", location)
+    for state in resource_use.allowed_states:
+        _check_state(operation, f"{pointer}/allowed_states", state, resource_spec)
+    if resource_use.server_name is not None and resource_use.server_name not in contract.servers:
+        known = ", ".join(contract.servers)
+        raise contract.document.build_error(
+            f"{pointer}/server_name", f"{resource_use.server_name!r} is not a server of this document: {known}"
+        )
+
+
+def _check_state(operation: Operation, pointer: str, state: str, resource_spec: ResourceSpec) -> None:
+    if state not in resource_spec.states:
+        known = ", ".join(resource_spec.states) or "none"
+        raise operation.contract.document.build_error(pointer, f"{state!r} is not among x-resource.states: {known}")
+
+
+def check_batch(operation: Operation, batch_spec: BatchSpec) -> None:
+    """Check the `x-batch` of an operation.
+
+    Raises:
+        ContractError: a location is not inside an item of the batch, or a single item would not start a job.
+    """
+    contract, pointer = operation.contract, f"{operation.pointer}/x-batch"
+    job = operation.speech.response.status_operation_id if operation.speech else None
+    if operation.speech is None or job is None:
+        raise contract.document.build_error(
+            pointer, "x-batch needs an x-speech whose response is a job on the same operation"
+        )
+    check_request_location(operation, f"{pointer}/requests_location", batch_spec.requests_location)
+    # `x-speech.request_fields` of a batch has the locations in its first item.
+    first_item = (*batch_spec.requests_location.pointer_tokens, "0")
+    locations = [mapping.location for mapping in operation.speech.request_fields.values()]
+    outside = [location for location in locations if location.pointer_tokens[: len(first_item)] != first_item]
+    if outside:
+        raise contract.document.build_error(
+            pointer, f"{str(outside[0])!r} is not inside the first item of {batch_spec.requests_location}"
+        )
+    check_operation_id(operation, f"{pointer}/item_operation_id", batch_spec.item_operation_id)
+    item_operation = contract.find_operation(batch_spec.item_operation_id)
+    if item_operation.speech is None or item_operation.speech.response.status_operation_id is None:
+        reason = f"{batch_spec.item_operation_id!r} must respond with a job, as each item of the batch becomes one"
+        raise contract.document.build_error(f"{pointer}/item_operation_id", reason)
+    check_response_location(contract.find_operation(job), f"{pointer}/jobs_location", batch_spec.jobs_location)
+    for location in (batch_spec.total_count_location, batch_spec.ended_count_location):
+        check_response_location(operation, pointer, location)
+        check_response_location(contract.find_operation(job), pointer, location)
+
+
+def check_chat(operation: Operation, chat_spec: ChatSpec) -> None:
+    """Check the `x-chat` of an operation.
+
+    Raises:
+        ContractError: `chat_spec` names a location, operation or target that is not documented.
+    """
+    pointer = f"{operation.pointer}/x-chat"
+    for name in ("text_location", "audio_location", "voice_location"):
+        if (location := getattr(chat_spec, name)) is not None:
+            check_request_location(operation, f"{pointer}/{name}", location)
+    for name in ("transcript_location", "reply_text_location", "charge_location"):
+        check_response_location(operation, f"{pointer}/{name}", getattr(chat_spec, name))
+    check_response_location(operation, f"{pointer}/reply_audio/location", chat_spec.reply_audio.location)
+    check_operation_id(
+        operation, f"{pointer}/reply_audio/download_operation_id", chat_spec.reply_audio.download_operation_id
+    )
+    if chat_spec.emulated_target_name not in operation.contract.targets:
+        reason = f"{chat_spec.emulated_target_name!r} is not a target of this document"
+        raise operation.contract.document.build_error(f"{pointer}/emulated_target_name", reason)
+
+
+# Checks a graph of job states or stream events: every node is reachable, and either has successors or ends.
+
+
+class GraphNode(Protocol):
+    """A job state or a stream event."""
+
+    @property
+    def successor_names(self) -> tuple[str, ...]:
+        """The names of the nodes that may follow."""
+
+    @property
+    def terminal_outcome(self) -> str | None:
+        """How a terminal node ends: "success" or "failure"; `None` if the node is not terminal."""
+
+
+def check_state_graph(
+    document: Document,
+    pointer: str,
+    nodes: Mapping[str, GraphNode],
+    *,
+    node_type: str,
+    start_nodes: Sequence[str],
+    needs_end: bool = True,
+) -> None:
+    """Check that every node is reachable and has either successors or an outcome, and that some node ends in success.
+
+    Args:
+        document: the contract document, for error messages.
+        pointer: JSON pointer to the mapping of nodes.
+        nodes: the nodes by name.
+        node_type: what a node is, for error messages: "state" or "event".
+        start_nodes: the names of the nodes that may come first.
+        needs_end: whether some node must end in success.
+
+    Raises:
+        ContractError: a node is not reachable, has both successors and an outcome or neither, or no node ends in
+            success.
+    """
+    for name, node in nodes.items():
+        for following in node.successor_names:
+            if following not in nodes:
+                raise document.build_error(
+                    f"{pointer}/{escape_pointer_token(name)}/successor_names",
+                    f"{following!r} is not among these {node_type}s",
+                )
+        if bool(node.successor_names) == bool(node.terminal_outcome):
+            reason = f"{node_type} {name!r} must have either successor_names or terminal_outcome: success | failure"
+            raise document.build_error(f"{pointer}/{escape_pointer_token(name)}", reason)
+    if needs_end and not any(node.terminal_outcome == "success" for node in nodes.values()):
+        raise document.build_error(pointer, f"no {node_type} ends in success")
+    reached = list(start_nodes)
+    for name in reached:  # the list grows during the iteration
+        reached += [following for following in nodes[name].successor_names if following not in reached]
+    for name in nodes:
+        if name not in reached:
+            raise document.build_error(
+                f"{pointer}/{escape_pointer_token(name)}",
+                f"{node_type} {name!r} cannot be reached from {start_nodes[0]!r}",
+            )
+
+
+# Checks `x-job`: locations, states, cancelling, expiry and polling.
+
+
+_JOB_LOCATION_NAMES = (
+    "state_location",
+    "job_id_location",
+    "failure_reason_location",
+    "model_name_location",
+    "creation_time_location",
+    "update_time_location",
+    "end_time_location",
+    "charge_location",
+)
+
+
+def check_job(operation: Operation, job_spec: JobSpec) -> None:
+    """Check the `x-job` of a status operation.
+
+    Raises:
+        ContractError: a location is not documented, or the states do not fit together.
+    """
+    document, pointer = operation.contract.document, f"{operation.pointer}/x-job"
+    if not job_spec.states:
+        raise document.build_error(f"{pointer}/states", "x-job needs at least one state")
+    # A job starts in the first state that is listed.
+    check_state_graph(
+        document, f"{pointer}/states", job_spec.states, node_type="state", start_nodes=[next(iter(job_spec.states))]
+    )
+    for name in _JOB_LOCATION_NAMES:
+        check_response_location(operation, f"{pointer}/{name}", getattr(job_spec, name))
+    for name, state in job_spec.states.items():
+        for index, location in enumerate(state.required_locations):
+            check_response_location(
+                operation, f"{pointer}/states/{escape_pointer_token(name)}/required_locations/{index}", location
+            )
+    check_operation_id(operation, f"{pointer}/result_operation_id", job_spec.result_operation_id)
+    _check_cancelling(operation, job_spec)
+    if job_spec.ended_job_lifetime_s is not None and job_spec.ended_job_lifetime_s <= 0:
+        raise document.build_error(
+            f"{pointer}/ended_job_lifetime_s",
+            f"ended_job_lifetime_s must be more than 0, not {job_spec.ended_job_lifetime_s:g}",
+        )
+    # If a second operation fetches the result, the audio is in the responses of that operation.
+    result = (
+        operation.contract.find_operation(job_spec.result_operation_id) if job_spec.result_operation_id else operation
+    )
+    if job_spec.audio is not None:
+        check_response_audio(result, f"{pointer}/audio", job_spec.audio)
+    schedule = job_spec.poll_schedule
+    if schedule.min_interval_s > schedule.max_interval_s:
+        raise document.build_error(
+            f"{pointer}/poll_schedule",
+            f"poll_schedule.min_interval_s ({schedule.min_interval_s:g}) is more than "
+            f"max_interval_s ({schedule.max_interval_s:g})",
+        )
+
+
+def check_submit(operation: Operation, pointer: str, status_operation_id: str) -> JobSpec:
+    """Check that the status operation of the started jobs exists, and that its `submit_response` fits the responses.
+
+    Args:
+        operation: the operation that starts the jobs.
+        pointer: JSON pointer to the id of the status operation.
+        status_operation_id: the id of the status operation.
+
+    Raises:
+        ContractError: the operation does not exist or has no `x-job`, or a location is not documented.
+    """
+    status = operation.contract.operations.get(status_operation_id)
+    if status is None or status.job is None:
+        reason = f"{status_operation_id!r} is not an operation with x-job"
+        raise operation.contract.document.build_error(pointer, reason)
+    submit = status.job.submit_response
+    for name in ("job_id_location", "state_location", "polling_url_location"):
+        check_response_location(operation, f"{status.pointer}/x-job/submit_response/{name}", getattr(submit, name))
+    return status.job
+
+
+def _check_cancelling(operation: Operation, job_spec: JobSpec) -> None:
+    if job_spec.cancellation is None:
+        return
+    pointer = f"{operation.pointer}/x-job/cancellation"
+    check_operation_id(operation, f"{pointer}/operation_id", job_spec.cancellation.operation_id)
+    state = job_spec.states.get(job_spec.cancellation.resulting_state)
+    if state is None or state.terminal_outcome != "failure":
+        reason = f"{job_spec.cancellation.resulting_state!r} is not a state of this job that ends in failure"
+        raise operation.contract.document.build_error(f"{pointer}/resulting_state", reason)
+
+
+# Checks `x-stream`: the order of events and the locations in them.
+
+
+def check_stream(operation: Operation) -> None:
+    """Check that an operation has a consistent `x-stream` if it delivers audio as a stream, and none otherwise.
+
+    Raises:
+        ContractError: `x-stream` is missing, not expected, or not consistent.
+    """
+    is_streamed = any(audio.delivery_method == "stream" for audio in operation.response_audio_variants)
+    if operation.stream is not None:
+        _check_stream_spec(operation, operation.stream, is_streamed=is_streamed)
+    elif is_streamed:
+        pointer = f"{operation.pointer}/x-speech"
+        reason = "audio delivered as stream needs an x-stream on its operation"
+        raise operation.contract.document.build_error(pointer, reason)
+
+
+def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_streamed: bool) -> None:
+    document, pointer = operation.contract.document, f"{operation.pointer}/x-stream"
+    if not is_streamed:
+        raise document.build_error(pointer, "x-stream needs audio delivered as stream in x-speech.response")
+    media_type = stream_spec.response_media_type
+    if not any(
+        media_type in response.media_types for status, response in operation.responses.items() if status.startswith("2")
+    ):
+        raise document.build_error(pointer, f"no 2xx response of {operation.id} is documented as {media_type}")
+    _check_event_types(operation, stream_spec, pointer)
+    failures = [name for name, event in stream_spec.events.items() if event.terminal_outcome == "failure"]
+    # A stream begins with the first event that is listed, or with an event that ends it in failure.
+    if not stream_spec.events:
+        raise document.build_error(f"{pointer}/events", "x-stream needs at least one event")
+    starts = [next(iter(stream_spec.events)), *failures]
+    check_state_graph(
+        document,
+        f"{pointer}/events",
+        stream_spec.events,
+        node_type="event",
+        start_nodes=starts,
+        needs_end=not stream_spec.ends_with_response,
+    )
+    if stream_spec.audio.event_type not in stream_spec.events:
+        raise document.build_error(
+            f"{pointer}/audio/event_type", f"{stream_spec.audio.event_type!r} is not an event of this stream"
+        )
+    if stream_spec.event_type_location.is_in_data:
+        for name in stream_spec.events:
+            _check_event_location(
+                operation, stream_spec, name, f"{pointer}/event_type_location", stream_spec.event_type_location
+            )
+    _check_event_location(
+        operation, stream_spec, stream_spec.audio.event_type, f"{pointer}/audio/location", stream_spec.audio.location
+    )
+    if stream_spec.audio.sequence_number_location is not None:
+        _check_event_location(
+            operation,
+            stream_spec,
+            stream_spec.audio.event_type,
+            f"{pointer}/audio/sequence_number_location",
+            stream_spec.audio.sequence_number_location,
+        )
+    _check_timestamps(operation, stream_spec, f"{pointer}/audio/timestamps")
+    if stream_spec.failure_reason_location is not None:
+        for name in failures:
+            _check_event_location(
+                operation, stream_spec, name, f"{pointer}/failure_reason_location", stream_spec.failure_reason_location
+            )
+
+
+def _check_timestamps(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
+    for index, timestamps in enumerate(stream_spec.audio.timestamps):
+        for name in ("texts_location", "starts_location", "ends_location"):
+            location, at = getattr(timestamps, name), f"{pointer}/{index}/{name}"
+            if location is not None:
+                check_list_location(operation, at, location)
+                _check_event_location(operation, stream_spec, stream_spec.audio.event_type, at, location)
+
+
+def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
+    """Check that the type of every event can be determined, and that a stream has one way to end in success."""
+    document = operation.contract.document
+    marked = [name for name, event in stream_spec.events.items() if event.identifying_location is not None]
+    unmarked = [name for name in stream_spec.events if name not in marked]
+    if marked and unmarked:
+        reason = f"{unmarked[0]!r} needs identifying_location, because {marked[0]!r} is known by the value that it has"
+        raise document.build_error(f"{pointer}/events/{escape_pointer_token(unmarked[0])}", reason)
+    is_typed = marked or stream_spec.event_type_location.is_in_data or stream_spec.framing == "sse"
+    if not is_typed and len(stream_spec.events) > 1:
+        raise document.build_error(
+            pointer,
+            "lines of JSON have no event field: set event_type_location to a location in data, or identifying_location",
+        )
+    for name in marked:
+        at = f"{pointer}/events/{escape_pointer_token(name)}/identifying_location"
+        location = stream_spec.events[name].identifying_location
+        assert location is not None
+        _check_event_location(operation, stream_spec, name, at, location)
+    if stream_spec.ends_with_response and any(
+        event.terminal_outcome == "success" for event in stream_spec.events.values()
+    ):
+        raise document.build_error(f"{pointer}/ends_with_response", "an event ends the stream in success already")
+
+
+def _check_event_location(
+    operation: Operation, stream_spec: StreamSpec, event_name: str, pointer: str, location: EventLocation
+) -> None:
+    """Check that the schema of the event's data allows the location."""
+    if not location.pointer_tokens:
+        return
+    schema = stream_spec.events[event_name].data_schema
+    if schema is None:
+        reason = f"{str(location)!r} leads into the data of {event_name!r}, which has no data_schema"
+        raise operation.contract.document.build_error(pointer, reason)
+    if not allows_location(operation.schemas, schema, location.pointer_tokens):
+        reason = f"{str(location)!r} is not in the schema of the event {event_name!r}"
+        raise operation.contract.document.build_error(pointer, reason)
+
+
+# Checks `x-webhook`: the locations of the URL and of the values in a callback.
+
+
+_CALLBACK_LOCATION_NAMES = (
+    "id_location",
+    "state_location",
+    "result_url_location",
+    "charge_location",
+    "creation_time_location",
+    "end_time_location",
+)
+
+
+def check_webhook(operation: Operation, webhook_spec: WebhookSpec) -> None:
+    """Check the `x-webhook` of an operation.
+
+    Raises:
+        ContractError: a location is not documented, or callbacks cannot be matched to their request.
+    """
+    document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook"
+    if not webhook_spec.url_fields:
+        raise document.build_error(pointer, "x-webhook.url_fields must have at least one location in the request")
+    for index, url in enumerate(webhook_spec.url_fields):
+        field_pointer = f"{pointer}/url_fields/{index}"
+        check_request_location(operation, f"{field_pointer}/location", url.location)
+        if url.mode_field is not None:
+            check_request_location(operation, f"{field_pointer}/mode_field/location", url.mode_field.location)
+            if url.mode_field.default_value not in url.mode_field.timing_by_value:
+                known = ", ".join(url.mode_field.timing_by_value)
+                raise document.build_error(
+                    f"{field_pointer}/mode_field/default_value",
+                    f"{url.mode_field.default_value!r} is not among timing_by_value: {known}",
+                )
+    if webhook_spec.signature is not None:
+        _check_signature(operation, webhook_spec.signature)
+    media = find_callback_body(operation)
+    status = find_status_operation(operation)
+    if webhook_spec.body_locations is not None:
+        _check_callback_body(operation, media, webhook_spec.body_locations, webhook_spec.callback_operation_id)
+    elif status is None or status.job is None or status.job.job_id_location is None:
+        raise document.build_error(pointer, "x-webhook needs body_locations: no status response has an id")
+    if status is None and (
+        webhook_spec.body_locations is None or webhook_spec.body_locations.submit_id_location is None
+    ):
+        raise document.build_error(
+            f"{pointer}/body_locations",
+            "x-webhook.body_locations needs submit_id_location: the location of the id in the response",
+        )
+
+
+def _check_signature(operation: Operation, signature: WebhookSignature) -> None:
+    has_timestamp = signature.timestamp_header_name is not None or "{timestamp}" in signature.signature_header_template
+    has_parts = {"{id}": signature.id_header_name is not None, "{timestamp}": has_timestamp, "{body}": True}
+    problems = {
+        "signature_header_template": None
+        if "{signature}" in signature.signature_header_template
+        else "has no {signature}",
+        "signed_text_template": None
+        if signature.signed_text_template.count("{body}") == 1
+        else "must have {body} once",
+    }
+    for part, is_sent in has_parts.items():
+        if part in signature.signed_text_template and not is_sent:
+            problems["signed_text_template"] = f"has {part}, but no header of the callback has it"
+    for key, problem in problems.items():
+        if problem is not None:
+            pointer = f"{operation.pointer}/x-webhook/signature"
+            raise operation.contract.document.build_error(f"{pointer}/{key}", f"x-webhook.signature.{key} {problem}")
+
+
+def _check_callback_body(
+    operation: Operation, documented_body: MediaType, body_locations: CallbackBodyLocations, callback_name: str
+) -> None:
+    document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook/body_locations"
+    for name in _CALLBACK_LOCATION_NAMES:
+        location: Location | None = getattr(body_locations, name)
+        if location is None:
+            continue
+        if not location.pointer_tokens or not allows_location(
+            documented_body.schemas, documented_body.schema, location.pointer_tokens
+        ):
+            reason = f"{str(location)!r} is not in the documented body of {callback_name}"
+            raise document.build_error(f"{pointer}/{name}", reason)
+    check_response_location(operation, f"{pointer}/submit_id_location", body_locations.submit_id_location)
+    if "success" not in body_locations.outcome_by_state.values():
+        raise document.build_error(f"{pointer}/outcome_by_state", "no state means success")

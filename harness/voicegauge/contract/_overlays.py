@@ -1,0 +1,382 @@
+"""Applies OpenAPI Overlays to a document, and leaves out operations that are not selected.
+
+An overlay is a list of actions. Each selects values by a JSONPath expression (RFC 9535) and merges data into them,
+copies another value into them, or removes them: https://spec.openapis.org/overlay/v1.1.0.html
+
+Of a provider's official document with hundreds of operations, a contract needs the few that an overlay describes, and
+what these refer to.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
+
+import msgspec
+
+from voicegauge.contract.document_parts import EXTENSION_KEYS
+from voicegauge.formats.json_text import describe_type, explain_type_error
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.locations import MISSING, read_pointer
+
+if TYPE_CHECKING:
+    from jsonpath_rfc9535 import JSONPathNode
+
+
+# Applies OpenAPI Overlays, versions 1.0 and 1.1, to documents.
+
+
+_SUPPORTED_OVERLAY_VERSIONS = ("1.0.", "1.1.")
+_MAX_SHOWN_CHARACTERS = 200
+"""Maximum length of an expression or a reason in a message."""
+_UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
+
+
+class _Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    target: str
+    description: str = ""
+    update: Any = msgspec.UNSET
+    remove: bool = False
+    copy: str | None = None
+
+
+class _Info(msgspec.Struct, frozen=True):
+    title: str
+    version: str
+
+
+class _Overlay(msgspec.Struct, frozen=True):
+    overlay: str
+    info: _Info
+    actions: Annotated[list[_Action], msgspec.Meta(min_length=1)]
+    extends: str | None = None
+
+
+def is_overlay(document: Document) -> bool:
+    """Whether a document is an OpenAPI Overlay."""
+    return "overlay" in document.data
+
+
+def find_extended_file(overlay: Document) -> Path:
+    """Return the file that an overlay extends.
+
+    Raises:
+        ContractError: the overlay is not valid, names no file or one that does not exist, or names a URL.
+    """
+    extends = _parse_overlay(overlay).extends
+    if extends is None:
+        raise overlay.build_error("", "needs extends: the path of the OpenAPI document, relative to the overlay")
+    if "://" in extends:
+        shown = extends[:_MAX_SHOWN_CHARACTERS]
+        reason = f"extends {shown!r}: download the document, and name its path relative to the overlay"
+        raise overlay.build_error("/extends", reason)
+    base = overlay.path.parent / extends
+    if not os.path.isfile(base):  # noqa: PTH113 - Path.is_file raises an error for a name that is too long
+        reason = f"extends {extends[:_MAX_SHOWN_CHARACTERS]!r}, which is not a file in {overlay.path.parent}"
+        raise overlay.build_error("/extends", reason)
+    return base
+
+
+def apply_overlay(overlay: Document, base: Document) -> Document:
+    """Return a copy of `base` to which the actions of `overlay` are applied.
+
+    Raises:
+        ContractError: the overlay is not valid, or an action selects nothing or does not fit what it selects.
+    """
+    composition = _ComposedDocument(overlay, base)
+    for index, action in enumerate(_parse_overlay(overlay).actions):
+        composition.apply_action(action, f"/actions/{index}")
+    digest = hashlib.sha256(f"{base.sha256} {overlay.sha256}".encode()).hexdigest()
+    return Document(overlay.path, composition.data, {}, digest, composition.parts)
+
+
+def _parse_overlay(overlay: Document) -> _Overlay:
+    version = overlay.data.get("overlay")
+    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OVERLAY_VERSIONS):
+        raise overlay.build_error("/overlay", f"must be an OpenAPI Overlay of version 1.0 or 1.1, not {version!r}")
+    try:
+        return msgspec.convert(overlay.data, _Overlay)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
+        raise overlay.build_error(pointer, f"is not a valid overlay: {explain_type_error(reason)}") from error
+
+
+class _ComposedDocument:
+    """A document to which the actions of an overlay are applied, and the file from which each of its parts comes."""
+
+    def __init__(self, overlay: Document, base: Document) -> None:
+        self._overlay = overlay
+        # Values of the base may be one object at several places (YAML aliases): a change of one must not be seen at
+        # the others. JSON has no such objects.
+        self.data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(base.data))
+        self.parts: dict[str, tuple[Document, str]] = {"": (base, "")}
+
+    def apply_action(self, action: _Action, pointer: str) -> None:
+        if action.copy is not None and self._overlay.data["overlay"].startswith(_SUPPORTED_OVERLAY_VERSIONS[0]):
+            reason = "copy is an action of Overlay 1.1: write overlay: 1.1.0 at the top of the document"
+            raise self._overlay.build_error(f"{pointer}/{_COPY}", reason)
+        is_update = action.update is not msgspec.UNSET
+        if is_update + action.remove + (action.copy is not None) != 1:
+            raise self._overlay.build_error(pointer, "an action needs exactly one of update, copy and remove: true")
+        nodes = self._select_nodes(action.target, f"{pointer}/target")
+        if action.remove:
+            self._remove_values_at([tuple(node.location) for node in nodes], pointer)
+        elif is_update:
+            for node in nodes:
+                self._merge_at(tuple(node.location), action.update, f"{pointer}/{_UPDATE}")
+        else:
+            sources = self._select_nodes(str(action.copy), f"{pointer}/{_COPY}")
+            if len(sources) != 1:
+                raise self._overlay.build_error(f"{pointer}/{_COPY}", f"selects {len(sources)} values, not one")
+            for node in nodes:
+                self._merge_at(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
+
+    def _select_nodes(self, json_path: str, pointer: str) -> list[JSONPathNode]:
+        import jsonpath_rfc9535  # slow to import, and few contracts are overlays
+
+        try:
+            nodes = list(jsonpath_rfc9535.find(json_path, self.data))
+        except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
+            reason = str(error).splitlines()[0][:_MAX_SHOWN_CHARACTERS] if str(error) else "nested too deep"
+            raise self._overlay.build_error(
+                pointer, f"{json_path[:_MAX_SHOWN_CHARACTERS]!r} is not a valid JSONPath: {reason}"
+            ) from error
+        if not nodes:  # the specification allows it; a contract whose key is not there would silently lack it
+            raise self._overlay.build_error(pointer, f"{json_path!r} selects nothing in {self.parts[''][0].path}")
+        return nodes
+
+    def _remove_values_at(self, paths_to_values: list[tuple[int | str, ...]], pointer: str) -> None:
+        for location in sorted(paths_to_values, key=_build_removal_sort_key, reverse=True):
+            if not location:
+                raise self._overlay.build_error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
+            del self._get_value_at(location[:-1])[location[-1]]
+
+    def _merge_at(self, pointer_tokens: tuple[int | str, ...], value: Any, source_pointer: str) -> None:
+        """Merge `value`, which stands in the overlay at `source_pointer`, into the value at `pointer_tokens`.
+
+        Objects are merged key by key, lists are extended, and other values replaced (Overlay 1.1.0, section 4.4.3.1).
+        """
+        found = self._get_value_at(pointer_tokens)
+        if isinstance(found, dict) and isinstance(value, dict):
+            for key, item in value.items():
+                at = f"{source_pointer}/{escape_pointer_token(key)}"
+                if key in found and isinstance(found[key], (dict, list)) and isinstance(item, type(found[key])):
+                    self._merge_at((*pointer_tokens, key), item, at)
+                else:
+                    found[key] = copy.deepcopy(item)
+                    self.parts[_format_json_pointer((*pointer_tokens, key))] = (self._overlay, at)
+        elif isinstance(found, list):
+            for index, item in enumerate(value if isinstance(value, list) else [value]):
+                self.parts[_format_json_pointer((*pointer_tokens, len(found)))] = (
+                    self._overlay,
+                    f"{source_pointer}/{index}",
+                )
+                found.append(copy.deepcopy(item))
+        elif pointer_tokens and not isinstance(found, dict) and not isinstance(value, (dict, list)):
+            self._get_value_at(pointer_tokens[:-1])[pointer_tokens[-1]] = value
+            self.parts[_format_json_pointer(pointer_tokens)] = (self._overlay, source_pointer)
+        else:
+            reason = f"{describe_type(value)} cannot be merged into {describe_type(found)}"
+            raise self._overlay.build_error(source_pointer, reason)
+
+    def _get_value_at(self, pointer_tokens: tuple[int | str, ...]) -> Any:
+        value: Any = self.data
+        for token in pointer_tokens:
+            value = value[token]
+        return value
+
+
+def _build_removal_sort_key(pointer_tokens: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
+    """Return a key that sorts locations so that list items come in the order of their indices.
+
+    Values are removed from the last location to the first, so that no removal changes the index of a later one.
+    """
+    return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in pointer_tokens]
+
+
+def _format_json_pointer(pointer_tokens: tuple[int | str, ...]) -> str:
+    return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
+
+
+# Selects from a document what a contract needs, so that errors elsewhere in the document do not matter.
+
+
+OPENAPI_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_OPERATION_EXTENSIONS = EXTENSION_KEYS - {"x-provider", "x-source"}
+_ALWAYS_COPIED_KEYS = (
+    "openapi",
+    "swagger",
+    "info",
+    "jsonSchemaDialect",
+    "servers",
+    "security",
+    "x-provider",
+    "x-limits",
+)
+
+
+def select_described_operations(document: Document) -> dict[str, Any]:
+    """Return the data of a document, reduced to the operations with an `x-` key of ours and those that they name by id.
+
+    What these operations refer to is kept too. Everything that is kept has the same JSON pointer as before.
+    """
+    operations = dict(read_operations(document.data))
+    by_id = {str(node.get("operationId")): at for at, node in operations.items()}
+    kept = [at for at, node in operations.items() if _OPERATION_EXTENSIONS & node.keys()]
+    known = set(kept)
+    for at in kept:  # which grows
+        for name in _iterate_possible_operation_ids(operations[at]):
+            if name in by_id and by_id[name] not in known:
+                known.add(by_id[name])
+                kept.append(by_id[name])
+    return select_operations(document, known)
+
+
+def select_operations(document: Document, kept_operations: Collection[tuple[str, str]]) -> dict[str, Any]:
+    """Return the data of a document, reduced to `kept_operations` (path and method of each) and what these refer to."""
+    operations = dict(read_operations(document.data))
+    selected: dict[str, Any] = {key: document.data[key] for key in _ALWAYS_COPIED_KEYS if key in document.data}
+    selected["paths"] = {}
+    kept = set(kept_operations)
+    for path, method in filter(kept.__contains__, operations):
+        item = document.data["paths"][path]
+        shared = {key: value for key, value in item.items() if key not in OPENAPI_METHODS}
+        selected["paths"].setdefault(path, shared)[method] = item[method]
+    _add_referenced_parts(selected, document.data)
+    return selected
+
+
+def read_operations(document_data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """Yield the operations of a document by path and method."""
+    paths = document_data.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method in OPENAPI_METHODS:
+            if isinstance(item, dict) and isinstance(item.get(method), dict):
+                yield (path, method), item[method]
+
+
+def _iterate_possible_operation_ids(operation_data: dict[str, Any]) -> Iterator[str]:
+    """Yield all texts in the `x-` keys and the links of an operation; some of them are operation ids."""
+    for key in _OPERATION_EXTENSIONS & operation_data.keys():
+        yield from _iterate_texts(operation_data[key])
+    responses = operation_data.get("responses")
+    for response in responses.values() if isinstance(responses, dict) else ():
+        if isinstance(response, dict):
+            yield from _iterate_texts(response.get("links"))
+
+
+def _iterate_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _iterate_texts(item)
+
+
+def _add_referenced_parts(selected_data: dict[str, Any], document_data: dict[str, Any]) -> None:
+    """Copy what `selected_data` refers to from `document_data`, at the same pointers."""
+    schemes = read_pointer(document_data, ["components", "securitySchemes"])
+    if schemes is not MISSING:
+        selected_data["components"] = {"securitySchemes": schemes}
+    pending = list(_iterate_references(selected_data))
+    seen: set[str] = set()
+    while pending:
+        reference = pending.pop()
+        if reference in seen:
+            continue
+        seen.add(reference)
+        pointer_tokens = [unescape_pointer_token(token) for token in unquote(reference[2:]).split("/")]
+        value = read_pointer(document_data, pointer_tokens)
+        if value is not MISSING:  # a reference to nothing is reported with its line when references are checked
+            _copy_value_at(selected_data, document_data, pointer_tokens)
+            pending += _iterate_references(value)
+
+
+def _iterate_references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        reference = value.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/"):
+            yield reference
+        mapping = read_pointer(value, ["discriminator", "mapping"])
+        yield from (m for m in _iterate_texts(mapping) if m.startswith("#/"))
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _iterate_references(item)
+
+
+def _copy_value_at(selected_data: dict[str, Any], document_data: dict[str, Any], pointer_tokens: list[str]) -> None:
+    """Copy the value at `pointer_tokens` from `document_data` to `selected_data`.
+
+    If the value is inside of a list, the whole list is copied.
+    """
+    for index, token in enumerate(pointer_tokens):
+        following = document_data[token]
+        is_last = index == len(pointer_tokens) - 1
+        if is_last or not isinstance(following, dict):
+            selected_data[token] = following
+            return
+        child = selected_data.get(token)
+        if child is following:  # is there already, as a whole
+            return
+        selected_data[token] = child = dict(child) if child is not None else {}
+        selected_data, document_data = child, following
+
+
+# Finds what the author of a contract still has to complete: the values that `voicegauge init` marks TODO.
+
+
+TODO = "TODO"
+"""The mark in a proposed contract for what its author has to complete. It is part of the output, not a task in this
+module."""
+TODO_URL = f"https://{TODO}.example"
+"""Placeholder for the URL of a server that no document states."""
+_KEYS_WITH_TODO_MARKS = EXTENSION_KEYS | {"servers"}
+
+
+def reject_unfinished_values(document: Document) -> None:
+    """Check that no value of an overlay, of our `x-` keys or of the servers is marked TODO.
+
+    Raises:
+        ContractError: a value is marked TODO; the message has its line.
+    """
+    if not _has_todo_mark(document.data):
+        return
+    is_overlay = "overlay" in document.data
+    for pointer, value in _iterate_checked_texts(document.data, "", is_below_checked_key=is_overlay):
+        if value in (TODO, TODO_URL):
+            raise document.build_error(
+                pointer, f"is marked {TODO}: replace it by the provider's value, or delete the key"
+            )
+
+
+def _has_todo_mark(value: Any) -> bool:
+    """Whether `value`, or any value in it, is marked TODO.
+
+    This is faster than building JSON pointers to the marks, which most documents do not have.
+    """
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, (dict, list)):
+            pending.extend(item.values() if isinstance(item, dict) else item)
+        elif item in (TODO, TODO_URL):
+            return True
+    return False
+
+
+def _iterate_checked_texts(value: Any, pointer: str, *, is_below_checked_key: bool) -> Iterator[tuple[str, str]]:
+    """Yield the texts in an overlay, or those below our keys, with their JSON pointers."""
+    if isinstance(value, str):
+        if is_below_checked_key:
+            yield pointer, value
+        return
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        inner = f"{pointer}/{escape_pointer_token(str(key))}"
+        yield from _iterate_checked_texts(
+            item, inner, is_below_checked_key=is_below_checked_key or key in _KEYS_WITH_TODO_MARKS
+        )

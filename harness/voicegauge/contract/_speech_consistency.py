@@ -1,0 +1,270 @@
+"""Checks what the speech operations and targets of a contract require of the rest of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voicegauge.contract._consistent_locations import (
+    check_message_part_of_location,
+    check_request_location,
+    check_response_audio,
+    check_response_location,
+)
+from voicegauge.contract._data_consistency import check_submit
+from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.extension.speech import (
+    RAW_SAMPLE_CODECS,
+    FieldMapping,
+    SpeechField,
+    SpeechResponse,
+    SpeechSpec,
+)
+from voicegauge.contract.schemas import list_choices
+from voicegauge.formats.bodies import is_form, is_json
+from voicegauge.formats.json_text import quote_json
+from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.formats.locations import Location
+
+# Checks that the values which a target sends are among those that the document allows.
+
+
+_MAX_SHOWN_CHARACTERS = 200
+
+
+def check_request_value(
+    operation: Operation, pointer: str, location: Location, value: Any, media_type: str | None = None
+) -> None:
+    """Check that `value` is one of the values that the document lists for a location, if it lists any.
+
+    Values listed inside `oneOf` or `anyOf` are ignored.
+
+    Args:
+        operation: the operation that the value is sent to.
+        pointer: JSON pointer of the value in the document.
+        location: where the value is in a request.
+        value: the value.
+        media_type: the media type of the request, if it can have only one.
+
+    Raises:
+        ContractError: the value is not allowed in a request of any media type.
+    """
+    allowed = list(_iterate_choices(operation, location, media_type))
+    if not allowed or any(choices is None or _is_documented_choice(value, choices) for choices in allowed):
+        return
+    values = quote_json(allowed[0], _MAX_SHOWN_CHARACTERS)[1:].removesuffix("]")
+    reason = f"{quote_json(value, _MAX_SHOWN_CHARACTERS)} is not a documented value of {location}: {values}"
+    raise operation.contract.document.build_error(pointer, reason)
+
+
+def _iterate_choices(operation: Operation, location: Location, media_type: str | None) -> Iterator[list[Any] | None]:
+    """Yield the allowed values at `location` for each parameter or media type that has it; `None` if any is allowed."""
+    schemas = operation.schemas
+    if not location.is_in_body:
+        for parameter in operation.parameters:
+            if (parameter.message_part, parameter.name) == (location.message_part, location.name):
+                yield list_choices(schemas, parameter.schema, ())
+        return
+    for name, media in operation.request_media.items():
+        if name == media_type or (media_type is None and (is_json(name) or is_form(name) or name == "*/*")):
+            yield list_choices(schemas, media.schema, location.pointer_tokens)
+
+
+def _is_documented_choice(value: Any, choices: list[Any]) -> bool:
+    """Whether `value` is one of `choices`, also as the text that forms and parameters send: 1 as "1"."""
+    return value in choices or _format_value(value) in map(_format_value, choices)
+
+
+def _format_value(value: Any) -> str:
+    return value if isinstance(value, str) else quote_json(value, _MAX_SHOWN_CHARACTERS)
+
+
+# Checks `x-speech` and its targets.
+
+
+_FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
+    "voice",
+    "voice_description",
+    "voice_sample_url",
+    "language",
+    "format",
+)
+
+
+def check_speech(operation: Operation, speech_spec: SpeechSpec) -> None:
+    """Check the fields and the response of `x-speech`.
+
+    Raises:
+        ContractError: a location is not documented, or no location is given for the text or the audio.
+    """
+    contract, pointer = operation.contract, f"{operation.pointer}/x-speech"
+    if "text" not in speech_spec.request_fields:
+        raise contract.document.build_error(
+            f"{pointer}/request_fields", "x-speech.request_fields must have a location for text"
+        )
+    _check_field_mappings(operation, f"{pointer}/request_fields", speech_spec.request_fields)
+    _check_formats(operation, speech_spec, f"{pointer}/formats")
+    response = speech_spec.response
+    if (response.status_operation_id is None) == (response.audio is None):
+        raise contract.document.build_error(
+            f"{pointer}/response", "x-speech.response must have either status_operation_id or audio"
+        )
+    if (
+        response.status_operation_id is not None
+        and check_submit(operation, f"{pointer}/response/status_operation_id", response.status_operation_id).audio
+        is None
+    ):
+        reason = f"the x-job of {response.status_operation_id} has no audio, so it cannot be the job of x-speech"
+        raise contract.document.build_error(f"{pointer}/response/status_operation_id", reason)
+    _check_wait_preference(operation, f"{pointer}/response/wait_preference", response)
+    if response.audio is not None:
+        check_response_audio(operation, f"{pointer}/response/audio", response.audio, may_have_timestamps=True)
+    check_response_location(operation, f"{pointer}/response/charge_location", response.charge_location)
+    check_response_location(operation, f"{pointer}/response/balance_location", response.balance_location)
+
+
+def _check_formats(operation: Operation, speech_spec: SpeechSpec, pointer: str) -> None:
+    """Check that the formats have a field, that raw samples have a sample rate, and that only MP3 has a bit rate."""
+    document, mapping = operation.contract.document, speech_spec.request_fields.get("format")
+    if speech_spec.formats and mapping is None:
+        raise document.build_error(pointer, "x-speech.formats needs a location for format in x-speech.request_fields")
+    for name, audio_format in speech_spec.formats.items():
+        at = f"{pointer}/{escape_pointer_token(name)}"
+        if audio_format.codec in RAW_SAMPLE_CODECS and audio_format.sample_rate_hz is None:
+            raise document.build_error(at, f"raw audio ({audio_format.codec}) needs its sample_rate_hz")
+        if audio_format.bitrate_kbps is not None and audio_format.codec != "mp3":
+            raise document.build_error(
+                f"{at}/bitrate_kbps", f"a bit rate is only checked of mp3, not of {audio_format.codec}"
+            )
+
+
+def _check_field_mappings(
+    operation: Operation, pointer: str, field_mappings: Mapping[SpeechField, FieldMapping | None]
+) -> None:
+    document = operation.contract.document
+    for field, mapping in field_mappings.items():
+        if mapping is None:
+            continue
+        check_request_location(operation, f"{pointer}/{field}", mapping.location)
+        if mapping.is_seed_reproducible and field != "seed":
+            raise document.build_error(
+                f"{pointer}/{field}", f"is_seed_reproducible is a property of seed, not of {field}"
+            )
+        if mapping.markup_language is not None and field != "text":
+            raise document.build_error(f"{pointer}/{field}", f"markup_language is a property of text, not of {field}")
+        if "{}" not in mapping.text_template:
+            raise document.build_error(f"{pointer}/{field}", f"the text_template of {field} has no {{}} for the value")
+
+
+def _check_wait_preference(operation: Operation, pointer: str, response: SpeechResponse) -> None:
+    """Check that there is a job to wait for, and that the late response can be read like a status response."""
+    wait, document = response.wait_preference, operation.contract.document
+    status = operation.contract.operations.get(response.status_operation_id or "")
+    if wait is None:
+        return
+    if status is None or status.job is None:
+        raise document.build_error(
+            pointer, "wait_preference is for the end of a job: x-speech.response needs status_operation_id"
+        )
+    check_request_location(operation, f"{pointer}/location", wait.location)
+    if (
+        status.job.submit_response.state_location != status.job.state_location
+        or status.job.result_operation_id is not None
+    ):
+        reason = (
+            "a request that waits gets a status response: x-job.submit_response.state_location must equal "
+            "x-job.state_location, without result_operation_id"
+        )
+        raise document.build_error(pointer, reason)
+    check_response_audio(operation, pointer, status.job.speech_audio)
+
+
+def check_target(target: Target) -> None:
+    """Check a speech target.
+
+    Raises:
+        ContractError: the target requires, sets or has a default for a field that its operation has no location for,
+            sends a value that the document does not allow, or another part of the target is wrong.
+    """
+    operation, document, spec = target.operation, target.contract.document, target.target_spec
+    fields = target.speech.request_fields
+    if spec.request_media_type is not None and spec.request_media_type not in operation.request_media:
+        known = ", ".join(operation.request_media) or "none"
+        reason = f"{spec.request_media_type!r} is not a media type of the request; known: {known}"
+        raise document.build_error(f"{target.pointer}/request_media_type", reason)
+    _check_field_mappings(operation, f"{target.pointer}/request_fields", spec.request_fields)
+    if "text" not in fields:
+        raise document.build_error(f"{target.pointer}/request_fields/text", "every target has a location for text")
+    for field in spec.required_fields:
+        if field not in fields:
+            reason = f"requires {field}, but x-speech.request_fields has no location for it"
+            raise document.build_error(f"{target.pointer}/required_fields", reason)
+    for field in _FIELDS_WITH_DEFAULTS:
+        has_default = getattr(spec, f"default_{field}") is not None or (
+            field == "voice" and spec.default_voice_by_language
+        )
+        if has_default and field not in fields:
+            reason = f"has a default {field}, but x-speech.request_fields has no location for it"
+            raise document.build_error(f"{target.pointer}/default_{field}", reason)
+    if spec.response_audio is not None:
+        if target.speech.response.audio is None:
+            raise document.build_error(
+                f"{target.pointer}/response_audio", "the audio of a job is described by x-job.audio"
+            )
+        check_response_audio(
+            operation, f"{target.pointer}/response_audio", spec.response_audio, may_have_timestamps=True
+        )
+    for location, value in spec.request_constants.items():
+        pointer = f"{target.pointer}/request_constants/{escape_pointer_token(str(location))}"
+        check_request_location(operation, pointer, location)
+        check_request_value(operation, pointer, location, value, spec.request_media_type)
+    _check_voices(target)
+    _check_fields_fit_into_body(target, [*spec.request_constants, *(mapping.location for mapping in fields.values())])
+    _check_emulation(target)
+
+
+def _check_voices(target: Target) -> None:
+    """Check that the document allows the voices of a target as they are sent.
+
+    A voice that `provider_values` or the `text_template` of the field changes before it is sent is not checked.
+    """
+    spec, mapping = target.target_spec, target.speech.request_fields.get("voice")
+    voices = {
+        f"default_voice_by_language/{escape_pointer_token(language)}": voice
+        for language, voice in spec.default_voice_by_language.items()
+    }
+    for key, voice in {"default_voice": spec.default_voice, **voices}.items():
+        if (
+            mapping is not None
+            and voice is not None
+            and voice not in mapping.provider_values
+            and mapping.text_template == "{}"
+        ):
+            check_request_value(
+                target.operation, f"{target.pointer}/{key}", mapping.location, voice, spec.request_media_type
+            )
+
+
+def _check_emulation(target: Target) -> None:
+    emulation, pointer = target.target_spec.emulation, f"{target.pointer}/emulation"
+    for location in emulation.response_constants:
+        check_message_part_of_location(target.operation, f"{pointer}/response_constants", location, ("body", "header"))
+    for index, pattern in enumerate(emulation.unspoken_patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            reason = f"{pattern!r} is not a valid regular expression: {error}"
+            raise target.contract.document.build_error(f"{pointer}/unspoken_patterns/{index}", reason) from error
+
+
+def _check_fields_fit_into_body(target: Target, locations: list[Location]) -> None:
+    """Check that all fields of a target fit into one body, so that no field is inside the value of another field."""
+    body: Any = None
+    for location in locations:
+        if location.is_in_body:
+            try:
+                body = location.write_body(body, "text")
+            except ValueError as error:
+                reason = f"{location} does not fit into one body with the other locations: {error}"
+                raise target.contract.document.build_error(target.pointer, reason) from error

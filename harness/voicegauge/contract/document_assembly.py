@@ -1,0 +1,391 @@
+"""Assembles a document from files, of any version of OpenAPI, and validates it.
+
+The differences of 3.0 and 3.1: https://learn.openapis.org/upgrading/v3.0-to-v3.1.html
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import unquote
+
+from voicegauge.contract._overlays import (
+    apply_overlay,
+    find_extended_file,
+    is_overlay,
+    reject_unfinished_values,
+    select_described_operations,
+)
+from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEYS, walk_objects
+from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer, is_inside_document_folder
+from voicegauge.errors import ContractError
+from voicegauge.files import open_file, resolve_links
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
+from voicegauge.formats.locations import MISSING, read_pointer
+
+# Embeds the other files that a document refers to, so that every reference leads into one document.
+
+
+MAX_FILES = 500
+"""Maximum number of files of one document, so that files that refer to each other come to an end."""
+
+
+def embed_external_files(document: Document) -> Document:
+    """Return the document with all files that it refers to embedded under the key `x-files`.
+
+    A path item that is in another file is put in place of its reference. A reference to a file that cannot be read, or
+    is not in the folder of the document, stays as it is, and is reported if it is followed.
+    """
+    if not any(_is_external_reference(reference) for reference in _iterate_references(document.data)):
+        return document
+    embedding = _FileEmbedder(document)
+    data = embedding.rewrite_references(document.data, document, "", "")
+    paths = data.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        if isinstance(item, dict) and str(item.get("$ref", "")).startswith(f"#/{EMBEDDED_FILES_KEY}/"):
+            embedding.put_path_item(data, path, item["$ref"])
+    data[EMBEDDED_FILES_KEY] = embedding.files
+    return Document(document.path, data, {}, document.sha256, embedding.parts)
+
+
+def _is_external_reference(reference: str) -> bool:
+    return not reference.startswith("#") and "://" not in reference
+
+
+def _iterate_references(value: Any) -> list[str]:
+    found, pending = [], [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("$ref"), str):
+                found.append(item["$ref"])
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+    return found
+
+
+class _FileEmbedder:
+    """Reads each file that a document refers to once, and numbers the files in the order of their first reference."""
+
+    def __init__(self, document: Document) -> None:
+        self.files: dict[str, Any] = {}
+        self.parts: dict[str, tuple[Document, str]] = {"": (document, "")}
+        self._document = document
+        self._root_of_file = {resolve_links(document.path): ""}
+
+    def rewrite_references(self, value: Any, document: Document, root_pointer: str, pointer: str) -> Any:
+        """Return a copy of `value`, a part of `document`, whose references point into the combined document.
+
+        Args:
+            value: the value, as plain data.
+            document: the file that contains it.
+            root_pointer: JSON pointer, in the combined document, at which that file is embedded.
+            pointer: JSON pointer of the value in the file.
+        """
+        if isinstance(value, list):
+            return [
+                self.rewrite_references(item, document, root_pointer, f"{pointer}/{i}") for i, item in enumerate(value)
+            ]
+        if not isinstance(value, dict):
+            return value
+        copied = {
+            key: self.rewrite_references(item, document, root_pointer, f"{pointer}/{escape_pointer_token(key)}")
+            for key, item in value.items()
+        }
+        if isinstance(value.get("$ref"), str):
+            copied["$ref"] = self._rewrite_reference(value["$ref"], document, root_pointer)
+        return copied
+
+    def _rewrite_reference(self, reference: str, document: Document, root_pointer: str) -> str:
+        if reference.startswith("#"):
+            return f"#{root_pointer}{reference[1:]}"
+        if not _is_external_reference(reference):
+            return reference
+        file, _, fragment = reference.partition("#")
+        name = unquote(file)
+        at = self._embed_file(document.path.parent / name) if "\0" not in name else None
+        return reference if at is None else f"#{at}{fragment}"
+
+    def _embed_file(self, path: Path) -> str | None:
+        """Read a file, unless it was read before; return the JSON pointer of its content in the combined document."""
+        known = resolve_links(path)
+        if known in self._root_of_file:
+            return self._root_of_file[known]
+        if len(self.files) >= MAX_FILES or not is_inside_document_folder(self._document, path):
+            return None
+        try:
+            document = read_document(path)
+        except ContractError:
+            return None
+        name = str(len(self.files) + 1)
+        root = self._root_of_file[known] = f"/{EMBEDDED_FILES_KEY}/{name}"
+        self.files[name] = {}
+        self.parts[root] = (document, "")
+        self.files[name] = self.rewrite_references(document.data, document, root, "")
+        return root
+
+    def put_path_item(self, document_data: dict[str, Any], path: str, reference: str) -> None:
+        """Put the path item that `reference` leads to under `path` in `document_data`, in place of the reference."""
+        pointer = unquote(reference[1:])
+        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        item = read_pointer({EMBEDDED_FILES_KEY: self.files}, pointer_tokens)
+        if item is not MISSING:
+            file = f"/{EMBEDDED_FILES_KEY}/{pointer_tokens[1]}"
+            document_data["paths"][path] = item
+            self.parts[f"/paths/{escape_pointer_token(path)}"] = (self.parts[file][0], pointer[len(file) :])
+
+
+# Finds misspelled `x-` keys of voicegauge: OpenAPI allows any `x-` key, so that they would be ignored.
+
+
+_KNOWN_EXTENSION_KEYS = sorted(
+    EXTENSION_KEYS | {"x-advice", "x-rejection-reason", "x-request", "x-key", "x-name", "x-files"}
+)
+_SIMILAR_KEYS_OF_OTHER_TOOLS = frozenset(("x-webhooks",))
+"""Keys of other tools that are not misspellings of ours, such as Redoc's key for webhooks in OpenAPI 3.0."""
+_MIN_MISSPELLING_SIMILARITY = 0.87
+"""Similarity, from 0 to 1 as `difflib` measures it, from which a key counts as a misspelling: one or two letters are
+missing, added or wrong."""
+
+
+def reject_misspelled_keys(document: Document) -> None:
+    """Check that no `x-` key is almost spelled like one of voicegauge's. Other keys of other vendors are allowed.
+
+    Raises:
+        ContractError: a key is misspelled; the message has its line.
+    """
+    accepted = {*_KNOWN_EXTENSION_KEYS, *_SIMILAR_KEYS_OF_OTHER_TOOLS}
+    for pointer, node in walk_objects(document.data):
+        for key in node:
+            if not isinstance(key, str) or not key.startswith("x-") or key in accepted:
+                continue
+            near = difflib.get_close_matches(key, _KNOWN_EXTENSION_KEYS, n=1, cutoff=_MIN_MISSPELLING_SIMILARITY)
+            if near:
+                reason = f"{key} is not a key of voicegauge: did you mean {near[0]}?"
+                raise document.build_error(f"{pointer}/{escape_pointer_token(key)}", reason)
+            accepted.add(key)
+
+
+# Validates a document against the OpenAPI specification, except for its schemas, which `check_schemas` validates.
+
+
+_PATH_TEMPLATE_PATTERN = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
+
+
+def validate_openapi(document: Document) -> None:
+    """Check that a document is valid OpenAPI 3.1 or 3.2.
+
+    Raises:
+        ContractError: the document is not valid; the message has the line of the first error.
+    """
+    from referencing.exceptions import Unresolvable
+
+    paths = document.data.get("paths")
+    for path in paths if isinstance(paths, dict) else ():
+        if not _PATH_TEMPLATE_PATTERN.fullmatch(path):  # the validator raises a ValueError for these
+            raise document.build_error(
+                f"/paths/{escape_pointer_token(path)}", f"the braces of the path {path!r} do not match"
+            )
+    validator = _create_validator_class(document.data["openapi"][:3])
+    # The method itself would keep every document in a cache without a limit.
+    errors = inspect.unwrap(validator.iter_errors)(validator(document.data))
+    try:
+        error = next(errors, None)
+    except Unresolvable as unresolvable:  # in a part that other checks of references do not look into
+        raise document.build_error("/paths", f"$ref {unresolvable.ref!r} cannot be followed") from unresolvable
+    if error is not None:
+        pointer = format_json_pointer(list(getattr(error, "absolute_path", ())))
+        reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]
+        raise document.build_error(pointer, f"is not valid OpenAPI: {reason[:MAX_REASON_CHARACTERS]}")
+
+
+@functools.cache
+def _create_validator_class(version: str) -> Any:
+    """Return the validator for OpenAPI "3.1" or "3.2".
+
+    The validator's own checks of schemas are left out: for large documents they take most of the time.
+    """
+    from openapi_spec_validator import OpenAPIV31SpecValidator, OpenAPIV32SpecValidator
+    from openapi_spec_validator.validation.keywords import KeywordValidator
+
+    class NoCheck(KeywordValidator):
+        def __call__(self, *_values: Any) -> Iterator[Any]:
+            return iter(())
+
+    base = OpenAPIV32SpecValidator if version == "3.2" else OpenAPIV31SpecValidator
+    left_out = dict.fromkeys(("schema", "responses", "components"), NoCheck)
+    replaced = {"keyword_validators": {**base.keyword_validators, **left_out}, "resolver_handlers": _NoRetrieval()}
+    return type("Validator", (base,), replaced)
+
+
+class _NoRetrieval(dict[str, Any]):
+    """Replaces the functions by which the validator reads files and downloads URLs, one for each scheme of URLs."""
+
+    def __contains__(self, _scheme: object) -> bool:
+        return True
+
+    def __getitem__(self, _scheme: str) -> Any:
+        return self._reject
+
+    @staticmethod
+    def _reject(uri: str) -> NoReturn:
+        raise ValueError(f"{uri!r} is not part of the document")
+
+
+# Converts documents of all supported versions of OpenAPI to one form, with schemas of JSON Schema 2020-12.
+
+
+_SUPPORTED_OPENAPI_VERSIONS = ("3.0.", "3.1.", "3.2.")
+_BOUND_KEYWORD_PAIRS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
+
+
+def check_openapi_version(document: Document) -> None:
+    """Check that a document has a version of OpenAPI that can be read.
+
+    Raises:
+        ContractError: it has another version.
+    """
+    version = document.data.get("openapi")
+    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OPENAPI_VERSIONS):
+        key = "swagger" if "swagger" in document.data else "openapi"
+        found = f"not {document.data[key]!r}" if key in document.data else "but has no key 'openapi'"
+        raise document.build_error(f"/{key}", f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, {found}")
+
+
+def normalize_openapi(document: Document) -> None:
+    """Change the data of a document in place, so that it is OpenAPI 3.1 or 3.2 with the same meaning.
+
+    Raises:
+        ContractError: the document has another version.
+    """
+    check_openapi_version(document)
+    data = document.data
+    is_30 = data["openapi"].startswith("3.0.")
+    if is_30:
+        data["openapi"] = "3.1.0"
+    for _, node in list(walk_objects(data)):
+        _expand_boolean_properties(node)
+        if is_30:
+            _upgrade_bounds(node)
+            _upgrade_nullable(node)
+
+
+def _expand_boolean_properties(node: dict[str, Any]) -> None:
+    """Replace the schemas `true` and `false` of properties by objects with the same meaning."""
+    properties = node.get("properties")
+    if isinstance(properties, dict) and any(isinstance(schema, bool) for schema in properties.values()):
+        objects: dict[bool, dict[str, Any]] = {True: {}, False: {"not": {}}}
+        node["properties"] = {k: objects[v] if isinstance(v, bool) else v for k, v in properties.items()}
+
+
+def _upgrade_bounds(node: dict[str, Any]) -> None:
+    """Replace `exclusiveMinimum: true` next to `minimum: 0` by `exclusiveMinimum: 0`."""
+    for exclusive, inclusive in _BOUND_KEYWORD_PAIRS:
+        if isinstance(node.get(exclusive), bool):
+            is_exclusive = node.pop(exclusive)
+            if is_exclusive and inclusive in node:
+                node[exclusive] = node.pop(inclusive)
+
+
+def _upgrade_nullable(node: dict[str, Any]) -> None:
+    """Replace `nullable: true`, which counts only beside a type (OpenAPI 3.0.3, section 4.7.24.1)."""
+    if not isinstance(node.get("nullable"), bool):
+        return
+    is_nullable = node.pop("nullable")
+    if is_nullable and isinstance(node.get("type"), str):
+        node["type"] = [node["type"], "null"]
+        if isinstance(node.get("enum"), list) and None not in node["enum"]:
+            node["enum"] = [*node["enum"], None]
+
+
+# Finds the files of contracts, and assembles the document of a contract from its files.
+
+
+_CONTRACT_FILE_PATTERNS = (
+    *("*.yaml", "*.yml", "*.json"),
+    *(f"*/{name}.{suffix}" for name in ("openapi", "overlay") for suffix in ("yaml", "yml", "json")),
+)
+_OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
+_SEARCHED_HEAD_BYTES = 4096
+"""Number of bytes at the beginning of a file that are searched for the key `overlay`, which only overlays have."""
+
+
+def read_openapi_document(path: Path) -> Document:
+    """Read an OpenAPI document, with the other files that it refers to.
+
+    If `path` is an overlay, the result is the document that it extends, with only the operations that the overlay
+    describes. References to other files lead into the result.
+
+    Raises:
+        ContractError: a file cannot be read, a value is marked TODO, or the overlay is not valid, has a misspelled key
+            or does not fit the document.
+    """
+    document = read_document(path)
+    reject_unfinished_values(document)
+    if not is_overlay(document):
+        return embed_external_files(document)
+    reject_misspelled_keys(document)
+    base = embed_external_files(read_document(find_extended_file(document)))
+    if is_overlay(base):
+        raise document.build_error("/extends", f"{base.path} is itself an overlay")
+    changed = apply_overlay(document, base)
+    changed.data = select_described_operations(changed)
+    return changed
+
+
+def read_contract_document(path: Path) -> Document:
+    """Read the document of a contract as `read_openapi_document` does, and convert it to OpenAPI 3.1 or 3.2.
+
+    Raises:
+        ContractError: a file cannot be read, is not OpenAPI 3.0, 3.1 or 3.2, has a misspelled key, or an overlay does
+            not fit.
+    """
+    document = read_openapi_document(path)
+    if not is_overlay_file(path):  # the document that an overlay extends is the provider's, with keys of its own
+        reject_misspelled_keys(document)
+    normalize_openapi(document)
+    return document
+
+
+def find_overlay_base(path: Path) -> Path | None:
+    """Return the file that an overlay extends; `None` if `path` is an OpenAPI document.
+
+    Raises:
+        ContractError: a file cannot be read, or the overlay is not valid.
+    """
+    return find_extended_file(read_document(path)) if is_overlay_file(path) else None
+
+
+def find_contract_files(folder: Path) -> list[Path]:
+    """Return the contract files in `folder`: single files, `<provider>/openapi.yaml` and `<provider>/overlay.yaml`.
+
+    A document that an overlay in the same folder extends is not a contract by itself. If `folder` is itself a file,
+    return only that file.
+
+    Raises:
+        ContractError: there are none, or an overlay is not valid.
+    """
+    if folder.is_file():
+        return [folder]
+    found = sorted(path for pattern in _CONTRACT_FILE_PATTERNS for path in folder.glob(pattern))
+    if not found:
+        raise ContractError(
+            folder, None, "no contract found: expected <provider>/openapi.yaml or <provider>/overlay.yaml"
+        )
+    bases = {resolve_links(find_extended_file(read_document(path))) for path in found if is_overlay_file(path)}
+    return [path for path in found if resolve_links(path) not in bases]
+
+
+def is_overlay_file(path: Path) -> bool:
+    """Whether a file is an OpenAPI Overlay, judged by its first lines."""
+    try:
+        with open_file(path) as file:
+            return _OVERLAY_KEY_PATTERN.search(file.read(_SEARCHED_HEAD_BYTES)) is not None
+    except OSError:
+        return False

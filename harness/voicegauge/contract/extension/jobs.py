@@ -1,0 +1,275 @@
+"""Defines `x-job`, `x-submit`, `x-stream` and `x-webhook`: what happens after a request.
+
+OpenAPI's `callbacks` and `webhooks` document the callbacks; these records state when they are sent and what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from voicegauge.contract.extension.provider import WebhookSignature
+from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
+from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechEmulation
+from voicegauge.formats.json_text import JSON_LINES_MEDIA_TYPE
+from voicegauge.formats.locations import MISSING, EventLocation, Location, RequestLocation
+from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
+from voicegauge.model.base import Record
+
+# Defines `x-job` on a status operation: the states of a job, and how to poll the job.
+
+
+class JobState(Record, frozen=True, kw_only=True):
+    """A state of a job."""
+
+    successor_names: tuple[str, ...] = ()
+    """Names of the states that may follow directly. A job may pass through a state between two polls, so that the next
+    observed state is a later one."""
+    terminal_outcome: Literal["success", "failure"] | None = None
+    """Whether this terminal state is a success or a failure; `None` if the state is not terminal."""
+    is_charged: bool | None = None
+    """Whether a job that ends in this state is charged; `None` if no document states it."""
+    required_locations: tuple[Location, ...] = ()
+    """Locations in the status response that must have a value in this state."""
+    may_have_partial_audio: bool = False
+    """Whether the response may have audio in this state, such as a finished part, although the job has not ended."""
+    max_duration_s: float | None = None
+    """The documented maximum time of a job in this state, in seconds."""
+
+
+class PollSchedule(Record, frozen=True, kw_only=True):
+    """The recommended polling interval."""
+
+    min_interval_s: PositiveFloat = 1.0
+    max_interval_s: PositiveFloat = 5.0
+    interval_factor: Annotated[float, Meta(ge=1)] = 1.5
+    """Factor by which the interval grows after each poll, from the minimum to the maximum."""
+    job_timeout_s: PositiveFloat = 300.0
+    """Time after which the client gives up on a job, in seconds."""
+    source: SourceReference | None = None
+
+
+class SubmitResponseLocations(Record, frozen=True, kw_only=True):
+    """Locations in the response to the submit; they may differ from those in a status response."""
+
+    job_id_location: Location
+    state_location: Location | None = None
+    polling_url_location: Location | None = None
+    """Location of the polling URL. The URL is used only if its host is a server of the contract, because the host
+    receives the key."""
+
+
+class JobCancellation(Record, frozen=True, kw_only=True):
+    """The operation that cancels a job, and the state that it leads to."""
+
+    operation_id: str
+    """Id of the operation that cancels a job."""
+    resulting_state: str
+    """The state of a cancelled job. States from which a job can be cancelled list it in `successor_names`."""
+
+
+class JobSpec(Record, frozen=True, kw_only=True):
+    """`x-job` on a status operation."""
+
+    submit_response: SubmitResponseLocations
+    job_id_location: Location | None = None
+    """Location of the job id in the status response; `None` if the response does not repeat the id."""
+    state_location: Location
+    """Location of the state in the status response."""
+    states: dict[str, JobState]
+    """The states by name, in chronological order. A job starts in the first one."""
+    audio: ResponseAudio | None = None
+    """Where a successful job has its audio; `None` for a job whose result is not audio, such as the training of a
+    voice."""
+    result_operation_id: str | None = None
+    """Id of the operation that fetches the result; `None` if the status response has the result."""
+    failure_reason_location: Location | None = None
+    """Location of the reason of a failure in the status response."""
+    model_name_location: Location | None = None
+    """Location of the name of the model in the status response."""
+    creation_time_location: Location | None = None
+    """Location of the time at which the job was created, in the status response."""
+    update_time_location: Location | None = None
+    """Location of the time of the last change, in the status response."""
+    end_time_location: Location | None = None
+    """Location of the time at which the job ended, in the status response."""
+    charge_location: Location | None = None
+    """Location of the charge in the status response."""
+    poll_schedule: PollSchedule = PollSchedule()
+    cancellation: JobCancellation | None = None
+    ended_job_lifetime_s: float | None = None
+    """How long an ended job can be polled, in seconds. After that the response is the example with the rejection reason
+    `expired`, or the one with `not-found` if there is no such example."""
+
+    @property
+    def speech_audio(self) -> ResponseAudio:
+        """Where the job of a speech request has its audio."""
+        assert self.audio is not None, "the job of x-speech has audio"
+        return self.audio
+
+
+class SubmitSpec(Record, frozen=True, kw_only=True):
+    """`x-submit` on an operation that starts a job whose result is not audio."""
+
+    status_operation_id: str
+    """Id of the status operation."""
+    emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
+    """How the emulator simulates the job: `job_id_format`, `queue_ms` and `base_processing_ms`. The numbers are
+    invented."""
+
+
+# Defines `x-stream` on an operation: a response of server-sent events, or of lines of JSON, with audio.
+
+
+class EventSpec(Record, frozen=True, kw_only=True):
+    """One event type."""
+
+    successor_names: tuple[str, ...] = ()
+    """Event types that may follow directly."""
+    terminal_outcome: Literal["success", "failure"] | None = None
+    """Whether this event ends the stream in success or in failure; `None` if the stream goes on."""
+    data_schema: dict[str, Any] | None = None
+    """JSON Schema of the data, usually a `$ref`; `None` if the data is not JSON."""
+    identifying_location: EventLocation | None = None
+    """Location of a value that only events of this type have, for streams whose events do not name their type."""
+
+
+class EventAudio(Record, frozen=True, kw_only=True):
+    """Where events have audio. The joined chunks are the audio that `x-speech.response.audio` describes."""
+
+    event_type: str
+    """The event type with audio."""
+    location: EventLocation
+    """Location of the audio in the event: "data" for the whole data, or "data#/pointer"."""
+    encoding: Literal["base64", "hex"] = "base64"
+    sequence_number_location: EventLocation | None = None
+    """Location of the sequence number of an audio event."""
+    timestamps: tuple[EventTimestamps, ...] = ()
+    """When the characters or words are spoken."""
+
+
+class StreamSpec(Record, frozen=True, kw_only=True):
+    """`x-stream` on an operation."""
+
+    framing: Literal["sse", "json-lines"] = "sse"
+    """How events are separated: server-sent events, or one JSON value per line."""
+    media_type: str | None = None
+    """Content-Type of the response; by default text/event-stream, or application/x-ndjson for lines of JSON."""
+    event_type_location: EventLocation = field(default_factory=lambda: EventLocation("event"))
+    """Location of the event type: "event" for the event field, or "data#/pointer"."""
+    events: dict[str, EventSpec]
+    """The event types by name, in chronological order. A stream begins with the first one, or with an event that ends
+    the stream in failure."""
+    audio: EventAudio
+    ends_with_response: bool = False
+    """Whether the end of the response ends the stream in success, without a final event."""
+    end_marker: str | None = None
+    """Data of a final message that is not an event, such as "[DONE]"."""
+    failure_reason_location: EventLocation | None = None
+    """Location of the reason in an event that ends the stream in failure."""
+    max_gap_s: PositiveFloat | None = None
+    """The documented maximum gap between two events, in seconds."""
+    source: SourceReference | None = None
+
+    @property
+    def response_media_type(self) -> str:
+        """The Content-Type of streamed responses."""
+        return self.media_type or (EVENT_STREAM_MEDIA_TYPE if self.framing == "sse" else JSON_LINES_MEDIA_TYPE)
+
+    def find_event_type(self, read_value: Callable[[EventLocation], Any]) -> str | None:
+        """Return the type of an event; `None` if nothing in the event tells it.
+
+        Args:
+            read_value: reads the value at a location of the event; returns `MISSING` if there is no value.
+        """
+        if any(event.identifying_location is not None for event in self.events.values()):
+            marked = (
+                (name, event.identifying_location)
+                for name, event in self.events.items()
+                if event.identifying_location is not None
+            )
+            return next((name for name, at in marked if read_value(at) not in (MISSING, None)), None)
+        if self.framing == "json-lines" and not self.event_type_location.is_in_data:
+            return next(iter(self.events))
+        value = read_value(self.event_type_location)
+        return value if isinstance(value, str) else None
+
+
+# Defines `x-webhook` on an operation whose requests may have a webhook URL, to which the provider sends callbacks.
+
+
+CallbackTiming = Literal["terminal", "progress", "any"]
+"""Which callbacks are sent. `terminal`: one when the job has ended. `progress`: also others before. `any`: unknown."""
+
+
+class WebhookModeField(Record, frozen=True, kw_only=True):
+    """The field of a request that selects which callbacks are sent."""
+
+    location: RequestLocation
+    timing_by_value: dict[str, CallbackTiming]
+    """Which callbacks are sent, for each value of the field."""
+    default_value: str
+    """The value that applies if a request does not have the field."""
+
+
+class WebhookUrlField(Record, frozen=True, kw_only=True):
+    """A field of the request that can contain the webhook URL."""
+
+    location: RequestLocation
+    mode_field: WebhookModeField | None = None
+    """The field that selects which callbacks are sent; `None` if one callback is always sent when the job has ended."""
+
+
+class CallbackBodyLocations(Record, frozen=True, kw_only=True):
+    """Locations in a callback whose body differs from the status response."""
+
+    id_location: Location
+    """Location, in the callback, of the id from the response to the submit."""
+    submit_id_location: Location | None = None
+    """Location, in the response to the submit, of the id that callbacks repeat; `None` means
+    `x-job.submit_response.job_id_location`."""
+    state_location: Location
+    """Location of the job state in the callback."""
+    outcome_by_state: dict[str, Literal["success", "failure"]]
+    """The outcome of the job for each state that a callback may report."""
+    result_url_location: Location | None = None
+    """Location of the URL of the result in the callback."""
+    charge_location: Location | None = None
+    creation_time_location: Location | None = None
+    end_time_location: Location | None = None
+
+
+class WebhookEmulation(Record, frozen=True, kw_only=True):
+    """How the emulator sends callbacks. The numbers are invented."""
+
+    progress_interval_s: float = 5.0
+    """Seconds between two progress callbacks."""
+    max_attempts: int = 3
+    """Maximum number of attempts to deliver a callback until the response is 2xx."""
+    retry_delay_s: float = 1.0
+    """Seconds between two attempts."""
+    response_timeout_s: float = 5.0
+    """Time limit for the response of the receiver."""
+
+
+class WebhookSpec(Record, frozen=True, kw_only=True):
+    """`x-webhook` on an operation."""
+
+    url_fields: tuple[WebhookUrlField, ...]
+    """The fields that can contain the webhook URL. If a request has several of them, the first one counts."""
+    callback_operation_id: str
+    """Id of the operation that documents the callback, in `callbacks` of this operation or in `webhooks`."""
+    body_locations: CallbackBodyLocations | None = None
+    """Locations in the body of a callback; `None` if a callback has the same body as the status response."""
+    requires_https: bool = False
+    """Whether URLs with plain http are rejected."""
+    max_progress_interval_s: float | None = None
+    """The documented maximum time between two progress callbacks, in seconds."""
+    may_be_repeated: bool = False
+    """Whether the same callback may be sent more than once."""
+    signature: WebhookSignature | None = None
+    """How callbacks are signed; `None` if no signature is documented."""
+    emulation: WebhookEmulation = WebhookEmulation()
+    source: SourceReference | None = None

@@ -1,0 +1,502 @@
+"""Proposes an overlay on a provider's own document.
+
+Only what the document states is filled in. What it does not state is marked with TODO and listed. A price is never
+guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay
+from voicegauge.contract.document_assembly import check_openapi_version
+from voicegauge.contract.proposed_parts import (
+    AUDIO_BODY,
+    MODEL_FIELD_NAMES,
+    SPEECH_FIELD_NAMES,
+    JobProposal,
+    ProposedField,
+    SpeechOperation,
+    find_field_by_name,
+    find_resources,
+    find_speech_field,
+    find_speech_operations,
+)
+from voicegauge.errors import UsageError
+from voicegauge.formats.located_yaml import YAML_LOADER, Document, escape_pointer_token
+from voicegauge.formats.yaml_text import CommentedValue, format_list_item, iterate_entry_lines
+from voicegauge.model.base import Record
+
+# Derives ids of providers, operations and targets from what a document states.
+
+
+_IGNORED_TITLE_WORD_PATTERN = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
+
+
+def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str:
+    """Derive an id that is not reserved: api.acme.com becomes acme, or my-acme if acme is reserved."""
+    name = _derive_provider_name(document)
+    return f"my-{name}" if name in reserved_ids else name
+
+
+def _derive_provider_name(document: Document) -> str:
+    """Derive a name from the host of the first server, else from the title: api.acme.com becomes acme."""
+    hosts = [urlsplit(url).hostname for url in list_server_urls(document.data)]
+    parts = (hosts[0] or "").split(".") if hosts else []
+    if len(parts) > 1:
+        return convert_to_identifier(parts[-2])
+    info = document.data.get("info")
+    title = str(info.get("title", "") if isinstance(info, dict) else "")
+    return convert_to_identifier(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
+
+
+def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
+    """Return the absolute URLs of the servers of a document; those with variables are left out."""
+    servers = document_data.get("servers")
+    urls = [str(s.get("url", "")) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
+    return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
+
+
+def convert_to_identifier(text: str) -> str:
+    """Return small letters, digits and hyphens for a text: "XTTS v2" becomes "xtts-v2"."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def derive_name_from_path(path: str) -> str:
+    """Return the last part of a path that is not a parameter, as a name."""
+    parts = [convert_to_identifier(part) for part in path.split("/") if part and "{" not in part]
+    return parts[-1] if parts else "speech"
+
+
+# Writes the proposed overlay, and notes what a person has to complete in it.
+
+
+_KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
+_FORMAT_NAME_SEPARATOR_PATTERN = re.compile(r"[_.-]")
+_MAX_PROPOSED_MODELS = 10
+_ACTION_MARGIN = "  "
+_NOT_IN_DOCUMENT = f"{TODO}: not in the document"
+_Action = dict[str, Any]
+"""A mapping of the overlay, with values that may have comments."""
+
+
+class ProposedOperation(Record, frozen=True, kw_only=True):
+    """An operation that produces speech, judged by its request and response."""
+
+    id: str
+    request: str
+    """Method and path: "POST /v1/speech"."""
+    line: int | None
+    """Line in the document."""
+    targets: tuple[str, ...]
+
+
+class OverlayProposal(Record, frozen=True, kw_only=True):
+    """A proposed overlay, and what a person has to complete in it."""
+
+    provider: str
+    """The proposed id of the provider."""
+    overlay: str
+    """The text of the overlay, in YAML."""
+    operations: tuple[ProposedOperation, ...]
+    todo: tuple[str, ...]
+    """What the document does not state; each is marked in the overlay."""
+    left_out: tuple[str, ...] = ()
+    """The files, hosts and operations of recordings that are not in the proposal, with the reason."""
+
+
+class OverlayWriter:
+    """Writes one overlay, and notes what a person has to complete."""
+
+    def __init__(self, document: Document, provider_id: str) -> None:
+        self._document, self._provider = document, provider_id
+        self._todo: list[str] = []
+        self._used_targets: set[str] = set()
+        self._used_operation_ids: set[str] = set()
+        self._described_jobs: set[str] = set()
+
+    def write_overlay(self, candidate_operations: Sequence[SpeechOperation]) -> OverlayProposal:
+        """Write the overlay that makes each of `candidate_operations` a speech operation."""
+        actions = list(self._iterate_root_actions(_find_key_header(candidate_operations)))
+        operations = []
+        for candidate_operation in candidate_operations:
+            targets = self._propose_targets(candidate_operation)
+            actions += self._iterate_operation_actions(candidate_operation, targets)
+            pointer = f"/paths/{escape_pointer_token(candidate_operation.path)}/{candidate_operation.method}"
+            operations.append(
+                ProposedOperation(
+                    id=str(candidate_operation.operation_data.get("operationId", "")),
+                    request=f"{candidate_operation.method.upper()} {candidate_operation.path}",
+                    line=self._document.find_line(pointer),
+                    targets=tuple(targets),
+                )
+            )
+        resources = "".join(format_list_item(action, "") for action in self._iterate_resource_actions())
+        self._todo.append("prices, if you want costs: x-pricing beside x-speech")
+        return OverlayProposal(
+            provider=self._provider,
+            overlay="".join(
+                (
+                    self._format_first_lines(),
+                    *(format_list_item(action, _ACTION_MARGIN) for action in actions),
+                    # As comments, because a check of stored voices creates and deletes voices.
+                    *(f"{_ACTION_MARGIN}# {line}" for line in resources.splitlines(keepends=True)),
+                )
+            ),
+            operations=tuple(operations),
+            todo=tuple(dict.fromkeys(self._todo)),
+        )
+
+    def _iterate_resource_actions(self) -> Iterator[_Action]:
+        for resource in find_resources(self._document):
+            self._todo.append(f"whether the voices of {resource.path} are to be checked: uncomment x-resource")
+            update = {"x-resource": CommentedValue(resource.extension, TODO)}
+            yield _build_operation_action(resource.path, "post", update)
+
+    def _format_first_lines(self) -> str:
+        entries = {
+            "overlay": "1.0.0",
+            "info": {"title": f"{self._provider} as a contract", "version": _format_today()},
+            "extends": self._document.path.name,
+        }
+        return "".join(
+            (
+                "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.\n",
+                *(line for key, value in entries.items() for line in iterate_entry_lines(key, value, "")),
+                "actions:\n",
+            )
+        )
+
+    def _iterate_root_actions(self, key_header: str | None) -> Iterator[_Action]:
+        name = self._provider
+        info = self._document.data.get("info")
+        title = str(info.get("title", name)) if isinstance(info, dict) else name
+        key_variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
+        update: _Action = {
+            "x-provider": {
+                "id": name,
+                "title": title,
+                "key_variable": f"{key_variable if key_variable[:1].isalpha() else '_' + key_variable}_API_KEY",
+                "sources": {self._document.path.name: {"title": title, "date": _format_today()}},
+            }
+        }
+        if not list_server_urls(self._document.data):
+            self._todo.append("the server, which the document does not name")
+            update["servers"] = CommentedValue([{"url": TODO_URL}], TODO)
+        components = self._document.data.get("components")
+        has_scheme = isinstance(components, dict) and components.get("securitySchemes")
+        if not has_scheme:
+            self._todo.append("how the key is sent: the document has no security scheme")
+            update["security"] = CommentedValue([{"key": []}], f"{TODO}: and the scheme below")
+        yield {"target": "$", "update": update}
+        if not has_scheme:
+            scheme = (
+                {"type": "apiKey", "in": "header", "name": key_header}
+                if key_header
+                else {"type": "http", "scheme": "bearer"}
+            )
+            schemes = {"securitySchemes": {"key": scheme}}
+            if isinstance(components, dict):
+                yield {"target": "$.components", "update": schemes}
+            else:
+                yield {"target": "$", "update": {"components": schemes}}
+
+    def _iterate_operation_actions(
+        self, candidate_operation: SpeechOperation, targets: Mapping[str, Any]
+    ) -> Iterator[_Action]:
+        fields = candidate_operation.request_fields
+        mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(fields, name))}
+        job = candidate_operation.job
+        response: Any
+        if job is not None:
+            response = {"status_operation_id": self._get_status_operation_id(job)}
+        else:
+            response = {"audio": candidate_operation.audio or AUDIO_BODY}
+            if candidate_operation.audio is None:
+                response = CommentedValue(response, TODO)
+        extension = {
+            "request_fields": {name: field.location for name, field in mapped.items()},
+            "response": response,
+            "targets": targets,
+        }
+        update = {
+            **self._propose_operation_id(candidate_operation),
+            **self._propose_responses(candidate_operation, mapped.get("format")),
+            "x-speech": CommentedValue(
+                extension, f"beside it, if you want costs: x-pricing: {{unit: 1k_characters, usd_per_unit: {TODO}}}"
+            ),
+        }
+        yield _build_operation_action(candidate_operation.path, candidate_operation.method, update)
+        if job is not None and job.path not in self._described_jobs:
+            self._described_jobs.add(job.path)
+            yield _build_operation_action(job.path, "get", self._propose_job(job))
+
+    def _propose_job(self, job: JobProposal) -> _Action:
+        update: _Action = {}
+        if not job.operation_data.get("operationId"):
+            update["operationId"] = self._get_status_operation_id(job)
+        documented_responses = job.operation_data.get("responses", {}).keys()
+        wanted = {"401": ({"403"}, "The key is unknown"), "404": (set[str](), "There is no such job")}
+        missing = {
+            status: {"description": text}
+            for status, (others, text) in wanted.items()
+            if not {status, "4XX", "default", *others} & documented_responses
+        }
+        if missing:
+            self._todo.append(f"the rejections of {job.path}: the document does not state all")
+            update["responses"] = CommentedValue(missing, _NOT_IN_DOCUMENT)
+        self._todo += job.todo
+        return {**update, "x-job": job.extension}
+
+    def _get_status_operation_id(self, job: JobProposal) -> str:
+        return str(job.operation_data.get("operationId") or convert_to_identifier(f"get {job.path}"))
+
+    def _propose_responses(
+        self, candidate_operation: SpeechOperation, format_field: ProposedField | None
+    ) -> dict[str, Any]:
+        """Return `responses` with those that the document lacks, if any, and note that they have to be completed.
+
+        Args:
+            candidate_operation: the operation.
+            format_field: the field with which a request chooses the format of the audio.
+        """
+        documented_responses = candidate_operation.operation_data.get("responses", {})
+        rejections = {}
+        if not {"400", "422", "4XX", "default"} & documented_responses.keys():
+            rejections["400"] = {"description": "The request is invalid"}
+        if not {"401", "403", "4XX", "default"} & documented_responses.keys():
+            rejections["401"] = {"description": "The key is unknown"}
+        audio = self._propose_audio_response(candidate_operation, documented_responses, format_field)
+        if rejections:
+            self._todo.append(
+                f"the rejections of {candidate_operation.path}: the document states none with status "
+                + " and ".join(rejections)
+            )
+        missing = {**audio, **rejections}
+        return {"responses": CommentedValue(missing, _NOT_IN_DOCUMENT)} if missing else {}
+
+    def _propose_audio_response(
+        self,
+        candidate_operation: SpeechOperation,
+        documented_responses: Mapping[str, Any],
+        format_field: ProposedField | None,
+    ) -> dict[str, Any]:
+        """Return the success response with the media type `audio/*`, and note what has to be completed.
+
+        The result is empty for a job, or if the document describes the audio and enough media types.
+        """
+        if candidate_operation.job is not None:
+            return {}
+        if candidate_operation.audio is None:
+            self._todo.append(
+                f"the audio in the response of {candidate_operation.path}, which the document does not describe"
+            )
+        elif (
+            candidate_operation.audio == AUDIO_BODY
+            and format_field is not None
+            and not _has_media_type_per_format(candidate_operation.audio_media_types, format_field)
+        ):
+            declared = " and ".join(sorted(candidate_operation.audio_media_types))
+            self._todo.append(
+                f"the media types of other formats of {candidate_operation.path}: the document states {declared} only"
+            )
+        else:
+            return {}
+        success = next((status for status in documented_responses if str(status).startswith("2")), "200")
+        return {str(success): {"content": {"audio/*": {}}}}
+
+    def _propose_operation_id(self, candidate_operation: SpeechOperation) -> dict[str, str]:
+        """Return `operationId`, if the document has no id or another proposed operation has the same; else nothing."""
+        name = str(candidate_operation.operation_data.get("operationId") or "")
+        is_new = not name or name in self._used_operation_ids
+        if is_new:
+            name = convert_to_identifier(f"{candidate_operation.method} {candidate_operation.path}")
+        self._used_operation_ids.add(name)
+        return {"operationId": name} if is_new else {}
+
+    def _propose_targets(self, candidate_operation: SpeechOperation) -> dict[str, Any]:
+        """Return a target for each documented model, by name; one target if no models are documented."""
+        model = find_field_by_name(candidate_operation.request_fields, MODEL_FIELD_NAMES)
+        voice = find_speech_field(candidate_operation.request_fields, "voice")
+        default_voice: dict[str, str] = {}
+        if voice is not None and voice.is_required:
+            example = _find_example_text(voice.schema)
+            if example is None:
+                self._todo.append(f"a voice of {candidate_operation.path}")
+            default_voice = {"default_voice": example or TODO}
+        enum = model.schema.get("enum") if model is not None else None
+        models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
+        if len(models) > _MAX_PROPOSED_MODELS:
+            self._todo.append(
+                f"{len(models) - _MAX_PROPOSED_MODELS} more models of {candidate_operation.path}, each as a target"
+            )
+        if model is not None and not models and model.is_required:
+            models = [_find_example_text(model.schema) or TODO]
+            self._todo.append(f"the models of {candidate_operation.path}")
+        names: list[str | None] = [*models[:_MAX_PROPOSED_MODELS]] or [None]
+        targets = {}
+        for name in names:
+            own_name = (
+                convert_to_identifier(name)
+                if name and name != TODO
+                else derive_name_from_path(candidate_operation.path)
+            )
+            constants = {"request_constants": {model.location: name}} if model and name else {}
+            targets[self._choose_unused_target_name(own_name)] = {
+                "title": name or candidate_operation.path,
+                **constants,
+                **default_voice,
+            }
+        return targets
+
+    def _choose_unused_target_name(self, name: str) -> str:
+        number = 1
+        unused = name
+        while unused in self._used_targets:
+            number += 1
+            unused = f"{name}-{number}"
+        self._used_targets.add(unused)
+        return unused
+
+
+def _format_today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _find_key_header(candidate_operations: Sequence[SpeechOperation]) -> str | None:
+    """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
+    names = [
+        location.removeprefix("header.")
+        for c in candidate_operations
+        for location in c.request_fields
+        if location.startswith("header.")
+    ]
+    return next((name for name in names if _KEY_HEADER_PATTERN.search(name) and name.lower() != "authorization"), None)
+
+
+def _has_media_type_per_format(media_types: Collection[str], format_field: ProposedField) -> bool:
+    """Whether as many media types are documented as formats, where `mp3_44100_64` and `mp3_44100_128` are one format.
+
+    `audio/*` and `application/octet-stream` stand for all formats. If the format field has no list of values, two media
+    types are enough, because the document then distinguishes formats.
+    """
+    if {"audio/*", "application/octet-stream"} & {*media_types}:
+        return True
+    enum = format_field.schema.get("enum")
+    names = [value for value in enum if isinstance(value, str)] if isinstance(enum, list) else []
+    format_count = len({_FORMAT_NAME_SEPARATOR_PATTERN.split(name.lower())[0] for name in names})
+    return len(media_types) >= (format_count or 2)
+
+
+def _build_operation_action(path: str, method: str, update: _Action) -> _Action:
+    """Return the action that adds `update` to an operation, which a JSONPath selects."""
+    name = json.dumps(path)[1:-1].replace('\\"', '"').replace("'", "\\'")
+    return {"target": f"$.paths['{name}'].{method}", "update": update}
+
+
+def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
+    """Return a text that the schema of a field gives as default, example or choice; `None` if it gives none."""
+    examples = field_schema.get("examples")
+    values = [
+        field_schema.get("default"),
+        field_schema.get("example"),
+        *(examples if isinstance(examples, list) else ()),
+    ]
+    enum = field_schema.get("enum")
+    values += enum if isinstance(enum, list) else []
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
+# Proposes the overlay that makes a provider's OpenAPI document a contract, for a person to complete.
+
+
+_PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
+_SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
+"""Paths that certainly produce speech, even if the document describes the response wrongly."""
+
+
+def propose_overlay(
+    document: Document,
+    *,
+    provider_id: str = "",
+    operation_names: Sequence[str] = (),
+    reserved_ids: Collection[str] = (),
+) -> OverlayProposal:
+    """Propose an overlay for an OpenAPI document.
+
+    Args:
+        document: the whole document.
+        provider_id: id of the provider; by default derived from the first server.
+        operation_names: paths or operation ids to propose; by default all whose request has a text and whose response
+            has audio.
+        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
+
+    Raises:
+        UsageError: no such operation was found, or `provider_id` is not an id.
+        UnknownNameError: the document does not have one of `operation_names`.
+        ContractError: the document has another version of OpenAPI, or is not valid in a part that matters.
+    """
+    if provider_id and not _PROVIDER_ID_PATTERN.fullmatch(provider_id):
+        raise UsageError(f"{provider_id!r} is not a provider id: use small letters, digits and hyphens")
+    check_openapi_version(document)
+    candidate_operations = list(find_speech_operations(document, operation_names))
+    found = [c for c in candidate_operations if c.audio or c.job] or [
+        c for c in candidate_operations if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
+    ]
+    if not found:
+        wanted = f" among {', '.join(operation_names)}" if operation_names else ""
+        hint = "" if operation_names else "name one with --operation, or "
+        raise UsageError(
+            f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
+            f"{hint}write x-speech by hand as docs/contract.md describes"
+        )
+    provider_id = provider_id or derive_provider_id(document, reserved_ids)
+    writer = OverlayWriter(document, provider_id)
+    return writer.write_overlay(found)
+
+
+# Proposes a whole contract for a document that was inferred, so that there is no official document to extend.
+
+
+def propose_contract(
+    document: Document,
+    *,
+    provider_id: str = "",
+    operation_names: Sequence[str] = (),
+    reserved_ids: Collection[str] = (),
+) -> OverlayProposal:
+    """Propose a contract as one document: `document` with the keys of the overlay that `propose_overlay` returns.
+
+    Args:
+        document: the inferred document; its path names where it comes from.
+        provider_id: id of the provider; by default derived from the server.
+        operation_names: operation ids to propose.
+        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
+
+    Raises:
+        UsageError: as `propose_overlay` raises it.
+    """
+    proposal = propose_overlay(
+        document, provider_id=provider_id, operation_names=operation_names, reserved_ids=reserved_ids
+    )
+    data = yaml.load(proposal.overlay, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
+    overlay = Document(document.path, data, {}, document.sha256)
+    whole = apply_overlay(overlay, document).data
+    order = ("openapi", "info", "servers", "security", "x-provider", "paths", "components")
+    text = yaml.safe_dump(
+        {key: whole[key] for key in order if key in whole}, sort_keys=False, allow_unicode=True, width=120
+    )
+    comment = [
+        f"# Proposed by `voicegauge init` from {document.path.name!r}; everything is inferred.",
+        "# docs/contract.md explains every key. Complete, and correct where needed:",
+        *(f"# - {item}" for item in proposal.todo),
+    ]
+    return msgspec.structs.replace(proposal, overlay="\n".join(comment) + f"\n{text}")

@@ -1,0 +1,645 @@
+"""Lists the facts that are compared for each `x-` extension of two contracts, with one row per fact."""
+
+from __future__ import annotations
+
+from voicegauge.drift._extension_fact_kinds import (
+    B,
+    C,
+    P,
+    build_audio_facts,
+    build_choices_fact,
+    build_flag_fact,
+    build_names_fact,
+    build_number_fact,
+    build_optional_number_fact,
+    build_optional_value_fact,
+    build_presence_fact,
+    build_price_facts,
+    build_required_value_fact,
+)
+
+# Facts about operations that take audio.
+
+
+AUDIO_INPUT_FACTS = (
+    build_names_fact("request_fields", "audio-input-parameter", "A parameter of requests with audio input", (C, B)),
+    build_required_value_fact(
+        "request_fields/*/location",
+        "audio-input-parameter-location",
+        "The location of a parameter in requests with audio input",
+        B,
+    ),
+    build_names_fact(
+        "request_fields/*/provider_values",
+        "audio-input-parameter-value",
+        "The provider's name for a value of a parameter",
+        (C, P),
+    ),
+    build_required_value_fact(
+        "request_fields/*/provider_values/*",
+        "audio-input-parameter-value",
+        "The provider's name for a value of a parameter",
+        P,
+    ),
+    build_optional_value_fact(
+        "response/charge_location", "audio-input-charged-location", "The location of the charge", (C, P, P)
+    ),
+    build_names_fact("targets", "target", "A target", (C, B)),
+    build_names_fact(
+        "targets/*/request_constants", "target-constant", "A constant in the requests of a target", (B, B)
+    ),
+    build_required_value_fact(
+        "targets/*/request_constants/*", "target-constant", "A constant in the requests of a target", B
+    ),
+    build_optional_value_fact("targets/*/default_voice", "target-voice", "The default voice of a target", (C, P, P)),
+    build_optional_value_fact(
+        "targets/*/default_language", "target-default-language", "The default language of a target", (C, P, P)
+    ),
+    build_choices_fact("targets/*/supported_languages", "target-language", "A language of a target"),
+    *build_price_facts("targets/*/pricing"),
+)
+
+TRANSCRIPTION_FACTS = (
+    build_presence_fact("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
+    build_required_value_fact("response/text_location", "transcript-location", "The location of the transcript", B),
+    build_optional_value_fact(
+        "response/language_location", "transcript-language-location", "The location of the detected language", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "response/audio_duration_location",
+        "transcript-length-location",
+        "The location of the audio duration",
+        (C, P, P),
+    ),
+    build_optional_value_fact(
+        "response/segments_location", "transcript-segments-location", "The location of the segments", (C, B, B)
+    ),
+    *(
+        build_required_value_fact(
+            f"response/segment_field_names/{name}_field",
+            "transcript-segment-key",
+            "The name of a field of a segment",
+            B,
+        )
+        for name in ("start", "end", "text")
+    ),
+    *(
+        build_optional_value_fact(
+            f"response/segment_field_names/{name}_field",
+            f"transcript-{name}",
+            f"The field {name} of a segment",
+            (C, P, B),
+        )
+        for name in ("speaker", "words")
+    ),
+    *AUDIO_INPUT_FACTS,
+)
+
+CONVERSION_FACTS = (
+    build_presence_fact("", "conversion", "The audio conversion of the operation (x-conversion)", (C, B)),
+    build_required_value_fact("purpose", "conversion-purpose", "The purpose of a conversion", B),
+    build_presence_fact("response/audio", "conversion-audio", "Audio in the response", (C, B)),
+    *build_audio_facts("response/audio", "conversion-audio"),
+    build_presence_fact("response/stems", "conversion-stems", "The list of stems in the response", (C, B)),
+    build_required_value_fact(
+        "response/stems/list_location", "conversion-stems-location", "The location of the stems", B
+    ),
+    build_required_value_fact("response/stems/name_field", "conversion-stem-key", "The name of a field of a stem", B),
+    build_required_value_fact("response/stems/url_field", "conversion-stem-key", "The name of a field of a stem", B),
+    build_optional_value_fact(
+        "response/stems/download_operation_id",
+        "conversion-stems-download",
+        "The operation that a stem URL belongs to",
+        (C, P, P),
+    ),
+    build_names_fact("response/fact_locations", "conversion-fact", "An audio property in the response", (C, B)),
+    build_required_value_fact(
+        "response/fact_locations/*",
+        "conversion-fact-location",
+        "The location of a property of the audio in the response",
+        B,
+    ),
+    *AUDIO_INPUT_FACTS,
+)
+
+
+# Facts about asynchronous jobs, and about the callbacks that report the state of a job.
+
+
+JOB_FACTS = (
+    build_presence_fact("", "job", "The job of the operation (x-job)", (P, B)),
+    build_names_fact("states", "job-state", "A job state", (P, C)),
+    build_names_fact("states/*/successor_names", "job-transition", "A transition between job states", (P, C)),
+    build_optional_value_fact(
+        "states/*/terminal_outcome", "job-state-end", "The outcome of a terminal job state", (B, B, B)
+    ),
+    build_flag_fact("states/*/is_charged", "job-charge", "A job that ends in a certain state is {} charged", (P, C)),
+    build_names_fact(
+        "states/*/required_locations", "job-carries", "A location that always has a value in a job state", (C, B)
+    ),
+    build_flag_fact(
+        "states/*/may_have_partial_audio",
+        "job-partial",
+        "A job may {} have audio in a state before it has ended",
+        (P, C),
+    ),
+    build_optional_number_fact(
+        "states/*/max_duration_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)
+    ),
+    build_required_value_fact(
+        "submit_response/job_id_location",
+        "job-submit-id-location",
+        "The location of the job id in the submit response",
+        B,
+    ),
+    build_optional_value_fact(
+        "submit_response/state_location",
+        "job-submit-state-location",
+        "The location of the job state in the submit response",
+        (C, P, B),
+    ),
+    build_optional_value_fact(
+        "submit_response/polling_url_location",
+        "job-submit-url-location",
+        "The location of the polling URL in the submit response",
+        (C, P, B),
+    ),
+    build_optional_value_fact(
+        "job_id_location", "job-id-location", "The location of the job id in the status response", (C, P, B)
+    ),
+    build_required_value_fact(
+        "state_location", "job-state-location", "The location of the job state in the status response", B
+    ),
+    *build_audio_facts("audio", "job-audio"),
+    build_optional_value_fact(
+        "result_operation_id", "job-result-call", "The operation that fetches the result of a job", (B, B, B)
+    ),
+    build_optional_value_fact(
+        "failure_reason_location", "job-reason-location", "The location of the failure reason", (C, P, P)
+    ),
+    build_optional_value_fact("model_name_location", "job-model-location", "The location of the model name", (C, P, P)),
+    build_optional_value_fact(
+        "creation_time_location", "job-created-location", "The location of the creation time", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "update_time_location", "job-updated-location", "The location of the time of the last update", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "end_time_location", "job-completed-location", "The location of the completion time", (C, P, P)
+    ),
+    build_optional_value_fact("charge_location", "job-charged-location", "The location of the charge", (C, P, P)),
+    build_number_fact("poll_schedule/min_interval_s", "job-poll-shortest", "The minimum polling interval", (P, C)),
+    build_number_fact("poll_schedule/max_interval_s", "job-poll-longest", "The maximum polling interval", (C, C)),
+    build_number_fact(
+        "poll_schedule/interval_factor", "job-poll-factor", "The factor by which the polling interval grows", (C, C)
+    ),
+    build_number_fact("poll_schedule/job_timeout_s", "job-poll-timeout", "The timeout of a job", (P, C)),
+    build_presence_fact("cancellation", "job-cancel", "Cancelling of a job", (C, B)),
+    build_required_value_fact("cancellation/operation_id", "job-cancel-call", "The operation that cancels a job", P),
+    build_required_value_fact("cancellation/resulting_state", "job-cancel-state", "The state of a cancelled job", P),
+    build_optional_number_fact(
+        "ended_job_lifetime_s", "job-expiry", "The time for which an ended job can be polled", (C, P, P, C)
+    ),
+)
+
+SIGNATURE_FACTS = (
+    build_presence_fact("signature", "webhook-signature", "The signature of callbacks", (C, B)),
+    *(
+        build_required_value_fact(f"signature/{key}", f"webhook-signature-{name}", subject, B)
+        for key, name, subject in (
+            ("signature_header_name", "header", "The header of the signature"),
+            ("signature_header_template", "format", "The format of the signature's header"),
+            ("signed_text_template", "content", "The content that is signed"),
+            ("hash_algorithm", "digest", "The digest of the signature"),
+            ("signature_encoding", "encoding", "The encoding of the signature"),
+            ("secret_prefix", "secret-prefix", "The text before the secret"),
+            ("secret_encoding", "secret-encoding", "The encoding of the secret"),
+        )
+    ),
+    build_optional_value_fact(
+        "signature/id_header_name", "webhook-signature-id", "The header with the id of a callback", (C, B, B)
+    ),
+    build_optional_value_fact(
+        "signature/timestamp_header_name", "webhook-signature-time", "The header with the time of a callback", (C, B, B)
+    ),
+    build_required_value_fact(
+        "signature/secret_variable", "webhook-secret-variable", "The environment variable of the secret", P
+    ),
+    build_number_fact(
+        "signature/timestamp_tolerance_s", "webhook-tolerance", "The maximum age of a callback when it arrives", (C, P)
+    ),
+)
+
+WEBHOOK_FACTS = (
+    build_presence_fact("", "webhook-naming", "The webhook URL in requests (x-webhook)", (C, B)),
+    build_names_fact(
+        "url_fields", "webhook-url", "A location of the webhook URL in the request, or its modes,", (C, B)
+    ),
+    build_required_value_fact(
+        "callback_operation_id", "webhook-callback", "The documented callback that is sent to the webhook", P
+    ),
+    build_flag_fact("requires_https", "webhook-https", "Webhook URLs {} have to use HTTPS", (B, C)),
+    build_flag_fact("may_be_repeated", "webhook-repeats", "A callback may {} be repeated", (P, C)),
+    build_optional_number_fact(
+        "max_progress_interval_s", "webhook-progress", "The maximum time between two progress callbacks", (P, C, C, P)
+    ),
+    build_presence_fact(
+        "body_locations", "webhook-body", "A callback body that differs from the status response", (B, B)
+    ),
+    build_required_value_fact(
+        "body_locations/id_location", "webhook-id-location", "The location of the job id in a callback", B
+    ),
+    build_required_value_fact(
+        "body_locations/state_location", "webhook-state-location", "The location of the job state in a callback", B
+    ),
+    build_names_fact(
+        "body_locations/outcome_by_state", "webhook-state", "A job state that is reported by callbacks", (P, P)
+    ),
+    build_optional_value_fact(
+        "body_locations/submit_id_location",
+        "webhook-submit-id-location",
+        "The location of the callback's id in the submit",
+        (C, P, P),
+    ),
+    build_optional_value_fact(
+        "body_locations/result_url_location",
+        "webhook-result-location",
+        "The location of the result in a callback",
+        (C, P, B),
+    ),
+    build_optional_value_fact(
+        "body_locations/charge_location",
+        "webhook-charged-location",
+        "The location of the charge in a callback",
+        (C, P, P),
+    ),
+    build_optional_value_fact(
+        "body_locations/creation_time_location",
+        "webhook-created-location",
+        "The location of the creation time in a callback",
+        (C, P, P),
+    ),
+    build_optional_value_fact(
+        "body_locations/end_time_location",
+        "webhook-completed-location",
+        "The location of the completion time in a callback",
+        (C, P, P),
+    ),
+    *SIGNATURE_FACTS,
+)
+
+
+# Facts about operations that create resources, start jobs without speech, or take an idempotency key.
+
+
+RESOURCE_FACTS = (
+    build_presence_fact("", "resource", "The resource that the operation creates (x-resource)", (C, B)),
+    build_required_value_fact("id_location", "resource-id-location", "The location of the resource id", B),
+    build_optional_value_fact(
+        "state_location", "resource-state-location", "The location of the resource state", (C, P, B)
+    ),
+    build_names_fact("states", "resource-state", "A resource state", (P, C)),
+    build_presence_fact("listing", "resource-list", "Listing of resources", (C, B)),
+    build_required_value_fact("listing/operation_id", "resource-list-call", "The operation that lists resources", P),
+    build_optional_value_fact(
+        "listing/count_location", "resource-count-location", "The location of the number of resources", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "listing/max_count_location",
+        "resource-limit-location",
+        "The location of the maximum number of resources",
+        (C, P, P),
+    ),
+    build_presence_fact("deletion", "resource-deletion", "Deletion of resources", (C, B)),
+    build_required_value_fact(
+        "deletion/operation_id", "resource-deletion-call", "The operation that deletes a resource", P
+    ),
+    build_required_value_fact(
+        "deletion/id_location", "resource-deletion-location", "The location of the id in a deletion request", B
+    ),
+    build_names_fact("transitions", "resource-setting", "An operation that changes the state of a resource", (C, B)),
+    build_names_fact("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
+)
+
+SUBMIT_FACTS = (
+    build_presence_fact("", "submit", "The start of a job without audio (x-submit)", (C, B)),
+    build_required_value_fact(
+        "status_operation_id", "submit-job-call", "The operation that returns the status of the job", B
+    ),
+)
+
+IDEMPOTENCY_FACTS = (
+    build_presence_fact("", "idempotency", "Idempotency keys in requests (x-idempotency)", (C, B)),
+    build_required_value_fact("header_name", "idempotency-header", "The header of the idempotency key", B),
+    build_optional_number_fact(
+        "key_lifetime_s", "idempotency-time", "The time for which a key is remembered", (C, P, C, P)
+    ),
+)
+
+
+# Facts about a provider as a whole: its API key and its limits.
+
+
+PROVIDER_FACTS = (
+    build_required_value_fact("id", "provider-id", "The id of the provider, with which target ids begin,", B),
+    build_required_value_fact("key_variable", "provider-key-variable", "The environment variable of the key", P),
+    build_flag_fact("is_key_optional", "provider-key-optional", "Some operations {} work without a key", (C, B)),
+    build_names_fact("request_headers", "provider-header", "A header to send with every request", (P, C)),
+    build_required_value_fact("request_headers/*", "provider-header", "A header to send with every request", P),
+    build_optional_number_fact("credits/usd_per_credit", "credit-price", "The price of one credit", (P, C, C, P)),
+    build_optional_number_fact(
+        "credits/free_credits", "free-credits", "The number of free credits of a new account", (C, P, C, P)
+    ),
+    build_required_value_fact("credits/name", "credit-name", "The name of the provider's credits", C),
+    build_names_fact("retry_policy/retried_statuses", "retry-status", "A status after which to retry", (C, P)),
+    build_number_fact("retry_policy/initial_delay_s", "retry-first-wait", "The wait before the first retry", (P, C)),
+    build_number_fact("retry_policy/max_delay_s", "retry-longest-wait", "The maximum wait before a retry", (P, C)),
+    build_number_fact(
+        "retry_policy/delay_factor", "retry-factor", "The factor by which waits before retries grow", (P, C)
+    ),
+    build_number_fact("retry_policy/max_attempts", "retry-attempts", "The maximum number of attempts", (C, P)),
+    build_presence_fact("self_hosted", "server-lists", "What servers of users are asked for (self_hosted)", (C, B)),
+    build_presence_fact("self_hosted/model_list", "server-models", "The list of a server's models", (C, P)),
+    build_required_value_fact(
+        "self_hosted/model_list/operation_id", "server-models-call", "The operation that lists a server's models", P
+    ),
+    build_names_fact(
+        "self_hosted/model_list/list_locations",
+        "server-models-location",
+        "A location of the list of a server's models",
+        (C, P),
+    ),
+    build_required_value_fact(
+        "self_hosted/model_list/request_field_location",
+        "server-models-parameter",
+        "The location of a listed model in speech requests",
+        B,
+    ),
+    build_names_fact("self_hosted/voice_lists", "server-voices", "A list of a server's voices", (C, P)),
+)
+
+API_KEY_FACTS = (
+    build_optional_value_fact(
+        "key_variable", "key-variable", "The environment variable of a security scheme", (P, P, P)
+    ),
+    build_required_value_fact("key_prefix", "key-prefix", "The text before the key", B),
+    build_optional_value_fact(
+        "id_variable", "key-id-variable", "The environment variable of the id that belongs to the key", (P, P, P)
+    ),
+    build_presence_fact(
+        "aws_signature", "key-aws-signature", "Signing of requests with AWS Signature Version 4", (B, B)
+    ),
+    build_required_value_fact("aws_signature/region", "key-aws-region", "The region in AWS signatures", B),
+    build_required_value_fact("aws_signature/service", "key-aws-service", "The service in AWS signatures", B),
+)
+
+LIMITS_FACTS = (
+    build_names_fact("plan_limits", "plan", "An account plan", (C, P)),
+    build_optional_number_fact(
+        "plan_limits/*/max_requests_per_minute", "plan-requests", "The rate limit of a plan", (C, P, P, C)
+    ),
+    build_optional_number_fact(
+        "plan_limits/*/max_concurrent_requests", "plan-concurrent", "The concurrency limit of a plan", (C, P, P, C)
+    ),
+    build_optional_number_fact(
+        "plan_limits/*/max_text_characters", "plan-text-length", "The maximum text length of a plan", (C, B, P, C)
+    ),
+    build_names_fact("upload_limits", "upload-limit", "A limit for an upload", (P, C)),
+    build_optional_number_fact(
+        "upload_limits/*/max_bytes", "upload-size", "The maximum size of an upload", (C, B, P, C)
+    ),
+    build_optional_number_fact(
+        "upload_limits/*/min_duration_s", "upload-length", "The minimum duration of an upload", (B, C, P, C)
+    ),
+    build_optional_number_fact(
+        "upload_limits/*/max_duration_s", "upload-longest", "The maximum duration of an upload", (C, B, P, C)
+    ),
+    build_optional_number_fact(
+        "upload_limits/*/min_sample_rate_hz", "upload-sample-rate", "The minimum sample rate of an upload", (B, C, P, C)
+    ),
+    build_choices_fact("upload_limits/*/accepted_formats", "upload-format", "An allowed upload format"),
+    build_presence_fact("keyless_limits", "keyless-allowance", "The allowance for requests without a key", (C, B)),
+    build_number_fact(
+        "keyless_limits/max_characters_per_day", "keyless-characters", "The number of free characters per day", (C, P)
+    ),
+    build_names_fact("rate_limit_header_names", "limit-header", "A header that reports the rate limit", (C, P)),
+    build_required_value_fact("rate_limit_header_names/*", "limit-header", "A header that reports the rate limit", P),
+)
+
+
+# Facts about requests for speech, streams of audio, batches of requests, and spoken chats.
+
+
+SPEECH_FACTS = (
+    build_presence_fact("", "speech", "The speech synthesis of the operation (x-speech)", (C, B)),
+    build_names_fact("request_fields", "speech-parameter", "A parameter of speech requests", (C, B)),
+    build_required_value_fact(
+        "request_fields/*/location", "speech-parameter-location", "The location of a parameter in the request", B
+    ),
+    build_required_value_fact(
+        "request_fields/*/text_template", "speech-parameter-template", "The template of a parameter's value", P
+    ),
+    build_names_fact(
+        "request_fields/*/provider_values",
+        "speech-parameter-value",
+        "The provider's name for a value of a parameter",
+        (C, P),
+    ),
+    build_required_value_fact(
+        "request_fields/*/provider_values/*",
+        "speech-parameter-value",
+        "The provider's name for a value of a parameter",
+        P,
+    ),
+    build_presence_fact("request_fields/*/markup_language", "speech-markup", "The markup of the text", (B, B)),
+    build_flag_fact(
+        "request_fields/*/is_seed_reproducible", "speech-seed-kept", "The same seed {} gives the same audio", (C, P)
+    ),
+    build_optional_value_fact(
+        "response/status_operation_id", "speech-job-call", "The operation that returns the status of the job", (B, B, B)
+    ),
+    build_presence_fact(
+        "response/wait_preference", "speech-wait", "The wait for the end of the job in the response", (C, B)
+    ),
+    build_required_value_fact(
+        "response/wait_preference/location", "speech-wait-location", "The location of the wait in the request", B
+    ),
+    build_required_value_fact(
+        "response/wait_preference/preference", "speech-wait-value", "The value that asks to wait", B
+    ),
+    build_number_fact(
+        "response/wait_preference/max_wait_s", "speech-wait-time", "The maximum wait for the end of the job", (C, P)
+    ),
+    build_presence_fact("response/audio", "speech-audio", "Audio in the response", (C, B)),
+    *build_audio_facts("response/audio", "speech-audio"),
+    build_optional_value_fact(
+        "response/charge_location", "speech-charged-location", "The location of the charge", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "response/balance_location", "speech-balance-location", "The location of the remaining balance", (C, P, P)
+    ),
+    build_names_fact("formats", "speech-format-meaning", "The meaning of an audio format", (C, P)),
+    build_required_value_fact("formats/*/codec", "speech-format-codec", "The codec of an audio format", B),
+    build_optional_value_fact(
+        "formats/*/sample_rate_hz", "speech-format-sample-rate", "The sample rate of an audio format", (C, P, B)
+    ),
+    build_optional_value_fact(
+        "formats/*/bitrate_kbps", "speech-format-bit-rate", "The bit rate of an audio format", (C, P, P)
+    ),
+    build_required_value_fact("formats/*/channels", "speech-format-channels", "The channels of an audio format", B),
+    build_names_fact("targets", "target", "A target", (C, B)),
+    build_optional_value_fact(
+        "targets/*/response_model_name", "target-model", "The name of a target's model in responses", (C, P, P)
+    ),
+    build_names_fact(
+        "targets/*/request_constants", "target-constant", "A constant in the requests of a target", (B, B)
+    ),
+    build_required_value_fact(
+        "targets/*/request_constants/*", "target-constant", "A constant in the requests of a target", B
+    ),
+    build_optional_value_fact("targets/*/default_voice", "target-voice", "The default voice of a target", (C, P, P)),
+    build_names_fact(
+        "targets/*/default_voice_by_language", "target-language-voice", "The default voice of a language", (C, P)
+    ),
+    build_required_value_fact(
+        "targets/*/default_voice_by_language/*", "target-language-voice", "The default voice of a language", P
+    ),
+    build_optional_value_fact(
+        "targets/*/default_voice_description",
+        "target-voice-description",
+        "The default voice description of a target",
+        (C, P, P),
+    ),
+    build_optional_value_fact(
+        "targets/*/default_voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)
+    ),
+    build_names_fact(
+        "targets/*/request_fields", "target-parameter", "A parameter that a target describes on its own", (P, P)
+    ),
+    build_required_value_fact(
+        "targets/*/request_fields/*/location", "target-parameter-location", "The location of a parameter of a target", B
+    ),
+    build_required_value_fact(
+        "targets/*/request_fields/*/text_template",
+        "target-parameter-template",
+        "The template of a target's parameter",
+        P,
+    ),
+    build_names_fact(
+        "targets/*/request_fields/*/provider_values",
+        "target-parameter-value",
+        "A target's name for a value of a parameter",
+        (C, P),
+    ),
+    build_required_value_fact(
+        "targets/*/request_fields/*/provider_values/*",
+        "target-parameter-value",
+        "A target's name for a value of a parameter",
+        P,
+    ),
+    build_presence_fact(
+        "targets/*/request_fields/*/markup_language", "target-markup", "The markup of a target's text", (B, B)
+    ),
+    build_names_fact("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
+    build_optional_value_fact(
+        "targets/*/default_language", "target-default-language", "The default language of a target", (C, P, P)
+    ),
+    build_choices_fact("targets/*/supported_languages", "target-language", "A language of a target"),
+    build_optional_value_fact(
+        "targets/*/default_format", "target-default-format", "The default audio format of a target", (C, P, P)
+    ),
+    build_choices_fact("targets/*/supported_formats", "target-format", "An audio format of a target"),
+    build_optional_number_fact(
+        "targets/*/recommended_max_characters",
+        "target-text-length",
+        "The recommended maximum text length",
+        (C, P, P, C),
+    ),
+    build_optional_value_fact(
+        "targets/*/request_media_type", "target-media-type", "The media type of a target's requests", (P, P, B)
+    ),
+    build_presence_fact(
+        "targets/*/response_audio", "target-audio", "The kind of response that a target selects", (B, B)
+    ),
+    *build_audio_facts("targets/*/response_audio", "target-audio"),
+    build_flag_fact("targets/*/works_without_key", "target-keyless", "A target {} works without a key", (C, B)),
+    *build_price_facts("targets/*/pricing"),
+)
+
+STREAM_FACTS = (
+    build_presence_fact("", "stream", "The event stream of the response (x-stream)", (B, B)),
+    build_required_value_fact("framing", "stream-framing", "The way in which events are separated", B),
+    build_optional_value_fact("media_type", "stream-media-type", "The media type of a stream", (P, P, B)),
+    build_required_value_fact("event_type_location", "stream-kind-location", "The location of an event's type", B),
+    build_optional_value_fact(
+        "events/*/identifying_location", "stream-event-mark", "The value that tells the type of an event", (C, P, B)
+    ),
+    build_flag_fact("ends_with_response", "stream-end-unmarked", "A stream {} ends without a final event", (B, P)),
+    build_names_fact("events", "stream-event", "An event type", (P, P)),
+    build_names_fact("events/*/successor_names", "stream-order", "An event type that may follow another", (P, C)),
+    build_optional_value_fact(
+        "events/*/terminal_outcome", "stream-end", "The outcome of a stream that an event ends", (B, B, B)
+    ),
+    build_presence_fact("events/*/data_schema", "stream-data", "The schema of an event's data", (C, P)),
+    build_required_value_fact("audio/event_type", "stream-audio-event", "The event that has the audio", B),
+    build_required_value_fact("audio/location", "stream-audio-location", "The location of the audio in its event", B),
+    build_required_value_fact("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
+    build_optional_value_fact(
+        "audio/sequence_number_location",
+        "stream-index-location",
+        "The location of the sequence number of an event",
+        (C, P, P),
+    ),
+    build_names_fact("audio/timestamps", "stream-timestamps", "The timestamps of characters or words", (C, B)),
+    build_optional_value_fact("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
+    build_optional_value_fact(
+        "failure_reason_location", "stream-reason-location", "The location of the failure reason", (C, P, P)
+    ),
+    build_optional_number_fact("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
+)
+
+BATCH_FACTS = (
+    build_presence_fact("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
+    build_required_value_fact("requests_location", "batch-items-location", "The location of the list of requests", B),
+    build_required_value_fact(
+        "item_operation_id", "batch-call", "The operation that each request of a batch is for", P
+    ),
+    build_required_value_fact("jobs_location", "batch-results-location", "The location of the list of jobs", B),
+    build_required_value_fact("job_id_field", "batch-job-key", "The name of the job id in the list of jobs", B),
+    build_optional_value_fact("index_field", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
+    build_optional_value_fact(
+        "state_field", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)
+    ),
+    build_optional_value_fact(
+        "charge_field", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "audio_url_field", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)
+    ),
+    build_optional_value_fact(
+        "total_count_location", "batch-total-location", "The location of the number of jobs", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "ended_count_location", "batch-completed-location", "The location of the number of ended jobs", (C, P, P)
+    ),
+)
+
+CHAT_FACTS = (
+    build_presence_fact("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
+    build_required_value_fact("text_location", "chat-text-location", "The location of the user's message as text", B),
+    build_optional_value_fact(
+        "audio_location", "chat-recording-location", "The location of the user's message as audio", (C, B, B)
+    ),
+    build_optional_value_fact(
+        "transcript_location",
+        "chat-transcript-location",
+        "The location of the transcript of the user's message",
+        (C, P, P),
+    ),
+    build_required_value_fact("reply_text_location", "chat-reply-location", "The location of the reply text", B),
+    *build_audio_facts("reply_audio", "chat-audio"),
+    build_optional_value_fact(
+        "voice_location", "chat-voice-location", "The location of the voice of the reply", (C, B, B)
+    ),
+    build_optional_value_fact("charge_location", "chat-charged-location", "The location of the charge", (C, P, P)),
+)

@@ -1,0 +1,357 @@
+"""Compares the presence, types and values of the fields of bodies in two recordings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from voicegauge.drift._json_values import (
+    ANY_INDEX,
+    FlattenedValue,
+    JsonScalar,
+    MatchKey,
+    ValueDifference,
+    compare_scalar_lists,
+    compare_values,
+    split_url_into_parts,
+)
+from voicegauge.drift._recorded_traffic import FlattenedBody, PairedBodies, RecordedExchange, ResponseGroupKey
+from voicegauge.drift.report import DriftChange, build_change
+from voicegauge.formats.located_yaml import escape_pointer_token
+
+# Compares which fields the bodies of two recordings have: removed, sometimes missing and added fields.
+
+
+class _FieldCounts(NamedTuple):
+    """How often one field occurs in the older and the newer responses of one pair of conversations."""
+
+    old_field_count: int
+    """Number of objects in the older responses that have the field."""
+    old_object_count: int
+    """Number of objects in the older responses that could have the field."""
+    new_field_count: int
+    """Number of objects in the newer responses that have the field."""
+    new_object_count: int
+    """Number of objects in the newer responses that could have the field."""
+
+
+def compare_field_presence(
+    response_group_key: ResponseGroupKey, body_pairs: Sequence[PairedBodies]
+) -> Iterator[DriftChange]:
+    """Yield a change for each field that was removed, is sometimes missing, or was added."""
+    counts = _count_fields(body_pairs)
+    rules = {path: rule for path, found in counts.items() if (rule := _choose_presence_rule(found)) is not None}
+    for path, rule in rules.items():
+        if any(path.startswith(f"{parent}/") for parent in rules):
+            continue  # the change of the parent includes this one
+        side = "new" if rule == "recorded-field-new" else "old"
+        values = {side: _find_first_value(body_pairs, path, side)}
+        yield build_field_change(response_group_key, rule, path, _find_examples_of_presence(body_pairs, path), values)
+
+
+def build_field_change(
+    response_group_key: ResponseGroupKey,
+    rule_id: str,
+    field_path: str,
+    example_exchanges: tuple[RecordedExchange, RecordedExchange],
+    message_values: Mapping[str, Any],
+    *,
+    url_part: str = "",
+) -> DriftChange:
+    """Create a change of a field in a body.
+
+    Args:
+        response_group_key: the operation, status and job state of the compared responses.
+        rule_id: the id of the rule.
+        field_path: the path of the field in the body.
+        example_exchanges: an older and a newer exchange that show the change.
+        message_values: the values that the report shows, under the keys "old" and "new". The value `None` is left out.
+        url_part: the part of a URL that changed; empty if the value is not a URL.
+    """
+    old, new = example_exchanges
+    return build_change(
+        rule_id,
+        location=f"{response_group_key.body_location}{field_path}{url_part}",
+        operation_id=response_group_key.operation_id,
+        old_position=old.find_body_position(field_path),
+        new_position=new.find_body_position(field_path),
+        message_values={side: value for side, value in message_values.items() if value is not None},
+    )
+
+
+def _choose_presence_rule(field_counts: Sequence[_FieldCounts]) -> str | None:
+    """Return the id of the rule for how the presence of a field changed; `None` if there is nothing to report."""
+    comparable = [one for one in field_counts if one.old_object_count and one.new_object_count]
+    removed = sum(one.old_field_count == one.old_object_count and one.new_field_count == 0 for one in comparable)
+    in_both = sum(bool(one.old_field_count and one.new_field_count) for one in comparable)
+    was_always_present = all(one.old_field_count == one.old_object_count for one in comparable)
+    if removed and not in_both:
+        return "recorded-field-gone"
+    # A single case is not enough to call a field sometimes missing.
+    if (
+        len(comparable) > 1
+        and was_always_present
+        and any(one.new_field_count < one.new_object_count for one in comparable)
+    ):
+        return "recorded-field-sometimes-gone"
+    if any(one.new_field_count for one in comparable) and not any(one.old_field_count for one in comparable):
+        return "recorded-field-new"
+    return None
+
+
+def _count_fields(body_pairs: Sequence[PairedBodies]) -> dict[str, list[_FieldCounts]]:
+    """Return the counts of each field in each pair of conversations, by the path of the field."""
+    found: dict[str, list[_FieldCounts]] = defaultdict(list)
+    for pair in body_pairs:
+        (old_fields, old_objects), (new_fields, new_objects) = (
+            _count_fields_and_objects(pair.old_bodies),
+            _count_fields_and_objects(pair.new_bodies),
+        )
+        for path in sorted(old_fields.keys() | new_fields.keys()):
+            parent = path.rpartition("/")[0]
+            found[path].append(
+                _FieldCounts(old_fields[path], old_objects[parent], new_fields[path], new_objects[parent])
+            )
+    return dict(sorted(found.items()))
+
+
+def _count_fields_and_objects(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the number of fields by their path, and the number of objects by their path, in all bodies together."""
+    fields: dict[str, int] = defaultdict(int)
+    objects: dict[str, int] = defaultdict(int)
+    for body in bodies:
+        for one in body.objects:
+            objects[one.path] += 1
+            for name in one.field_names:
+                fields[f"{one.path}/{escape_pointer_token(name)}"] += 1
+    return fields, objects
+
+
+def _find_examples_of_presence(
+    body_pairs: Sequence[PairedBodies], field_path: str
+) -> tuple[RecordedExchange, RecordedExchange]:
+    """Return an older and a newer exchange that show how the presence of a field changed.
+
+    The older exchange has the field in its body. If no older body has the field, the newer exchange has it if possible.
+    """
+    for pair in body_pairs:
+        for body in pair.old_bodies:
+            if _has_field(body, field_path):
+                return body.recorded_exchange, pair.new_bodies[-1].recorded_exchange
+    first = body_pairs[0]
+    return first.old_bodies[-1].recorded_exchange, next(
+        (body.recorded_exchange for body in first.new_bodies if _has_field(body, field_path)),
+        first.new_bodies[-1].recorded_exchange,
+    )
+
+
+def _has_field(body: FlattenedBody, field_path: str) -> bool:
+    return any(value.path == field_path for value in body.values)
+
+
+def _find_first_value(body_pairs: Sequence[PairedBodies], field_path: str, searched_recording: str) -> JsonScalar:
+    for pair in body_pairs:
+        for body in pair.old_bodies if searched_recording == "old" else pair.new_bodies:
+            for value in body.values:
+                if value.path == field_path:
+                    return value.value
+    return None
+
+
+# Compares the types and the values that the fields of bodies have in two recordings.
+
+
+_MIN_NON_NULL_VALUES = 4
+"""Number of older values without null that are needed before null counts as a new type rather than as chance."""
+_SCALAR_TYPES = ("string", "number", "boolean")
+
+FindDocumentedValues = Callable[[str], frozenset[JsonScalar]]
+"""A function that takes the path of a field and returns the values that the contract lists for it."""
+
+_ValuesWithExchangesByMatchKey = dict[MatchKey, list[tuple[FlattenedValue, RecordedExchange]]]
+
+
+class _FieldValues(NamedTuple):
+    """The older and the newer values of one field, each with the exchange in which it was found."""
+
+    old_values_by_match_key: _ValuesWithExchangesByMatchKey
+    new_values_by_match_key: _ValuesWithExchangesByMatchKey
+
+
+def _group_values_by_field(body_pairs: Sequence[PairedBodies]) -> dict[str, _FieldValues]:
+    found: dict[str, _FieldValues] = defaultdict(lambda: _FieldValues(defaultdict(list), defaultdict(list)))
+    for pair in body_pairs:
+        for is_newer, bodies in ((False, pair.old_bodies), (True, pair.new_bodies)):
+            for body in bodies:
+                for value in body.values:
+                    field = found[value.path]
+                    values = field.new_values_by_match_key if is_newer else field.old_values_by_match_key
+                    values[pair.conversation_pair_id, value.entry_identity].append((value, body.recorded_exchange))
+    return dict(sorted(found.items()))
+
+
+def compare_field_types(
+    response_group_key: ResponseGroupKey, body_pairs: Sequence[PairedBodies]
+) -> Iterator[DriftChange]:
+    """Yield a change for each field that has a JSON type that it did not have before."""
+    for path, field in _group_values_by_field(body_pairs).items():
+        shared = field.old_values_by_match_key.keys() & field.new_values_by_match_key.keys()
+        before = {value.json_type for match_key in shared for value, _ in field.old_values_by_match_key[match_key]}
+        after = {value.json_type for match_key in shared for value, _ in field.new_values_by_match_key[match_key]}
+        added = after - before
+        if not added or before == {"null"}:
+            continue
+        is_sometimes_null = added == {"null"} and after != {"null"}
+        if (
+            is_sometimes_null
+            and sum(len(field.old_values_by_match_key[match_key]) for match_key in shared) < _MIN_NON_NULL_VALUES
+        ):
+            continue
+        match_key = next(
+            match_key
+            for match_key in sorted(shared)
+            if {value.json_type for value, _ in field.new_values_by_match_key[match_key]} & added
+        )
+        new_example = next(
+            recorded_exchange
+            for value, recorded_exchange in field.new_values_by_match_key[match_key]
+            if value.json_type in added
+        )
+        types = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
+        yield build_field_change(
+            response_group_key,
+            "recorded-type-changed",
+            path,
+            (field.old_values_by_match_key[match_key][0][1], new_example),
+            types,
+        )
+
+
+def compare_field_values(
+    response_group_key: ResponseGroupKey,
+    body_pairs: Sequence[PairedBodies],
+    *,
+    paths_to_skip: Collection[str],
+    find_documented_values: FindDocumentedValues,
+) -> Iterator[DriftChange]:
+    """Yield a change for each field that has new values or lost values, and for each list whose entries changed.
+
+    Args:
+        response_group_key: the operation, status and job state of the compared responses.
+        body_pairs: the flattened bodies of the responses.
+        paths_to_skip: the paths of the job state and the charge, which other rules compare.
+        find_documented_values: a function that returns the values that the contract lists for the field at a path.
+    """
+    for path, field in _group_values_by_field(body_pairs).items():
+        if path in paths_to_skip:
+            continue
+        is_list = path.endswith(f"/{ANY_INDEX}")
+        if is_list:
+            yield from _compare_list_entries(response_group_key, path, field)
+        for part, (old, new) in _split_urls_into_parts(field).items():
+            if is_list and not part:
+                continue  # compared as entries above; only parts of URLs in lists are compared here
+            difference = compare_values(
+                old, new, documented_values=find_documented_values(path) if not part else frozenset()
+            )
+            if difference is not None:
+                rule = "recorded-value-new" if difference.added_values else "recorded-value-gone"
+                values = {
+                    "old": _format_shown_values(difference.removed_values),
+                    "new": _format_shown_values(difference.added_values),
+                }
+                yield build_field_change(
+                    response_group_key, rule, path, _find_examples_of_values(field, difference), values, url_part=part
+                )
+
+
+_ScalarsByMatchKey = dict[MatchKey, frozenset[JsonScalar]]
+
+
+def _split_urls_into_parts(field_values: _FieldValues) -> dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]]:
+    """Return the older and the newer values of a field, separately for each part that `split_url_into_parts` yields.
+
+    The key of the result is the name of the part; it is empty for values that are not URLs.
+    """
+    found: dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]] = {}
+    for index, side in enumerate((field_values.old_values_by_match_key, field_values.new_values_by_match_key)):
+        for match_key, values in side.items():
+            for flattened, _ in values:
+                if flattened.json_type in _SCALAR_TYPES:
+                    for part, value in split_url_into_parts(flattened.value):
+                        by_match_key = found.setdefault(part, ({}, {}))[index]
+                        by_match_key[match_key] = by_match_key.get(match_key, frozenset()) | {value}
+    return found
+
+
+def _format_shown_values(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
+    return None if not values else values[0] if len(values) == 1 else list(values)
+
+
+def _find_examples_of_values(
+    field_values: _FieldValues, difference: ValueDifference
+) -> tuple[RecordedExchange, RecordedExchange]:
+    """Return an older exchange with a value that was removed, and a newer exchange with a value that was added.
+
+    If no value was removed, or none was added, return the first older or the first newer exchange instead.
+    """
+    old = [
+        (value.value, recorded_exchange)
+        for values in field_values.old_values_by_match_key.values()
+        for value, recorded_exchange in values
+    ]
+    new = [
+        (value.value, recorded_exchange)
+        for values in field_values.new_values_by_match_key.values()
+        for value, recorded_exchange in values
+    ]
+    before = next(
+        (recorded_exchange for value, recorded_exchange in old if value in difference.removed_values), old[0][1]
+    )
+    after = next((recorded_exchange for value, recorded_exchange in new if value in difference.added_values), new[0][1])
+    return before, after
+
+
+def _compare_list_entries(
+    response_group_key: ResponseGroupKey, field_path: str, field_values: _FieldValues
+) -> Iterator[DriftChange]:
+    difference = compare_scalar_lists(
+        _collect_list_entries_by_conversation(field_values.old_values_by_match_key),
+        _collect_list_entries_by_conversation(field_values.new_values_by_match_key),
+    )
+    if difference is None:
+        return
+    examples = _find_examples_of_values(field_values, difference)
+    if difference.added_values:
+        yield build_field_change(
+            response_group_key,
+            "recorded-value-new",
+            field_path,
+            examples,
+            {"new": _format_shown_values(difference.added_values)},
+        )
+    if difference.removed_values:
+        yield build_field_change(
+            response_group_key,
+            "recorded-value-gone",
+            field_path,
+            examples,
+            {"old": _format_shown_values(difference.removed_values)},
+        )
+
+
+def _collect_list_entries_by_conversation(
+    values_by_match_key: Mapping[MatchKey, list[tuple[FlattenedValue, RecordedExchange]]],
+) -> _ScalarsByMatchKey:
+    """Return the entries of a list by conversation.
+
+    A list inside another list occurs several times in one conversation. The entries of all its occurrences are
+    combined.
+    """
+    found: _ScalarsByMatchKey = {}
+    for match_key, values in values_by_match_key.items():
+        conversation = match_key[:1]
+        entries = {value.value for value, _ in values if value.json_type in _SCALAR_TYPES}
+        found[conversation] = found.get(conversation, frozenset()) | entries
+    return found

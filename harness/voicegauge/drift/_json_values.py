@@ -1,0 +1,354 @@
+"""Flattens JSON bodies into paths and values, and compares those that do not belong to a single request.
+
+Entries of a list are matched by a field that identifies them, such as an id, because their order may differ between
+recordings.
+
+An id, a time, a signed URL or a counter changes with every request and therefore does not show how the API behaves.
+Such fields are recognized by their recorded values, not by their names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, combinations, pairwise
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.recording.credentials import MASK
+
+# Flattens JSON bodies into paths and values, so that bodies can be compared field by field.
+
+
+ANY_INDEX = "*"
+"""The text that replaces list indices in paths."""
+_MAX_COMBINED_FIELDS = 8
+"""Largest number of fields whose pairs are tried as a key of list entries, because the number of pairs grows
+quadratically."""
+_MIN_SHARED_ENTRIES_RATIO = 0.5
+"""Smallest share of the values of a field that must occur in both recordings, so that the field may identify list
+entries."""
+
+JsonScalar = str | float | bool | None
+
+
+class FlattenedValue(NamedTuple):
+    """A text, number, boolean or null in a JSON body, or an object or list without its content."""
+
+    path: str
+    """JSON pointer in which `*` replaces list indices."""
+    entry_identity: str
+    """Identifies the list entries that contain the value, by key fields or index; empty if the value is in no list."""
+    json_type: str
+    """JSON type of the value. Integers have the type "number"."""
+    value: JsonScalar
+    """The text, number or boolean; `None` for null, an object or a list."""
+
+
+class FlattenedObject(NamedTuple):
+    """An object in a JSON body, with the names of its fields."""
+
+    path: str
+    """JSON pointer in which `*` replaces list indices."""
+    entry_identity: str
+    """Identifies the list entries that contain the object, as `FlattenedValue.entry_identity`."""
+    field_names: tuple[str, ...]
+
+
+EntryKeyFieldsByPath = Mapping[str, tuple[str, ...]]
+"""For the path of each list of objects: the one or two fields whose values identify an entry."""
+
+
+def get_json_type(value: Any) -> str:
+    """Return the JSON type of `value`. Integers have the type "number"."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def flatten_json(value: Any, entry_key_fields: EntryKeyFieldsByPath) -> Iterator[FlattenedValue | FlattenedObject]:
+    """Yield every object and every value in a JSON body."""
+    yield from _flatten_value(value, "", "", entry_key_fields)
+
+
+def _flatten_value(
+    value: Any, value_path: str, entry_identity: str, entry_key_fields: EntryKeyFieldsByPath
+) -> Iterator[FlattenedValue | FlattenedObject]:
+    if isinstance(value, dict):
+        yield FlattenedObject(value_path, entry_identity, tuple(value))
+        yield FlattenedValue(value_path, entry_identity, "object", None)
+        for name, child in value.items():
+            yield from _flatten_value(
+                child, f"{value_path}/{escape_pointer_token(name)}", entry_identity, entry_key_fields
+            )
+    elif isinstance(value, list):
+        yield FlattenedValue(value_path, entry_identity, "array", None)
+        fields = entry_key_fields.get(value_path)
+        for index, child in enumerate(value):
+            identity = _build_entry_identity(child, index, fields)
+            if fields is not None:
+                yield FlattenedValue(f"{value_path}/{ANY_INDEX}", entry_identity, "string", identity)
+            yield from _flatten_value(
+                child, f"{value_path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_key_fields
+            )
+    else:
+        yield FlattenedValue(value_path, entry_identity, get_json_type(value), value)
+
+
+def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:
+    """Return what identifies a list entry: the values of its key fields, or its index.
+
+    Entries that are not objects all have the same identity.
+    """
+    if isinstance(entry, dict):
+        return ", ".join(str(entry.get(field)) for field in key_fields) if key_fields else str(index)
+    return str(index) if isinstance(entry, list) else ANY_INDEX
+
+
+def find_entry_key_fields(old_bodies: Iterable[Any], new_bodies: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+    """Find the fields that identify the entries of each list of objects.
+
+    For each list, the result is the first field for which three conditions hold: every entry has the field, its values
+    differ between the entries, and at least half of the values are in both recordings. If there is no such field, pairs
+    of fields are tried.
+
+    Args:
+        old_bodies: the JSON bodies of the older recording.
+        new_bodies: the JSON bodies of the newer recording.
+    """
+    old_lists, new_lists = _collect_object_lists(old_bodies), _collect_object_lists(new_bodies)
+    found = {}
+    for path in old_lists.keys() & new_lists.keys():
+        for fields in _iterate_key_candidates(old_lists[path] + new_lists[path]):
+            before = {_build_entry_identity(entry, 0, fields) for entries in old_lists[path] for entry in entries}
+            after = {_build_entry_identity(entry, 0, fields) for entries in new_lists[path] for entry in entries}
+            if len(before & after) >= _MIN_SHARED_ENTRIES_RATIO * min(len(before), len(after)) > 0:
+                found[path] = fields
+                break
+    return found
+
+
+def _collect_object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]]:
+    """Return all non-empty lists of objects, by their path."""
+    found: dict[str, list[list[dict[str, Any]]]] = {}
+
+    def visit_value(value: Any, value_path: str) -> None:
+        if isinstance(value, dict):
+            for name, child in value.items():
+                visit_value(child, f"{value_path}/{escape_pointer_token(name)}")
+        elif isinstance(value, list):
+            if value and all(isinstance(entry, dict) for entry in value):
+                found.setdefault(value_path, []).append(value)
+            for entry in value:
+                visit_value(entry, f"{value_path}/{ANY_INDEX}")
+
+    for value in values:
+        visit_value(value, "")
+    return found
+
+
+def _iterate_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
+    """Yield the fields, and then the pairs of fields, whose values are unique within each list."""
+    names = [
+        name
+        for name in object_lists[0][0]
+        if all(_can_identify_entry(entry.get(name)) for entries in object_lists for entry in entries)
+    ]
+    for fields in chain(((name,) for name in names), combinations(names[:_MAX_COMBINED_FIELDS], 2)):
+        if all(
+            len({_build_entry_identity(entry, 0, fields) for entry in entries}) == len(entries)
+            for entries in object_lists
+        ):
+            yield fields
+
+
+def _can_identify_entry(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+# Distinguishes the values that a provider defines from those that belong to a single request.
+
+
+MatchKey = tuple[str, ...]
+"""Identifies a value in both recordings, so that the older and the newer value can be compared: the id of the pair of
+conversations and, for a value in a list, the identity of the list entry."""
+ValuesByMatchKey = Mapping[MatchKey, frozenset[JsonScalar]]
+"""The values of one field in one recording, by match key."""
+
+_EPOCH_SECONDS_RANGE = (1_000_000_000, 5_000_000_000)
+"""Smallest and largest number that counts as a Unix time in seconds; the years are 2001 to 2128."""
+_EPOCH_MILLISECONDS_RANGE = (_EPOCH_SECONDS_RANGE[0] * 1000, _EPOCH_SECONDS_RANGE[1] * 1000)
+_DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
+"""Matches the start of an ISO 8601 date or of an HTTP date (RFC 9110, section 5.6.7)."""
+
+
+class ValueDifference(NamedTuple):
+    """The values that a field has in only one of two recordings: in the older (removed) or in the newer (added)."""
+
+    removed_values: tuple[JsonScalar, ...]
+    added_values: tuple[JsonScalar, ...]
+
+
+def split_url_into_parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
+    """Split a URL into host, path and parameters, because some of these parts may differ in every recording.
+
+    Any other value is one part.
+
+    Yields:
+        The name and the value of each part. The name is empty if the value is not a URL.
+    """
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        yield "", value
+        return
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        yield "", value
+        return
+    yield " (scheme and host)", f"{url.scheme}://{url.netloc}"
+    segments = url.path.split("/")[1:]
+    yield " (segments of the path)", len(segments)
+    for index, segment in enumerate(segments):
+        yield f" (segment {index + 1} of the path)", segment
+    extension = segments[-1].rpartition(".")[2] if segments and "." in segments[-1] else ""
+    yield " (ending of the path)", extension
+    yield " (parameters)", ", ".join(name for name, _ in parse_qsl(url.query, keep_blank_values=True))
+
+
+def compare_values(
+    old_values: ValuesByMatchKey,
+    new_values: ValuesByMatchKey,
+    *,
+    documented_values: frozenset[JsonScalar] = frozenset(),
+) -> ValueDifference | None:
+    """Return which values of a field were removed and added between two recordings.
+
+    Return `None` if nothing changed, or if the values are not defined by the provider but belong to single requests, as
+    ids do. Values count as defined by the provider if at least half of the match keys have equal values in both
+    recordings, or if several match keys of the same recording have the same values.
+
+    Args:
+        old_values: the values in the older recording.
+        new_values: the values in the newer recording.
+        documented_values: the values that the contract lists. They count as defined by the provider even if only one
+            match key has them.
+    """
+    old_values, new_values = _remove_redacted_values(old_values, new_values)
+    shared = old_values.keys() & new_values.keys()
+    differing = [match_key for match_key in shared if old_values[match_key] != new_values[match_key]]
+    if not differing or _is_volatile(old_values) or _is_volatile(new_values):
+        return None
+    before = frozenset().union(*old_values.values())
+    after = frozenset().union(*new_values.values())
+    if len(differing) <= len(shared) / 2 and len(shared) > 1:
+        before = frozenset().union(*(old_values[match_key] for match_key in differing))
+        after = frozenset().union(*(new_values[match_key] for match_key in differing))
+    elif (
+        not (_are_values_shared(old_values, before) and _are_values_shared(new_values, after))
+        and not before & documented_values
+    ):
+        return None
+    removed, added = before - after, after - before
+    if not (removed or added) or all(_is_timestamp(value) for value in removed | added):
+        return None  # requests of the same second share a time by chance
+    return ValueDifference(_sort_mixed_values(removed), _sort_mixed_values(added))
+
+
+def _remove_redacted_values(
+    old_values: ValuesByMatchKey, new_values: ValuesByMatchKey
+) -> tuple[ValuesByMatchKey, ValuesByMatchKey]:
+    """Return the values without those match keys for which either recording has a redacted value."""
+    redacted = {
+        match_key
+        for side in (old_values, new_values)
+        for match_key, values in side.items()
+        if any(map(_is_redacted, values))
+    }
+    before, after = (
+        {match_key: values for match_key, values in side.items() if match_key not in redacted}
+        for side in (old_values, new_values)
+    )
+    return before, after
+
+
+def _is_redacted(value: JsonScalar) -> bool:
+    return isinstance(value, str) and MASK in value
+
+
+def _is_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
+    """Whether a field has several values under one match key, or its numbers only increase or only decrease.
+
+    Such values belong to single requests and do not show how the API behaves.
+    """
+    if any(len(values) > 1 for values in values_by_match_key.values()):
+        return True
+    numbers = [value for values in values_by_match_key.values() for value in values]
+    is_distinct = len(numbers) > 1 and len(set(numbers)) == len(numbers)
+    return all(_is_number(value) for value in numbers) and is_distinct and _is_monotonic(numbers)
+
+
+def _is_number(value: JsonScalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_monotonic(numbers: list[JsonScalar]) -> bool:
+    directions = {float(after or 0) > float(before or 0) for before, after in pairwise(numbers)}
+    return len(directions) == 1
+
+
+def _are_values_shared(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
+    """Whether at least half of `values` occur under several match keys.
+
+    If any value is a number, all values must be equal, because durations and counts may be equal by chance.
+
+    Args:
+        values_by_match_key: the values of a field in one recording.
+        values: all these values without their match keys.
+    """
+    if len(values_by_match_key) < 2:
+        return False
+    if any(_is_number(value) for value in values):
+        return len(values) == 1
+    counts = Counter(value for values_of_match in values_by_match_key.values() for value in values_of_match)
+    return sum(count > 1 for count in counts.values()) >= len(counts) / 2
+
+
+def compare_scalar_lists(old_values: ValuesByMatchKey, new_values: ValuesByMatchKey) -> ValueDifference | None:
+    """Return which entries were removed from and added to lists of texts or numbers.
+
+    Return `None` if the entries are the same, or if fewer than half of all entries are in both recordings.
+    """
+    shared = old_values.keys() & new_values.keys()
+    before, after = (
+        frozenset(value for match_key in shared for value in side[match_key] if not _is_redacted(value))
+        for side in (old_values, new_values)
+    )
+    if before == after or len(before & after) < len(before | after) / 2:
+        return None
+    return ValueDifference(_sort_mixed_values(before - after), _sort_mixed_values(after - before))
+
+
+def _is_timestamp(value: JsonScalar) -> bool:
+    if isinstance(value, str):
+        if _DATE_PATTERN.match(value) is None:
+            return False
+        try:
+            dt.datetime.fromisoformat(value)
+        except ValueError:
+            return value.endswith("GMT")
+        return True
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return any(low <= value <= high for low, high in (_EPOCH_SECONDS_RANGE, _EPOCH_MILLISECONDS_RANGE))
+
+
+def _sort_mixed_values(values: frozenset[JsonScalar]) -> tuple[JsonScalar, ...]:
+    """Sort values of mixed types, so that reports do not depend on the order of sets."""
+    return tuple(sorted(values, key=lambda value: (str(type(value)), str(value))))

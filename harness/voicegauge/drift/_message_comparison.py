@@ -1,0 +1,372 @@
+"""Compares the parameters, request bodies and responses of two operations."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from voicegauge.drift._api_part import ApiPart
+from voicegauge.drift._document_node import DocumentNode, is_same_json
+from voicegauge.drift._schema_comparison import compare_schemas
+from voicegauge.drift.report import DriftChange, DriftLevel
+
+# Compares the parameters of two operations. They are matched by location and name, path parameters by position.
+
+
+_IGNORED_HEADER_PARAMETERS = ("accept", "content-type", "authorization")
+"""Names that OpenAPI ignores for header parameters, because it describes these headers elsewhere (section "Parameter
+Object")."""
+_DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+_DEFAULT_VALUE_RULE_IDS = tuple(
+    f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed")
+)
+"""Ids of the rules about default values, which do not matter for required parameters, because these are always sent."""
+_TYPE_RULE_IDS = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
+"""Ids of the rules that report a new type of a parameter to which older values do not belong."""
+
+PathAndOperation = tuple[str, DocumentNode, DocumentNode]
+"""A path, the node of its path item, and the node of one of its operations. Both nodes may define parameters of the
+operation. The path contains the names of its path parameters in braces."""
+
+
+class _ParameterVersion(NamedTuple):
+    """A parameter in the older or the newer document."""
+
+    node: DocumentNode
+    is_from_path_item: bool
+    """Whether the parameter belongs to the path item and therefore to all operations of the path item."""
+
+    @property
+    def is_required(self) -> bool:
+        return self.node.get_value("required") is True or self.node.get_value("in") == "path"
+
+    @property
+    def is_deprecated(self) -> bool:
+        return self.node.get_value("deprecated") is True
+
+    @property
+    def location(self) -> str:
+        return f"{self.node.get_value('in')} {self.node.get_value('name')}"
+
+    @property
+    def schema(self) -> DocumentNode:
+        media_types = [media_type for _, media_type in self.node.get_child("content").iterate_children()]
+        return media_types[0].get_child("schema") if media_types else self.node.get_child("schema")
+
+    @property
+    def style_and_explode(self) -> tuple[str, bool]:
+        """The values of `style` and `explode`, or their defaults."""
+        style = self.node.get_value("style", _DEFAULT_STYLE_BY_LOCATION.get(str(self.node.get_value("in")), ""))
+        return style, self.node.get_value("explode", style == "form") is True
+
+
+def compare_parameters(
+    api_part: ApiPart, old_path_and_operation: PathAndOperation, new_path_and_operation: PathAndOperation
+) -> Iterator[DriftChange]:
+    """Yield every change of the parameters, including those of the path item."""
+    old_parameters, new_parameters = (
+        _list_parameters(*old_path_and_operation),
+        _list_parameters(*new_path_and_operation),
+    )
+    for key in dict.fromkeys((*old_parameters, *new_parameters)):
+        before, after = old_parameters.get(key), new_parameters.get(key)
+        if before is not None and after is not None:
+            yield from _compare_parameter(api_part.create_nested_part(after.location), before, after)
+        elif before is not None:
+            yield api_part.create_nested_part(before.location).build_change(
+                _choose_rule_of_removal(api_part, before), before.node, None
+            )
+        elif after is not None:
+            yield api_part.create_nested_part(after.location).build_change(
+                _choose_rule_of_addition(api_part, after), None, after.node
+            )
+
+
+def _list_parameters(
+    path: str, path_item: DocumentNode, operation: DocumentNode
+) -> dict[tuple[str, str], _ParameterVersion]:
+    """Return the parameters by location and name. Parameters of the operation override those of the path item."""
+    positions = {name: str(index) for index, name in enumerate(re.findall(r"\{([^}]*)\}", path))}
+    found = {}
+    for owner, is_shared in ((path_item, True), (operation, False)):
+        for _, node in owner.get_child("parameters").iterate_children():
+            node = node.resolve_references()
+            location, name = str(node.get_value("in")), str(node.get_value("name"))
+            if location == "header" and name.lower() in _IGNORED_HEADER_PARAMETERS:
+                continue
+            key = {"header": name.lower(), "path": positions.get(name, name)}.get(location, name)
+            found[location, key] = _ParameterVersion(node, is_shared)
+    return found
+
+
+def _choose_rule_of_removal(api_part: ApiPart, parameter: _ParameterVersion) -> str:
+    if api_part.is_callback:
+        return "callback-parameter-removed"
+    return "request-parameter-removed-with-deprecation" if parameter.is_deprecated else "request-parameter-removed"
+
+
+def _choose_rule_of_addition(api_part: ApiPart, parameter: _ParameterVersion) -> str:
+    if api_part.is_callback:
+        return "callback-parameter-added"
+    if parameter.node.get_value("in") == "path":
+        return "new-request-path-parameter"
+    need = "required" if parameter.is_required else "optional"
+    return f"new-{need}-request-" + (
+        "default-parameter-to-existing-path" if parameter.is_from_path_item else "parameter"
+    )
+
+
+def _compare_parameter(
+    api_part: ApiPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+) -> Iterator[DriftChange]:
+    kind = "callback-parameter" if api_part.is_callback else "request-parameter"
+    if old_parameter.is_required != new_parameter.is_required and not api_part.is_callback:
+        need = "required" if new_parameter.is_required else "optional"
+        yield api_part.build_change(
+            f"{kind}-became-{need}", old_parameter.node.get_child("required"), new_parameter.node.get_child("required")
+        )
+    if old_parameter.is_deprecated != new_parameter.is_deprecated:
+        action = "deprecated" if new_parameter.is_deprecated else "reactivated"
+        yield api_part.build_change(
+            f"{kind}-{action}", old_parameter.node.get_child("deprecated"), new_parameter.node.get_child("deprecated")
+        )
+    if old_parameter.style_and_explode != new_parameter.style_and_explode and not api_part.is_callback:
+        yield api_part.build_change(
+            "request-parameter-style-changed",
+            old_parameter.node,
+            new_parameter.node,
+            old=old_parameter.style_and_explode,
+            new=new_parameter.style_and_explode,
+        )
+    api_part = replace(api_part, is_sent_as_text=not new_parameter.node.get_child("content").exists)
+    changes = [
+        change
+        for change in compare_schemas(api_part, kind, old_parameter.schema, new_parameter.schema)
+        if not (change.rule in _DEFAULT_VALUE_RULE_IDS and old_parameter.is_required and new_parameter.is_required)
+    ]
+    narrowing = _TYPE_RULE_IDS & {change.rule for change in changes}
+    still_accepts_single_value = bool(narrowing) and _still_accepts_single_value(api_part, old_parameter, new_parameter)
+    for change in changes:
+        if still_accepts_single_value and change.rule in _TYPE_RULE_IDS:
+            yield api_part.build_change(
+                "request-parameter-type-generalized", old_parameter.schema, new_parameter.schema
+            )
+        else:
+            yield change
+
+
+def _still_accepts_single_value(
+    api_part: ApiPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+) -> bool:
+    """Whether a parameter changed from a single value to a list, but requests with `name=value` are still accepted."""
+    schema = new_parameter.schema.resolve_references()
+    types = schema.get_value("type")
+    is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))
+    if not is_list or new_parameter.style_and_explode != ("form", True):
+        return False
+    item_changes = compare_schemas(api_part, "request-parameter", old_parameter.schema, schema.get_child("items"))
+    return all(
+        change.level is DriftLevel.COMPATIBLE or change.rule == "request-parameter-became-not-nullable"
+        for change in item_changes
+    )
+
+
+# Compares the request bodies and the responses of two operations, including media types, headers and links.
+
+
+def compare_request_bodies(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    """Yield every change of the request bodies of two operations or callbacks."""
+    before, after = (
+        old_node.get_child("requestBody").resolve_references(),
+        new_node.get_child("requestBody").resolve_references(),
+    )
+    nested = api_part.create_nested_part("body" if api_part.is_callback else "request body")
+    if before.exists and after.exists:
+        if _is_body_required(before) != _is_body_required(after):
+            prefix = "callback-payload" if api_part.is_callback else "request-body"
+            rule = f"{prefix}-became-{_describe_requiredness(after)}"
+            yield nested.build_change(rule, before.get_child("required"), after.get_child("required"))
+        yield from _compare_media_types(nested, "callback" if api_part.is_callback else "request-body", before, after)
+    elif after.exists:
+        yield nested.build_change(
+            "callback-payload-added" if api_part.is_callback else f"request-body-added-{_describe_requiredness(after)}",
+            None,
+            after,
+        )
+    elif before.exists:
+        yield nested.build_change(
+            "callback-payload-removed" if api_part.is_callback else "request-body-removed", before, None
+        )
+
+
+def _is_body_required(body_node: DocumentNode | None) -> bool:
+    return body_node is not None and body_node.get_value("required") is True
+
+
+def _describe_requiredness(node: DocumentNode) -> str:
+    return "required" if _is_body_required(node) else "optional"
+
+
+def compare_responses(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    """Yield every change of the responses of two operations.
+
+    For callbacks, only the statuses are compared, because the client sends the responses.
+    """
+    old_responses, new_responses = _list_responses(old_node), _list_responses(new_node)
+    for status in dict.fromkeys((*old_responses, *new_responses)):
+        nested = api_part.create_nested_part(status)
+        if status in old_responses and status in new_responses:
+            if not api_part.is_callback:
+                yield from _compare_response(nested, old_responses[status], new_responses[status])
+            continue
+        action = "added" if status in new_responses else "removed"
+        kind = "success" if status.startswith("2") else "non-success"
+        rule = f"callback-response-status-{action}" if api_part.is_callback else f"response-{kind}-status-{action}"
+        yield nested.build_change(rule, old_responses.get(status), new_responses.get(status))
+
+
+def _list_responses(operation: DocumentNode) -> dict[str, DocumentNode]:
+    children = operation.get_child("responses").iterate_children()
+    return {status.upper(): node.resolve_references() for status, node in children if not status.startswith("x-")}
+
+
+def _compare_response(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    yield from _compare_media_types(api_part.create_nested_part(" body"), "response", old_node, new_node)
+    yield from _compare_headers(api_part, old_node, new_node)
+    yield from _compare_links(api_part, old_node, new_node)
+
+
+def _compare_media_types(
+    api_part: ApiPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
+    """Yield the changes of media types and of their schemas.
+
+    Args:
+        api_part: the body.
+        rule_id_prefix: the start of rule ids: "request-body", "response" or "callback".
+        old_node: the node with the older `content`.
+        new_node: the node with the newer `content`.
+    """
+    before, after = _list_media_types(old_node), _list_media_types(new_node)
+    if rule_id_prefix == "response":
+        yield from _match_renamed_media_types(api_part, before, after)
+    body_kind = rule_id_prefix if rule_id_prefix.endswith("-body") else f"{rule_id_prefix}-body"
+    has_several = len(before) > 1 or len(after) > 1
+    for name in dict.fromkeys((*before, *after)):
+        nested = api_part.create_nested_part(f" ({name})") if has_several else api_part
+        nested = replace(nested, is_sent_as_text=not _is_json(name))
+        if name not in after:
+            yield nested.build_change(f"{rule_id_prefix}-media-type-removed", before[name], None, old=name)
+        elif name not in before:
+            yield nested.build_change(f"{rule_id_prefix}-media-type-added", None, after[name], new=name)
+        else:
+            yield from _compare_body_schemas(nested, body_kind, before[name], after[name])
+
+
+def _compare_body_schemas(
+    api_part: ApiPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
+    before, after = old_node.get_child("schema"), new_node.get_child("schema")
+    if before.exists == after.exists or api_part.is_callback:
+        yield from compare_schemas(api_part, rule_id_prefix, before, after)
+    else:
+        action = "added" if after.exists else "removed"
+        yield api_part.build_change(f"{rule_id_prefix}-media-type-schema-{action}", before, after)
+
+
+def _list_media_types(node: DocumentNode) -> dict[str, DocumentNode]:
+    """Return the media types by name, in lower case and without spaces.
+
+    Neither case nor spaces have a meaning in media types (RFC 9110, section 8.3.1).
+    """
+    return {"".join(name.lower().split()): media for name, media in node.get_child("content").iterate_children()}
+
+
+def _is_json(media_type: str) -> bool:
+    name = media_type.partition(";")[0]
+    return name == "application/json" or name.endswith("+json")
+
+
+def _match_renamed_media_types(
+    api_part: ApiPart, old_media_types: dict[str, DocumentNode], new_media_types: dict[str, DocumentNode]
+) -> Iterator[DriftChange]:
+    """Yield a change for each media type that was replaced by a similar one.
+
+    Media types are similar if only their parameters differ, or if one is a range such as `audio/*` that includes the
+    other. In `old_media_types`, the replaced media type is renamed to its newer name, so that the caller compares the
+    schemas of both.
+    """
+    removed = [name for name in old_media_types if name not in new_media_types]
+    added = [name for name in new_media_types if name not in old_media_types]
+    for before in removed:
+        for after in [name for name in added if name not in old_media_types]:
+            relation = _classify_media_type_relation(before, after)
+            if relation:
+                rule = f"response-media-type-name-{relation}"
+                yield api_part.build_change(
+                    rule, old_media_types[before], new_media_types[after], old=before, new=after
+                )
+                old_media_types[after] = old_media_types.pop(before)
+                break
+
+
+def _classify_media_type_relation(old_name: str, new_name: str) -> str:
+    """Return the end of the rule id for a renamed media type; empty if the two media types are unrelated."""
+    (old_type, _, old_parameters), (new_type, _, new_parameters) = old_name.partition(";"), new_name.partition(";")
+    is_more_general = _includes_media_type(new_type, old_type)
+    if not is_more_general and not _includes_media_type(old_type, new_type):
+        return ""
+    if old_type == new_type or old_parameters != new_parameters:
+        return "changed"
+    return "generalized" if is_more_general else "specialized"
+
+
+def _includes_media_type(general_media_type: str, specific_media_type: str) -> bool:
+    """Whether a range such as `audio/*` includes a media type, or JSON a media type that ends in `+json`."""
+    kind, _, subtype = general_media_type.partition("/")
+    return fnmatch.fnmatchcase(specific_media_type, general_media_type) or fnmatch.fnmatchcase(
+        specific_media_type, f"{kind}/*+{subtype}"
+    )
+
+
+def _compare_headers(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    old_headers, new_headers = _list_headers(old_node), _list_headers(new_node)
+    for name in dict.fromkeys((*old_headers, *new_headers)):
+        nested = api_part.create_nested_part(f" header {name}")
+        before, after = old_headers.get(name), new_headers.get(name)
+        if before is None:
+            yield nested.build_change("response-header-added", None, after)
+        elif after is None:
+            yield nested.build_change(f"{_describe_requiredness(before)}-response-header-removed", before, None)
+        else:
+            if _is_body_required(before) != _is_body_required(after):
+                yield nested.build_change(f"response-header-became-{_describe_requiredness(after)}", before, after)
+            text = replace(nested, is_sent_as_text=True)
+            yield from compare_schemas(text, "response-header", before.get_child("schema"), after.get_child("schema"))
+
+
+def _list_headers(response: DocumentNode) -> dict[str, DocumentNode]:
+    """Return the headers by lower-case name. Content-Type is left out, because OpenAPI describes it as media types."""
+    children = response.get_child("headers").iterate_children()
+    return {name.lower(): node.resolve_references() for name, node in children if name.lower() != "content-type"}
+
+
+def _compare_links(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    old_links, new_links = (dict(node.get_child("links").iterate_children()) for node in (old_node, new_node))
+    for name in dict.fromkeys((*old_links, *new_links)):
+        nested = api_part.create_nested_part(f" link {name}")
+        if name not in new_links:
+            yield nested.build_change("response-link-removed", old_links[name], None)
+        elif name not in old_links:
+            yield nested.build_change("response-link-added", None, new_links[name])
+        elif not is_same_json(_describe_link_target(old_links[name]), _describe_link_target(new_links[name])):
+            yield nested.build_change("response-link-changed", old_links[name], new_links[name])
+
+
+def _describe_link_target(link: DocumentNode) -> dict[str, object]:
+    """Return the operation that a link points to and the values that it passes."""
+    link = link.resolve_references()
+    return {key: link.get_value(key) for key in ("operationId", "operationRef", "parameters", "requestBody")}

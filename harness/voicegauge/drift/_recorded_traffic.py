@@ -1,0 +1,481 @@
+"""Interprets recordings with a contract, and pairs their responses and conversations for comparison."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.document_parts import MediaType, ResponseSpec
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.drift._json_values import (
+    EntryKeyFieldsByPath,
+    FlattenedObject,
+    FlattenedValue,
+    find_entry_key_fields,
+    flatten_json,
+)
+from voicegauge.drift.report import ComparedInput, FilePosition
+from voicegauge.errors import DataError
+from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
+from voicegauge.formats.locations import MISSING, Location
+from voicegauge.model.exchange import Exchange
+from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
+from voicegauge.recording.credentials import MASK
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.request_matching import ComparableRequest, build_comparable_request
+from voicegauge.recording.saved_recordings import find_recordings
+
+# Lists headers that do not belong to the API itself, but to HTTP, or to a proxy or CDN in front of the service.
+
+
+STANDARD_HEADERS = frozenset(
+    (
+        *("accept-ranges", "access-control-allow-origin", "age", "allow", "alt-svc", "cache-control", "connection"),
+        *("content-disposition", "content-encoding", "content-language", "content-length", "content-type", "date"),
+        *("content-location", "content-range", "etag", "expires", "keep-alive", "last-modified", "link", "location"),
+        *("pragma", "preference-applied", "retry-after", "server", "trailer", "upgrade"),
+        *("strict-transport-security", "transfer-encoding", "vary", "via", "www-authenticate"),
+    )
+)
+"""Names of general HTTP headers (such as those of RFC 9110, 9111 and 6797), which API documents need not list."""
+_INFRASTRUCTURE_HEADER_PATTERN = re.compile(
+    # CDNs and hosting: Cloudflare, Akamai, Fastly, Amazon, Google, Azure, Vercel, Fly.io, Railway, Render, Netlify
+    r"cf-.*|akamai-.*|x-akamai-.*|x-served-by|x-timer|x-cache.*|cdn-.*|x-cdn.*|x-fastly-.*|fastly-.*|x-amz-.*|x-amzn-.*"
+    r"|apigw-requestid|x-cloud-trace-context|x-goog-.*|x-guploader-.*|x-azure-ref|x-ms-.*|x-vercel-.*|fly-.*|x-railway-.*"
+    r"|x-render-.*|rndr-id|x-nf-.*|x-hw|x-edge-.*"
+    # proxies and servers
+    r"|x-envoy-.*|x-kong-.*|x-powered-by|x-runtime|x-varnish|x-nginx-.*|x-proxy-.*|x-forwarded-.*|x-real-ip|forwarded"
+    r"|x-b3-.*|traceparent|tracestate|x-backend.*|proxy-.*|x-upstream-.*|x-response-time|x-process-time"
+    r"|x-openai-proxy-wasm"
+    # reporting, security policies and instructions to browsers
+    r"|nel|report-to|reporting-endpoints|server-timing|timing-allow-origin|expect-ct|x-content-type-options"
+    r"|x-frame-options|x-xss-protection|x-download-options|x-dns-prefetch-control|x-permitted-cross-domain-policies"
+    r"|x-robots-tag|x-ua-compatible|referrer-policy|permissions-policy|feature-policy|content-security-policy.*"
+    r"|cross-origin-.*|origin-agent-cluster|access-control-.*|priority|accept-ch|set-cookie|p3p"
+)
+
+
+def is_infrastructure_header(name: str) -> bool:
+    """Whether a header comes from a proxy, a CDN or a web server, or instructs browsers."""
+    return _INFRASTRUCTURE_HEADER_PATTERN.fullmatch(name.lower()) is not None
+
+
+# Interprets recordings with the help of a contract: finds the operations, conversations and job states.
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedExchange:
+    """An exchange of a recording, with the operation of the contract that it belongs to."""
+
+    contract: Contract = field(repr=False)
+    file: str
+    entry_index: int
+    """Index of the exchange in the file, counted from 0."""
+    exchange: Exchange = field(repr=False)
+    operation: Operation | None = field(repr=False)
+    """The operation of the exchange; `None` if the exchange is a download or the contract has no such operation."""
+    json_body: Any = field(repr=False)
+    """The parsed JSON body of the response; `MISSING` if the body is not JSON or cannot be parsed."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the response."""
+        return self.exchange.response.status
+
+    @property
+    def operation_id(self) -> str:
+        """The id of the operation, even if the contract has no such operation; "(download)" for a download."""
+        return self.exchange.operation
+
+    @property
+    def response_spec(self) -> ResponseSpec | None:
+        """The documented response for the status; `None` if the contract documents none."""
+        return self.operation.find_response(self.status) if self.operation else None
+
+    @property
+    def media_type(self) -> MediaType | None:
+        """The most specific documented media type that matches the response (as in OpenAPI); `None` if none matches."""
+        media_type = self.exchange.response.media_type
+        documented = self.response_spec.media_types if self.response_spec else {}
+        for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+            if name in documented:
+                return documented[name]
+        return None
+
+    def find_position(self, exchange_part: str = "") -> FilePosition:
+        """Return the position of the exchange, or of one part of it, in the HAR file: the file and a JSON pointer.
+
+        Args:
+            exchange_part: a JSON pointer that starts at the HAR entry of the exchange: "/response/headers" or
+                "/response/content/text#/output_url". The text after "#" is a JSON pointer into the body. Empty for the
+                exchange as a whole.
+        """
+        return FilePosition(file=self.file, pointer=f"/log/entries/{self.entry_index}{exchange_part}")
+
+    def find_body_position(self, field_path: str) -> FilePosition:
+        """Return the position in the HAR file of a value in the JSON body of the response.
+
+        The pointer of the position leads from the top of the HAR file to the body and, after "#", into the body.
+
+        Args:
+            field_path: JSON pointer that starts at the top of the body, such as "/output_url".
+        """
+        return self.find_position(f"/response/content/text#{field_path}")
+
+    @property
+    def comparable_request(self) -> ComparableRequest:
+        """The values by which the request is compared with others. They do not depend on how its body is encoded."""
+        return build_comparable_request(self.contract, self.exchange.request, self.operation)
+
+    def read_response_value(self, location: Location | None) -> Any:
+        """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
+        if location is None:
+            return MISSING
+        value = location.read_response(self.json_body, self.exchange.response.headers)
+        return MISSING if isinstance(value, str) and MASK in value else value
+
+    @property
+    def job_spec(self) -> JobSpec | None:
+        """The documented job that the exchange submits or polls; `None` if it does neither."""
+        return self.operation.job or _find_submitted_job(self.operation) if self.operation else None
+
+    @property
+    def state_location(self) -> Location | None:
+        """The location of the job state in the response; `None` if the response is an error or there is no job."""
+        if self.operation is None or self.job_spec is None or self.status >= 300:
+            return None
+        return self.job_spec.state_location if self.operation.job else self.job_spec.submit_response.state_location
+
+    @property
+    def job_state(self) -> str | None:
+        """The job state that the response reports; `None` if it reports no job state."""
+        state = self.read_response_value(self.state_location)
+        return state if isinstance(state, str) else None
+
+
+def _find_submitted_job(operation: Operation) -> JobSpec | None:
+    status_operation = operation.speech.response.status_operation_id if operation.speech else None
+    return operation.contract.find_operation(status_operation).job if status_operation else None
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedTraffic:
+    """One or more recordings of one provider."""
+
+    contract: Contract = field(repr=False)
+    compared_input: ComparedInput
+    exchanges: tuple[RecordedExchange, ...]
+    conversations: tuple[tuple[RecordedExchange, ...], ...] = field(repr=False)
+    """The exchanges of each conversation: a submit with its polls and its download, or any other exchange alone."""
+
+
+def load_recordings(path: Path) -> list[tuple[str, Recording]]:
+    """Load a recording, or all recordings in a folder, each with its path. The result has at least one recording.
+
+    Raises:
+        DataError: there is no recording, a file is not a recording of voicegauge, or providers differ between files.
+    """
+    loaded = [(str(file), load_har(file)) for file in find_recordings(path)]
+    if not loaded:
+        raise DataError(f"{path}: contains no recording (*.har)")
+    providers = sorted({recording.provider for _, recording in loaded})
+    if len(providers) > 1:
+        raise DataError(f"{path}: contains recordings of {', '.join(providers)}: name the folder of one provider")
+    return loaded
+
+
+def interpret_recordings(
+    contract: Contract, shown_path: str, recordings: Sequence[tuple[str, Recording]]
+) -> RecordedTraffic:
+    """Interpret recordings with the help of the contract of their provider.
+
+    Args:
+        contract: the contract of the provider.
+        shown_path: the path that reports show.
+        recordings: the recordings, each with its path.
+
+    Raises:
+        DataError: a recording was made with another provider.
+    """
+    exchanges: list[RecordedExchange] = []
+    conversations: list[tuple[RecordedExchange, ...]] = []
+    for file, recording in recordings:
+        if recording.provider != contract.id:
+            raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
+        recorded_exchange = [
+            _build_recorded_exchange(contract, file, entry_index, exchange)
+            for entry_index, exchange in enumerate(recording.exchanges)
+        ]
+        by_exchange = {id(one.exchange): one for one in recorded_exchange}
+        groups = group_exchanges_by_conversation(contract, recording.exchanges)
+        conversations += [tuple(by_exchange[id(exchange)] for exchange in group) for group in groups]
+        exchanges += recorded_exchange
+    provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
+    title = f"{contract.provider.title}, {provenances}"
+    compared_input = ComparedInput(
+        file=shown_path, title=title, version=_format_recording_dates(recordings), provider=contract.id
+    )
+    return RecordedTraffic(contract, compared_input, tuple(exchanges), tuple(conversations))
+
+
+def _format_recording_dates(recordings: Sequence[tuple[str, Recording]]) -> str:
+    dates = sorted({recording.recorded_at[:10] for _, recording in recordings})
+    return dates[0] if len(dates) == 1 else " to ".join((dates[0], dates[-1])) if dates else ""
+
+
+def _build_recorded_exchange(contract: Contract, file: str, entry_index: int, exchange: Exchange) -> RecordedExchange:
+    response = exchange.response
+    body: Any = MISSING
+    if is_json(response.media_type):
+        try:
+            body = read_json(response.body)
+        except UnreadableBodyError:
+            body = MISSING
+    return RecordedExchange(contract, file, entry_index, exchange, contract.operations.get(exchange.operation), body)
+
+
+def iterate_job_states(conversation: Sequence[RecordedExchange]) -> Iterator[tuple[RecordedExchange, str]]:
+    """Yield the states of the job in a conversation, each with the first exchange that reports the state.
+
+    Polls that report the same state as the exchange before are skipped.
+    """
+    last = None
+    for recorded_exchange in conversation:
+        state = recorded_exchange.job_state
+        if state is not None and state != last:
+            last = state
+            yield recorded_exchange, state
+
+
+# Matches the conversations of two recordings by their requests.
+
+
+MIN_REQUEST_SIMILARITY = 0.5
+"""Smallest similarity, from 0 to 1, with which two requests match although some of their values differ, such as a
+text."""
+_DECISIVE_VALUE_NAME_PREFIXES = ("key", "header x-voicegauge-")
+"""Starts of the locations of decisive values, such as the API key. If requests differ in such a value, they differ on
+purpose, as with a wrong key, and therefore never match."""
+
+Conversation = tuple[RecordedExchange, ...]
+"""The exchanges of one conversation, in their order."""
+
+
+class ConversationPair(NamedTuple):
+    """A conversation of the older recording, and the matching conversation of the newer recording."""
+
+    old_conversation: Conversation
+    new_conversation: Conversation
+    has_identical_requests: bool
+    """Whether the first requests of both conversations have equal values."""
+
+
+class ConversationPairing(NamedTuple):
+    """The matched conversations of two recordings."""
+
+    matched_pairs: list[ConversationPair]
+    unmatched_conversations: list[Conversation]
+    """Conversations of the older recording that match no conversation of the newer one. Repetitions of a conversation
+    that has a match are left out."""
+
+
+_RequestValueByLocation = dict[str, str]
+"""The values of a request, by their location in the request."""
+
+
+def pair_conversations(old_traffic: RecordedTraffic, new_traffic: RecordedTraffic) -> ConversationPairing:
+    """Return the conversations of two recordings as pairs of an older and a newer conversation.
+
+    Conversations whose first requests are equal are matched first, in their order. Each older conversation that is left
+    is then matched with the newer one that has the most similar first request, if this is similar enough. Both requests
+    of a pair call the same operation.
+    """
+    pairing = ConversationPairing([], [])
+    new_conversations = _group_conversations_by_operation(new_traffic)
+    for operation, conversations in _group_conversations_by_operation(old_traffic).items():
+        _pair_conversations_of_operation(conversations, new_conversations.get(operation, []), pairing)
+    return pairing
+
+
+def _pair_conversations_of_operation(
+    old_requests: list[tuple[_RequestValueByLocation, Conversation]],
+    new_requests: list[tuple[_RequestValueByLocation, Conversation]],
+    pairing: ConversationPairing,
+) -> None:
+    """Match the conversations that begin with one operation, add the result to `pairing`, and remove matched ones.
+
+    Args:
+        old_requests: the older conversations, each with the values of its first request.
+        new_requests: the newer conversations, each with the values of its first request. Those that find a match are
+            removed from this list.
+        pairing: receives the pairs and the older conversations without a match.
+    """
+    unmatched, repeated = [], []
+    for values, conversation in old_requests:
+        match = next((candidate for candidate in new_requests if candidate[0] == values), None)
+        if match is None:
+            unmatched.append((values, conversation))
+            continue
+        new_requests.remove(match)
+        repeated.append(values)
+        pairing.matched_pairs.append(ConversationPair(conversation, match[1], has_identical_requests=True))
+    for values, conversation in unmatched:
+        best = max(new_requests, key=lambda candidate: _compute_request_similarity(values, candidate[0]), default=None)
+        if best is not None and _compute_request_similarity(values, best[0]) >= MIN_REQUEST_SIMILARITY:
+            new_requests.remove(best)
+            repeated.append(values)
+            pairing.matched_pairs.append(ConversationPair(conversation, best[1], has_identical_requests=False))
+        elif values not in repeated:  # fewer repetitions of a request are not a change of the API
+            pairing.unmatched_conversations.append(conversation)
+
+
+def _group_conversations_by_operation(
+    traffic: RecordedTraffic,
+) -> dict[str, list[tuple[_RequestValueByLocation, Conversation]]]:
+    conversations: dict[str, list[tuple[_RequestValueByLocation, Conversation]]] = defaultdict(list)
+    for conversation in traffic.conversations:
+        first = conversation[0]
+        conversations[first.operation_id].append((first.comparable_request.compared_values, conversation))
+    return conversations
+
+
+def _compute_request_similarity(old_values: _RequestValueByLocation, new_values: _RequestValueByLocation) -> float:
+    """Return the similarity of two requests, from 0 to 1.
+
+    It is the share of equal values among the values of both requests. A location where both requests have a value, but
+    not the same one, counts as half an equal value. The similarity is 0 if a decisive value differs.
+    """
+    names = old_values.keys() | new_values.keys()
+    if any(
+        old_values.get(name) != new_values.get(name) for name in names if name.startswith(_DECISIVE_VALUE_NAME_PREFIXES)
+    ):
+        return 0.0
+    equal = sum(old_values.get(name) == new_values.get(name) for name in names)
+    return (equal + (len(old_values.keys() & new_values.keys()) - equal) / 2) / max(1, len(names))
+
+
+# Groups responses that can be compared because they have the same operation, status and job state.
+
+
+class ResponseGroupKey(NamedTuple):
+    """Identifies a group of responses that can be compared: they have the same operation, status and job state."""
+
+    operation_id: str
+    status: int
+    job_state: str | None
+    """The job state that the responses report; `None` if they report no job state."""
+
+    @property
+    def body_location(self) -> str:
+        """Start of the locations of all changes in the bodies of these responses: "200 body#"."""
+        return f"{self.status} body#"
+
+
+class PairedResponses(NamedTuple):
+    """The older and the newer responses that can be compared, from a conversation of each recording.
+
+    There is at least one older and one newer response.
+    """
+
+    conversation_pair_id: str
+    """Id of the pair: a conversation of the older recording and the matching one of the newer recording."""
+    old_exchanges: tuple[RecordedExchange, ...]
+    new_exchanges: tuple[RecordedExchange, ...]
+
+
+def group_responses(
+    conversation_pairs: Sequence[ConversationPair],
+) -> dict[ResponseGroupKey, list[PairedResponses]]:
+    """Group the responses of all pairs of conversations by operation, status and job state.
+
+    If only one of the two conversations of a pair has responses in a group, the pair is left out of the group.
+    """
+    groups: dict[ResponseGroupKey, list[PairedResponses]] = defaultdict(list)
+    for number, pair in enumerate(conversation_pairs):
+        old, new = (
+            _group_exchanges_by_key(pair.old_conversation),
+            _group_exchanges_by_key(pair.new_conversation),
+        )
+        for group_key in old.keys() & new.keys():
+            groups[group_key].append(PairedResponses(str(number), tuple(old[group_key]), tuple(new[group_key])))
+    return dict(
+        sorted(groups.items(), key=lambda group: (group[0].operation_id, group[0].status, group[0].job_state or ""))
+    )
+
+
+def _group_exchanges_by_key(
+    conversation: Sequence[RecordedExchange],
+) -> dict[ResponseGroupKey, list[RecordedExchange]]:
+    groups: dict[ResponseGroupKey, list[RecordedExchange]] = defaultdict(list)
+    for recorded_exchange in conversation:
+        groups[
+            ResponseGroupKey(recorded_exchange.operation_id, recorded_exchange.status, recorded_exchange.job_state)
+        ].append(recorded_exchange)
+    return groups
+
+
+class FlattenedBody(NamedTuple):
+    """The flattened JSON body of one response."""
+
+    recorded_exchange: RecordedExchange
+    values: list[FlattenedValue]
+    objects: list[FlattenedObject]
+
+
+class PairedBodies(NamedTuple):
+    """The flattened bodies of one pair of conversations. `old_bodies` and `new_bodies` have at least one body each."""
+
+    conversation_pair_id: str
+    """Id of the pair: a conversation of the older recording and the matching one of the newer recording."""
+    old_bodies: list[FlattenedBody]
+    new_bodies: list[FlattenedBody]
+
+
+def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[PairedBodies]:
+    """Flatten the JSON bodies of the responses in one group. Responses without JSON are left out."""
+    entry_key_fields = find_entry_key_fields(
+        _list_json_bodies(pair.old_exchanges for pair in response_pairs),
+        _list_json_bodies(pair.new_exchanges for pair in response_pairs),
+    )
+    body_pairs = (
+        PairedBodies(
+            pair.conversation_pair_id,
+            _flatten_bodies_of_exchanges(pair.old_exchanges, entry_key_fields),
+            _flatten_bodies_of_exchanges(pair.new_exchanges, entry_key_fields),
+        )
+        for pair in response_pairs
+    )
+    return [pair for pair in body_pairs if pair.old_bodies and pair.new_bodies]
+
+
+def _list_json_bodies(exchange_groups: Iterator[tuple[RecordedExchange, ...]]) -> list[object]:
+    return [
+        recorded_exchange.json_body
+        for group in exchange_groups
+        for recorded_exchange in group
+        if recorded_exchange.json_body is not MISSING
+    ]
+
+
+def _flatten_bodies_of_exchanges(
+    exchanges: Sequence[RecordedExchange], entry_key_fields: EntryKeyFieldsByPath
+) -> list[FlattenedBody]:
+    return [
+        _flatten_body(recorded_exchange, entry_key_fields)
+        for recorded_exchange in exchanges
+        if recorded_exchange.json_body is not MISSING
+    ]
+
+
+def _flatten_body(recorded_exchange: RecordedExchange, entry_key_fields: EntryKeyFieldsByPath) -> FlattenedBody:
+    flattened = list(flatten_json(recorded_exchange.json_body, entry_key_fields))
+    return FlattenedBody(
+        recorded_exchange,
+        [part for part in flattened if isinstance(part, FlattenedValue)],
+        [part for part in flattened if isinstance(part, FlattenedObject)],
+    )

@@ -1,0 +1,367 @@
+"""Compares recorded traffic with its contract to find what is undocumented and what no recording covers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import MediaType, ResponseSpec
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.drift._contradictions import (
+    build_contradiction_change,
+    compare_body_with_schema,
+    find_contract_position,
+)
+from voicegauge.drift._documented_schemas import (
+    find_body_schemas,
+    find_undocumented_properties,
+    iterate_documented_properties,
+    list_enumerated_values,
+)
+from voicegauge.drift._json_values import FlattenedValue, JsonScalar, flatten_json
+from voicegauge.drift._recorded_traffic import (
+    STANDARD_HEADERS,
+    RecordedExchange,
+    RecordedTraffic,
+    is_infrastructure_header,
+    iterate_job_states,
+)
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_change, build_report
+from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.formats.locations import MISSING
+from voicegauge.recording.credentials import MASK
+from voicegauge.recording.redaction import get_bare_media_type
+
+# Finds undocumented fields and parameters in requests that the provider accepted.
+
+
+def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    """Yield a change for each undocumented query parameter or field of a request with a successful response."""
+    operation = recorded_exchange.operation
+    if operation is None or recorded_exchange.status >= 300:
+        return
+    documented = _list_query_parameter_names(recorded_exchange, operation)
+    for name, value in parse_qsl(urlsplit(recorded_exchange.exchange.request.url).query, keep_blank_values=True):
+        if name not in documented:
+            yield _build_request_change(recorded_exchange, f"query.{name}", operation.pointer, value)
+    content_type = recorded_exchange.exchange.request.find_header("content-type") or ""
+    media_type = operation.request_media.get(get_bare_media_type(content_type))
+    if media_type is None:
+        return
+    body = _read_body(recorded_exchange, media_type)
+    for extra in find_undocumented_properties(recorded_exchange.contract.schemas, body, find_body_schemas(media_type)):
+        yield _build_request_change(recorded_exchange, f"request body#{extra.path}", extra.parent_pointer, extra.value)
+
+
+def _list_query_parameter_names(recorded_exchange: RecordedExchange, operation: Operation) -> set[str]:
+    """Return the names of the documented query parameters, including those that contain the API key."""
+    names = {parameter.name for parameter in operation.parameters if parameter.message_part == "query"}
+    schemes = recorded_exchange.contract.security_schemes.values()
+    return names | {str(scheme.get("name")) for scheme in schemes if scheme.get("in") == "query"}
+
+
+def _read_body(recorded_exchange: RecordedExchange, media_type: MediaType) -> Any:
+    request = recorded_exchange.exchange.request
+    try:
+        if is_json(media_type.name):
+            return read_json(request.body)
+        if is_form(media_type.name):
+            form = read_form(request.find_header("content-type") or "", request.body)
+            return {**form.fields, **dict.fromkeys(form.files, "(a file)")}
+    except UnreadableBodyError:
+        pass
+    return MISSING
+
+
+def _build_request_change(
+    recorded_exchange: RecordedExchange, location: str, contract_pointer: str, observed_value: Any
+) -> DriftChange:
+    return build_change(
+        "observed-request-field-undocumented",
+        location=location,
+        operation_id=recorded_exchange.operation_id,
+        old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
+        new_position=recorded_exchange.find_position("/request"),
+        message_values={"new": observed_value},
+    )
+
+
+# Compares recorded job states and transitions with the documented state machine.
+
+
+def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
+    """Yield a change for each undocumented state or transition of the job in a conversation."""
+    last: str | None = None
+    for recorded_exchange, state in iterate_job_states(conversation):
+        assert recorded_exchange.job_spec is not None
+        documented = recorded_exchange.job_spec.states
+        location = f"{recorded_exchange.status} {recorded_exchange.state_location}"
+        pointer = f"{_find_status_operation_pointer(recorded_exchange)}/x-job/states"
+        part = "/response/content/text"
+        if state not in documented:
+            rule = "observed-state-undocumented"
+            yield build_contradiction_change(
+                recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, observed_value=state
+            )
+        elif last in documented and not _can_reach(recorded_exchange.job_spec, last, state):
+            rule, transition = "observed-transition-undocumented", f"{last} -> {state}"
+            yield build_contradiction_change(
+                recorded_exchange,
+                rule,
+                location,
+                contract_pointer=f"{pointer}/{last}",
+                exchange_part=part,
+                observed_value=transition,
+            )
+        last = state
+
+
+def _find_status_operation_pointer(recorded_exchange: RecordedExchange) -> str:
+    """Return the JSON pointer, in the contract, of the operation that documents the job of the exchange under `x-job`.
+
+    If the exchange submits a job, this is the operation that polls it; otherwise, the operation of the exchange.
+    """
+    operation = recorded_exchange.operation
+    assert operation is not None
+    if operation.job is None and operation.speech is not None and operation.speech.response.status_operation_id:
+        operation = recorded_exchange.contract.find_operation(operation.speech.response.status_operation_id)
+    return operation.pointer
+
+
+def _can_reach(job: JobSpec, start_state: str, end_state: str) -> bool:
+    """Whether a job can get from one state to another, also through states that no poll reported."""
+    reached, pending = set[str](), [start_state]
+    while pending:
+        for state in job.states[pending.pop()].successor_names:
+            if state not in reached and state in job.states:
+                reached.add(state)
+                pending.append(state)
+    return end_state in reached
+
+
+# Finds the parts of a contract that no recording covers.
+
+
+def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
+    """Yield a change for each documented part that traffic does not show.
+
+    Parts are operations, statuses, media types, headers, fields, values and job states.
+    """
+    by_operation: dict[str, list[RecordedExchange]] = defaultdict(list)
+    for recorded_exchange in traffic.exchanges:
+        by_operation[recorded_exchange.operation_id].append(recorded_exchange)
+    for operation in traffic.contract.operations.values():
+        exchanges = by_operation.get(operation.id, [])
+        if not exchanges:
+            yield _build_uncovered_change(
+                "documented-operation-not-recorded", operation, "operation", operation.pointer
+            )
+            continue
+        yield from _find_uncovered_responses(operation, exchanges)
+        yield from _find_uncovered_states(operation, traffic)
+
+
+def _build_uncovered_change(
+    rule_id: str, operation: Operation, location: str, contract_pointer: str, documented_value: JsonScalar = None
+) -> DriftChange:
+    return build_change(
+        rule_id,
+        location=location,
+        operation_id=operation.id,
+        old_position=find_contract_position(operation.contract, contract_pointer),
+        message_values=None if documented_value is None else {"old": documented_value},
+    )
+
+
+def _find_uncovered_responses(operation: Operation, exchanges: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
+    for status, spec in operation.responses.items():
+        with_status = [one for one in exchanges if one.response_spec is not None and one.response_spec.status == status]
+        if not with_status:
+            yield _build_uncovered_change(
+                "documented-status-not-recorded", operation, f"{status}", spec.pointer, status
+            )
+            continue
+        yield from _find_uncovered_headers(operation, spec, with_status)
+        for name, media_type in spec.media_types.items():
+            with_media_type = [one for one in with_status if one.media_type is not None and one.media_type.name == name]
+            if with_media_type:
+                yield from _find_uncovered_fields(operation, status, media_type, with_media_type)
+            else:
+                location = f"{status} {name}"
+                yield _build_uncovered_change(
+                    "documented-media-type-not-recorded", operation, location, media_type.pointer, name
+                )
+
+
+def _find_uncovered_headers(
+    operation: Operation, response_spec: ResponseSpec, exchanges: Sequence[RecordedExchange]
+) -> Iterator[DriftChange]:
+    for name, header in response_spec.headers.items():
+        if all(recorded_exchange.exchange.response.find_header(name) is None for recorded_exchange in exchanges):
+            location = f"{response_spec.status} header.{name}"
+            yield _build_uncovered_change("documented-header-not-recorded", operation, location, header.pointer, name)
+
+
+def _find_uncovered_fields(
+    operation: Operation, status: str, media_type: MediaType, exchanges: Sequence[RecordedExchange]
+) -> Iterator[DriftChange]:
+    values = _group_values_by_path(exchanges)
+    for path, schemas in iterate_documented_properties(media_type.schemas, find_body_schemas(media_type)):
+        if path.rpartition("/")[0] not in values:
+            continue  # the object that would have it is uncovered itself
+        location, pointer = f"{status} body#{path}", schemas[0].pointer if schemas else media_type.pointer
+        if path not in values:
+            yield _build_uncovered_change("documented-field-not-recorded", operation, location, pointer)
+            continue
+        for value in list_enumerated_values(schemas) if MASK not in values[path] else ():
+            if value is not None and value not in values[path]:
+                yield _build_uncovered_change("documented-value-not-recorded", operation, location, pointer, value)
+
+
+def _group_values_by_path(exchanges: Sequence[RecordedExchange]) -> dict[str, set[JsonScalar]]:
+    """Return the texts, numbers and booleans at each path in the response bodies, in which `*` replaces list indices.
+
+    An object or a list is listed as `None`, like null.
+    """
+    values: dict[str, set[JsonScalar]] = defaultdict(set)
+    for recorded_exchange in exchanges:
+        if recorded_exchange.json_body is not MISSING:
+            for part in flatten_json(recorded_exchange.json_body, {}):
+                values[part.path].add(part.value if isinstance(part, FlattenedValue) else None)
+    return values
+
+
+def _find_uncovered_states(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftChange]:
+    if operation.job is None:
+        return
+    # States are collected from the exchanges of all operations, because responses to a submit report a state too.
+    reported = {
+        recorded_exchange.job_state
+        for recorded_exchange in traffic.exchanges
+        if recorded_exchange.job_spec is operation.job
+    }
+    for state in operation.job.states:
+        if state not in reported:
+            pointer = f"{operation.pointer}/x-job/states/{state}"
+            yield _build_uncovered_change(
+                "documented-state-not-recorded", operation, str(operation.job.state_location), pointer, state
+            )
+
+
+# Compares recorded traffic with its contract to find what is undocumented and what no recording covers.
+
+
+def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
+    """Report what occurs in traffic but is not in the contract, and what is in the contract but does not occur."""
+    contract = traffic.contract
+    old = ComparedInput(
+        file=str(contract.document.path),
+        title=contract.provider.title,
+        version=contract.version,
+        provider=contract.id,
+    )
+    return build_report(
+        "recording-contract", old, traffic.compared_input, _remove_repeated_changes(_iterate_changes(traffic))
+    )
+
+
+def _remove_repeated_changes(changes: Iterator[DriftChange]) -> Iterator[DriftChange]:
+    """Yield each change only once, with the first exchange that shows the change."""
+    reported = set[tuple[Any, ...]]()
+    for change in changes:
+        # Names of headers have no case, and a header of one name has one description.
+        location, shown = change.location, change.new_value
+        if change.rule == "observed-header-undocumented":
+            location, shown = change.location.lower(), None
+        elif change.rule == "observed-type-undocumented":
+            shown = (change.new_value or "")[:1]  # the first character of JSON tells its type
+        key = (change.rule, change.operation, location, change.old_position, shown)
+        if key not in reported:
+            reported.add(key)
+            yield change
+
+
+def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
+    for recorded_exchange in traffic.exchanges:
+        if recorded_exchange.operation is not None:
+            yield from _iterate_response_changes(recorded_exchange)
+            yield from find_undocumented_request_parts(recorded_exchange)
+        elif not recorded_exchange.operation_id.startswith("("):  # "(download)" is not an operation
+            yield build_change(
+                "observed-operation-undocumented",
+                location="request",
+                operation_id=recorded_exchange.operation_id,
+                new_position=recorded_exchange.find_position(),
+            )
+    yield from _find_infrastructure_headers(traffic)
+    for conversation in traffic.conversations:
+        yield from find_undocumented_transitions(conversation)
+    yield from find_uncovered_parts(traffic)
+
+
+def _find_infrastructure_headers(traffic: RecordedTraffic) -> Iterator[DriftChange]:
+    """Yield one change for all headers of proxies, CDNs and web servers, which say nothing about the API."""
+    found = [
+        (one, name)
+        for one in traffic.exchanges
+        for name, _ in one.exchange.response.headers
+        if one.operation is not None and is_infrastructure_header(name)
+    ]
+    if found:
+        yield build_change(
+            "observed-infrastructure-headers",
+            location="headers",
+            new_position=found[0][0].find_position("/response/headers"),
+            message_values={"new": sorted({name.lower() for _, name in found})},
+        )
+
+
+def _iterate_response_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    assert recorded_exchange.operation is not None
+    spec, response = recorded_exchange.response_spec, recorded_exchange.exchange.response
+    if spec is None:
+        yield build_contradiction_change(
+            recorded_exchange,
+            "observed-status-undocumented",
+            "status",
+            contract_pointer=f"{recorded_exchange.operation.pointer}/responses",
+            exchange_part="/response/status",
+            observed_value=recorded_exchange.status,
+        )
+        return
+    yield from _iterate_header_changes(recorded_exchange)
+    if spec.media_types and response.body and recorded_exchange.media_type is None:
+        yield build_contradiction_change(
+            recorded_exchange,
+            "observed-media-type-undocumented",
+            f"{recorded_exchange.status} content-type",
+            contract_pointer=f"{spec.pointer}/content",
+            exchange_part="/response/content",
+            observed_value=response.media_type,
+        )
+    if recorded_exchange.media_type is not None and recorded_exchange.json_body is not MISSING:
+        yield from compare_body_with_schema(recorded_exchange, recorded_exchange.media_type)
+
+
+def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    assert recorded_exchange.response_spec is not None
+    contract, spec = recorded_exchange.contract, recorded_exchange.response_spec
+    documented = {name.lower(): header for name, header in spec.headers.items()}
+    expected = STANDARD_HEADERS | {name.lower() for name in contract.limits.rate_limit_header_names.values()}
+    for name, text in recorded_exchange.exchange.response.headers:
+        header = documented.get(name.lower())
+        if header is None and is_infrastructure_header(name):
+            continue
+        if header is None and name.lower() not in expected:
+            rule, pointer = "observed-header-undocumented", spec.pointer
+        elif header is not None and MASK not in text and header.parse_text(text).violations:
+            rule, pointer = "observed-header-value-undocumented", header.pointer
+        else:
+            continue
+        location, part = f"{recorded_exchange.status} header.{name}", f"/response/headers#{name}"
+        yield build_contradiction_change(
+            recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, observed_value=text
+        )

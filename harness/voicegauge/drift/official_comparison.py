@@ -1,0 +1,270 @@
+"""Compares contracts with the current official documents from which they were written.
+
+A contract describes a part of the official document, and has facts from other sources. Only the operations of the
+contract are compared, and facts that the contract takes from elsewhere do not count as differences.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.proposed_parts import list_likely_speech_operations
+from voicegauge.drift._contract_comparison import compare_operations_with_official_document
+from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, FilePosition
+from voicegauge.formats.located_yaml import read_document, unescape_pointer_token
+from voicegauge.model.base import Record
+from voicegauge.outputs.exported_report import escape_markdown
+
+# Finds what was added, removed or changed in an official document since the contract was written from it.
+
+
+DifferenceKind = Literal["addition", "removal", "changed value"]
+
+_IGNORED_RULE_ID_PREFIXES = ("api-tag-", "api-operation-id-", "api-security-", "api-global-security-", "security-")
+"""Starts of the ids of rules whose changes are ignored.
+
+They are about tags and operation ids, which no client sends, and about API keys: official documents rarely state how
+a key is sent, and contracts always do.
+"""
+
+
+class OfficialSource(NamedTuple):
+    """The official document from which a contract was written, and where it is."""
+
+    name: str
+    """Name of the document in `x-provider.sources`."""
+    url: str
+    """URL or path from which the document is read."""
+
+
+class OfficialComparison(Record, frozen=True, kw_only=True):
+    """The differences between one contract and the official document of its provider."""
+
+    provider: str
+    source_name: str
+    """Name of the official document in `x-provider.sources`."""
+    url: str
+    """URL or path that the document was read from."""
+    contract: ComparedInput
+    official_document: ComparedInput | None = None
+    """The official document; `None` if it could not be read."""
+    unreadable_reason: str | None = None
+    """Why the document could not be read; `None` if it was read."""
+    undescribed_operations: tuple[str, ...] = ()
+    """Operations of the official document that may produce speech and that the contract does not describe."""
+    additions: tuple[DriftChange, ...] = ()
+    """Facts about the operations of the contract that the official document states and the contract does not."""
+    removals: tuple[DriftChange, ...] = ()
+    """Facts that the contract takes from the official document, and that the document no longer states."""
+    changed_values: tuple[DriftChange, ...] = ()
+    """Facts that the contract takes from the official document, and that the document now states differently."""
+    differences_from_other_sources: tuple[DriftChange, ...] = ()
+    """Facts that the contract infers or takes from other sources, and that the official document lacks or
+    contradicts."""
+
+    @property
+    def differences(self) -> tuple[DriftChange, ...]:
+        """All removals, changed values and additions, without `differences_from_other_sources`."""
+        return (*self.removals, *self.changed_values, *self.additions)
+
+
+class OfficialDriftReport(Record, frozen=True, kw_only=True):
+    """The result of `voicegauge drift --official`, as `--json` writes it."""
+
+    schema: str = "voicegauge/official-drift/2"
+    comparisons: tuple[OfficialComparison, ...]
+
+    def has_difference_at_least(self, level: DriftLevel) -> bool:
+        """Whether any difference is as bad as `level` or worse for clients."""
+        return any(change.level.is_at_least_as_bad_as(level) for one in self.comparisons for change in one.differences)
+
+    @property
+    def has_unread_document(self) -> bool:
+        """Whether an official document could not be read."""
+        return any(one.unreadable_reason is not None for one in self.comparisons)
+
+
+def find_official_source(contract: Contract, document_path_or_url: str | None = None) -> OfficialSource | None:
+    """Find out which source of a contract is an OpenAPI document, and where this document is.
+
+    Return `None` if the contract has no sources, or if none of them has the URL of an OpenAPI document and
+    `document_path_or_url` is `None`.
+
+    Args:
+        contract: the contract.
+        document_path_or_url: file or URL of the document; by default the URL that the contract states. If the contract
+            states no URL of an OpenAPI document, this file or URL is returned with the name of the source that most
+            operations of the contract name.
+    """
+    sources = contract.provider.sources
+    for name, source in sources.items():
+        if source.openapi_url is not None:
+            return OfficialSource(name, document_path_or_url or source.openapi_url)
+    if document_path_or_url is None or not sources:
+        return None
+    path_items = contract.document.data.get("paths", {}).values()
+    operations = [path_item[method] for path_item in path_items for method in path_item if method in HTTP_METHODS]
+    counts = Counter(operation.get("x-source", {}).get("document_name") for operation in operations)
+    return OfficialSource(max(sources, key=lambda name: counts[name]), document_path_or_url)
+
+
+def compare_with_official_document(
+    contract: Contract, official_source: OfficialSource, saved_document_path: Path
+) -> OfficialComparison:
+    """Compare the operations of `contract` with those of its official document.
+
+    Args:
+        contract: the contract.
+        official_source: name and URL of the official document.
+        saved_document_path: the file in which the document was saved; reports show the URL instead of it.
+
+    Raises:
+        ContractError: the document cannot be read, or is not an OpenAPI 3 document.
+    """
+    url = official_source.url
+    described = _list_operation_keys(contract.document.data)
+    document = read_document(saved_document_path)  # without the files that it refers to
+    report = compare_operations_with_official_document(contract.document.path, document, described)
+    changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = {
+        "addition": [],
+        "removal": [],
+        "changed value": [],
+        "other": [],
+    }
+    for change in report.changes:
+        if change.rule.startswith(_IGNORED_RULE_ID_PREFIXES):
+            continue
+        kind = _classify_difference(change)
+        taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_source.name)
+        changes[kind if taken else "other"].append(_replace_file_by_url(change, url))
+    undescribed = [
+        f"{method.upper()} {operation_path}"
+        for operation_path, method in list_likely_speech_operations(document)
+        if method != "get" and build_operation_key(operation_path, method) not in described
+    ]
+    return OfficialComparison(
+        provider=contract.id,
+        source_name=official_source.name,
+        url=url,
+        contract=report.old_input,
+        official_document=msgspec.structs.replace(report.new_input, file=url),
+        undescribed_operations=tuple(undescribed),
+        additions=tuple(changes["addition"]),
+        removals=tuple(changes["removal"]),
+        changed_values=tuple(changes["changed value"]),
+        differences_from_other_sources=tuple(changes["other"]),
+    )
+
+
+def _classify_difference(change: DriftChange) -> DifferenceKind:
+    words = change.rule.split("-")
+    if "added" in words or words[0] == "new":
+        return "addition"
+    return "removal" if {"removed", "unset"} & set(words) else "changed value"
+
+
+def _is_taken_from_source(contract: Contract, position: FilePosition | None, source_name: str) -> bool:
+    """Whether the nearest `x-source` around `position` names `source_name`, and does not mark the fact as inferred."""
+    node: Any = contract.document.data
+    reference = None
+    for token in (position.pointer if position is not None else "").split("/")[1:]:
+        name = unescape_pointer_token(token)
+        try:
+            node = node[int(name)] if isinstance(node, list) else node[name]
+        except (KeyError, IndexError, ValueError, TypeError):
+            break  # The contract does not have the part itself: what counts is the part that it has.
+        if isinstance(node, dict):
+            reference = node.get("x-source", reference)
+    return (
+        isinstance(reference, dict)
+        and reference.get("document_name") == source_name
+        and not reference.get("is_inferred")
+    )
+
+
+def _replace_file_by_url(change: DriftChange, url: str) -> DriftChange:
+    """Return the change with the URL of the official document in place of the temporary file."""
+    position = change.new_position
+    moved = None if position is None else msgspec.structs.replace(position, file=url)
+    return msgspec.structs.replace(change, new_position=moved)
+
+
+def _list_operation_keys(document: Any) -> frozenset[OperationKey]:
+    return frozenset(
+        build_operation_key(path, method)
+        for path, path_item in document.get("paths", {}).items()
+        for method in path_item
+        if method in HTTP_METHODS
+    )
+
+
+# Renders the comparison with official documents as Markdown for an issue.
+
+
+MAX_ROWS_PER_SECTION = 40
+"""Largest number of differences per table, so that the summary of all contracts fits into an issue. JSON has all of
+them."""
+
+
+def render_official_markdown(report: OfficialDriftReport) -> str:
+    """Render one section for each contract. Differences from other sources are in a collapsed part.
+
+    The text has no dates and no line numbers of the official documents, so that it changes only if the differences do.
+    """
+    lines = ["# Contracts and official documents", ""]
+    for comparison in report.comparisons:
+        lines += _render_comparison(comparison)
+    if not report.comparisons:
+        lines += ["No contract names an official document.", ""]
+    return "\n".join(lines)
+
+
+def _render_comparison(comparison: OfficialComparison) -> Iterator[str]:
+    yield from (f"## {escape_markdown(comparison.provider)}", "")
+    if comparison.official_document is None:
+        yield from (f"Not compared: {escape_markdown(comparison.unreadable_reason or '')}", "")
+        return
+    document = comparison.official_document
+    title, version = (escape_markdown(text) for text in (document.title, document.version))
+    counts = (
+        f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
+        f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
+    )
+    yield from (f"{title} {version} ({escape_markdown(comparison.url)}): {counts}.", "")
+    yield from _render_table("Removed: the official document no longer has it", comparison.removals)
+    yield from _render_table("Changed: the official document states something else", comparison.changed_values)
+    yield from _render_table("Added: the contract does not have it", comparison.additions)
+    if comparison.undescribed_operations:
+        operations = ", ".join(escape_markdown(name) for name in comparison.undescribed_operations)
+        yield from (f"Operations that may produce speech and are not in the contract: {operations}.", "")
+    if comparison.differences_from_other_sources:
+        yield from ("<details>", "<summary>Stated by the contract from other sources</summary>", "")
+        yield from _render_table("", comparison.differences_from_other_sources)
+        yield from ("</details>", "")
+
+
+def _render_table(heading: str, changes: Sequence[DriftChange]) -> Iterator[str]:
+    if not changes:
+        return
+    if heading:
+        yield from (f"### {heading}", "")
+    yield from ("| Location | Change | Contract |", "|---|---|---|")
+    rows = list(dict.fromkeys(map(_render_row, changes)))
+    yield from rows[:MAX_ROWS_PER_SECTION]
+    if len(rows) > MAX_ROWS_PER_SECTION:
+        yield f"| | and {len(rows) - MAX_ROWS_PER_SECTION} more | |"
+    yield ""
+
+
+def _render_row(change: DriftChange) -> str:
+    position = change.old_position
+    # The folder and the file, which are the same on every machine.
+    line = "" if position is None else f"{'/'.join(Path(position.file).parts[-2:])}:{position.line}"
+    return f"| {' | '.join(escape_markdown(cell) for cell in (change.qualified_location, change.message, line))} |"

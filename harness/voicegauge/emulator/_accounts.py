@@ -1,0 +1,371 @@
+"""The state of accounts: credits, keys, access tokens, rate limits."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import math
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.extension.provider import AwsSignature, LimitsSpec, PlanLimits
+from voicegauge.emulator._request import IncomingRequest, Rejection
+from voicegauge.emulator.settings import EMULATED_SIGNING_KEYS, EmulatorSettings
+
+# Verifies AWS Signature Version 4 as documented by AWS, without the code that signs the requests of voicegauge.
+
+
+_AUTHORIZATION_PATTERN = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^/]+/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, ?"
+    r"SignedHeaders=(?P<names>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
+)
+_HEADERS_THAT_MUST_BE_SIGNED = {"host", "x-amz-date"}
+
+
+def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: AwsSignature, secret_key: str) -> bool:
+    """Whether a request was signed with `secret_key` for the region and service of the contract."""
+    found = _AUTHORIZATION_PATTERN.fullmatch(incoming_request.find_header("authorization") or "")
+    date = incoming_request.find_header("x-amz-date") or ""
+    if (
+        not found
+        or (found["region"], found["service"]) != (aws_signature_spec.region, aws_signature_spec.service)
+        or not date.startswith(found["day"])
+    ):
+        return False
+    names = found["names"].split(";")
+    payload_digest = hashlib.sha256(incoming_request.body).hexdigest()
+    is_other_body = incoming_request.find_header("x-amz-content-sha256") not in (None, payload_digest)
+    if is_other_body or not date.startswith(found["day"]) or not set(names) >= _HEADERS_THAT_MUST_BE_SIGNED:
+        return False
+    headers = "".join(f"{name}:{' '.join((incoming_request.find_header(name) or '').split())}\n" for name in names)
+    path = urlsplit(incoming_request.base_url).path + incoming_request.path
+    canonical = "\n".join(
+        (
+            incoming_request.method,
+            quote(path, safe="/-_.~"),  # encoded twice, for every service but S3
+            _build_canonical_query(incoming_request),
+            headers,
+            found["names"],
+            payload_digest,
+        )
+    )
+    scope = f"{found['day']}/{aws_signature_spec.region}/{aws_signature_spec.service}/aws4_request"
+    text = "\n".join(("AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()))
+    signing_key = f"AWS4{secret_key}".encode()
+    for part in (found["day"], aws_signature_spec.region, aws_signature_spec.service, "aws4_request"):
+        signing_key = hmac.digest(signing_key, part.encode(), "sha256")
+    return hmac.compare_digest(hmac.digest(signing_key, text.encode(), "sha256").hex(), found["signature"])
+
+
+def _build_canonical_query(incoming_request: IncomingRequest) -> str:
+    pairs = sorted(
+        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
+        for name, value in parse_qsl(incoming_request.raw_query, keep_blank_values=True)
+    )
+    return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+# Issues OAuth 2 access tokens for client credentials (RFC 6749, section 4.4).
+
+
+ACCESS_TOKEN_LIFETIME_S = 3600
+MAX_STORED_ACCESS_TOKENS = 10_000
+"""Maximum number of valid tokens; older ones are forgotten, so that memory stays bounded."""
+
+
+class AccessTokens:
+    """The access tokens of one emulated provider."""
+
+    def __init__(self, contract: Contract, rejected_key_prefix: str) -> None:
+        """Start without tokens; client secrets that begin with `rejected_key_prefix` get none."""
+        self._rejected_key_prefix = rejected_key_prefix
+        self._issued: dict[str, tuple[str, float]] = {}
+        """The client secret and the end of validity by token."""
+        flows = [scheme.get("flows", {}) for scheme in contract.security_schemes.values()]
+        urls = [flow["clientCredentials"].get("tokenUrl", "") for flow in flows if "clientCredentials" in flow]
+        self._paths = {_find_path_below_server(contract, url) for url in urls}
+
+    def responds_to(self, incoming_request: IncomingRequest) -> bool:
+        """Whether a request asks for an access token."""
+        return incoming_request.method == "POST" and incoming_request.path in self._paths
+
+    def respond(self, incoming_request: IncomingRequest, now_s: float) -> tuple[int, Mapping[str, Any]]:
+        """Return the status and the JSON body of the response to a request for a token."""
+        fields = dict(parse_qsl(incoming_request.body.decode(errors="replace")))
+        if fields.get("grant_type") != "client_credentials":
+            return 400, {"error": "unsupported_grant_type"}
+        secret = _read_client_secret(incoming_request, fields)
+        if not secret or secret.startswith(self._rejected_key_prefix):
+            return 401, {"error": "invalid_client"}
+        token = secrets.token_urlsafe(24)
+        self._issued[token] = (secret, now_s + ACCESS_TOKEN_LIFETIME_S)
+        if len(self._issued) > MAX_STORED_ACCESS_TOKENS:
+            del self._issued[next(iter(self._issued))]
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": ACCESS_TOKEN_LIFETIME_S}
+
+    def find_client_secret(self, token: str, now_s: float) -> str | None:
+        """Return the client secret for which a token was issued; `None` for an unknown or expired token."""
+        secret, ends_at_s = self._issued.get(token, (None, 0.0))
+        return secret if now_s < ends_at_s else None
+
+
+def _find_path_below_server(contract: Contract, url: str) -> str:
+    """Return the path of `url` below the base URL of its server; the whole path if no server has this URL."""
+    bases = [server.url for server in contract.servers.values() if f"{url}/".startswith(f"{server.url}/")]
+    return urlsplit(url).path if not bases else url.removeprefix(max(bases, key=len))
+
+
+def _read_client_secret(incoming_request: IncomingRequest, fields: Mapping[str, str]) -> str | None:
+    """Return the secret from Basic authentication or from the form; `None` without an id or a secret."""
+    kind, _, encoded = (incoming_request.find_header("authorization") or "").partition(" ")
+    client_id, secret = fields.get("client_id", ""), fields.get("client_secret", "")
+    if kind.lower() == "basic":
+        try:
+            pair = base64.b64decode(encoded).decode()
+        except ValueError:
+            return None
+        client_id, secret = (unquote(part) for part in pair.partition(":")[::2])
+    return secret if client_id and secret else None
+
+
+# Keeps the accounts of an emulated provider: their balances, rate windows and keyless allowances.
+
+
+RATE_WINDOW_S = 60.0  # documented rates are requests per minute
+SECONDS_PER_DAY = 86_400.0
+MAX_STORED_ACCOUNTS = 10_000
+"""Maximum number of accounts; older accounts are forgotten, so that memory stays bounded."""
+REJECTED_KEY_PREFIX = "invalid"
+"""Keys that begin with this text are rejected; any other key is accepted and opens an account."""
+
+
+@dataclass
+class RateWindow:
+    """Fixed one-minute window that counts the requests of one account."""
+
+    start_s: float = -math.inf
+    """Unix time at which the window started; minus infinity before the first request."""
+    request_count: int = 0
+
+    def restart_if_ended(self, now_s: float) -> None:
+        """Start a new window if the current one has ended."""
+        if now_s >= self.start_s + RATE_WINDOW_S:
+            self.start_s, self.request_count = now_s, 0
+
+    def compute_remaining_s(self, now_s: float) -> int:
+        """Return the number of whole seconds until the window ends; at least 1, so that it suits Retry-After."""
+        return max(1, math.ceil(self.start_s + RATE_WINDOW_S - now_s))
+
+
+@dataclass
+class EmulatedAccount:
+    """State of the account of one API key, or of one client address that sends no key."""
+
+    name: str
+    """The API key, or "keyless:" and the client address."""
+    is_keyless: bool
+    """Whether the account belongs to a client address that sends no key."""
+    credit_balance: float | None
+    """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
+    spent_credits: float = 0.0
+    """All charges so far without those refunded, in credits, or in US dollars if the provider uses no credits."""
+    rate_window: RateWindow = field(default_factory=RateWindow)
+    requests_in_flight_count: int = 0
+    keyless_allowance_day: int = -1
+    """Day, as days since 1970, on which `keyless_character_count` was counted; -1 before the first request."""
+    keyless_character_count: int = 0
+    """Number of characters counted against the allowance without a key on `keyless_allowance_day`."""
+
+    def subtract_from_balance(self, amount: float | None) -> None:
+        """Subtract `amount` from the balance; a negative amount is a refund."""
+        if amount:
+            self.spent_credits += amount
+            if self.credit_balance is not None:
+                self.credit_balance -= amount
+
+
+class AccountRegistry:
+    """The accounts of one provider, which are found by API key or client address."""
+
+    def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
+        """Start without accounts; the first request with a key opens the key's account."""
+        self._contract, self._settings = contract, settings
+        self._known: dict[str, EmulatedAccount] = {}
+        self.tokens = AccessTokens(contract, REJECTED_KEY_PREFIX)
+
+    def __iter__(self) -> Any:
+        """Iterate over the accounts opened so far."""
+        return iter(self._known.values())
+
+    def identify_account(
+        self, incoming_request: IncomingRequest, operation: Operation, now_s: float, *, is_key_enforced: bool = True
+    ) -> EmulatedAccount:
+        """Return the account to which a request belongs, according to the request's key or client address.
+
+        Raises:
+            Rejection: `is_key_enforced` is set, and a required key is missing or the key is rejected.
+        """
+        key = self._find_key(operation, incoming_request, now_s)
+        if key is None and operation.security and not allows_keyless_requests(operation) and is_key_enforced:
+            raise Rejection("unauthorized", None, "no API key was sent")
+        if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_key_enforced:
+            raise Rejection("unauthorized", "key", "the API key is not valid")
+        return self._find_or_open_account(key or f"keyless:{incoming_request.client_address}", is_keyless=key is None)
+
+    def _find_key(self, operation: Operation, incoming_request: IncomingRequest, now_s: float) -> str | None:
+        """Return the API key in a request; `None` if it has no key.
+
+        If the operation documents alternative ways to authenticate, the first one for which the request has all
+        values counts.
+        """
+        for alternative in operation.security:
+            keys = {name: self._read_key(name, incoming_request, now_s) for name in alternative}
+            if keys and all(keys.values()):
+                # Other schemes send what belongs to the key, such as a user id.
+                main_keys = (key for name, key in keys.items() if self._contract.key_specs[name].key_variable is None)
+                return next(main_keys, next(iter(keys.values())))
+        return None
+
+    def _read_key(self, security_scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
+        scheme, key_spec = (
+            self._contract.security_schemes[security_scheme_name],
+            self._contract.key_specs[security_scheme_name],
+        )
+        if key_spec.aws_signature is not None:
+            own = os.environ.get(key_spec.key_variable or self._contract.provider.key_variable, "").strip()
+            keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)
+            return next(
+                (key for key in keys if has_valid_signature(incoming_request, key_spec.aws_signature, key)), None
+            )
+        if scheme.get("type") == "oauth2":
+            kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
+            return self.tokens.find_client_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
+        return _read_sent_key(scheme, key_spec.key_prefix, incoming_request)
+
+    def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
+        if name not in self._known:
+            documented = self._contract.provider.credits
+            credits = self._settings.credits
+            if credits is None and documented is not None:
+                credits = documented.free_credits
+            self._known[name] = EmulatedAccount(name, is_keyless, credits)
+            if len(self._known) > MAX_STORED_ACCOUNTS:
+                del self._known[next(iter(self._known))]
+        return self._known[name]
+
+    def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:
+        """Return the limits of the plan that the settings name.
+
+        If the provider does not have that plan, return the limits of the plan with the highest request rate. If the
+        provider has no plans, the result contains no limits.
+        """
+        if self._settings.account_plan in limits_spec.plan_limits:
+            return limits_spec.plan_limits[str(self._settings.account_plan)]
+        return max(
+            limits_spec.plan_limits.values(), key=lambda plan: plan.max_requests_per_minute or 0, default=PlanLimits()
+        )
+
+    def count_request(self, account: EmulatedAccount, operation: Operation, now_s: float) -> None:
+        """Count a request in the account's rate window.
+
+        Raises:
+                Rejection: the rate limit or the limit of concurrent requests is exceeded.
+        """
+        plan = self.find_plan_limits(operation.limits)
+        account.rate_window.restart_if_ended(now_s)
+        if self._settings.enforces_rate_limits:
+            if (
+                plan.max_requests_per_minute is not None
+                and account.rate_window.request_count >= plan.max_requests_per_minute
+            ):
+                raise Rejection("rate-limited", None, f"more than {plan.max_requests_per_minute} requests per minute")
+            if (
+                plan.max_concurrent_requests is not None
+                and account.requests_in_flight_count >= plan.max_concurrent_requests
+            ):
+                raise Rejection(
+                    "rate-limited", "concurrent", f"more than {plan.max_concurrent_requests} requests at once"
+                )
+        account.rate_window.request_count += 1
+
+    def count_keyless_characters(
+        self, account: EmulatedAccount, operation: Operation, character_count: int, now_s: float
+    ) -> None:
+        """Count `character_count` against the daily allowance of requests without a key.
+
+        Raises:
+            Rejection: the daily allowance is exceeded.
+        """
+        allowance = operation.limits.keyless_limits
+        if not account.is_keyless or allowance is None:
+            return
+        day = int(now_s // SECONDS_PER_DAY)
+        if account.keyless_allowance_day != day:
+            account.keyless_allowance_day, account.keyless_character_count = day, 0
+        if account.keyless_character_count + character_count > allowance.max_characters_per_day:
+            raise Rejection(
+                "rate-limited", "keyless", f"more than {allowance.max_characters_per_day} characters per day"
+            )
+        account.keyless_character_count += character_count
+
+    def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
+        """Return the balance in credits. For a keyless account with an allowance, return the characters left today."""
+        allowance = operation.limits.keyless_limits
+        if account.is_keyless and allowance is not None:
+            return float(allowance.max_characters_per_day - account.keyless_character_count)
+        return account.credit_balance
+
+    def compute_rate_limit_values(
+        self, account: EmulatedAccount | None, operation: Operation, now_s: float
+    ) -> Mapping[str, int]:
+        """Return the values of rate-limit headers by the role of the header in `x-limits.rate_limit_header_names`.
+
+        The value for "reset" is a Unix time.
+        """
+        plan = self.find_plan_limits(operation.limits)
+        window = account.rate_window if account is not None else RateWindow()
+        remaining_s = window.compute_remaining_s(now_s) if window.request_count else int(RATE_WINDOW_S)
+        facts = {"retry_after": remaining_s, "reset": math.ceil(now_s + remaining_s)}
+        if plan.max_requests_per_minute is not None:
+            facts["limit"] = plan.max_requests_per_minute
+            facts["remaining"] = max(0, plan.max_requests_per_minute - window.request_count)
+        return facts
+
+
+def allows_keyless_requests(operation: Operation) -> bool:
+    """Whether some targets of `operation` can be used without a key."""
+    targets = operation.speech.targets.values() if operation.speech else ()
+    return not operation.needs_key or any(target.works_without_key for target in targets)
+
+
+def _read_sent_key(
+    security_scheme: Mapping[str, Any], key_prefix: str, incoming_request: IncomingRequest
+) -> str | None:
+    if security_scheme.get("type") == "apiKey":
+        value = (
+            _read_credential(str(security_scheme.get("in")), str(security_scheme.get("name", "")), incoming_request)
+            or ""
+        )
+        return value.removeprefix(key_prefix).strip() or None if value.startswith(key_prefix) else None
+    kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
+    return token.strip() or None if kind.lower() == str(security_scheme.get("scheme", "bearer")).lower() else None
+
+
+def _read_credential(credential_location: str, name: str, incoming_request: IncomingRequest) -> str | None:
+    if credential_location == "query":
+        return incoming_request.query.get(name)
+    if credential_location == "cookie":
+        try:
+            cookies = SimpleCookie(incoming_request.find_header("cookie") or "")
+        except CookieError:
+            return None
+        return cookies[name].value if name in cookies else None
+    return incoming_request.find_header(name)

@@ -1,0 +1,426 @@
+"""Answers operations that take audio: transcription and conversion."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from voicegauge.contract.contract import AudioInputTarget
+from voicegauge.contract.extension.audio_input import AudioInputField, StemList
+from voicegauge.contract.extension.provider import UploadLimits
+from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.emulator._accounts import EmulatedAccount
+from voicegauge.emulator._audio_conversion import AudioEffect, analyze_music, apply_effect, split_into_stems
+from voicegauge.emulator._endpoint_context import EndpointContext
+from voicegauge.emulator._job_state import GeneratedAudio
+from voicegauge.emulator._output_formats import choose_media_type, find_format
+from voicegauge.emulator._request import (
+    ParsedRequest,
+    Rejection,
+    find_default_value,
+    is_documented_value,
+    iterate_uploaded_files,
+)
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._schema_values import fill_random_hex
+from voicegauge.emulator._speech_synthesis import (
+    AUTOMATIC_LANGUAGE,
+    SynthesisRequest,
+    check_audio_upload,
+    get_documented_field_name,
+)
+from voicegauge.emulator._transcription import (
+    EMBEDDED_ASR_LANGUAGE,
+    build_transcript_values,
+    split_transcript_into_timed_phrases,
+    transcribe_samples,
+)
+from voicegauge.emulator.fault_injection import FaultInjector
+from voicegauge.formats.locations import MISSING, Location
+from voicegauge.model.exchange import UploadedFile
+from voicegauge.speech.espeak import has_voice_for
+
+if TYPE_CHECKING:
+    from voicegauge.speech.decoding import DecodedAudio
+
+
+# Reads requests with audio input: the addressed target, the fields and the uploaded files.
+
+
+def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
+    """Return the target whose constants (fixed values) the request contains.
+
+    For a value that the request omits, the default from the schema counts.
+    """
+    targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
+
+    def has_matching_constants(target: AudioInputTarget) -> bool:
+        for location, constant in target.target_spec.request_constants.items():
+            value = request.read_value(location)
+            if (find_default_value(request, location) if value is MISSING else value) != constant:
+                return False
+        return True
+
+    return next((target for target in targets if has_matching_constants(target)), targets[0])
+
+
+def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
+    """Return the request's value of a provider-independent field, or its documented default, or else `None`."""
+    slot = target.audio_input.request_fields.get(field)
+    if slot is None:
+        return None
+    value = request.read_value(slot.location)
+    if value is MISSING or value is None:
+        value = find_default_value(request, slot.location)
+    if isinstance(value, str):
+        value = slot.find_provider_independent_value(value)
+    return None if value is MISSING else value
+
+
+def check_audio_uploads(request: ParsedRequest, fault_injector: FaultInjector) -> None:
+    """Check the uploaded files against `x-limits.upload_limits`, except for limits that a fault disables.
+
+    Raises:
+        Rejection: a file violates a limit.
+    """
+    limits = request.operation.limits.upload_limits
+    for field, file in iterate_uploaded_files(request.body):
+        if field in limits:
+            check_audio_upload(file, field, _select_enforced_limits(limits[field], request, fault_injector))
+
+
+def _select_enforced_limits(
+    limits: UploadLimits, request: ParsedRequest, fault_injector: FaultInjector
+) -> UploadLimits:
+    if fault_injector.is_check_skipped("upload-size", request.operation):
+        limits = msgspec.structs.replace(limits, max_bytes=None)
+    if fault_injector.is_check_skipped("upload-format", request.operation):
+        limits = msgspec.structs.replace(limits, accepted_formats=())
+    return limits
+
+
+# Responds to operations with audio input: transcription, conversion, translation, stem separation and analysis.
+
+
+_DEFAULT_SAMPLE_RATE_HZ = 24_000
+_REPLACEMENT_SILENCE_DURATION_S = 1.0
+"""Duration of the silence that replaces an undecodable upload if a fault makes the emulator accept the upload."""
+_MAX_SAMPLE_RATE_HZ = 48_000
+"""Audio with a higher sample rate is resampled to this one before effects are applied, because not all output formats
+support higher rates."""
+
+
+class DecodedUpload(NamedTuple):
+    """An accepted upload, and the audio that was decoded from it."""
+
+    uploaded_file: UploadedFile
+    decoded_audio: DecodedAudio
+
+
+class AudioInputResult(NamedTuple):
+    """The result of processing an upload."""
+
+    values_by_location: Mapping[Location, Any]
+    """The values of the response, each under its location."""
+    generated_audio: GeneratedAudio | None = None
+    audio_url: str = ""
+    """URL of `generated_audio` if the response links to that audio, else empty."""
+
+
+class AudioInputEndpoint:
+    """Responds to requests with audio input."""
+
+    def __init__(self, context: EndpointContext) -> None:
+        """Create an endpoint that stores generated audio in the downloads of `context`."""
+        self._context = context
+
+    async def respond(
+        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
+    ) -> EmulatedResponse:
+        """Process the upload and return the result.
+
+        Raises:
+            Rejection: the upload is missing, too large or not audio, or the balance is too low.
+        """
+        context = self._context
+        target = select_audio_input_target(request)
+        started = asyncio.get_running_loop().time()
+        async with context.upload_lock:
+            upload = await asyncio.to_thread(
+                self._decode_upload, request, target, rejects_unsupported_values=rejects_unsupported_values
+            )
+            audio_s = upload.decoded_audio.duration_s
+            charge = context.job_store.charge_target_price(account, target, 0, audio_s)
+            process = self._transcribe_upload if target.transcription else self._convert_upload
+            result = await process(request, target, upload, rejects_unsupported_values=rejects_unsupported_values)
+            del upload
+        rng, emulation = context.job_store.create_next_rng(), target.target_spec.emulation
+        processing_ms = emulation.base_response_ms + emulation.response_ms_per_audio_s * audio_s
+        processing_s = context.clock.scale_duration(
+            processing_ms / 1000 * rng.lognormvariate(0, emulation.log_duration_deviation)
+        )
+        elapsed_s = asyncio.get_running_loop().time() - started
+        await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
+        return context.response_builder.build_audio_input_response(
+            request, target, result.values_by_location, result.generated_audio, result.audio_url, charge
+        )
+
+    def _decode_upload(
+        self, request: ParsedRequest, target: AudioInputTarget, *, rejects_unsupported_values: bool
+    ) -> DecodedUpload:
+        from voicegauge.speech.decoding import UndecodableAudioError, decode
+
+        fault_injector = self._context.fault_injector
+        if rejects_unsupported_values:
+            check_audio_uploads(request, fault_injector)
+        slot = target.audio_input.request_fields["audio"]
+        file = request.read_value(slot.location)
+        field = get_documented_field_name(slot)
+        if not isinstance(file, UploadedFile):
+            raise Rejection("invalid", field, f"{field} is not a file")
+        try:
+            return DecodedUpload(file, decode(file.content))
+        except UndecodableAudioError as error:
+            if rejects_unsupported_values and not fault_injector.is_check_skipped("upload-format", request.operation):
+                raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
+            return DecodedUpload(file, _create_silence())
+
+    async def _transcribe_upload(
+        self,
+        request: ParsedRequest,
+        target: AudioInputTarget,
+        upload: DecodedUpload,
+        *,
+        rejects_unsupported_values: bool,
+    ) -> AudioInputResult:
+        del rejects_unsupported_values
+        use, decoded_audio = target.transcription, upload.decoded_audio
+        assert use is not None
+        requested = read_audio_input_field(request, target, "language")
+        is_named = isinstance(requested, str) and requested and requested.lower() != AUTOMATIC_LANGUAGE
+        language = requested if is_named else EMBEDDED_ASR_LANGUAGE
+        text = await transcribe_samples(decoded_audio.samples, decoded_audio.sample_rate_hz, language)
+        values = build_transcript_values(
+            use.response,
+            split_transcript_into_timed_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
+            language=language,
+            audio_duration_s=decoded_audio.duration_s,
+            include_word_times=read_audio_input_field(request, target, "timestamps") is True,
+            include_speaker_labels=read_audio_input_field(request, target, "diarize") is True,
+        )
+        return AudioInputResult({use.response.text_location: text, **values})
+
+    async def _convert_upload(
+        self,
+        request: ParsedRequest,
+        target: AudioInputTarget,
+        upload: DecodedUpload,
+        *,
+        rejects_unsupported_values: bool,
+    ) -> AudioInputResult:
+        use = target.conversion
+        assert use is not None
+        if use.purpose == "translate":
+            return await self._translate_upload(
+                request, target, upload, rejects_unsupported_values=rejects_unsupported_values
+            )
+        if use.purpose == "analyse":
+            facts = await asyncio.to_thread(
+                analyze_music, upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz
+            )
+            return AudioInputResult(
+                {location: facts[name] for name, location in use.response.fact_locations.items() if name in facts}
+            )
+        if use.response.stems is not None:
+            return await self._separate_stems(request, target, upload, use.response.stems)
+        generated_audio = await asyncio.to_thread(_apply_conversion, request, target, upload)
+        location = use.response.audio
+        return (
+            self._build_audio_result(request, location, generated_audio, use.purpose)
+            if location
+            else AudioInputResult({})
+        )
+
+    async def _translate_upload(
+        self,
+        request: ParsedRequest,
+        target: AudioInputTarget,
+        upload: DecodedUpload,
+        *,
+        rejects_unsupported_values: bool,
+    ) -> AudioInputResult:
+        """Return the transcript, a pseudo-translation (the transcript with a mark), and that translation as speech."""
+        use = target.conversion
+        assert use is not None
+        language = str(read_audio_input_field(request, target, "language") or EMBEDDED_ASR_LANGUAGE)
+        spoken = language if has_voice_for(language) else EMBEDDED_ASR_LANGUAGE
+        if rejects_unsupported_values and spoken != language:
+            slot = use.request_fields["language"]
+            if language not in slot.provider_values and not is_documented_value(request, slot.location, language):
+                raise Rejection("invalid", get_documented_field_name(slot), f"the emulator does not speak {language!r}")
+        text = await transcribe_samples(upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz)
+        facts = {
+            "transcript": text,
+            "translation": f"EMULATED translation into {language}: {text}",
+            "source_language": EMBEDDED_ASR_LANGUAGE,
+            "target_language": language,
+        }
+        values = {location: facts[name] for name, location in use.response.fact_locations.items() if name in facts}
+        if use.response.audio is None:
+            return AudioInputResult(values)
+        name = find_format(target.target_spec.emulation.default_format or "mp3") or "mp3"
+        synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
+        speech = await self._context.downloads.synthesizer.synthesize(synthesis)
+        result = self._build_audio_result(
+            request, use.response.audio, GeneratedAudio(speech.audio_bytes, name), "translate"
+        )
+        return result._replace(values_by_location=values)
+
+    async def _separate_stems(
+        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, stem_list: StemList
+    ) -> AudioInputResult:
+        count = read_audio_input_field(request, target, "stems")
+        name = _choose_output_format(request, target, upload)
+        decoded_audio = upload.decoded_audio
+        parts = await asyncio.to_thread(
+            _encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
+        )
+        task, items = fill_random_hex("task_{hex12}", self._context.job_store.create_next_rng()), []
+        audio = ResponseAudio(
+            location=stem_list.list_location,
+            delivery_method="url",
+            download_operation_id=stem_list.download_operation_id,
+        )
+        for part, data in parts.items():
+            generated_audio = GeneratedAudio(data, name)
+            url = self._store_audio(request, audio, generated_audio, f"{task}-{part}")
+            items.append({stem_list.name_field: part, stem_list.url_field: url})
+        return AudioInputResult({stem_list.list_location: items})
+
+    def _build_audio_result(
+        self, request: ParsedRequest, response_audio: ResponseAudio, generated_audio: GeneratedAudio, purpose: str
+    ) -> AudioInputResult:
+        if response_audio.delivery_method != "url":
+            return AudioInputResult({}, generated_audio)
+        file_stem = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.create_next_rng())
+        return AudioInputResult(
+            {}, generated_audio, self._store_audio(request, response_audio, generated_audio, file_stem)
+        )
+
+    def _store_audio(
+        self,
+        request: ParsedRequest,
+        response_audio: ResponseAudio,
+        generated_audio: GeneratedAudio,
+        file_stem: str,
+    ) -> str:
+        name = f"{file_stem}.{generated_audio.audio_format}"
+        self._context.downloads.files.store_file(name, generated_audio)
+        return self._context.response_builder.build_audio_url(
+            request.incoming_request.base_url, response_audio, name, generated_audio.audio_format
+        )
+
+
+def _create_silence() -> DecodedAudio:
+    import numpy as np
+
+    from voicegauge.speech.decoding import DecodedAudio
+
+    samples = np.zeros(int(_DEFAULT_SAMPLE_RATE_HZ * _REPLACEMENT_SILENCE_DURATION_S), np.float32)
+    return DecodedAudio(
+        samples,
+        _DEFAULT_SAMPLE_RATE_HZ,
+        1,
+        "wav",
+        "pcm_16",
+        _REPLACEMENT_SILENCE_DURATION_S,
+        _REPLACEMENT_SILENCE_DURATION_S,
+    )
+
+
+def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
+    """Return the converted upload.
+
+    Only the purpose "convert" is a real conversion, to another format; for other purposes, audible effects are applied.
+
+    Raises:
+        Rejection: the output format does not support the requested sample rate, channels or bitrate.
+    """
+    from voicegauge.speech.encoding import TranscodingSettings, encode_at_bitrate, transcode
+
+    use, name = target.conversion, _choose_output_format(request, target, upload)
+    assert use is not None
+
+    def read_number(field: AudioInputField) -> int | None:
+        value = read_audio_input_field(request, target, field)
+        return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
+
+    rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
+    if use.purpose == "convert" and upload.uploaded_file.content:
+        try:
+            return GeneratedAudio(
+                transcode(upload.uploaded_file.content, TranscodingSettings(name, rate, channels, kbps)), name
+            )
+        except ValueError as error:  # includes PyAV's ArgumentError, raised for an unsupported sample rate
+            raise Rejection("invalid", None, f"{name} cannot be written with these settings: {error}") from error
+    speed = read_audio_input_field(request, target, "speed")
+    voice = read_audio_input_field(request, target, "voice")
+    change = AudioEffect(
+        use.purpose,
+        voice_name=voice if isinstance(voice, str) else None,
+        speed_factor=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
+        effect_strength=read_number("strength") or 2,
+    )
+    samples, rate = _limit_sample_rate(upload.decoded_audio)
+    return GeneratedAudio(encode_at_bitrate(apply_effect(samples, rate, change), rate, name, kbps), name)
+
+
+def _limit_sample_rate(decoded_audio: DecodedAudio) -> tuple[Any, int]:
+    from voicegauge.speech.encoding import resample
+
+    rate = min(decoded_audio.sample_rate_hz, _MAX_SAMPLE_RATE_HZ)
+    return resample(decoded_audio.samples, decoded_audio.sample_rate_hz, rate), rate
+
+
+def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
+    """Return the format of the output.
+
+    It is the requested format, else the one that the contract sets in `emulation`, else the upload's format if that is
+    documented, else the first format with a documented media type, else WAV.
+    """
+    requested = read_audio_input_field(request, target, "format")
+    found = find_format(requested) if isinstance(requested, str) else None
+    if found is not None:
+        return found
+    default = find_format(target.target_spec.emulation.default_format or upload.decoded_audio.container) or "wav"
+    documented = [name for name in request.operation.success_response.media_types if name.startswith("audio/")]
+    if not documented or choose_media_type(default, documented) is not None:
+        return default
+    return next((name for name in map(find_format, documented) if name is not None), "wav")
+
+
+def _encode_stems(decoded_audio: DecodedAudio, stem_count: int, format_name: str) -> dict[str, bytes]:
+    from voicegauge.speech.encoding import encode_at_bitrate
+
+    samples, rate = _limit_sample_rate(decoded_audio)
+    return {
+        part: encode_at_bitrate(band, rate, format_name)
+        for part, band in split_into_stems(samples, rate, stem_count).items()
+    }
+
+
+def _build_translation_synthesis_request(text: str, language: str, format_name: str) -> SynthesisRequest:
+    return SynthesisRequest(
+        text=text,
+        language=language,
+        espeak_variant="klatt4",
+        words_per_minute=165,
+        pitch=50,
+        sample_rate_hz=_DEFAULT_SAMPLE_RATE_HZ,
+        leading_silence_s=0.1,
+        audio_format=format_name,
+        seed=0,
+    )

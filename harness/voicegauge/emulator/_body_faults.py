@@ -1,0 +1,176 @@
+"""Faults of response bodies."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from voicegauge.contract.contract import Target
+from voicegauge.contract.document_parts import MediaType
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_bodies import build_default_body
+from voicegauge.formats.locations import read_pointer
+
+_MemberChanger = Callable[[Any, str], None]
+"""Function that changes one member of an object so that the object becomes invalid."""
+
+
+def change_field_type(response: EmulatedResponse) -> None:
+    """Give one field of the body a wrong type: a number in place of a string, or an object in place of other values."""
+
+    def change_member(parent_object: Any, member_name: str) -> None:
+        parent_object[member_name] = (
+            12345 if isinstance(parent_object[member_name], str) else {"value": parent_object[member_name]}
+        )
+
+    _invalidate_response_body(response, change_member)
+
+
+def remove_field(response: EmulatedResponse) -> None:
+    """Remove one field of the body."""
+    _invalidate_response_body(response, lambda parent, key: parent.pop(key))
+
+
+def rename_field(response: EmulatedResponse) -> None:
+    """Append an underscore to the name of one field of the body."""
+
+    def change_member(parent_object: Any, member_name: str) -> None:
+        parent_object[f"{member_name}_"] = parent_object.pop(member_name)
+
+    _invalidate_response_body(response, change_member)
+
+
+def set_field_to_null(response: EmulatedResponse) -> None:
+    """Set one field of the body to null."""
+
+    def change_member(parent_object: Any, member_name: str) -> None:
+        parent_object[member_name] = None
+
+    _invalidate_response_body(response, change_member)
+
+
+def _invalidate_response_body(response: EmulatedResponse, change_member: _MemberChanger) -> None:
+    if response.kind == "error" or response.documented_media_type is None or not response.is_body_text_or_json:
+        return
+    response.body = invalidate_body(
+        response.documented_media_type, response.body, change_member, _find_essential_field_paths(response)
+    )
+
+
+def invalidate_body(
+    media_spec: MediaType, body: Any, change_member: _MemberChanger, essential_field_paths: frozenset[tuple[str, ...]]
+) -> Any:
+    """Return `body` with one field changed: the first one for which the result of `change_member` violates the schema.
+
+    Fields at the paths `essential_field_paths` are tried last, so that clients can still follow the job if possible.
+    If the schema allows every change, `body` is returned unchanged.
+    """
+    fields = sorted(_list_field_paths(body, ()), key=lambda path: path in essential_field_paths)
+    for path in fields:
+        candidate = copy.deepcopy(body)
+        change_member(read_pointer(candidate, list(path[:-1])), path[-1])
+        if next(media_spec.iterate_violations(candidate), None) is not None:
+            return candidate
+    return body
+
+
+def _list_field_paths(value: Any, parent_path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*parent_path, key)
+            yield from _list_field_paths(item, (*parent_path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value[:1]):
+            yield from _list_field_paths(item, (*parent_path, str(index)))
+
+
+def _find_essential_field_paths(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
+    """Return the paths of the fields that clients need in order to follow a job."""
+    target = response.target
+    spec = target.job_operation.job if target is not None and target.job_operation is not None else None
+    if spec is None:
+        return frozenset()
+    locations = [
+        spec.job_id_location,
+        spec.state_location,
+        spec.submit_response.job_id_location,
+        spec.submit_response.state_location,
+        spec.submit_response.polling_url_location,
+    ]
+    locations += [spec.audio.location] if spec.audio is not None else []
+    return frozenset(location.pointer_tokens for location in locations if location is not None and location.is_in_body)
+
+
+def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
+    """Return a function that tells whether `change_response` can make a successful response of a target invalid."""
+
+    def can_response_be_invalidated(target: Target) -> bool:
+        operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
+        for operation in operations:
+            for media in operation.success_response.media_types.values():
+                body = build_default_body(media).initial_body
+                response = EmulatedResponse(
+                    "other", 200, copy.deepcopy(body), media.name, documented_media_type=media, operation=operation
+                )
+                change_response(response)
+                if response.body != body:
+                    return True
+        return False
+
+    return can_response_be_invalidated
+
+
+def replace_error_body_by_list(response: EmulatedResponse) -> None:
+    """Replace an error body by a list."""
+    if response.kind == "error":
+        response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
+
+
+def has_error_body_schema(target: Target) -> bool:
+    """Whether the body of at least one documented error has a schema."""
+    return any(
+        media.schema_pointer is not None
+        for status, spec in target.operation.responses.items()
+        if not status.startswith("2")
+        for media in spec.media_types.values()
+    )
+
+
+def remove_body(response: EmulatedResponse) -> None:
+    """Send no body."""
+    if response.kind != "error":
+        response.replacement_body_bytes = b""
+
+
+def change_content_type(response: EmulatedResponse) -> None:
+    """Declare the body as plain text."""
+    if response.kind != "error":
+        response.media_type = "text/plain"
+
+
+def _create_field_fault(fault_id: str, description: str, change_response: Callable[[EmulatedResponse], None]) -> Fault:
+    """Return a fault of one field. It applies to a target if the changed body violates the schema of the response."""
+    predicate = create_invalidation_predicate(change_response)
+    return Fault(id=fault_id, description=description, change_response=change_response, applies_to=predicate)
+
+
+BODY_FAULTS = (
+    _create_field_fault("wrong-type", "A response field has the wrong JSON type.", change_field_type),
+    _create_field_fault("missing-field", "A required response field is missing.", remove_field),
+    _create_field_fault("renamed-field", "A required response field has a wrong name.", rename_field),
+    _create_field_fault("null-field", "A response field that must not be null is null.", set_field_to_null),
+    Fault(
+        id="wrong-error-shape",
+        description="Error bodies do not have the documented shape.",
+        change_response=replace_error_body_by_list,
+        applies_to=has_error_body_schema,
+    ),
+    Fault(id="empty-body", description="Successful responses have no body.", change_response=remove_body),
+    Fault(
+        id="wrong-content-type",
+        description="Successful responses declare a wrong media type.",
+        change_response=change_content_type,
+    ),
+)

@@ -1,0 +1,347 @@
+"""What all endpoints of a provider share: its jobs, resources and downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.pricing import PriceSpec
+from voicegauge.contract.pricing import PriceQuote, quote_price
+from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
+from voicegauge.emulator._job_state import (
+    CLOCK_ADVANCE_PER_POLL_S,
+    AudioFileStore,
+    EmulatedBatch,
+    EmulatedClock,
+    EmulatedJob,
+    compute_state_durations_s,
+    find_shortest_state_sequence,
+)
+from voicegauge.emulator._request import ParsedRequest, Rejection
+from voicegauge.emulator._resource_endpoints import ResourceStore
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_builder import ResponseBuilder
+from voicegauge.emulator._response_streams import STATE_SCENARIO_PREFIX
+from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
+from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesisRequest, SynthesizedSpeech
+from voicegauge.emulator.fault_injection import FaultInjector
+from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.formats.locations import Location
+from voicegauge.speech.encoding import find_media_type_of_format
+
+# Stores the jobs of one provider: creates, finds and updates them, and charges and refunds accounts.
+
+
+MAX_STORED_JOBS = 20_000
+"""Maximum number of stored jobs; older jobs are forgotten, so that memory stays bounded in long runs."""
+
+
+class PlannedSpeech(NamedTuple):
+    """The speech of one request, with the emulated duration of each phase."""
+
+    target: Target
+    synthesis: SynthesisRequest
+    billable_character_count: int
+    """Number of characters that are charged."""
+    submit_latency_s: float
+    """Time in seconds until the request is accepted."""
+    queue_time_s: float
+    """Time in seconds for which the job waits before it is processed."""
+    processing_time_s: float
+    """Time in seconds that the synthesis takes."""
+
+
+class JobStore:
+    """Creates, finds and updates the jobs of one provider, and charges accounts."""
+
+    def __init__(
+        self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, fault_injector: FaultInjector
+    ) -> None:
+        """Start without jobs."""
+        self._contract, self._settings, self._clock, self._fault_injector = contract, settings, clock, fault_injector
+        self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
+        self._ids = 0
+        self._refundable: list[EmulatedJob] = []
+
+    def charge_target_price(
+        self, account: EmulatedAccount, target: BaseTarget, character_count: int, audio_duration_s: float | None = None
+    ) -> float | None:
+        """Charge the price of a request; faults can change the amount.
+
+        Args:
+            account: the account to charge.
+            target: the target that was used.
+            character_count: the number of characters in the text.
+            audio_duration_s: for audio input, the duration of the uploaded audio in seconds.
+
+        Returns:
+            The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
+
+        Raises:
+            Rejection: the balance is too low.
+        """
+        price = quote_price(target, character_count, audio_s=audio_duration_s)
+        return self.charge_price(account, price, lambda amount: self._fault_injector.change_charge(amount, target))
+
+    def charge_price(
+        self,
+        account: EmulatedAccount,
+        price: PriceQuote | PriceSpec | None,
+        change_amount: Callable[[float], float] = lambda amount: amount,
+    ) -> float | None:
+        """Charge a price.
+
+        Args:
+            account: the account to charge.
+            price: the price; if it is `None`, nothing is charged.
+            change_amount: function that returns the amount to charge instead of a given amount, as faults demand.
+
+        Returns:
+            The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
+
+        Raises:
+            Rejection: the balance is too low.
+        """
+        if isinstance(price, PriceSpec):
+            price = PriceQuote(price.usd_per_unit, price.credits_per_unit, is_disputed=False)
+        uses_credits = self._contract.provider.credits is not None
+        amount = (price.price_credits if uses_credits else price.price_usd) if price else None
+        if amount is None:
+            return None
+        if account.is_keyless:
+            return 0.0
+        self._update_refundable_jobs()
+        if account.credit_balance is not None and account.credit_balance < amount:
+            raise Rejection("no-credit", None, f"{amount:g} needed, {account.credit_balance:g} left")
+        amount = change_amount(amount)
+        account.subtract_from_balance(amount)
+        return amount
+
+    def create_job(
+        self,
+        request: ParsedRequest,
+        planned_speech: PlannedSpeech,
+        account: EmulatedAccount,
+        charge: float | None,
+        batch_items: list[EmulatedJob] | None = None,
+    ) -> EmulatedJob:
+        """Create a job, or a batch if `batch_items` are given.
+
+        Raises:
+            Rejection: the scenario header names a state that such jobs do not have.
+        """
+        target = planned_speech.target
+        assert target.job_operation is not None
+        spec = target.job_operation.job
+        assert spec is not None
+        scenario = (request.incoming_request.find_header(SCENARIO_HEADER) or "").strip()
+        end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
+        if end is not None and end not in spec.states:
+            raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
+        path = self._fault_injector.change_job_states(spec, find_shortest_state_sequence(spec, end), target)
+        rng = self.create_next_rng()
+        job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
+            id=fill_random_hex(target.target_spec.emulation.job_id_format or DEFAULT_ID_TEMPLATE, rng),
+            target=target,
+            account=account,
+            synthesis=planned_speech.synthesis,
+            state_sequence=path,
+            state_durations_s=compute_state_durations_s(
+                spec, path, planned_speech.queue_time_s, planned_speech.processing_time_s
+            ),
+            created_at_s=self._clock.now(),
+            charge=charge,
+            constants=fill_constant_placeholders(target, rng),
+        )
+        self.jobs[job.id] = job
+        last = spec.states.get(path[-1])
+        if last is not None and last.is_charged is False:
+            self._refundable.append(job)
+        while len(self.jobs) > MAX_STORED_JOBS:
+            self.jobs.popitem(last=False)
+        return job
+
+    async def wait_for_end(self, job: EmulatedJob, max_wait_s: float) -> None:
+        """Wait until a job has ended, at most for `max_wait_s` seconds.
+
+        With a clock that moves with each poll, the job ends at once. With a virtual clock, this does not wait.
+        """
+        if max_wait_s <= 0:
+            return
+        if self._clock.advances_per_poll:
+            for _ in job.state_durations_s:
+                self._clock.advance(CLOCK_ADVANCE_PER_POLL_S)
+                self.update_job_state(job, is_poll=True)
+            return
+        await self._clock.sleep(min(sum(job.state_durations_s), self._clock.scale_duration(max_wait_s)))
+        self.update_job_state(job)
+
+    def create_next_rng(self) -> random.Random:
+        """Return a new random generator.
+
+        In every run with the same seed, the n-th call returns an equal generator.
+        """
+        self._ids += 1
+        return create_seeded_random(self._settings.seed, self._contract.id, self._ids)
+
+    def find_job(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedJob:
+        """Return the job that one of the path or query parameters names.
+
+        Raises:
+            Rejection: there is no such job, it belongs to another account, or it has expired.
+        """
+        for value in (*request.path_parameters.values(), *request.query_parameters.values()):
+            job = self.jobs.get(str(value))
+            anyones = not request.operation.needs_key or self._fault_injector.is_check_skipped("key", request.operation)
+            if job is not None and (anyones or job.account is account):
+                self._check_expiry(job)
+                return job
+        raise Rejection("not-found", None, "no such job")
+
+    def _check_expiry(self, job: EmulatedJob) -> None:
+        status = job.target.job_operation
+        spec = status.job if status is not None else None
+        if (
+            status is None
+            or spec is None
+            or spec.ended_job_lifetime_s is None
+            or self._fault_injector.is_check_skipped("expiry", status)
+        ):
+            return
+        self.update_job_state(job)
+        ended = job.find_end_time(spec)
+        if ended is not None and self._clock.now() - ended > spec.ended_job_lifetime_s:
+            raise Rejection("expired", None, f"the job ended more than {spec.ended_job_lifetime_s:g} s ago")
+
+    def cancel_job(self, job: EmulatedJob, job_spec: JobSpec) -> None:
+        """Cancel a job, unless it has ended or a fault prevents cancellation."""
+        self.update_job_state(job)
+        if job_spec.cancellation is not None and not self._fault_injector.is_check_skipped(
+            "cancelling", job.target.operation
+        ):
+            job.cancel(job_spec.cancellation.resulting_state, job_spec, self._clock.now())
+        self.update_job_state(job)
+
+    def update_job_state(self, job: EmulatedJob, *, is_poll: bool = False) -> str:
+        """Update a job and return its current state; refund the charge if the contract documents the state as free."""
+        state = job.update_state(self._clock, is_poll=is_poll)
+        operation = job.target.job_operation
+        spec = operation.job.states.get(state) if operation and operation.job else None
+        if spec is not None and spec.terminal_outcome == "failure" and spec.is_charged is False and not job.is_refunded:
+            job.is_refunded = True
+            job.account.subtract_from_balance(-job.charge if job.charge else None)
+        return state
+
+    def _update_refundable_jobs(self) -> None:
+        """Update the jobs that will end in a state without charge: accounts are refunded even if nobody polls."""
+        for job in self._refundable:
+            self.update_job_state(job)
+        self._refundable = [job for job in self._refundable if not job.is_refunded]
+
+    def update_all_job_states(self) -> None:
+        """Update all jobs to the current time, and make the refunds that are due."""
+        for job in self.jobs.values():
+            self.update_job_state(job)
+
+    def has_succeeded(self, job: EmulatedJob) -> bool:
+        """Whether a job has ended in success."""
+        operation = job.target.job_operation
+        state = self.update_job_state(job)
+        known = operation.job.states.get(state) if operation and operation.job else None
+        return known is not None and known.terminal_outcome == "success"
+
+
+def fill_constant_placeholders(target: Target, rng: random.Random) -> dict[Location, object]:
+    """Return the fixed values of a target; every "{hexN}" in them is replaced by N random digits."""
+    return {
+        location: fill_random_hex(value, rng) if isinstance(value, str) else value
+        for location, value in target.target_spec.emulation.response_constants.items()
+    }
+
+
+# Serves the audio that clients download: from jobs, from speech responses and from processed uploads.
+
+
+MAX_SPEECH_FILES = 20_000
+"""Maximum number of speech files that can be downloaded; older files are forgotten, so that memory stays bounded. Only
+the parameters of the synthesis are stored, not the audio."""
+
+
+class AudioDownloads:
+    """Finds or synthesizes the audio behind the URLs of one provider."""
+
+    def __init__(self, job_store: JobStore, synthesizer: SpeechSynthesizer, fault_injector: FaultInjector) -> None:
+        """Start without files; the audio of jobs comes from `job_store`."""
+        self._job_store, self._fault_injector = job_store, fault_injector
+        self.synthesizer = synthesizer
+        self.files = AudioFileStore()
+        """Audio made from uploads, each under its file name."""
+        self._speech: OrderedDict[str, tuple[Target, SynthesisRequest]] = OrderedDict()
+
+    def add_speech(self, media_id: str, target: Target, synthesis: SynthesisRequest) -> None:
+        """Make speech available as `media_id`; it is synthesized when it is downloaded."""
+        self._speech[media_id] = (target, synthesis)
+        while len(self._speech) > MAX_SPEECH_FILES:
+            self._speech.popitem(last=False)
+
+    async def synthesize_with_faults(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
+        """Return encoded speech, changed by the faults of `target`."""
+        return await self.synthesizer.synthesize(self._fault_injector.change_synthesis(synthesis, target))
+
+    async def find_download_response(self, file_name: str) -> EmulatedResponse | None:
+        """Return the response with the file `file_name`, which may have an extension.
+
+        Return `None` if the file does not exist or is not ready yet.
+        """
+        for media_id in (file_name, file_name.rpartition(".")[0]):
+            job = self._job_store.jobs.get(media_id)
+            if job is not None and self._job_store.has_succeeded(job):
+                return await self._build_speech_download(job.target, job.synthesis, job)
+            generated = self.files.find_file(media_id)
+            if generated is not None:
+                response = EmulatedResponse(
+                    "audio", 200, generated.audio_bytes, find_media_type_of_format(generated.audio_format)
+                )
+                response.audio_format = generated.audio_format
+                return response
+            if media_id in self._speech:
+                return await self._build_speech_download(*self._speech[media_id], None)
+        return None
+
+    async def _build_speech_download(
+        self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None
+    ) -> EmulatedResponse:
+        speech = await self.synthesize_with_faults(target, synthesis)
+        response = EmulatedResponse(
+            "audio", 200, speech.audio_bytes, find_media_type_of_format(synthesis.audio_format), target=target, job=job
+        )
+        response.audio_format = synthesis.audio_format
+        return response
+
+
+# Defines the objects that all endpoints of one provider share.
+
+
+@dataclass(frozen=True)
+class EndpointContext:
+    """Contract, settings and state of one emulated provider, for use by the endpoints."""
+
+    contract: Contract
+    settings: EmulatorSettings
+    clock: EmulatedClock
+    fault_injector: FaultInjector
+    response_builder: ResponseBuilder
+    accounts: AccountRegistry
+    job_store: JobStore
+    resources: ResourceStore
+    downloads: AudioDownloads
+    upload_lock: asyncio.Lock
+    """Held while an uploaded recording is decoded and processed, because its samples may take hundreds of megabytes.
+    All providers share it."""

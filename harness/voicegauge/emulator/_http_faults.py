@@ -1,0 +1,301 @@
+"""Faults of statuses, headers, authentication and uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._schema_values import iterate_schemas_at
+from voicegauge.model.exchange import UploadedFile
+
+# Implements the faults of status codes, headers and connections.
+
+
+_UNUSUAL_STATUS_CODES = (203, 206, 226)
+"""Success status codes that speech APIs do not document."""
+_NEGATIVE_RETRY_AFTER = "-30"
+_BOUND_KEYWORDS = ("minimum", "maximum")
+"""Keywords of JSON Schema that state a bound of a number."""
+
+SLOW_RESPONSE_DELAY_S = 3.0
+"""Delay of the fault of slow responses, in seconds. It exceeds every emulated duration, but tests can wait for it."""
+
+
+def change_success_status(response: EmulatedResponse) -> None:
+    """Replace a success status code by an undocumented one."""
+    code = _find_undocumented_unusual_status(response.operation) if response.operation is not None else None
+    if code is not None and 200 <= response.status < 300:
+        response.status = code
+
+
+def leaves_unusual_status_undocumented(target: Target) -> bool:
+    """Whether the operation leaves one of the unusual status codes undocumented."""
+    return _find_undocumented_unusual_status(target.operation) is not None
+
+
+def _find_undocumented_unusual_status(operation: Operation) -> int | None:
+    return next((code for code in _UNUSUAL_STATUS_CODES if operation.find_response(code) is None), None)
+
+
+def remove_retry_after(response: EmulatedResponse) -> None:
+    """Remove the header Retry-After."""
+    _remove_headers(response, lambda name: name == "retry-after")
+
+
+def make_retry_after_negative(response: EmulatedResponse) -> None:
+    """Replace the value of the header Retry-After by a negative number of seconds."""
+    response.headers = {
+        name: _NEGATIVE_RETRY_AFTER if name.lower() == "retry-after" else value
+        for name, value in response.headers.items()
+    }
+
+
+def documents_retry_after(target: Target) -> bool:
+    """Whether some response of the operation documents Retry-After."""
+    return any(name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers)
+
+
+def remove_documented_headers(response: EmulatedResponse) -> None:
+    """Remove all documented headers except Retry-After, which has a fault of its own."""
+    documented = (
+        {name.lower() for name in response.response_spec.headers} if response.response_spec is not None else set()
+    )
+    _remove_headers(response, lambda name: name != "retry-after" and name in documented)
+
+
+def has_required_response_headers(target: Target) -> bool:
+    """Whether the operation documents a required header other than Retry-After."""
+    return any(
+        header.is_required and name.lower() != "retry-after"
+        for spec in target.operation.responses.values()
+        for name, header in spec.headers.items()
+    )
+
+
+def _remove_headers(response: EmulatedResponse, must_remove: Callable[[str], bool]) -> None:
+    response.headers = {name: value for name, value in response.headers.items() if not must_remove(name.lower())}
+
+
+def cut_connection(response: EmulatedResponse) -> None:
+    """Close the connection after half of the body."""
+    response.is_connection_cut = True
+
+
+def cut_unauthorized_response(response: EmulatedResponse) -> None:
+    """Close the connection after half of the body if the request had no valid key."""
+    response.is_connection_cut = response.is_connection_cut or response.status == HTTPStatus.UNAUTHORIZED
+
+
+def reject_every_second_request(request: ParsedRequest, request_count: int) -> str | None:
+    """Return the rejection reason "busy" for every second speech request."""
+    return "busy" if request.operation.speech is not None and request_count % 2 == 1 else None
+
+
+def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str | None:
+    """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
+    if not isinstance(request.body, dict) or request.documented_media_type is None:
+        return None
+    for name, value in request.body.items():
+        for schema in iterate_schemas_at(
+            request.operation.contract.schemas, request.documented_media_type.schema, [name]
+        ):
+            if _is_value_at_bound(schema, value):
+                return "internal"
+    return None
+
+
+def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
+    if isinstance(value, bool | UploadedFile):
+        return False
+    if isinstance(value, int | float):
+        return any(schema.get(bound) == value for bound in _BOUND_KEYWORDS)
+    return isinstance(value, str) and schema.get("maxLength") == len(value)
+
+
+def has_bounded_request_field(target: Target) -> bool:
+    """Whether some field of the request has a documented bound."""
+    field_schemas = _iterate_request_field_schemas(target)
+    return any(keyword in schema for schema in field_schemas for keyword in (*_BOUND_KEYWORDS, "maxLength"))
+
+
+def _iterate_request_field_schemas(target: Target) -> Iterator[dict[str, Any]]:
+    schemas = target.contract.schemas
+    for media in target.operation.request_media.values():
+        for part in iterate_schemas_at(schemas, media.schema, []):
+            for name in part.get("properties", {}):
+                yield from iterate_schemas_at(schemas, media.schema, [name])
+
+
+HTTP_FAULTS = (
+    Fault(
+        id="server-error-at-boundary",
+        description="A value at the limit of its documented range causes status 500.",
+        find_rejection_reason=fail_at_documented_bound,
+        applies_to=has_bounded_request_field,
+    ),
+    Fault(
+        id="flaky-503",
+        description="Every second speech request gets status 503.",
+        find_rejection_reason=reject_every_second_request,
+    ),
+    Fault(
+        id="unauthorized-cut-off",
+        description="The connection is closed in the middle of every response with status 401.",
+        change_response=cut_unauthorized_response,
+        applies_to=lambda target: target.needs_key,
+    ),
+    Fault(
+        id="drops-connection",
+        description="The connection is closed in the middle of every response.",
+        change_response=cut_connection,
+        unfound_reason="The check ends with an error, because it received no response.",
+    ),
+    Fault(
+        id="slow",
+        description=f"Every response is {SLOW_RESPONSE_DELAY_S:g} s late.",
+        response_delay_s=SLOW_RESPONSE_DELAY_S,
+        unfound_reason="No document states how fast a response must be.",
+    ),
+    Fault(
+        id="ignored-key",
+        description="Requests with a missing or invalid key are accepted.",
+        skipped_check="key",
+        applies_to=lambda target: target.needs_key,
+    ),
+    Fault(
+        id="missing-retry-after",
+        description="A documented Retry-After header is missing.",
+        change_response=remove_retry_after,
+        applies_to=documents_retry_after,
+    ),
+    Fault(
+        id="negative-retry-after",
+        description="A documented Retry-After header states a negative delay.",
+        change_response=make_retry_after_negative,
+        applies_to=documents_retry_after,
+    ),
+    Fault(
+        id="missing-header",
+        description="Documented headers are missing.",
+        change_response=remove_documented_headers,
+        applies_to=has_required_response_headers,
+    ),
+    Fault(
+        id="undocumented-status",
+        description="Successful responses have an undocumented status code.",
+        change_response=change_success_status,
+        applies_to=leaves_unusual_status_undocumented,
+    ),
+)
+
+
+# Implements the faults of uploads: results that do not belong to the upload, and limits that are not enforced.
+
+
+UNRELATED_TRANSCRIPT = "Nobody expected seven purple elephants underneath that telescope."
+_REPLACEMENT_SAMPLE_RATES_HZ = (44_100, 22_050)
+"""Sample rates that a fault delivers: the first one that differs from the correct rate."""
+
+
+def replace_transcript(response: EmulatedResponse) -> None:
+    """Replace the transcript and its segments by unrelated text."""
+    audio_input = response.operation.audio_input if response.operation else None
+    if response.kind != "audio-input" or not isinstance(audio_input, TranscriptionSpec):
+        return
+    response.body = write_value_at(response.body, audio_input.response.text_location, UNRELATED_TRANSCRIPT)
+    segments = read_value_at(response.body, audio_input.response.segments_location)
+    words = UNRELATED_TRANSCRIPT.split()
+    for index, segment in enumerate(segments if isinstance(segments, list) else ()):
+        segment[audio_input.response.segment_field_names.text_field] = words[index % len(words)]
+
+
+def change_sample_rate(response: EmulatedResponse) -> None:
+    """Convert audio to a sample rate other than the requested one."""
+    from voicegauge.speech.containers import find_container_of_media_type
+    from voicegauge.speech.encoding import TranscodingSettings, decode_without_mixing, transcode
+
+    audio_input = response.operation.audio_input if response.operation else None
+    is_conversion = (
+        response.kind == "audio-input"
+        and isinstance(audio_input, ConversionSpec)
+        and "sample_rate" in audio_input.request_fields
+    )
+    name = find_container_of_media_type(response.media_type)
+    if is_conversion and name is not None and isinstance(response.body, bytes):
+        rate = decode_without_mixing(response.body)[1]
+        response.body = transcode(
+            response.body,
+            TranscodingSettings(name, next(other for other in _REPLACEMENT_SAMPLE_RATES_HZ if other != rate)),
+        )
+
+
+def has_upload_size_limit(target: Target) -> bool:
+    """Whether `x-limits.upload_limits` states limits for the target's voice sample, and a maximum size for some upload.
+
+    The maximum size may be that of the voice sample, or that of another upload of the same operation.
+    """
+    return any(
+        upload.max_bytes is not None for upload in target.operation.limits.upload_limits.values()
+    ) and _has_limited_voice_sample(target)
+
+
+def has_upload_format_limit(target: Target) -> bool:
+    """Whether `x-limits.upload_limits` states limits for the target's voice sample, and the formats of some upload.
+
+    The formats may be those of the voice sample, or those of another upload of the same operation.
+    """
+    return any(
+        upload.accepted_formats for upload in target.operation.limits.upload_limits.values()
+    ) and _has_limited_voice_sample(target)
+
+
+def _has_limited_voice_sample(target: Target) -> bool:
+    slot = target.speech.request_fields.get("voice_sample_upload")
+    return slot is not None and slot.location.pointer_tokens[0] in target.operation.limits.upload_limits
+
+
+def provider_transcribes_audio(target: Target) -> bool:
+    """Whether the provider of the target transcribes audio."""
+    return any(audio_input.transcription for audio_input in target.contract.audio_input_targets.values())
+
+
+def provider_converts_sample_rates(target: Target) -> bool:
+    """Whether the provider of the target converts audio to a requested sample rate."""
+    return any(
+        audio_input.conversion and "sample_rate" in audio_input.audio_input.request_fields
+        for audio_input in target.contract.audio_input_targets.values()
+    )
+
+
+UPLOAD_FAULTS = (
+    Fault(
+        id="upload-limit-ignored",
+        description="Uploads larger than the documented limit are accepted.",
+        skipped_check="upload-size",
+        applies_to=has_upload_size_limit,
+    ),
+    Fault(
+        id="upload-format-ignored",
+        description="Uploads of undocumented formats, even files that are not audio, are accepted.",
+        skipped_check="upload-format",
+        applies_to=has_upload_format_limit,
+    ),
+    Fault(
+        id="other-transcript",
+        description="The transcript belongs to another recording.",
+        change_response=replace_transcript,
+        applies_to=provider_transcribes_audio,
+    ),
+    Fault(
+        id="other-rate",
+        description="Audio is converted to another sample rate than requested.",
+        change_response=change_sample_rate,
+        applies_to=provider_converts_sample_rates,
+    ),
+)

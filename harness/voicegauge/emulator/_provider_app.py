@@ -1,0 +1,437 @@
+"""Answers the requests to one provider: authentication, limits, validation, then the endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
+from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
+from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads
+from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContext, JobStore
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
+from voicegauge.emulator._job_state import EmulatedClock
+from voicegauge.emulator._request import (
+    IncomingRequest,
+    ParsedRequest,
+    Rejection,
+    iterate_uploaded_files,
+    parse_request,
+)
+from voicegauge.emulator._request_journal import RequestJournal
+from voicegauge.emulator._resource_endpoints import ResourceStore
+from voicegauge.emulator._response import EmulatedResponse, add_documented_headers
+from voicegauge.emulator._response_bodies import build_error_response
+from voicegauge.emulator._response_builder import ResponseBuilder
+from voicegauge.emulator._response_streams import send_stream
+from voicegauge.emulator._speech_endpoint import SpeechEndpoint
+from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec
+from voicegauge.emulator._webhooks import WebhookNotifier
+from voicegauge.emulator.body_limits import BodyMemory, ReceivedBody, receive_provider_request_body
+from voicegauge.emulator.fault_injection import FaultInjector
+from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE, EmulatorSettings
+
+# Remembers responses by the idempotency key of their request, so that a repeated request is performed once.
+
+
+MAX_REMEMBERED_RESPONSES = 1_000
+"""Maximum number of remembered responses; older ones are forgotten, so that memory stays bounded."""
+
+_AccountOperationAndKey = tuple[str, str, str]
+"""The name of the account, the id of the operation and the idempotency key of a request."""
+
+
+class IdempotentResponses:
+    """The accepted responses of one provider to requests with an idempotency key (`x-idempotency`)."""
+
+    def __init__(self) -> None:
+        """Start without responses."""
+        self._responses: dict[_AccountOperationAndKey, tuple[float, EmulatedResponse]] = {}
+
+    def find_response(
+        self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now_s: float
+    ) -> EmulatedResponse | None:
+        """Return a copy of the response to the first request with the same key; `None` if this request is the first."""
+        key = _find_account_operation_and_key(request, operation, account)
+        saved_at, response = self._responses.get(key, (math.inf, None)) if key is not None else (math.inf, None)
+        valid_s = operation.idempotency.key_lifetime_s if operation.idempotency is not None else None
+        if response is None or now_s - saved_at >= (valid_s or math.inf):
+            return None
+        return _copy_response(response)
+
+    def save_response(
+        self,
+        request: IncomingRequest,
+        operation: Operation,
+        account: EmulatedAccount,
+        now_s: float,
+        response: EmulatedResponse,
+    ) -> None:
+        """Remember an accepted response, if the request has an idempotency key."""
+        key = _find_account_operation_and_key(request, operation, account)
+        if key is None or not 200 <= response.status < 300:
+            return
+        self._responses[key] = (now_s, _copy_response(response))
+        if len(self._responses) > MAX_REMEMBERED_RESPONSES:
+            del self._responses[next(iter(self._responses))]
+
+
+def _find_account_operation_and_key(
+    request: IncomingRequest, operation: Operation, account: EmulatedAccount
+) -> _AccountOperationAndKey | None:
+    value = request.find_header(operation.idempotency.header_name) if operation.idempotency is not None else None
+    return (account.name, operation.id, value) if value else None
+
+
+def _copy_response(response: EmulatedResponse) -> EmulatedResponse:
+    """Return a copy whose body and headers can be changed. The copy refers to the same job as `response`."""
+    return dataclasses.replace(response, body=copy.deepcopy(response.body), headers=dict(response.headers))
+
+
+# Emulates one provider: routes and authenticates requests, and dispatches them to the endpoints.
+
+
+class EmulatedProvider:
+    """Responds to the requests to one provider."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        settings: EmulatorSettings,
+        clock: EmulatedClock,
+        synthesizer: SpeechSynthesizer,
+        fault_injector: FaultInjector,
+        upload_lock: asyncio.Lock,
+    ) -> None:
+        """Start without accounts, jobs and resources. To reset a provider, create a new one."""
+        self.contract = contract
+        self._clock, self._fault_injector, self._upload_lock = clock, fault_injector, upload_lock
+        self._builder = ResponseBuilder(contract)
+        self.accounts = AccountRegistry(contract, settings)
+        self.job_store = JobStore(contract, settings, clock, fault_injector)
+        self.resources = ResourceStore(contract, fault_injector, is_quota_enforced=settings.enforces_rate_limits)
+        self._request_counts: Counter[str] = Counter()
+        self._idempotent_responses = IdempotentResponses()
+        self.downloads = AudioDownloads(self.job_store, synthesizer, fault_injector)
+        context = EndpointContext(
+            contract=contract,
+            settings=settings,
+            clock=clock,
+            fault_injector=fault_injector,
+            response_builder=self._builder,
+            accounts=self.accounts,
+            job_store=self.job_store,
+            resources=self.resources,
+            downloads=self.downloads,
+            upload_lock=upload_lock,
+        )
+        self._speech = SpeechEndpoint(context)
+        self._batches = BatchEndpoint(context, self._speech)
+        self._chats = ChatEndpoint(context)
+        self._submits = JobSubmissionEndpoint(context)
+        self._jobs = JobEndpoint(context, self._batches)
+        self._audio_inputs = AudioInputEndpoint(context)
+        self.webhooks = WebhookNotifier(
+            response_builder=self._builder,
+            clock=clock,
+            fault_injector=fault_injector,
+            settings=settings,
+            update_job_state=self.job_store.update_job_state,
+        )
+
+    async def respond(self, incoming_request: IncomingRequest) -> EmulatedResponse:
+        """Return the response to a request, with faults applied."""
+        if self.accounts.tokens.responds_to(incoming_request):
+            status, body = self.accounts.tokens.respond(incoming_request, self._clock.now())
+            return EmulatedResponse("other" if status == HTTPStatus.OK else "error", status, body, "application/json")
+        try:
+            operation, path = self._find_operation(incoming_request)
+        except Rejection as rejection:
+            return self._builder.build_unrouted_response(incoming_request, rejection)
+        account: EmulatedAccount | None = None
+        is_repeated = False
+        try:
+            account = self._authenticate(incoming_request, operation)
+            if not self._jobs.responds_to(operation):  # polls and downloads do not count against the rate limit
+                self.accounts.count_request(account, operation, self._clock.now())
+            with self._count_concurrent_request(
+                account, operation
+            ):  # before the first await, so that concurrent requests count
+                is_repeated, response = await self._perform_unless_repeated(incoming_request, operation, path, account)
+        except Rejection as rejection:
+            response = build_error_response(operation, rejection)
+        if response.is_body_text_or_json:
+            response.body = self._builder.replace_server_urls(response.body, incoming_request.base_url)
+        add_documented_headers(response, self.accounts.compute_rate_limit_values(account, operation, self._clock.now()))
+        await self._clock.sleep(self._fault_injector.sum_fault_delays_s(operation, response.target))
+        if not is_repeated:
+            await self.webhooks.subscribe_if_requested(response)
+        # After the webhooks: faults of responses must not change what callbacks report.
+        self._fault_injector.change_response(response)
+        if response.split_into_pieces is not None:
+            pieces = response.split_into_pieces(response.body)
+            for piece in pieces:
+                piece.event_data = self._builder.replace_server_urls(piece.event_data, incoming_request.base_url)
+            response.stream_pieces = self._fault_injector.change_stream_pieces(response, pieces)
+        return response
+
+    @contextlib.contextmanager
+    def _count_concurrent_request(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
+        """Count a speech or audio input request toward the limit of concurrent requests while the context lasts."""
+        is_counted = operation.speech is not None or operation.audio_input is not None
+        account.requests_in_flight_count += is_counted
+        try:
+            yield
+        finally:
+            account.requests_in_flight_count -= is_counted
+
+    def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
+        for path in self._builder.iterate_candidate_paths(incoming_request.path):
+            match = self.contract.match_operation(incoming_request.method, path)
+            if match is not None:
+                return match[0], {name: unquote(value) for name, value in match[1].items()}
+        raise Rejection("not-found", None, f"no such path: {incoming_request.path}")
+
+    def _authenticate(self, incoming_request: IncomingRequest, operation: Operation) -> EmulatedAccount:
+        """Return the account of a request.
+
+        Raises:
+            Rejection: the key is missing or rejected, or the scenario header asks for a rejection.
+        """
+        scenario = (incoming_request.find_header(SCENARIO_HEADER) or "").strip()
+        reason, _, field = scenario.partition(":")
+        if reason in STATUS_CODES_BY_REASON:
+            raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
+        is_enforced = not self._fault_injector.is_check_skipped("key", operation)
+        return self.accounts.identify_account(
+            incoming_request, operation, self._clock.now(), is_key_enforced=is_enforced
+        )
+
+    async def _perform_unless_repeated(
+        self,
+        incoming_request: IncomingRequest,
+        operation: Operation,
+        path_parameters: Mapping[str, str],
+        account: EmulatedAccount,
+    ) -> tuple[bool, EmulatedResponse]:
+        """Perform the request, unless it repeats an earlier one with the same idempotency key.
+
+        Returns:
+            Whether the request is a repetition, and the response. A repetition gets the response to the first request.
+        """
+        now = self._clock.now()
+        earlier = self._idempotent_responses.find_response(incoming_request, operation, account, now)
+        if earlier is not None:
+            return True, earlier
+        response = await self._check_and_perform_request(incoming_request, operation, path_parameters, account)
+        self._idempotent_responses.save_response(incoming_request, operation, account, now, response)
+        return False, response
+
+    async def _check_and_perform_request(
+        self,
+        incoming_request: IncomingRequest,
+        operation: Operation,
+        path_parameters: Mapping[str, str],
+        account: EmulatedAccount,
+    ) -> EmulatedResponse:
+        strict = not self._fault_injector.is_check_skipped("request", operation)
+        ignored_keywords = ("maxItems",) if self._fault_injector.is_check_skipped("items", operation) else ()
+        request = parse_request(
+            incoming_request,
+            operation,
+            path_parameters,
+            rejects_unsupported_values=strict,
+            ignored_keywords=ignored_keywords,
+        )
+        self._request_counts[operation.id] += 1
+        reason = self._fault_injector.find_rejection_reason(request, self._request_counts[operation.id])
+        if reason is not None:
+            raise Rejection(reason, None, "injected fault")
+        if strict and any(
+            iterate_uploaded_files(request.body)
+        ):  # checked first: starting a thread costs more than most requests
+            async with self._upload_lock:
+                await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
+        self.webhooks.check_webhook_url(request)
+        used = self.resources.find_referenced_resources(request, account)
+        if self.resources.responds_to(operation):
+            return self.resources.respond(request, account, self._clock.now(), self.job_store.create_next_rng())
+        if operation.chat is not None:
+            return await self._chats.respond(request, operation.chat, account, used)
+        return await self._call_endpoint(request, account, rejects_unsupported_values=strict)
+
+    async def _call_endpoint(
+        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
+    ) -> EmulatedResponse:
+        operation = request.operation
+        if operation.audio_input is not None:
+            return await self._audio_inputs.respond(
+                request, account, rejects_unsupported_values=rejects_unsupported_values
+            )
+        if operation.batch is not None:
+            return await self._batches.respond(
+                request, operation.batch, account, rejects_unsupported_values=rejects_unsupported_values
+            )
+        if operation.speech is not None:
+            return await self._speech.respond(request, account, rejects_unsupported_values=rejects_unsupported_values)
+        if operation.job_target is not None:
+            return await self._submits.respond(request, account, operation.job_target)
+        if self._jobs.responds_to(operation):
+            return await self._jobs.respond(request, account)
+        return self._builder.build_documented_response(
+            request, filters_lists=not self._fault_injector.is_check_skipped("filters", operation)
+        )
+
+
+# Serves all emulated providers in one ASGI application, and keeps a journal of their requests.
+
+
+class EmulatedProviders:
+    """The emulated providers, with a clock, a speech synthesizer and a journal that they share."""
+
+    def __init__(
+        self, contracts: Sequence[Contract], settings: EmulatorSettings, extra_faults: Sequence[Fault] = ()
+    ) -> None:
+        """Start all providers with empty state."""
+        for contract in contracts:
+            for target in contract.targets.values():
+                check_emulation_spec(target)
+        self.contracts, self.settings = contracts, settings
+        self.fault_injector = FaultInjector(settings.faults, contracts, extra_faults)
+        self.synthesizer = SpeechSynthesizer()
+        self.journal = RequestJournal()
+        self._body_memory = BodyMemory()
+        self.reset()
+
+    def reset(self) -> None:
+        """Reset the clock, the journal and all providers; faults are kept."""
+        self.clock = EmulatedClock(self.settings)
+        self.journal.clear()
+        lock = asyncio.Lock()
+        self.providers = {
+            contract.id: EmulatedProvider(
+                contract.select_account_plans([self.settings.account_plan] if self.settings.account_plan else []),
+                self.settings,
+                self.clock,
+                self.synthesizer,
+                self.fault_injector,
+                lock,
+            )
+            for contract in self.contracts
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to one request to a provider."""
+        if scope["type"] != "http":
+            return
+        path = read_raw_path(scope)
+        provider_id, _, rest = path.lstrip("/").partition("/")
+        provider, prefix = self.providers.get(provider_id), f"/{provider_id}"
+        if provider is not None:
+            path = f"/{rest}"
+        elif len(self.providers) == 1:  # clients whose base URL has only a host reach it, too
+            provider, prefix = next(iter(self.providers.values())), ""
+        else:
+            known = ", ".join(f"/{name}" for name in self.providers)
+            await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
+            return
+        try:
+            response = await self._respond(provider, prefix, path, scope, receive)
+        except ConnectionError:
+            return
+        if response is None:
+            await Response("the body is too large\n", 413, {"Connection": "close"})(scope, receive, send)
+            return
+        if response.stream_pieces is not None and response.replacement_body_bytes is None:
+            await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
+            await send_stream(response, response.stream_pieces, self.clock, receive, send)
+        else:
+            await send_response(response, send)
+
+    async def _respond(
+        self, provider: EmulatedProvider, base_path: str, path: str, scope: Scope, receive: Receive
+    ) -> EmulatedResponse | None:
+        """Read the request and return its response; `None` if its body is too large.
+
+        Args:
+            provider: the provider.
+            base_path: the path of the provider's base URL; empty at the root of the port.
+            path: the path below the base URL.
+            scope: the ASGI scope of the request.
+            receive: receives the body.
+
+        Raises:
+            ConnectionError: the client disconnected.
+        """
+        with (
+            self._body_memory.open_share() as share
+        ):  # not while the response is sent, for which the client may take hours
+            body = await receive_provider_request_body(scope, receive, share)
+            if body is None:
+                return None
+            incoming_request = _build_incoming_request(scope, base_path, path, body)
+            del body
+            response = await provider.respond(incoming_request)
+            self.journal.record_request(provider.contract, incoming_request, response, self.clock.now())
+            return response
+
+
+def read_raw_path(scope: MutableMapping[str, Any]) -> str:
+    """Return the path with its percent-escapes, so that an escaped slash does not split a path parameter."""
+    encoded_path: bytes | None = scope.get("raw_path")
+    return encoded_path.partition(b"?")[0].decode("latin-1") if encoded_path is not None else str(scope["path"])
+
+
+def _build_incoming_request(scope: Scope, base_path: str, path: str, body: ReceivedBody) -> IncomingRequest:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
+    host = headers.get("host") or _format_server_host(scope)
+    return IncomingRequest(
+        method=scope["method"],
+        path=path,
+        query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        headers=headers,
+        body=body.content,
+        form_reader=body.form_reader,
+        body_size_bytes=body.size_bytes,
+        base_url=f"{scope['scheme']}://{host}{base_path}",
+        raw_query=scope["query_string"].decode("latin-1"),
+        client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
+    )
+
+
+def _format_server_host(scope: Scope) -> str:
+    host, port = scope.get("server") or ("localhost", None)
+    return host if port is None else f"{host}:{port}"
+
+
+def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
+    headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "content-type"}
+    headers["server"] = SERVER_HEADER_VALUE
+    if response.media_type:
+        headers["content-type"] = response.media_type
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def send_response(response: EmulatedResponse, send: Send) -> None:
+    """Send a response that is not streamed; if a fault cuts it, the connection is closed after half of the body."""
+    payload = response.encode_payload()
+    head = _encode_headers(response)
+    if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6
+        head.append((b"content-length", b"%d" % (len(payload) or int(response.is_connection_cut))))
+    await send({"type": "http.response.start", "status": response.status, "headers": head})
+    sent = payload[: len(payload) // 2] if response.is_connection_cut else payload
+    await send({"type": "http.response.body", "body": sent, "more_body": response.is_connection_cut})

@@ -1,0 +1,364 @@
+"""A received request, and its validation against the contract."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import MediaType, Parameter
+from voicegauge.contract.schemas import SchemaViolation, parse_text_value
+from voicegauge.emulator._schema_values import iterate_schemas_at
+from voicegauge.formats.bodies import (
+    Form,
+    MultipartReader,
+    UnreadableBodyError,
+    is_form,
+    is_json,
+    is_text,
+    read_form,
+    read_json,
+    read_text,
+)
+from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.locations import MISSING, Location, read_pointer
+from voicegauge.model.exchange import UploadedFile
+
+# Reads and writes values of response bodies at locations such as "body#/data/0/url".
+
+
+def read_value_at(body: Any, location: Location | None) -> Any:
+    """Return the value at `location`; `MISSING` if there is no value, or if `location` is not a body location."""
+    return MISSING if location is None else location.read_body(body)
+
+
+def write_value_at(body: Any, location: Location, value: Any) -> Any:
+    """Write `value` at `location` of `body`, and return the changed body.
+
+    Missing parents are created, and a scalar in the place of a parent is replaced.
+    """
+    return _write_value_at_tokens(body, location.pointer_tokens, value)
+
+
+def _write_value_at_tokens(body: Any, pointer_tokens: Sequence[str], value: Any) -> Any:
+    if not pointer_tokens:
+        return value
+    token, rest = pointer_tokens[0], pointer_tokens[1:]
+    if isinstance(body, list) and token.isdecimal():
+        index = int(token)
+        body.extend(None for _ in range(index + 1 - len(body)))
+        body[index] = _write_value_at_tokens(body[index], rest, value)
+        return body
+    if not isinstance(body, dict):
+        if token.isdecimal():
+            return _write_value_at_tokens([], pointer_tokens, value)
+        body = {}
+    body[token] = _write_value_at_tokens(body.get(token), rest, value)
+    return body
+
+
+def can_have_value_at(media_spec: MediaType | None, body: Any, location: Location) -> bool:
+    """Whether `body` has a value at `location`, or its documented schema allows one there."""
+    if media_spec is None or not location.is_in_body:
+        return False
+    return read_pointer(body, location.pointer_tokens) is not MISSING or is_location_documented(media_spec, location)
+
+
+def is_location_documented(media_spec: MediaType, location: Location) -> bool:
+    """Whether the documented schema of `media_spec` allows a value at a location in the body."""
+    if not location.is_in_body:
+        return False
+    return next(iterate_schemas_at(media_spec.schemas, media_spec.schema, location.pointer_tokens), None) is not None
+
+
+# Defines incoming requests, before and after they are parsed according to the contract.
+
+
+class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
+    """Raised when a request must get an error response."""
+
+    def __init__(self, reason: str, field_name: str | None, detail: str) -> None:
+        """Store why the request is rejected.
+
+        Args:
+            reason: the rejection reason, for example "invalid" or "not-found".
+            field_name: name of the field or parameter that caused the rejection; `None` if none did.
+            detail: one sentence about what is wrong.
+        """
+        super().__init__(detail)
+        self.reason, self.field_name, self.detail = reason, field_name, detail
+
+
+@dataclass
+class IncomingRequest:
+    """A request as it was received."""
+
+    method: str
+    path: str
+    """Path below the provider's prefix, with its percent-escapes."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Headers of the request, with names in lower case."""
+    body: bytes
+    """The body; empty for a form that `form_reader` parsed, and after `parse_request`, to free memory."""
+    base_url: str
+    """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
+    client_address: str
+    """Network address of the client."""
+    raw_query: str = ""
+    """The query as it was received, with its percent-escapes."""
+    body_size_bytes: int = 0
+    """Size of the body that was received."""
+    form_reader: MultipartReader | None = None
+    """Reader that parsed a form while it was received; `None` for any other body, and after `parse_request`."""
+
+    def find_header(self, name: str) -> str | None:
+        """Return the value of the header `name` in any letter case; `None` if the request has no such header."""
+        return self.headers.get(name.lower())
+
+
+@dataclass(frozen=True)
+class ParsedRequest:
+    """A request parsed as one of the contract's operations."""
+
+    incoming_request: IncomingRequest
+    operation: Operation
+    path_parameters: Mapping[str, Any]
+    query_parameters: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    """Headers of the request, with names in lower case."""
+    body: Any = MISSING
+    """JSON value, or form fields by name; `MISSING` if the request has no body."""
+    documented_media_type: MediaType | None = None
+    """Documented media type that matches the Content-Type; `None` if the request has no documented body."""
+
+    def read_value(self, location: Location) -> Any:
+        """Return the value at `location`, for example "body#/text"; `MISSING` if there is none."""
+        return location.read_request(self)
+
+
+# Finds the default and other values that a contract documents for one location of a request.
+
+
+def find_default_value(request: ParsedRequest, location: Location) -> Any:
+    """Return the documented default of the value at `location`; `MISSING` if none is documented."""
+    return _find_documented_default(request.operation, request.documented_media_type, location)
+
+
+def has_default_value(operation: Operation, location: Location) -> bool:
+    """Whether a default of the value at `location` is documented, for any media type of requests."""
+    bodies = (None, *operation.request_media.values())
+    return any(_find_documented_default(operation, media_spec, location) is not MISSING for media_spec in bodies)
+
+
+@functools.lru_cache(maxsize=256)
+def _find_documented_default(operation: Operation, media_spec: MediaType | None, location: Location) -> Any:
+    found = _find_schemas(operation, media_spec, location)
+    return next((schema["default"] for schema in found if "default" in schema), MISSING)
+
+
+def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
+    """Whether `value` is an enumerated value, a constant, a default or an example of the schema at `location`."""
+    return value in _collect_documented_values(request.operation, request.documented_media_type, location)
+
+
+@functools.lru_cache(maxsize=256)
+def _collect_documented_values(
+    operation: Operation, media_spec: MediaType | None, location: Location
+) -> frozenset[str]:
+    found: set[str] = set()
+    for schema in _find_schemas(operation, media_spec, location):
+        listed: list[Any] = [schema.get(key) for key in ("const", "default", "example")]
+        for key in ("enum", "examples"):
+            values = schema.get(key)
+            listed += values if isinstance(values, list) else []
+        found.update(value for value in listed if isinstance(value, str))
+    return frozenset(found)
+
+
+def _find_schemas(operation: Operation, media_spec: MediaType | None, location: Location) -> Iterable[dict[str, Any]]:
+    if location.message_part == "body":
+        return (
+            ()
+            if media_spec is None
+            else iterate_schemas_at(operation.contract.schemas, media_spec.schema, location.pointer_tokens)
+        )
+    return _find_parameter_schemas(operation, location)
+
+
+def _find_parameter_schemas(operation: Operation, location: Location) -> Iterator[dict[str, Any]]:
+    for parameter in operation.parameters:
+        if parameter.message_part == location.message_part and parameter.name.lower() == location.name.lower():
+            yield from iterate_schemas_at(operation.contract.schemas, parameter.schema, ())
+            if "example" in parameter.part_data:
+                yield {"example": parameter.part_data["example"]}
+
+
+# Parses requests as the contract documents them, and rejects invalid ones.
+
+
+_REQUIRED_FIELD_ERROR_PATTERN = re.compile(r'^"(.+)" is a required property')
+
+
+def parse_request(
+    incoming_request: IncomingRequest,
+    operation: Operation,
+    path_parameters: Mapping[str, str],
+    *,
+    rejects_unsupported_values: bool = True,
+    ignored_keywords: tuple[str, ...] = (),
+) -> ParsedRequest:
+    """Parse `incoming_request` as a request to `operation`, and then empty its body, to free memory.
+
+    Args:
+            incoming_request: the request as received.
+            operation: the operation it was routed to.
+            path_parameters: path parameters as text.
+            rejects_unsupported_values: whether requests that violate the contract are rejected; unreadable bodies
+                always are.
+            ignored_keywords: JSON Schema keywords of the body that are not enforced.
+
+    Raises:
+            Rejection: a parameter or the body is not as documented.
+    """
+    values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
+    sources = {"path": path_parameters, "query": incoming_request.query, "header": incoming_request.headers}
+    values["query"].update(incoming_request.query)
+    values["header"].update(incoming_request.headers)
+    values["path"].update(path_parameters)
+    for parameter in operation.parameters:
+        if parameter.message_part in sources:
+            key = parameter.name.lower() if parameter.message_part == "header" else parameter.name
+            values[parameter.message_part].update(
+                _read_parameter(parameter, sources[parameter.message_part], key, rejects_unsupported_values)
+            )
+    media, body = _read_body(incoming_request, operation)
+    incoming_request.body, incoming_request.form_reader = b"", None
+    if rejects_unsupported_values and media is not None and body is not MISSING:
+        _check_body(media, body, ignored_keywords)
+    return ParsedRequest(incoming_request, operation, values["path"], values["query"], values["header"], body, media)
+
+
+def _read_parameter(
+    parameter: Parameter, text_by_parameter: Mapping[str, str], parameter_key: str, rejects_unsupported_values: bool
+) -> dict[str, Any]:
+    if parameter_key not in text_by_parameter:
+        if rejects_unsupported_values and parameter.is_required:
+            raise Rejection(
+                "invalid", parameter.name, f"{parameter.message_part} parameter {parameter.name} is missing"
+            )
+        return {}
+    value, errors = parameter.parse_text(text_by_parameter[parameter_key])
+    if rejects_unsupported_values and errors:
+        raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
+    return {parameter_key: value}
+
+
+def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple[MediaType | None, Any]:
+    documented = operation.request_media
+    if not documented:
+        return None, MISSING
+    if not incoming_request.body_size_bytes:
+        if _is_body_required(operation):
+            raise Rejection("invalid", _find_first_required_field(documented), "the request has no body")
+        return None, MISSING
+    content_type = incoming_request.find_header("content-type") or ""
+    name = content_type.split(";")[0].strip().lower()
+    media = documented.get(name) or next((m for m in documented.values() if is_json(name) and is_json(m.name)), None)
+    if media is None:
+        raise Rejection("invalid", None, f"the body must be {' or '.join(documented)}, not {name or 'without a type'}")
+    try:
+        if is_json(media.name):
+            return media, read_json(incoming_request.body)
+        if is_form(media.name):
+            return media, _parse_form(media, _read_form(incoming_request))
+        if is_text(media.name):
+            return media, read_text(incoming_request.body)
+    except UnreadableBodyError as error:
+        raise Rejection("invalid", None, f"the body {error}") from error
+    return media, incoming_request.body
+
+
+def _find_first_required_field(media_by_name: Mapping[str, MediaType]) -> str | None:
+    """Return the name of the first required field; `None` if no field is required.
+
+    The error for an empty body usually names that field.
+    """
+    for media in media_by_name.values():
+        if isinstance(media.schema, dict) and media.schema.get("required"):
+            return str(media.schema["required"][0])
+    return None
+
+
+def _is_body_required(operation: Operation) -> bool:
+    body, _ = operation.contract.schemas.resolve_reference(operation.part_data["requestBody"])
+    return bool(body.get("required", False))
+
+
+def _read_form(incoming_request: IncomingRequest) -> Form:
+    if incoming_request.form_reader is not None:
+        return incoming_request.form_reader.finish()
+    return read_form(incoming_request.find_header("content-type") or "", incoming_request.body)
+
+
+def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
+    schemas = media_spec.schemas
+    values: dict[str, Any] = {}
+    for name, text in form.fields.items():
+        found = next(iterate_schemas_at(schemas, media_spec.schema, [name]), {})
+        values[name] = parse_text_value(schemas, found, text)
+    return {**values, **form.files}
+
+
+def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
+    if isinstance(body, dict) and is_form(media_spec.name):
+        body = {name: _convert_to_json_value(media_spec, name, value) for name, value in body.items()}
+    for error in media_spec.iterate_violations(body):
+        if error.keyword in ignored_keywords:
+            continue
+        field = _find_outermost_field(error)
+        raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
+
+
+def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -> Any:
+    """Return the JSON value that is validated in place of the value of a form field.
+
+    JSON has no files. Therefore a text stands for a file if the schema requires one, else an object that is invalid.
+
+    Raises:
+        Rejection: the schema requires a file, but the field is a text.
+    """
+    takes_file = any(
+        schema.get("format") == "binary" or "contentMediaType" in schema
+        for schema in iterate_schemas_at(media_spec.schemas, media_spec.schema, [field_name])
+    )
+    if isinstance(value, UploadedFile):
+        return "file" if takes_file else {"filename": value.filename}
+    if takes_file and isinstance(value, str):
+        raise Rejection("invalid", field_name, f"{field_name} must be an uploaded file")
+    return value
+
+
+def _find_outermost_field(schema_violation: SchemaViolation) -> str | None:
+    """Return the name of the outermost field that is invalid or missing; `None` if the violation is about no field.
+
+    Documented errors name that field.
+    """
+    pointer_tokens = [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
+    if pointer_tokens:
+        return pointer_tokens[0]
+    found = (
+        _REQUIRED_FIELD_ERROR_PATTERN.match(schema_violation.message)
+        if schema_violation.keyword == "required"
+        else None
+    )
+    return found.group(1) if found else None
+
+
+def iterate_uploaded_files(body: Any) -> Iterator[tuple[str, UploadedFile]]:
+    """Yield the field name and the file of every upload in a form."""
+    if isinstance(body, dict):
+        yield from ((name, value) for name, value in body.items() if isinstance(value, UploadedFile))

@@ -1,0 +1,308 @@
+"""Answers operations on resources that a provider keeps between calls."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.extension.resources import ResourceSpec
+from voicegauge.emulator._accounts import EmulatedAccount
+from voicegauge.emulator._request import (
+    ParsedRequest,
+    Rejection,
+    can_have_value_at,
+    find_default_value,
+    read_value_at,
+    write_value_at,
+)
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_bodies import build_default_body, build_success_response
+from voicegauge.emulator._response_builder import filter_lists
+from voicegauge.emulator._schema_values import fill_random_hex, format_time_like_example
+from voicegauge.emulator.fault_injection import FaultInjector
+from voicegauge.formats.locations import MISSING, Location
+
+MAX_STORED_RESOURCES = 20_000
+"""Maximum number of stored resources; older resources are forgotten, so that memory stays bounded in long runs."""
+
+
+@dataclass
+class StoredResource:
+    """A resource of one account."""
+
+    resource_spec: ResourceSpec
+    id: str
+    account: EmulatedAccount
+    json_body: Any
+    """The JSON object that the response to the creation contained. Responses that list resources contain it too."""
+    state: str | None
+    """Name of the resource's current state; `None` if the contract documents no states."""
+    is_deleted: bool = False
+    conversation_messages: list[str] = field(default_factory=list)
+    """The user's messages if the resource is a conversation, else empty."""
+
+
+class ResourceOperationRole(NamedTuple):
+    """What an operation does with resources."""
+
+    action: Literal["create", "list", "delete", "set"]
+    """What is done: create, list or delete resources, or set the state of one."""
+    resource_spec: ResourceSpec
+    id_location: Location | None = None
+    """Location of the resource id in the request; `None` if requests contain no id."""
+    new_state: str | None = None
+    """State to which the operation changes the resource; `None` if it changes none."""
+
+
+class ResourceStore:
+    """The resources of all accounts of one provider."""
+
+    def __init__(self, contract: Contract, fault_injector: FaultInjector, *, is_quota_enforced: bool) -> None:
+        """Start without resources; if `is_quota_enforced` is set, accounts have the documented limit of resources."""
+        self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
+        self._stored: OrderedDict[str, StoredResource] = OrderedDict()
+        self._created_count = 0
+        self._roles = dict(_find_resource_operation_roles(contract))
+
+    def __iter__(self) -> Iterator[StoredResource]:
+        """Iterate over the resources of all accounts, without deleted resources."""
+        return (stored for stored in self._stored.values() if not stored.is_deleted)
+
+    def responds_to(self, operation: Operation) -> bool:
+        """Whether `respond` handles `operation`. Chats are not handled by it, although they create conversations."""
+        return operation.id in self._roles and operation.chat is None
+
+    def find_referenced_resources(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
+        """Return the account's resources that the request refers to by id.
+
+        Raises:
+            Rejection: a resource does not exist, or its state does not allow this use.
+        """
+        found = []
+        for maker in self._contract.operations.values():
+            for use in maker.iterate_uses_of_created_resource(request.operation):
+                resource_id = request.read_value(use.id_location)
+                if resource_id is MISSING or resource_id is None or maker.resource is None:
+                    continue
+                stored = self._find_stored_resource(
+                    maker.resource, resource_id, account, request.operation, use.id_location
+                )
+                if (
+                    use.allowed_states
+                    and stored.state not in use.allowed_states
+                    and not self._is_check_skipped("state", request.operation)
+                ):
+                    raise Rejection(
+                        "invalid",
+                        use.id_location.field_name,
+                        f"the {stored.resource_spec.display_name} {stored.id} is {stored.state}",
+                    )
+                found.append(stored)
+        return found
+
+    def respond(
+        self, request: ParsedRequest, account: EmulatedAccount, now_s: float, rng: random.Random
+    ) -> EmulatedResponse:
+        """Create, list, change or delete resources, and return the response.
+
+        Raises:
+            Rejection: the resource does not exist, or the account has reached its quota.
+        """
+        role = self._roles[request.operation.id]
+        if role.action == "create":
+            response = build_success_response(request.operation, "other", build_default_body)
+            self.create_resource(request, response, account, now_s, rng)
+            return response
+        if role.action == "list":
+            return self._build_list_response(request, account, role.resource_spec)
+        assert role.id_location is not None, "an operation that deletes or sets names its resource"
+        stored = self._find_stored_resource(
+            role.resource_spec, request.read_value(role.id_location), account, request.operation, role.id_location
+        )
+        if role.action == "delete":
+            stored.is_deleted = True
+            return build_success_response(request.operation, "other", build_default_body)
+        stored.state = role.new_state
+        return self._build_change_response(request, stored)
+
+    def create_resource(
+        self,
+        request: ParsedRequest,
+        response: EmulatedResponse,
+        account: EmulatedAccount,
+        now_s: float,
+        rng: random.Random,
+    ) -> StoredResource:
+        """Create and return a resource; write its id, its state and the fields of the request into `response`.
+
+        Raises:
+            Rejection: the account has reached its quota.
+        """
+        resource = request.operation.resource
+        assert resource is not None
+        self._created_count += 1
+        state = next(iter(resource.states), None)
+        stored = StoredResource(resource, fill_random_hex(resource.id_format, rng), account, response.body, state)
+        self._check_quota(stored)
+        body = _copy_body_with_request_values(request, response)
+        body = write_value_at(body, resource.id_location, stored.id)
+        if resource.state_location is not None:
+            body = write_value_at(body, resource.state_location, state)
+        if isinstance(body.get("id"), int):  # a row number in addition to the documented id
+            body["id"] = self._created_count
+        if isinstance(body.get("created_at"), str):
+            body["created_at"] = format_time_like_example(now_s, body["created_at"])
+        response.body = stored.json_body = body
+        self._stored[stored.id] = stored
+        while len(self._stored) > MAX_STORED_RESOURCES:
+            self._stored.popitem(last=False)
+        return stored
+
+    def _check_quota(self, stored_resource: StoredResource) -> None:
+        listing = stored_resource.resource_spec.listing
+        if not self._quota or listing is None or listing.max_count_location is None:
+            return
+        example = build_success_response(
+            self._contract.find_operation(listing.operation_id), "other", build_default_body
+        )
+        most = read_value_at(example.body, listing.max_count_location)
+        if (
+            isinstance(most, int)
+            and len(list(self._list_resources_of_account(stored_resource.account, stored_resource.resource_spec)))
+            >= most
+        ):
+            raise Rejection(
+                "forbidden",
+                None,
+                f"the account has reached its limit of {most} of: {stored_resource.resource_spec.display_name}",
+            )
+
+    def _list_resources_of_account(
+        self, account: EmulatedAccount, resource_spec: ResourceSpec, *, include_deleted: bool = False
+    ) -> Iterator[StoredResource]:
+        mine = (
+            stored
+            for stored in self._stored.values()
+            if stored.account is account and stored.resource_spec is resource_spec
+        )
+        return (stored for stored in mine if include_deleted or not stored.is_deleted)
+
+    def _find_stored_resource(
+        self,
+        resource_spec: ResourceSpec,
+        resource_id: Any,
+        account: EmulatedAccount,
+        operation: Operation,
+        id_location: Location,
+    ) -> StoredResource:
+        stored = self._stored.get(str(resource_id))
+        if stored is not None and stored.resource_spec is resource_spec:
+            own = stored.account is account or self._is_check_skipped("account", operation)
+            there = not stored.is_deleted or self._is_check_skipped("deletion", operation)
+            if own and there:
+                return stored
+        raise Rejection(
+            "not-found", id_location.field_name, f"there is no {resource_spec.display_name} {resource_id!r:.80}"
+        )
+
+    def _is_check_skipped(
+        self, skippable_check: Literal["account", "deletion", "delisting", "state"], operation: Operation
+    ) -> bool:
+        return self._fault_injector.is_check_skipped(skippable_check, operation)
+
+    def _build_list_response(
+        self, request: ParsedRequest, account: EmulatedAccount, resource_spec: ResourceSpec
+    ) -> EmulatedResponse:
+        response = build_success_response(request.operation, "other", build_default_body)
+        shown = list(
+            self._list_resources_of_account(
+                account, resource_spec, include_deleted=self._is_check_skipped("delisting", request.operation)
+            )
+        )
+        name, listing = resource_spec.id_location.pointer_tokens[-1], resource_spec.listing
+        assert listing is not None
+        body = response.body if isinstance(response.body, dict) else {"": response.body}
+        for key, items in body.items():
+            if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
+                stock = items if listing.includes_stock_resources else []
+                body[key] = [*stock, *(_write_state_into_body(stored) for stored in shown)]
+        response.body = body if isinstance(response.body, dict) else body[""]
+        if listing.count_location is not None:
+            response.body = write_value_at(response.body, listing.count_location, len(shown))
+        if isinstance(response.body, dict) and not self._fault_injector.is_check_skipped("filters", request.operation):
+            filter_lists(response.body, request)
+        return response
+
+    def _build_change_response(self, request: ParsedRequest, stored_resource: StoredResource) -> EmulatedResponse:
+        response = build_success_response(request.operation, "other", build_default_body)
+        resource = stored_resource.resource_spec
+        for location, value in (
+            (resource.id_location, stored_resource.id),
+            (resource.state_location, stored_resource.state),
+        ):
+            if (
+                location is not None
+                and response.is_body_text_or_json
+                and can_have_value_at(response.documented_media_type, response.body, location)
+            ):
+                response.body = write_value_at(response.body, location, value)
+        for name, value in stored_resource.json_body.items():
+            if (
+                isinstance(response.body, dict)
+                and name in response.body
+                and name not in _list_id_and_state_fields(resource)
+            ):
+                response.body[name] = value
+        return response
+
+
+def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
+    return {
+        location.pointer_tokens[-1]
+        for location in (resource_spec.id_location, resource_spec.state_location)
+        if location is not None
+    }
+
+
+def _write_state_into_body(stored_resource: StoredResource) -> Any:
+    body = dict(stored_resource.json_body)
+    return (
+        write_value_at(body, stored_resource.resource_spec.state_location, stored_resource.state)
+        if stored_resource.resource_spec.state_location is not None
+        else body
+    )
+
+
+def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
+    """Return the example body, with the request's values (or defaults) in the fields that have the same names."""
+    body = dict(response.body)
+    for name in body:
+        value = request.read_value(Location("body", pointer_tokens=(name,)))
+        value = find_default_value(request, Location("body", pointer_tokens=(name,))) if value is MISSING else value
+        if isinstance(value, str | int | float):
+            body[name] = value
+    return body
+
+
+def _find_resource_operation_roles(contract: Contract) -> Iterator[tuple[str, ResourceOperationRole]]:
+    for operation in contract.operations.values():
+        resource = operation.resource
+        if resource is None:
+            continue
+        yield operation.id, ResourceOperationRole("create", resource)
+        if resource.listing is not None:
+            yield resource.listing.operation_id, ResourceOperationRole("list", resource)
+        if resource.deletion is not None:
+            yield (
+                resource.deletion.operation_id,
+                ResourceOperationRole("delete", resource, resource.deletion.id_location),
+            )
+        for setting in resource.transitions:
+            yield (
+                setting.operation_id,
+                ResourceOperationRole("set", resource, setting.id_location, setting.resulting_state),
+            )

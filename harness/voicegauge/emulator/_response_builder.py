@@ -1,0 +1,674 @@
+"""Builds the response to a request."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import quote as quote_url
+from urllib.parse import urlencode, urlsplit
+
+from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, Target
+from voicegauge.contract.document_parts import Example, MediaType, Parameter
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.pricing import UsageSpec
+from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
+from voicegauge.contract.pricing import compute_usage_bound
+from voicegauge.emulator._job_state import EmulatedJob, GeneratedAudio
+from voicegauge.emulator._request import (
+    IncomingRequest,
+    ParsedRequest,
+    Rejection,
+    can_have_value_at,
+    is_location_documented,
+    read_value_at,
+    write_value_at,
+)
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_bodies import (
+    FILE_EXTENSION_BY_FORMAT,
+    BodyTemplate,
+    build_default_body,
+    build_error_response,
+    build_success_response,
+    find_json_media,
+    replace_url_prefixes,
+    select_body_template,
+    set_audio_media_type,
+    write_audio,
+    write_charges_and_balances,
+    write_job_times,
+    write_values,
+)
+from voicegauge.emulator._schema_values import PLACEHOLDER_URL
+from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
+from voicegauge.emulator.settings import CONTROL_PREFIX
+from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location
+
+# Finds the ids in a contract's examples, for operations whose resources the emulator does not store.
+
+
+def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
+    """Return the values of the required path and query parameters, with the names of the parameters as keys.
+
+    Parameters with enumerated values, a constant or a default are left out, because they contain no ids.
+    """
+    found = {}
+    for parameter in request.operation.parameters:
+        values = {"path": request.path_parameters, "query": request.query_parameters}.get(parameter.message_part, {})
+        if parameter.is_required and parameter.name in values and not _has_enumerated_values(parameter):
+            found[parameter.name] = str(values[parameter.name])
+    return found
+
+
+def _has_enumerated_values(parameter: Parameter) -> bool:
+    return any(key in parameter.schema for key in ("enum", "const", "default"))
+
+
+def has_not_found_response(operation: Operation) -> bool:
+    """Whether a response for unknown ids is documented, either as status 404 or as an example marked as not found."""
+    return "404" in operation.responses or any(
+        example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
+        for response in operation.responses.values()
+        for media_spec in response.media_types.values()
+        for example in media_spec.examples
+    )
+
+
+def is_documented_id(operation: Operation, parameter_name: str, value: str) -> bool:
+    """Whether `value` is an example of the parameter, or occurs as an id in any success example of the contract."""
+    return value in _collect_documented_ids(operation.contract) or value in _collect_parameter_examples(
+        operation, parameter_name
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _collect_parameter_examples(operation: Operation, parameter_name: str) -> frozenset[str]:
+    found: set[str] = set()
+    for parameter in operation.parameters:
+        if parameter.name == parameter_name:
+            named = parameter.part_data.get("examples", {})
+            listed = [parameter.part_data.get("example"), parameter.schema.get("example")]
+            listed += [example.get("value") for example in named.values() if isinstance(example, dict)]
+            listed += parameter.schema.get("examples", [])
+            found.update(str(value) for value in listed if isinstance(value, str | int))
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _collect_documented_ids(contract: Contract) -> frozenset[str]:
+    """Return all texts in the success examples, and the numbers in fields whose names end with "id"."""
+    found: set[str] = set()
+    for item in _collect_example_objects(contract):
+        for name, value in item.items():
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            if isinstance(value, str) or (is_number and name.lower().endswith("id")):
+                found.add(str(value))
+    return frozenset(found - {""})
+
+
+@functools.lru_cache(maxsize=64)
+def _collect_example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        item
+        for operation in contract.operations.values()
+        for status, response in operation.responses.items()
+        if status.startswith("2")
+        for media_spec in response.media_types.values()
+        for example in media_spec.examples
+        for item in _iterate_objects(example.value)
+    )
+
+
+def _iterate_objects(json_value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(json_value, dict):
+        yield json_value
+    for item in (
+        json_value.values() if isinstance(json_value, dict) else json_value if isinstance(json_value, list) else ()
+    ):
+        yield from _iterate_objects(item)
+
+
+def has_object_with_value(examples: Any, searched_value: str) -> bool:
+    """Whether any example contains an object with a field of the value `searched_value`."""
+    return any(str(member) == searched_value for item in _iterate_objects(examples) for member in item.values())
+
+
+def fill_body_from_documented_item(
+    operation: Operation, body: dict[str, Any], ids: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return `body` with the values of a documented object, such as an item of a list, that has the requested id.
+
+    Only the values of fields that `body` has are replaced. If no documented object has the id, only the field that is
+    named like the parameter gets the id.
+    """
+    for parameter_name, wanted in ids.items():
+        if has_object_with_value(body, wanted):
+            continue
+        items = (item for item in _collect_example_objects(operation.contract) if wanted in map(str, item.values()))
+        item = next(items, {parameter_name: wanted})
+        body = {name: item.get(name, value) for name, value in body.items()}
+    return body
+
+
+# Filters the lists of a response by the query of its request.
+
+
+def filter_lists(body: dict[str, Any], request: ParsedRequest) -> None:
+    """Keep the list items that match the query: each documented parameter filters by the field of the same name.
+
+    `body` is changed in place. Items without such a field are kept. Counts that equaled the length of the list are
+    updated.
+    """
+    documented = {one.name for one in request.operation.parameters if one.message_part == "query"}
+    requested = {name: value for name, value in request.query_parameters.items() if name in documented}
+    for name, items in list(body.items()):
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            continue
+        left = [i for i in items if all(key not in i or i[key] == value for key, value in requested.items())]
+        body[name] = left
+        for other, count in body.items():
+            if count == len(items) and isinstance(count, int) and not isinstance(count, bool):
+                body[other] = len(left)
+
+
+# Writes the times of characters or words into responses with speech.
+
+
+SpeechTimingsGetter = Callable[[Literal["character", "word"]], Sequence[SpeechTiming]]
+"""Function that returns when each character or word of the text is spoken."""
+
+
+def write_timestamps(
+    body: Any, timestamps_spec: SpeechTimestamps | EventTimestamps, timings: Sequence[SpeechTiming]
+) -> Any:
+    """Return `body` with the times at the locations that the contract documents."""
+    scale = 1000 if timestamps_spec.time_unit == "ms" else 1
+    body = _write_values(body, timestamps_spec.texts_location.pointer_tokens, [timing.text for timing in timings])
+    body = _write_values(
+        body,
+        timestamps_spec.starts_location.pointer_tokens,
+        [_round_time(timing.start_s * scale) for timing in timings],
+    )
+    if timestamps_spec.ends_location is not None:
+        body = _write_values(
+            body,
+            timestamps_spec.ends_location.pointer_tokens,
+            [
+                _round_time((timing.end_s - (timing.start_s if timestamps_spec.ends_are_durations else 0)) * scale)
+                for timing in timings
+                if timing.end_s is not None
+            ],
+        )
+    return body
+
+
+def _round_time(time_s: float) -> float:
+    return round(time_s, 3)
+
+
+def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:
+    """Return `body` with each value at `path_tokens`, whose "*" stands for the index of the value."""
+    at = path_tokens.index(EVERY_ITEM)
+    list_location = Location("body", pointer_tokens=path_tokens[:at])
+    existing = list_location.read_body(body)
+    items = existing if isinstance(existing, list) else []
+    rest = Location("body", pointer_tokens=path_tokens[at + 1 :])
+    filled = [write_value_at(items[i] if i < len(items) else None, rest, value) for i, value in enumerate(values)]
+    return write_value_at(body, list_location, filled)
+
+
+# Writes the tokens and seconds that a request used, on which its price depends, into responses.
+
+
+_USED_SHARE_OF_MAX_USAGE = 0.5
+"""Share of the documented maximum of tokens or seconds that every emulated request uses. The number is invented."""
+
+
+def write_usage(response: EmulatedResponse, target: Target, character_count: int) -> None:
+    """Write the usage at the documented locations of a JSON response."""
+    if response.is_body_text_or_json:
+        usages = _iterate_usages(target, character_count)
+        amounts: dict[Location | None, float | None] = {usage.reported_usage_location: used for usage, used in usages}
+        write_charges_and_balances(response, amounts)
+
+
+def compute_final_event_usage(target: Target, character_count: int) -> Mapping[EventLocation, float]:
+    """Return the usage that the last event of a stream reports, by location in the event."""
+    usages = _iterate_usages(target, character_count)
+    return {usage.event_usage_location: used for usage, used in usages if usage.event_usage_location is not None}
+
+
+def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[UsageSpec, float]]:
+    """Yield a pair for each usage on which the target's price depends: its specification, and the amount used.
+
+    The amount is a whole number of tokens, or a number of seconds.
+    """
+    for part in target.pricing.parts if target.pricing is not None else ():
+        if part.usage is not None:
+            used = compute_usage_bound(part.usage, character_count) * _USED_SHARE_OF_MAX_USAGE
+            yield part.usage, max(round(used), 1) if part.unit == "1m_tokens" else round(used, 6)
+
+
+# Builds the successful responses of a provider: fills documented examples with the values of the request.
+
+
+_MIN_EMBEDDED_ID_LENGTH = 6
+"""Minimum length of a documented id that is replaced within longer texts, such as URLs. A shorter id, such as "1", is
+replaced only where it is the whole value."""
+
+
+class ResponseBuilder:
+    """Builds the responses of one provider from its contract."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Create a builder of responses as `contract` documents them."""
+        self._contract = contract
+
+    def iterate_candidate_paths(self, path: str) -> Iterator[str]:
+        """Yield the paths to look up in the contract: `path`, then `path` without the path prefix of each server."""
+        yield path
+        for server in self._contract.servers.values():
+            prefix = urlsplit(server.url).path.rstrip("/")
+            if prefix and path.startswith(f"{prefix}/"):
+                yield path[len(prefix) :]
+
+    def replace_server_urls(self, body: Any, base_url: str) -> Any:
+        """Return `body` with URLs of the provider's servers replaced by the emulator's."""
+        local = {server.url: base_url for server in self._contract.servers.values()}
+        return replace_url_prefixes(body, {**local, PLACEHOLDER_URL.rstrip("/"): base_url})
+
+    def build_unrouted_response(self, incoming_request: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
+        """Return the error for a request whose path or method belongs to no operation."""
+        operations = self._contract.operations.values()
+        methods = sorted(
+            {
+                o.method
+                for o in operations
+                for path in self.iterate_candidate_paths(incoming_request.path)
+                if o.match_path(path) is not None
+            }
+        )
+        status = 405 if methods else 404
+        response = EmulatedResponse(
+            "error", status, {"error": rejection.detail}, "application/json", rejection_reason="not-found"
+        )
+        for operation in operations if not methods else ():
+            found = build_error_response(operation, rejection)
+            if found.status == status and found.response_spec is not None and found.body:
+                response.body, response.media_type = found.body, found.media_type
+                break
+        if methods:
+            response.headers["Allow"] = ", ".join(methods)
+            response.body = {"error": f"{incoming_request.method} is not allowed here"}
+        return response
+
+    def build_documented_response(self, request: ParsedRequest, *, filters_lists: bool = True) -> EmulatedResponse:
+        """Return the documented success response of an operation for which the emulator stores nothing.
+
+        If the request names an id, the response is the example for that id. If `filters_lists` is set, lists are
+        filtered by query parameters that are named like a field of the list's items.
+
+        Raises:
+            Rejection: no example contains the id in the request, and the operation documents a response for that.
+        """
+        operation = request.operation
+        ids = read_requested_ids(request)
+        for parameter_name, value in ids.items():
+            if has_not_found_response(operation) and not is_documented_id(operation, parameter_name, value):
+                raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
+
+        def build_template(media_spec: MediaType) -> BodyTemplate:
+            return select_body_template(
+                media_spec, lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
+            )
+
+        response = build_success_response(operation, "other", build_template)
+        if isinstance(response.body, dict) and ids:
+            response.body = fill_body_from_documented_item(operation, response.body, ids)
+        if isinstance(response.body, dict) and filters_lists:
+            filter_lists(response.body, request)
+        return response
+
+    def build_submit_response(
+        self, request: ParsedRequest, job: EmulatedJob, *, balance: float | None
+    ) -> EmulatedResponse:
+        """Return the response that accepts a job."""
+        operation, target = request.operation, job.target
+        status = target.job_operation
+        assert status is not None
+        assert status.job is not None
+        locations = status.job.submit_response
+        values: dict[Location, Any] = {locations.job_id_location: job.id}
+        if locations.state_location is not None:
+            values[locations.state_location] = job.state
+
+        def build_template(media_spec: MediaType) -> BodyTemplate:
+            return select_body_template(
+                media_spec, lambda example: self._rank_submit_example(request, target, example, values), values
+            )
+
+        response = build_success_response(operation, "submit", build_template)
+        response.target, response.job, response.request = target, job, request
+        if locations.polling_url_location is not None:
+            values[locations.polling_url_location] = self.build_status_url(request, status, job.id)
+        answer = target.response
+        self.write_constants(response, job.constants)
+        if answer.wait_preference is not None:
+            self._write_status_values(response, request, status.job, job)
+        write_values(response, values)
+        write_charges_and_balances(response, {answer.charge_location: job.charge, answer.balance_location: balance})
+        return response
+
+    def _rank_submit_example(
+        self, request: ParsedRequest, target: Target, example: Example, job_values: Mapping[Location, Any]
+    ) -> tuple[Any, ...] | None:
+        """Return the sort keys of an example of a submit response.
+
+        They are whether its state is that of the job, and then whether it belongs to a request to the same target.
+        """
+        states = [
+            read_value_at(example.value, location) in (MISSING, value)
+            for location, value in list(job_values.items())[1:]
+        ]
+        documented = request.documented_media_type.examples if request.documented_media_type is not None else ()
+        example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
+        same = example_request is not None and all(
+            read_value_at(example_request, location) == value
+            for location, value in target.target_spec.request_constants.items()
+        )
+        return (*states, same)
+
+    def build_status_response(self, request: ParsedRequest, job: EmulatedJob) -> EmulatedResponse:
+        """Return the status response for a job in its current state."""
+        spec = request.operation.job
+        assert spec is not None
+
+        def build_template(media_spec: MediaType) -> BodyTemplate:
+            values = {**self._build_job_values(spec, job), spec.state_location: job.state}
+            return select_body_template(
+                media_spec, lambda example: self._rank_state_example(spec, job, example), values
+            )
+
+        response = build_success_response(request.operation, "status", build_template)
+        self._write_status_values(response, request, spec, job)
+        return response
+
+    def _write_status_values(
+        self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
+    ) -> None:
+        """Write the state of a job, and its audio if the job has succeeded, into a status response."""
+        self._write_job_values(response, request, job_spec, job)
+        write_values(response, {job_spec.state_location: job.state})
+        if _has_succeeded(job_spec, job) and job_spec.result_operation_id is None and job_spec.audio is not None:
+            url = self.build_audio_url(
+                request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.audio_format
+            )
+            write_audio(response, job_spec.audio, job.synthesis.audio_format, url, None)
+        if _has_succeeded(job_spec, job):
+            write_usage(response, job.target, len(job.synthesis.text))
+
+    def build_cancel_response(self, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
+        """Return the documented response to a cancellation, with the values of this job.
+
+        Args:
+            request: the cancellation request.
+            job_spec: the contract's description of the jobs.
+            job: the job, which is already canceled unless it had ended before.
+        """
+        status_media = _find_status_media_type_for_undocumented_state(request.operation, job_spec, job)
+
+        def build_template(media_spec: MediaType) -> BodyTemplate:
+            values = {
+                **self._build_job_values(job_spec, job),
+                job_spec.state_location: job.state,
+                job_spec.submit_response.job_id_location: job.id,
+            }
+            if status_media is not None:
+                return select_body_template(
+                    status_media, lambda example: self._rank_state_example(job_spec, job, example), values
+                )
+            seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
+            return select_body_template(
+                media_spec, lambda example: (read_value_at(example.value, job_spec.state_location) == job.state,), seed
+            )
+
+        response = build_success_response(request.operation, "other", build_template)
+        if status_media is not None:
+            self._write_status_values(response, request, job_spec, job)
+            return response
+        self._write_job_values(response, request, job_spec, job)
+        write_values(
+            response,
+            {job_spec.state_location: job.state, job_spec.submit_response.job_id_location: job.id},
+            can_have_value_at,
+        )
+        names = [parameter.name for parameter in request.operation.parameters if parameter.message_part == "path"]
+        write_values(response, {Location("body", pointer_tokens=(name,)): job.id for name in names}, can_have_value_at)
+        return response
+
+    def _write_job_values(
+        self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
+    ) -> None:
+        """Write the known values of a job into the body at all locations that are documented for them."""
+        response.target, response.job, response.request = job.target, job, request
+        shown = self._find_example_job_ids(job.target, job_spec, response)
+        response.body = _replace_ids(response.body, shown, job.id) if response.is_body_text_or_json else response.body
+        self.write_constants(response, job.constants)
+        write_values(response, self._build_job_values(job_spec, job), can_have_value_at)
+        write_job_times(response, job_spec, job)
+        write_charges_and_balances(response, {job_spec.charge_location: 0.0 if job.is_refunded else job.charge})
+        self._write_job_urls(response, request, job_spec, job)
+        state = job_spec.states.get(job.state)
+        if state is not None and state.terminal_outcome == "failure" and job_spec.failure_reason_location is not None:
+            reason = read_value_at(response.body, job_spec.failure_reason_location)
+            if reason in (MISSING, None, "") and can_have_value_at(
+                response.documented_media_type, response.body, job_spec.failure_reason_location
+            ):
+                write_values(response, {job_spec.failure_reason_location: "the request could not be processed"})
+
+    def _write_job_urls(
+        self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
+    ) -> None:
+        """Replace placeholder URLs, which occur in bodies for states without an example, by URLs of the emulator."""
+        made_up = (PLACEHOLDER_URL, "")
+        status = job.target.job_operation
+        poll, audio = job_spec.submit_response.polling_url_location, job_spec.audio
+        if poll is not None and status is not None and read_value_at(response.body, poll) in made_up:
+            write_values(response, {poll: self.build_status_url(request, status, job.id)})
+        if (
+            audio is not None
+            and audio.delivery_method == "url"
+            and read_value_at(response.body, audio.location) == PLACEHOLDER_URL
+        ):
+            url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.audio_format)
+            write_values(response, {audio.location: url})
+
+    def _find_example_job_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
+        """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
+        found = [
+            read_value_at(response.body, location)
+            for location in (job_spec.job_id_location, job_spec.submit_response.job_id_location)
+        ]
+        found += (
+            read_value_at(example.value, job_spec.submit_response.job_id_location)
+            for documented in target.operation.responses.values()
+            for media_spec in documented.media_types.values()
+            for example in media_spec.examples
+        )
+        return {shown for shown in found if isinstance(shown, str) and shown}
+
+    def _build_job_values(self, job_spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
+        values: dict[Location, Any] = {}
+        if job_spec.job_id_location is not None:
+            values[job_spec.job_id_location] = job.id
+        if job_spec.model_name_location is not None and job.target.target_spec.response_model_name is not None:
+            values[job_spec.model_name_location] = job.target.target_spec.response_model_name
+        return {location: value for location, value in values.items() if location.is_in_body}
+
+    def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
+        if read_value_at(example.value, job_spec.state_location) != job.state:
+            return None
+        model = (
+            job_spec.model_name_location is not None
+            and read_value_at(example.value, job_spec.model_name_location) == job.target.target_spec.response_model_name
+        )
+        shown = (
+            read_value_at(example.value, job_spec.job_id_location) if job_spec.job_id_location is not None else MISSING
+        )
+        alike = 0
+        if isinstance(shown, str):
+            alike = next((i for i, (a, b) in enumerate(zip(shown, job.id, strict=False)) if a != b), len(shown))
+        return (model, alike)
+
+    def build_result_response(self, request: ParsedRequest, job: EmulatedJob, audio_bytes: bytes) -> EmulatedResponse:
+        """Return the response of a separate result operation."""
+        status = job.target.job_operation
+        assert status is not None
+        assert status.job is not None
+        location = status.job.speech_audio
+        url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.audio_format)
+        response = build_success_response(request.operation, "result", build_default_body)
+        if response.is_body_text_or_json:
+            self._write_job_values(response, request, status.job, job)
+        response.target, response.job, response.request = job.target, job, request
+        write_audio(response, location, job.synthesis.audio_format, url, audio_bytes)
+        write_usage(response, job.target, len(job.synthesis.text))
+        return response
+
+    def build_speech_response(
+        self,
+        request: ParsedRequest,
+        target: Target,
+        synthesis: SynthesisRequest,
+        audio_bytes: bytes,
+        audio_url: str,
+        *,
+        charge: float | None,
+        balance: float | None,
+    ) -> EmulatedResponse:
+        """Return the response of an operation that delivers speech without a job."""
+        answer = target.response
+        assert answer.audio is not None
+        response = build_success_response(request.operation, "speech", build_default_body)
+        response.target, response.request = target, request
+        write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
+        write_charges_and_balances(response, {answer.charge_location: charge, answer.balance_location: balance})
+        write_usage(response, target, len(synthesis.text))
+        return response
+
+    def build_audio_input_response(
+        self,
+        request: ParsedRequest,
+        target: AudioInputTarget,
+        values_by_location: Mapping[Location, Any],
+        generated_audio: GeneratedAudio | None,
+        audio_url: str,
+        charge: float | None,
+    ) -> EmulatedResponse:
+        """Return the response to uploaded audio.
+
+        Args:
+            request: the request.
+            target: the target that processed the audio.
+            values_by_location: the values of the response, each under its location.
+            generated_audio: the audio of the response; `None` if it has no audio.
+            audio_url: the URL of `generated_audio`, for responses that link to it.
+            charge: the amount charged; `None` if the request has no price.
+        """
+        response = build_success_response(request.operation, "audio-input", build_default_body)
+        response.request = request
+        write_values(response, values_by_location)
+        audio = target.conversion.response.audio if target.conversion else None
+        if audio is not None and generated_audio is not None:
+            write_audio(response, audio, generated_audio.audio_format, audio_url, generated_audio.audio_bytes)
+        write_charges_and_balances(response, {target.audio_input.response.charge_location: charge})
+        return response
+
+    def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
+        """Write those fixed values of a target whose locations exist in the body or its schema."""
+        write_values(response, constants, can_have_value_at)
+
+    def convert_to_download_response(self, response: EmulatedResponse, request: ParsedRequest) -> None:
+        """Turn `response`, which carries audio, into the documented response of a download operation."""
+        assert response.audio_format is not None
+        response.operation, response.request = request.operation, request
+        response.response_spec = request.operation.success_response
+        set_audio_media_type(response, response.audio_format)
+        if response.response_spec.status.isdecimal():
+            response.status = int(response.response_spec.status)
+
+    def build_status_url(self, request: ParsedRequest, status_operation: Operation, job_id: str) -> str:
+        """Return the polling URL of a job."""
+        path = status_operation.path
+        query: dict[str, str] = {}
+        for parameter in status_operation.parameters:
+            if parameter.message_part == "path":
+                value = request.path_parameters.get(parameter.name, job_id)
+                path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
+            elif parameter.message_part == "query" and parameter.is_required and not query:
+                query[parameter.name] = job_id
+        return request.incoming_request.base_url + path + (f"?{urlencode(query)}" if query else "")
+
+    def build_audio_url(self, base_url: str, response_audio: ResponseAudio, media_id: str, format_name: str) -> str:
+        """Return the URL of audio: that of the documented download operation, else that of a route of the emulator."""
+        ending = FILE_EXTENSION_BY_FORMAT.get(format_name, format_name)
+        if response_audio.download_operation_id is None:
+            root = base_url.removesuffix(f"/{self._contract.id}")
+            return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
+        path = self._contract.find_operation(response_audio.download_operation_id).path
+        names = [
+            p.name
+            for p in self._contract.find_operation(response_audio.download_operation_id).parameters
+            if p.message_part == "path"
+        ]
+        for index, name in enumerate(names):
+            value = media_id if index == 0 else f"output.{ending}"
+            path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
+        return base_url + path
+
+
+def _find_status_media_type_for_undocumented_state(
+    operation: Operation, job_spec: JobSpec, job: EmulatedJob
+) -> MediaType | None:
+    """Return the status operation's media type if `operation` has no example of a job in the state of `job`.
+
+    A cancellation is usually documented with one example, which shows a canceled job. The response for a job that ended
+    before the cancellation has other fields, which only the examples of the status operation show.
+
+    Returns:
+        The JSON media type of the status operation; `None` if an example of `operation` shows the state of `job`, or if
+        the two operations have different schemas.
+    """
+    status_operation = job.target.job_operation
+    media_spec = find_json_media(operation.success_response)
+    if status_operation is None or media_spec is None or "schema" not in media_spec.part_data:
+        return None
+    status_media = find_json_media(status_operation.success_response)
+    if status_media is None or status_media.part_data.get("schema") != media_spec.part_data["schema"]:
+        return None
+    has_example = any(
+        read_value_at(example.value, job_spec.state_location) == job.state for example in media_spec.examples
+    )
+    return None if has_example else status_media
+
+
+def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:
+    state = job_spec.states.get(job.state)
+    return state is not None and state.terminal_outcome == "success"
+
+
+def _replace_ids(value: Any, example_ids: Iterable[str], job_id: str) -> Any:
+    """Return `value` with `example_ids` replaced by `job_id`, also within longer texts such as URLs."""
+    if isinstance(value, dict):
+        return {key: _replace_ids(item, example_ids, job_id) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replace_ids(item, example_ids, job_id) for item in value]
+    if isinstance(value, str):
+        for shown in example_ids:
+            if value == shown:
+                return job_id
+            if len(shown) >= _MIN_EMBEDDED_ID_LENGTH:
+                value = re.sub(rf"(?<![\w-]){re.escape(shown)}(?![\w-])", lambda _: job_id, value)
+    return value

@@ -1,0 +1,236 @@
+"""Generates values that fit a schema, new ids and times."""
+
+from __future__ import annotations
+
+import copy
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats.located_yaml import escape_pointer_token
+
+# Generates ids, and formats timestamps like the contract's examples.
+
+
+_HEX_PLACEHOLDER = re.compile(r"\{hex(\d+)\}")
+_ISO_TIMESTAMP_PATTERN = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
+DEFAULT_ID_TEMPLATE = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
+"""Template of a version 4 UUID, which is used if the contract states no id format."""
+_MIN_MILLISECOND_TIMESTAMP = 1e11
+"""Smallest number that is taken for a Unix time in milliseconds. As seconds, it would be after the year 5138."""
+
+
+def create_seeded_random(*seed_parts: object) -> random.Random:
+    """Return a random generator whose sequence depends only on `seed_parts`."""
+    return random.Random(":".join(map(str, seed_parts)))  # noqa: S311 - reproducible ids, not secrets
+
+
+def fill_random_hex(template: str, rng: random.Random) -> str:
+    """Return `template` with every "{hexN}" replaced by N random hexadecimal digits."""
+    return _HEX_PLACEHOLDER.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
+
+
+def format_time_like_example(unix_time_s: float, example: Any) -> Any:
+    """Format the Unix time `unix_time_s` like the example `example`: as a number, or as an ISO 8601 string in UTC.
+
+    Args:
+        unix_time_s: seconds since 1970.
+        example: the documented example. If it shows no time format, milliseconds and "Z" are used.
+    """
+    if isinstance(example, int | float) and not isinstance(example, bool):
+        value = unix_time_s * 1000 if example > _MIN_MILLISECOND_TIMESTAMP else unix_time_s
+        return int(value) if isinstance(example, int) else value
+    found = _ISO_TIMESTAMP_PATTERN.match(example) if isinstance(example, str) else None
+    separator, fraction, zone = (found[1], found[2], found[3]) if found else ("T", "000", "Z")
+    moment = datetime.fromtimestamp(unix_time_s, UTC)
+    text = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S")
+    if fraction:
+        text += f".{moment.microsecond:06d}"[: len(fraction) + 1].ljust(len(fraction) + 1, "0")
+    return text + {None: "", "Z": "Z"}.get(zone, "+00:00" if zone and ":" in zone else "+0000")
+
+
+# Builds values that are valid under a schema, for responses without a complete example in the contract.
+
+
+PLACEHOLDER_URL = "https://voicegauge-emulator.invalid/"
+"""Placeholder for URLs without an example, until a URL of the emulator replaces it."""
+_EXAMPLE_VALUE_BY_SCHEMA_FORMAT = {
+    "uri": PLACEHOLDER_URL,
+    "url": PLACEHOLDER_URL,
+    "iri": PLACEHOLDER_URL,
+    "date-time": "2026-01-01T00:00:00Z",
+    "date": "2026-01-01",
+    "email": "user@example.invalid",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "ipv4": "192.0.2.1",
+}
+_MAX_VALUE_DEPTH = 24
+"""Maximum depth of a value. It is deeper than any documented response, and ends the recursion of a schema that requires
+itself."""
+
+
+class _SchemaNode(NamedTuple):
+    """A resolved schema and its JSON pointer in the document."""
+
+    schema: dict[str, Any]
+    json_pointer: str
+
+
+def iterate_schemas_at(
+    document_schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield every schema that applies to the value at `pointer_tokens` below `schema`."""
+    for node in _find_schema_nodes(document_schemas, _resolve_schema(document_schemas, schema, ""), pointer_tokens, 0):
+        yield node.schema
+
+
+def _resolve_schema(document_schemas: Schemas, schema: Any, json_pointer: str) -> _SchemaNode:
+    resolved, at = document_schemas.resolve_reference(schema, json_pointer)
+    return _SchemaNode(resolved if isinstance(resolved, dict) else {}, at)
+
+
+def _find_schema_nodes(
+    document_schemas: Schemas, node: _SchemaNode, pointer_tokens: Sequence[str], depth: int
+) -> Iterator[_SchemaNode]:
+    if depth > _MAX_VALUE_DEPTH:
+        return
+    if not pointer_tokens:
+        yield node
+    else:
+        inner = _find_member_schema(document_schemas, node, pointer_tokens[0])
+        if inner is not None:
+            yield from _find_schema_nodes(document_schemas, inner, pointer_tokens[1:], depth + 1)
+    for branch in _find_branch_schemas(document_schemas, node):
+        yield from _find_schema_nodes(document_schemas, branch, pointer_tokens, depth + 1)
+
+
+def _find_member_schema(document_schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
+    properties = node.schema.get("properties", {})
+    if token in properties:
+        return _resolve_schema(
+            document_schemas, properties[token], f"{node.json_pointer}/properties/{escape_pointer_token(token)}"
+        )
+    if token.isdecimal() and "items" in node.schema:
+        return _resolve_schema(document_schemas, node.schema["items"], f"{node.json_pointer}/items")
+    return None
+
+
+def _find_branch_schemas(document_schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
+    for key in ("allOf", "anyOf", "oneOf"):
+        for index, branch in enumerate(node.schema.get(key, ())):
+            yield _resolve_schema(document_schemas, branch, f"{node.json_pointer}/{key}/{index}")
+    for key in ("then", "else"):
+        if key in node.schema:
+            yield _resolve_schema(document_schemas, node.schema[key], f"{node.json_pointer}/{key}")
+
+
+class SchemaValueBuilder:
+    """Builds and completes values according to the schemas of one document."""
+
+    def __init__(self, document_schemas: Schemas, default_text: str = "") -> None:
+        """Use `default_text` for strings that the schema does not restrict further."""
+        self._schemas, self._text = document_schemas, default_text
+
+    def build_minimal_value(self, schema: Any, json_pointer: str) -> Any:
+        """Return a minimal value that is valid under `schema`, which is at `json_pointer` of the document."""
+        return self._build_value_at_depth(_resolve_schema(self._schemas, schema, json_pointer), 0)
+
+    def complete_value(self, schema: Any, json_pointer: str, value: Any) -> Any:
+        """Add to `value` everything that `schema` requires but `value` does not have, and return it.
+
+        Lists and objects are changed in place.
+        """
+        return self._complete_value(_resolve_schema(self._schemas, schema, json_pointer), value, 0)
+
+    def _build_value_at_depth(self, node: _SchemaNode, depth: int) -> Any:
+        schema = node.schema
+        for key in ("const", "default", "example"):
+            if key in schema:
+                return copy.deepcopy(schema[key])  # callers write into the returned value
+        for key in ("examples", "enum"):
+            if schema.get(key):
+                return copy.deepcopy(schema[key][0])
+        json_type = self._choose_json_type(node, depth)
+        if json_type == "object":
+            return self._complete_value(node, {}, depth)
+        if json_type == "array":
+            items = _resolve_schema(self._schemas, schema.get("items", {}), f"{node.json_pointer}/items")
+            return [self._build_value_at_depth(items, depth + 1) for _ in range(schema.get("minItems", 0))]
+        return self._build_scalar_value(schema, json_type)
+
+    def _build_scalar_value(self, schema: Mapping[str, Any], json_type: str) -> Any:
+        if json_type == "string":
+            default_text = _EXAMPLE_VALUE_BY_SCHEMA_FORMAT.get(schema.get("format", ""), self._text)
+            return default_text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
+        if json_type in ("integer", "number"):
+            return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
+        return False if json_type == "boolean" else None
+
+    def _choose_json_type(self, node: _SchemaNode, depth: int) -> str:
+        json_types = node.schema.get("type", [])
+        json_types = [json_types] if isinstance(json_types, str) else list(json_types)
+        if json_types:
+            return (
+                "null" if "null" in json_types else str(json_types[0])
+            )  # nullable fields stay null until a real value is written
+        if "properties" in node.schema or "required" in node.schema:
+            return "object"
+        if depth < _MAX_VALUE_DEPTH:
+            for branch in _find_branch_schemas(self._schemas, node):
+                return self._choose_json_type(branch, depth + 1)
+        return "string"
+
+    def _complete_value(self, node: _SchemaNode, value: Any, depth: int) -> Any:
+        if depth > _MAX_VALUE_DEPTH:
+            return value
+        if isinstance(value, dict):
+            self._complete_members(node, value, depth)
+        elif isinstance(value, list) and "items" in node.schema:
+            items = _resolve_schema(self._schemas, node.schema["items"], f"{node.json_pointer}/items")
+            value[:] = [self._complete_value(items, item, depth + 1) for item in value]
+        for branch in self._find_applicable_branches(node, value):
+            value = self._complete_value(branch, value, depth + 1)
+        return value
+
+    def _complete_members(self, node: _SchemaNode, value: dict[str, Any], depth: int) -> None:
+        for name in node.schema.get("required", ()):
+            if name not in value:
+                inner = next(_find_schema_nodes(self._schemas, node, [name], 0), _SchemaNode({}, node.json_pointer))
+                value[name] = self._build_value_at_depth(inner, depth + 1)
+        for name in node.schema.get("properties", {}):
+            member = _find_member_schema(self._schemas, node, name)
+            if name in value and member is not None:
+                value[name] = self._complete_value(member, value[name], depth + 1)
+
+    def _find_applicable_branches(self, node: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
+        """Yield the subschemas that apply to `value`; of "oneOf" and "anyOf", only the first compatible branch."""
+        schema = node.schema
+        for index, branch in enumerate(schema.get("allOf", ())):
+            yield _resolve_schema(self._schemas, branch, f"{node.json_pointer}/allOf/{index}")
+        for key in ("oneOf", "anyOf"):
+            branches = (
+                _resolve_schema(self._schemas, branch, f"{node.json_pointer}/{key}/{index}")
+                for index, branch in enumerate(schema.get(key, ()))
+            )
+            chosen = next((branch for branch in branches if self._is_compatible(branch, value)), None)
+            if chosen is not None:
+                yield chosen
+        if "if" in schema:
+            key = "then" if self._schemas.is_valid(f"{node.json_pointer}/if", value) else "else"
+            if key in schema:
+                yield _resolve_schema(self._schemas, schema[key], f"{node.json_pointer}/{key}")
+
+    def _is_compatible(self, branch: _SchemaNode, value: Any) -> bool:
+        """Whether `value` can be completed to fit `branch`, that is, contradicts no fixed value of the branch."""
+        if not isinstance(value, dict):
+            return self._schemas.is_valid(branch.json_pointer, value)
+        if branch.schema.get("type", "object") != "object":
+            return False
+        return all(
+            self._schemas.is_valid(f"{branch.json_pointer}/properties/{escape_pointer_token(name)}", value[name])
+            for name, schema in branch.schema.get("properties", {}).items()
+            if name in value and isinstance(schema, dict) and ("const" in schema or "enum" in schema)
+        )

@@ -1,0 +1,199 @@
+"""Injects the faults that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voicegauge.contract.contract import BaseTarget, Contract, Operation, Target
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.speech import SpeechField
+from voicegauge.emulator._fault import Fault, SkippableCheck
+from voicegauge.emulator._job_state import EmulatedJob
+from voicegauge.emulator._request import ParsedRequest
+from voicegauge.emulator._response import EmulatedResponse, StreamPiece
+from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest, read_speech_field
+from voicegauge.emulator._webhook_payloads import EmulatedCallback
+from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class _InjectedFault:
+    fault: Fault
+    provider_id: str | None = None
+    """Id of the only provider with this fault; `None` if it applies to all providers."""
+    target: Target | None = None
+    """The only target with this fault; `None` if the fault is not limited to a target."""
+    operation_id: str | None = None
+    """Id of the only operation with this fault; `None` if the fault is not limited to an operation."""
+
+    def applies_to(self, target: Target | None, request_operations: Sequence[Operation | None]) -> bool:
+        """Whether the fault applies to a request.
+
+        A fault of one target applies to every request to the target's operations while `target` is `None`.
+
+        Args:
+            target: the target that the request addresses; `None` if it is not known yet.
+            request_operations: the operation of the request and, if it is about a job, the operation that reports the
+                job's status. `None` items are ignored.
+        """
+        here = [operation for operation in request_operations if operation is not None]
+        if self.provider_id is not None:
+            contracts = [operation.contract for operation in here] + ([target.contract] if target else [])
+            if all(contract.id != self.provider_id for contract in contracts):
+                return False
+        if self.target is not None:
+            own = (self.target.operation, self.target.job_operation)
+            return target is self.target if target is not None else any(o is mine for o in here for mine in own)
+        return self.operation_id is None or any(operation.id == self.operation_id for operation in here)
+
+
+class FaultInjector:
+    """Applies the configured faults to requests, jobs and responses."""
+
+    def __init__(
+        self, fault_names: Sequence[str], contracts: Iterable[Contract], extra_faults: Sequence[Fault] = ()
+    ) -> None:
+        """Inject the named faults.
+
+        Args:
+            fault_names: names of faults, in the form that `EmulatorSettings.faults` documents.
+            contracts: contracts of the emulated providers.
+            extra_faults: faults that apply everywhere, in addition to the named ones.
+
+        Raises:
+            UnknownNameError: a name contains an unknown fault, provider, target or operation.
+        """
+        self.names = tuple(fault_names)
+        by_id = {contract.id: contract for contract in contracts}
+        self._injected = [_parse_fault_name(name, by_id) for name in self.names] + [
+            _InjectedFault(fault) for fault in extra_faults
+        ]
+
+    def replace_faults(self, other_injector: FaultInjector) -> None:
+        """Replace all faults by those of `other_injector`."""
+        self.names, self._injected = other_injector.names, other_injector._injected
+
+    def _find_applicable_faults(self, target: Target | None, *request_operations: Operation | None) -> Iterator[Fault]:
+        for injected in self._injected:
+            if injected.applies_to(target, request_operations):
+                yield injected.fault
+
+    def change_response(self, response: EmulatedResponse) -> None:
+        """Change a response before it is sent."""
+        for fault in self._find_applicable_faults(response.target, response.operation):
+            if fault.change_response is not None:
+                fault.change_response(response)
+
+    def change_stream_pieces(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
+        """Return the pieces to stream instead of `pieces`. Chunks of plain audio are not changed."""
+        if not isinstance(response.target, Target) or response.target.stream is None:
+            return pieces
+        for fault in self._find_applicable_faults(response.target, response.operation):
+            if fault.change_stream_pieces is not None and response.operation is not None:
+                pieces = fault.change_stream_pieces(response.operation, pieces)
+        return pieces
+
+    def change_job_states(self, job_spec: JobSpec, state_sequence: tuple[str, ...], target: Target) -> tuple[str, ...]:
+        """Return the states that a job passes through instead of `state_sequence`."""
+        for fault in self._find_applicable_faults(target, target.operation, target.job_operation):
+            if fault.change_job_states is not None:
+                state_sequence = fault.change_job_states(job_spec, state_sequence)
+        return state_sequence
+
+    def choose_reported_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
+        """Return the job that a status response reports instead of `job`."""
+        for fault in self._find_applicable_faults(job.target, job.target.job_operation):
+            if fault.choose_reported_job is not None:
+                job = fault.choose_reported_job(job, tuple(jobs))
+        return job
+
+    def read_speech_field(self, request: ParsedRequest, target: Target, field: SpeechField) -> Any:
+        """Return the value of a speech field, as `read_speech_field` does, unless a fault changes it."""
+        value = read_speech_field(request, target, field)
+        for fault in self._find_applicable_faults(target, target.operation):
+            if fault.change_speech_field is not None:
+                value = fault.change_speech_field(request, target, field, value)
+        return value
+
+    def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
+        """Return the synthesis to perform instead of `synthesis`."""
+        for fault in self._find_applicable_faults(target, target.operation):
+            if fault.change_synthesis is not None:
+                synthesis = fault.change_synthesis(synthesis)
+        return synthesis
+
+    def change_speech_timings(self, timings: list[SpeechTiming], target: Target) -> list[SpeechTiming]:
+        """Return the times of characters or words to send instead of `timings`."""
+        for fault in self._find_applicable_faults(target, target.operation):
+            if fault.change_speech_timings is not None:
+                timings = fault.change_speech_timings(timings)
+        return timings
+
+    def change_charge(self, original_charge: float, target: BaseTarget) -> float:
+        """Return the amount to charge instead of `original_charge`."""
+        for fault in self._find_applicable_faults(target if isinstance(target, Target) else None, target.operation):
+            if fault.change_charge is not None:
+                original_charge = fault.change_charge(original_charge)
+        return original_charge
+
+    def find_rejection_reason(self, request: ParsedRequest, request_count: int) -> str | None:
+        """Return the reason why a fault rejects a request; `None` if no fault rejects it.
+
+        `request_count` is the number of requests to the operation so far, including this one.
+        """
+        for fault in self._find_applicable_faults(None, request.operation):
+            reason = (
+                fault.find_rejection_reason(request, request_count) if fault.find_rejection_reason is not None else None
+            )
+            if reason is not None:
+                return reason
+        return None
+
+    def change_callbacks(
+        self, callback: EmulatedCallback, target: Target | None, operation: Operation
+    ) -> Iterable[EmulatedCallback]:
+        """Return the callbacks to send instead of `callback`."""
+        callbacks: Iterable[EmulatedCallback] = (callback,)
+        for fault in self._find_applicable_faults(target, operation):
+            if fault.change_callbacks is not None:
+                callbacks = [changed for one in callbacks for changed in fault.change_callbacks(one)]
+        return callbacks
+
+    def is_check_skipped(self, skippable_check: SkippableCheck, operation: Operation) -> bool:
+        """Whether a fault makes the emulator leave out a check for requests to `operation`."""
+        return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
+
+    def sum_fault_delays_s(self, operation: Operation, target: Target | None) -> float:
+        """Return the delay, in seconds, that faults add to a response."""
+        return sum(fault.response_delay_s for fault in self._find_applicable_faults(target, operation))
+
+
+def validate_fault_names(fault_names: Iterable[str], contracts: Iterable[Contract]) -> None:
+    """Reject names of faults that cannot be injected into the providers of `contracts`.
+
+    Raises:
+        UnknownNameError: a name contains an unknown fault, provider, target or operation.
+    """
+    by_id = {contract.id: contract for contract in contracts}
+    for name in fault_names:
+        _parse_fault_name(name, by_id)
+
+
+def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
+    fault_id, _, where = fault_name.partition("@")
+    if fault_id not in FAULTS:
+        raise UnknownNameError("fault", fault_id, FAULTS, listing_command="voicegauge serve --fault list")
+    provider, _, location = where.partition("/")
+    if not provider:
+        return _InjectedFault(FAULTS[fault_id])
+    if provider not in contracts:
+        raise UnknownNameError("provider", provider, contracts)
+    contract = contracts[provider]
+    if not location or location in contract.targets:
+        return _InjectedFault(FAULTS[fault_id], provider, target=contract.targets.get(location))
+    if location not in contract.operations:
+        raise UnknownNameError(f"{provider} target or operation", location, [*contract.targets, *contract.operations])
+    return _InjectedFault(FAULTS[fault_id], provider, operation_id=location)

@@ -1,0 +1,179 @@
+"""Runs an emulator in another process and talks to it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
+from voicegauge.errors import UsageError
+from voicegauge.model.base import Record
+
+START_TIMEOUT_S = 60.0
+"""Maximum time for the start, which takes about 1 s, but much longer on a busy machine."""
+STOP_TIMEOUT_S = 10.0
+
+
+class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
+    """Configuration of the subprocess: one line of JSON on its standard input."""
+
+    contract_paths: tuple[str, ...]
+    """Paths of the contract documents."""
+    settings: EmulatorSettings
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+class EmulatorStartupMessage(Record, frozen=True, kw_only=True):
+    """Message of the subprocess after it has started or failed: one line of JSON on its standard output."""
+
+    port: int = 0
+    provider_ids: tuple[str, ...] = ()
+    """Ids of the emulated providers."""
+    error_message: str | None = None
+    """The reason why the emulator did not start; `None` if it has started."""
+
+
+class RunningEmulator:
+    """A running emulator and its URLs."""
+
+    def __init__(
+        self, host: str, port: int, provider_ids: tuple[str, ...], settings: EmulatorSettings | None = None
+    ) -> None:
+        """Describe the emulator that listens on `host` and `port`, and was started with `settings`."""
+        self.host, self.port, self.providers = host, port, provider_ids
+        self.settings = settings or EmulatorSettings()
+
+    @property
+    def url(self) -> str:
+        """Root URL: http://host:port."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def control_url(self) -> str:
+        """URL prefix of the control routes."""
+        return self.url + CONTROL_PREFIX
+
+    def base_url(self, provider_id: str) -> str:
+        """Return the base URL that replaces all servers of a provider."""
+        return f"{self.url}/{provider_id}"
+
+
+@contextlib.contextmanager
+def running_emulator(
+    contracts: Iterable[Contract | Path],
+    settings: EmulatorSettings | None = None,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+) -> Iterator[RunningEmulator]:
+    """Run an emulator in a subprocess for the duration of the context.
+
+    The subprocess also ends if this process is killed: it watches for the end of its standard input.
+
+    Args:
+        contracts: loaded contracts, or paths of documents.
+        settings: settings of the emulator; defaults if omitted.
+        port: port to listen on; 0 selects a free one.
+        host: address to listen on.
+
+    Yields:
+        The running emulator, with its URLs.
+
+    Raises:
+        MissingExtraError: the extra `emulator` is not installed.
+        UsageError: the emulator does not start, for example because the port is in use.
+    """
+    with starting_emulator(contracts, settings, port=port, host=host) as wait_for_emulator:
+        yield wait_for_emulator()
+
+
+@contextlib.contextmanager
+def starting_emulator(
+    contracts: Iterable[Contract | Path],
+    settings: EmulatorSettings | None = None,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+) -> Iterator[Callable[[], RunningEmulator]]:
+    """Start an emulator, so that this process can do other work until it runs.
+
+    See `running_emulator` for the arguments.
+
+    Yields:
+        A function that waits until the emulator runs, and raises `UsageError` if it does not start.
+
+    Raises:
+        MissingExtraError: the extra `emulator` is not installed.
+    """
+    from voicegauge.speech.decoding import require_av
+    from voicegauge.speech.espeak import require_synthesizer
+
+    require_synthesizer()
+    require_av()
+    files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
+    config = EmulatorProcessConfig(contract_paths=files, settings=settings or EmulatorSettings(), host=host, port=port)
+    with _run_emulator_process(config) as wait_for_startup:
+
+        def wait_for_emulator() -> RunningEmulator:
+            startup = wait_for_startup()
+            return RunningEmulator(host, startup.port, startup.provider_ids, config.settings)
+
+        yield wait_for_emulator
+
+
+@contextlib.contextmanager
+def _run_emulator_process(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartupMessage]]:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "voicegauge.emulator"],  # -P: imports nothing from the current folder
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C must only interrupt this process, which then stops the emulator
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the process has ended, which is reported when it is waited for
+            process.stdin.write(msgspec.json.encode(config) + b"\n")
+            process.stdin.flush()
+        yield functools.partial(_wait_for_startup, process)
+    finally:
+        _stop_process(process)
+
+
+def _wait_for_startup(process: subprocess.Popen[bytes]) -> EmulatorStartupMessage:
+    assert process.stdout is not None
+    timeout = threading.Timer(START_TIMEOUT_S, process.kill)
+    timeout.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        timeout.cancel()
+    if not line:
+        raise UsageError(f"the emulator did not start (exit status {process.poll()})")
+    startup = msgspec.convert(json.loads(line), EmulatorStartupMessage)
+    if startup.error_message is not None:
+        raise UsageError(startup.error_message)
+    return startup
+
+
+def _stop_process(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if stream is not None:
+                stream.close()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

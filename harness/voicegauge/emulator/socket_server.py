@@ -1,0 +1,376 @@
+"""Serves the emulator on a real socket, with limits for each client.
+
+uvicorn limits only the idle time between requests, so a client that sends one byte per minute could keep its connection
+forever. Above uvicorn's limit of connections every client gets 503, so one client could lock out all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from voicegauge.contract.contract import Contract
+from voicegauge.emulator._app import create_app
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.errors import UsageError
+from voicegauge.hosts import build_server_url
+
+# Limits of a server for slow clients and for many connections, and how an application closes a connection.
+
+
+class ClientLimits(NamedTuple):
+    """Limits of connections, and of the time, in seconds, for reading one request."""
+
+    headers_timeout_s: float = 30.0
+    """Longest time from the first byte of a request to the end of its headers. For the first request of a connection,
+    the time counts from the opening of the connection."""
+    body_pause_timeout_s: float = 30.0
+    """Longest pause between two parts of a body."""
+    body_timeout_s: float = 300.0
+    """Longest time for the whole body. It is enough for the largest accepted upload at half a megabyte per second."""
+    write_timeout_s: float = 300.0
+    """Longest time in which a client takes none of the response that waits for it."""
+    max_connections: int = 1000
+    """Maximum number of open connections. A new connection above it replaces the oldest one without a complete request,
+    so that nobody can occupy all of them. If every connection has a request in progress, the new one is closed."""
+
+
+DEFAULT_CLIENT_LIMITS = ClientLimits()
+
+ABORT_EXTENSION_KEY = "voicegauge.abort"
+"""Key in `scope["extensions"]` of a function that closes the connection before the response is complete. Without it, an
+application could only raise an exception, which uvicorn logs."""
+
+
+# Disconnects clients that send headers or bodies of requests too slowly, or open too many connections.
+
+
+_TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+RequestState = Literal["waiting", "body", "received"]
+"""What a connection reads: the headers of the next request (or nothing yet), a body, or nothing before the response."""
+
+
+class ClientLimitingMixin(asyncio.Protocol):
+    """Disconnects clients that are too slow, or too many. Combine it with an HTTP protocol class of uvicorn."""
+
+    client_limits: ClassVar[ClientLimits]
+    open_connections: ClassVar[dict[ClientLimitingMixin, None]]
+    """Open connections, oldest first."""
+    transport: Any
+    cycle: Any
+    flow: Any
+    loop: Any
+
+    @property
+    def request_state(self) -> RequestState:
+        """What the connection reads now."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Apply the limit of connections, and start to wait for the first request."""
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._reads_body = False
+        self._has_received = False
+        self._body_deadline = 0.0
+        self.open_connections[self] = None
+        if len(self.open_connections) > self.client_limits.max_connections:
+            surplus = next(one for one in self.open_connections if one is self or not one.has_request_in_progress)
+            del self.open_connections[surplus]
+            surplus.transport.abort()
+        self.start_timer(self.client_limits.headers_timeout_s)
+
+    @property
+    def has_request_in_progress(self) -> bool:
+        """Whether headers were received completely, but the response was not sent completely."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def has_timer(self) -> bool:
+        """Whether the time is limited for what the client sends next."""
+        return self._timer is not None
+
+    def data_received(self, data: bytes) -> None:
+        """Handle bytes of a request, and limit the time for the bytes that are still missing."""
+        self._has_received = True
+        super().data_received(data)
+        if self.transport.is_closing():
+            self._stop_timer()
+        elif self.request_state == "body":
+            self._restart_body_timer()
+        else:
+            is_waiting_for_headers = self.request_state == "waiting"
+            # The limit counts from the first byte, so further bytes of the same headers do not restart it.
+            if not is_waiting_for_headers or self._reads_body:
+                self._stop_timer()
+            if is_waiting_for_headers and self._timer is None:
+                self.start_timer(self.client_limits.headers_timeout_s)
+            self._reads_body = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.open_connections.pop(self, None)
+        self._stop_timer()
+        self._stop_write_timer()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Limit the time within which the client takes more of the response."""
+        super().pause_writing()
+        self._stop_write_timer()
+        self._write_timer = self.loop.call_later(self.client_limits.write_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Handle that the client took most of what was sent."""
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def start_timer(self, timeout_s: float) -> None:
+        """Close the connection after `timeout_s`, unless the client sends what is missing."""
+        self._stop_timer()
+        self._timer = self.loop.call_later(timeout_s, self._close_slow_connection)
+
+    def _restart_body_timer(self) -> None:
+        now = self.loop.time()
+        if not self._reads_body:
+            self._reads_body = True
+            self._body_deadline = now + self.client_limits.body_timeout_s
+        self.start_timer(min(self.client_limits.body_pause_timeout_s, max(self._body_deadline - now, 0.0)))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _close_slow_connection(self) -> None:
+        self._timer = None
+        if self._reads_body and self.flow.read_paused:
+            # The client is not slow: the server has stopped reading until the application takes more of the body.
+            self.start_timer(self.client_limits.body_pause_timeout_s)
+            return
+        has_responded = self.has_request_in_progress and (self.cycle.response_started or not self._reads_body)
+        if self._has_received and not has_responded:
+            self.transport.write(_TIMEOUT_RESPONSE)
+        self.transport.close()
+
+
+class _ClientLimitingH11Protocol(ClientLimitingMixin, H11Protocol):
+    """The protocol of servers that need no other one."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        application = self.app
+
+        async def call_app_with_abort(scope: Any, receive: Any, send: Any) -> None:
+            scope["extensions"] = {ABORT_EXTENSION_KEY: self.transport.close}
+            await application(scope, receive, send)
+
+        self.app = call_app_with_abort
+
+    @property
+    def request_state(self) -> RequestState:
+        state = self.conn.their_state
+        return "body" if state is h11.SEND_BODY else "waiting" if state is h11.IDLE else "received"
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        next_request_bytes, _ = self.conn.trailing_data
+        if self.request_state == "waiting" and next_request_bytes and not self.has_timer:
+            self.start_timer(self.client_limits.headers_timeout_s)  # the next request has begun during the response
+
+
+def create_client_limiting_protocol(
+    limits: ClientLimits, base_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol
+) -> type[asyncio.Protocol]:
+    """Return an HTTP protocol class for uvicorn that applies `limits` to all its connections together."""
+
+    class LimitedProtocol(base_class):  # type: ignore[valid-type, misc]
+        client_limits = limits
+        open_connections: ClassVar[dict[ClientLimitingMixin, None]] = {}
+
+    return LimitedProtocol
+
+
+# Serves an ASGI application on a socket in this process.
+
+
+OnShutdown = Callable[[], Awaitable[None]]
+CONNECTION_BACKLOG = 2048
+SHUTDOWN_GRACE_S = 1
+"""Time, in seconds, within which responses in progress can finish when the server is shut down."""
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+KEEP_ALIVE_S = 75
+"""Seconds after which the server closes an idle connection. Clients close idle connections earlier, so that no client
+sends a request on a closing connection."""
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Return a bound socket; port 0 selects a free one.
+
+    Raises:
+        UsageError: the address is in use or not available.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio disables Nagle's algorithm only if the protocol is given; otherwise responses wait 40 ms for an ACK.
+    bound_socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound_socket.bind((host, port))
+    except OSError as error:
+        bound_socket.close()
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from error
+    return bound_socket
+
+
+def serve(
+    contracts: Iterable[Contract],
+    settings: EmulatorSettings,
+    bound_socket: socket.socket,
+    *,
+    host: str = "127.0.0.1",
+    on_ready: Callable[[Callable[[], None]], None],
+) -> None:
+    """Serve an emulator of `contracts` on `bound_socket` until it is stopped or interrupted.
+
+    Args:
+        contracts: contracts of the providers.
+        settings: settings of the emulator.
+        bound_socket: the socket returned by `bind_socket`, which is closed at the end.
+        host: the name or address to which `bound_socket` was bound; the control routes are available under it.
+        on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
+            server and can be called from any thread.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
+    """
+    serve_app(create_app(contracts, settings, control_route_host_names=[host]), bound_socket, on_ready=on_ready)
+
+
+def serve_app(
+    app: Any,
+    bound_socket: socket.socket,
+    *,
+    on_ready: Callable[[Callable[[], None]], None],
+    client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
+    adds_date_header: bool = True,
+    on_shutdown: OnShutdown | None = None,
+    protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
+) -> None:
+    """Serve an ASGI application until it is stopped or interrupted.
+
+    Args:
+        app: the application.
+        bound_socket: the socket returned by `bind_socket`, which is closed at the end.
+        on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
+            server and can be called from any thread.
+        client_limits: limits for slow clients and many connections.
+        adds_date_header: whether a Date header is added to each response.
+        on_shutdown: is awaited in the server's event loop after the last response.
+        protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
+    """
+    import uvicorn
+
+    class StoppableServer(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            on_ready(self.stop)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().shutdown(sockets)
+            if on_shutdown is not None:
+                await on_shutdown()
+
+        def stop(self) -> None:
+            self.should_exit = True
+
+    config = uvicorn.Config(
+        app,
+        http=create_client_limiting_protocol(client_limits, protocol_class),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        date_header=adds_date_header,
+        server_header=False,  # each response sets its own
+        proxy_headers=protocol_class is _ClientLimitingH11Protocol,
+        backlog=CONNECTION_BACKLOG,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    StoppableServer(config).run([bound_socket])
+
+
+@contextlib.contextmanager
+def running_app(
+    app: Any,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
+    adds_date_header: bool = True,
+    on_shutdown: OnShutdown | None = None,
+    protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
+) -> Iterator[str]:
+    """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
+
+    Args:
+        app: an ASGI application.
+        port: port to listen on; 0 selects a free one.
+        host: address to listen on.
+        client_limits: limits for slow clients and many connections.
+        adds_date_header: whether a Date header is added to each response.
+        on_shutdown: is awaited in the server's event loop after the last response.
+        protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
+
+    Raises:
+        UsageError: the port is in use, or the server does not start.
+    """
+    bound_socket = bind_socket(host, port)
+    started = threading.Event()
+    stops: list[Callable[[], None]] = []
+
+    def on_ready(stop_server: Callable[[], None]) -> None:
+        stops.append(stop_server)
+        started.set()
+
+    thread = threading.Thread(
+        target=serve_app,
+        args=(app, bound_socket),
+        kwargs={
+            "on_ready": on_ready,
+            "client_limits": client_limits,
+            "adds_date_header": adds_date_header,
+            "on_shutdown": on_shutdown,
+            "protocol_class": protocol_class,
+        },
+        daemon=True,
+    )
+    thread.start()
+    try:
+        if not started.wait(START_TIMEOUT_S):
+            raise UsageError("the server did not start")
+        yield build_server_url(host, bound_socket.getsockname()[1])
+    finally:
+        for stop in stops:
+            stop()
+        thread.join(STOP_TIMEOUT_S)
+        bound_socket.close()

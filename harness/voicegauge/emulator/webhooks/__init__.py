@@ -1,7 +1,0 @@
-"""Sends callbacks to the webhook URLs that requests name."""
-
-from voicegauge.emulator.webhooks.notifier import WebhookNotifier
-
-__all__ = [
-    "WebhookNotifier",
-]

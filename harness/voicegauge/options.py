@@ -1,0 +1,471 @@
+"""Declares options: one declaration is all that a command, a settings file, a function and its documentation need.
+
+A request is a frozen dataclass whose fields are declared with `argument`, `option`, `option_group` and `keyword`. From
+these declarations come the options of a command (`voicegauge.cli`), the keywords and the documentation of the function
+with the same fields (`function_of`), the names, the trust and the JSON schema of settings, the options of the pytest
+plugin, and the check that an option has an effect together with the others (`validate_request`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import enum
+import inspect
+import math
+import os
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+from voicegauge.errors import UsageError
+
+ArgumentsT = ParamSpec("ArgumentsT")
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT")
+DataclassT = TypeVar("DataclassT")
+
+PathLike = str | os.PathLike[str]
+
+_METADATA_KEY = "voicegauge.option"
+_DOCUMENTATION_WIDTH = 120
+
+
+class Trust(enum.Enum):
+    """Whether a settings file that was found in the current folder may set an option.
+
+    Such a file may belong to somebody else: CI checks the files of a pull request. An option that declares nothing is
+    refused, so that a new option is safe until its author has thought about it.
+    """
+
+    REFUSED = "refused"
+    """Only the user may set it, because it decides about keys, money, code, or files outside of the folder."""
+    ANY_VALUE = "any value"
+    UP_TO_DEFAULT = "at most the default"
+    """A limit may become stricter, not looser."""
+    PLAIN_NAME = "a plain name"
+    """A name of letters, digits, hyphens, underscores and dots, which cannot be a path or a URL."""
+    PATH_IN_FOLDER = "a path in its folder"
+    """A file or folder to read, below the folder of the settings file."""
+    NEW_OUTPUT = "an output in a folder of its own"
+    """A file or folder to write, below a folder that voicegauge created, see `voicegauge.cli._output_folders`."""
+
+
+class PathKind(enum.Enum):
+    """What an option that takes a path expects there."""
+
+    ANY = "path"
+    EXISTING = "existing path"
+    EXISTING_FILE = "existing file"
+    OUTPUT_FILE = "file to write"
+    OUTPUT_FOLDER = "folder to write to"
+    LATER_FOLDER = "folder to write to, checked when something is written"
+
+    @property
+    def is_output_folder(self) -> bool:
+        """Whether it is a folder that is written to."""
+        return self in {PathKind.OUTPUT_FOLDER, PathKind.LATER_FOLDER}
+
+
+class OptionRole(enum.Enum):
+    """How a field of a request is given on the command line."""
+
+    ARGUMENT = "argument"
+    OPTION = "option"
+    GROUP = "group"
+    """A flag that permits the options of another request, which is the value of the field."""
+    KEYWORD = "keyword"
+    """Not at all: only a caller of the function can give it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionSpec:
+    """What the declaration of a field says beside its name, its annotation and its default."""
+
+    role: OptionRole
+    help: str
+    """What the value is for: the help of the option, and the documentation of the keyword."""
+    keyword_note: str = ""
+    """What only a caller of the function needs to know in addition."""
+    flag: str | None = None
+    """Name on the command line; `None` for "--" and the field's name with hyphens."""
+    off_flag: str | None = None
+    """Name of the opposite of a flag."""
+    metavar: str | None = None
+    value_type: Any = None
+    """Type on the command line if it is narrower than the annotation, which may also allow loaded objects."""
+    minimum: float | None = None
+    maximum: float | None = None
+    excludes_bounds: bool = False
+    """Whether `minimum` and `maximum` themselves are not allowed."""
+    path: PathKind = PathKind.ANY
+    parse: Callable[[str], Any] | None = None
+    """Reads one value, or one pair of a name and a value for a mapping. It raises `UsageError` for a value that is not
+    valid; the message does not repeat a value that may be secret."""
+    environment_variable: str | None = None
+    found_file: Trust = Trust.REFUSED
+    refusal_reason: str = "only you may decide it"
+    requires: tuple[str, ...] = ()
+    """Fields of which at least one must be given, or this one has no effect."""
+    excludes: tuple[str, ...] = ()
+    """Fields that cannot be given together with this one."""
+    default_text: str | None = None
+    """What happens by default if the default value does not say it."""
+    implied_by: tuple[str, ...] = ()
+    """For a group: fields with which its options need no flag."""
+
+
+def option(
+    *,
+    help: str,
+    default: Any = dataclasses.MISSING,
+    default_factory: Any = dataclasses.MISSING,
+    kw_only: bool = True,
+    **spec: Any,
+) -> Any:
+    """Declare a field that is an option of the command; `OptionSpec` describes the other keywords."""
+    return _declare(OptionRole.OPTION, help, default, default_factory, spec, kw_only=kw_only)
+
+
+def argument(
+    *,
+    help: str,
+    default: Any = dataclasses.MISSING,
+    default_factory: Any = dataclasses.MISSING,
+    kw_only: Literal[False],
+    **spec: Any,
+) -> Any:
+    """Declare a field that is a positional argument of the command and of the function.
+
+    Type checkers look for `kw_only` in the call, so each call has it.
+    """
+    return _declare(OptionRole.ARGUMENT, help, default, default_factory, spec, kw_only=kw_only)
+
+
+def keyword(
+    *,
+    help: str,
+    default: Any = dataclasses.MISSING,
+    default_factory: Any = dataclasses.MISSING,
+    kw_only: bool = True,
+) -> Any:
+    """Declare a field that only a caller of the function can give, such as a listener."""
+    return _declare(OptionRole.KEYWORD, help, default, default_factory, {}, kw_only=kw_only)
+
+
+def option_group(*, help: str, flag: str, default: None = None, **spec: Any) -> Any:
+    """Declare a field whose value is another request, or `None` without `flag`.
+
+    The options of the other request become options of the command; each has an effect only together with `flag`.
+    """
+    return _declare(OptionRole.GROUP, help, default, dataclasses.MISSING, {"flag": flag, **spec})
+
+
+def _declare(
+    role: OptionRole, help_text: str, default: Any, default_factory: Any, spec: Mapping[str, Any], **field_options: Any
+) -> Any:
+    metadata = {_METADATA_KEY: OptionSpec(role=role, help=help_text, **spec)}
+    return dataclasses.field(default=default, default_factory=default_factory, metadata=metadata, **field_options)
+
+
+@typing.dataclass_transform(
+    kw_only_default=True, frozen_default=True, field_specifiers=(option, argument, keyword, option_group)
+)
+def request(request_type: type[DataclassT]) -> type[DataclassT]:
+    """Make a class with declared fields a request: a frozen dataclass whose fields are keywords."""
+    return dataclass(frozen=True, kw_only=True)(request_type)
+
+
+@dataclass(frozen=True)
+class DeclaredOption:
+    """An option of a request: a field with its declaration."""
+
+    name: str
+    """Name of the field."""
+    spec: OptionSpec
+    annotation: Any
+    """The resolved annotation. Types that are imported for type checking only are `Any`."""
+    default: Any
+    """The default value; `dataclasses.MISSING` if the field must be given."""
+    group: DeclaredOption | None = None
+    """The group that permits this option."""
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line; for an argument, the name of the field."""
+        if self.spec.role is OptionRole.ARGUMENT:
+            return self.name
+        return self.spec.flag or f"--{self.name.replace('_', '-')}"
+
+    @property
+    def setting(self) -> str:
+        """The name in a settings file."""
+        return self.flag.lstrip("-")
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether the flag turns the field off, as "--no-report" does."""
+        return self.default is True
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Fields of which at least one must be given for this option to have an effect."""
+        if self.spec.requires or self.group is None:
+            return self.spec.requires
+        return (self.group.name, *self.group.spec.implied_by)
+
+    @property
+    def shape(self) -> ValueShape:
+        """The values that the option takes on the command line and in a settings file."""
+        if self.spec.role is OptionRole.GROUP:
+            return ValueShape(bool)
+        return _find_shape(self.spec.value_type or self.annotation)
+
+
+@dataclass(frozen=True)
+class ValueShape:
+    """The values that an option takes, as texts can express them."""
+
+    item_type: type
+    """`bool`, `int`, `float`, `str` or `Path`."""
+    choices: tuple[str, ...] = ()
+    """All values that are allowed; empty if others are allowed too."""
+    is_repeated: bool = False
+    is_mapping: bool = False
+    """Whether each value is a pair of a name and a value; such an option may be repeated."""
+
+    @property
+    def is_multiple(self) -> bool:
+        """Whether the option may be given several times."""
+        return self.is_repeated or self.is_mapping
+
+
+def list_options(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
+    """Return the declared fields of a request in the order of their declaration; those of a group follow its flag."""
+    return tuple(_iterate_options(request_type))
+
+
+def list_fields(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
+    """Return the declared fields of a request, without those of its groups."""
+    return tuple(
+        DeclaredOption(
+            field.name,
+            field.metadata[_METADATA_KEY],
+            _resolve_annotation(request_type, field),
+            field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default,
+        )
+        for field in dataclasses.fields(request_type)
+        if _METADATA_KEY in field.metadata
+    )
+
+
+def get_group_type(group: DeclaredOption) -> type[Any]:
+    """Return the request whose options a group permits."""
+    (request_type,) = _list_alternatives(group.annotation)
+    return typing.cast("type[Any]", request_type)
+
+
+def _iterate_options(request_type: type[Any]) -> Iterator[DeclaredOption]:
+    for field in list_fields(request_type):
+        yield field
+        if field.spec.role is OptionRole.GROUP:
+            for inner in list_fields(get_group_type(field)):
+                yield dataclasses.replace(inner, group=field)
+
+
+class _KnownNames(dict[str, Any]):
+    """Names of a module; any other name is a type that is imported for type checking only."""
+
+    def __missing__(self, name: str) -> Any:
+        return Any
+
+
+def _resolve_annotation(request_type: type[Any], field: dataclasses.Field[Any]) -> Any:
+    home = next(base for base in request_type.__mro__ if field.name in inspect.get_annotations(base))
+    names = _KnownNames(vars(builtins) | vars(sys.modules[home.__module__]))
+    # `typing.get_type_hints` rejects names that are imported for type checking only.
+    return eval(field.type, {}, names) if isinstance(field.type, str) else field.type  # noqa: S307 - our own source
+
+
+def _list_alternatives(annotation: Any) -> list[Any]:
+    """Return the types of a union that a text can express; the annotation itself if it is not a union."""
+    is_union = typing.get_origin(annotation) in {typing.Union, types.UnionType}
+    alternatives = typing.get_args(annotation) if is_union else (annotation,)
+    return [one for one in alternatives if one not in {type(None), Any}]
+
+
+def _find_shape(annotation: Any) -> ValueShape:
+    alternatives = _list_alternatives(annotation)
+    if any(typing.get_origin(one) is os.PathLike for one in alternatives):
+        return ValueShape(Path)
+    chosen = next((one for one in alternatives if typing.get_origin(one) is Sequence), alternatives[0])
+    origin, arguments = typing.get_origin(chosen), typing.get_args(chosen)
+    if origin is Literal:
+        return ValueShape(str, choices=arguments)
+    if origin in {Sequence, tuple}:
+        return dataclasses.replace(_find_shape(arguments[0]), is_repeated=True)
+    if origin is Mapping:
+        return ValueShape(str, is_mapping=True)
+    return ValueShape(chosen)
+
+
+# Checks that every given option has an effect, and reads single values.
+
+
+def find_problem(
+    options: Sequence[DeclaredOption], given: typing.Container[str], values: Mapping[str, Any], *, with_flags: bool
+) -> str | None:
+    """Return why a given option has no effect together with the others; `None` if every one has.
+
+    Args:
+        options: all options of the request or of the command.
+        given: names of the options that were given, possibly with their default value.
+        values: the values of all options, by name.
+        with_flags: whether the message names flags of the command line; otherwise it names keywords.
+    """
+    label_by_name = {one.name: one.flag if with_flags else one.name for one in options}
+    default_by_name = {one.name: one.default for one in options}
+    for one in options:
+        if one.name not in given:
+            continue
+        required = [name for name in one.requires if name in values]
+        if required and not any(is_given(values[name]) for name in required):
+            labels = " or ".join(label_by_name[name] for name in required)
+            joined = f"goes with {labels}" if with_flags else f"has no effect without {labels}"
+            return f"{label_by_name[one.name]} {joined}"
+        for other in one.spec.excludes:
+            value = values.get(other)
+            if other in given or (is_given(value) and _differs_from_default(value, default_by_name[other])):
+                return f"{label_by_name[one.name]} and {label_by_name[other]} exclude each other: leave out one of them"
+    return None
+
+
+def is_given(value: Any) -> bool:
+    """Whether a value asks for something: not `None`, `False`, zero or empty. An object always does."""
+    return bool(value) if isinstance(value, bool | int | float | str | Sequence | Mapping) else value is not None
+
+
+def validate_request(given_request: Any) -> None:
+    """Reject values of a request that contradict each other, have no effect, or are out of their bounds.
+
+    Raises:
+        UsageError: as described above.
+    """
+    options = list_fields(type(given_request))
+    values = {one.name: getattr(given_request, one.name) for one in options}
+    given = {name for name, value in values.items() if is_given(value)}
+    given -= {one.name for one in options if not _differs_from_default(values[one.name], one.default)}
+    problem = find_problem(options, given, values, with_flags=False)
+    if problem is not None:
+        raise UsageError(problem)
+    for one in options:
+        value = values[one.name]
+        if isinstance(value, int | float) and not isinstance(value, bool) and not is_in_bounds(value, one.spec):
+            raise UsageError(f"{one.name} is {value:g}: choose a number {describe_bounds(one.spec)}")
+        if one.spec.role is OptionRole.GROUP and value is not None:
+            validate_request(value)
+
+
+def _differs_from_default(value: Any, default: Any) -> bool:
+    return type(value) is not type(default) or bool(value != default)
+
+
+def is_in_bounds(number: float, spec: OptionSpec) -> bool:
+    """Whether a number is finite and within the declared bounds."""
+    low = -math.inf if spec.minimum is None else spec.minimum
+    high = math.inf if spec.maximum is None else spec.maximum
+    if not math.isfinite(number):
+        return False
+    return low < number < high if spec.excludes_bounds else low <= number <= high
+
+
+def describe_bounds(spec: OptionSpec) -> str:
+    """Return the declared bounds in words, such as "of at least 1"."""
+    if spec.minimum is not None and spec.maximum is not None:
+        ends = ", both excluded" if spec.excludes_bounds else ""
+        return f"from {spec.minimum:g} to {spec.maximum:g}{ends}"
+    if spec.minimum is not None:
+        return f"above {spec.minimum:g}" if spec.excludes_bounds else f"of at least {spec.minimum:g}"
+    if spec.maximum is not None:
+        return f"below {spec.maximum:g}" if spec.excludes_bounds else f"of at most {spec.maximum:g}"
+    return "that is finite"
+
+
+def build_arguments(given_request: Any, *, names: Sequence[str]) -> list[str]:
+    """Return the command-line arguments that give the fields `names` of a request, without those that are not given."""
+    arguments: list[str] = []
+    for one in list_fields(type(given_request)):
+        value = getattr(given_request, one.name)
+        if one.name not in names or not is_given(value):
+            continue
+        if value is True:
+            arguments.append(one.flag)
+            continue
+        if isinstance(value, Mapping):
+            texts = [f"{name}={_format_value(item)}" if name else _format_value(item) for name, item in value.items()]
+        else:
+            texts = [_format_value(item) for item in ((value,) if isinstance(value, str | int | float) else value)]
+        arguments += [word for text in texts for word in (one.flag, text)]
+    return arguments
+
+
+def _format_value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# Makes a function whose keywords are the fields of a request.
+
+
+def function_of(
+    request_type: Callable[ArgumentsT, RequestT], run: Callable[[RequestT], ResultT], *, name: str
+) -> Callable[ArgumentsT, ResultT]:
+    """Return a function named `name` that takes the fields of a request and calls `run` with the request.
+
+    Editors and type checkers complete the keywords, because the parameters are those of the class. The docstring is
+    that of `run`, with a section about the arguments from the declarations.
+    """
+
+    def function(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
+        return run(request_type(*arguments, **keywords))
+
+    declared = {one.name: one for one in list_fields(typing.cast("type[Any]", request_type))}
+    signature = inspect.signature(request_type)
+    parameters = [
+        parameter if parameter.default is parameter.empty else parameter.replace(default=declared[key].default)
+        for key, parameter in signature.parameters.items()
+    ]
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = run.__module__
+    function.__doc__ = _insert_arguments(inspect.getdoc(run) or "", [declared[key] for key in signature.parameters])
+    returned = run.__annotations__.get("return", inspect.Signature.empty)
+    function.__signature__ = inspect.Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
+    return function
+
+
+def _insert_arguments(docstring: str, options: typing.Iterable[DeclaredOption]) -> str:
+    lines = "\n".join(_document(one) for one in options)
+    head, mark, tail = docstring.partition("\nReturns:")
+    return f"{head.rstrip()}\n\nArgs:\n{lines}\n{mark}{tail}"
+
+
+def _document(one: DeclaredOption) -> str:
+    text = f"{one.spec.help} {one.spec.keyword_note}".strip()
+    if text[1:2].islower() or text[1:2] == " ":
+        text = text[0].lower() + text[1:]
+    if one.spec.requires:
+        text += f" Only with {' or '.join(f'`{name}`' for name in one.spec.requires)}."
+    if one.spec.default_text is not None:
+        text += f" Default: {one.spec.default_text}."
+    return textwrap.fill(
+        f"{one.name}: {text}",
+        width=_DOCUMENTATION_WIDTH,
+        initial_indent=" " * 4,
+        subsequent_indent=" " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,294 @@
+"""Defines the subset of HAR 1.2 that voicegauge uses, and the sidecar files that contain binary and long bodies.
+
+Custom fields begin with an underscore, as HAR 1.2 requires. Times are in milliseconds.
+
+The name of a sidecar file consists of the SHA-256 of its content and an extension.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from voicegauge.errors import DataError
+from voicegauge.files import open_file, read_file
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Timing
+
+# Defines msgspec structs for the subset of HAR 1.2 that voicegauge writes and reads.
+
+
+HAR_SCHEMA_VERSION = 1
+"""Version of the fields whose names begin with an underscore. It is increased when their meaning or shape changes."""
+
+HttpStatus = Annotated[int, Meta(ge=0, le=999)]
+SidecarName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\.[a-z0-9]{1,5}\Z")]
+"""Name of a file next to the HAR file. It consists of the SHA-256 of the content and an extension, so it can never be
+a path to another folder."""
+
+
+class HarStruct(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all structs in this module.
+
+    Field names are in camel case in the file. Unknown fields are ignored, as HAR 1.2 requires of readers.
+    """
+
+
+class HarNameValue(HarStruct, frozen=True, kw_only=True):
+    """A header, a query parameter or a cookie."""
+
+    name: str
+    value: str
+
+
+class HarFormField(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A field of a multipart body. It contains either text or a file."""
+
+    name: str
+    value: str = ""
+    file_name: str | None = None
+    content_type: str | None = None
+    sidecar_name: SidecarName | None = field(default=None, name="_file")
+
+
+class HarRequestBody(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request body. It is stored as form fields, as text or in a sidecar file."""
+
+    mime_type: str
+    form_fields: tuple[HarFormField, ...] = field(default=(), name="params")
+    text: str = ""
+    sidecar_name: SidecarName | None = field(default=None, name="_file")
+
+
+class HarRequest(HarStruct, frozen=True, kw_only=True):
+    """An HTTP request."""
+
+    method: str
+    url: str
+    http_version: str = "HTTP/1.1"
+    cookies: tuple[HarNameValue, ...] = ()
+    headers: tuple[HarNameValue, ...] = ()
+    query_string: tuple[HarNameValue, ...] = ()
+    post_data: HarRequestBody | UnsetType = UNSET
+    headers_size: int = -1
+    """Size of the headers in bytes; -1 if not known."""
+    body_size: int = -1
+    """Size of the body in bytes; -1 if not known."""
+
+
+class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A response body. It is stored as text or in a sidecar file."""
+
+    size_bytes: int = field(name="size")
+    mime_type: str
+    text: str = ""
+    sidecar_name: SidecarName | None = field(default=None, name="_file")
+
+
+class HarResponse(HarStruct, frozen=True, kw_only=True):
+    """An HTTP response."""
+
+    status: HttpStatus
+    status_text: str = ""
+    http_version: str = "HTTP/1.1"
+    cookies: tuple[HarNameValue, ...] = ()
+    headers: tuple[HarNameValue, ...] = ()
+    content: HarContent
+    redirect_url: str = field(default="", name="redirectURL")
+    headers_size: int = -1
+    """Size of the headers in bytes; -1 if not known."""
+    body_size: int = -1
+    """Size of the body in bytes; -1 if not known."""
+
+
+class HarTimings(HarStruct, frozen=True, kw_only=True):
+    """Durations of the phases of a request in milliseconds.
+
+    HAR counts the TLS handshake as a part of connecting, so `connect_ms` includes `tls_ms`. The value -1 means that a
+    phase did not happen.
+    """
+
+    blocked_ms: float = field(default=-1, name="blocked")
+    """Time until a connection was available."""
+    dns_ms: float = field(default=-1, name="dns")
+    connect_ms: float = field(default=-1, name="connect")
+    tls_ms: float = field(default=-1, name="ssl")
+    send_ms: float = field(default=0, name="send")
+    ttfb_ms: float = field(default=0, name="wait")
+    """Time from the end of the request to the first byte of the response."""
+    receive_ms: float = field(default=0, name="receive")
+
+
+class HarEntry(HarStruct, frozen=True, kw_only=True):
+    """One request with its response."""
+
+    started_date_time: str
+    """Time at which the request was sent, as an ISO 8601 text; the time of the recording if nothing was measured."""
+    total_ms: float = field(name="time")
+    """Duration of the whole exchange in milliseconds; 0 if it was not measured."""
+    request: HarRequest
+    response: HarResponse
+    cache: dict[str, str] = {}
+    """Always empty. HAR 1.2 requires this field."""
+    timings: HarTimings
+    provider_id: str = field(name="_provider")
+    operation_id: str = field(name="_operation")
+    conversation_id: str | None = field(default=None, name="_group")
+    """Id that the exchanges of one conversation share; `None` if the exchange is alone in its
+    conversation."""
+    measured_timing: Timing | None = field(default=None, name="_timing")
+    """The full measurement with the arrival time of each chunk, which `timings` cannot contain; `None` if nothing was
+    measured."""
+
+
+class HarCreator(HarStruct, frozen=True, kw_only=True):
+    """The program that wrote the file."""
+
+    name: str
+    version: str
+
+
+class HarMetadata(HarStruct, frozen=True, kw_only=True):
+    """Describes the origin of the recorded traffic and what was masked in it."""
+
+    schema_version: int
+    provenance: Provenance
+    provider: str
+    contract_version: str
+    contract_sha256: str = field(name="contractSha256")
+    recorded_at: str
+    """Time of the recording in UTC, as an ISO 8601 text."""
+    redaction_count_by_location: dict[str, int] = field(default_factory=dict, name="scrubbed")
+    """Number of masked values by location, such as "request header authorization"."""
+
+
+class HarLog(HarStruct, frozen=True, kw_only=True):
+    """The top-level object of a HAR file."""
+
+    version: str
+    creator: HarCreator
+    entries: tuple[HarEntry, ...]
+    metadata: HarMetadata = field(name="_voicegauge")
+
+
+class HarFile(HarStruct, frozen=True, kw_only=True):
+    """A whole HAR file."""
+
+    log: HarLog
+
+
+def convert_to_har_timings(timing: Timing | None) -> HarTimings:
+    """Convert a measurement to the phases that HAR defines."""
+    if timing is None:
+        return HarTimings()
+    tls_ms = timing.tls_ms
+    connect_ms = None if timing.connect_ms is None else timing.connect_ms + (tls_ms or 0.0)
+    return HarTimings(
+        blocked_ms=timing.connection_wait_ms,
+        dns_ms=-1 if timing.dns_ms is None else timing.dns_ms,
+        connect_ms=-1 if connect_ms is None else connect_ms,
+        tls_ms=-1 if tls_ms is None else tls_ms,
+        send_ms=timing.send_ms,
+        ttfb_ms=timing.ttfb_ms,
+        receive_ms=timing.receive_ms,
+    )
+
+
+# Writes and reads sidecar files, which are stored next to a HAR file and contain its binary bodies and long bodies.
+
+
+MAX_SIDECAR_BYTES = 64 * 2**20
+MAX_INLINE_BYTES = 256 * 2**10
+"""Maximum size of a body inside the HAR file. Larger bodies are written to sidecar files, so that editors can open the
+HAR file."""
+_SIDECAR_REFERENCE_PATTERN = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
+_EXTENSION_BY_MEDIA_TYPE = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/flac": "flac",
+    "audio/ogg": "ogg",
+    "application/json": "json",
+}
+
+
+class SidecarWriter:
+    """Collects the bodies that are not stored inside the HAR file. Equal bodies share one sidecar file."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        """The collected bodies by the name of their sidecar file."""
+
+    def store_body(self, body: bytes, media_type: str) -> tuple[str, str | None]:
+        """Store `body`; return (text, `None`) if it is short text, otherwise ("", name of its sidecar file)."""
+        if len(body) <= MAX_INLINE_BYTES:
+            try:
+                return body.decode(), None
+            except UnicodeDecodeError:
+                pass
+        name = f"{hashlib.sha256(body).hexdigest()}.{_EXTENSION_BY_MEDIA_TYPE.get(media_type, 'bin')}"
+        self.files[name] = body
+        return "", name
+
+
+class SidecarReader:
+    """Reads the bodies of one HAR file.
+
+    A sidecar file is read and verified only once, even if several entries name it.
+    """
+
+    def __init__(self, har_path: Path) -> None:
+        self._har_path = har_path
+        self._bodies: dict[str, bytes] = {}
+
+    def read_body(self, inline_text: str, sidecar_name: str | None) -> bytes:
+        """Return the content of the sidecar file `sidecar_name`, or `inline_text` as bytes if `sidecar_name` is `None`.
+
+        Raises:
+            DataError: the sidecar file is missing, is too large, or was changed.
+        """
+        if sidecar_name is None:
+            return inline_text.encode()
+        if sidecar_name not in self._bodies:
+            path = self._har_path.parent / sidecar_name
+            body = read_file_within_limit(path, MAX_SIDECAR_BYTES)
+            if hashlib.sha256(body).hexdigest() != sidecar_name.partition(".")[0]:
+                raise DataError(f"{path}: was changed since {self._har_path.name} was recorded: its SHA-256 differs")
+            self._bodies[sidecar_name] = body
+        return self._bodies[sidecar_name]
+
+
+def read_file_within_limit(path: Path, max_bytes: int) -> bytes:
+    """Read a file of at most `max_bytes`.
+
+    Raises:
+        DataError: the file cannot be read, or is larger than `max_bytes`.
+    """
+    try:
+        with open_file(path) as file:
+            raw = file.read(max_bytes + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > max_bytes:
+        raise DataError(f"{path}: is larger than {max_bytes} bytes")
+    return raw
+
+
+def find_sidecar_names(har_path: Path) -> set[str]:
+    """Return the names of the sidecar files that a HAR file refers to; none if the HAR file cannot be read."""
+    try:
+        return {found[1].decode() for found in _SIDECAR_REFERENCE_PATTERN.finditer(read_file(har_path))}
+    except OSError:
+        return set()
+
+
+def remove_orphaned_sidecars(folder: Path, sidecar_names: set[str]) -> None:
+    """Delete those of the sidecar files `sidecar_names` that no HAR file in `folder` refers to any more."""
+    for har_path in folder.glob("*.har") if sidecar_names else ():
+        sidecar_names -= find_sidecar_names(har_path)
+    for name in sidecar_names:
+        (folder / name).unlink(missing_ok=True)

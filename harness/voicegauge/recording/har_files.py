@@ -1,0 +1,375 @@
+"""Reads recordings from HAR files, and writes redacted HAR files at once or exchange by exchange."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from voicegauge.contract.contract import Contract
+from voicegauge.errors import DataError, StorageError
+from voicegauge.files import check_writable, open_file, write_file
+from voicegauge.formats.json_text import describe_json_error
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Headers, Request, Response, UploadedFile
+from voicegauge.recording._har_format import (
+    HAR_SCHEMA_VERSION,
+    HarContent,
+    HarCreator,
+    HarEntry,
+    HarFile,
+    HarFormField,
+    HarLog,
+    HarMetadata,
+    HarNameValue,
+    HarRequest,
+    HarRequestBody,
+    HarResponse,
+    SidecarReader,
+    SidecarWriter,
+    convert_to_har_timings,
+    find_sidecar_names,
+    read_file_within_limit,
+    remove_orphaned_sidecars,
+)
+from voicegauge.recording.conversations import Recording
+from voicegauge.recording.redaction import Redactor, get_bare_media_type, read_multipart_fields
+from voicegauge.transport.bodies import encode_body
+from voicegauge.version import __version__
+
+# Reads recordings from HAR files.
+
+
+MAX_HAR_BYTES = 64 * 2**20
+
+
+def load_har(path: Path) -> Recording:
+    """Read a recording that `save_har` wrote.
+
+    Raises:
+        DataError: the file cannot be read, is not a recording of voicegauge, or has an unsupported HAR or schema
+            version. Also raised if a sidecar file of the recording is missing or was changed.
+    """
+    raw = read_file_within_limit(path, MAX_HAR_BYTES)
+    try:
+        log = msgspec.json.decode(raw, type=HarFile).log
+    except msgspec.ValidationError as error:
+        hint = "voicegauge convert makes one of a HAR file or cassette of another tool"
+        raise DataError(f"{path}: is not a recording of voicegauge: {error}; {hint}") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}{describe_json_error(error, raw)}") from error
+    if log.version != "1.2":
+        raise DataError(f"{path}: has HAR version {log.version[:20]!r}; only 1.2 can be read")
+    if log.metadata.schema_version != HAR_SCHEMA_VERSION:
+        version = f"{log.metadata.schema_version}, this voicegauge reads version {HAR_SCHEMA_VERSION}"
+        raise DataError(f"{path}: is a recording of schema version {version}: record it again")
+    sidecar_reader = SidecarReader(path)
+    return Recording(
+        provenance=log.metadata.provenance,
+        provider=log.metadata.provider,
+        contract_version=log.metadata.contract_version,
+        contract_sha256=log.metadata.contract_sha256,
+        recorded_at=log.metadata.recorded_at,
+        exchanges=tuple(_build_exchange(sidecar_reader, entry) for entry in log.entries),
+        redaction_count_by_location=log.metadata.redaction_count_by_location,
+    )
+
+
+def _build_exchange(sidecar_reader: SidecarReader, entry: HarEntry) -> Exchange:
+    post, content = entry.request.post_data, entry.response.content
+    return Exchange(
+        provider=entry.provider_id,
+        operation=entry.operation_id,
+        request=Request(
+            method=entry.request.method,
+            url=entry.request.url,
+            headers=_build_headers(entry.request.headers),
+            body=b"" if post is msgspec.UNSET else _build_request_body(sidecar_reader, post),
+        ),
+        response=Response(
+            status=entry.response.status,
+            headers=_build_headers(entry.response.headers),
+            body=sidecar_reader.read_body(content.text, content.sidecar_name),
+        ),
+        timing=entry.measured_timing,
+        conversation_id=entry.conversation_id,
+    )
+
+
+def _build_request_body(sidecar_reader: SidecarReader, har_body: HarRequestBody) -> bytes:
+    if not har_body.form_fields:
+        return sidecar_reader.read_body(har_body.text, har_body.sidecar_name)
+    fields = {param.name: _build_form_value(sidecar_reader, param) for param in har_body.form_fields}
+    return encode_body(har_body.mime_type, fields)[1]
+
+
+def _build_form_value(sidecar_reader: SidecarReader, har_field: HarFormField) -> str | UploadedFile:
+    if har_field.file_name is None:
+        return har_field.value
+    media_type = har_field.content_type or "application/octet-stream"
+    data = sidecar_reader.read_body(har_field.value, har_field.sidecar_name)
+    return UploadedFile(filename=har_field.file_name, media_type=media_type, data=data)
+
+
+def _build_headers(har_headers: tuple[HarNameValue, ...]) -> Headers:
+    return tuple((pair.name, pair.value) for pair in har_headers)
+
+
+# Saves exchanges as a redacted HAR file.
+
+
+def save_har(
+    path: Path,
+    exchanges: Sequence[Exchange],
+    *,
+    provenance: Provenance,
+    contract: Contract,
+    secrets: Iterable[str] = (),
+    names_to_mask: Iterable[str] = (),
+    recorded_at: dt.datetime | None = None,
+) -> Recording:
+    """Write `exchanges` to `path`, and their audio to sidecar files, without secrets.
+
+    Headers that are neither common nor documented in the contract are masked, and so is everything that looks like a
+    credential. Then everything that would be written is searched for `secrets`. Sidecar files that only the replaced
+    recording used are deleted.
+
+    Args:
+        path: path of the HAR file.
+        exchanges: the exchanges to save, all with the provider of `contract`.
+        provenance: where the exchanges came from.
+        contract: contract of the provider. Headers that it documents are not masked.
+        secrets: API keys that were in use during the recording.
+        names_to_mask: names of additional fields, parameters and headers to mask.
+        recorded_at: time of the recording; the current time if `None`.
+
+    Returns:
+        The recording as it was written. It is redacted, so it may differ from `exchanges`.
+
+    Raises:
+        DataError: a secret, or text that looks like one, remains after redaction, so nothing is written. The message
+            names its location.
+        UsageError: `path` cannot be written.
+    """
+    redactor = Redactor(contract, tuple(secrets), names_to_mask)
+    masked = tuple(redactor.mask_exchange(exchange) for exchange in exchanges)
+    when = recorded_at or dt.datetime.now(dt.UTC)
+    recording = Recording(
+        provenance=provenance,
+        provider=contract.id,
+        contract_version=contract.version,
+        contract_sha256=contract.document.sha256,
+        recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        exchanges=masked,
+        redaction_count_by_location=redactor.count_redactions_by_location(),
+    )
+    for number, exchange in enumerate(masked, 1):
+        redactor.check_exchange(str(path), number, exchange)
+    sidecar_writer = SidecarWriter()
+    document = msgspec.json.format(msgspec.json.encode(_build_har_file(recording, sidecar_writer)), indent=1)
+    redactor.check_bytes(str(path), "the file", document)
+    previous = find_sidecar_names(path)
+    # The sidecar files are written first, so that an interrupted save leaves no HAR file that refers to missing files.
+    for name, body in sidecar_writer.files.items():
+        write_file(path.parent / name, body)
+    write_file(path, document + b"\n")
+    remove_orphaned_sidecars(path.parent, previous)
+    return recording
+
+
+def _build_har_file(recording: Recording, sidecar_writer: SidecarWriter) -> HarFile:
+    metadata = build_har_metadata(recording)
+    entries = tuple(
+        build_har_entry(exchange, recording.recorded_at, sidecar_writer) for exchange in recording.exchanges
+    )
+    creator = HarCreator(name="voicegauge", version=__version__)
+    return HarFile(log=HarLog(version="1.2", creator=creator, entries=entries, metadata=metadata))
+
+
+def build_har_metadata(recording: Recording) -> HarMetadata:
+    """Return the metadata of a HAR file, which states the origin of `recording`."""
+    return HarMetadata(
+        schema_version=HAR_SCHEMA_VERSION,
+        provenance=recording.provenance,
+        provider=recording.provider,
+        contract_version=recording.contract_version,
+        contract_sha256=recording.contract_sha256,
+        recorded_at=recording.recorded_at,
+        redaction_count_by_location=recording.redaction_count_by_location,
+    )
+
+
+def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: SidecarWriter) -> HarEntry:
+    """Return the HAR entry of `exchange`. Long and binary bodies are added to `sidecar_writer` instead of the entry.
+
+    `recorded_at` is the time of the recording, for an exchange without a timing.
+    """
+    timing = exchange.timing
+    started = recorded_at
+    if timing is not None:
+        started = dt.datetime.fromtimestamp(timing.started_at, dt.UTC).isoformat()
+    return HarEntry(
+        started_date_time=started,
+        total_ms=timing.total_ms if timing else 0,
+        request=_build_har_request(exchange.request, sidecar_writer),
+        response=_build_har_response(exchange.response, sidecar_writer),
+        timings=convert_to_har_timings(timing),
+        provider_id=exchange.provider,
+        operation_id=exchange.operation,
+        conversation_id=exchange.conversation_id,
+        measured_timing=timing,
+    )
+
+
+def _build_har_request(request: Request, sidecar_writer: SidecarWriter) -> HarRequest:
+    query = parse_qsl(request.url.partition("?")[2].partition("#")[0], keep_blank_values=True)
+    return HarRequest(
+        method=request.method,
+        url=request.url,
+        headers=_build_har_headers(request.headers),
+        query_string=_build_har_headers(tuple(query)),
+        post_data=_build_har_request_body(request, sidecar_writer) if request.body else msgspec.UNSET,
+        body_size=len(request.body),
+    )
+
+
+def _build_har_request_body(request: Request, sidecar_writer: SidecarWriter) -> HarRequestBody:
+    """Convert a multipart body to fields if encoding these restores the exact bytes; store any other body as it is."""
+    mime_type = request.find_header("content-type") or ""
+    fields = read_multipart_fields(mime_type, request.body)
+    if fields and encode_body(mime_type, fields) == (mime_type, request.body):
+        params = tuple(_build_har_form_field(name, value, sidecar_writer) for name, value in fields.items())
+        return HarRequestBody(mime_type=mime_type, form_fields=params)
+    text, name = sidecar_writer.store_body(request.body, get_bare_media_type(mime_type))
+    return HarRequestBody(mime_type=mime_type, text=text, sidecar_name=name)
+
+
+def _build_har_form_field(name: str, value: str | UploadedFile, sidecar_writer: SidecarWriter) -> HarFormField:
+    if isinstance(value, str):
+        return HarFormField(name=name, value=value)
+    text, file = sidecar_writer.store_body(value.data, get_bare_media_type(value.media_type))
+    return HarFormField(
+        name=name, value=text, file_name=value.filename, content_type=value.media_type, sidecar_name=file
+    )
+
+
+def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> HarResponse:
+    text, name = sidecar_writer.store_body(response.body, response.media_type)
+    mime_type = response.find_header("content-type") or ""
+    return HarResponse(
+        status=response.status,
+        headers=_build_har_headers(response.headers),
+        content=HarContent(size_bytes=len(response.body), mime_type=mime_type, text=text, sidecar_name=name),
+        redirect_url=response.find_header("location") or "",
+        body_size=len(response.body),
+    )
+
+
+def _build_har_headers(headers: Headers) -> tuple[HarNameValue, ...]:
+    return tuple(HarNameValue(name=name, value=value) for name, value in headers)
+
+
+# Writes a HAR file exchange by exchange. After each exchange, the file is complete and can be read.
+
+
+_RESERVED_METADATA_BYTES = 2**16
+"""Number of bytes that are kept free for the end of the file, where the metadata is."""
+_COPY_BLOCK_BYTES = 2**20
+
+
+class GrowingHar:
+    """A HAR file to which redacted exchanges are added one by one.
+
+    For each addition, a new file is written beside the old one and then renamed, so that a killed process leaves a
+    complete file. The earlier exchanges are copied from the old file and not kept in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Prepare to write `path`. Nothing is written before the first exchange.
+
+        Raises:
+            StorageError: `path` exists or cannot be written.
+        """
+        if path.exists():
+            raise StorageError(f"{path} exists: name another file, or delete it")
+        check_writable(path)
+        self.path = path
+        self._end = 0
+        """Offset after the last entry; 0 if there is no file yet."""
+
+    def add_exchange(self, exchange: Exchange, recording: Recording) -> None:
+        """Add a redacted exchange.
+
+        Args:
+            exchange: the exchange to add.
+            recording: describes the origin of the exchanges; its own `exchanges` are not written.
+
+        Raises:
+            DataError: the file would become too large to be read.
+            StorageError: the file cannot be written.
+        """
+        self._add_exchanges([exchange], recording)
+
+    def replace_exchanges(self, exchanges: Sequence[Exchange], recording: Recording) -> None:
+        """Replace all exchanges at once, and delete the sidecar files that are no longer used.
+
+        Args:
+            exchanges: redacted exchanges.
+            recording: describes the origin of the exchanges; its own `exchanges` are not written.
+
+        Raises:
+            DataError: the file would become too large to be read.
+            StorageError: the file cannot be written.
+        """
+        previous = find_sidecar_names(self.path)
+        self._end = 0
+        self._add_exchanges(exchanges, recording)
+        remove_orphaned_sidecars(self.path.parent, previous)
+
+    def _add_exchanges(self, exchanges: Sequence[Exchange], recording: Recording) -> None:
+        sidecar_writer = SidecarWriter()
+        entries = (build_har_entry(exchange, recording.recorded_at, sidecar_writer) for exchange in exchanges)
+        content = b",\n".join(map(msgspec.json.encode, entries))
+        content = (b",\n" if self._end else self._build_head()) + content
+        if self._end + len(content) > MAX_HAR_BYTES - _RESERVED_METADATA_BYTES:
+            raise DataError(f"{self.path}: is full: {MAX_HAR_BYTES // 2**20} MiB are the most that can be read again")
+        # The sidecar files are written first, so that no HAR file refers to missing files.
+        for name, body in sidecar_writer.files.items():
+            write_file(self.path.parent / name, body)
+        tail = b'\n],"_voicegauge":' + msgspec.json.encode(build_har_metadata(recording)) + b"}}\n"
+        self._append_before_tail(content, tail)
+        self._end += len(content)
+
+    def _build_head(self) -> bytes:
+        creator = msgspec.json.encode(HarCreator(name="voicegauge", version=__version__))
+        return b'{"log":{"version":"1.2","creator":' + creator + b',"entries":[\n'
+
+    def _append_before_tail(self, content: bytes, tail: bytes) -> None:
+        if not self._end:
+            write_file(self.path, content + tail)
+            return
+        check_writable(self.path)
+        real = self.path.resolve()
+        partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
+        try:
+            partial.unlink(missing_ok=True)  # of a process with the same id that was killed, or a stranger's link
+            try:
+                with open_file(real) as source, partial.open("xb") as file:
+                    remaining = self._end
+                    while remaining:
+                        part = source.read(min(_COPY_BLOCK_BYTES, remaining))
+                        if not part:
+                            raise StorageError(f"{self.path}: was shortened by another program")
+                        file.write(part)
+                        remaining -= len(part)
+                    file.write(content)
+                    file.write(tail)
+                partial.replace(real)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror or error}") from error

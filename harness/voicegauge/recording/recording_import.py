@@ -1,0 +1,367 @@
+"""Recognizes and imports recordings of any supported format, and remarks on what could not be imported."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from voicegauge.contract.contract import Contract
+from voicegauge.errors import DataError, MissingExtraError, OversizeError
+from voicegauge.formats.bodies import is_json
+from voicegauge.model.base import Record
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Headers, Request, find_header
+from voicegauge.recording._foreign_har import parse_har
+from voicegauge.recording._parsed_interaction import (
+    InteractionFile,
+    NotImportedError,
+    ParsedInteraction,
+    UnparsedInteraction,
+    parse_time,
+)
+from voicegauge.recording.cassettes import parse_huggingface_tapes, parse_vcr_cassette, read_json_or_yaml
+from voicegauge.recording.conversations import iterate_with_assigned_conversation_ids
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.redaction import find_used_credentials
+from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
+from voicegauge.transport.bodies import ADDITIONAL_CODINGS, decode_body
+
+# Recognizes the format of a file of recorded requests and responses.
+
+
+def is_recording(path: Path) -> bool:
+    """Whether `path` is a recording of voicegauge, which `load_har` can read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    data = read_json_or_yaml(path)
+    log = data.get("log") if isinstance(data, dict) else None
+    return isinstance(log, dict) and "_voicegauge" in log
+
+
+def parse_interaction_file(path: Path) -> InteractionFile:
+    """Parse a file that another tool recorded.
+
+    Raises:
+        DataError: the file cannot be read or its format is unknown.
+    """
+    data = read_json_or_yaml(path)
+    for parse in (parse_har, parse_vcr_cassette, parse_huggingface_tapes):
+        file = parse(data)
+        if file is not None:
+            return file
+    raise DataError(f"{path}: is not a VCR cassette, a HAR file or a file of huggingface.js tapes")
+
+
+# Converts files of other tools to exchanges with a provider, and adds remarks on what could not be imported.
+
+
+MAX_BODY_BYTES = 64 * 2**20
+_RARE_CONTENT_CODINGS = (*ADDITIONAL_CODINGS, "compress")
+"""Values of Content-Encoding that voicegauge may be unable to decompress."""
+_FLATTENED_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
+
+
+class ImportRemark(Record, frozen=True, kw_only=True):
+    """A note on an interaction that was not imported, or that was imported incompletely."""
+
+    interaction_number: int
+    """Position of the interaction in the file, counted from 1."""
+    method_and_url: str
+    """Method and URL of the request. The query is omitted, because it may contain a key."""
+    is_imported: bool
+    """Whether the interaction was imported."""
+    message: str
+
+
+class ImportedRecording(Record, frozen=True, kw_only=True):
+    """The exchanges of one imported file, which are not redacted yet."""
+
+    file_format: str
+    """Description of the file format, such as "a cassette of vcrpy"."""
+    exchanges: tuple[Exchange, ...]
+    remarks: tuple[ImportRemark, ...]
+    """Remarks on interactions that were not imported, or that were imported incompletely."""
+    recorded_at: dt.datetime | None
+    """The earliest time in the file; `None` if it contains none."""
+    secrets: tuple[str, ...]
+    """Values that were sent as keys or cookies. They must be masked wherever they occur."""
+
+
+def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str] | None = None) -> ImportedRecording:
+    """Read a file that another tool recorded.
+
+    Args:
+        path: a VCR cassette (vcrpy, Ruby VCR, betamax), a HAR file, or tapes of huggingface.js.
+        contract: contract of the provider; exchanges with other hosts are not imported.
+        base_urls: additional base URLs of the provider, by server name. The name "" means all servers.
+
+    Raises:
+        DataError: the file cannot be read or its format is unknown.
+        UnknownNameError: `base_urls` names a server that the contract does not have.
+    """
+    file = parse_interaction_file(path)
+    importer = _InteractionImporter(contract, base_urls or {})
+    for interaction in file.interactions:
+        importer.add_interaction(interaction)
+    exchanges = tuple(iterate_with_assigned_conversation_ids(contract, importer.exchanges))
+    return ImportedRecording(
+        file_format=file.file_format,
+        exchanges=exchanges,
+        remarks=tuple(importer.remarks),
+        recorded_at=min(importer.times, default=None),
+        secrets=tuple(
+            dict.fromkeys(secret for exchange in exchanges for secret in find_used_credentials(contract, exchange))
+        ),
+    )
+
+
+class _InteractionImporter:
+    """Converts interactions one by one.
+
+    The interactions must be added in the order of the file, because a response may contain the URL of a later download.
+    """
+
+    def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
+        self._contract = contract
+        self._canonicalizer = UrlCanonicalizer(contract, base_urls)
+        self._number = 0
+        self.exchanges: list[Exchange] = []
+        self.remarks: list[ImportRemark] = []
+        self.times: list[dt.datetime] = []
+
+    def add_interaction(self, unparsed_interaction: UnparsedInteraction) -> None:
+        """Convert one interaction. This adds an exchange, or remarks, or both."""
+        self._number += 1
+        try:
+            interaction = unparsed_interaction.parse()
+            exchange = self._convert_to_exchange(interaction)
+        except NotImportedError as reason:
+            self._add_remark(unparsed_interaction, is_imported=False, message=str(reason))
+            return
+        self.exchanges.append(exchange)
+        sent_at = parse_time(exchange.response.find_header("date"))
+        self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
+        for note in (*interaction.notes, *_describe_missing_parts(exchange)):
+            self._add_remark(unparsed_interaction, is_imported=True, message=note)
+
+    def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, is_imported: bool, message: str) -> None:
+        request = f"{unparsed_interaction.method[:20]} {unparsed_interaction.url.partition('?')[0][:200]}"
+        self.remarks.append(
+            ImportRemark(
+                interaction_number=self._number, method_and_url=request, is_imported=is_imported, message=message
+            )
+        )
+
+    def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
+        exchange = convert_to_exchange(interaction, self._contract.id)
+        exchange = self._canonicalizer.rewrite_exchange(exchange)
+        return Exchange(
+            provider=self._contract.id,
+            operation=self._find_operation_id(exchange.request),
+            request=exchange.request,
+            response=exchange.response,
+            timing=interaction.timing,
+        )
+
+    def _find_operation_id(self, request: Request) -> str:
+        path = find_relative_path(self._contract, request.url)
+        match = self._contract.match_operation(request.method, path) if path is not None else None
+        if match is not None:
+            return match[0].id
+        if request.method == "GET" and self._is_url_in_earlier_response(request.url):
+            return DOWNLOAD_OPERATION
+        if path is not None:
+            raise NotImportedError(f"the contract has no operation {request.method} {path}")
+        host = urlsplit(request.url).netloc.rpartition("@")[2]
+        if not host:
+            raise NotImportedError("its URL has no host")
+        hosts = ", ".join(sorted(self._contract.hosts))
+        raise NotImportedError(
+            f"its host {host!r} is not a host of the contract ({hosts}), and no response contains its URL"
+        )
+
+    def _is_url_in_earlier_response(self, url: str) -> bool:
+        """Whether an earlier response redirects to `url` or contains it in JSON, where characters may be escaped."""
+        plain = url.encode("utf-8", "replace")
+        forms = (plain, plain.replace(b"/", b"\\/"), plain.replace(b"&", b"\\u0026"))
+        for exchange in self.exchanges:
+            response = exchange.response
+            if response.find_header("location") == url:
+                return True
+            if is_json(response.media_type) and any(form in response.body for form in forms):
+                return True
+        return False
+
+
+def convert_to_exchange(interaction: ParsedInteraction, provider_id: str = "") -> Exchange:
+    """Return an interaction as an exchange with decompressed bodies, whose operation is not known yet.
+
+    Raises:
+        NotImportedError: the URL cannot be read, or a body cannot be decompressed.
+    """
+    request, response = interaction.request, interaction.response
+    request = msgspec.structs.replace(
+        request,
+        url=_remove_default_port(request.url),
+        body=_decompress(request.headers, request.body, "request body"),
+    )
+    response = msgspec.structs.replace(response, body=_decompress(response.headers, response.body, "response body"))
+    return Exchange(provider=provider_id, operation=DOWNLOAD_OPERATION, request=request, response=response)
+
+
+_DEFAULT_PORT_PATTERN = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")
+
+
+def _remove_default_port(url: str) -> str:
+    """Return `url` without a default port, which some tools write although clients omit it."""
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise NotImportedError("its URL cannot be read") from None
+    return _DEFAULT_PORT_PATTERN.sub(lambda found: found[1] or found[2], url)
+
+
+def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
+    """Return `body` decompressed. It is still compressed if the recording tool stored the bytes as they were sent."""
+    encoding = find_header(headers, "content-encoding") or ""
+    if not body or not encoding:
+        return body
+    try:
+        decoded = decode_body(
+            body, encoding, max_bytes=MAX_BODY_BYTES, origin_name="the file", additional_codings=ADDITIONAL_CODINGS
+        )
+    except OversizeError:
+        raise NotImportedError(f"its {body_name} decompresses to more than {MAX_BODY_BYTES} bytes") from None
+    except MissingExtraError as error:
+        if _is_decompressed(headers, body):
+            return body
+        raise NotImportedError(f"its {body_name} is compressed with {encoding}: {error}") from None
+    encodings = encoding.lower().replace(" ", "").split(",")
+    unreadable = [encoding for encoding in encodings if encoding in _RARE_CONTENT_CODINGS]
+    if decoded == body and unreadable and not _is_decompressed(headers, body):
+        raise NotImportedError(f"its {body_name} is compressed with {unreadable[0]} and cannot be decompressed")
+    return decoded
+
+
+def _is_decompressed(headers: Headers, body: bytes) -> bool:
+    """Whether the recording tool stored the body decompressed: the body is UTF-8 text or begins like an audio file."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return (find_header(headers, "content-type") or "").startswith("audio/") and body[:4] in _AUDIO_MAGIC_BYTES
+    return True
+
+
+_AUDIO_MAGIC_BYTES = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
+
+
+def _describe_missing_parts(exchange: Exchange) -> Iterator[str]:
+    """Yield a note on each part of the response that the file does not contain."""
+    response = exchange.response
+    streamed = "chunked" in (response.find_header("transfer-encoding") or "").lower()
+    if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
+        yield _FLATTENED_STREAM_REMARK
+    length = response.find_header("content-length")
+    # Content-Length counts compressed bytes, and a response to HEAD has no body.
+    is_comparable = response.find_header("content-encoding") is None and exchange.request.method != "HEAD"
+    if is_comparable and length is not None and length.isdecimal() and int(length) > len(response.body):
+        yield f"the response body is truncated: {len(response.body)} of {length} bytes are in the file"
+
+
+# Reads the exchanges of recordings in any supported format, from a file or a whole folder; needs no contract.
+
+
+MAX_RECORDING_FILES = 1000
+"""Largest number of files that a folder of recordings may have."""
+_RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
+
+
+class RecordedExchanges(NamedTuple):
+    """The exchanges of recordings, in order. They are not redacted."""
+
+    exchanges: list[Exchange]
+    unreadable_item_messages: list[str]
+    """One line for each file and each kind of interaction that could not be read, with the reason."""
+
+
+def read_recorded_exchanges(path: Path) -> RecordedExchanges:
+    """Return the exchanges of a file, or of all recordings below a folder.
+
+    Interactions that cannot be imported are skipped, and so are files of a folder that are not recordings.
+
+    Raises:
+        DataError: the file is not a recording, or the folder has none or too many files.
+    """
+    if not path.is_dir():
+        return _read_file(path)
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _RECORDING_SUFFIXES and file.is_file())
+    if len(files) > MAX_RECORDING_FILES:
+        raise DataError(f"{path}: has more than {MAX_RECORDING_FILES} files: name a folder with fewer")
+    exchanges: list[Exchange] = []
+    unreadable_item_messages: list[str] = []
+    for file in files:
+        try:
+            recorded = _read_file(file)
+        except DataError as error:
+            unreadable_item_messages.append(str(error))
+            continue
+        exchanges += recorded.exchanges
+        unreadable_item_messages += recorded.unreadable_item_messages
+    if not exchanges:
+        raise DataError(f"{path}: contains no recording: expected HAR files or cassettes with exchanges")
+    return RecordedExchanges(exchanges, unreadable_item_messages)
+
+
+def _read_file(path: Path) -> RecordedExchanges:
+    if is_recording(path):
+        return RecordedExchanges(list(load_har(path).exchanges), [])
+    exchanges: list[Exchange] = []
+    reasons: Counter[str] = Counter()
+    for interaction in parse_interaction_file(path).interactions:
+        try:
+            exchanges.append(convert_to_exchange(interaction.parse()))
+        except NotImportedError as error:
+            reasons[str(error)] += 1
+    return RecordedExchanges(exchanges, [f"{path}: exchanges: {count}; {why}" for why, count in reasons.items()])
+
+
+# Reads only the requests of a recording, whichever tool made it.
+
+
+class ImportedRequest(NamedTuple):
+    """A request in a recording."""
+
+    request_number: int
+    """Position of the request in the file, counted from 1."""
+    request: Request
+    is_complete: bool
+    """Whether headers and body of the request are in the file. Otherwise only its method and URL are."""
+
+
+def read_requests(path: Path) -> list[ImportedRequest]:
+    """Return the requests of a recording of voicegauge, a VCR cassette, a HAR file or tapes of huggingface.js.
+
+    Raises:
+        DataError: the file cannot be read or its format is unknown.
+    """
+    if is_recording(path):
+        exchanges = load_har(path).exchanges
+        return [ImportedRequest(number, exchange.request, True) for number, exchange in enumerate(exchanges, 1)]
+    requests = []
+    for number, unparsed in enumerate(parse_interaction_file(path).interactions, 1):
+        try:
+            parsed = unparsed.parse()
+        except NotImportedError:
+            requests.append(ImportedRequest(number, Request(method=unparsed.method, url=unparsed.url), False))
+            continue
+        is_body_missing = any("request body" in note for note in parsed.notes)
+        requests.append(ImportedRequest(number, parsed.request, not is_body_missing))
+    return requests

@@ -1,0 +1,1 @@
+"""Judges and records the traffic between a client and a service."""

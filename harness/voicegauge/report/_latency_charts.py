@@ -1,0 +1,255 @@
+"""Computes the geometry of charts of latency: phases, distribution, and states of jobs over time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.model.sample import Latency
+from voicegauge.report._chart_axes import AxisScale, build_linear_scale
+from voicegauge.report._text_format import format_duration
+
+# Builds stacked bars of the total latency of each target, with one segment per phase.
+
+
+LatencyPhase = Literal[
+    "submit",
+    "first-byte",
+    "queue",
+    "queue-or-processing",
+    "processing",
+    "processing-or-completed",
+    "poll-wait",
+    "download",
+]
+
+PHASE_LABELS: dict[LatencyPhase, str] = {
+    "submit": "submit latency",
+    "first-byte": "TTFB of a direct response",
+    "queue": "queue time",
+    "queue-or-processing": "queue or processing: between two polls",
+    "processing": "processing time",
+    "processing-or-completed": "processing or completed: between two polls",
+    "poll-wait": "wait for the poll that saw the end",
+    "download": "download",
+}
+"""Names of the phases in the legend, in the order of a request's phases."""
+
+
+class LatencySegment(NamedTuple):
+    """One phase of a bar; `left_percent` and `width_percent` are percentages of the axis."""
+
+    phase: LatencyPhase
+    left_percent: float
+    width_percent: float
+
+
+class LatencyBar(NamedTuple):
+    """A bar of one target, whose segments are the median durations of the phases of a request."""
+
+    target: TargetSummary
+    segments: tuple[LatencySegment, ...]
+
+
+class LatencyChart(NamedTuple):
+    """Bars that share an axis."""
+
+    bars: tuple[LatencyBar, ...]
+    ticks: tuple[tuple[float, str], ...]
+    """Position of each tick in percent of the axis, and the tick's label."""
+    phases: tuple[LatencyPhase, ...]
+    """The phases that occur in the bars; the legend shows only these."""
+
+
+def choose_shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
+    """Return an axis that fits the bars of all `targets`."""
+    return build_linear_scale([end for t in targets for _, end in _compute_phase_end_times(t)], tick_count=4)
+
+
+def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> LatencyChart:
+    """Build a bar for each of `targets` that has a total latency."""
+    bars = tuple(LatencyBar(t, _build_segments(t, axis)) for t in targets if t.total_latency_ms)
+    seen = {segment.phase for bar in bars for segment in bar.segments}
+    return LatencyChart(
+        bars=bars,
+        ticks=tuple((100 * axis.compute_position(value), format_duration(value)) for value in axis.ticks),
+        phases=tuple(phase for phase in PHASE_LABELS if phase in seen),
+    )
+
+
+def _build_segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, ...]:
+    segments, start = [], 0.0
+    for phase, end in _compute_phase_end_times(target):
+        if end > start:  # medians of single phases need not be in order
+            left = 100 * axis.compute_position(start)
+            segments.append(
+                LatencySegment(phase, left, 100 * (axis.compute_position(end) - axis.compute_position(start)))
+            )
+            start = end
+    return tuple(segments)
+
+
+def _compute_phase_end_times(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
+    """Return the median end of each phase in ms from the start of the submit; empty if there is no total latency."""
+    if target.total_latency_ms is None:
+        return []
+    if target.completion_ms is None or target.submit_latency_ms is None:
+        ttfb_ms = target.ttfb_ms.value if target.ttfb_ms else 0.0
+        return [("first-byte", ttfb_ms), ("download", target.total_latency_ms.value)]
+    submitted_ms = target.submit_latency_ms.value
+    ends: list[tuple[LatencyPhase, float]] = [("submit", submitted_ms)]
+    if target.queue_ms:
+        ends.append(("queue", target.queue_ms.low.value))
+        ends.append(("queue-or-processing", target.queue_ms.high.value))
+    ends.append(("processing", target.completion_ms.low.value))
+    ends.append(("processing-or-completed", target.completion_ms.high.value))
+    download_ms = target.download_ms.value if target.download_ms else 0.0
+    # The provider's timestamps may show that the job ended long before the poll.
+    ends.append(("poll-wait", target.total_latency_ms.value - download_ms))
+    ends.append(("download", target.total_latency_ms.value))
+    return ends
+
+
+# Computes the geometry of the distribution of one target's latency, and of the states of its jobs over time.
+
+
+CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
+"""Size of both charts, in px."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
+MAX_CURVE_STEPS = 120
+"""Largest number of steps of a curve. If there are more values, the curve shows this number of their quantiles."""
+_STATE_CHART_MOMENT_COUNT = 80
+"""Number of moments at which the states of the jobs are counted."""
+
+
+class CurveTick(NamedTuple):
+    """A labeled position on an axis."""
+
+    position_px: float
+    label: str
+
+
+class LatencyCurve(NamedTuple):
+    """The share of requests that were complete by each time, as an SVG path."""
+
+    svg_path: str
+    x_ticks: tuple[CurveTick, ...]
+    y_ticks: tuple[CurveTick, ...]
+
+
+class StateArea(NamedTuple):
+    """The share of jobs in one state over time, as an SVG path that is stacked on the areas of earlier states."""
+
+    job_state: LatencyPhase
+    svg_path: str
+
+
+class JobStateChart(NamedTuple):
+    """States of a target's jobs over time."""
+
+    areas: tuple[StateArea, ...]
+    x_ticks: tuple[CurveTick, ...]
+    y_ticks: tuple[CurveTick, ...]
+
+
+def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
+    """Return the curve of the share of `latencies_ms` up to each time; `None` for fewer than two values."""
+    values = sorted(latencies_ms)
+    if len(values) < 2:
+        return None
+    axis = build_linear_scale(values)
+    count = len(values)
+    chosen = (
+        range(count)
+        if count <= MAX_CURVE_STEPS
+        else [round(i * (count - 1) / (MAX_CURVE_STEPS - 1)) for i in range(MAX_CURVE_STEPS)]
+    )
+    steps = [f"H{_compute_x_px(axis, values[i]):.1f}V{_compute_y_px((i + 1) / count):.1f}" for i in chosen]
+    path = "".join(
+        [f"M{_compute_x_px(axis, 0.0):.1f},{_compute_y_px(0.0):.1f}", *steps, f"H{CURVE_WIDTH - _RIGHT:.1f}"]
+    )
+    return LatencyCurve(path, _build_time_ticks(axis), _build_percentage_ticks())
+
+
+def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
+    """Return the chart of the states of jobs over time; `None` if no sample is a job.
+
+    A job's state is known only when it is polled, so that between two polls it may be in either of two states.
+    """
+    job_latencies = [latency for latency in latencies if latency.completion_ms]
+    if not job_latencies:
+        return None
+    ends = _collect_state_end_times(job_latencies)
+    axis = build_linear_scale(ends["processing-or-completed"])
+    moments = [axis.high * i / _STATE_CHART_MOMENT_COUNT for i in range(_STATE_CHART_MOMENT_COUNT + 1)]
+    begins = dict(zip(ends, ([0.0] * len(job_latencies), *ends.values()), strict=False))
+    below = [0.0] * len(moments)
+    areas = []
+    for phase in reversed(ends):  # from the bottom up: the last to end is at the bottom
+        shares = [(bisect_right(begins[phase], t) - bisect_right(ends[phase], t)) / len(job_latencies) for t in moments]
+        if not any(shares):
+            continue
+        above = [low + share for low, share in zip(below, shares, strict=True)]
+        areas.append(StateArea(phase, _format_area_path(axis, moments, below, above)))
+        below = above
+    return JobStateChart(tuple(areas), _build_time_ticks(axis), _build_percentage_ticks())
+
+
+def _collect_state_end_times(job_latencies: Sequence[Latency]) -> dict[LatencyPhase, list[float]]:
+    """Return for each state, in order of time, when it ended in each job: sorted times in ms from the submit."""
+    ends: dict[LatencyPhase, list[float]] = {
+        "submit": [],
+        "queue": [],
+        "queue-or-processing": [],
+        "processing": [],
+        "processing-or-completed": [],
+    }
+    for latency in job_latencies:
+        reached_ms = 0.0
+        for phase, end_ms in zip(ends, _find_state_end_times(latency), strict=True):
+            reached_ms = max(reached_ms, end_ms)  # a state that a job skips ends when it begins
+            ends[phase].append(reached_ms)
+    return {phase: sorted(values) for phase, values in ends.items()}
+
+
+def _find_state_end_times(latency: Latency) -> tuple[float, ...]:
+    submitted_ms, queue, completion = latency.submit_latency_ms, latency.queue_ms, latency.completion_ms
+    return (
+        submitted_ms,
+        submitted_ms + queue.low_ms if queue else 0.0,
+        submitted_ms + queue.high_ms if queue else 0.0,
+        completion.low_ms if completion else 0.0,
+        completion.high_ms if completion else 0.0,
+    )
+
+
+def _format_area_path(
+    axis: AxisScale, times_ms: Sequence[float], lower_shares: Sequence[float], upper_shares: Sequence[float]
+) -> str:
+    def format_points(shares: Sequence[float], *, is_backwards: bool) -> list[str]:
+        points = [
+            f"{_compute_x_px(axis, moment):.1f},{_compute_y_px(share):.1f}"
+            for moment, share in zip(times_ms, shares, strict=True)
+        ]
+        return points[::-1] if is_backwards else points
+
+    points = [*format_points(upper_shares, is_backwards=False), *format_points(lower_shares, is_backwards=True)]
+    return f"M{'L'.join(points)}Z"
+
+
+def _compute_x_px(axis: AxisScale, time_ms: float) -> float:
+    return _LEFT + axis.compute_position(time_ms) * (CURVE_WIDTH - _LEFT - _RIGHT)
+
+
+def _compute_y_px(share: float) -> float:
+    return CURVE_HEIGHT - _BOTTOM - share * (CURVE_HEIGHT - _BOTTOM - _TOP)
+
+
+def _build_time_ticks(axis: AxisScale) -> tuple[CurveTick, ...]:
+    return tuple(CurveTick(_compute_x_px(axis, value), format_duration(value)) for value in axis.ticks)
+
+
+def _build_percentage_ticks() -> tuple[CurveTick, ...]:
+    return tuple(CurveTick(_compute_y_px(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))

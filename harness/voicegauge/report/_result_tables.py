@@ -1,0 +1,516 @@
+"""Builds the table that compares targets, and the shaded tables of error rates by category and by language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
+from voicegauge.bench.estimates import BoundEstimates, Estimate
+from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary
+from voicegauge.report._text_format import (
+    MISSING_TEXT,
+    RANGE_DASH,
+    format_interval,
+    format_ms,
+    format_number,
+    format_percent,
+    format_usd,
+)
+
+# Builds tables of error rates by category and by language, which are shaded like a heat map.
+
+
+SHADE_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Error rates from which a cell has the next darker shade, from barely noticeable to unintelligible."""
+
+
+class HeatCell(NamedTuple):
+    """The error rate of one target in one column, formatted."""
+
+    rate_text: str
+    interval_text: str
+    """The interval of the error rate as text; empty if there is none."""
+    shade: int | None
+    """Number of the shade, from 0 to `len(SHADE_THRESHOLDS)`; `None` if nothing was scored."""
+    tooltip: str
+    """The number of words or characters, and of texts, from which the error rate was computed; "not scored" if there is
+    no error rate."""
+
+
+class HeatTable(NamedTuple):
+    """Error rates with targets as rows and categories or languages as columns."""
+
+    title: str
+    column_labels: tuple[str, ...]
+    unit_labels: tuple[str, ...]
+    """"WER" or "CER" for each column."""
+    rows: tuple[tuple[TargetSummary, tuple[HeatCell, ...]], ...]
+
+
+def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
+    """Return a table by language if there are several languages, and tables by category.
+
+    There is a table by category for each language with several categories.
+    """
+    languages = list(dict.fromkeys(s.language for t in targets for s in t.error_rates_by_category))
+    tables = [_build_table_by_language(targets, languages)] if len(languages) > 1 else []
+    for language in languages:
+        categories = list(
+            dict.fromkeys(s.category for t in targets for s in t.error_rates_by_category if s.language == language)
+        )
+        if len(categories) > 1 or len(languages) == 1:
+            tables.append(_build_table_by_category(targets, language, categories))
+    return tuple(tables)
+
+
+def _build_table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
+    rates = {
+        (t.target, s.category): s.error_rate
+        for t in targets
+        for s in t.error_rates_by_category
+        if s.language == language
+    }
+    return _build_heat_table(f"By category, {language}", targets, categories, rates)
+
+
+def _build_table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
+    rates = {
+        (t.target, language.language): language.error_rate for t in targets for language in t.error_rates_by_language
+    }
+    return _build_heat_table("By language", targets, languages, rates)
+
+
+def _build_heat_table(
+    title: str,
+    targets: Sequence[TargetSummary],
+    column_labels: Sequence[str],
+    error_rate_by_target_and_column: dict[tuple[str, str], ErrorRate],
+) -> HeatTable:
+    def get_unit_label(column: str) -> str:
+        units = {
+            error_rate_by_target_and_column[t.target, column].unit
+            for t in targets
+            if (t.target, column) in error_rate_by_target_and_column
+        }
+        return "CER" if "character" in units else "WER"
+
+    return HeatTable(
+        title=title,
+        column_labels=tuple(column_labels),
+        unit_labels=tuple(get_unit_label(column) for column in column_labels),
+        rows=tuple(
+            (
+                t,
+                tuple(
+                    _build_heat_cell(error_rate_by_target_and_column.get((t.target, column)))
+                    for column in column_labels
+                ),
+            )
+            for t in targets
+        ),
+    )
+
+
+def _build_heat_cell(error_rate: ErrorRate | None) -> HeatCell:
+    if error_rate is None:
+        return HeatCell(MISSING_TEXT, "", None, "not scored")
+    shade = sum(error_rate.corpus_rate.value >= step for step in SHADE_THRESHOLDS)
+    note = f"{error_rate.reference_units} {error_rate.unit}s in {error_rate.text_count} texts"
+    return HeatCell(
+        format_percent(error_rate.corpus_rate.value), format_interval(error_rate.corpus_rate, 100, 1), shade, note
+    )
+
+
+# Builds the comparison table: the columns, the formatted numbers, and the best cells of each column.
+
+
+PriceUnit = Literal["million", "month"]
+"""What a price is for: a million characters, or all characters of a month."""
+
+INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
+"""Keys of the columns that the page shows at first, most important first; at most `MAX_INITIAL_COLUMNS` of them are
+shown. For targets that take audio, "minute" comes before "million"."""
+MAX_INITIAL_COLUMNS = 6
+"""Number of columns that the page shows at first; the others are shown on demand, and in print."""
+
+
+class TableCell(NamedTuple):
+    """One formatted number of the table."""
+
+    text: str
+    sort_value: float | None
+    """Number by which the cell is sorted; `None` is sorted last."""
+    second_line: str = ""
+    """Second line of the cell: the interval, or a remark."""
+    tooltip: str = ""
+    """Number of samples, and why an end of the interval is missing."""
+    interval_low: float | None = None
+    """Lower end of the confidence interval; `None` if there is none."""
+    interval_high: float | None = None
+    price_unit: PriceUnit | None = None
+    """What a price is for if it depends on the length of the text, so that the page can compute it again for another
+    length; `None` for any other cell."""
+    account_plan: str = ""
+    """Name of the account plan with which the price is computed; empty if the price does not depend on one."""
+
+
+EMPTY_CELL = TableCell(MISSING_TEXT, None)
+
+
+class TableColumn(NamedTuple):
+    """One column of the table."""
+
+    key: str
+    group_heading: str
+    """Heading above several columns."""
+    heading: str
+    unit: str
+    better_direction: int
+    """-1 if less is better, 1 if more is better, 0 if neither is better."""
+    build_cell: Callable[[TargetSummary], TableCell]
+    standalone_heading: str = ""
+    """Heading of the column where it has no group above it; by default `heading`."""
+    is_shown_initially: bool = False
+    """Whether the page shows the column at first."""
+
+
+class TableRow(NamedTuple):
+    """One target of one run."""
+
+    summary: TargetSummary
+    cells: tuple[TableCell, ...]
+    best_cell_flags: tuple[bool, ...]
+    """For each cell, whether it is the best of its run or is indistinguishable from the best."""
+
+
+def build_comparison_columns(
+    targets: Sequence[TargetSummary], text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
+) -> tuple[TableColumn, ...]:
+    """Return the columns for which at least one of `targets` has a number, and the column of failures.
+
+    Args:
+        targets: the targets of all runs in the table.
+        text_length: text length at which prices are stated.
+        characters_per_month: number of characters of a month at which prices are stated.
+    """
+    candidates = (
+        TableColumn(
+            "wer", "Errors", "WER", "%", -1, lambda t: _build_error_rate_cell(t.wer), standalone_heading="Word errors"
+        ),
+        TableColumn(
+            "cer",
+            "Errors",
+            "CER",
+            "%",
+            -1,
+            lambda t: _build_error_rate_cell(t.cer),
+            standalone_heading="Character errors",
+        ),
+        TableColumn(
+            "latency",
+            "Total latency",
+            "p50",
+            "ms",
+            -1,
+            lambda t: _build_time_cell(t.total_latency_ms),
+            standalone_heading="Total latency",
+        ),
+        TableColumn(
+            "latency95",
+            "Total latency",
+            "p95",
+            "ms",
+            -1,
+            lambda t: _build_time_cell(t.total_latency_p95_ms),
+            standalone_heading="Slow requests",
+        ),
+        TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _build_time_cell(t.ttfb_ms)),
+        TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _build_time_cell(t.ttfa_ms)),
+        TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _build_time_cell(t.submit_latency_ms)),
+        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_time_cell),
+        TableColumn(
+            "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
+        ),
+        TableColumn(
+            "gap",
+            "Streams",
+            "Gap",
+            "ms",
+            -1,
+            lambda t: _build_stream_cell(t, _get_median_chunk_gap_ms),
+            standalone_heading="Gap in stream",
+        ),
+        TableColumn(
+            "gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _get_longest_chunk_gap_ms)
+        ),
+        TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
+        TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
+        TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _build_number_cell(t.characters_per_s, 1)),
+        TableColumn(
+            "request",
+            "Price",
+            "per request",
+            "mean",
+            -1,
+            _build_price_per_request_cell,
+            standalone_heading="Price per request",
+        ),
+        TableColumn(
+            "minute",
+            "Price",
+            "per minute",
+            "of audio",
+            -1,
+            _build_price_per_minute_cell,
+            standalone_heading="Price per minute",
+        ),
+        TableColumn(
+            "million",
+            "Price",
+            "1M chars",
+            f"at {text_length:,}",
+            -1,
+            _build_price_per_million_cell,
+            standalone_heading="Price",
+        ),
+        TableColumn(
+            "month",
+            "Price",
+            "per month",
+            f"{characters_per_month:,} characters",
+            -1,
+            _build_price_per_month_cell,
+            standalone_heading="Per month",
+        ),
+    )
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, standalone_heading="Failed")
+    columns = [c for c in candidates if any(c.build_cell(t) != EMPTY_CELL for t in targets)]
+    columns.append(failures)
+    order = list(INITIAL_COLUMN_KEYS)
+    if any(target.cost.takes_audio for target in targets):
+        order.insert(order.index("million"), "minute")
+    keys = [key for key in order if key in {column.key for column in columns}][:MAX_INITIAL_COLUMNS]
+    return tuple(column._replace(is_shown_initially=column.key in keys) for column in columns)
+
+
+def build_comparison_rows(
+    targets: Sequence[TargetSummary], columns: Sequence[TableColumn], *, is_rehearsal: bool = False
+) -> tuple[TableRow, ...]:
+    """Return one row per target of one run, sorted by `get_row_sort_key`.
+
+    The rows of a rehearsal (`Manifest.is_rehearsal`) are sorted by name, and none of their cells is the best.
+    """
+    table = [(target, tuple(column.build_cell(target) for column in columns)) for target in targets]
+    if is_rehearsal:
+        plain = [TableRow(target, cells, (False,) * len(columns)) for target, cells in table]
+        return tuple(sorted(plain, key=lambda row: row.summary.target))
+    best = [
+        _flag_best_targets(targets, column.key)
+        or _flag_best_cells([cells[i] for _, cells in table], column.better_direction)
+        for i, column in enumerate(columns)
+    ]
+    rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
+    return tuple(sorted(rows, key=get_row_sort_key))
+
+
+SORT_COLUMN_KEYS = ("wer", "cer", "latency")
+"""Keys of the columns by which rows are sorted, most important first; columns that are not shown are skipped."""
+
+
+def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
+    """Return the key that sorts rows of one or several runs by `SORT_COLUMN_KEYS`, then by name.
+
+    Rows with a missing number are last.
+    """
+    target = row.summary
+    last = float("inf")
+    return (
+        target.wer.corpus_rate.value if target.wer else last,
+        target.cer.corpus_rate.value if target.cer else last,
+        target.total_latency_ms.value if target.total_latency_ms else last,
+        target.target,
+    )
+
+
+def _flag_best_targets(targets: Sequence[TargetSummary], column_key: str) -> list[bool]:
+    """Return for each target whether it is marked as one of the best by error rate or latency.
+
+    The targets were compared text by text. No target is marked if all would be. The result is empty if `column_key` is
+    neither the latency nor an error rate.
+    """
+    if column_key == "latency":
+        marked, known = [t.is_among_fastest for t in targets], [t.total_latency_ms is not None for t in targets]
+    elif column_key in ("wer", "cer"):
+        known = [(t.wer if column_key == "wer" else t.cer) is not None for t in targets]
+        marked = [t.is_among_most_intelligible and has_rate for t, has_rate in zip(targets, known, strict=True)]
+    else:
+        return []
+    return marked if sum(marked) < sum(known) else [False] * len(targets)
+
+
+def _flag_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
+    """Return for each cell whether it is marked: the best cell, and those whose interval overlaps that of the best.
+
+    No cell is marked if all would be.
+    """
+    known = [cell for cell in cells if cell.sort_value is not None]
+    if not better_direction or len(known) < 2:
+        return [False] * len(cells)
+    best = min(known, key=lambda cell: -better_direction * (cell.sort_value or 0.0))
+    marked = [
+        cell.sort_value is not None and (cell.sort_value == best.sort_value or _intervals_overlap(cell, best))
+        for cell in cells
+    ]
+    return marked if sum(marked) < len(known) else [False] * len(cells)
+
+
+def _intervals_overlap(first_cell: TableCell, second_cell: TableCell) -> bool:
+    if first_cell.interval_low is None or first_cell.interval_high is None:
+        return False
+    if second_cell.interval_low is None or second_cell.interval_high is None:
+        return False
+    return first_cell.interval_low <= second_cell.interval_high and second_cell.interval_low <= first_cell.interval_high
+
+
+def _build_error_rate_cell(error_rate: ErrorRate | None) -> TableCell:
+    if error_rate is None:
+        return EMPTY_CELL
+    e = error_rate.corpus_rate
+    return TableCell(
+        format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e), e.low, e.high
+    )
+
+
+def _build_time_cell(estimate: Estimate | None) -> TableCell:
+    if estimate is None:
+        return EMPTY_CELL
+    return TableCell(
+        format_ms(estimate.value),
+        estimate.value,
+        format_interval(estimate),
+        _describe_sample_count(estimate),
+        estimate.low,
+        estimate.high,
+    )
+
+
+def _build_stream_cell(target: TargetSummary, get_estimate: Callable[[StreamSummary], Estimate | None]) -> TableCell:
+    return EMPTY_CELL if target.streaming is None else _build_time_cell(get_estimate(target.streaming))
+
+
+def _get_first_speech_ms(stream: StreamSummary) -> Estimate | None:
+    return stream.first_speech_ms
+
+
+def _get_median_chunk_gap_ms(stream: StreamSummary) -> Estimate | None:
+    return stream.gap_p50_ms
+
+
+def _get_longest_chunk_gap_ms(stream: StreamSummary) -> Estimate | None:
+    return stream.gap_max_ms
+
+
+def _build_underruns_cell(target: TargetSummary) -> TableCell:
+    if target.streaming is None or target.streaming.underruns_per_sample is None:
+        return EMPTY_CELL
+    stalled = target.streaming.stall_time_ms
+    cell = _build_number_cell(target.streaming.underruns_per_sample, 2)
+    return cell._replace(second_line=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
+
+
+def _build_number_cell(estimate: Estimate | None, decimals: int) -> TableCell:
+    if estimate is None:
+        return EMPTY_CELL
+    text = format_number(estimate.value, decimals)
+    return TableCell(
+        text,
+        estimate.value,
+        format_interval(estimate, 1, decimals),
+        _describe_sample_count(estimate),
+        estimate.low,
+        estimate.high,
+    )
+
+
+def _describe_sample_count(estimate: Estimate) -> str:
+    return f"{estimate.sample_count} samples" + (f"; {estimate.note}" if estimate.note else "")
+
+
+def format_time_bounds(bounds: BoundEstimates | None) -> str:
+    """Format the lower and upper bound, in ms, of a time that is known only to lie between two polls."""
+    if bounds is None:
+        return MISSING_TEXT
+    return f"{format_ms(bounds.low.value)}{RANGE_DASH}{format_ms(bounds.high.value)}"
+
+
+def _build_processing_time_cell(target: TargetSummary) -> TableCell:
+    bounds = target.processing_ms
+    if bounds is None:
+        return EMPTY_CELL
+    note = f"{bounds.low.sample_count} samples; lower and upper bound: status is only seen when polled"
+    return TableCell(format_time_bounds(bounds), bounds.high.value, "", note)
+
+
+def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
+    cost = target.cost
+    if cost.usd_per_request is None:
+        return _build_credits_cell(cost.credits_per_request)
+    charged = cost.charged_usd_per_request
+    detail = f"charged {format_usd(charged)}" if cost.charge_differs_from_price and charged is not None else ""
+    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _format_price_dispute(target))
+
+
+def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
+    price = target.cost.usd_per_1m_characters
+    if price is None:
+        return _explain_missing_price(target)
+    return TableCell(
+        format_usd(price),
+        price,
+        _format_price_dispute(target),
+        price_unit="million",
+        account_plan=target.cost.account_plan_name or "",
+    )
+
+
+def _explain_missing_price(target: TargetSummary) -> TableCell:
+    cost = target.cost
+    if not target.sample_count or cost.takes_audio:
+        return EMPTY_CELL
+    if cost.credits_per_request is not None:
+        return TableCell(MISSING_TEXT, None, "charges credits")
+    return TableCell(MISSING_TEXT, None, "no price documented") if cost.usd_per_request is None else EMPTY_CELL
+
+
+def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
+    price, plan = target.cost.usd_per_month, target.cost.account_plan_name
+    if price is None:
+        return EMPTY_CELL
+    return TableCell(
+        format_usd(price), price, _format_price_dispute(target), price_unit="month", account_plan=plan or ""
+    )
+
+
+def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:
+    price = target.cost.usd_per_audio_minute
+    if price is None:
+        return _build_credits_cell(target.cost.credits_per_audio_minute)
+    return TableCell(format_usd(price), price, _format_price_dispute(target))
+
+
+def _build_credits_cell(amount: float | None) -> TableCell:
+    # No sort key: credits of different providers are not comparable.
+    return EMPTY_CELL if amount is None else TableCell(format_number(amount, 1), None, "credits")
+
+
+def _format_price_dispute(target: TargetSummary) -> str:
+    return "disputed" if target.cost.is_price_disputed else ""
+
+
+def _build_failures_cell(target: TargetSummary) -> TableCell:
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_count_by_kind.items())
+    if not target.sample_count:
+        return EMPTY_CELL
+    share = target.failure_count / target.sample_count
+    return TableCell(f"{target.failure_count}/{target.sample_count}", share, "", kinds)

@@ -1,0 +1,347 @@
+"""Compares the runs of a report with the first one, and lists the facts in which they differ."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from voicegauge.bench.comparison import ChangeVerdict, MetricComparison, RunComparison, compare_runs
+from voicegauge.bench.target_summaries import describe_disturbed_samples
+from voicegauge.errors import DataError
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import Run, RunKind
+from voicegauge.printable_text import format_count
+from voicegauge.report._text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten_to_one_line
+from voicegauge.report.report_data import BenchReport, RunReport
+
+# Collects facts about the runs of a report as table rows.
+
+
+class RunFact(NamedTuple):
+    """One row of a table: a name, and a value for each run, which is empty if the fact does not apply to the run."""
+
+    name: str
+    run_values: tuple[str, ...]
+
+
+def _describe_provenance(provenance: Provenance) -> str:
+    return "live service" if provenance is Provenance.LIVE else provenance.upper()
+
+
+_NOTE_BY_RUN_KIND: dict[RunKind, str] = {
+    "speech": "",
+    "transcription": "speech to text: the texts of the suite were synthesized with espeak-ng and uploaded; "
+    "WER is of each target's own transcript",
+    "conversion": "audio conversion: the texts of the suite were synthesized with espeak-ng and uploaded; "
+    "WER is of the transcript of the converted audio",
+}
+
+
+def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
+    """Return the facts about what was run and how it was scored."""
+    return _build_facts(
+        report,
+        {
+            "Provenance": lambda r: _describe_provenance(r.manifest.provenance),
+            "Run": lambda r: r.manifest.run_id,
+            "Started": lambda r: r.manifest.created_at,
+            "Finished": lambda r: "yes" if r.manifest.is_finished else "no: interrupted; the samples so far are shown",
+            "Measured": lambda r: _NOTE_BY_RUN_KIND[r.manifest.kind],
+            "Suite": _format_suite,
+            "Targets": lambda r: str(len(r.manifest.targets)),
+            "Requests": lambda r: f"{sum(t.sample_count for t in r.targets):,}",
+            "Sessions": lambda r: str(r.manifest.sessions),
+            "Repetitions": _format_repetitions,
+            "Concurrency": lambda r: (
+                "" if r.ramp or r.manifest.requests_per_s is not None else str(r.manifest.concurrency)
+            ),
+            "Ramp": lambda r: f"{r.ramp.load_type}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
+            "Rate": _format_request_rate,
+            "HTTP": lambda r: "HTTP/2 with servers that support it" if r.manifest.uses_http2 else "HTTP/1.1",
+            "Error of times": _format_timing_error,
+            "Seed": lambda r: str(r.manifest.seed),
+            "ASR engine": _format_asr,
+            "Reason for this engine": lambda r: r.scoring.asr_reason if r.scoring else "",
+            "Vocabulary": _describe_vocabulary,
+            "Engine settings": lambda r: (
+                ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else ""
+            ),
+            "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
+            "Not scored": _format_unscored_languages,
+            "Scored earlier by": lambda r: ", ".join(r.earlier_asr_engines),
+            "Injected faults": lambda r: ", ".join(r.manifest.fault_ids),
+            "Region": lambda r: r.manifest.region or "",
+            "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
+            "Spent": _format_spending,
+        },
+    )
+
+
+def list_environment_facts(report: BenchReport) -> tuple[RunFact, ...]:
+    """Return the facts about where the runs were measured, and digests that show whether two runs are comparable."""
+    names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
+    value_getters: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge_version}
+    for name in names:
+        value_getters[name] = partial(_get_environment_value, name)
+    value_getters["Suite, SHA-256"] = lambda r: r.manifest.suite.sha256
+    value_getters["Plan, SHA-256"] = lambda r: r.manifest.plan_sha256
+    return _build_facts(report, value_getters)
+
+
+def _get_environment_value(fact_name: str, run: RunReport) -> str:
+    return run.manifest.environment.get(fact_name, "")
+
+
+def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
+    """Return the names of facts that influence error rates and differ between the runs.
+
+    The result is empty if the error rates of the runs can be compared.
+    """
+    value_getters: dict[str, Callable[[RunReport], str]] = {
+        "kind of target": lambda r: r.manifest.kind,
+        "suite": lambda r: r.manifest.suite.sha256,
+        "ASR engine": _format_asr,
+        "normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
+        "provenance": lambda r: r.manifest.provenance,
+    }
+    return tuple(name for name, value in value_getters.items() if len({value(run) for run in report.runs}) > 1)
+
+
+def _build_facts(report: BenchReport, value_getters: dict[str, Callable[[RunReport], str]]) -> tuple[RunFact, ...]:
+    return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in value_getters.items())
+
+
+def _format_timing_error(run: RunReport) -> str:
+    error = run.manifest.timing_error
+    busy = describe_disturbed_samples(run.targets)
+    note = f"; {busy}" if busy else ""
+    if error is None:
+        return f"not measured{note}"
+    measured = f"{error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99)"
+    return f"{measured}, with {error.concurrency} requests in flight at a server on the same machine{note}"
+
+
+def _format_request_rate(run: RunReport) -> str:
+    rate = run.manifest.requests_per_s
+    return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrival_process} arrivals"
+
+
+def _format_repetitions(run: RunReport) -> str:
+    count = "as many as the ramp needed" if run.ramp else str(run.manifest.repetitions)
+    return f"{count}, after {run.manifest.warmup_request_count} for warm-up"
+
+
+def _format_suite(run: RunReport) -> str:
+    suite = run.manifest.suite
+    return f"{suite.id}, version {suite.version}, {format_count(suite.text_count, 'text')}"
+
+
+def _format_asr(run: RunReport) -> str:
+    return run.scoring.asr if run.scoring else "not scored"
+
+
+def _describe_vocabulary(run: RunReport) -> str:
+    if run.scoring is None:
+        return ""
+    if run.scoring.has_closed_vocabulary:
+        known = run.scoring.known_words
+        return f"CLOSED: {known}" if known else "CLOSED: small-vocabulary ASR made for the bundled suites"
+    return "open"
+
+
+def _format_unscored_languages(run: RunReport) -> str:
+    if run.scoring is None or not run.scoring.unsupported_languages:
+        return ""
+    return f"{', '.join(run.scoring.unsupported_languages)}: languages that the ASR engine does not support"
+
+
+def _format_spending(run: RunReport) -> str:
+    manifest = run.manifest
+    if manifest.provenance is not Provenance.LIVE:
+        return "nothing: emulated"
+    limit = f" of at most {format_usd(manifest.max_cost_usd)}" if manifest.max_cost_usd is not None else ""
+    return f"{format_usd(manifest.spent_usd)}{limit}"
+
+
+# Compares the runs of a report with the first one: verdicts, differences of single texts, and differing facts.
+
+
+MAX_TEXTS_SHOWN = 10
+"""Number of texts with the largest differences that are shown for two runs."""
+MAX_RELATIVE_CHANGE_SHOWN = 10.0
+"""Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
+_METRIC_NAMES = {
+    "submit_latency_ms": "submit latency",
+    "ttfa_ms": "time to first audio",
+    "completion_ms": "job completion",
+    "total_latency_ms": "total latency",
+    "total_latency_p95_ms": "95th percentile of latency",
+    "wer": "word errors",
+    "cer": "character errors",
+    "failures": "failures",
+    "price": "price",
+    "charged": "charge",
+}
+_VERDICT_ORDER: tuple[ChangeVerdict, ...] = ("regression", "improvement", "underpowered", "no evidence")
+_UNINFORMATIVE_FACT_NAMES = frozenset({"Run", "Started", "Finished", "Plan, SHA-256", "Requests"})
+"""Facts that differ between any two runs, or that say nothing about their numbers."""
+
+
+class MetricRow(NamedTuple):
+    """One metric of one target in two runs, formatted for a table."""
+
+    comparison: MetricComparison
+    metric_name: str
+    value_before: str
+    value_after: str
+    change: str
+    """The change from the first run, with its interval, as text."""
+
+
+class TextDifference(NamedTuple):
+    """One text of one target, with its median total latency in both runs, in milliseconds."""
+
+    target: str
+    text: str
+    latency_before_ms: float
+    latency_after_ms: float
+
+    @property
+    def change(self) -> str:
+        """The relative change, such as "+12%"."""
+        return f"{(self.latency_after_ms / self.latency_before_ms - 1) * 100:+.0f}%"
+
+
+class RunDifference(NamedTuple):
+    """The differences of one run from the first run of the report."""
+
+    run_letter: str
+    headline: str
+    """The changes in one sentence; or the reason why the runs are not comparable."""
+    metric_rows: tuple[MetricRow, ...]
+    """Metrics with a verdict other than "no evidence" first."""
+    text_differences: tuple[TextDifference, ...]
+    """The texts with the largest relative differences in latency."""
+
+
+def choose_run_letters(run_count: int) -> list[str]:
+    """Return a letter from A to Z for the first 26 runs of a report, and a number for later runs."""
+    return [chr(ord("A") + index) if index < 26 else str(index + 1) for index in range(run_count)]
+
+
+def compare_with_first_run(runs: Sequence[Run], run_letters: Sequence[str]) -> tuple[RunDifference, ...]:
+    """Return the differences of each run, except the first, from the first one.
+
+    Args:
+        runs: the runs of a report.
+        run_letters: the letter of each run, in the same order.
+    """
+    return tuple(
+        _compare_run_with_first(runs[0], run, run_letters[0], name)
+        for run, name in zip(runs[1:], run_letters[1:], strict=True)
+    )
+
+
+def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
+    """Return the facts that differ between the runs and may explain why their numbers differ."""
+    facts = (*list_main_facts(report), *list_environment_facts(report))
+    return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.run_values)) > 1)
+
+
+def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run_letter: str) -> RunDifference:
+    try:
+        comparison = compare_runs(first_run, run)
+    except DataError as error:
+        return RunDifference(run_letter, f"Run {run_letter} and run {first_run_letter}: {error}.", (), ())
+    ordered = sorted(comparison.metrics, key=lambda metric: _VERDICT_ORDER.index(metric.verdict))
+    return RunDifference(
+        run_letter,
+        _describe_comparison(comparison, first_run_letter, run_letter),
+        tuple(_build_metric_row(metric) for metric in ordered),
+        _find_texts_with_largest_latency_change(first_run, run),
+    )
+
+
+def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_letter: str) -> str:
+    found = {
+        verdict: [metric for metric in comparison.metrics if metric.verdict == verdict]
+        for verdict in ("regression", "improvement")
+    }
+    lead = f"Run {run_letter} against run {first_run_letter}"
+    regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
+    warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
+    if overlap := comparison.describe_text_overlap():
+        warning += f" They have {overlap}."
+    if not any(found.values()):
+        return f"{lead}: no clear change in {len(comparison.metrics)} metrics.{warning}"
+    for many in found.values():
+        many.sort(key=lambda metric: metric.metric != "total_latency_ms")
+    shown = [metric for many in found.values() for metric in many[:3]]
+    shown.sort(key=lambda metric: metric.metric != "total_latency_ms")
+    parts = [_describe_change(metric) for metric in shown]
+    more = sum(len(many) - 3 for many in found.values() if len(many) > 3)
+    if more:
+        parts.append(f"and {format_count(more, 'more change')}")
+    return f"{lead}: {'; '.join(parts)}.{warning}"
+
+
+def _describe_change(metric: MetricComparison) -> str:
+    direction = "worse" if metric.verdict == "regression" else "better"
+    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change(metric)})"
+
+
+def _build_metric_row(metric: MetricComparison) -> MetricRow:
+    return MetricRow(
+        metric,
+        _METRIC_NAMES[metric.metric],
+        _format_value(metric, metric.baseline_value),
+        _format_value(metric, metric.run_value),
+        _format_change(metric),
+    )
+
+
+def _format_value(metric: MetricComparison, value: float) -> str:
+    if metric.unit == "ms":
+        return f"{format_ms(value)} ms"
+    if metric.unit == "rate":
+        return f"{format_percent(value)}%"
+    return format_usd(value) if metric.unit == "usd" else f"{value:,.1f} credits"
+
+
+def _format_change(metric: MetricComparison) -> str:
+    if metric.unit != "rate" and metric.change > MAX_RELATIVE_CHANGE_SHOWN:
+        return f">+{MAX_RELATIVE_CHANGE_SHOWN * 100:.0f}%"
+    unit = " points" if metric.unit == "rate" else "%"
+    decimals = 1 if metric.unit == "rate" else 0
+    change = f"{metric.change * 100:+.{decimals}f}{unit}"
+    if metric.interval_low is None or metric.interval_high is None:
+        return change
+    return f"{change}, {metric.interval_low * 100:+.{decimals}f}{RANGE_DASH}{metric.interval_high * 100:+.{decimals}f}"
+
+
+def _find_texts_with_largest_latency_change(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
+    before, after = _compute_latency_by_target_and_text(first_run), _compute_latency_by_target_and_text(run)
+    texts = {sample.text_id: sample.text for sample in run.samples}
+    found = [
+        TextDifference(target, shorten_to_one_line(texts[text], 80), before[target, text], after[target, text])
+        for target, text in before.keys() & after.keys()
+        if before[target, text] > 0 and after[target, text] > 0
+    ]
+    found.sort(
+        key=lambda text: (-abs(math.log(text.latency_after_ms / text.latency_before_ms)), text.target, text.text)
+    )
+    return tuple(found[:MAX_TEXTS_SHOWN])
+
+
+def _compute_latency_by_target_and_text(run: Run) -> dict[tuple[str, str], float]:
+    """Return the median total latency in ms, by target and text."""
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for sample in run.select_counted_samples():
+        latency = sample.latency
+        if sample.failure is None and latency and latency.total_latency_ms is not None:
+            times[sample.target, sample.text_id].append(latency.total_latency_ms)
+    return {key: statistics.median(values) for key, values in times.items()}

@@ -1,0 +1,463 @@
+"""Computes the geometry of a plot of latency against error rate, and places its points and labels."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.printable_text import escape_unprintable
+from voicegauge.report._chart_axes import AxisScale, build_linear_scale, build_point_scale
+from voicegauge.report._text_format import format_duration, format_number, shorten_to_one_line
+
+# Places the labels of a scatter plot so that no label covers another label or a point.
+
+
+LINE_HEIGHT_PX = 15.0
+"""Height in px of a label with a font size of 12 px."""
+POINT_RADIUS_PX = 5.0
+"""Default radius of a point, in px."""
+_LABEL_GAP_PX = 4.0
+"""Distance between a point and its label, in px."""
+_LABEL_DISTANCES_PX = (0, 12, 24, 38, 54, 72, 92, 116, 144, 176, 212)
+"""Distances from the point at which a label is tried, in px; the nearest free one is used."""
+_LABEL_DIRECTION_COUNT = 16
+"""Number of directions that are tried at each distance."""
+
+
+class Rectangle(NamedTuple):
+    """A rectangle, in px."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: Rectangle) -> bool:
+        """Whether the two rectangles have an area in common."""
+        return (
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
+
+    def is_within(self, other: Rectangle) -> bool:
+        """Whether `other` contains this rectangle completely."""
+        return (
+            other.left <= self.left
+            and self.right <= other.right
+            and other.top <= self.top
+            and self.bottom <= other.bottom
+        )
+
+
+class LabeledPoint(NamedTuple):
+    """A point of a plot, the text of its label, and its radius; lengths are in px."""
+
+    x: float
+    y: float
+    label_text: str
+    radius: float = POINT_RADIUS_PX
+
+
+class PointLabel(NamedTuple):
+    """A placed label; lengths are in px."""
+
+    text: str
+    box: Rectangle
+    """The rectangle that the text covers."""
+    leader_line: tuple[float, float, float, float] | None
+    """Line that joins the label to its point: x and y of both ends. `None` if the label is next to the point."""
+
+
+def estimate_text_width(text: str) -> float:
+    """Return an upper estimate, in px, of the width of `text` in a 12 px system sans-serif.
+
+    The font cannot be measured here, because the reader's browser chooses it. A full-width character fits into 13 px,
+    and nearly every other character into 7.2 px.
+    """
+    return sum(13.0 if unicodedata.east_asian_width(c) in "WF" else 7.2 for c in text)
+
+
+def place_labels(
+    points: Sequence[LabeledPoint],
+    frame: Rectangle,
+    placement_order: Sequence[int],
+    *,
+    leader_line_count: int = 0,
+    avoided_lines: Sequence[Rectangle] = (),
+) -> list[PointLabel | None]:
+    """Place a label for each of `points`; the result is `None` for a point whose label has no free space.
+
+    Args:
+        points: the points with the texts of their labels.
+        frame: rectangle that the labels must stay within.
+        placement_order: indices of the points, most important first.
+        leader_line_count: number of points at the start of `placement_order` whose label may be placed apart, joined by
+            a line.
+        avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
+    """
+    occupied = [_build_point_box(point) for point in points]
+    labels: list[PointLabel | None] = [None] * len(points)
+    for rank, index in enumerate(placement_order):
+        label = _place_label(points[index], frame, occupied, avoided_lines, allow_leader_line=rank < leader_line_count)
+        if label:
+            occupied.append(label.box)
+            labels[index] = label
+    return labels
+
+
+def _place_label(
+    point: LabeledPoint,
+    frame: Rectangle,
+    occupied_boxes: Sequence[Rectangle],
+    avoided_lines: Sequence[Rectangle],
+    *,
+    allow_leader_line: bool,
+) -> PointLabel | None:
+    free = [
+        PointLabel(point.label_text, box, _build_leader_line(point, box))
+        for box in _generate_candidate_boxes(point, estimate_text_width(point.label_text))
+        if box.is_within(frame) and not any(box.overlaps(other) for other in occupied_boxes)
+    ]
+    adjacent = [label for label in free if label.leader_line is None]
+    clear = [label for label in adjacent if not any(label.box.overlaps(line) for line in avoided_lines)]
+    candidates = clear or adjacent or (free if allow_leader_line else [])
+    return candidates[0] if candidates else None
+
+
+def _build_point_box(point: LabeledPoint) -> Rectangle:
+    room = point.radius + 1
+    return Rectangle(point.x - room, point.y - room, point.x + room, point.y + room)
+
+
+def _generate_candidate_boxes(point: LabeledPoint, width: float) -> list[Rectangle]:
+    """Return possible boxes for a label, around the point in rings of increasing distance, starting on the right."""
+    boxes = []
+    near = point.radius + _LABEL_GAP_PX
+    for distance in _LABEL_DISTANCES_PX:
+        for direction in range(_LABEL_DIRECTION_COUNT):
+            angle = math.tau * direction / _LABEL_DIRECTION_COUNT
+            middle_x = point.x + math.cos(angle) * (near + distance + width / 2)
+            middle_y = point.y + math.sin(angle) * (near + distance + LINE_HEIGHT_PX / 2)
+            left, top = middle_x - width / 2, middle_y - LINE_HEIGHT_PX / 2
+            boxes.append(Rectangle(left, top, left + width, top + LINE_HEIGHT_PX))
+    return boxes
+
+
+def _build_leader_line(point: LabeledPoint, box: Rectangle) -> tuple[float, float, float, float] | None:
+    """Return the line from a point to its label; `None` if they are so close that no line is needed."""
+    near_x = min(max(point.x, box.left), box.right)
+    near_y = min(max(point.y, box.top), box.bottom)
+    length = math.hypot(near_x - point.x, near_y - point.y)
+    if length <= point.radius + _LABEL_GAP_PX + LINE_HEIGHT_PX / 2:
+        return None
+    start = point.radius / length
+    return (point.x + (near_x - point.x) * start, point.y + (near_y - point.y) * start, near_x, near_y)
+
+
+# Moves overlapping points of a plot apart, as little as needed.
+
+
+_CIRCLE_GAP_PX = 2.0
+"""Smallest distance between the edges of two circles, in px."""
+_MAX_SEPARATION_ROUNDS = 300
+"""Maximum number of times that all pairs of overlapping circles are moved apart."""
+
+
+class PlottedCircle(NamedTuple):
+    """A circle with its center and radius, in px."""
+
+    x: float
+    y: float
+    radius: float
+
+
+def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list[PlottedCircle]:
+    """Return the circles without overlaps and within `frame`, as far as there is room.
+
+    Args:
+        circles: circles at their true positions.
+        frame: rectangle that the circles must stay within.
+    """
+    moved = [_keep_inside_frame(circle, frame) for circle in circles]
+    for _ in range(_MAX_SEPARATION_ROUNDS):
+        has_overlap = False
+        for i, j in combinations(range(len(moved)), 2):
+            shift = _compute_circle_shift(moved[i], moved[j], i + j)
+            if shift is not None:
+                has_overlap = True
+                moved[i] = _keep_inside_frame(moved[i], frame, -shift[0], -shift[1])
+                moved[j] = _keep_inside_frame(moved[j], frame, *shift)
+        if not has_overlap:
+            break
+    return moved
+
+
+def _compute_circle_shift(
+    first_circle: PlottedCircle, second_circle: PlottedCircle, pair_number: int
+) -> tuple[float, float] | None:
+    """Return by how many pixels in x and y `second_circle` moves, and `first_circle` the opposite way.
+
+    The result is `None` if the circles do not touch. Circles with the same center are moved in a direction that depends
+    on `pair_number`.
+    """
+    distance = math.hypot(second_circle.x - first_circle.x, second_circle.y - first_circle.y)
+    missing = first_circle.radius + second_circle.radius + _CIRCLE_GAP_PX - distance
+    if missing <= 1e-6:
+        return None
+    # Points at the same place are moved in different directions, so that a crowd spreads evenly.
+    angle = (
+        math.atan2(second_circle.y - first_circle.y, second_circle.x - first_circle.x)
+        if distance > 1e-6
+        else 2.4 * pair_number
+    )
+    return math.cos(angle) * missing / 2, math.sin(angle) * missing / 2
+
+
+def _keep_inside_frame(
+    circle: PlottedCircle, frame: Rectangle, shift_x: float = 0.0, shift_y: float = 0.0
+) -> PlottedCircle:
+    return PlottedCircle(
+        min(max(circle.x + shift_x, frame.left + circle.radius), frame.right - circle.radius),
+        min(max(circle.y + shift_y, frame.top + circle.radius), frame.bottom - circle.radius),
+        circle.radius,
+    )
+
+
+# Computes the geometry of a plot of total latency against error rate, with prices as sizes; printed as SVG.
+
+
+MAX_LABEL_CHARACTERS = 30
+"""Maximum length of the name of a target in its label; longer names are cut."""
+MAX_LEADER_LINES = 12
+"""Up to this number of points in a plot, every label may be away from its point, joined to it by a line. If there
+are more points, only labels of the Pareto set may."""
+MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
+"""Radius of the circle of a target without a price, and of the most expensive one, in px."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
+"""Margins of the plot, in px, which leave room for tick labels and axis names."""
+_TICK_LABEL_WIDTH_PX = 56
+"""Horizontal room for a tick label, in px: about 48 of text and a gap."""
+WIDE_PLOT_SIZE_PX = (560.0, 470.0)
+"""Width and height, in px, of the plot for wide screens."""
+NARROW_PLOT_SIZE_PX = (340.0, 400.0)
+"""Width and height, in px, of the plot for phones. It is a separate plot, because scaling would shrink the text."""
+
+
+class AxisTick(NamedTuple):
+    """A labeled round number on an axis."""
+
+    position_px: float
+    """Position of the tick in px."""
+    label: str
+
+
+class ScatterPoint(NamedTuple):
+    """A target as a circle with optional whiskers; coordinates in px."""
+
+    x: float
+    y: float
+    """Vertical center of the circle. `x` and `y` differ from `true_x` and `true_y` if circles would overlap."""
+    true_x: float
+    """Horizontal position that corresponds to the latency of the target."""
+    true_y: float
+    """Vertical position that corresponds to the error rate of the target."""
+    has_price: bool
+    name: str
+    is_pareto_optimal: bool
+    """Whether the target is in the Pareto set."""
+    description: str
+    """Tooltip and text alternative of the point: target, latency and error rate."""
+    x_whisker: tuple[float, float] | None
+    """Ends, in px, of the line that shows the confidence interval of the latency; `None` if an end is missing."""
+    y_whisker: tuple[float, float] | None
+    """Ends, in px, of the line that shows the confidence interval of the error rate; `None` if an end is missing."""
+    radius: float = MIN_RADIUS
+    """Radius of the circle; the higher the price, the larger it is."""
+    rank: int = 0
+    """Position of the target in the ranking, written in the circle."""
+    label: PointLabel | None = None
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the circle is visibly away from the true position."""
+        return math.hypot(self.x - self.true_x, self.y - self.true_y) > 3
+
+
+class ScatterPlot(NamedTuple):
+    """A scatter plot of `width` by `height` px."""
+
+    width: float
+    height: float
+    frame: Rectangle
+    """The area between the axes, without the margins."""
+    x_ticks: tuple[AxisTick, ...]
+    y_ticks: tuple[AxisTick, ...]
+    is_logarithmic: bool
+    """Whether the latency axis is logarithmic."""
+    points: tuple[ScatterPoint, ...]
+    pareto_front_svg_path: str
+    """Border of the area that the Pareto set dominates, as an SVG path; empty for fewer than two points."""
+
+    @property
+    def unlabeled_points(self) -> list[ScatterPoint]:
+        """The points without room for a label, in the order of their ranks; their names are listed below the plot."""
+        return sorted((point for point in self.points if point.label is None), key=lambda point: point.rank)
+
+
+class ScatterAxes(NamedTuple):
+    """The axes for latency and error rate, shared by the plots of several runs so that they can be compared by eye."""
+
+    x: AxisScale
+    y: AxisScale
+
+
+def filter_plottable_targets(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
+    """Return the targets that have both a total latency and an error rate, each with these two estimates."""
+    return [
+        (t, t.total_latency_ms, rate.corpus_rate) for t in targets if t.total_latency_ms and (rate := t.wer or t.cer)
+    ]
+
+
+def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
+    """Return axes that fit all of `targets`."""
+    plottable = filter_plottable_targets(targets)
+    times = [end for _, time, _ in plottable for end in (time.value, time.low, time.high) if end is not None]
+    rates = [end for _, _, rate in plottable for end in (rate.value, rate.high) if end is not None]
+    return ScatterAxes(build_point_scale(times), build_linear_scale(rates))
+
+
+def build_scatter_plot(
+    targets: Sequence[TargetSummary], axes: ScatterAxes, size_px: tuple[float, float] = WIDE_PLOT_SIZE_PX
+) -> ScatterPlot:
+    """Lay out the plot of `targets`; targets in the Pareto set are labeled first.
+
+    Args:
+        targets: the targets of one run, in the order of their ranks.
+        axes: the axes.
+        size_px: width and height of the plot in px.
+    """
+    width, height = size_px
+    frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
+    radii = compute_radii([target.cost.comparison_price_usd for target in targets])
+    true_points = [
+        _build_point(target, time, rate, frame, axes)._replace(
+            radius=radii[targets.index(target)], rank=targets.index(target) + 1
+        )
+        for target, time, rate in filter_plottable_targets(targets)
+    ]
+    circles = separate_circles([PlottedCircle(point.x, point.y, point.radius) for point in true_points], frame)
+    points = [point._replace(x=circle.x, y=circle.y) for point, circle in zip(true_points, circles, strict=True)]
+    front = _build_pareto_front(points, frame)
+    order = sorted(range(len(points)), key=lambda i: (not points[i].is_pareto_optimal, -points[i].y))
+    labels = place_labels(
+        [LabeledPoint(point.x, point.y, point.name, point.radius) for point in points],
+        frame,
+        order,
+        leader_line_count=_count_leader_lines(points, width),
+        avoided_lines=_find_lines_for_labels_to_avoid(points, front),
+    )
+    return ScatterPlot(
+        width=width,
+        height=height,
+        frame=frame,
+        x_ticks=_build_x_ticks(frame, axes),
+        y_ticks=tuple(AxisTick(_compute_y_position(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
+        is_logarithmic=axes.x.is_logarithmic,
+        points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
+        pareto_front_svg_path=_format_svg_path(front),
+    )
+
+
+def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
+    """Return how many labels may be away from their point, joined to it by a line.
+
+    These are all labels if there are at most `MAX_LEADER_LINES` points, and else the labels of the Pareto set. On a
+    narrow screen there are none, because the ranks in the circles are clearer there than names far from them.
+    """
+    if width < WIDE_PLOT_SIZE_PX[0]:
+        return 0
+    return len(points) if len(points) <= MAX_LEADER_LINES else sum(point.is_pareto_optimal for point in points)
+
+
+def _build_point(
+    target: TargetSummary,
+    latency: Estimate,
+    error_rate: Estimate,
+    frame: Rectangle,
+    axes: ScatterAxes,
+) -> ScatterPoint:
+    x, y = _compute_x_position(frame, axes, latency.value), _compute_y_position(frame, axes, error_rate.value)
+    return ScatterPoint(
+        x=x,
+        y=y,
+        true_x=x,
+        true_y=y,
+        has_price=target.cost.comparison_price_usd is not None,
+        name=escape_unprintable(shorten_to_one_line(target.target, MAX_LABEL_CHARACTERS)),
+        is_pareto_optimal=target.is_pareto_optimal,
+        description=f"{target.target}: {format_number(latency.value)} ms, {format_number(error_rate.value * 100, 1)}%",
+        x_whisker=_build_whisker(latency, lambda value: _compute_x_position(frame, axes, value)),
+        y_whisker=_build_whisker(error_rate, lambda value: _compute_y_position(frame, axes, value)),
+    )
+
+
+def compute_radii(prices: Sequence[float | None]) -> list[float]:
+    """Return the radius in px for each price; the area in excess of the smallest circle is proportional to the price.
+
+    The script of the page computes the same for another text length.
+    """
+    highest = max((price for price in prices if price is not None), default=0.0)
+    return [
+        MIN_RADIUS if not price or not highest else MIN_RADIUS + (MAX_RADIUS - MIN_RADIUS) * math.sqrt(price / highest)
+        for price in prices
+    ]
+
+
+def _compute_x_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+    return frame.left + axes.x.compute_position(value) * (frame.right - frame.left)
+
+
+def _compute_y_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+    return frame.bottom - axes.y.compute_position(value) * (frame.bottom - frame.top)
+
+
+def _build_x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
+    """Return the ticks of the x axis; if there is not enough room for all, only every n-th one."""
+    step = -(-len(axes.x.ticks) * _TICK_LABEL_WIDTH_PX // int(frame.right - frame.left)) or 1  # rounded up
+    return tuple(
+        AxisTick(_compute_x_position(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step]
+    )
+
+
+def _build_whisker(estimate: Estimate, compute_position: Callable[[float], float]) -> tuple[float, float] | None:
+    if estimate.low is None or estimate.high is None:
+        return None
+    return compute_position(estimate.low), compute_position(estimate.high)
+
+
+def _build_pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> list[tuple[float, float]]:
+    """Return the corners of the steps through the Pareto set; every point above and right of them is dominated."""
+    corners: list[tuple[float, float]] = []
+    for x, y in sorted({(point.true_x, -point.true_y) for point in points if point.is_pareto_optimal}):
+        height = corners[-1][1] if corners else frame.top
+        if -y > height:  # the set also has targets that are a little worse, but not clearly so
+            corners += [(x, height), (x, -y)]
+    return [*corners, (frame.right, corners[-1][1])] if len(corners) > 2 else []
+
+
+def _format_svg_path(corners: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(corners))
+
+
+def _find_lines_for_labels_to_avoid(
+    points: Sequence[ScatterPoint], pareto_front: Sequence[tuple[float, float]]
+) -> list[Rectangle]:
+    """Return the Pareto front and the whiskers as rectangles without width or height, which labels should not cross."""
+    boxes = [Rectangle(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(pareto_front)]
+    boxes += [Rectangle(min(p.x_whisker), p.true_y, max(p.x_whisker), p.true_y) for p in points if p.x_whisker]
+    boxes += [Rectangle(p.true_x, min(p.y_whisker), p.true_x, max(p.y_whisker)) for p in points if p.y_whisker]
+    return boxes

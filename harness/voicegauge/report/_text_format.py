@@ -1,0 +1,141 @@
+"""Formats numbers, intervals, lists and untrusted text for the tables and sentences of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.resampling import DifferenceInterval
+
+# Formats numbers, intervals and untrusted text for a report.
+
+
+RANGE_DASH = "\N{EN DASH}"
+"""Character between the ends of an interval."""
+MISSING_TEXT = RANGE_DASH
+"""Text shown instead of a missing number."""
+UNKNOWN_INTERVAL_END_TEXT = "?"
+"""Text shown instead of an end of an interval for which there are too few samples."""
+
+
+def shorten_to_one_line(text: str, max_characters: int) -> str:
+    """Join `text` into one line and cut it to `max_characters` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + "…"
+
+
+def capitalize_sentence(text: str) -> str:
+    """Capitalize the first letter of a sentence, unless its first word is the id of a target."""
+    return text if "/" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
+def format_number(value: float | None, decimals: int = 0) -> str:
+    """Format a number with thousands separators: "1,234"."""
+    return MISSING_TEXT if value is None else f"{value:,.{decimals}f}"
+
+
+def format_ms(value: float | None) -> str:
+    """Format milliseconds with one decimal below 10, because an integer would be too coarse, and none above."""
+    # 9.95 and above would be printed as 10.0.
+    return format_number(value, 1 if value and value < 9.95 else 0)
+
+
+def format_duration(duration_ms: float) -> str:
+    """Format a time for an axis: "250 ms", "1.5 s", "120 s"."""
+    if duration_ms < 1_000:
+        return f"{duration_ms:g} ms"
+    return f"{duration_ms / 1000:g} s"
+
+
+def format_percent(rate: float | None) -> str:
+    """Format a rate as a percentage without the percent sign: 1 becomes "100.0"."""
+    return format_number(None if rate is None else rate * 100, 1)
+
+
+def format_usd(value: float | None) -> str:
+    """Format a price with two decimals from one dollar, otherwise with four, so that $0.0150 and $0.0025 line up.
+
+    A price too small for four decimals gets two significant digits, so that only a price of zero is shown as zero.
+    """
+    if value is None:
+        return MISSING_TEXT
+    if 0 < value < 0.001:
+        return f"${value:.{1 - math.floor(math.log10(value))}f}"
+    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None = None) -> str:
+    """Format the ends of an interval, with a question mark for a missing end; empty if both ends are missing.
+
+    Args:
+        estimate: the estimate with its interval.
+        scale: factor applied to both ends; 100 for percentages.
+        decimals: number of decimals of both ends; by default as in `format_ms`.
+    """
+    if estimate.low is None and estimate.high is None:
+        return ""
+
+    def format_end(interval_end: float | None) -> str:
+        if interval_end is None:
+            return UNKNOWN_INTERVAL_END_TEXT
+        return format_ms(interval_end * scale) if decimals is None else format_number(interval_end * scale, decimals)
+
+    return f"{format_end(estimate.low)}{RANGE_DASH}{format_end(estimate.high)}"
+
+
+# Formats numbers, intervals and lists of targets as phrases for sentences.
+
+
+MAX_NAMED_TARGETS = 3
+"""Largest number of targets that a sentence names; if there are more, it counts the others."""
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words as in a sentence: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
+
+
+def format_target_names(targets: Sequence[str], first_target: str) -> str:
+    """Return the names of at most three targets, beginning with `first_target`, and the number of the others."""
+    names = [first_target, *(target for target in targets if target != first_target)]
+    others = len(names) - MAX_NAMED_TARGETS
+    if others > 0:
+        return f"{', '.join(names[:MAX_NAMED_TARGETS])} and {format_count_with_noun(others, 'other')}"
+    return join_words(names)
+
+
+def format_count_with_noun(count: int, singular_noun: str) -> str:
+    """Return a number, with commas between thousands, and its noun: "1 target", "3,000 targets"."""
+    return f"{count:,} {singular_noun}{'' if count == 1 else 's'}"
+
+
+def format_factor(interval: DifferenceInterval) -> str:
+    """Format an interval of a factor: "1.8 to 2.1 times"."""
+    low, high = (_format_one_factor(end) for end in interval)
+    if low == "1.00":
+        return f"up to {high} times"
+    return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _format_one_factor(value: float) -> str:
+    if value >= 10:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1.15 else f"{value:.2f}"
+
+
+def format_error_rate(estimate: Estimate) -> str:
+    """Format an error rate with its interval: "4.5% (1.0 to 7.4)", but with a dash for "to"."""
+    interval = format_interval(estimate, 100, 1)
+    return f"{format_percent(estimate.value)}%" + (f" ({interval})" if interval else "")
+
+
+def format_time(estimate: Estimate) -> str:
+    """Format a time with its interval: "492 ms (482 to 586)", but with a dash for "to"."""
+    interval = format_interval(estimate)
+    return f"{format_ms(estimate.value)} ms" + (f" ({interval})" if interval else "")
+
+
+def format_percentage_points(interval: DifferenceInterval) -> str:
+    """Format a difference of two rates: "1.0 to 5.8 percentage points"."""
+    return f"{interval.low * 100:.1f} to {interval.high * 100:.1f} percentage points"

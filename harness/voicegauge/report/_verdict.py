@@ -1,0 +1,501 @@
+"""States the results of a run in words: which targets differ in speed, intelligibility, price and reliability."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.resampling import JointResamples
+from voicegauge.bench.target_summaries import ErrorRate, TargetSummary, describe_disturbed_samples
+from voicegauge.model.base import Provenance, Record
+from voicegauge.model.run import Manifest, ScoreSet
+from voicegauge.report._text_format import (
+    MAX_NAMED_TARGETS,
+    format_count_with_noun,
+    format_error_rate,
+    format_factor,
+    format_percentage_points,
+    format_target_names,
+    format_time,
+    format_usd,
+    join_words,
+)
+
+# Defines the records of a verdict, and the numbers from which it is computed.
+
+
+class VerdictStatement(Record, frozen=True, kw_only=True):
+    """What the verdict of a run says about one topic, such as speed."""
+
+    topic: Literal["rehearsal", "speed", "intelligibility", "price", "reliability"]
+    summary: str
+    """A few words without a full stop, as part of the headline."""
+    detail: str
+    """One or more sentences with the numbers and their uncertainty."""
+
+
+class RunVerdict(Record, frozen=True, kw_only=True):
+    """The results of one run in words."""
+
+    headline: str
+    """The most important results in one sentence."""
+    statements: tuple[VerdictStatement, ...]
+    cautions: tuple[str, ...]
+    """Sentences that say why the verdict may not hold, or what it does not cover."""
+
+
+class MeasuredRun(NamedTuple):
+    """The numbers of one run from which its verdict is computed."""
+
+    manifest: Manifest
+    scores: ScoreSet | None
+    targets: Sequence[TargetSummary]
+    """All targets, in the order of the columns of `resamples`."""
+    resamples: JointResamples
+    ramp_samples_note: str = ""
+    """Says under which loads of a ramp the counted samples were sent; empty for a run without a ramp."""
+
+    @property
+    def has_uneven_languages(self) -> bool:
+        """Whether the scored targets were measured in different languages and therefore with different texts."""
+        languages = (frozenset(rate.language for rate in target.error_rates_by_language) for target in self.targets)
+        return len(set(filter(None, languages))) > 1
+
+    @property
+    def targets_with_deliveries(self) -> list[TargetSummary]:
+        """The targets of which at least one request succeeded."""
+        return [target for target in self.targets if target.failure_count < target.sample_count]
+
+    def find_resample_column(self, target: TargetSummary) -> int:
+        """Return the number of the column, counted from 0, that a target has in `resamples`."""
+        return next(i for i, one in enumerate(self.targets) if one is target)
+
+
+# States whether the targets differ in recognition errors, and whether the ASR engine is accurate enough to show it.
+
+
+class _RatedTarget(NamedTuple):
+    summary: TargetSummary
+    error_rate: ErrorRate
+
+
+def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None:
+    """Return what the verdict says about error rates; `None` if nothing was delivered that could be scored."""
+    if not run.targets_with_deliveries:
+        return None
+    rated_targets = _select_rated_targets(run)
+    if not rated_targets:
+        return _build_statement_on_intelligibility(
+            "errors were not counted", "No ASR engine transcribed the audio: `voicegauge score` does."
+        )
+    if run.has_uneven_languages:
+        return _build_statement_on_intelligibility(
+            f"{_choose_quality_word(run)} not comparable",
+            "The targets were not measured in the same languages, so not with the same texts.",
+        )
+    best, worst = rated_targets[0], rated_targets[-1]
+    rate_name, rate_text = _format_rate_name(best.error_rate), format_error_rate(best.error_rate.corpus_rate)
+    rates_text = f"{rate_name} of {best.summary.target}: {rate_text}"
+    if best is worst:
+        return _build_statement_on_intelligibility(
+            f"{_format_rate_name(best.error_rate).lower()} {format_error_rate(best.error_rate.corpus_rate)}",
+            f"{rates_text}.",
+        )
+    rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.error_rate.corpus_rate)}"
+    if not run.resamples.has_enough_texts:
+        return _build_statement_on_intelligibility(
+            f"too few texts to compare {_choose_quality_word(run)}",
+            f"{rates_text}. Differences have an interval from 5 texts on.",
+        )
+    return _compare_targets(run, rated_targets, rates_text)
+
+
+def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str) -> VerdictStatement:
+    best, worst = rated_targets[0], rated_targets[-1]
+    difference = run.resamples.estimate_error_rate_difference(
+        run.find_resample_column(worst.summary), run.find_resample_column(best.summary)
+    )
+    interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
+    if difference and round(difference.low, 3) == 0 == round(difference.high, 3):
+        interval = " There is no difference."
+    doubt = describe_insufficient_asr_accuracy(run)
+    equal = [one.summary.target for one in rated_targets if one.summary.is_among_most_intelligible]
+    if len(equal) == len(rated_targets):
+        return _build_statement_on_intelligibility(
+            f"no clear difference in {_choose_quality_word(run)}",
+            " ".join(filter(None, (f"{rates_text}.{interval}", doubt))),
+        )
+    verb = "makes" if len(equal) == 1 else "make"
+    claim = f"{format_target_names(equal, best.summary.target)} {verb} the fewest errors"
+    if doubt:
+        claim += ", by less than the ASR's own error"
+    return _build_statement_on_intelligibility(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
+
+
+def has_errors_within_asr_floor(run: MeasuredRun) -> bool:
+    """Whether the ASR engine's own error rate is at least as large as every difference between targets."""
+    return bool(describe_insufficient_asr_accuracy(run))
+
+
+def describe_insufficient_asr_accuracy(run: MeasuredRun) -> str:
+    """Return a sentence if the ASR engine's errors exceed the differences between targets; otherwise an empty text."""
+    rated_targets = _select_rated_targets(run)
+    floor = compute_asr_error_floor(run, rated_targets[0].error_rate.unit) if rated_targets else None
+    if floor is None or len(rated_targets) < 2:
+        return ""
+    spread = rated_targets[-1].error_rate.corpus_rate.value - rated_targets[0].error_rate.corpus_rate.value
+    if spread > floor or round(spread, 3) == 0:
+        return ""
+    return (
+        f"The ASR engine's own error rate on clean speech of these texts is {floor * 100:.1f}%, at least as much as "
+        f"the largest difference between targets ({spread * 100:.1f} percentage points): it swallows such differences."
+    )
+
+
+def compute_asr_error_floor(run: MeasuredRun, unit: Literal["word", "character"]) -> float | None:
+    """Return the ASR engine's own error rate on reference speech; `None` if it was not measured."""
+    floors = [floor for floor in run.scores.error_floors if floor.unit == unit] if run.scores else []
+    units = sum(floor.reference_unit_count for floor in floors)
+    return sum(floor.error_count for floor in floors) / units if units else None
+
+
+def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:
+    """Return the targets with a word error rate, or if there are none, with a character error rate; lowest first."""
+    words = [_RatedTarget(target, target.wer) for target in run.targets if target.wer]
+    rated_targets = words or [_RatedTarget(target, target.cer) for target in run.targets if target.cer]
+    return sorted(rated_targets, key=lambda one: one.error_rate.corpus_rate.value)
+
+
+def _choose_quality_word(run: MeasuredRun) -> str:
+    return "accuracy" if run.manifest.kind == "transcription" else "intelligibility"
+
+
+def _format_rate_name(error_rate: ErrorRate) -> str:
+    return f"{error_rate.unit.capitalize()} error rate"
+
+
+def _build_statement_on_intelligibility(summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic="intelligibility", summary=summary, detail=detail)
+
+
+# States which target is the cheapest, or why the prices are not comparable.
+
+
+def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
+    """Return what the verdict says about prices; `None` if nothing was delivered."""
+    # By price: of many disputed prices, those that the statement compares are named.
+    delivered = sorted(run.targets_with_deliveries, key=_get_price_or_infinity)
+    if not delivered:
+        return None
+    priced = [(target, usd) for target in delivered if (usd := target.cost.comparison_price_usd) is not None]
+    reasons = _describe_missing_prices([target for target in delivered if target.cost.comparison_price_usd is None])
+    remarks = join_sentences(
+        _describe_disputes([target for target in delivered if target.cost.is_price_disputed]),
+        _describe_prices_of_others([target for target in delivered if not target.cost.is_price_stated_by_provider]),
+    )
+    if not priced:
+        return _build_statement_on_price("no price in dollars", join_sentences(f"{reasons.capitalize()}", remarks))
+    cheapest = describe_cheapest_target(priced)
+    if reasons:
+        among = f"Of the {format_count_with_noun(len(priced), 'target')} with a price in dollars, {cheapest}"
+        return _build_statement_on_price(f"prices not comparable: {reasons}", join_sentences(among, remarks))
+    remark = _format_disputed_remark([target.target for target, _ in priced if target.cost.is_price_disputed])
+    if len(priced) == 1:
+        return _build_statement_on_price(f"{_describe_price(*priced[0])}{remark}", join_sentences(cheapest, remarks))
+    lowest = [target.target for target, usd in priced if usd == priced[0][1]]
+    if len(lowest) == len(priced):
+        return _build_statement_on_price(f"all cost the same{remark}", join_sentences(cheapest, remarks))
+    verb = "is" if len(lowest) == 1 else "are"
+    return _build_statement_on_price(
+        f"{format_target_names(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, remarks)
+    )
+
+
+def _get_price_or_infinity(target: TargetSummary) -> float:
+    return math.inf if target.cost.comparison_price_usd is None else target.cost.comparison_price_usd
+
+
+def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) -> str:
+    """Return a sentence with the lowest price and the next higher one, without its full stop.
+
+    The page's script writes the same sentence for another text length.
+    """
+    (cheapest, usd), *others = priced_targets
+    text = f"{cheapest.target} costs {_describe_price(cheapest, usd)}"
+    if not cheapest.cost.takes_audio:
+        text += f" in texts of {cheapest.cost.text_length:,} characters"
+    following = next(((target, other) for target, other in others if other > usd), None)
+    if following is None:
+        return text
+    target, other = following
+    return f"{text}, and the next, {target.target}, {format_usd(other)}"
+
+
+def join_sentences(*sentences: str) -> str:
+    """Join texts into sentences with full stops."""
+    return " ".join(f"{text.rstrip('.')}." for text in sentences if text)
+
+
+def _describe_price(target: TargetSummary, usd: float) -> str:
+    return f"{format_usd(usd)} for a {'minute of audio' if target.cost.takes_audio else 'million characters'}"
+
+
+def _describe_missing_prices(targets: list[TargetSummary]) -> str:
+    in_credits = [target for target in targets if target.cost.credits_per_request is not None]
+    unknown = len(targets) - len(in_credits)
+    parts = []
+    if in_credits:
+        parts.append(
+            f"{format_count_with_noun(len(in_credits), 'target')} charge{'s' if len(in_credits) == 1 else ''} credits"
+        )
+    if unknown:
+        parts.append(
+            f"{format_count_with_noun(unknown, 'target')} {'has' if unknown == 1 else 'have'} no documented price"
+        )
+    return join_words(parts)
+
+
+def _describe_disputes(targets: list[TargetSummary]) -> str:
+    if not targets:
+        return ""
+    names = format_target_names([target.target for target in targets], targets[0].target)
+    return (
+        f"Disputed, because the provider's documents contradict each other: {names}. "
+        "Your own price counts if you gave one, or else the highest documented one"
+    )
+
+
+def _describe_prices_of_others(targets: list[TargetSummary]) -> str:
+    if not targets:
+        return ""
+    names = format_target_names([target.target for target in targets], targets[0].target)
+    return f"No document of the provider states a price, only another one that does not bind it: {names}"
+
+
+def _format_disputed_remark(names: list[str]) -> str:
+    if not names:
+        return ""
+    noun, verb = ("price", "is") if len(names) == 1 else ("prices", "are")
+    return f" (the {noun} of {format_target_names(names, names[0])} {verb} disputed)"
+
+
+def _build_statement_on_price(summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic="price", summary=summary, detail=detail)
+
+
+# States how many requests failed, and why.
+
+
+_WORDS_BY_FAILURE_KIND = {
+    "audio": "with audio that cannot be used",
+    "protocol": "with a response that cannot be understood",
+}
+"""Phrases for kinds of failure whose names are not clear in a sentence."""
+
+
+def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
+    """Return what the verdict says about failed requests."""
+    if not any(target.sample_count for target in run.targets):
+        return _build_statement_on_reliability("", "No request has a saved result.")
+    failing = [target for target in run.targets if target.failure_count]
+    samples = sum(target.sample_count for target in run.targets)
+    if not failing:
+        return _build_statement_on_reliability(
+            "", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded."
+        )
+    lost = [target.target for target in failing if target.failure_count == target.sample_count]
+    partly = [target for target in failing if target.failure_count < target.sample_count]
+    lost_names = f"{format_target_names(lost, lost[0])} delivered nothing" if lost else ""
+    parts = [*filter(None, [lost_names]), *map(_describe_failure_share, partly)]
+    summary = parts[0] if len(parts) == 1 else f"{format_count_with_noun(len(failing), 'target')} failed requests"
+    failing.sort(key=lambda target: -target.failure_count / target.sample_count)
+    named, others = failing[:MAX_NAMED_TARGETS], failing[MAX_NAMED_TARGETS:]
+    sentences = [f"{_describe_failure_share(target)}: {_describe_failure_kinds(target)}" for target in named]
+    if others:
+        requests = format_count_with_noun(sum(target.failure_count for target in others), "request")
+        sentences.append(f"{format_count_with_noun(len(others), 'other')} failed {requests}")
+    return _build_statement_on_reliability(summary, ". ".join(sentences) + ".")
+
+
+def describe_total_failure(run: MeasuredRun) -> str:
+    """Return the headline of a run in which no request succeeded."""
+    kinds = Counter[str]()
+    for target in run.targets:
+        kinds.update(target.failure_count_by_kind)
+    if not kinds:
+        return "No request was measured."
+    if set(kinds) == {"network"}:
+        where = "the service" if len({target.target.split("/")[0] for target in run.targets}) == 1 else "the services"
+        return f"Nothing was measured: {where} could not be reached."
+    return f"Nothing was measured: every request failed ({_join_failure_kinds(kinds)})."
+
+
+def _describe_failure_share(target: TargetSummary) -> str:
+    return f"{target.target} failed {target.failure_count} of {format_count_with_noun(target.sample_count, 'request')}"
+
+
+def _describe_failure_kinds(target: TargetSummary) -> str:
+    return _join_failure_kinds(Counter(target.failure_count_by_kind))
+
+
+def _join_failure_kinds(kinds: Counter[str]) -> str:
+    return ", ".join(
+        f"{count} {_WORDS_BY_FAILURE_KIND.get(kind, kind.replace('_', ' '))}" for kind, count in kinds.most_common()
+    )
+
+
+def _build_statement_on_reliability(summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic="reliability", summary=summary, detail=detail)
+
+
+# States which targets are the fastest, and by how much.
+
+
+def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
+    """Return what the verdict says about total latency; `None` if no target has a total latency."""
+    timed = sorted(
+        ((target, target.total_latency_ms) for target in run.targets if target.total_latency_ms),
+        key=lambda pair: pair[1].value,
+    )
+    if not timed:
+        return None
+    (best, time), *others = timed
+    result = "transcript" if run.manifest.kind == "transcription" else "audio"
+    median = f"Median time until the {result} was complete: {_describe_times(timed)}."
+    if any(target.completion_ms for target, _ in timed):
+        median += " The times of jobs include the wait for the poll that saw their end."
+    if not others:
+        return _build_statement_on_speed(f"{best.target} takes {format_time(time)}", median)
+    if not run.resamples.has_enough_texts:
+        return _build_statement_on_speed(
+            "too few texts to compare speed", f"{median} Differences have an interval from 5 texts on."
+        )
+    equal = [target.target for target, _ in timed if target.is_among_fastest]
+    slower = [target for target, _ in timed if not target.is_among_fastest]
+    if not slower:
+        return _build_statement_on_speed("no clear difference in speed", median)
+    factor = run.resamples.estimate_latency_ratio(run.find_resample_column(slower[0]), run.find_resample_column(best))
+    lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
+    if len(equal) == 1:
+        return _build_statement_on_speed(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
+    names = format_target_names(equal, best.target)
+    return _build_statement_on_speed(
+        f"{names} are the fastest",
+        f"{names} are indistinguishable. {best.target} is {lead}, the next. {median}",
+    )
+
+
+def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
+    shown = timed_targets if len(timed_targets) <= 3 else [timed_targets[0], timed_targets[1], timed_targets[-1]]
+    names = ", ".join(f"{target.target} {format_time(time)}" for target, time in shown)
+    return (
+        names
+        if len(shown) == len(timed_targets)
+        else f"{names}; {format_count_with_noun(len(timed_targets) - len(shown), 'other')} between"
+    )
+
+
+def _build_statement_on_speed(summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic="speed", summary=summary, detail=detail)
+
+
+# States what a run shows in which the emulator or a stand-in answered instead of the named services.
+
+
+def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
+    """Return what the verdict says about a run in which something else answered than the named services."""
+    is_emulated = run.manifest.provenance is Provenance.EMULATED
+    answered_by = "voicegauge's emulator" if is_emulated else "a server on this machine, in place of the service,"
+    samples = sum(target.sample_count for target in run.targets)
+    delivered = samples - sum(target.failure_count for target in run.targets)
+    faults = f", faults injected ({', '.join(run.manifest.fault_ids)})" if run.manifest.fault_ids else ""
+    result = "transcripts" if run.manifest.kind == "transcription" else "audio"
+    summary = (
+        f"{'EMULATED' if is_emulated else 'Rehearsal'}{faults}: {delivered:,} of "
+        f"{format_count_with_noun(samples, 'request')} to {format_count_with_noun(len(run.targets), 'target')} "
+        f"delivered {result}"
+    )
+    detail = (
+        f"Every response came from {answered_by}, so that times and errors say nothing about the services, and no "
+        "service is compared with another. It shows that the requests, the audio and this page work."
+    )
+    return VerdictStatement(
+        topic="rehearsal", summary=summary, detail=join_sentences(detail, _describe_documented_cost(run))
+    )
+
+
+def _describe_documented_cost(run: MeasuredRun) -> str:
+    """Return a sentence about what the counted requests cost at documented prices; empty if no price is known."""
+    prices = [
+        (target.cost.usd_per_request, target.sample_count)
+        for target in run.targets
+        if target.cost.usd_per_request is not None
+    ]
+    if not prices:
+        return ""
+    usd = sum(price * count for price, count in prices)
+    others = len(run.targets) - len(prices)
+    without = f", without {format_count_with_noun(others, 'target')} that have no price in dollars" if others else ""
+    return f"At the documented prices, the same requests cost about {format_usd(usd)} live{without}"
+
+
+# Builds the verdict of a run from the statements on speed, intelligibility, price and reliability.
+
+
+def build_run_verdict(run: MeasuredRun) -> RunVerdict:
+    """Return the verdict of `run`: sentences about its numbers, each with the uncertainty of the numbers."""
+    if not run.targets_with_deliveries:
+        return RunVerdict(
+            headline=describe_total_failure(run),
+            statements=(build_reliability_statement(run),),
+            cautions=_list_cautions(run),
+        )
+    if run.manifest.is_rehearsal:
+        rehearsal = (build_rehearsal_statement(run), build_reliability_statement(run))
+        return RunVerdict(headline=join_headline(rehearsal), statements=rehearsal, cautions=_list_cautions(run))
+    found = (
+        build_speed_statement(run),
+        build_intelligibility_statement(run),
+        build_price_statement(run),
+        build_reliability_statement(run),
+    )
+    statements = tuple(statement for statement in found if statement)
+    return RunVerdict(headline=join_headline(statements), statements=statements, cautions=_list_cautions(run))
+
+
+def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
+    """Join the summaries of `statements` into one sentence."""
+    return "; ".join(statement.summary for statement in statements if statement.summary) + "."
+
+
+def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
+    cautions = []
+    if run.targets_with_deliveries and run.scores and run.scores.has_closed_vocabulary:
+        known = run.scores.known_words or "unusable on your own texts"
+        cautions.append(
+            f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}. "
+            "Compare its error rates with each other, not with published ones."
+        )
+    if run.targets_with_deliveries and (busy := describe_disturbed_samples(run.targets)):
+        cautions.append(f"Busy machine: {busy}.")
+    if run.ramp_samples_note:
+        cautions.append(f"Ramp: {run.ramp_samples_note}.")
+    if run.manifest.early_stop is not None:
+        cautions.append(
+            f"Early stop: {run.manifest.early_stop.describe()}. The 95% intervals of a run that stopped early do not "
+            "allow for that."
+        )
+    if not run.manifest.is_finished:
+        cautions.append(
+            "Interrupted: the run is not complete, because it was stopped or a job is still open. "
+            "The samples so far are shown."
+        )
+    if run.scores and run.scores.unsupported_languages:
+        cautions.append(
+            f"Not scored: {', '.join(run.scores.unsupported_languages)}. "
+            "The ASR engine does not support these languages."
+        )
+    return tuple(cautions)

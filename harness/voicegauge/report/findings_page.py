@@ -1,0 +1,381 @@
+"""Renders the findings of `check` or the changes of `drift` as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from voicegauge.conformance.coverage import CoverageEntry
+from voicegauge.conformance.report import CheckReport, export_check_report
+from voicegauge.drift.report import ComparedInput, DriftLevel, DriftReport
+from voicegauge.drift.report_formats import export_drift_report
+from voicegauge.errors import UsageError
+from voicegauge.files import read_file
+from voicegauge.model.base import Provenance
+from voicegauge.model.finding import FindingClip
+from voicegauge.outputs.exported_report import FileLocation, ReportedFinding, RuleDescription, SarifLevel
+from voicegauge.printable_text import format_count
+from voicegauge.report._page_assets import create_template_environment, load_assets
+from voicegauge.report._text_format import shorten_to_one_line
+
+# Renders the page of findings: what to do first, each finding with its evidence, and what was tried.
+
+
+STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "findings.css", "media.css")
+SCRIPT_FILES = ("start.js", "fragment.js", "players.js", "findings.js")
+MAX_TEXT_CHARACTERS = 700
+"""Number of characters shown of each text of a finding, so that 500 findings are less than a megabyte."""
+CONTEXT_LINE_COUNT = 1
+"""Number of lines shown before and after the violated line of a contract."""
+
+
+class SourceLine(NamedTuple):
+    """One line of a contract, and whether it is the violated one."""
+
+    line_number: int
+    text: str
+    is_violated: bool
+
+
+class FindingPlayer(NamedTuple):
+    """Audio that the page can play, with a note on what was changed in it."""
+
+    data_uri: str
+    """The audio as a `data:` URI."""
+    note: str
+    """What was changed in the audio."""
+
+
+class PageFinding(NamedTuple):
+    """One finding as the page shows it."""
+
+    anchor: str
+    finding: ReportedFinding
+    urgency: str
+    """Title of the group in which the page shows the finding, such as "Fix first"."""
+    requirement: str
+    """The sentence that states what the rule requires."""
+    rule_basis: str
+    """The document or standard on which the rule is based; empty if the requirement says it."""
+    facts: tuple[tuple[str, str], ...]
+    """Pairs of a label and a text, such as expected and received, or the older and the newer value."""
+    location: str
+    """File and line of the violated part of the contract; empty if the finding names none."""
+    source_lines: tuple[SourceLine, ...]
+    """The violated line of the contract with its neighbours; empty if the file cannot be read."""
+    reproduction_command: str
+    """Shell command that shows the finding again; empty if there is none."""
+    player: FindingPlayer | None = None
+    """The audio that the finding is about; `None` if there is none."""
+
+
+class CoverageRow(NamedTuple):
+    """How much of what the contract documents about one operation was tested. One row counts the rules instead."""
+
+    operation: str
+    """Id of the operation; "rules" for the row about the rules."""
+    tried_count: int
+    total_count: int
+    untried_statements: tuple[str, ...]
+    """The documented statuses, job states and constraints, or the rules, that were not tested, each with the reason:
+    "status 429: the service never sent it"."""
+
+
+class FindingsPage(NamedTuple):
+    """The content of the page."""
+
+    title: str
+    headline: str
+    """The result in a sentence."""
+    subtitle: str
+    is_emulated: bool
+    cautions: tuple[str, ...]
+    findings: tuple[PageFinding, ...]
+    accepted_finding_count: int
+    """Number of findings that are left out because a baseline accepts them."""
+    coverage: tuple[CoverageRow, ...]
+    unjudged_cases_and_inputs: tuple[tuple[str, str], ...]
+    """Cases and inputs that were not judged, each with its reason."""
+
+
+def render_findings_page(page: FindingsPage) -> str:
+    """Render the page; it needs no other file and no network."""
+    assets = load_assets(STYLE_SHEET_FILES, SCRIPT_FILES)
+    groups: dict[str, list[PageFinding]] = {}
+    for finding in page.findings:
+        groups.setdefault(finding.urgency, []).append(finding)
+    template = create_template_environment().get_template("findings.html.j2")
+    return template.render(
+        page=page,
+        groups=groups,
+        style=assets.style,
+        script=assets.script,
+        policy=assets.content_security_policy,
+        cut=_shorten_text,
+    )
+
+
+def _shorten_text(text: str) -> str:
+    return text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[:MAX_TEXT_CHARACTERS].rstrip()} …"
+
+
+def format_location(location: FileLocation | None) -> str:
+    """Return a location as "file:line"; the path is relative if the file is below the working folder."""
+    if location is None:
+        return ""
+    return str(FileLocation(file=location.make_path_relative_to(Path.cwd()) or location.file, line=location.line))
+
+
+def build_anchor(finding: ReportedFinding, finding_number: int) -> str:
+    """Return the HTML id of the part of the page about a finding.
+
+    It is the same in every check if the finding has a fingerprint; otherwise it contains `finding_number`.
+    """
+    return f"finding-{finding.fingerprint or finding_number}"
+
+
+def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:
+    """Return the violated line of a file and its neighbours; empty if the file cannot be read."""
+    if location is None or location.line is None:
+        return ()
+    lines = _read_lines(location.file)
+    first = max(location.line - 1 - CONTEXT_LINE_COUNT, 0)
+    return tuple(
+        SourceLine(number, shorten_line(lines[number - 1]), number == location.line)
+        for number in range(first + 1, min(location.line + CONTEXT_LINE_COUNT, len(lines)) + 1)
+    )
+
+
+def shorten_line(text: str) -> str:
+    """Shorten a line of a file, but keep its indentation."""
+    indentation = text[: len(text) - len(text.lstrip())].expandtabs(2)
+    return indentation + shorten_to_one_line(text, 160)
+
+
+@cache
+def _read_lines(file: str) -> Sequence[str]:
+    try:
+        return read_file(Path(file)).decode("utf-8", errors="replace").splitlines()
+    except (OSError, UsageError):
+        return ()
+
+
+# Builds the page of findings of a check.
+
+
+_URGENCY_BY_SEVERITY = {
+    "error": "Fix first: the API breaks its contract",
+    "warning": "Then look at: probably wrong",
+    "disputed": "Decide: the documents contradict each other",
+    "info": "Good to know",
+}
+"""Titles of the groups of findings by severity; the most urgent group comes first."""
+_MAX_UNTRIED_STATEMENTS_SHOWN = 12
+"""Largest number of untested properties (such as a status or state) that are listed for each operation."""
+
+
+def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> FindingsPage:
+    """Return the content of the page about a check.
+
+    Args:
+        report: the report of the check.
+        fail_on_warnings: whether warnings are failures.
+    """
+    exported = export_check_report(report, fail_on_warnings=fail_on_warnings)
+    rules = {rule.id: rule for rule in exported.rules}
+    players = {
+        (one.fingerprint, one.severity.value): _build_finding_player(one.clip) for one in report.findings if one.clip
+    }
+    order = list(_URGENCY_BY_SEVERITY)
+    findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrence_count))
+    return FindingsPage(
+        title=f"Check of {', '.join(report.targets[:3])}{' and others' if len(report.targets) > 3 else ''}",
+        headline=_describe_check_result(report, findings),
+        subtitle=f"{sum(report.exchange_count_by_provenance.values()):,} exchanges · {report.created_at[:10]}",
+        is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance
+        and Provenance.LIVE not in report.exchange_count_by_provenance,
+        cautions=tuple(
+            filter(
+                None,
+                (
+                    report.stop_message,
+                    report.doubt_reason,
+                    _describe_missing_judgements(report),
+                    report.emulator_notice,
+                ),
+            )
+        ),
+        findings=tuple(
+            _build_page_finding(one, rules[one.rule], number)._replace(
+                player=players.get((one.fingerprint, one.severity))
+            )
+            for number, one in enumerate(findings)
+        ),
+        accepted_finding_count=len(report.accepted_findings),
+        coverage=_summarize_coverage(report.coverage),
+        unjudged_cases_and_inputs=(
+            *report.not_judged_reason_by_name.items(),
+            *report.unmatched_request_reason_by_name.items(),
+            *(
+                (case.id, case.not_judged_reason or "no verdict")
+                for case in report.case_results
+                if case.verdict == "skipped"
+            ),
+        ),
+    )
+
+
+def _describe_check_result(report: CheckReport, findings: list[ReportedFinding]) -> str:
+    counts = {level: sum(one.level is level for one in findings) for level in SarifLevel}
+    count = len(report.contract_operations)
+    operations = f"{count:,} operation{'' if count == 1 else 's'}"
+    tried = _describe_coverage(report.coverage)
+    if not findings:
+        return f"No finding in {operations}.{tried}"
+    parts = [
+        f"{count} {name}{'' if count == 1 else 's'}"
+        for name, count in (
+            ("error", counts[SarifLevel.ERROR]),
+            ("warning", counts[SarifLevel.WARNING]),
+            ("note", counts[SarifLevel.NOTE]),
+        )
+        if count
+    ]
+    return f"{', '.join(parts)} in {operations}.{tried}"
+
+
+def _describe_missing_judgements(report: CheckReport) -> str:
+    """Return a sentence about an input or case of which nothing was judged; empty if there is none."""
+    return (report.no_verdict_reason or "").replace("see --json", "listed below")
+
+
+def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
+    applied = [entry for entry in entries if entry.is_applicable]
+    total = sum(entry.goal_count for entry in applied)
+    if not total:
+        return ""
+    tried = sum(entry.reached_goal_count for entry in applied)
+    return f" {tried:,} of {format_count(total, 'statement')} of the contracts and rules were tried."
+
+
+def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, finding_number: int) -> PageFinding:
+    seen = finding.sarif_properties
+    summary, _, basis = rule.explanation.partition("\n\nBased on: ")
+    facts = (
+        ("Expected and received", finding.message),
+        ("Evidence", seen.get("evidence")),
+        ("Where in the traffic", seen.get("traffic_pointer")),
+        ("The other reading", seen.get("satisfied_claim")),
+        ("Case", seen.get("case_id")),
+    )
+    return PageFinding(
+        anchor=build_anchor(finding, finding_number),
+        finding=finding,
+        urgency=_URGENCY_BY_SEVERITY[finding.severity],
+        requirement=summary,
+        rule_basis=basis,
+        facts=tuple((label, str(text)) for label, text in facts if text),
+        location=format_location(finding.location),
+        source_lines=read_source_lines(finding.location),
+        reproduction_command=str(seen.get("reproduction_command") or ""),
+    )
+
+
+def _build_finding_player(clip: FindingClip) -> FindingPlayer:
+    return FindingPlayer(
+        data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
+        note=f"Re-encoded as MP3, at most the first 5 s; the audio has {clip.audio_duration_s:g} s.",
+    )
+
+
+def _summarize_coverage(entries: tuple[CoverageEntry, ...]) -> tuple[CoverageRow, ...]:
+    by_operation: dict[str, list[CoverageEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.is_applicable:
+            by_operation["" if entry.kind == "rule" else entry.operation_or_provider].append(entry)
+    rules = by_operation.pop("", [])
+    rows = [_build_coverage_row(operation, group) for operation, group in sorted(by_operation.items())]
+    if rules:
+        rows.append(_build_coverage_row("rules", rules))
+    return tuple(rows)
+
+
+def _build_coverage_row(operation: str, entries: list[CoverageEntry]) -> CoverageRow:
+    missing = [f"{entry.kind} {entry.name}: {entry.untried_reason}" for entry in entries if entry.untried_reason]
+    return CoverageRow(
+        operation=operation,
+        tried_count=sum(entry.reached_goal_count for entry in entries),
+        total_count=sum(entry.goal_count for entry in entries),
+        untried_statements=tuple(missing[:_MAX_UNTRIED_STATEMENTS_SHOWN]),
+    )
+
+
+# Builds the page of changes of a comparison with `drift`.
+
+
+_URGENCY_BY_LEVEL = {
+    DriftLevel.BREAKING.value: "Adapt first: breaks clients",
+    DriftLevel.POSSIBLY_BREAKING.value: "Then look at: may break clients",
+    DriftLevel.COMPATIBLE.value: "Good to know: clients keep working",
+}
+
+
+def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BREAKING) -> FindingsPage:
+    """Return the content of the page about a comparison by `drift`.
+
+    Args:
+        report: the report of the comparison.
+        fail_on: the mildest level that is a failure.
+    """
+    exported = export_drift_report(report, fail_on)
+    rules = {rule.id: rule for rule in exported.rules}
+    return FindingsPage(
+        title=f"Changes of {report.name}",
+        headline=_describe_drift_result(report),
+        subtitle=f"{_describe_input(report.old_input)} → {_describe_input(report.new_input)}",
+        is_emulated=False,
+        cautions=(),
+        findings=tuple(
+            _build_change_finding(one, rules[one.rule], number) for number, one in enumerate(exported.findings)
+        ),
+        accepted_finding_count=len(report.accepted_changes),
+        coverage=(),
+        unjudged_cases_and_inputs=(),
+    )
+
+
+def _describe_input(compared_input: ComparedInput) -> str:
+    return f"{compared_input.file} ({compared_input.version})"
+
+
+def _describe_drift_result(report: DriftReport) -> str:
+    found = [(level, count) for level, count in report.count_by_level.items() if count]
+    if not found:
+        return "Nothing has changed."
+    counts = [f"{count} {level.value.replace('-', ' ').replace('_', ' ')}" for level, count in found]
+    return f"{', '.join(counts)} change{'' if found[-1][1] == 1 else 's'}."
+
+
+def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, finding_number: int) -> PageFinding:
+    facts = (
+        ("Change", finding.message),
+        ("Before", finding.sarif_properties.get("old_value")),
+        ("Now", finding.sarif_properties.get("new_value")),
+        ("Before, in", finding.related_location and str(finding.related_location)),
+        *(("Note", line) for line in finding.extra_lines if line != finding.message and "->" not in line),
+    )
+    return PageFinding(
+        anchor=build_anchor(finding, finding_number),
+        finding=finding,
+        urgency=_URGENCY_BY_LEVEL[finding.severity],
+        requirement=rule.summary,
+        rule_basis="",
+        facts=tuple((label, str(text)) for label, text in facts if text),
+        location=format_location(finding.location),
+        source_lines=read_source_lines(finding.location),
+        reproduction_command="",
+    )

@@ -1,0 +1,406 @@
+"""Renders the history of a folder of runs as one HTML page with charts, and its time line in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.history_runs import HistoryMetric, HistoryUnit, has_injected_faults
+from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, NightValue
+from voicegauge.bench.run_history import HistoryEvent, LevelChange, RunHistory
+from voicegauge.model.base import Provenance
+from voicegauge.printable_text import format_count
+from voicegauge.report._chart_axes import AxisScale, build_linear_scale, build_point_scale
+from voicegauge.report._page_assets import create_template_environment, load_assets
+from voicegauge.report._text_format import capitalize_sentence, format_ms, format_percent, format_usd
+
+# Puts changes of levels, prices and contracts on one time line, and formats their numbers.
+
+
+METRIC_LABELS: dict[HistoryMetric, str] = {
+    "total_latency_ms": "total latency p50",
+    "ttfa_ms": "TTFA p50",
+    "wer": "WER",
+    "cer": "CER",
+    "failures": "failures",
+    "usd_per_1m_characters": "$/1M characters",
+}
+MAX_RELATIVE_CHANGE_SHOWN = 10.0
+"""Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
+
+
+class TimelineEntry(NamedTuple):
+    """One change on the time line."""
+
+    night: str
+    """The night after which the change was known."""
+    change_kind: Literal["regression", "improvement", "price", "contract", "voicegauge"]
+    is_new: bool
+    """Whether `night` is the latest night of the history."""
+    subject: str
+    """Target and metric, or only the target, with the region."""
+    text: str
+    """The change in words, with the values before and after."""
+
+
+def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
+    """Return the changes of the runs of one provenance, oldest first."""
+    changes = [describe_change(change) for change in history.changes if change.series_key.provenance == provenance]
+    events = [describe_event(event) for event in history.events if event.provenance == provenance]
+    return sorted([*changes, *events], key=lambda entry: entry.night)
+
+
+def find_nights(history: RunHistory, provenance: Provenance) -> list[str]:
+    """Return the nights with a run of this provenance, oldest first."""
+    series = [one for one in history.series if one.key.provenance == provenance]
+    return sorted({value.night for one in series for value in one.nights})
+
+
+def list_provenances(history: RunHistory) -> list[Provenance]:
+    """Return the provenances of the runs, live ones first."""
+    return list(dict.fromkeys(one.key.provenance for one in history.series))
+
+
+class ConfigurationLabels(NamedTuple):
+    """Labels that tell configurations apart. A configuration is, for example, a suite, a load and faults."""
+
+    shared_label: str
+    """What all configurations have in common; empty if there are no labels."""
+    label_by_configuration: dict[str, str]
+    """The label of each configuration, by its text: the facts that not all configurations have in common. Empty if
+    there is only one configuration."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, each one once."""
+        return list(dict.fromkeys(filter(None, self.label_by_configuration.values())))
+
+
+def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
+    """Return labels of the configurations of `series`, so that a table can tell its rows apart.
+
+    There are labels only if a metric of a target was measured in several configurations, or if faults were injected.
+    The configurations of error rates also contain the ASR engine. They are compared only with each other, so that their
+    labels equal those of the other metrics.
+    """
+    by_metric: dict[tuple[str, ...], set[str]] = {}
+    for one in series:
+        by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.configuration)
+    if not any(len(found) > 1 or any(map(has_injected_faults, found)) for found in by_metric.values()):
+        return ConfigurationLabels("", {})
+    label_by_configuration: dict[str, str] = {}
+    for is_scored in (False, True):
+        configurations = sorted(
+            {one.key.configuration for one in series if (one.key.metric in ("wer", "cer")) == is_scored}
+        )
+        label_by_configuration |= _label_differing_facts(configurations)
+    first, *others = (one.key.configuration.split(", ") for one in series)
+    shared = [fact for fact in first if all(fact in facts for facts in others) and not has_injected_faults(fact)]
+    return ConfigurationLabels(", ".join(shared), label_by_configuration)
+
+
+def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
+    """Return a label for each configuration: its facts that at least one other configuration lacks.
+
+    Injected faults are always part of the label. A configuration without such facts is labeled "without ...".
+    """
+    facts_by_configuration = {configuration: configuration.split(", ") for configuration in configurations}
+    differing_facts_by_configuration = {
+        configuration: [
+            fact
+            for fact in facts
+            if has_injected_faults(fact) or not all(fact in others for others in facts_by_configuration.values())
+        ]
+        for configuration, facts in facts_by_configuration.items()
+    }
+    every = dict.fromkeys(fact for facts in differing_facts_by_configuration.values() for fact in facts)
+    without = f"without {', '.join(every)}" if every else ""
+    return {
+        configuration: ", ".join(facts) or without for configuration, facts in differing_facts_by_configuration.items()
+    }
+
+
+def describe_change(change: LevelChange) -> TimelineEntry:
+    """Convert a change of a level to an entry of the time line."""
+    key = change.series_key
+    region = f" [{key.region}]" if key.region is not None else ""
+    values = f"{format_value(key.unit, change.level_before)} to {format_value(key.unit, change.level_after)}"
+    return TimelineEntry(
+        night=change.confirmation_night,
+        change_kind=change.direction,
+        is_new=change.is_new,
+        subject=f"{key.target}{region}",
+        text=f"{METRIC_LABELS[key.metric]} {format_change(key.unit, change.change)}, from {values}, "
+        f"since {change.first_night}",
+    )
+
+
+def describe_event(event: HistoryEvent) -> TimelineEntry:
+    """Convert a change of a price, a contract or voicegauge to an entry of the time line."""
+    return TimelineEntry(
+        night=event.night,
+        change_kind=event.kind,
+        is_new=event.is_new,
+        subject=event.target or "voicegauge",
+        text=f"{'version' if event.kind == 'voicegauge' else event.kind} from {event.old_value} to {event.new_value}",
+    )
+
+
+def format_value(unit: HistoryUnit, value: float) -> str:
+    """Format a value with its unit: "512 ms", "5.1%", "$15.00"."""
+    if unit == "ms":
+        return f"{format_ms(value)} ms"
+    return f"{format_percent(value)}%" if unit == "rate" else format_usd(value)
+
+
+def format_change(unit: HistoryUnit, change: float) -> str:
+    """Format a change: "+38.2%", and "+5.0 points" of a rate."""
+    if unit == "rate":
+        return f"{100 * change:+.1f} points"
+    return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"
+
+
+# Computes the geometry of the chart of one series over the nights, which the template prints as SVG.
+
+
+WIDTH, HEIGHT = 560.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 548.0, 12.0, 160.0
+"""Edges of the area of the points."""
+MAX_DATE_TICKS = 5
+"""Largest number of dates below the axis of nights."""
+
+
+class ChartTick(NamedTuple):
+    """A label of an axis, with its position along the axis."""
+
+    position_px: float
+    label: str
+
+
+class ChartPoint(NamedTuple):
+    """The value of one night as a point, in px, with a text that describes it."""
+
+    x: float
+    y: float
+    description: str
+
+
+class ChangeLine(NamedTuple):
+    """A vertical line at the night of a change, at `x` px."""
+
+    x: float
+    timeline_entry: TimelineEntry
+
+
+class LevelLine(NamedTuple):
+    """A horizontal line at the usual value of a metric before or after a change."""
+
+    start_x_px: float
+    """Distance of the line's left end from the left edge of the chart."""
+    end_x_px: float
+    y_px: float
+    """Distance of the line from the upper edge of the chart."""
+
+
+class TimeSeriesChart(NamedTuple):
+    """The points, lines and labels of the chart of one series."""
+
+    points: tuple[ChartPoint, ...]
+    level_lines: tuple[LevelLine, ...]
+    change_lines: tuple[ChangeLine, ...]
+    value_ticks: tuple[ChartTick, ...]
+    """Labels of the vertical axis."""
+    date_ticks: tuple[ChartTick, ...]
+
+
+def build_time_series_chart(
+    series: MetricSeries,
+    changes: Sequence[LevelChange],
+    events: Sequence[HistoryEvent],
+    all_nights: Sequence[str],
+) -> TimeSeriesChart:
+    """Return the chart of a series with its changes and the events of its target.
+
+    Args:
+        series: the series.
+        changes: the changes of the level of the series.
+        events: changes of price, contract and voicegauge that concern it.
+        all_nights: nights of the whole history, so that the charts of a page have the same axis.
+    """
+    unit = series.key.unit
+    scale = _choose_value_scale(series)
+    first, last = (date.fromisoformat(night).toordinal() for night in (all_nights[0], all_nights[-1]))
+
+    def compute_night_x(night: str) -> float:
+        share = (date.fromisoformat(night).toordinal() - first) / (last - first) if last > first else 0.5
+        return LEFT + share * (RIGHT - LEFT)
+
+    def compute_value_y(value: float) -> float:
+        return BOTTOM - scale.compute_position(value) * (BOTTOM - TOP)
+
+    def describe_night_value(night: NightValue) -> str:
+        return f"{night.night}: {format_value(unit, night.value)}, n = {night.observation_count}"
+
+    levels = [
+        level
+        for change in changes
+        for level in (
+            LevelLine(LEFT, compute_night_x(change.first_night), compute_value_y(change.level_before)),
+            LevelLine(compute_night_x(change.first_night), RIGHT, compute_value_y(change.level_after)),
+        )
+    ]
+    marks = [
+        *(ChangeLine(compute_night_x(change.first_night), describe_change(change)) for change in changes),
+        *(ChangeLine(compute_night_x(event.night), describe_event(event)) for event in events),
+    ]
+    return TimeSeriesChart(
+        points=tuple(
+            ChartPoint(compute_night_x(night.night), compute_value_y(night.value), describe_night_value(night))
+            for night in series.nights
+        ),
+        level_lines=_remove_level_line_overlaps(levels),
+        change_lines=tuple(marks),
+        value_ticks=tuple(ChartTick(compute_value_y(tick), format_value(unit, tick)) for tick in scale.ticks),
+        date_ticks=tuple(ChartTick(compute_night_x(night), night) for night in _choose_labeled_nights(all_nights)),
+    )
+
+
+def _choose_value_scale(series: MetricSeries) -> AxisScale:
+    values = [night.value for night in series.nights]
+    return build_point_scale(values) if series.key.unit == "ms" else build_linear_scale(values, tick_count=4)
+
+
+def _remove_level_line_overlaps(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:
+    """Return one line for each level, without overlaps: each line ends where the next one begins.
+
+    Between two changes, two of the given lines overlap. The line that begins at the first change is shortened to the
+    second change. The line that ends at the second change is left out.
+
+    Args:
+        level_lines: two lines for each change, oldest change first: one from the left edge of the chart to the change,
+            and one from the change to the right edge.
+    """
+    cut: list[LevelLine] = []
+    for index in range(0, len(level_lines), 2):
+        before, after = level_lines[index], level_lines[index + 1]
+        if cut:
+            cut[-1] = cut[-1]._replace(end_x_px=before.end_x_px)
+        else:
+            cut.append(before)
+        cut.append(after)
+    return tuple(cut)
+
+
+def _choose_labeled_nights(nights: Sequence[str]) -> Sequence[str]:
+    """Return up to `MAX_DATE_TICKS` nights at about equal distances, among them the first and the last one."""
+    if len(nights) <= MAX_DATE_TICKS:
+        return nights
+    step = (len(nights) - 1) / (MAX_DATE_TICKS - 1)
+    return [nights[round(step * index)] for index in range(MAX_DATE_TICKS)]
+
+
+# Renders a history as one HTML page, which needs no other file, no network and no JavaScript.
+
+
+NOT_JUDGED_TEXT = f"nothing can be judged before night {MIN_NIGHTS_SINCE_SHIFT}, counted for each series on its own"
+"""Text shown instead of the number of regressions while there are too few nights."""
+STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
+
+
+class ChartedSeries(NamedTuple):
+    """The chart and the table of one series."""
+
+    title: str
+    """Name of the metric, followed by the region if the runs name one."""
+    configuration_label: str
+    """Configuration of the runs, such as suite and load; empty if the runs of the page have only one."""
+    chart: TimeSeriesChart
+    latest_value_text: str
+    table_rows: tuple[tuple[str, str, int, int], ...]
+    """For each night, the latest first: night, value, number of samples, number of runs."""
+
+
+class TargetHistory(NamedTuple):
+    """The series of one target, sorted by metric and then by region."""
+
+    target: str
+    series: tuple[ChartedSeries, ...]
+
+
+class ProvenanceHistory(NamedTuple):
+    """The history of the live runs or of the emulated ones, which are never mixed."""
+
+    is_emulated: bool
+    nights: tuple[str, ...]
+    """The nights with a run of this provenance, oldest first: dates, ISO 8601."""
+    timeline: tuple[TimelineEntry, ...]
+    """The changes, the latest first."""
+    targets: tuple[TargetHistory, ...]
+
+
+def render_history_page(history: RunHistory) -> str:
+    """Return the page of a history as HTML."""
+    assets = load_assets(STYLE_SHEET_FILES, ())
+    return (
+        create_template_environment()
+        .get_template("history.html.j2")
+        .render(
+            history=history,
+            headline=_build_headline(history),
+            parts=[_build_provenance_history(history, provenance) for provenance in list_provenances(history)],
+            size=(WIDTH, HEIGHT),
+            edges=(LEFT, RIGHT, TOP, BOTTOM),
+            style=assets.style,
+            policy=assets.content_security_policy,
+        )
+    )
+
+
+def _build_headline(history: RunHistory) -> str:
+    alerts = history.new_regressions
+    if not history.has_series_long_enough:
+        return capitalize_sentence(f"{NOT_JUDGED_TEXT}.")
+    if not alerts:
+        return f"No new regression on the latest night, {history.nights[-1]}."
+    targets = ", ".join(dict.fromkeys(change.series_key.target for change in alerts))
+    return f"{format_count(len(alerts), 'new regression')} on the latest night, {history.nights[-1]}: {targets}."
+
+
+def _build_provenance_history(history: RunHistory, provenance: Provenance) -> ProvenanceHistory:
+    series = [one for one in history.series if one.key.provenance == provenance]
+    nights = find_nights(history, provenance)
+    configuration_labels = label_configurations(series)
+    by_target: dict[str, list[ChartedSeries]] = {}
+    for one in series:
+        by_target.setdefault(one.key.target, []).append(
+            _build_charted_series(history, one, nights, configuration_labels)
+        )
+    return ProvenanceHistory(
+        is_emulated=provenance is not Provenance.LIVE,
+        nights=tuple(nights),
+        timeline=tuple(reversed(build_timeline(history, provenance))),
+        targets=tuple(TargetHistory(target, tuple(charted)) for target, charted in by_target.items()),
+    )
+
+
+def _build_charted_series(
+    history: RunHistory, series: MetricSeries, nights: Sequence[str], configuration_labels: ConfigurationLabels
+) -> ChartedSeries:
+    key = series.key
+    region = f" · {key.region}" if key.region is not None else ""
+    events = [
+        event for event in history.events if event.provenance == key.provenance and event.target in (key.target, None)
+    ]
+    return ChartedSeries(
+        title=f"{METRIC_LABELS[key.metric]}{region}",
+        configuration_label=configuration_labels.label_by_configuration.get(key.configuration, ""),
+        chart=build_time_series_chart(
+            series, [change for change in history.changes if change.series_key == key], events, nights
+        ),
+        latest_value_text=format_value(key.unit, series.nights[-1].value),
+        table_rows=tuple(
+            (one.night, format_value(key.unit, one.value), one.observation_count, one.run_count)
+            for one in reversed(series.nights)
+        ),
+    )

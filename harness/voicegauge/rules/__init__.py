@@ -1,0 +1,25 @@
+"""The rules that exchanges must satisfy, and what they look at; rules never open a connection.
+
+Importing this package registers all rules, in the order of `voicegauge rules`.
+"""
+
+# isort: off
+from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
+from voicegauge.rules import _audio, _timestamps, _metamorphic, _charges, _audio_input, _webhooks
+
+# isort: on
+
+__all__ = [
+    "_audio",
+    "_audio_input",
+    "_charges",
+    "_job_histories",
+    "_job_responses",
+    "_metamorphic",
+    "_outcomes",
+    "_responses",
+    "_streams",
+    "_timestamps",
+    "_webhooks",
+    "resources",
+]

@@ -1,0 +1,338 @@
+"""Rules about transcription and conversion of audio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+from voicegauge.contract.extension.audio_input import AudioInputField, ConversionSpec
+from voicegauge.contract.pricing import quote_price
+from voicegauge.formats.locations import MISSING, Location
+from voicegauge.rules._charges import read_amount
+from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
+from voicegauge.rules.subjects import AudioInputCall
+
+MAX_TRANSCRIPT_WER = 0.5
+"""Word error rate above which a transcript counts as wrong. Every recognizer has a lower rate on clean speech. The
+transcript of another recording has a higher rate."""
+DURATION_TOLERANCE_S = 0.5
+"""Tolerance for durations in seconds, because codecs pad frames and a duration may be rounded to half a second."""
+RELATIVE_DURATION_TOLERANCE = 0.05
+"""Relative tolerance for durations, because a change of pitch or speed cuts audio at whole periods of the voice."""
+SEGMENT_ORDER_TOLERANCE_S = 0.011
+"""Tolerance in seconds for the order of timestamps, which are rounded to hundredths of a second."""
+RELATIVE_CHARGE_TOLERANCE = 0.02
+"""Relative tolerance for charges, because the duration of an MP3 can be counted with or without encoder padding."""
+
+
+def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
+    """Return the transcript in the response and its location; `None` if the response contains no transcript."""
+    use = call.audio_input_target.audio_input
+    location = (
+        use.response.fact_locations.get("transcript") if isinstance(use, ConversionSpec) else use.response.text_location
+    )
+    text = call.read_response_value(location) if location else MISSING
+    return (text, location) if isinstance(text, str) and location else None
+
+
+@register_rule(
+    "transcript-wrong",
+    subject_class=AudioInputCall,
+    description="The transcript of clean speech has a word error rate below 50%.",
+    contract_condition="x-transcription.response.text_location, x-conversion.response.fact_locations.transcript",
+    explanation=Explanation(
+        consequence=(
+            "A transcript with more wrong words than right ones belongs to other audio, or to another language."
+        ),
+        conforming_example='Clean speech of "the kettle is on the stove" returns these words.',
+        violating_example='Clean speech of "the kettle is on the stove" returns "thanks for watching".',
+    ),
+    shown_by=(FaultExample("other-transcript", target_id="ttsai/stt-whisper", found_in="upload"),),
+)
+def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
+    from voicegauge.speech.transcripts import score_transcript
+
+    found = _find_transcript(call)
+    if call.reference_transcript is None or found is None:
+        return
+    text, location = found
+    scored = score_transcript(
+        sample_id="", reference=call.reference_transcript, transcript=text, language="en", audio_content="speech"
+    )
+    if scored.error_rate >= MAX_TRANSCRIPT_WER:
+        message = f"word error rate {scored.error_rate:.0%} against the spoken text"
+        yield Violation(
+            message,
+            f"{call.description_pointer}/response",
+            location.json_pointer,
+            f"transcript: {text!r}; reference: {call.reference_transcript!r}",
+        )
+
+
+@register_rule(
+    "transcript-duration",
+    subject_class=AudioInputCall,
+    description="The duration in a transcript is that of the uploaded audio.",
+    contract_condition="x-transcription.response.audio_duration_location",
+    explanation=Explanation(
+        consequence="Transcription is charged by duration.",
+        conforming_example="An upload of 4.0 s is reported as 4.0 s.",
+        violating_example="An upload of 4.0 s is reported as 60 s.",
+    ),
+    unshown_reason="No fault changes the duration that a transcript reports.",
+)
+def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.audio_input_target.transcription
+    named = call.read_response_value(use.response.audio_duration_location) if use else MISSING
+    if use is None or call.uploaded_audio is None or not _is_number(named):
+        return
+    if not _is_close_in_duration(named, call.uploaded_audio.duration_s):
+        message = f"the response states {named:g} s, but {call.uploaded_audio.duration_s:.2f} s were sent"
+        yield Violation(
+            message,
+            f"{call.description_pointer}/response/audio_duration_location",
+            str(use.response.audio_duration_location).partition("#")[2],
+        )
+
+
+@register_rule(
+    "transcript-segments",
+    subject_class=AudioInputCall,
+    description="Transcript segments are in order, end after they begin, and lie within the audio.",
+    contract_condition="x-transcription.response.segments_location",
+    explanation=Explanation(
+        consequence="Subtitles overlap, jump back, or come after the end.",
+        conforming_example="0 to 1.5 s and 1.5 to 3 s in audio of 3 s",
+        violating_example="0 to 1.5 s and 1.2 to 9 s in audio of 3 s",
+    ),
+    unshown_reason="No fault changes the times of segments.",
+)
+def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.audio_input_target.transcription
+    listed = call.read_response_value(use.response.segments_location) if use else MISSING
+    if use is None or call.uploaded_audio is None or not isinstance(listed, list):
+        return
+    keys, before = use.response.segment_field_names, 0.0
+    at, pointer = (
+        f"{call.description_pointer}/response/segments_location",
+        str(use.response.segments_location).partition("#")[2],
+    )
+    for index, segment in enumerate(listed):
+        start, end = (
+            segment.get(key) if isinstance(segment, dict) else None for key in (keys.start_field, keys.end_field)
+        )
+        if not _is_number(start) or not _is_number(end):
+            continue  # the rule response-schema reports this
+        if start < before - SEGMENT_ORDER_TOLERANCE_S:
+            yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
+        if end < start - SEGMENT_ORDER_TOLERANCE_S:
+            yield Violation(f"ends at {end:g} s, before its start at {start:g} s", at, f"{pointer}/{index}")
+        if end > call.uploaded_audio.duration_s + DURATION_TOLERANCE_S:
+            length = call.uploaded_audio.duration_s
+            yield Violation(f"ends at {end:g} s, after the audio at {length:.2f} s", at, f"{pointer}/{index}")
+        before = start
+
+
+@register_rule(
+    "transcript-words",
+    subject_class=AudioInputCall,
+    description="Word timestamps are present if they were requested.",
+    contract_condition="x-transcription.request_fields.timestamps",
+    explanation=Explanation(
+        consequence="A client that asked for the times of words finds none.",
+        conforming_example='timestamps=word returns {"words": [{"word": "the", "start": 0.1, "end": 0.2}]}',
+        violating_example='timestamps=word returns no "words"',
+    ),
+    unshown_reason="No fault leaves out the times of words.",
+)
+def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.audio_input_target.transcription
+    if (
+        use is None
+        or use.response.segment_field_names.words_field is None
+        or call.read_neutral_value("timestamps") is not True
+    ):
+        return
+    listed = call.read_response_value(use.response.segments_location)
+    segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    if segments and not any(item.get(use.response.segment_field_names.words_field) for item in segments):
+        yield Violation(
+            "word timestamps were requested, but no segment has any",
+            f"{call.description_pointer}/request_fields/timestamps",
+        )
+
+
+@register_rule(
+    "converted-audio",
+    subject_class=AudioInputCall,
+    description="Converted audio can be decoded, and is not silent unless the upload was.",
+    contract_condition="x-conversion.response.audio, x-conversion.response.stems",
+    explanation=Explanation(
+        consequence="The result of a paid conversion cannot be played.",
+        conforming_example="Speech is uploaded, and speech is returned.",
+        violating_example="Speech is uploaded, and digital silence is returned.",
+    ),
+    unshown_reason="The only fault of conversions is a wrong sample rate.",
+)
+def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
+    from voicegauge.speech.audio_measurement import is_silent
+
+    if call.download_error is not None:
+        yield Violation(
+            f"accepted, but the audio cannot be downloaded: {call.download_error}",
+            f"{call.description_pointer}/response",
+        )
+    for index, audio in enumerate(call.decoded_response_audio):
+        if audio is None:
+            yield Violation(
+                f"file {index + 1} of {len(call.decoded_response_audio)} cannot be decoded",
+                f"{call.description_pointer}/response",
+            )
+    decoded = [audio for audio in call.decoded_response_audio if audio is not None]
+    sent = call.uploaded_audio
+    if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not decoded:
+        return
+    if all(is_silent(audio.samples, audio.sample_rate_hz) for audio in decoded):
+        yield Violation("the result is silent, but the upload is not", f"{call.description_pointer}/response")
+
+
+@register_rule(
+    "converted-format",
+    subject_class=AudioInputCall,
+    description="Converted audio has the requested format, sample rate and number of channels.",
+    contract_condition="x-conversion.request_fields.format, x-conversion.request_fields.sample_rate, "
+    "x-conversion.request_fields.channels",
+    explanation=Explanation(
+        consequence="The format is the purpose of a conversion.",
+        conforming_example="Requested: flac, 16,000 Hz, mono. The file has these.",
+        violating_example="Requested: flac, 16,000 Hz, mono. The file has 32,000 Hz.",
+    ),
+    shown_by=(FaultExample("other-rate", target_id="ttsai/convert", found_in="upload"),),
+)
+def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
+    facts: tuple[tuple[AudioInputField, str], ...] = (
+        ("format", "container"),
+        ("sample_rate", "sample_rate_hz"),
+        ("channels", "source_channels"),
+    )
+    for word, attribute in facts:
+        requested = call.read_neutral_value(word)
+        for audio in call.decoded_response_audio:
+            actual = getattr(audio, attribute, None)
+            if requested is not None and actual is not None and str(requested) != str(actual):
+                yield Violation(
+                    f"requested {word} {requested}, got {actual}", f"{call.description_pointer}/request_fields/{word}"
+                )
+
+
+@register_rule(
+    "converted-length",
+    subject_class=AudioInputCall,
+    description="Converted audio is as long as the upload, divided by the requested speed.",
+    contract_condition="x-conversion.response.audio, x-conversion.response.stems",
+    explanation=Explanation(
+        consequence="Video and audio run apart, or the end is missing.",
+        conforming_example="4.0 s are uploaded with speed 2, and 2.0 s are returned.",
+        violating_example="4.0 s are uploaded with speed 2, and 4.0 s are returned.",
+    ),
+    unshown_reason="The only fault of conversions is a wrong sample rate.",
+)
+def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.audio_input_target.conversion
+    if use is None or use.purpose == "translate" or call.uploaded_audio is None:
+        return
+    speed = call.read_neutral_value("speed")
+    expected = call.uploaded_audio.duration_s / (speed if _is_number(speed) and speed > 0 else 1.0)
+    for audio in call.decoded_response_audio:
+        if audio is not None and not _is_close_in_duration(audio.duration_s, expected):
+            at = (
+                f"{call.description_pointer}/request_fields/speed"
+                if speed is not None
+                else f"{call.description_pointer}/response"
+            )
+            yield Violation(f"expected {expected:.2f} s, got {audio.duration_s:.2f} s", at)
+
+
+@register_rule(
+    "stems-count",
+    subject_class=AudioInputCall,
+    description="As many stems are returned as were requested, each with a different name.",
+    contract_condition="x-conversion.response.stems",
+    explanation=Explanation(
+        consequence="A client that mixes the stems misses a part, or uses one twice.",
+        conforming_example="Requested: 2 stems. Response: vocals, music",
+        violating_example="Requested: 2 stems. Response: vocals, vocals",
+    ),
+    unshown_reason="The only fault of conversions is a wrong sample rate.",
+)
+def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
+    stems = call.audio_input_target.conversion.response.stems if call.audio_input_target.conversion else None
+    listed = call.read_response_value(stems.list_location) if stems else MISSING
+    if stems is None or not isinstance(listed, list):
+        return
+    requested, pointer = call.read_neutral_value("stems"), stems.list_location.json_pointer
+    if _is_number(requested) and len(listed) != requested:
+        yield Violation(
+            f"requested {requested:g} stems, got {len(listed)}",
+            f"{call.description_pointer}/request_fields/stems",
+            pointer,
+        )
+    names = [item.get(stems.name_field) for item in listed if isinstance(item, dict)]
+    if len(set(map(str, names))) < len(names):
+        yield Violation(
+            f"stems share a name: {', '.join(map(str, names))}", f"{call.description_pointer}/response/stems", pointer
+        )
+
+
+@register_rule(
+    "charge-per-minute",
+    subject_class=AudioInputCall,
+    description="The charge for audio is the documented price for its duration.",
+    contract_condition="x-transcription.response.charge_location and x-pricing, "
+    "x-conversion.response.charge_location and x-pricing",
+    explanation=Explanation(
+        consequence="The bill is higher than the price list.",
+        conforming_example="$0.006 per minute is documented, and 30 s cost 0.003.",
+        violating_example="$0.006 per minute is documented, and 30 s cost 0.006.",
+    ),
+    unshown_reason="The fault of charges applies to speech.",
+)
+def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
+    price, location = call.audio_input_target.pricing, call.audio_input_target.audio_input.response.charge_location
+    charged = call.read_response_value(location)
+    if price is None or price.unit != "minute" or call.uploaded_audio is None or charged is MISSING:
+        return
+    amount = read_amount(charged)
+    if amount is None:
+        return
+    whole = math.ceil(call.uploaded_audio.duration_s / 60) * 60.0
+    unit = call.contract.provider.credits
+    rates = [
+        reading.credits_per_unit if unit is not None else reading.usd_per_unit
+        for reading in (price, *price.alternatives)
+    ]
+    due = [(rate * call.uploaded_audio.duration_s / 60, rate * whole / 60) for rate in rates if rate is not None]
+    if any(
+        low * (1 - RELATIVE_CHARGE_TOLERANCE) <= amount <= high * (1 + RELATIVE_CHARGE_TOLERANCE) for low, high in due
+    ):
+        return
+    exact = quote_price(call.audio_input_target, 0, audio_s=call.uploaded_audio.duration_s)
+    documented = exact.price_credits if unit is not None else exact.price_usd
+    message = f"charged {amount:g} for {call.uploaded_audio.duration_s:.2f} s; documented: {documented or 0:g}"
+    own = (
+        f"{call.audio_input_target.pointer}/pricing"
+        if call.audio_input_target.target_spec.pricing
+        else f"{call.operation.pointer}/x-pricing"
+    )
+    yield Violation(
+        message, own, location.json_pointer or None if location is not None else None, f"{location}: {amount:g}"
+    )
+
+
+def _is_close_in_duration(actual_s: float, expected_s: float) -> bool:
+    return abs(actual_s - expected_s) <= max(DURATION_TOLERANCE_S, RELATIVE_DURATION_TOLERANCE * expected_s)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and read_amount(value) is not None

@@ -1,0 +1,209 @@
+"""Rules about what a request is charged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+
+from voicegauge.contract.contract import Target
+from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
+from voicegauge.contract.extension.resources import ChatSpec
+from voicegauge.contract.pricing import compute_usage_bound, is_rounded_amount, quote_price
+from voicegauge.formats.locations import MISSING, Location
+from voicegauge.model.base import Severity
+from voicegauge.rules.call import Call
+from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
+
+RELATIVE_AMOUNT_TOLERANCE = 1e-6
+"""Relative tolerance for amounts, because sums of decimal fractions are not exact in binary floating point."""
+
+
+@register_rule(
+    "charge-wrong",
+    subject_class=Call,
+    description="The charge is the documented price, and a job documented as free costs nothing.",
+    contract_condition="x-speech.response.charge_location, x-job.charge_location, x-chat.charge_location and x-pricing",
+    explanation=Explanation(
+        consequence="The bill is higher than the price list.",
+        conforming_example="$0.01 per request is documented, and the response reports 0.01.",
+        violating_example="$0.01 per request is documented, and the response reports 0.02.",
+    ),
+    shown_by=(FaultExample("wrong-charge"),),
+)
+def _check_charge_wrong(call: Call) -> Iterator[Violation]:
+    if call.operation.chat is not None:
+        yield from _check_chat_charge(call, call.operation.chat)
+        return
+    submit = call.submit_call or call
+    location = _find_charge_location(call)
+    if not call.is_accepted or location is None or submit.target is None:
+        return
+    charged = read_amount(call.read_response_value(location))
+    if charged is None:
+        return
+    target, pointer = submit.target, location.json_pointer or None
+    if _is_documented_as_free(call):
+        if charged > 0:
+            at = f"{call.operation.pointer}/x-job/states"
+            yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
+        return
+    amounts: list[tuple[str, float, float]] = []
+    for at, low, high in _iterate_documented_amounts(submit, target):  # those of the usual price come first
+        if at == _build_pricing_pointer(target) and _is_documented_amount(charged, low, high):
+            return
+        amounts.append((at, low, high))
+    if not amounts:
+        return
+    matching = [at for at, low, high in amounts if _is_documented_amount(charged, low, high)]
+    # An alternative price has its own pointer, at which the contract documents the dispute.
+    at = matching[0] if matching else _build_pricing_pointer(target)
+    unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
+    documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in amounts if at == amounts[0][0]))
+    yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{location}: {charged:g}")
+
+
+@register_rule(
+    "usage-above-bound",
+    subject_class=Call,
+    description="The tokens or seconds that a response reports do not exceed the documented upper bound.",
+    contract_condition="x-pricing.usage.reported_usage_location, x-pricing.usage.event_usage_location, "
+    "x-pricing.added_parts.usage.reported_usage_location, x-pricing.added_parts.usage.event_usage_location",
+    severity=Severity.WARNING,
+    explanation=Explanation(
+        consequence="A budget that was computed from the documents is exceeded.",
+        conforming_example="At most 40 tokens follow from the text, and the response reports 31.",
+        violating_example="At most 40 tokens follow from the text, and the response reports 90.",
+    ),
+    shown_by=(FaultExample("excess-usage", target_id="replicate/kokoro"),),
+)
+def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
+    submit = call.submit_call or call
+    price = submit.target.pricing if submit.target is not None else None
+    if not call.is_accepted or submit.target is None or price is None:
+        return
+    text = submit.read_request(submit.target.speech.request_fields["text"].location)
+    for pointer, part in _iterate_price_parts(price, _build_pricing_pointer(submit.target)):
+        usage = part.usage
+        reported = call.parsed_exchange.read_usage(usage, call.operation.stream) if usage is not None else None
+        if usage is None or reported is None or not isinstance(text, str):
+            continue
+        bound = compute_usage_bound(usage, len(text))
+        if reported > bound * (1 + RELATIVE_AMOUNT_TOLERANCE):
+            unit = "tokens" if part.unit == "1m_tokens" else "s"
+            message = f"{reported:g} {unit} reported for {len(text)} characters; at most {bound:g} {unit} documented"
+            yield Violation(message, f"{pointer}/usage", _find_usage_pointer(usage), f"{reported:g} {unit}")
+
+
+def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple[str, PriceSpec]]:
+    """Yield the JSON pointer to a price and the price, then the same for each of its `added_parts`."""
+    yield price_pointer, price
+    yield from ((f"{price_pointer}/added_parts/{index}", part) for index, part in enumerate(price.added_parts))
+
+
+def _find_usage_pointer(price_usage: UsageSpec) -> str | None:
+    return (
+        price_usage.reported_usage_location.json_pointer or None
+        if price_usage.reported_usage_location is not None
+        else None
+    )
+
+
+def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
+    """Yield a violation if the charge for one message of a chat is not the documented price.
+
+    This price is the same for every message, whatever its text is.
+    """
+    price, credits = call.operation.pricing, call.contract.provider.credits
+    documented = (price.usd_per_unit if credits is None else price.credits_per_unit) if price is not None else None
+    charged = read_amount(call.read_response_value(chat_spec.charge_location)) if call.is_accepted else None
+    if documented is None or charged is None or _is_documented_amount(charged, documented, documented):
+        return
+    unit = "USD" if credits is None else credits.name
+    message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
+    yield Violation(
+        message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat_spec.charge_location}: {charged:g}"
+    )
+
+
+def _find_charge_location(call: Call) -> Location | None:
+    if call.operation.job is not None:
+        return call.operation.job.charge_location
+    return call.operation.speech.response.charge_location if call.operation.speech else None
+
+
+def read_amount(json_value: object) -> float | None:
+    """Return `json_value` as a finite number, converted from text if necessary; `None` if it is not such a number."""
+    if json_value is MISSING or isinstance(json_value, bool):
+        return None
+    try:
+        amount = float(json_value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return amount if math.isfinite(amount) else None
+
+
+def _is_documented_as_free(call: Call) -> bool:
+    job = call.operation.job
+    state = job.states.get(str(call.read_response_value(job.state_location))) if job else None
+    return state is not None and state.is_charged is False
+
+
+def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[tuple[str, float, float]]:
+    """Yield each documented charge: the JSON pointer to its price, the exact amount, and the amount rounded up.
+
+    Providers round up to a whole credit or cent. A provider may count the characters of the text as it was sent, or
+    those without the parts that the contract's template adds, so there is an amount for each.
+    """
+    price, pointer = target.pricing, _build_pricing_pointer(target)
+    slot = target.speech.request_fields["text"]
+    text = submit_call.read_request(slot.location)
+    if price is None or not isinstance(text, str):
+        return
+    counts = {
+        target.count_charged_characters(text, includes_template=True),
+        price.character_counting.count_characters(slot.remove_template(text)),
+    }
+    least = 1.0 if target.contract.provider.credits is not None else 0.01
+    prices = [(price, pointer), *((price.select_plan([plan]), pointer) for plan in price.plan_prices)]
+    prices += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
+    for reading, at in prices:
+        for characters in sorted(counts, reverse=True):
+            amount = _compute_documented_price(target, reading, characters)
+            if amount is not None:
+                whole = (
+                    amount
+                    if reading.unit == "request"
+                    else max(math.ceil(amount / least - RELATIVE_AMOUNT_TOLERANCE), 1) * least
+                )
+                yield at, amount, whole
+
+
+def _compute_documented_price(target: Target, price: PriceSpec, character_count: int) -> float | None:
+    """Return the documented price of a text with `character_count` characters, in dollars or the provider's credits.
+
+    Return `None` if the price does not depend on the text alone, or is not documented.
+    """
+    if not price.depends_only_on_text:
+        return None  # tokens and seconds are not known from the request
+    priced = target
+    if price is not target.pricing:
+        priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
+    quoted = quote_price(priced, character_count)
+    return quoted.price_usd if target.contract.provider.credits is None else quoted.price_credits
+
+
+def _is_documented_amount(charged_amount: float, exact_amount: float, rounded_up_amount: float) -> bool:
+    return (
+        is_rounded_amount(charged_amount, exact_amount)
+        or is_rounded_amount(charged_amount, rounded_up_amount)
+        or exact_amount < charged_amount < rounded_up_amount
+    )
+
+
+def _build_pricing_pointer(target: Target) -> str:
+    if target.target_spec.pricing is not None:
+        return f"{target.pointer}/pricing"
+    return f"{target.operation.pointer}/x-pricing"

@@ -1,0 +1,388 @@
+"""Rules about all responses of a job in order, and about several jobs of one account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import combinations, groupby, pairwise
+
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.formats.dates import parse_timestamp
+from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.formats.locations import MISSING
+from voicegauge.rules._job_responses import (
+    JOB_TIMESTAMP_TOLERANCE_S,
+    find_state_spec,
+    get_body_pointer,
+    read_reported_state,
+)
+from voicegauge.rules.call import Call
+from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
+from voicegauge.rules.subjects import ConcurrentJobs, JobHistory
+
+# Rules about the transitions, the end and the identity of one job.
+
+
+@register_rule(
+    "job-transition-illegal",
+    subject_class=JobHistory,
+    description="A job follows the documented transitions; states between two polls may be missed.",
+    contract_condition="x-job.states.*.successor_names",
+    explanation=Explanation(
+        consequence="Progress goes backwards, and a client with a state machine fails.",
+        conforming_example=(
+            "Documented: queued, then running, then done. Seen: queued, done (running was missed between two polls)"
+        ),
+        violating_example="Documented: queued, then running, then done. Seen: running, queued, done",
+    ),
+    shown_by=(FaultExample("backwards-transition"),),
+)
+def _check_job_transition_undocumented(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
+        ended = before in job.states and job.states[before].terminal_outcome is not None
+        if (
+            after in job.states
+            and before in job.states
+            and not ended
+            and after not in _find_reachable_states(job, before)
+        ):
+            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/successor_names"
+            known = ", ".join(job.states[before].successor_names)
+            message = f"went from {before} to {after}; documented after {before}: {known}"
+            yield Violation(message, at, get_body_pointer(job.state_location), exchange=call.exchange)
+
+
+@register_rule(
+    "job-terminal-changed",
+    subject_class=JobHistory,
+    description="A job stays in its terminal state, however often it is polled.",
+    contract_condition="x-job.states.*.terminal_outcome",
+    explanation=Explanation(
+        consequence="A client stops polling at the end, and acts on a result that is withdrawn later.",
+        conforming_example="done, and done again in the next poll",
+        violating_example="done, and failed in the next poll",
+    ),
+    shown_by=(
+        FaultExample("terminal-flip"),
+        FaultExample("failure-undone"),
+    ),
+)
+def _check_job_left_terminal_state(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
+        state = job.states.get(before)
+        if state is not None and state.terminal_outcome is not None and after != before:
+            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/terminal_outcome"
+            yield Violation(
+                f"had ended as {before}, but is {after} when polled again",
+                at,
+                get_body_pointer(job.state_location),
+                exchange=call.exchange,
+            )
+
+
+@register_rule(
+    "job-cancel-ignored",
+    subject_class=JobHistory,
+    description="A job whose cancellation was accepted before its end ends as cancelled.",
+    contract_condition="x-job.cancellation",
+    explanation=Explanation(
+        consequence="The user pays for work that was cancelled.",
+        conforming_example="The cancellation is accepted, and the job ends as cancelled.",
+        violating_example="The cancellation is accepted, and the job ends as done.",
+    ),
+    shown_by=(FaultExample("ignores-cancelling", found_in="job-sequence"),),
+)
+def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
+    job, after = job_history.job_spec, job_history.poll_count_before_cancel
+    if job.cancellation is None or after is None:
+        return
+    continued = False
+    for poll in job_history.polls[after:]:
+        state = read_reported_state(poll, job) if poll.is_accepted else None
+        known = find_state_spec(job, state)
+        if known is not None and known.terminal_outcome is None:
+            continued = True  # only then is it certain that the job had not ended before the cancellation
+        elif known is not None and continued and state != job.cancellation.resulting_state:
+            at = f"{job_history.status_operation.pointer}/x-job/cancellation/resulting_state"
+            message = f"was cancelled before its end, but ended as {state}, not as {job.cancellation.resulting_state}"
+            yield Violation(message, at, get_body_pointer(job.state_location), exchange=poll.exchange)
+            return
+
+
+def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
+    """Return the name of each observed state with the call that reported it, in order of the calls.
+
+    States that are not texts are left out.
+    """
+    job = job_history.job_spec
+    found = [(job_history.submit_call.read_response_value(job.submit_response.state_location), job_history.submit_call)]
+    found += [(poll.read_response_value(job.state_location), poll) for poll in job_history.polls if poll.is_accepted]
+    return [(state, call) for state, call in found if isinstance(state, str)]
+
+
+@cache
+def _find_following_states(transitions: tuple[tuple[str, tuple[str, ...]], ...], start_state: str) -> frozenset[str]:
+    following = dict(transitions)
+    found, left = {start_state}, [start_state]
+    while left:
+        for name in following[left.pop()]:
+            if name not in found:
+                found.add(name)
+                left.append(name)
+    return frozenset(found)
+
+
+def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str]:
+    """Return the states that can follow `start_state` directly or indirectly, including `start_state`."""
+    return _find_following_states(
+        tuple((name, state.successor_names) for name, state in job_spec.states.items()), start_state
+    )
+
+
+@register_rule(
+    "job-stuck",
+    subject_class=JobHistory,
+    description="A job ends within the documented time.",
+    contract_condition="x-job.poll_schedule.job_timeout_s",
+    explanation=Explanation(
+        consequence="A client that waits as long as documented gives up on a job that was paid for.",
+        conforming_example="job_timeout_s: 120. done after 8 s",
+        violating_example="job_timeout_s: 120. still running after 120 s",
+    ),
+    shown_by=(FaultExample("stuck-job"),),
+)
+def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    if job_history.is_timed_out:
+        last = _list_observed_states(job_history)[-1][0] if _list_observed_states(job_history) else "no state"
+        timeout_s = job.poll_schedule.job_timeout_s
+        message = f"still {last} after {len(job_history.polls)} polls and the documented {timeout_s:g} s"
+        yield Violation(message, f"{job_history.status_operation.pointer}/x-job/poll_schedule")
+
+
+@register_rule(
+    "job-state-too-long",
+    subject_class=JobHistory,
+    description="A job stays in a state no longer than documented.",
+    contract_condition="x-job.states.*.max_duration_s",
+    explanation=Explanation(
+        consequence="Time limits and progress displays of clients follow the documented duration.",
+        conforming_example="queued at most 60 s. Seen: 12 s",
+        violating_example="queued at most 60 s. Seen: 95 s",
+    ),
+    unshown_reason="No bundled contract states how long a state may last.",
+)
+def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
+    for name, same in groupby(job_history.state_observations, key=lambda sighting: sighting.state):
+        state, seen = job_history.job_spec.states.get(name), list(same)
+        # A lower bound, because the state was seen in the first response, and still after the last request was sent.
+        duration_s = (seen[-1].requested_ms - seen[0].response_began_ms) / 1000
+        if (
+            state is not None
+            and state.terminal_outcome is None
+            and state.max_duration_s is not None
+            and duration_s > state.max_duration_s
+        ):
+            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(name)}/max_duration_s"
+            yield Violation(
+                f"{name} for at least {duration_s:.1f} s; at most {state.max_duration_s:g} s are documented", at
+            )
+
+
+@register_rule(
+    "job-charge-changed",
+    subject_class=JobHistory,
+    description="The charge for a job does not change after its end.",
+    contract_condition="x-job.charge_location",
+    explanation=Explanation(
+        consequence="What was booked at the end of the job is not what is charged.",
+        conforming_example="cost 0.01 in each poll after the end",
+        violating_example="cost 0.01 in the first poll after the end, 0.02 in the next",
+    ),
+    unshown_reason="The emulator charges every job once, with every fault.",
+)
+def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    ended = [
+        poll
+        for poll in job_history.polls
+        if poll.is_accepted and _is_terminal_state(job, read_reported_state(poll, job))
+    ]
+    charges = [
+        (charge, poll)
+        for poll in ended
+        if (charge := poll.read_response_value(job.charge_location)) not in (MISSING, None)
+    ]
+    for (before, _), (after, poll) in pairwise(charges):
+        if after != before:
+            at = f"{job_history.status_operation.pointer}/x-job/charge_location"
+            message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
+            yield Violation(message, at, get_body_pointer(job.charge_location), exchange=poll.exchange)
+            return
+
+
+def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
+    state = find_state_spec(job_spec, state_name)
+    return state is not None and state.terminal_outcome is not None
+
+
+@register_rule(
+    "job-id-changed",
+    subject_class=JobHistory,
+    description="A status response is about the requested job.",
+    contract_condition="x-job.submit_response.job_id_location and x-job.job_id_location",
+    explanation=Explanation(
+        consequence="The client attributes the state and the audio of another job to its own.",
+        conforming_example='GET /jobs/a1 returns {"id": "a1"}',
+        violating_example='GET /jobs/a1 returns {"id": "b7"}',
+    ),
+    shown_by=(
+        FaultExample("id-changed"),
+        FaultExample("crosstalk", target_id="pixazo/chatterbox", found_in="job-sequence"),
+    ),
+)
+def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    given = job_history.submit_call.read_response_value(job.submit_response.job_id_location)
+    if job.job_id_location is None or given is MISSING:
+        return
+    for poll in job_history.polls:
+        reported = poll.read_response_value(job.job_id_location)
+        if poll.is_accepted and reported is not MISSING and reported != given:
+            at = f"{job_history.status_operation.pointer}/x-job/job_id_location"
+            yield Violation(
+                f"requested job {given!r:.80}, but the response is about {reported!r:.80}",
+                at,
+                get_body_pointer(job.job_id_location),
+                exchange=poll.exchange,
+            )
+            return
+
+
+@register_rule(
+    "job-model-wrong",
+    subject_class=JobHistory,
+    description="A status response names the requested model.",
+    contract_condition="x-job.model_name_location",
+    explanation=Explanation(
+        consequence="Another model has another voice, quality and price.",
+        conforming_example='Requested: "hd-2". Response: {"model": "hd-2"}',
+        violating_example='Requested: "hd-2". Response: {"model": "turbo-1"}',
+    ),
+    shown_by=(FaultExample("wrong-model", also_found_by=("response-schema",)),),
+)
+def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
+    location = job_history.job_spec.model_name_location
+    requested = job_history.target.target_spec.response_model_name if job_history.target is not None else None
+    if location is None or requested is None:
+        return
+    for poll in job_history.polls:
+        reported = poll.read_response_value(location)
+        # A job that is not assigned to a model yet may report null. The schema decides whether that is allowed.
+        if poll.is_accepted and reported is not MISSING and reported is not None and reported != requested:
+            yield Violation(
+                f"requested the model {requested!r:.80}, but the response names {reported!r:.80}",
+                f"{job_history.status_operation.pointer}/x-job/model_name_location",
+                get_body_pointer(location),
+                exchange=poll.exchange,
+            )
+            return
+
+
+@register_rule(
+    "job-created-changed",
+    subject_class=JobHistory,
+    description="The creation time of a job does not change.",
+    contract_condition="x-job.creation_time_location",
+    explanation=Explanation(
+        consequence="Lists sorted by it are unstable, and waiting times computed from it are wrong.",
+        conforming_example="created 10:00:00 in every response",
+        violating_example="created 10:00:00, then 10:00:03",
+    ),
+    shown_by=(
+        FaultExample("created-changed"),
+        FaultExample("crosstalk", target_id="pixelapi/voice-design", found_in="job-sequence"),
+    ),
+)
+def _check_job_creation_time_changed(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    if job.creation_time_location is None:
+        return
+    moments = [
+        (moment, poll)
+        for poll in job_history.polls
+        if poll.is_accepted
+        and (moment := parse_timestamp(poll.read_response_value(job.creation_time_location))) is not None
+    ]
+    for (before, _), (after, poll) in pairwise(moments):
+        if abs((after - before).total_seconds()) > JOB_TIMESTAMP_TOLERANCE_S:
+            at = f"{job_history.status_operation.pointer}/x-job/creation_time_location"
+            yield Violation(
+                f"created changed from {before} to {after}",
+                at,
+                get_body_pointer(job.creation_time_location),
+                exchange=poll.exchange,
+            )
+            return
+
+
+# Rules about several jobs of one account, which the provider must not confuse.
+
+
+@register_rule(
+    "job-id-reused",
+    subject_class=ConcurrentJobs,
+    description="Every accepted request gets a different job id.",
+    contract_condition="x-job.submit_response.job_id_location",
+    explanation=Explanation(
+        consequence="Two requests share one result, and one of them is lost.",
+        conforming_example="Two accepted requests return a1 and a2.",
+        violating_example="Two accepted requests return a1 and a1.",
+    ),
+    unshown_reason="The emulator gives every job an id of its own, with every fault.",
+)
+def _check_job_id_reused(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
+    location = concurrent_jobs.latest_job.job_spec.submit_response.job_id_location
+    ids = [(job.submit_call.read_response_value(location), job) for job in concurrent_jobs.jobs]
+    for (one, _), (other, later) in combinations(ids, 2):
+        if isinstance(one, str) and one == other:
+            at = f"{later.status_operation.pointer}/x-job/submit_response/job_id_location"
+            message = f"two requests got the id {one!r:.80}"
+            yield Violation(message, at, location.json_pointer or None, exchange=later.submit_call.exchange)
+
+
+@register_rule(
+    "job-crosstalk",
+    subject_class=ConcurrentJobs,
+    description="Requests for different speech never get the same audio.",
+    contract_condition="x-job.audio",
+    explanation=Explanation(
+        consequence="A customer hears what was written for another one.",
+        conforming_example='Jobs for "one" and "two" deliver different audio.',
+        violating_example='Jobs for "one" and "two" deliver the same file.',
+    ),
+    shown_by=(FaultExample("crosstalk", target_id="ttsai/kokoro", found_in="job-sequence"),),
+)
+def _check_job_crosstalk(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
+    audio = concurrent_jobs.latest_job.job_spec.audio
+    if audio is None:
+        return
+    for one, other in combinations(concurrent_jobs.jobs, 2):
+        both = _collect_audio_values(one) & _collect_audio_values(other)
+        if both and one.submit_call.exchange.request != other.submit_call.exchange.request:
+            at = f"{concurrent_jobs.operation.pointer}/x-job/audio"
+            message = "two jobs with different requests have the same audio"
+            yield Violation(message, at, audio.location.json_pointer or None, min(both))
+
+
+def _collect_audio_values(job_history: JobHistory) -> set[str]:
+    """Return the different URLs or base64 texts of audio in the status responses of a job; empty if there are none."""
+    job = job_history.job_spec
+    found = (
+        [poll.read_response_value(job.audio.location) for poll in job_history.polls if poll.is_accepted]
+        if job.result_operation_id is None and job.audio is not None
+        else []
+    )
+    return {value for value in found if isinstance(value, str) and value}

@@ -1,0 +1,248 @@
+"""Applies rules to exchanges, and reports violations as findings."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.extension.sources import Dispute
+from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.rules.applicability import select_applicable_rules
+from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
+from voicegauge.rules.registry import RULE_BY_ID, Rule, Violation
+
+MAX_EVIDENCE_CHARACTERS = 240
+"""Maximum number of characters in the evidence of a finding, which is about three lines of a terminal."""
+_MAX_CHARACTERS_READ_TO_SHORTEN = 10_000
+"""Maximum number of characters of a text that are read to shorten it. A message may quote a body of many megabytes."""
+MAX_MESSAGE_CHARACTERS = 400
+"""Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
+
+
+_CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
+"""For a rule (the key), the id of a rule whose disputed findings have the same cause. If both rules have a disputed
+finding about a response, only the finding of the second rule (the value) is reported."""
+_RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
+"""Ids of the rules that report an undocumented server error too, so that their findings are left out if the rule
+server-error has reported it."""
+
+
+ReproductionCommandBuilder = Callable[[Exchange], str | None]
+"""Function that returns the shell command that sends the request of an exchange again; `None` if no command can."""
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Applies rules to subjects and yields findings."""
+
+    provenance: Provenance
+    rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
+    build_reproduction_command: ReproductionCommandBuilder | None = None
+    """Function that returns the shell command that reproduces a finding; `None` if findings have no commands."""
+    mask_secrets: Callable[[str], str] = str
+    """Function that masks the secrets in a text."""
+
+    def iterate_findings(
+        self,
+        subject: CheckSubject,
+        *,
+        case_id: str | None = None,
+        build_reproduction_command: ReproductionCommandBuilder | None = None,
+    ) -> Iterator[Finding]:
+        """Apply the rules for the class of `subject`, its base classes and its operation, and yield the findings.
+
+        If one violation causes another, there is one finding, of the cause; it lists the other violation as an effect.
+
+        Args:
+            subject: the subject to which the rules are applied.
+            case_id: id of the planned case that the subject belongs to; `None` if there is no planned case.
+            build_reproduction_command: replaces the checker's own function.
+        """
+        disputed_rules: set[str] = set()
+        findings: list[Finding] = []
+        for rule in self._find_rules(subject):
+            for violation in rule.check(subject):
+                finding = self._build_finding(
+                    rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
+                )
+                if finding.severity is Severity.DISPUTED:
+                    if _CAUSE_RULE_ID_BY_RULE_ID.get(rule.id) in disputed_rules:
+                        continue
+                    disputed_rules.add(rule.id)
+                index = _find_finding_index(findings, violation.cause_rule_id, finding.severity)
+                if index is None:
+                    findings.append(finding)
+                else:
+                    effects = {**findings[index].same_cause_messages, rule.id: finding.message}
+                    findings[index] = msgspec.structs.replace(findings[index], same_cause_messages=effects)
+        yield from findings
+
+    def iterate_findings_by_subject(
+        self,
+        subjects: Iterable[CheckSubject],
+        *,
+        case_id: str | None = None,
+        build_reproduction_command: ReproductionCommandBuilder | None = None,
+    ) -> Iterator[tuple[CheckSubject, list[Finding]]]:
+        """Apply the rules to the subjects of one case, and yield each subject with its findings.
+
+        A server error that is neither expected nor documented gives one finding, of the rule server-error.
+
+        Args:
+            subjects: the subjects; the same call may be part of several of them.
+            case_id: see `iterate_findings`.
+            build_reproduction_command: see `iterate_findings`.
+        """
+        subjects = list(subjects)
+        failed_calls = {
+            outcome.call
+            for outcome in subjects
+            if isinstance(outcome, CaseOutcome) and outcome.is_server_error and "server-error" in self.rules
+        }
+        for subject in subjects:
+            findings = self.iterate_findings(
+                subject, case_id=case_id, build_reproduction_command=build_reproduction_command
+            )
+            if isinstance(subject, Call) and subject in failed_calls and subject.documented_response is None:
+                yield subject, [f for f in findings if f.rule not in _RULES_ABOUT_UNDOCUMENTED_STATUSES]
+            else:
+                yield subject, list(findings)
+
+    @functools.cached_property
+    def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
+        """Cache: by class of subjects, the rules for the class and for its base classes."""
+        return {}
+
+    @functools.cached_property
+    def _rules_by_class_and_operation(self) -> dict[tuple[type[CheckSubject], Operation], tuple[Rule, ...]]:
+        """Cache: by class of subjects and operation, the rules that apply to them."""
+        return {}
+
+    def _find_rules(self, subject: CheckSubject) -> tuple[Rule, ...]:
+        subject_class, operation = type(subject), subject.operation
+        found = self._rules_by_class_and_operation.get((subject_class, operation))
+        if found is None:
+            found = select_applicable_rules(self._find_rules_for_class(subject_class), operation)
+            self._rules_by_class_and_operation[subject_class, operation] = found
+        return found
+
+    def _find_rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
+        if subject_class not in self._rules_by_class:
+            self._rules_by_class[subject_class] = tuple(
+                rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject_class is base
+            )
+        return self._rules_by_class[subject_class]
+
+    def _build_finding(
+        self,
+        rule: Rule,
+        subject: CheckSubject,
+        violation: Violation,
+        case_id: str | None,
+        build_reproduction_command: ReproductionCommandBuilder | None,
+    ) -> Finding:
+        exchange = violation.exchange or subject.exchange
+        dispute = find_dispute(rule.id, subject, violation)
+        contract = subject.contract
+        position = contract.document.find_position(violation.contract_pointer)
+        return Finding(
+            rule=rule.id,
+            severity=Severity.DISPUTED if dispute else rule.severity,
+            message=self._mask_and_shorten(violation.message, MAX_MESSAGE_CHARACTERS),
+            where=FindingLocation(
+                provider=contract.id,
+                operation=exchange.operation,
+                target=subject.target.id if subject.target else None,
+                traffic_pointer=self.mask_secrets(violation.value_pointer)
+                if violation.value_pointer
+                else violation.value_pointer,
+                contract_file=str(position.path),
+                contract_line=position.line,
+                contract_pointer=violation.contract_pointer,
+            ),
+            provenance=self.provenance,
+            case_id=case_id,
+            evidence=self._mask_and_shorten(violation.evidence, MAX_EVIDENCE_CHARACTERS)
+            if violation.evidence
+            else None,
+            reproduction_command=self._find_reproduction_command(build_reproduction_command, subject, exchange),
+            satisfied_claim=f"{dispute.claim} ({dispute.document_name})" if dispute else None,
+        )
+
+    def _mask_and_shorten(self, text: str, max_characters: int) -> str:
+        """Return `text` on one line, with its secrets masked, and then shortened to `max_characters`."""
+        return _shorten_text(self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN]), max_characters)
+
+    def _find_reproduction_command(
+        self, build_reproduction_command: ReproductionCommandBuilder | None, subject: CheckSubject, exchange: Exchange
+    ) -> str | None:
+        if build_reproduction_command is None or not subject.can_be_sent_again:
+            return None
+        command = build_reproduction_command(exchange)
+        return self.mask_secrets(command) if command is not None else None
+
+
+def _find_finding_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:
+    """Return the index of the finding with this rule and this severity; `None` if there is none."""
+    return next((i for i, one in enumerate(findings) if (one.rule, one.severity) == (rule_id, severity)), None)
+
+
+def _shorten_text(text: str, max_characters: int) -> str:
+    text = text[:_MAX_CHARACTERS_READ_TO_SHORTEN]
+    # Control characters in a response could move the cursor of a terminal, or overwrite its output.
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
+
+
+def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> Dispute | None:
+    """Return the dispute that allows the behavior that `violation` reports; `None` if there is none.
+
+    A dispute states that documents contradict each other. It must name the rule. It must be recorded at the violated
+    part of the contract, at a part that contains it, or at one of the `possible_dispute_pointers` of the subject. If
+    the dispute is limited to a status, media type or schema, the response must match it.
+    """
+    contract = subject.contract
+    for pointer in (violation.contract_pointer, *subject.possible_dispute_pointers):
+        for dispute, dispute_pointer in contract.iterate_disputes(pointer):
+            if rule_id in dispute.rule_ids and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
+                return dispute
+    return None
+
+
+def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubject, exchange: Exchange | None) -> bool:
+    exchange = exchange or subject.exchange
+    if dispute.status is not None and exchange.response.status != dispute.status:
+        return False
+    if dispute.media_type and exchange.response.media_type != dispute.media_type.lower():
+        return False
+    if dispute.body_schema is None:
+        return True
+    operation = subject.contract.operations.get(exchange.operation, subject.operation)
+    value = Call(operation, exchange).response_json
+    if value is MISSING:
+        return False
+    pointers = _iterate_dispute_schema_pointers(subject, dispute_pointer, dispute)
+    return any(subject.contract.schemas.is_valid(pointer, value) for pointer in pointers)
+
+
+def _iterate_dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
+    """Yield the JSON pointers to every place in the contract where `dispute` states its schema.
+
+    A response is validated against the schema at such a place, because references in the schema are resolved from
+    there. The same dispute may be stated under `x-source` and under `source`.
+    """
+    pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
+    for key in ("x-source", "source"):
+        listed = read_pointer(subject.contract.document.data, [*pointer_tokens, key, "disputes"])
+        if isinstance(listed, list):
+            for index, entry in enumerate(listed):
+                if entry.get("body_schema") == dispute.body_schema and entry.get("claim") == dispute.claim:
+                    yield f"{dispute_pointer}/{key}/disputes/{index}/body_schema"

@@ -1,0 +1,458 @@
+"""What rules look at beyond one call: deliveries, jobs, uploads, resources."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from voicegauge.contract.contract import AudioInputTarget, Operation, Target
+from voicegauge.contract.extension.audio_input import AudioInputField
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.resources import ResourceSpec
+from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio
+from voicegauge.formats.locations import MISSING, Location
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange, UploadedFile
+from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.rules.call import Call, CallSubject, CheckSubject
+
+if TYPE_CHECKING:
+    from voicegauge.speech.audio_measurement import EncodedAudio
+    from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
+
+
+# Defines a call that sent audio, with the audio of the response, as a subject of rules.
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AudioInputCall(Call):
+    """An accepted call that sent audio to be transcribed or converted, with the audio of its response."""
+
+    audio_input_target: AudioInputTarget
+    reference_transcript: str | None = None
+    """The text spoken in the upload; `None` if it is not known, or if the speech is not clean."""
+    response_audio_files: tuple[bytes, ...] = ()
+    """The encoded audio files that the response contains or links to, in the order of the response."""
+    download_error: str | None = None
+    """The reason why audio could not be downloaded; `None` if nothing failed."""
+
+    @functools.cached_property
+    def uploaded_audio(self) -> DecodedAudio | None:
+        """The samples of the upload; `None` if it is not audio."""
+        file = self._find_uploaded_file()
+        return _decode_upload(file.data) if file is not None else None
+
+    def _find_uploaded_file(self) -> UploadedFile | None:
+        field = self.audio_input_target.audio_input.request_fields["audio"].location.pointer_tokens[0]
+        return self.form.files.get(field) if self.form is not None else None
+
+    @functools.cached_property
+    def decoded_response_audio(self) -> tuple[DecodedAudio | None, ...]:
+        """The samples of each file of the response; `None` for a file that cannot be decoded."""
+        return tuple(_decode_audio(data) for data in self.response_audio_files)
+
+    def read_neutral_value(self, field_name: AudioInputField) -> Any:
+        """Return the provider-neutral value of a field of the request; `None` if the request omits the field."""
+        mapping = self.audio_input_target.audio_input.request_fields.get(field_name)
+        value = self.read_request(mapping.location) if mapping is not None else MISSING
+        if mapping is None or value is MISSING:
+            return None
+        return mapping.find_provider_independent_value(value)
+
+    @property
+    def description_pointer(self) -> str:
+        """JSON pointer to the `x-transcription` or `x-conversion` of the operation."""
+        key = "x-conversion" if self.audio_input_target.conversion else "x-transcription"
+        return f"{self.operation.pointer}/{key}"
+
+
+@functools.lru_cache(maxsize=4)  # the cases of a plan upload the same few recordings many times
+def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
+    return _decode_audio(audio_bytes)
+
+
+def _decode_audio(audio_bytes: bytes) -> DecodedAudio | None:
+    from voicegauge.speech.audio_measurement import EncodedAudio
+
+    return EncodedAudio(audio_bytes).decoded_audio
+
+
+# A job from its submit to its end.
+
+
+@dataclass(frozen=True, eq=False)
+class JobHistory(CheckSubject):
+    """The submit of a job and its status requests in order, including those sent after its end."""
+
+    submit_call: Call
+    polls: tuple[Call, ...]
+    """The status requests, in the order of sending."""
+    status_operation: Operation
+    is_timed_out: bool = False
+    """Whether no terminal state was seen within the time that the contract allows."""
+    state_observations: tuple[StateObservation, ...] = ()
+    """The observed states with the times at which polls observed them; empty if times were not measured."""
+    poll_count_before_cancel: int | None = None
+    """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that reports the status of the job."""
+        return self.status_operation
+
+    @property
+    def job_spec(self) -> JobSpec:
+        """The description of the job in the contract."""
+        assert self.status_operation.job is not None, "a status operation has an x-job"
+        return self.status_operation.job
+
+    @property
+    def target(self) -> Target | None:
+        """The target of the request that submitted the job."""
+        return self.submit_call.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange of the job."""
+        return self.polls[-1].exchange if self.polls else self.submit_call.exchange
+
+    @property
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
+        """The pointer to the `x-job`, and the dispute pointers of the submit."""
+        return (f"{self.status_operation.pointer}/x-job", *self.submit_call.possible_dispute_pointers)
+
+
+# Defines several jobs of one account, in progress at the same time, as a subject of rules.
+
+
+@dataclass(frozen=True, eq=False)
+class ConcurrentJobs(CheckSubject):
+    """Jobs of one account that were in progress at the same time, each with the exchanges about it so far."""
+
+    jobs: tuple[JobHistory, ...]
+    latest_job: JobHistory
+    """The job that was polled last."""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that reports the status of the jobs."""
+        return self.latest_job.operation
+
+    @property
+    def target(self) -> Target | None:
+        """The target of the latest job."""
+        return self.latest_job.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange of the latest job."""
+        return self.latest_job.exchange
+
+    @property
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
+        """The dispute pointers of the latest job."""
+        return self.latest_job.possible_dispute_pointers
+
+
+# Finds the schema and the default that a contract documents for a part of a request.
+
+
+def find_request_schema(operation: Operation, location: Location, media_type: str | None = None) -> dict[str, Any]:
+    """Return the schema of the value at `location` of requests to `operation`; empty if none is documented.
+
+    Schemas inside `anyOf` and `oneOf` are not read, because other fields decide which branch applies.
+
+    Args:
+        operation: the operation.
+        location: the location of the value in a request.
+        media_type: media type of the request body; the first documented one by default.
+    """
+    if location.message_part != "body":
+        wanted = location.name.lower()
+        found = (
+            p for p in operation.parameters if p.message_part == location.message_part and p.name.lower() == wanted
+        )
+        schema = next((parameter.schema for parameter in found), None)
+        return schema if isinstance(schema, dict) else {}
+    documented = operation.request_media
+    media = documented.get(media_type or "") or next(iter(documented.values()), None)
+    schema = media.schema if media is not None else None
+    for token in location.pointer_tokens:
+        schema = operation.contract.schemas.resolve_reference(_find_member_schema(schema, token))[0]
+    return schema if isinstance(schema, dict) else {}
+
+
+def find_documented_default(operation: Operation, location: Location, media_type: str | None = None) -> Any:
+    """Return the default of the value at `location`; `MISSING` if none is documented.
+
+    The arguments are the same as those of `find_request_schema`.
+    """
+    return find_request_schema(operation, location, media_type).get("default", MISSING)
+
+
+def _find_member_schema(schema: Any, member_name: str) -> Any:
+    if not isinstance(schema, dict):
+        return {}
+    properties = schema.get("properties", {})
+    if member_name not in properties and member_name.isdecimal():
+        return schema.get("items", {})
+    return properties.get(member_name, {})
+
+
+# A speech request with the audio that was delivered for it.
+
+
+_RAW_FORMAT_PREFIXES = ("pcm", "raw", "mulaw", "ulaw", "alaw", "linear", "l16")
+"""Beginnings of the names that providers give to formats of raw samples, such as "pcm" in "pcm_16000"."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechDelivery(CheckSubject):
+    """A speech request with its delivery. The audio is decoded only once for all rules."""
+
+    target: Target
+    speech_request: SpeechRequest
+    delivery: Delivery
+    is_successful: bool = True
+    """Whether the provider reports success: the job ended in success, or the response was 2xx."""
+    has_ordinary_text: bool = True
+    """Whether the text consists mostly of words, so that the speech is audible and the duration can be estimated."""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation of the speech request."""
+        return self.target.operation
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange that contains the audio; the last exchange if there is no audio."""
+        index = self.delivery.audio_exchange_index
+        return self.delivery.exchanges[-1 if index is None else index]
+
+    @property
+    def documented_audio(self) -> ResponseAudio | None:
+        """The documented location and format of the audio in the response; `None` if they are not documented."""
+        return self.target.response_audio
+
+    @functools.cached_property
+    def submit_call(self) -> Call | None:
+        """The call that requested the speech; `None` if it is not known."""
+        index = self.delivery.submit_exchange_index
+        return None if index is None else Call(self.operation, self.delivery.exchanges[index], self.target)
+
+    @functools.cached_property
+    def requested_format(self) -> str | None:
+        """The provider-independent name of the format in the request; `None` if the request names no format."""
+        mapping = self.target.speech.request_fields.get("format")
+        return None if mapping is None else _find_neutral_value(mapping, self._requested_format_value)
+
+    @functools.cached_property
+    def _requested_format_value(self) -> object:
+        """The value of the format field as it was sent; `None` or `MISSING` if the request has no such field."""
+        mapping = self.target.speech.request_fields.get("format")
+        if mapping is None:
+            return None
+        if self.submit_call is not None:
+            return self.submit_call.read_request(mapping.location)
+        return mapping.provider_values.get(self.speech_request.format or "", self.speech_request.format)
+
+    @functools.cached_property
+    def default_format(self) -> str | None:
+        """The documented format for requests that name no format; `None` if the contract documents none."""
+        mapping = self.target.speech.request_fields.get("format")
+        return None if mapping is None else _find_neutral_value(mapping, self._default_format_value)
+
+    @functools.cached_property
+    def _default_format_value(self) -> object:
+        """The documented default of the format field.
+
+        It is `None` if requests have no format field, and `MISSING` if the field has no documented default.
+        """
+        mapping = self.target.speech.request_fields.get("format")
+        if mapping is None:
+            return None
+        media_type = self.submit_call.exchange.request.media_type if self.submit_call is not None else None
+        return find_documented_default(self.operation, mapping.location, media_type)
+
+    @functools.cached_property
+    def audio_format(self) -> AudioFormat | None:
+        """The contract's description of the requested format, or of the default format if none was requested.
+
+        `None` if the contract does not describe the format.
+        """
+        is_requested = isinstance(self._requested_format_value, str | dict)
+        found = self.target.find_audio_format(
+            self._requested_format_value if is_requested else self._default_format_value
+        )
+        return None if found is None else found.replace_sample_rate(self._sample_rate)
+
+    @property
+    def _sample_rate(self) -> object:
+        """The sample rate in the request, or its documented default; `None` or `MISSING` if there is neither."""
+        mapping = self.target.speech.request_fields.get("sample_rate")
+        if mapping is None:
+            return None
+        requested = self.submit_call.read_request(mapping.location) if self.submit_call is not None else None
+        return find_documented_default(self.operation, mapping.location) if requested in (None, MISSING) else requested
+
+    @property
+    def has_unknown_sample_rate(self) -> bool:
+        """Whether the audio consists of raw samples whose sample rate no document states."""
+        from voicegauge.speech.containers import find_container_of_media_type, is_container_uncertain, sniff_container
+
+        data = self.delivery.audio
+        if self._raw_format is not None or data is None:
+            return False
+        if sniff_container(data) is not None and not (is_container_uncertain(data) and self.decode_error):
+            return False
+        name = (self.requested_format or self.default_format or "").lower()
+        return name.startswith(_RAW_FORMAT_PREFIXES) or find_container_of_media_type(self.delivery.media_type) == "pcm"
+
+    @property
+    def _raw_format(self) -> RawAudioFormat | None:
+        from voicegauge.speech.decoding import RawAudioFormat
+
+        if self.audio_format is not None and self.audio_format.sample_rate_hz is not None:
+            return RawAudioFormat(
+                format=self.audio_format.codec,
+                sample_rate_hz=self.audio_format.sample_rate_hz,
+                channels=self.audio_format.channels,
+            )
+        documented = self.documented_audio
+        if documented is None or documented.format is None or documented.sample_rate_hz is None:
+            return None
+        return RawAudioFormat(
+            format=documented.format, sample_rate_hz=documented.sample_rate_hz, channels=documented.channels
+        )
+
+    @functools.cached_property
+    def _encoded_audio(self) -> EncodedAudio | None:
+        from voicegauge.speech.audio_measurement import EncodedAudio
+
+        return None if self.delivery.audio is None else EncodedAudio(self.delivery.audio, raw_format=self._raw_format)
+
+    @property
+    def decoded_audio(self) -> DecodedAudio | None:
+        """The samples of the audio; `None` if there is no audio, or if it cannot be decoded."""
+        return None if self._encoded_audio is None else self._encoded_audio.decoded_audio
+
+    @property
+    def active_duration_s(self) -> float | None:
+        """Total duration of the audible parts of the audio, in seconds; `None` if there is no audio to decode."""
+        return None if self._encoded_audio is None else self._encoded_audio.active_duration_s
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the audio can be decoded and is silent."""
+        return self._encoded_audio is not None and self._encoded_audio.is_silent
+
+    @property
+    def decode_error(self) -> str | None:
+        """The reason why the audio cannot be decoded; `None` if there is no such error."""
+        return None if self._encoded_audio is None else self._encoded_audio.decode_error
+
+    @property
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
+        """JSON pointers to the description of the audio, the target and the operation."""
+        job = self.target.job_operation
+        scopes = (f"{self.operation.pointer}/x-speech/response", self.target.pointer, self.operation.pointer)
+        return (*scopes, f"{job.pointer}/x-job/audio") if job else scopes
+
+
+def _find_neutral_value(field_mapping: FieldMapping, value: object) -> str | None:
+    """Return the provider-independent name of a value in a request; `None` if `field_mapping` has no name for it."""
+    name = field_mapping.find_provider_independent_value(value)
+    return name if isinstance(name, str) else None
+
+
+# Two deliveries whose requests differ in one parameter.
+
+
+ComparedParameter = Literal["speed", "voice", "language", "seed", "repetition", "format", "text", "markup"]
+"""The parameter of a request whose effect is checked by comparing two deliveries. For `text`, the second request
+repeats the text of the first. For `repetition`, both requests are equal and have the same seed. For `markup`, the
+second has tags that change nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class DeliveryPair(CheckSubject):
+    """Two deliveries of one target whose requests differ in one parameter at most."""
+
+    compared_parameter: ComparedParameter
+    base_delivery: SpeechDelivery
+    changed_delivery: SpeechDelivery
+    base_value: Any
+    """Value of the parameter in the first request, or the documented default; `None` if neither is known."""
+    changed_value: Any
+    """Value of the parameter in the second request."""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation of both requests."""
+        return self.changed_delivery.operation
+
+    @property
+    def target(self) -> Target | None:
+        """The target of both requests."""
+        return self.changed_delivery.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The submit exchange of `changed_delivery`; if that is not known, its exchange with the audio."""
+        submit = self.changed_delivery.submit_call
+        return submit.exchange if submit is not None else self.changed_delivery.exchange
+
+    @property
+    def parameter_pointer(self) -> str:
+        """JSON pointer to the parameter in the contract."""
+        parameter = {"repetition": "seed", "markup": "text"}.get(self.compared_parameter, self.compared_parameter)
+        return f"{self.operation.pointer}/x-speech/request_fields/{parameter}"
+
+    @property
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
+        """The dispute pointers of the second delivery."""
+        return self.changed_delivery.possible_dispute_pointers
+
+
+# One step in the lifecycle of a resource that a provider stores.
+
+
+ResourceStepKind = Literal["create", "list", "set", "use"]
+"""What a call does. `create`: it creates the resource; `list`: it lists the account's resources; `set`: it changes the
+state of the resource; `use`: it refers to the resource, such as a speech request with a saved voice."""
+
+
+@dataclass(frozen=True, eq=False)
+class ResourceStep(CallSubject):
+    """One call in the lifecycle of a resource, such as a saved voice, with the state that the resource should have."""
+
+    creating_operation: Operation
+    """The operation that created the resource."""
+    resource_id: str
+    step_kind: ResourceStepKind
+    description: str
+    """A phrase that names the operation of the call and what was done to the resource before the call."""
+    contract_pointer: str
+    """JSON pointer to the part of the contract that the call tests."""
+    expected_state: str | None = None
+    """The state that was set last; `None` if the resource has no documented states."""
+    listed_item: dict[str, Any] | None = None
+    """The JSON object of the resource in the response of a `list` step; `None` if it is not listed, or for other
+    steps."""
+    is_use_forbidden: bool = False
+    """Whether the resource is in a state in which the documents forbid using it."""
+    is_deleted: bool = False
+    is_by_other_account: bool = False
+    """Whether the call was made by another account than the one that created the resource."""
+
+    @property
+    def resource_spec(self) -> ResourceSpec:
+        """The description of the resource in the contract."""
+        assert self.creating_operation.resource is not None, "an operation that creates resources has an x-resource"
+        return self.creating_operation.resource
+
+    @property
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
+        """The dispute pointers of the call, and the pointer to the `x-resource`."""
+        return (*super().possible_dispute_pointers, f"{self.creating_operation.pointer}/x-resource")

@@ -1,0 +1,202 @@
+"""Names of audio containers, codecs and media types."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from voicegauge.model.exchange import FileContent
+
+_CONTAINER_BY_MEDIA_TYPE = {
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/x-wav": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/mpeg3": "mp3",
+    "audio/x-mp3": "mp3",
+    "audio/flac": "flac",
+    "audio/x-flac": "flac",
+    "audio/ogg": "ogg",
+    "audio/opus": "ogg",
+    "audio/vorbis": "ogg",
+    "application/ogg": "ogg",
+    "audio/mp4": "m4a",
+    "audio/m4a": "m4a",
+    "audio/x-m4a": "m4a",
+    "audio/aac": "aac",
+    "audio/x-aac": "aac",
+    "audio/webm": "webm",
+    "video/webm": "webm",
+    "audio/aiff": "aiff",
+    "audio/x-aiff": "aiff",
+    "audio/pcm": "pcm",
+    "audio/x-pcm": "pcm",
+    "audio/l16": "pcm",
+    "audio/raw": "pcm",
+    "audio/basic": "pcm",
+    "audio/pcmu": "pcm",
+    "audio/pcma": "pcm",
+}
+_CONTAINER_BY_MAGIC_BYTES = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
+_MIN_PLACEHOLDER_LENGTH_BYTES = 0x7F000000
+"""A length in a WAV header that is not smaller than this is a placeholder, as is 0. Programs that stream a file write a
+placeholder because they do not know the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others.
+No real response has two gigabytes."""
+_MAX_WAV_CHUNKS = 64
+"""Maximum number of chunks of a WAV file that are searched for the samples. Real files have fewer than ten chunks."""
+
+_WAV_PCM_FORMAT_CODE = 1
+"""Format code of uncompressed integers in a WAV file (WAVE_FORMAT_PCM)."""
+
+
+class WavData(NamedTuple):
+    """Where the samples of a WAV file are, and how many bytes they have."""
+
+    size_field_offset: int
+    """Offset, in the file, of the four bytes that declare the size of the samples."""
+    declared_size_bytes: int | None
+    """Declared size of the samples in bytes; `None` if the file was streamed and declares no real size."""
+    actual_size_bytes: int
+    """Number of bytes that the file contains from the start of the samples to its end."""
+    mono_16_bit_sample_rate_hz: int | None
+    """Sample rate if the samples are 16-bit integers in one channel, as speech usually is; `None` for other samples."""
+
+
+def find_container_of_media_type(media_type: str | None) -> str | None:
+    """The container of a media type: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
+
+    Parameters after a semicolon are ignored. The result is `None` if the media type is not a known audio type, as for
+    "application/octet-stream".
+    """
+    return _CONTAINER_BY_MEDIA_TYPE.get((media_type or "").split(";")[0].strip().lower())
+
+
+def sniff_container(audio_bytes: FileContent) -> str | None:
+    """Detect the container from the first bytes; `None` if it is unknown.
+
+    The names are those of `find_container_of_media_type`. Raw PCM is never detected, because it has no header.
+    """
+    if audio_bytes[:4] in (b"RIFF", b"RF64", b"RIFX") and audio_bytes[8:12] == b"WAVE":
+        return "wav"
+    if audio_bytes[:4] == b"FORM" and audio_bytes[8:12] in (b"AIFF", b"AIFC"):
+        return "aiff"
+    if audio_bytes[4:8] == b"ftyp":
+        return "m4a"
+    for magic, container in _CONTAINER_BY_MAGIC_BYTES.items():
+        if audio_bytes[: len(magic)] == magic:
+            return container
+    return _sniff_mpeg(audio_bytes)
+
+
+def is_container_uncertain(audio_bytes: FileContent) -> bool:
+    """Whether the result of `sniff_container` rests on a few bits only, which raw samples may have by chance."""
+    return _sniff_mpeg(audio_bytes) is not None
+
+
+def _sniff_mpeg(audio_bytes: FileContent) -> str | None:
+    # An MPEG audio frame starts with eleven set bits, an ADTS frame with twelve. Layer 0 is AAC.
+    # MPEG version 1, bit rate 15 and sample rate 3 are reserved values (ISO/IEC 11172-3, 2.4.2.3).
+    if len(audio_bytes) < 4 or audio_bytes[0] != 0xFF or audio_bytes[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = audio_bytes[1] >> 3 & 3, audio_bytes[1] >> 1 & 3
+    bitrate, rate = audio_bytes[2] >> 4, audio_bytes[2] >> 2 & 3
+    if layer == 0:
+        return "aac" if audio_bytes[1] & 0xF0 == 0xF0 else None
+    return "mp3" if layer == 1 and version != 1 and bitrate != 15 and rate != 3 else None
+
+
+def find_wav_data(audio_bytes: FileContent) -> WavData | None:
+    """Find the samples of a WAV file; `None` if `audio_bytes` is not a WAV file or has no data chunk."""
+    if audio_bytes[:4] != b"RIFF" or audio_bytes[8:12] != b"WAVE":
+        return None
+    at, rate_hz = 12, None
+    for _ in range(_MAX_WAV_CHUNKS):
+        if at + 8 > len(audio_bytes):
+            return None
+        (size,) = struct.unpack_from("<I", audio_bytes, at + 4)
+        if audio_bytes[at : at + 4] == b"data":
+            declared = size if 0 < size < _MIN_PLACEHOLDER_LENGTH_BYTES else None
+            return WavData(at + 4, declared, len(audio_bytes) - at - 8, rate_hz)
+        if audio_bytes[at : at + 4] == b"fmt " and at + 24 <= len(audio_bytes):
+            encoding, channels, rate, _, frame_bytes, sample_bits = struct.unpack_from("<HHIIHH", audio_bytes, at + 8)
+            is_mono_16_bit = (encoding, channels, frame_bytes, sample_bits) == (_WAV_PCM_FORMAT_CODE, 1, 2, 16)
+            rate_hz = rate if is_mono_16_bit else None
+        at += 8 + size + size % 2  # chunks are padded to even sizes
+    return None
+
+
+class _AudioReader(io.BytesIO):
+    """The file object from which libsndfile reads encoded audio that is in memory.
+
+    In a damaged AIFF file, libsndfile may seek to a negative position. `seek` then keeps the position. It raises no
+    exception, because libsndfile could not pass the exception on.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Change the position, and return it. If the new position would be negative, the position is not changed."""
+        try:
+            return super().seek(offset, whence)
+        except ValueError:  # would only be printed, because libsndfile cannot pass exceptions on
+            return self.tell()
+
+
+class _PatchedReader(_AudioReader):
+    """A file object that returns other bytes than the file has at some offsets.
+
+    The bytes are replaced when they are read, because replacing them in memory would copy the whole file.
+    """
+
+    def __init__(self, audio_bytes: FileContent, bytes_by_offset: Mapping[int, bytes]) -> None:
+        super().__init__(audio_bytes)
+        self._patches = bytes_by_offset
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into `buffer`. This is the method that libsndfile uses."""
+        start, size = self.tell(), super().readinto(buffer)
+        view = memoryview(buffer)
+        for at, patch in self._patches.items():
+            low, high = max(at, start), min(at + len(patch), start + size)
+            if low < high:
+                view[low - start : high - start] = patch[low - at : high - at]
+        return size
+
+
+def open_audio(audio_bytes: FileContent) -> io.BytesIO:
+    """Return a file object from which libsndfile reads encoded audio.
+
+    If the audio is a streamed WAV file, the header that is read declares the real length instead of a placeholder.
+    """
+    found = find_wav_data(audio_bytes)
+    if found is None or found.declared_size_bytes is not None or not found.actual_size_bytes:
+        return _AudioReader(audio_bytes)
+    sizes = {4: len(audio_bytes) - 8, found.size_field_offset: found.actual_size_bytes}
+    return _PatchedReader(audio_bytes, {at: struct.pack("<I", size) for at, size in sizes.items()})
+
+
+def is_streamed_flac(audio_bytes: FileContent) -> bool:
+    """Whether a file is FLAC whose header states that the number of samples is unknown (RFC 9639, section 8.2)."""
+    # The number has 36 bits and follows the sample rate, channels and sample size in the STREAMINFO block.
+    return (
+        audio_bytes[:4] == b"fLaC" and len(audio_bytes) > 26 and not (audio_bytes[21] & 0x0F or any(audio_bytes[22:26]))
+    )
+
+
+def declares_length(audio_bytes: FileContent, container: str) -> bool:
+    """Whether the file itself declares the number of frames that libsndfile reports.
+
+    This is the case for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header. For other files, libsndfile
+    counts the frames.
+    """
+    if container == "flac":
+        return True
+    if container != "mp3":
+        return False
+    start = 0
+    if audio_bytes[:3] == b"ID3" and len(audio_bytes) > 10:  # the size has seven bits per byte (ID3v2.4, section 6.2)
+        start = 10 + (audio_bytes[6] << 21 | audio_bytes[7] << 14 | audio_bytes[8] << 7 | audio_bytes[9])
+    first_frame = audio_bytes[start : start + 1024]
+    return b"Xing" in first_frame or b"Info" in first_frame

@@ -1,0 +1,286 @@
+"""Encodes, converts and resamples audio.
+
+libsndfile gives each stream a different serial number. The number is part of every page and is covered by the checksum
+of the page (RFC 3533, section 6).
+
+Unlike `decode`, these functions do not mix all channels to mono.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from voicegauge.model.exchange import FileContent
+from voicegauge.speech.containers import find_container_of_media_type
+from voicegauge.speech.decoding import FfmpegFormat, Samples, UndecodableAudioError, decode_track, encode_track
+from voicegauge.speech.process_control import defer_keyboard_interrupt
+
+# Sets a fixed serial number in Ogg files, so that equal samples give equal files.
+
+
+_PAGE_HEADER_BYTES = 27
+_SERIAL_AT, _CHECKSUM_AT, _SEGMENTS_AT = 14, 22, 26
+"""Offsets, in a page, of the serial number, the checksum and the number of segments."""
+_CRC_POLYNOMIAL = 0x04C11DB7
+"""Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
+
+
+def _compute_crc_table_entry(byte: int) -> int:
+    value = byte << 24
+    for _ in range(8):
+        value = (value << 1) ^ (_CRC_POLYNOMIAL if value & 0x80000000 else 0)
+    return value & 0xFFFFFFFF
+
+
+_CRC_TABLE = [_compute_crc_table_entry(byte) for byte in range(256)]
+
+
+def _compute_checksum(page: bytes) -> int:
+    value = 0
+    for byte in page:
+        value = (value << 8) & 0xFFFFFFFF ^ _CRC_TABLE[value >> 24 ^ byte]
+    return value
+
+
+def set_ogg_serial_number(ogg_bytes: bytes, serial_number: int) -> bytes:
+    """Return a copy of `ogg_bytes` with `serial_number` in every page.
+
+    `ogg_bytes` must consist of complete pages of one stream.
+    """
+    pages = bytearray(ogg_bytes)
+    at = 0
+    while at + _PAGE_HEADER_BYTES <= len(pages):
+        segments = pages[at + _SEGMENTS_AT]
+        lengths = pages[at + _PAGE_HEADER_BYTES : at + _PAGE_HEADER_BYTES + segments]
+        end = at + _PAGE_HEADER_BYTES + segments + sum(lengths)
+        struct.pack_into("<I", pages, at + _SERIAL_AT, serial_number)
+        struct.pack_into("<I", pages, at + _CHECKSUM_AT, 0)
+        struct.pack_into("<I", pages, at + _CHECKSUM_AT, _compute_checksum(bytes(pages[at:end])))
+        at = end
+    return bytes(pages)
+
+
+# Converts samples to another sample rate.
+
+
+def resample(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samples:
+    """Resample `samples` with soxr at high quality; return the same array if the rates are equal."""
+    if source_rate_hz == target_rate_hz:
+        return samples
+    import soxr
+
+    resampled: Samples = soxr.resample(samples, source_rate_hz, target_rate_hz).astype(np.float32, copy=False)
+    return resampled
+
+
+# Encodes samples as audio files, with libsndfile or FFmpeg.
+
+
+class SndfileFormat(NamedTuple):
+    """A format that libsndfile can write."""
+
+    media_type: str
+    container: str
+    """libsndfile's name of the container, such as "WAV"."""
+    subtype: str
+    """libsndfile's name of the codec or sample format, such as "PCM_16"."""
+    rates_hz: tuple[int, ...] = ()
+    """Sample rates that the codec supports, in ascending order; empty if the codec supports any rate."""
+    endian: str = "FILE"
+    """Byte order of raw samples. It must be "FILE" for formats with a fixed byte order."""
+
+
+_MPEG_1_RATES_HZ = (32000, 44100, 48000)
+"""Sample rates at which libsndfile writes valid MP3 files. At lower rates (MPEG-2), its encoder overfills frames, so
+that decoders report errors and skip audio."""
+MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, *_MPEG_1_RATES_HZ)
+"""The sample rates that MP3 has: those of MPEG-1, MPEG-2 and MPEG-2.5."""
+_MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
+"""Options of libsndfile for MP3 with about 100 kbit/s. With a variable bit rate, it produces broken frames."""
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+"""The rates that the Opus codec supports (RFC 6716, section 2)."""
+AUDIO_FORMATS = {
+    "wav": SndfileFormat("audio/wav", "WAV", "PCM_16"),
+    "mp3": SndfileFormat("audio/mpeg", "MP3", "MPEG_LAYER_III", _MPEG_1_RATES_HZ),
+    "flac": SndfileFormat("audio/flac", "FLAC", "PCM_16"),
+    "ogg": SndfileFormat("audio/ogg", "OGG", "VORBIS"),
+    "opus": SndfileFormat("audio/ogg", "OGG", "OPUS", _OPUS_RATES_HZ),
+    "aiff": SndfileFormat("audio/aiff", "AIFF", "PCM_16"),
+    "pcm_s16le": SndfileFormat("audio/pcm", "RAW", "PCM_16", endian="LITTLE"),
+    "pcm_s16be": SndfileFormat("audio/l16", "RAW", "PCM_16", endian="BIG"),  # in network byte order (RFC 2586)
+    "pcm_s24le": SndfileFormat("audio/pcm", "RAW", "PCM_24", endian="LITTLE"),
+    "pcm_f32le": SndfileFormat("audio/pcm", "RAW", "FLOAT", endian="LITTLE"),
+    "pcm_u8": SndfileFormat("audio/pcm", "RAW", "PCM_U8"),
+    "mulaw": SndfileFormat("audio/basic", "RAW", "ULAW"),
+    "alaw": SndfileFormat("audio/pcma", "RAW", "ALAW"),
+}
+"""Formats that `encode` can write, by name."""
+_FRAMES_PER_BLOCK = 2**18
+"""Number of frames that are written at a time. libsndfile's Vorbis encoder puts all frames of a call on the stack,
+which would otherwise overflow."""
+_OGG_SERIAL_NUMBER = 1
+"""Serial number of all Ogg streams. It may be any fixed number; see `set_ogg_serial_number`."""
+
+_FFMPEG_FORMATS = {
+    "mp3": FfmpegFormat("mp3", "libmp3lame"),
+    "m4a": FfmpegFormat("ipod", "aac"),
+    "aac": FfmpegFormat("adts", "aac"),
+    "webm": FfmpegFormat("webm", "libopus"),
+}
+_FFMPEG_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac", "webm": "audio/webm"}
+_OPUS_DECODING_RATE_HZ = 48_000
+"""The sample rate at which Opus is decoded, regardless of the rate of the input (RFC 7845, section 5.1)."""
+DEFAULT_BITRATE_KBPS = 128
+
+
+def find_media_type_of_format(format_name: str) -> str:
+    """The media type of a format that `encode` or `encode_at_bitrate` can write.
+
+    Raises:
+        KeyError: the format is unknown.
+    """
+    return _FFMPEG_MEDIA_TYPES.get(format_name) or AUDIO_FORMATS[format_name].media_type
+
+
+def find_container_of_format(format_name: str) -> str | None:
+    """Return the container in which audio of a format is delivered, by its name in `sniff_container`.
+
+    The result is "pcm" for samples without a header; `None` if the format is unknown.
+    """
+    if format_name not in AUDIO_FORMATS and format_name not in _FFMPEG_MEDIA_TYPES:
+        return None
+    is_raw = format_name in AUDIO_FORMATS and AUDIO_FORMATS[format_name].container == "RAW"
+    return "pcm" if is_raw else find_container_of_media_type(find_media_type_of_format(format_name))
+
+
+def find_codec_of_format(format_name: str) -> str | None:
+    """Return the codec of a format that shares its container with other codecs; `None` for any other format."""
+    return {"opus": "opus", "ogg": "vorbis"}.get(format_name)
+
+
+@defer_keyboard_interrupt()
+def encode(samples: Samples, sample_rate_hz: int, format_name: str) -> tuple[bytes, str]:
+    """Encode samples with libsndfile. Equal samples give equal bytes.
+
+    Args:
+        samples: shape (frames,) or (frames, channels), full scale at 1.0.
+        sample_rate_hz: sample rate of `samples`. If the codec does not support it, the samples are resampled to the
+            next higher rate that it supports.
+        format_name: name of a format in `AUDIO_FORMATS`.
+
+    Returns:
+        The encoded file and its media type.
+
+    Raises:
+        ValueError: `format_name` is not in `AUDIO_FORMATS`.
+    """
+    audio_format = AUDIO_FORMATS.get(format_name)
+    if audio_format is None:
+        raise ValueError(f"unknown audio format {format_name!r}: known: {', '.join(AUDIO_FORMATS)}")
+    return _encode_with_libsndfile(samples, sample_rate_hz, format_name), audio_format.media_type
+
+
+def _encode_with_libsndfile(samples: Samples, sample_rate_hz: int, format_name: str) -> bytes:
+    import soundfile
+
+    audio_format = AUDIO_FORMATS[format_name]
+    if audio_format.rates_hz and sample_rate_hz not in audio_format.rates_hz:
+        rates = audio_format.rates_hz
+        rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
+        samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(
+        buffer,
+        "w",
+        sample_rate_hz,
+        samples.shape[1] if samples.ndim > 1 else 1,
+        format=audio_format.container,
+        subtype=audio_format.subtype,
+        endian=audio_format.endian,
+        **(_MP3_OPTIONS if format_name == "mp3" else {}),
+    ) as file:
+        for start in range(0, len(samples), _FRAMES_PER_BLOCK):
+            file.write(samples[start : start + _FRAMES_PER_BLOCK])
+    data = buffer.getvalue()
+    return set_ogg_serial_number(data, _OGG_SERIAL_NUMBER) if audio_format.container == "OGG" else data
+
+
+def encode_at_bitrate(
+    samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None = None
+) -> bytes:
+    """Encode samples in any supported format. The bit rate can be chosen for MP3, AAC, and Opus in WebM.
+
+    Args:
+        samples: shape (frames,) or (frames, channels), full scale at 1.0.
+        sample_rate_hz: sample rate of `samples`. The samples are resampled to 48 kHz for "webm", and to the next higher
+            rate that the codec supports for "mp3" and the formats in `AUDIO_FORMATS`.
+        format_name: "mp3", "m4a", "aac", "webm" or another name in `AUDIO_FORMATS`.
+        bitrate_kbps: bit rate for "mp3", "m4a", "aac" and "webm"; `DEFAULT_BITRATE_KBPS` if `None`. Ignored for other
+            formats.
+
+    Raises:
+        ValueError: the format is unknown.
+    """
+    if format_name not in _FFMPEG_FORMATS:
+        return encode(samples, sample_rate_hz, format_name)[0]
+    supported_hz = {"webm": (_OPUS_DECODING_RATE_HZ,), "mp3": MP3_RATES_HZ}.get(format_name, (sample_rate_hz,))
+    if sample_rate_hz not in supported_hz:
+        rate = next((known for known in supported_hz if known > sample_rate_hz), supported_hz[-1])
+        samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
+    return encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[format_name], bitrate_kbps or DEFAULT_BITRATE_KBPS)
+
+
+# Converts encoded audio to another format, sample rate, number of channels or bit rate.
+
+
+class TranscodingSettings(NamedTuple):
+    """The format of converted audio.
+
+    `None` keeps the sample rate or the channels of the source, but at most two channels.
+    """
+
+    format: str
+    """Name of a format that `encode_at_bitrate` can write."""
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    """Number of channels, 1 or 2."""
+    bitrate_kbps: int | None = None
+    """Bit rate of a lossy format; `DEFAULT_BITRATE_KBPS` if `None`."""
+
+
+def transcode(audio_bytes: FileContent, settings: TranscodingSettings) -> bytes:
+    """Convert encoded audio to `settings`.
+
+    Raises:
+        UndecodableAudioError: `audio_bytes` cannot be decoded.
+        ValueError: the target format is unknown.
+    """
+    samples, rate = decode_without_mixing(audio_bytes, settings.sample_rate_hz, settings.channels)
+    return encode_at_bitrate(samples, rate, settings.format, settings.bitrate_kbps)
+
+
+def decode_without_mixing(
+    audio_bytes: FileContent, sample_rate_hz: int | None = None, channels: int | None = None
+) -> tuple[Samples, int]:
+    """Decode without mixing the channels to mono.
+
+    Args:
+        audio_bytes: the encoded file.
+        sample_rate_hz: sample rate of the result; `None` for the rate of the file.
+        channels: number of channels of the result, 1 or 2; `None` for the number of the file, but at most 2.
+
+    Returns:
+        Samples of shape (frames, channels) and their sample rate.
+
+    Raises:
+        UndecodableAudioError: `audio_bytes` cannot be decoded, or exceeds the limits of length and memory.
+    """
+    try:
+        track = decode_track(audio_bytes, sample_rate_hz=sample_rate_hz, channels=channels)
+    except UndecodableAudioError as error:
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes: {error}") from error
+    return track.samples, track.sample_rate_hz

@@ -1,0 +1,314 @@
+"""Speaks with espeak-ng in a process of its own.
+
+Equal arguments give equal samples on all machines that have the same wheel of espeakng-loader.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib.util
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.errors import MissingExtraError
+
+Samples = NDArray[np.float32]
+
+MIN_WORDS_PER_MINUTE = 80
+"""The slowest rate of espeak-ng, in words per minute. For slower speech, pauses are inserted between words."""
+WORD_GAP_UNIT_S = 0.031
+"""Duration of one unit of espeak-ng's word gap, in seconds, measured at the slowest speaking rate of espeak-ng."""
+DITHER_SNR_DB = 50.0
+"""Signal-to-noise ratio of the noise that is added to speech, in decibels. Without noise, recognizers make errors on
+the digital silence in synthetic speech."""
+_NOISE_BLOCK_FRAMES = 2**16
+MAX_TEXT_CHARACTERS = 100_000
+
+_ESPEAK_LANGUAGE_BY_TAG = {
+    "en": "en-us",
+    "en-gb": "en-gb-x-rp",
+    "en-uk": "en-gb-x-rp",
+    "zh": "cmn",
+    "zh-cn": "cmn",
+    "zh-tw": "cmn",
+    "zh-hans": "cmn",
+    "zh-hant": "cmn",
+    "cmn-cn": "cmn",
+    "zh-hk": "yue",
+    "no": "nb",
+    "iw": "he",
+    "in": "id",
+}
+"""Common language codes for which espeak-ng uses another code."""
+_SCRIPT_CHARACTER_RANGES = (
+    ("ja", 0x3040, 0x30FF),
+    ("ko", 0xAC00, 0xD7AF),
+    ("ko", 0x1100, 0x11FF),
+    ("zh", 0x4E00, 0x9FFF),
+    ("hi", 0x0900, 0x097F),
+    ("bn", 0x0980, 0x09FF),
+    ("ta", 0x0B80, 0x0BFF),
+    ("th", 0x0E00, 0x0E7F),
+    ("ar", 0x0600, 0x06FF),
+    ("he", 0x0590, 0x05FF),
+    ("el", 0x0370, 0x03FF),
+    ("ru", 0x0400, 0x04FF),
+)
+"""The language that each range of characters stands for, as tuples (language, first code point, last code point). Kana
+come first, because the other characters of Japanese are also used in Chinese."""
+
+
+def synthesize(
+    text: str,
+    *,
+    language: str,
+    voice_variant: str | None,
+    words_per_minute: int,
+    pitch: int,
+    sample_rate_hz: int,
+    seed: int,
+) -> Samples:
+    """Synthesize `text` to mono samples of shape (frames,), full scale at 1.0.
+
+    Args:
+        text: the text to speak, of at most `MAX_TEXT_CHARACTERS` characters.
+        language: tag of the language, such as "en", "pt-BR" or "zh".
+        voice_variant: name of an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice.
+        words_per_minute: speaking rate.
+        pitch: pitch from 0 to 99, where 50 is normal.
+        sample_rate_hz: sample rate of the result.
+        seed: seed of the added noise, whose level is `DITHER_SNR_DB` below the speech.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+        ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
+    """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
+    name = _build_voice_name(language, voice_variant)
+    command = {
+        "text": text,
+        "voice": name,
+        "rate": max(words_per_minute, MIN_WORDS_PER_MINUTE),
+        "pitch": min(max(pitch, 0), 99),
+        "word_gap": _compute_word_gap(words_per_minute),
+    }
+    raw, rate = _get_espeak_process().speak(command)
+    samples = np.frombuffer(raw, "<i2").astype(np.float32)
+    samples /= np.float32(32768)
+    samples = _resample(samples, rate, sample_rate_hz)
+    _add_noise(samples, seed)
+    return samples
+
+
+def has_voice_for(language: str) -> bool:
+    """Whether espeak-ng has a voice for `language`.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+    """
+    return _find_language(language) is not None
+
+
+def guess_language(text: str, default_language: str) -> str:
+    """Guess the language from the script of most letters in `text`; `default_language` if that is the Latin script."""
+    if text.isascii():
+        return default_language
+    counts: dict[str, int] = {}
+    for letter in text:
+        code = ord(letter)
+        name = next((name for name, low, high in _SCRIPT_CHARACTER_RANGES if low <= code <= high), None)
+        if name is None and letter.isalpha():
+            name = default_language
+        if name is not None:
+            counts[name] = counts.get(name, 0) + 1
+    if "ja" in counts:  # if the text contains kana, its Chinese characters are Japanese too
+        counts["ja"] += counts.pop("zh", 0)
+    guess = max(counts, key=lambda name: counts[name], default=default_language)
+    # The script does not contradict a default language that is written in it as well, such as Ukrainian in Cyrillic.
+    return default_language if _find_script_language(default_language) == guess else guess
+
+
+def _find_script_language(language: str) -> str:
+    """Return the language in `_SCRIPT_CHARACTER_RANGES` that stands for the script of `language`."""
+    shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
+    base = language.lower().partition("-")[0]
+    return next((script for script, languages in shared.items() if base in languages), base)
+
+
+def _compute_word_gap(words_per_minute: int) -> int:
+    """Return the pause after each word that slows speech to `words_per_minute`, in units of espeak-ng's word gap.
+
+    The result is 0 if espeak-ng reaches this rate without pauses.
+    """
+    if words_per_minute >= MIN_WORDS_PER_MINUTE:
+        return 0
+    return round((60 / max(words_per_minute, 5) - 60 / MIN_WORDS_PER_MINUTE) / WORD_GAP_UNIT_S)
+
+
+def _resample(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samples:
+    from voicegauge.speech.encoding import resample
+
+    resampled = resample(samples, source_rate_hz, target_rate_hz)
+    return np.clip(resampled, -1.0, 1.0, out=resampled)
+
+
+def _add_noise(samples: Samples, seed: int) -> None:
+    """Add noise to `samples` in place. It is added in blocks, because an hour of speech takes hundreds of megabytes."""
+    level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+    rng, factor = np.random.default_rng(seed), np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
+    for start in range(0, len(samples), _NOISE_BLOCK_FRAMES):
+        block = samples[start : start + _NOISE_BLOCK_FRAMES]
+        block += rng.standard_normal(len(block)).astype(np.float32) * factor
+
+
+def require_synthesizer() -> None:
+    """Check that espeak-ng is installed, before an emulator starts that needs it.
+
+    Raises:
+        MissingExtraError: espeak-ng is not installed.
+    """
+    if importlib.util.find_spec("espeakng_loader") is None:
+        raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator uses,", "emulator")
+
+
+def _find_data_folder() -> Path:
+    require_synthesizer()
+    import espeakng_loader
+
+    return Path(espeakng_loader.get_data_path())
+
+
+@functools.cache
+def _read_languages() -> dict[str, str]:
+    """Return the names of espeak-ng's languages, with the same names in lower case as keys."""
+    return {path.name.lower(): path.name for path in (_find_data_folder() / "lang").rglob("*") if path.is_file()}
+
+
+@functools.cache
+def list_voice_variants() -> frozenset[str]:
+    """Names of espeak-ng's voice variants, which can be used with any language.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+    """
+    return frozenset(path.name for path in (_find_data_folder() / "voices" / "!v").iterdir())
+
+
+def _find_language(language: str) -> str | None:
+    known = _read_languages()
+    tag = language.lower().replace("_", "-")
+    for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _get_base_language(tag)):
+        if name in known:
+            return known[name]
+    return None
+
+
+def _get_base_language(language_tag: str) -> str:
+    base = language_tag.partition("-")[0]
+    return _ESPEAK_LANGUAGE_BY_TAG.get(base, base)
+
+
+def _build_voice_name(language: str, voice_variant: str | None) -> str:
+    name = _find_language(language)
+    if name is None:
+        raise ValueError(f"espeak-ng does not speak {language!r}")
+    if voice_variant is None:
+        return name
+    if voice_variant not in list_voice_variants():
+        # espeak-ng silently uses the default voice for an unknown variant.
+        raise ValueError(
+            f"espeak-ng has no variant {voice_variant!r}; it has {', '.join(sorted(list_voice_variants()))}"
+        )
+    return f"{name}+{voice_variant}"
+
+
+class _EspeakProcess:
+    """The process that runs espeak-ng. It is started for the first text, and started again if it has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)
+
+    def speak(self, command: dict[str, Any]) -> tuple[bytes, int]:
+        """Execute a command of `espeak_worker`; return 16-bit samples and their sample rate.
+
+        Raises:
+            ValueError: espeak-ng reported an error.
+        """
+        with self._lock:
+            try:
+                head, samples = self._send(command)
+            except (OSError, EOFError):
+                self._end_process()
+                head, samples = self._send(command)
+        if "error" in head:
+            raise ValueError(head["error"])
+        return samples, int(head["sample_rate_hz"])
+
+    def _send(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        process = self._start()
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(command).encode() + b"\n")
+        process.stdin.flush()
+        head = self._read_reply_header(process)
+        assert process.stdout is not None
+        return head, process.stdout.read(head.get("bytes", 0))
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._end_process()
+            self._process = subprocess.Popen(
+                # -P: imports nothing from the current folder, which may be a stranger's repository.
+                [sys.executable, "-P", "-m", "voicegauge.speech._espeak_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # not interrupted by Ctrl-C; it exits when its standard input is closed
+            )
+            head = self._read_reply_header(self._process)
+            if "error" in head:
+                raise ValueError(head["error"])
+        return self._process
+
+    @staticmethod
+    def _read_reply_header(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise EOFError("the espeak-ng process ended")
+        head: dict[str, Any] = json.loads(line)
+        return head
+
+    def _end_process(self) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def stop(self) -> None:
+        """Stop the process."""
+        with self._lock:
+            self._end_process()
+
+
+@functools.cache
+def _get_espeak_process() -> _EspeakProcess:
+    _find_data_folder()  # raises if espeak-ng is not installed
+    return _EspeakProcess()

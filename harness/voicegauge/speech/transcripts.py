@@ -1,0 +1,175 @@
+"""Normalizes transcripts and counts their errors.
+
+The version of a normalizer is increased whenever the output of the normalizer changes, because error rates of different
+versions are not comparable.
+
+The word error rate (WER) is (S + D + I) / N, where N is the number of words in the reference. The character error rate
+(CER) is the same with characters. The counts come from the minimal alignment that jiwer computes.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from typing import Literal, NamedTuple
+
+from voicegauge.model.sample import Score
+
+# Normalizes reference texts and transcripts before they are compared, depending on the language.
+
+
+ErrorUnit = Literal["word", "character"]
+
+CHARACTER_LANGUAGES = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "lo", "km", "my", "bo"})
+"""Languages whose errors are counted in characters. They are written without spaces between words. Korean is included
+because its spacing varies in practice."""
+VOWEL_MARK_LANGUAGES = frozenset({"as", "bn", "gu", "hi", "kn", "ml", "mr", "ne", "or", "pa", "sa", "si", "ta", "te"})
+"""Languages whose vowels are combining marks. Whisper's basic normalizer replaces marks with spaces, which would split
+the words of these languages into consonants."""
+
+
+class TextNormalizer(NamedTuple):
+    """A function that normalizes text, with its id and the unit in which errors of normalized text are counted."""
+
+    id: str
+    """Name and version, such as "whisper-english/1"."""
+    error_unit: ErrorUnit
+    """Whether errors in normalized texts are counted in words or in characters."""
+    normalize: Callable[[str], str]
+
+    def __call__(self, text: str) -> str:
+        """Normalize `text` to words separated by single spaces, or to characters without spaces."""
+        return self.normalize(text)
+
+
+def get_base_language(language_tag: str) -> str:
+    """The language in a tag, without script and region, such as "en" for "en-GB"."""
+    return language_tag.replace("_", "-").split("-")[0].lower()
+
+
+def choose_normalizer(language: str) -> TextNormalizer:
+    """The normalizer for `language`, a tag such as "en", "en-GB" or "zh-CN".
+
+    - English: Whisper's English normalizer (numbers as digits, uniform contractions and spellings).
+    - `CHARACTER_LANGUAGES`: NFKC and case folding; spaces, punctuation and symbols are removed.
+    - `VOWEL_MARK_LANGUAGES`: the same, but words remain separated by spaces.
+    - All other languages: Whisper's basic normalizer, after combining marks are removed. Otherwise it would split words
+      at the dot of a lower-case "İ" and at Arabic and Hebrew vowel points, which only some texts contain.
+    """
+    base = get_base_language(language)
+    if base == "en":
+        return TextNormalizer("whisper-english/1", "word", _normalize_english)
+    if base in CHARACTER_LANGUAGES:
+        return TextNormalizer("characters/1", "character", _normalize_to_characters)
+    if base in VOWEL_MARK_LANGUAGES:
+        return TextNormalizer("words-and-marks/1", "word", _normalize_to_words)
+    return TextNormalizer("whisper-basic/2", "word", _normalize_basic)
+
+
+@cache
+def _load_whisper_english_normalizer() -> Callable[[str], str]:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normalize: Callable[[str], str] = EnglishTextNormalizer()
+    return normalize
+
+
+@cache
+def _load_whisper_basic_normalizer() -> Callable[[str], str]:
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    normalize: Callable[[str], str] = BasicTextNormalizer()
+    return normalize
+
+
+def _normalize_english(text: str) -> str:
+    return _normalize_spaces(_load_whisper_english_normalizer()(text))
+
+
+def _normalize_basic(text: str) -> str:
+    letters = unicodedata.normalize("NFKC", text.lower())
+    return _normalize_spaces(
+        _load_whisper_basic_normalizer()("".join(char for char in letters if unicodedata.category(char)[0] != "M"))
+    )
+
+
+def _normalize_to_characters(text: str) -> str:
+    return _normalize_to_words(text).replace(" ", "")
+
+
+def _normalize_to_words(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Separators, punctuation, symbols and controls separate words; invisible joiners inside a word (Cf) are removed.
+    characters = (
+        "" if unicodedata.category(char) == "Cf" else " " if unicodedata.category(char)[0] in "ZPSC" else char
+        for char in folded
+    )
+    return _normalize_spaces("".join(characters))
+
+
+def _normalize_spaces(text: str) -> str:
+    return " ".join(text.split())
+
+
+# Counts hits, substitutions (S), deletions (D) and insertions (I) in a transcript.
+
+
+_PARENTHESES_REMOVAL_TABLE = str.maketrans("()", "  ")
+"""Translation table that removes parentheses. Whisper's normalizers omit text in parentheses, although a speaker reads
+it aloud."""
+AudioContent = Literal["speech", "silence", "missing", "undecodable"]
+"""The kind of content in a sample's audio. Only audio with "speech" has a transcript."""
+
+
+class ErrorCounts(NamedTuple):
+    """Counts of words or characters in one alignment.
+
+    `hits + substitutions + deletions` is the number of words or characters in the reference.
+    """
+
+    hits: int
+    substitutions: int
+    deletions: int
+    insertions: int
+
+
+def count_errors(reference: str, hypothesis: str, unit: ErrorUnit) -> ErrorCounts:
+    """Align two normalized texts and count the errors in words or characters, depending on `unit`."""
+    import jiwer
+
+    expected, recognized = _split_into_units(reference, unit), _split_into_units(hypothesis, unit)
+    if not expected or not recognized:  # jiwer rejects an empty reference
+        return ErrorCounts(0, 0, len(expected), len(recognized))
+    process = jiwer.process_words if unit == "word" else jiwer.process_characters
+    alignment = process(reference, hypothesis)
+    return ErrorCounts(alignment.hits, alignment.substitutions, alignment.deletions, alignment.insertions)
+
+
+def _split_into_units(text: str, unit: ErrorUnit) -> list[str]:
+    return text.split() if unit == "word" else list(text)
+
+
+def score_transcript(
+    *, sample_id: str, reference: str, transcript: str, language: str, audio_content: AudioContent = "speech"
+) -> Score:
+    """Normalize a transcript and its reference text, and count the errors.
+
+    If the audio has no speech, every word or character of the reference counts as deleted, and `transcript` is
+    ignored. Text in parentheses counts in the reference, because it is spoken. In a transcript it does not count,
+    because there it is a note such as "(music)".
+    """
+    normalize = choose_normalizer(language)
+    transcript = transcript if audio_content == "speech" else ""
+    expected, hypothesis = normalize(reference.translate(_PARENTHESES_REMOVAL_TABLE)), normalize(transcript)
+    counts = count_errors(expected, hypothesis, normalize.error_unit)
+    return Score(
+        sample_id=sample_id,
+        audio_content=audio_content,
+        unit=normalize.error_unit,
+        reference=expected,
+        hypothesis=hypothesis,
+        transcript=transcript,
+        reference_unit_count=len(_split_into_units(expected, normalize.error_unit)),
+        **counts._asdict(),
+    )

@@ -1,0 +1,302 @@
+"""Downloads, checks and converts weights of Whisper."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
+from voicegauge.files import open_file
+
+# Converts Whisper's weights to a CTranslate2 model folder, which faster-whisper can load without torch.
+
+
+WeightArrays = Mapping[str, NDArray[np.float32]]
+"""Weights by the names that openai-whisper gives to parameters."""
+
+
+class TransformerShape(NamedTuple):
+    """Numbers of layers and attention heads, which cannot be derived from the weights."""
+
+    encoder_layers: int
+    decoder_layers: int
+    attention_heads: int
+
+
+def convert_to_ctranslate2(
+    weights: WeightArrays,
+    shape: TransformerShape,
+    tokens: Sequence[str],
+    suppressed_token_ids: Sequence[int],
+    folder: Path,
+) -> None:
+    """Write the model and its tokenizer to `folder`, which must not exist.
+
+    Args:
+        weights: weights of an English-only Whisper model.
+        shape: numbers of layers and attention heads of the model.
+        tokens: all tokens of the vocabulary in the order of their ids. Each byte of a token is written as the printable
+            character that `build_byte_to_character_map` assigns to it.
+        suppressed_token_ids: ids of the tokens with which no transcript may start.
+        folder: the folder to create. It receives model.bin, config.json, the vocabulary and tokenizer.json.
+    """
+    from ctranslate2.specs import whisper_spec
+
+    spec: Any = whisper_spec.WhisperSpec(
+        shape.encoder_layers, shape.attention_heads, shape.decoder_layers, shape.attention_heads
+    )
+    _set_encoder(spec.encoder, weights)
+    _set_decoder(spec.decoder, weights)
+    spec.register_vocabulary(list(tokens))
+    spec.config.suppress_ids, spec.config.suppress_ids_begin = [], list(suppressed_token_ids)
+    spec.config.lang_ids, spec.config.alignment_heads = [], [(0, 0)]
+    spec.validate()
+    spec.optimize()
+    folder.mkdir()
+    spec.save(str(folder))
+    _write_tokenizer(tokens, folder / "tokenizer.json")
+
+
+def _set_linear_layer(layer_spec: Any, weights: WeightArrays, *weight_prefixes: str) -> None:
+    # CTranslate2 stacks the projections of one attention layer in one matrix. Whisper's key projections have no bias.
+    layer_spec.weight = np.concatenate([weights[f"{prefix}.weight"] for prefix in weight_prefixes])
+    layer_spec.bias = np.concatenate(
+        [
+            weights.get(f"{prefix}.bias", np.zeros(len(weights[f"{prefix}.weight"]), np.float32))
+            for prefix in weight_prefixes
+        ]
+    )
+
+
+def _set_normalization(layer_spec: Any, weights: WeightArrays, weight_prefix: str) -> None:
+    layer_spec.gamma, layer_spec.beta = weights[f"{weight_prefix}.weight"], weights[f"{weight_prefix}.bias"]
+
+
+def _set_attention(layer_spec: Any, weights: WeightArrays, weight_prefix: str, *, is_self_attention: bool) -> None:
+    _set_normalization(layer_spec.layer_norm, weights, f"{weight_prefix}_ln")
+    if is_self_attention:
+        _set_linear_layer(
+            layer_spec.linear[0], weights, f"{weight_prefix}.query", f"{weight_prefix}.key", f"{weight_prefix}.value"
+        )
+    else:
+        _set_linear_layer(layer_spec.linear[0], weights, f"{weight_prefix}.query")
+        _set_linear_layer(layer_spec.linear[1], weights, f"{weight_prefix}.key", f"{weight_prefix}.value")
+    _set_linear_layer(layer_spec.linear[-1], weights, f"{weight_prefix}.out")
+
+
+def _set_feed_forward(layer_spec: Any, weights: WeightArrays, weight_prefix: str) -> None:
+    _set_normalization(layer_spec.layer_norm, weights, f"{weight_prefix}.mlp_ln")
+    _set_linear_layer(layer_spec.linear_0, weights, f"{weight_prefix}.mlp.0")
+    _set_linear_layer(layer_spec.linear_1, weights, f"{weight_prefix}.mlp.2")
+
+
+def _set_encoder(layer_spec: Any, weights: WeightArrays) -> None:
+    for conv, name in ((layer_spec.conv1, "conv1"), (layer_spec.conv2, "conv2")):
+        conv.weight, conv.bias = weights[f"encoder.{name}.weight"], weights[f"encoder.{name}.bias"]
+    layer_spec.position_encodings.encodings = weights["encoder.positional_embedding"]
+    _set_normalization(layer_spec.layer_norm, weights, "encoder.ln_post")
+    for index, layer in enumerate(layer_spec.layer):
+        _set_attention(layer.self_attention, weights, f"encoder.blocks.{index}.attn", is_self_attention=True)
+        _set_feed_forward(layer.ffn, weights, f"encoder.blocks.{index}")
+
+
+def _set_decoder(layer_spec: Any, weights: WeightArrays) -> None:
+    layer_spec.embeddings.weight = layer_spec.projection.weight = weights["decoder.token_embedding.weight"]
+    layer_spec.position_encodings.encodings = weights["decoder.positional_embedding"]
+    _set_normalization(layer_spec.layer_norm, weights, "decoder.ln")
+    for index, layer in enumerate(layer_spec.layer):
+        _set_attention(layer.self_attention, weights, f"decoder.blocks.{index}.attn", is_self_attention=True)
+        _set_attention(layer.attention, weights, f"decoder.blocks.{index}.cross_attn", is_self_attention=False)
+        _set_feed_forward(layer.ffn, weights, f"decoder.blocks.{index}")
+
+
+def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    plain = {token: index for index, token in enumerate(tokens) if not token.startswith("<|")}
+    # The tokenizer has no merges, because it is only used to decode.
+    tokenizer = Tokenizer(models.BPE(vocab=plain, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    document = json.loads(tokenizer.to_str())
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    document["added_tokens"] = [
+        {"id": index, "content": token, "special": True, **flags}
+        for index, token in enumerate(tokens)
+        if token.startswith("<|")
+    ]
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def build_byte_to_character_map() -> dict[int, str]:
+    """GPT-2's mapping of bytes to printable characters.
+
+    Printable bytes are mapped to themselves, and all other bytes to code points from 256 upward.
+    """
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + index) for index, byte in enumerate(others)}
+
+
+# Installs Whisper's official weights and verifies their SHA-256.
+
+
+ProgressCallback = Callable[[int, int], None]
+"""Function (number of bytes received so far, total number of bytes). The total is 0 if it is not known."""
+_COPY_BLOCK_BYTES = 1 << 20
+_DOWNLOAD_TIMEOUT_S = 30.0
+_MODEL_NAME_BY_ALIAS = {"large": "large-v3", "turbo": "large-v3-turbo"}
+"""For each alias of a model, the model name under which the weights are saved."""
+
+
+class OfficialWeights(NamedTuple):
+    """An official checkpoint of openai-whisper."""
+
+    model_name: str
+    url: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """Name of the checkpoint file."""
+        return self.url.rpartition("/")[2]
+
+
+def require_whisper() -> None:
+    """Check that openai-whisper is installed.
+
+    Raises:
+        MissingExtraError: openai-whisper is not installed.
+    """
+    if importlib.util.find_spec("whisper") is None:
+        raise MissingExtraError("openai-whisper", "whisper")
+
+
+def get_weights_cache_path(model_name: str) -> Path:
+    """Return the path of the weights of an official model in openai-whisper's cache. The file may be missing."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
+    return folder / f"{_MODEL_NAME_BY_ALIAS.get(model_name, model_name)}.pt"
+
+
+def find_official_weights(model_name: str) -> OfficialWeights:
+    """Look up the URL and the digest of the weights of an official model of openai-whisper.
+
+    Raises:
+        MissingExtraError: openai-whisper is not installed.
+        UnknownNameError: `model_name` is not an official model.
+    """
+    require_whisper()
+    import whisper
+
+    known: dict[str, str] = whisper._MODELS  # noqa: SLF001 - the only place with the digests
+    if model_name not in known:
+        raise UnknownNameError("Whisper model", model_name, known)
+    url = known[model_name]
+    return OfficialWeights(model_name, url, url.split("/")[-2])  # the digest is part of the URL
+
+
+def install_weights(model_name: str, source_path: Path | None = None, progress: ProgressCallback | None = None) -> Path:
+    """Install the official weights of a model into openai-whisper's cache.
+
+    Args:
+        model_name: name of an official model, such as "base.en".
+        source_path: folder or file to copy from. If `None`, the weights are downloaded.
+        progress: function that is called while copying or downloading.
+
+    Returns:
+        The path of the weights. Nothing is copied or downloaded if they were already installed.
+
+    Raises:
+        MissingExtraError: openai-whisper is not installed.
+        UnknownNameError: `model_name` is not an official model.
+        UsageError: the weights could not be read or downloaded, or differ from the official weights.
+    """
+    weights, path = find_official_weights(model_name), get_weights_cache_path(model_name)
+    if path.is_file() and _compute_sha256(path) == weights.sha256:
+        return path
+    if source_path is None:
+        return download_weights(weights, path, progress)
+    return copy_weights(
+        weights, source_path / weights.file_name if source_path.is_dir() else source_path, path, progress
+    )
+
+
+def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
+    """Download `weights` to `path`. The file does not appear before it is complete and verified.
+
+    Raises:
+        UsageError: the download failed, or the received bytes differ from the official weights.
+    """
+    try:
+        with urllib.request.urlopen(weights.url, timeout=_DOWNLOAD_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
+            return _save_verified_weights(
+                weights, response, int(response.headers.get("Content-Length") or 0), path, progress
+            )
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise UsageError(
+            f"whisper:{weights.model_name}: the weights are not installed and could not be downloaded ({reason}): "
+            f"download {weights.url} on another machine, then "
+            f"`voicegauge asr install {weights.model_name} --from FOLDER` or --asr whisper:/path/{weights.file_name}"
+        ) from error
+
+
+def copy_weights(
+    weights: OfficialWeights, source_path: Path, path: Path, progress: ProgressCallback | None = None
+) -> Path:
+    """Copy the file `source_path` to `path`. The copy does not appear before it is complete and verified.
+
+    Raises:
+        UsageError: the file cannot be read, or differs from the official weights.
+    """
+    try:
+        with open_file(source_path) as file:
+            return _save_verified_weights(weights, file, source_path.stat().st_size, path, progress)
+    except OSError as error:
+        raise UsageError(f"{error.filename or source_path}: {error.strerror}") from error
+
+
+def _save_verified_weights(
+    weights: OfficialWeights, input_stream: BinaryIO, total_bytes: int, path: Path, progress: ProgressCallback | None
+) -> Path:
+    sha256, received = hashlib.sha256(), 0
+    with _choose_temporary_path(path) as partial:
+        with partial.open("wb") as file:
+            while block := input_stream.read(_COPY_BLOCK_BYTES):
+                file.write(block)
+                sha256.update(block)
+                received += len(block)
+                if progress is not None:
+                    progress(received, total_bytes)
+        if sha256.hexdigest() != weights.sha256:
+            raise UsageError(
+                f"{weights.model_name}: the {received} bytes received are not the official weights: "
+                f"their SHA-256 is {sha256.hexdigest()[:16]}..., not {weights.sha256[:16]}..."
+            )
+        partial.replace(path)
+    return path
+
+
+@contextlib.contextmanager
+def _choose_temporary_path(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _compute_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
