@@ -37,14 +37,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One page of each kind that differs in what it shows."""
     base = tmp_path_factory.mktemp("pages")
     emulated = make_run(base / "a", (*VOICES, BROKEN), provenance=Provenance.EMULATED, repetitions=2)
-    live = make_run(
-        base / "b", VOICES[1:4], languages=LANGUAGES_ALL, provenance=Provenance.LIVE, closed=False, repetitions=2
-    )
+    live = make_run(base / "live", (*VOICES, BROKEN), repetitions=2)
+    multilingual = make_run(base / "b", VOICES[1:4], languages=LANGUAGES_ALL, closed=False, repetitions=2)
     hostile = make_run(
         base / "c", hostile_voices(), transcript=HOSTILE[0] + HOSTILE[4], message=HOSTILE[1], repetitions=1
     )
     lone = make_run(base / "d", VOICES[:1], repetitions=1, texts=2, scored=False, finished=False)
-    runs = {"emulated": [emulated], "mixed": [live, emulated], "hostile": [hostile], "lone": [lone]}
+    runs = {
+        "emulated": [emulated],
+        "live": [live],
+        "mixed": [multilingual, emulated],
+        "hostile": [hostile],
+        "lone": [lone],
+    }
     runs["broken"] = [make_run(base / "f", (BROKEN,), repetitions=1)]
     runs["crowd"] = [make_run(base / "e", crowd(), repetitions=1)]
     runs["plans"] = [make_run(base / "g", PLANNED, repetitions=1)]
@@ -129,7 +134,7 @@ def _column(page: Page, key: str) -> list[str]:
 
 
 def test_rows_start_sorted_by_error_rate_and_say_so(browser: Browser, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["mixed"], DESK) as (page, _):
+    with opened(browser, pages["live"], DESK) as (page, _):
         assert page.locator("#comparison th[aria-sort=ascending]").inner_text().startswith("Word errors")
         values = _column(page, "wer")
         rates = [float(value) for value in values if value]
@@ -156,7 +161,7 @@ def test_a_header_sorts_its_column_either_way_with_missing_numbers_last(
 
 
 def test_a_link_restores_filter_sorting_columns_and_prices(browser: Browser, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+    with opened(browser, pages["live"], DESK) as (page, trouble):
         page.get_by_label("Filter targets").fill("north/")
         page.get_by_role("button", name="Total latency").click()
         page.locator("#comparison summary").click()
@@ -168,7 +173,7 @@ def test_a_link_restores_filter_sorting_columns_and_prices(browser: Browser, pag
         assert link.startswith("#cost&")
         before = _column(page, "latency"), _column(page, "million"), page.locator(".ranked").inner_text()
         page.goto("about:blank")
-        page.goto(pages["emulated"].as_uri() + link)
+        page.goto(pages["live"].as_uri() + link)
         assert (_column(page, "latency"), _column(page, "million"), page.locator(".ranked").inner_text()) == before
         assert len(before[0]) == 3
         assert page.locator("#comparison th[data-key=ttfa]").is_visible()
@@ -204,10 +209,10 @@ def test_print_keeps_every_column(browser: Browser, pages: dict[str, Path]) -> N
 
 
 def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: dict[str, Path]) -> None:
-    run = load_run(pages["emulated"].parent / "a")
+    run = load_run(pages["live"].parent / "live")
     targets = summarize_targets(run, run.score_sets[-1])
     resamples = resample_targets(run, run.score_sets[-1])
-    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+    with opened(browser, pages["live"], DESK) as (page, trouble):
         shown = page.locator(".ranked li")
         for speed, intelligibility, price in ((2, 2, 0), (1, 4, 0), (4, 0, 3), (0, 0, 4)):
             for label, weight in (("Speed", speed), ("Intelligibility", intelligibility), ("Price", price)):
@@ -229,7 +234,7 @@ def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: d
 def test_the_chosen_text_length_sets_every_price_as_the_library_does(
     browser: Browser, pages: dict[str, Path], length: int
 ) -> None:
-    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+    with opened(browser, pages["live"], DESK) as (page, trouble):
         page.get_by_label("Characters in a text").fill(str(length))
         page.get_by_label("Characters per month").fill("2000000")
         shown = 0
@@ -269,7 +274,7 @@ def test_the_chosen_volume_selects_the_cheapest_plan_as_the_library_does(
 
 
 def test_an_invalid_text_length_is_rejected_with_a_message(browser: Browser, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+    with opened(browser, pages["live"], DESK) as (page, trouble):
         before = page.locator("[data-price]").all_text_contents()
         page.get_by_label("Characters in a text").fill("-3")
         assert "whole numbers" in page.locator("[data-problem]").inner_text()
@@ -290,7 +295,7 @@ def test_a_link_to_a_target_opens_its_section(browser: Browser, pages: dict[str,
 
 
 @pytest.mark.parametrize("width", [360, 1024, 1440])
-@pytest.mark.parametrize("name", ["emulated", "crowd"])
+@pytest.mark.parametrize("name", ["live", "crowd"])
 def test_every_point_has_a_name_and_no_text_of_the_plot_is_cut(
     browser: Browser, pages: dict[str, Path], name: str, width: int
 ) -> None:
@@ -406,8 +411,8 @@ def test_the_clips_play(browser: Browser, pages: dict[str, Path]) -> None:
 def test_without_javascript_the_page_is_complete_and_offers_no_controls(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
-    with opened(browser, pages["emulated"], PHONE, java_script_enabled=False) as (page, trouble):
-        assert page.get_by_text("EMULATED", exact=True).first.is_visible()
+    with opened(browser, pages["live"], PHONE, java_script_enabled=False) as (page, trouble):
+        assert page.get_by_text("LIVE", exact=True).first.is_visible()
         for section in ("comparison", "latency", "categories", "cost", "targets", "failures", "run"):
             assert page.locator(f"#{section} h2").is_visible()
         assert page.locator(".headline").is_visible()
@@ -421,4 +426,16 @@ def test_without_javascript_the_page_is_complete_and_offers_no_controls(
         assert not page.locator("#comparison td[data-key=ttfa]").first.is_visible()
         page.get_by_label("Show all columns").check()
         assert page.locator("#comparison td[data-key=ttfa]").first.is_visible()
+        assert trouble == []
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_an_emulated_run_ranks_and_marks_no_target(browser: Browser, pages: dict[str, Path], *, script: bool) -> None:
+    with opened(browser, pages["emulated"], DESK, java_script_enabled=script) as (page, trouble):
+        assert page.get_by_text("EMULATED", exact=True).first.is_visible()
+        assert "rehearsal" in page.locator(".verdict").inner_text().lower()
+        assert page.locator(".ranked, .scatter, [data-rank], .best, meter").count() == 0
+        assert not page.get_by_role("slider").count()
+        names = page.locator("#comparison tbody tr th").all_inner_texts()
+        assert names == sorted(names)
         assert trouble == []
