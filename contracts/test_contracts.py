@@ -19,6 +19,7 @@ from voicegauge.conformance.service_check import check_service, run_check
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.data_folders import find_bundled_folder
+from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Severity
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
@@ -111,3 +112,32 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     assert (unmatched, replay.unused_request_names) == ([], [])
     assert {case.verdict for case in report.case_results} == {"passed"}
     assert [finding.message for finding in report.findings if finding.severity is not Severity.DISPUTED] == []
+
+
+@pytest.mark.parametrize(
+    ("target_id", "model"),
+    [
+        ("openai/tts-1", "tts-1-1106"),
+        ("openai/tts-1-hd", "tts-1-hd-1106"),
+        ("openai/gpt-4o-mini-tts", "gpt-4o-mini-tts-2026-03-01"),
+        ("openai-compatible/speech", "kokoro"),
+        ("elevenlabs/flash-v2-5", "eleven_v4"),
+        ("elevenlabs/flash-v2-5-stream", "eleven_v3"),
+        ("mistral/voxtral-mini-tts-3-0", "voxtral-mini-tts-2607"),
+        ("cartesia/sonic-3.5", "sonic-english"),
+        ("inworld/tts-2", "inworld-tts-1"),
+        ("replicate/kokoro", f"jaaari/kokoro-82m:{'0' * 64}"),
+    ],
+)
+def test_a_model_that_no_document_names_addresses_a_target_without_its_price(target_id, model) -> None:
+    target = load_catalogue().select_targets([target_id])[0]
+    constants = target.target_spec.request_constants
+
+    def find_target(sent: str):
+        return target.operation.find_target(lambda location: sent if location in constants else MISSING)
+
+    found = find_target(model)
+    assert (found.id, list(found.target_spec.request_constants.values())) == (target_id, [model])
+    assert found.target_spec.pricing is None
+    assert find_target(next(iter(constants.values()))) is target
+    assert find_target("no such model") is None or target.contract.id == "openai-compatible"

@@ -277,3 +277,15 @@ def _unauthorized_statuses(operation: Operation) -> set[int]:
         for media in spec.media_types.values()
         if any(example.rejection_reason == "unauthorized" for example in media.examples)
     } or {401}
+
+
+def test_a_model_of_a_documented_family_speaks_and_another_is_refused(emulator, http) -> None:
+    def speak(model: str) -> httpx.Response:
+        body = {"model": model, "input": TEXT, "voice": "alloy", "response_format": "wav"}
+        url = f"{emulator.base_url('openai')}/audio/speech"
+        return http.post(url, json=body, headers={"Authorization": "Bearer k"})
+
+    accepted, refused = speak("tts-1-1106"), speak("no-such-model")
+    assert accepted.status_code == 200
+    assert len(decode(accepted.content).samples) > 0
+    assert refused.status_code == 404

@@ -113,9 +113,8 @@ def _set_target_of_case(
 
 
 def _sends_target_constants(request: RequestParts, target: AudioInputTarget) -> bool:
-    return all(
-        location.read_request(request) == value for location, value in target.target_spec.request_constants.items()
-    )
+    spec = target.target_spec
+    return all(spec.allows_value(location, location.read_request(request)) for location in spec.request_constants)
 
 
 def choose_recorded_sentence(target: AudioInputTarget) -> SpokenSentence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from voicegauge.contract._consistent_locations import (
     check_response_location,
 )
 from voicegauge.contract.callbacks import find_callback_body, find_status_operation
-from voicegauge.contract.contract import AudioInputSpec, Operation
+from voicegauge.contract.contract import AudioInputSpec, BaseTarget, Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.extension.jobs import CallbackBodyLocations, JobSpec, StreamSpec, WebhookSpec
@@ -44,11 +45,40 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
         for location in target.request_constants:
             constants_pointer = f"{pointer}/targets/{escape_pointer_token(name)}/request_constants"
             check_request_location(operation, f"{constants_pointer}/{escape_pointer_token(str(location))}", location)
+    for audio_input_target in operation.contract.audio_input_targets.values():
+        if audio_input_target.operation is operation:
+            check_request_patterns(audio_input_target)
     check_response_location(operation, f"{pointer}/response/charge_location", audio_input_spec.response.charge_location)
     if isinstance(audio_input_spec, TranscriptionSpec):
         _check_transcript(operation, f"{pointer}/response", audio_input_spec)
     else:
         _check_conversion(operation, f"{pointer}/response", audio_input_spec)
+
+
+def check_request_patterns(target: BaseTarget) -> None:
+    """Check that the `request_patterns` of a target are regular expressions for locations of its constants.
+
+    Raises:
+        ContractError: an expression is not valid, or the target has no constant at its location.
+    """
+    document, spec = target.contract.document, target.target_spec
+    for location, pattern in spec.request_patterns.items():
+        pointer = f"{target.pointer}/request_patterns/{escape_pointer_token(str(location))}"
+        if location not in spec.request_constants:
+            raise document.build_error(pointer, f"request_constants have no value at {location}")
+        check_pattern(document, pointer, pattern)
+
+
+def check_pattern(document: Document, pointer: str, pattern: object) -> None:
+    """Check that `pattern`, which is at `pointer` in the document, is a regular expression.
+
+    Raises:
+        ContractError: it is not.
+    """
+    try:
+        re.compile(str(pattern))
+    except re.error as error:
+        raise document.build_error(pointer, f"{pattern!r} is not a valid regular expression: {error}") from error
 
 
 def _check_transcript(operation: Operation, pointer: str, transcription_spec: TranscriptionSpec) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from voicegauge.contract._consistent_locations import (
     check_response_audio,
     check_response_location,
 )
-from voicegauge.contract._data_consistency import check_submit
+from voicegauge.contract._data_consistency import check_pattern, check_request_patterns, check_submit
 from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.speech import (
     RAW_SAMPLE_CODECS,
@@ -219,6 +218,7 @@ def check_target(target: Target) -> None:
         pointer = f"{target.pointer}/request_constants/{escape_pointer_token(str(location))}"
         check_request_location(operation, pointer, location)
         check_request_value(operation, pointer, location, value, spec.request_media_type)
+    check_request_patterns(target)
     _check_voices(target)
     _check_fields_fit_into_body(target, [*spec.request_constants, *(mapping.location for mapping in fields.values())])
     _check_emulation(target)
@@ -251,11 +251,7 @@ def _check_emulation(target: Target) -> None:
     for location in emulation.response_constants:
         check_message_part_of_location(target.operation, f"{pointer}/response_constants", location, ("body", "header"))
     for index, pattern in enumerate(emulation.unspoken_patterns):
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            reason = f"{pattern!r} is not a valid regular expression: {error}"
-            raise target.contract.document.build_error(f"{pointer}/unspoken_patterns/{index}", reason) from error
+        check_pattern(target.contract.document, f"{pointer}/unspoken_patterns/{index}", pattern)
 
 
 def _check_fields_fit_into_body(target: Target, locations: list[Location]) -> None:

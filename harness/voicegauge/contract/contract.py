@@ -33,7 +33,7 @@ from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, Spe
 from voicegauge.contract.schemas import Schemas, find_matching_branch, find_max_length
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
-from voicegauge.formats.locations import MISSING, Location, read_pointer
+from voicegauge.formats.locations import MISSING, Location, LocationValues, read_pointer
 
 # Finds the source of a part of a contract, and the disputes that are recorded about that part.
 
@@ -244,25 +244,30 @@ class Operation(ContractPart):
     def find_target(self, read_request_value: Callable[[Location], Any]) -> Target | None:
         """Return the speech target that a request addresses; `None` if it addresses none.
 
-        A target is addressed if its constants are sent and the fields that it needs are present. If this is true for
-        more than one target, the one with the most constants and needed fields is returned, because it is the most
-        specific.
+        A target is addressed if its constants are sent, or values that match its `request_patterns`, and the fields
+        that it needs are present. If this is true for more than one target, the one with the most constants and needed
+        fields is returned, because it is the most specific. A target that is addressed by a pattern has the values of
+        the request as its constants, and no price of its own.
 
         Args:
             read_request_value: reads the value at a location of the request; returns `MISSING` if there is no value.
         """
-        matching: list[tuple[int, Target]] = []
+        best_rank, best = (0, 0), None
         for target in self.contract.targets.values():
             spec = target.target_spec
             if target.operation is not self:
                 continue
             needed = [target.speech.request_fields[word].location for word in spec.required_fields]
-            has_constants = all(
-                read_request_value(location) == value for location, value in spec.request_constants.items()
-            )
-            if has_constants and all(read_request_value(location) is not MISSING for location in needed):
-                matching.append((len(spec.request_constants) + len(needed), target))
-        return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
+            sent = {location: read_request_value(location) for location in spec.request_constants}
+            if not all(spec.allows_value(location, value) for location, value in sent.items()):
+                continue
+            equal_count = sum(sent[location] == value for location, value in spec.request_constants.items())
+            rank = (len(sent) + len(needed), equal_count)
+            if all(read_request_value(location) is not MISSING for location in needed) and (
+                best is None or rank > best_rank
+            ):
+                best_rank, best = rank, target if equal_count == len(sent) else target.replace_constants(sent)
+        return best
 
     def iterate_uses_of_created_resource(self, other_operation: Operation) -> Iterator[ResourceUse]:
         """Yield the uses, in requests to `other_operation`, of the resource that this operation creates."""
@@ -402,6 +407,19 @@ class Target(BaseTarget):
             if field is not None
         }
         return msgspec.structs.replace(speech, request_fields=fields)
+
+    def replace_constants(self, request_constants: Mapping[Location, Any]) -> Target:
+        """Return this target for other values of its constants, such as a model that no document names.
+
+        What is documented for this model only, its price and its name in responses, does not hold for the other.
+        """
+        spec = msgspec.structs.replace(
+            self.target_spec,
+            request_constants=LocationValues(request_constants),
+            pricing=None,
+            response_model_name=None,
+        )
+        return replace(self, target_spec=spec)
 
     @functools.cached_property
     def response(self) -> SpeechResponse:

@@ -51,16 +51,17 @@ if TYPE_CHECKING:
 
 
 def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
-    """Return the target whose constants (fixed values) the request contains.
+    """Return the target whose constants (fixed values) the request contains, or values that match their patterns.
 
     For a value that the request omits, the default from the schema counts.
     """
     targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
     def has_matching_constants(target: AudioInputTarget) -> bool:
-        for location, constant in target.target_spec.request_constants.items():
+        for location in target.target_spec.request_constants:
             value = request.read_value(location)
-            if (find_default_value(request, location) if value is MISSING else value) != constant:
+            sent = find_default_value(request, location) if value is MISSING else value
+            if not target.target_spec.allows_value(location, sent):
                 return False
         return True
 

@@ -60,7 +60,7 @@ def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple
     score = 0
     for location, constant in target.target_spec.request_constants.items():
         value = request.read_value(location)
-        if value is not MISSING and value != constant:
+        if value is not MISSING and not target.target_spec.allows_value(location, value):
             return None
         score += 2 * (value == constant)
     for word in target.target_spec.required_fields:

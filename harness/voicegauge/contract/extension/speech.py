@@ -261,6 +261,10 @@ class BaseTargetSpec(Record, frozen=True, kw_only=True):
     title: str
     request_constants: LocationValues = field(default_factory=LocationValues)
     """Values that every request contains, by location: {"body#/model": kokoro}."""
+    request_patterns: LocationValues = field(default_factory=LocationValues)
+    """Regular expressions for other values at locations of `request_constants`: {"body#/model": "kokoro-.*"}. A request
+    with a value that an expression matches as a whole addresses this target too, with a model that no document names.
+    No price is known for it."""
     default_voice: str | None = None
     """The voice that is sent if a request names none."""
     default_language: str | None = None
@@ -269,6 +273,13 @@ class BaseTargetSpec(Record, frozen=True, kw_only=True):
     """BCP 47 codes of the supported languages; empty if no document lists them."""
     pricing: PriceSpec | None = None
     source: SourceReference | None = None
+
+    def allows_value(self, location: Location, value: object) -> bool:
+        """Whether a request to the target may have `value` at a location of `request_constants`."""
+        if value == self.request_constants[location]:
+            return True
+        pattern = self.request_patterns.get(location)
+        return pattern is not None and isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 class TargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
