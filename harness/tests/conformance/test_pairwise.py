@@ -71,9 +71,12 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
     )
 
     def possible(row):
-        return len(row) < len(value_counts) or last[row[0] * value_counts[-1] + row[-1]]
+        return last[row[0] * value_counts[-1] + row[-1]]
 
-    rows = build_pairwise_rows(value_counts, possible)
+    rows = build_pairwise_rows(
+        value_counts,
+        lambda choices: len(choices) < len(value_counts) or possible([*map(choices.get, range(len(choices)))]),
+    )
     assert all(possible(row) for row in rows)
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         every = [row for row in itertools.product(*map(range, value_counts)) if possible(row)]
@@ -85,7 +88,10 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
 def test_few_rows_have_every_possible_index(value_counts, data) -> None:
     every = list(itertools.product(*map(range, value_counts)))
     whole = data.draw(st.sets(st.sampled_from(every)))
-    rows = build_rows_with_each_value(value_counts, lambda row: len(row) < len(value_counts) or row in whole)
+    rows = build_rows_with_each_value(
+        value_counts,
+        lambda choices: any(all(row[position] == index for position, index in choices.items()) for row in whole),
+    )
     assert set(rows) <= whole
     for at in range(len(value_counts)):
         assert {row[at] for row in rows} == {row[at] for row in whole}

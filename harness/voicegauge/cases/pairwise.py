@@ -47,6 +47,9 @@ service, would multiply the requests; each of its other values is sent in one re
 TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
 
+RowChoices = Mapping[int, int]
+"""The value index that is chosen at some positions of a row, by position."""
+
 
 def plan_combination_cases(target_requests: Sequence[TargetRequest]) -> Iterator[ConformanceCase]:
     """Yield cases in which every pair of values of two fields occurs; the target counts as a field.
@@ -58,16 +61,16 @@ def plan_combination_cases(target_requests: Sequence[TargetRequest]) -> Iterator
     if len(fields) + (len(target_requests) > 1) < 2:
         return
     value_counts = [len(target_requests), *(len(field.values) for field in fields)]
-    for row in build_pairwise_rows(value_counts, _build_row_start_filter(target_requests, fields)):
+    for row in build_pairwise_rows(value_counts, _build_choice_filter(target_requests, fields)):
         yield _build_combination_case(*target_requests[row[0]], fields, _get_row_values(fields, row))
 
 
-def _build_row_start_filter(
+def _build_choice_filter(
     target_requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
-) -> Callable[[Sequence[int]], bool]:
-    """Return a filter function. It takes the beginning of a row, and returns whether a valid request can contain it.
+) -> Callable[[RowChoices], bool]:
+    """Return a function that returns whether a valid request can have the values that are chosen so far.
 
-    A row starts with the index of a request, followed by the index of one value for each field.
+    The first position of a row is the index of a request, the others are the index of one value for each field.
     """
     supported = [
         [
@@ -77,14 +80,17 @@ def _build_row_start_filter(
         for target, _ in target_requests
     ]
 
-    def is_possible(row_start: Sequence[int]) -> bool:
-        if not all(index in indexes for index, indexes in zip(row_start[1:], supported[row_start[0]], strict=False)):
+    def is_possible(choices: RowChoices) -> bool:
+        if 0 not in choices:
+            return any(is_possible({**choices, 0: index}) for index in range(len(target_requests)))
+        supported_indexes = supported[choices[0]]
+        if not all(index in supported_indexes[position - 1] for position, index in choices.items() if position):
             return False
-        target, request = target_requests[row_start[0]]
-        is_complete = len(row_start) > len(fields)
-        return not is_complete or is_valid_body(
-            target.operation, _set_field_values(request, fields, _get_row_values(fields, row_start))
-        )
+        if len(choices) <= len(fields):
+            return True
+        target, request = target_requests[choices[0]]
+        row = [choices[position] for position in range(len(choices))]
+        return is_valid_body(target.operation, _set_field_values(request, fields, _get_row_values(fields, row)))
 
     return is_possible
 
@@ -94,15 +100,18 @@ def _get_row_values(fields: Sequence[PairwiseField], row: Sequence[int]) -> list
 
 
 def build_pairwise_rows(
-    value_counts: Sequence[int], is_row_start_possible: Callable[[Sequence[int]], bool]
+    value_counts: Sequence[int], is_possible: Callable[[RowChoices], bool]
 ) -> list[tuple[int, ...]]:
     """Return rows of one value index per field. Every possible pair of value indexes of two fields occurs in a row.
 
     Args:
         value_counts: the number of values of each field.
-        is_row_start_possible: returns whether the beginning of a row can occur in a request.
+        is_possible: returns whether a request can have the values that are chosen at some positions, or at all.
     """
     from allpairspy import AllPairs  # only needed here, and slow to import
+
+    def is_row_start_possible(row_start: Sequence[int]) -> bool:
+        return is_possible(dict(enumerate(row_start)))
 
     rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_row_start_possible)]
     covered = {pair for row in rows for pair in _iterate_index_pairs(row)}
@@ -110,14 +119,14 @@ def build_pairwise_rows(
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         for a, b in itertools.product(range(value_counts[one]), range(value_counts[two])):
             if (one, a, two, b) not in covered:
-                row = _complete_row(value_counts, {one: a, two: b}, is_row_start_possible)
+                row = _complete_row(value_counts, {one: a, two: b}, is_possible)
                 rows += [row] if row else []
                 covered.update(_iterate_index_pairs(row))
     return rows
 
 
 def build_rows_with_each_value(
-    value_counts: Sequence[int], is_row_start_possible: Callable[[Sequence[int]], bool]
+    value_counts: Sequence[int], is_possible: Callable[[RowChoices], bool]
 ) -> list[tuple[int, ...]]:
     """Return a small number of rows in which each possible value index of every field occurs.
 
@@ -125,13 +134,13 @@ def build_rows_with_each_value(
 
     Args:
         value_counts: the number of values of each field.
-        is_row_start_possible: returns whether the beginning of a row can occur in a request.
+        is_possible: returns whether a request can have the values that are chosen at some positions, or at all.
     """
     diagonals = (tuple(turn % size for size in value_counts) for turn in range(max(value_counts, default=0)))
-    rows = [row for row in diagonals if is_row_start_possible(row)]
+    rows = [row for row in diagonals if is_possible(dict(enumerate(row)))]
     for position, size in enumerate(value_counts):
         for index in set(range(size)) - {row[position] for row in rows}:
-            row = _complete_row(value_counts, {position: index}, is_row_start_possible)
+            row = _complete_row(value_counts, {position: index}, is_possible)
             rows += [row] if row else []
     return rows
 
@@ -151,7 +160,7 @@ def build_requests_with_each_value(
     if not fields:
         return
     value_counts = [1, *(len(field.values) for field in fields)]
-    for row in build_rows_with_each_value(value_counts, _build_row_start_filter([base_request], fields)):
+    for row in build_rows_with_each_value(value_counts, _build_choice_filter([base_request], fields)):
         values = _get_row_values(fields, row)
         yield _describe_values(fields, values), _set_field_values(base_request[1], fields, values)
 
@@ -163,29 +172,19 @@ def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, in
 
 
 def _complete_row(
-    value_counts: Sequence[int],
-    fixed_value_index_by_position: Mapping[int, int],
-    is_row_start_possible: Callable[[Sequence[int]], bool],
-    row_start: tuple[int, ...] = (),
+    value_counts: Sequence[int], choices: RowChoices, is_possible: Callable[[RowChoices], bool]
 ) -> tuple[int, ...]:
-    """Return the first possible row with the fixed value index at each fixed position; empty if there is none.
+    """Return the first possible row that has `choices`; empty if there is none.
 
-    The search is depth-first: the beginning of a row is only extended if it is possible.
+    The search is depth-first. Choices at later positions are checked from the beginning: if only the start of the row
+    were, a target that rejects the last value would be given up after every combination of the values between.
     """
-    if len(row_start) == len(value_counts):
-        return row_start
-    position = len(row_start)
-    for index in (
-        [fixed_value_index_by_position[position]]
-        if position in fixed_value_index_by_position
-        else range(value_counts[position])
-    ):
-        longer = (*row_start, index)
-        found = (
-            _complete_row(value_counts, fixed_value_index_by_position, is_row_start_possible, longer)
-            if is_row_start_possible(longer)
-            else ()
-        )
+    position = next((position for position in range(len(value_counts)) if position not in choices), None)
+    if position is None:
+        return tuple(choices[position] for position in range(len(value_counts))) if is_possible(choices) else ()
+    for index in range(value_counts[position]):
+        longer = {**choices, position: index}
+        found = _complete_row(value_counts, longer, is_possible) if is_possible(longer) else ()
         if found:
             return found
     return ()
