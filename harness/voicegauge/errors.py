@@ -18,6 +18,7 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
     │   └── OversizeError          a body is larger than the limit
     ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
     └── BudgetError                exit 4: the next request would exceed the budget
+        └── OverchargedError       a request was charged more than its price
 """
 
 from __future__ import annotations
@@ -186,6 +187,10 @@ class BudgetError(VoicegaugeError):
     """The next request would exceed the budget."""
 
     exit_code = EXIT_BUDGET_EXCEEDED
+
+
+class OverchargedError(BudgetError):
+    """A request was charged more than its price, so that no more money is reserved at that price."""
 
 
 def _shorten(text: str, max_characters: int = _MAX_QUOTED_CHARACTERS) -> str:

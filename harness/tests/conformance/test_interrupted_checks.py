@@ -204,8 +204,8 @@ def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkey
     assert result.status == 2
     assert "No space left on device" in result.err
     assert result.report is not None
-    assert (result.report["is_finished"], len(result.report["case_results"]) > 5) == (False, True)
-    assert "Stopped early: cannot write" in result.out
+    assert not result.report["is_finished"]
+    assert "Incomplete: cannot write" in result.out
     charged = 0 if event_type is SubmitStartedEvent else 1
     assert len(acme.texts) == charged
     again = check()

@@ -85,7 +85,7 @@ def test_few_calls_are_the_most_informative_ones(live, acme) -> None:
     assert "a full delivery" in kinds
 
 
-@pytest.mark.parametrize(("most", "accepted"), [("0", 1), ("1", 1), ("4", 4)])
+@pytest.mark.parametrize(("most", "accepted"), [("0", 1), ("1", 2), ("4", 5)])
 def test_invalid_requests_that_are_accepted_count_as_billable(live, acme, most, accepted) -> None:
     acme.accepts_anything = True
     status, report, _, _ = live("--max-calls", most)
@@ -107,8 +107,9 @@ def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
         sum(part["billable_request_count"] for part in plan["spending"]["total_by_case_kind"].values()) == len(paid) > 5
     )
     assert f"{len(paid)} billable" in out
-    verdicts = [case["expected_acceptance"] for case in plan["cases"]]
-    assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "rejected")
+    delivery, *others = [case["expected_acceptance"] for case in plan["cases"]]
+    assert delivery == "accepted"
+    assert others == sorted(others, key=lambda verdict: verdict != "rejected")
 
 
 def test_spending_is_reported_by_target_kind_and_rule(live, acme) -> None:
@@ -144,15 +145,39 @@ def test_a_plan_more_expensive_than_the_budget_sends_nothing(live, acme) -> None
     assert "--max-calls 0 fits" in err
 
 
-def test_the_budget_ends_a_check_that_costs_more_than_planned(live, acme) -> None:
+def test_the_budget_holds_when_requests_that_should_be_rejected_are_charged(live, acme) -> None:
     acme.accepts_anything = True
     status, report, out, _ = live("--max-cost", "0.003")
-    assert status == 4
-    assert report["spent_usd"] <= 0.003
-    assert len(acme.texts) == 3
-    assert report["findings"]
-    assert not report["is_finished"]
-    assert "Stopped early" in out
+    assert (status, report["is_finished"]) == (1, True)
+    assert (len(acme.texts), report["spent_usd"]) == (3, pytest.approx(0.003))
+    assert "not sent: it may cost more than is left of --max-cost" in out
+
+
+PRICE_BY_LENGTH = "{unit: 1k_characters, usd_per_unit: 1, source: {document_name: acme.txt}}"
+
+
+def test_a_request_that_reserves_more_than_the_budget_is_skipped_and_the_check_goes_on(live) -> None:
+    status, report, out, _ = live("--max-cost", "0.19", "--max-calls", "1", price=PRICE_BY_LENGTH)
+    skipped = [case["id"] for case in report["case_results"] if case["verdict"] == "skipped"]
+    assert (status, report["findings"], report["is_finished"]) == (0, [], True)
+    assert "acme/speak: text of 201 characters" in skipped
+    assert "text of 201 characters" in out
+    assert 0 < report["spent_usd"] <= 0.19
+
+
+def test_a_dry_run_names_the_largest_reservation(live) -> None:
+    out = live("--dry-run", price=PRICE_BY_LENGTH)[2]
+    (line,) = [line for line in out.splitlines() if line.startswith("largest reservation: ")]
+    assert line.startswith("largest reservation: $0.272 for acme/speak: a text of one very long word")
+
+
+def test_billable_requests_without_budget_make_the_check_incomplete(live, acme) -> None:
+    acme.accepts_anything = True
+    status, report, out, _ = live("--full", "--max-cost", "0.026")
+    assert (status, report["is_finished"]) == (4, False)
+    assert report["spent_usd"] <= 0.026
+    assert "Incomplete: not sent: " in out
+    assert "raise --max-cost" in out
 
 
 def test_an_unknown_price_is_rejected_until_it_is_set(live, acme) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,10 +37,12 @@ def plan() -> CasePlan:
     return plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
 
 
-def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
+def test_a_plan_is_deterministic_and_begins_with_a_delivery_of_each_target_and_rejections(plan) -> None:
     _COMBINATION_CASES_BY_OPERATION.clear()
     assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
-    paid = [case.expected_response.acceptance != "rejected" for case in plan.cases]
+    delivered = list(itertools.takewhile(lambda case: case.speech_request is not None, plan.cases))
+    assert sorted(f"{case.provider}/{case.target_name}" for case in delivered) == sorted(one.id for one in TARGETS)
+    paid = [case.expected_response.acceptance != "rejected" for case in plan.cases[len(delivered) :]]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
 

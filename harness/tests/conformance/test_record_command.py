@@ -65,7 +65,7 @@ def test_missing_cases_are_added_and_the_others_unchanged(record, tmp_path) -> N
     path = tmp_path / "fixtures" / "pixelapi" / "voice-design.har"
     document = json.loads(path.read_text())
     entries = document["log"]["entries"]
-    gone = entries[0]["_group"]
+    gone = next(entry["_group"] for entry in entries if "delivery" not in entry["_group"])
     document["log"]["entries"] = [entry for entry in entries if entry["_group"] != gone]
     path.write_text(json.dumps(document))
     before = load_har(path).exchanges
@@ -189,7 +189,7 @@ def test_without_a_terminal_nothing_is_sent_for_a_file_that_may_not_be_overwritt
 def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
     acme.status_of_all = 402
     status, result, _ = live()
-    assert "no credit" in next(iter(result["skip_reason_by_case"].values()))
+    assert "no credit" in list(result["skip_reason_by_case"].values())[1]
     written = [load_har(path) for path in (tmp_path / "fixtures").rglob("*.har")]
     assert not any("delivery" in e.conversation_id for recording in written for e in recording.exchanges)
     assert status == 0

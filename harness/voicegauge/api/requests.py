@@ -91,7 +91,8 @@ class CheckRequest(ServiceRequest):
     )
     max_calls: int | None = option(
         default=None,
-        help="Largest number of billable requests, most informative first. Requests expected to be rejected are free.",
+        help="Largest number of billable requests, most informative first. Requests that should be rejected are free; "
+        "if the service accepts one beyond this number, no more are sent.",
         metavar="N",
         minimum=0,
         requires=("emulated", "live"),

@@ -62,7 +62,7 @@ from voicegauge.formats.locations import Location
 from voicegauge.model.base import Record, SpeechRequest
 from voicegauge.model.exchange import UploadedFile
 
-# Orders the cases of a plan: free requests first, then the most informative ones.
+# Orders the cases of a plan: deliveries first, then free requests, then the most informative ones.
 
 
 NEW_VALUE_WEIGHT_IN_PAIRS = 8
@@ -88,8 +88,8 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
 
     The order is:
 
-    1. requests that should be rejected, which are free;
-    2. one delivery of each target, which shows the complete response;
+    1. one delivery of each target, which shows the complete response;
+    2. requests that should be rejected, which are free, but may reserve more than is left of a budget;
     3. single requests, the one that adds most to the earlier ones first, and among them one delivery for each operation
        and parameter for the metamorphic rules;
     4. the remaining deliveries.
@@ -124,12 +124,12 @@ def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tup
             added.
     """
     if case.expected_response.acceptance == "rejected":
-        return 0
+        return 1
     if case.speech_request is None:
         return 2
     is_first = (case.provider, case.target_name) not in targets_with_delivery
     targets_with_delivery.add((case.provider, case.target_name))
-    return 1 if is_first else 3
+    return 0 if is_first else 3
 
 
 def _separate_first_delivery_of_each_parameter(

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicegauge.cli._console import create_console, create_table
-from voicegauge.model.base import Severity
+from voicegauge.errors import EXIT_NOTHING_MEASURED
+from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import describe_ambiguous_requests
 
@@ -57,9 +58,22 @@ def print_plan(plan: PricedPlan) -> None:
     _print_unneeded_operations(terminal, plan.excluded_operations)
     if plan.targets_without_delivery:
         names = ", ".join(plan.targets_without_delivery)
-        terminal.print(f"not judged, because no delivery is planned: {names}", style="yellow", soft_wrap=True)
+        terminal.print(
+            f"not judged, because no delivery is planned: {names}. The check will end with exit status "
+            f"{EXIT_NOTHING_MEASURED}, or 1 with findings",
+            style="yellow",
+            soft_wrap=True,
+        )
     _print_spending_totals(terminal, "by kind", plan.spending.total_by_case_kind)
     _print_spending_totals(terminal, "by target", plan.spending.total_by_target)
+    largest = plan.case_with_largest_reservation
+    if largest is not None and plan.provenance is Provenance.LIVE:
+        terminal.print(
+            f"largest reservation: {_format_usd(largest.reserved_usd)} for {largest.id}: it should be rejected at no "
+            "cost, and is not sent if less is left of --max-cost",
+            style="dim",
+            soft_wrap=True,
+        )
     if plan.undeletable_resources:
         terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
@@ -124,7 +138,7 @@ def format_summary(report: CheckReport) -> str:
     if report.spent_by_earlier_runs_usd:
         parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent before by a killed check")
     line = ", ".join(parts)
-    return f"{line}. Stopped early: {report.stop_message}" if report.stop_message else line
+    return f"{line}. Incomplete: {report.stop_message}" if report.stop_message else line
 
 
 def format_coverage(report: CheckReport) -> str:

@@ -159,7 +159,7 @@ def _print_report(report: ProfileReport) -> None:
     line = f"{report.profile_id}: {counts} required passed{percent}{missing}"
     line += f"; optional: {optional}" if optional else ""
     line += f"; {score.not_scored_count} not scored"
-    line += f". Stopped early: {report.check_report.stop_message}" if report.check_report.stop_message else ""
+    line += f". Incomplete: {report.check_report.stop_message}" if report.check_report.stop_message else ""
     terminal.print(line, style="bold", soft_wrap=True, markup=False)
 
 

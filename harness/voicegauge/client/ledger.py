@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import PlanLimits
-from voicegauge.errors import BudgetError, UnknownNameError
+from voicegauge.errors import BudgetError, OverchargedError, UnknownNameError
 from voicegauge.model.money import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
 from voicegauge.transport.clock import Clock, RealClock
 
@@ -100,10 +100,10 @@ class Ledger:
         """Check that no request of `price_name` was charged more than its price.
 
         Raises:
-            BudgetError: one was, and there is a budget that this could exceed.
+            OverchargedError: one was, and there is a budget that this could exceed.
         """
         if price_name in self._overcharge_by_price_name and self._limit is not None:
-            raise BudgetError(self._overcharge_by_price_name[price_name])
+            raise OverchargedError(self._overcharge_by_price_name[price_name])
 
     def note_overcharge(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
         """Note that a request was charged more than the price that was reserved for it; `Reservation` calls this."""

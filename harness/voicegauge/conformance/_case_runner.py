@@ -239,7 +239,7 @@ class CasesInFlight:
         """Send `cases`, and call `take_result` with each result, in the order of `cases`.
 
         If `take_result` raises an error, or the task is cancelled, no further case is sent; what is in flight is left
-        to `finish`.
+        to `cancel`.
         """
         if self._concurrency == 1:
             await self._send_one_by_one(cases, take_result)
@@ -276,25 +276,18 @@ class CasesInFlight:
             take_result(sent)
             await asyncio.sleep(0)  # an application in this process may respond without letting other tasks run
 
-    async def finish(self, take_result: Callable[[SentCase], None], *, cancel_cases: bool) -> None:
-        """Wait for the cases in flight, and call `take_result` with each result, in the order of the plan.
-
-        Args:
-            take_result: is called with each result.
-            cancel_cases: whether to cancel the cases instead of waiting for them. They are also cancelled if this task
-                is.
-        """
-        if not cancel_cases:
-            try:
-                await self._wait_for_all()
-            except asyncio.CancelledError:
-                await self._cancel_all()
-                raise
-            finally:
-                self._hand_over_results(take_result)
-        else:
-            await self._cancel_all()
-            self._hand_over_results(take_result)
+    async def cancel(self, take_result: Callable[[SentCase], None]) -> None:
+        """Cancel the cases in flight, and call `take_result` with each result, in the order of the plan."""
+        for task in self._tasks_in_flight:
+            task.cancel()
+        if self._tasks_in_flight:
+            await asyncio.wait(self._tasks_in_flight)
+        if self._interrupted_case is not None:
+            take_result(self._interrupted_case)
+        for planned in self._window:
+            if planned.task is not None and not planned.task.cancelled() and planned.task.exception() is None:
+                take_result(planned.task.result())
+        self._window.clear()
 
     def _extend_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
         while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
@@ -320,24 +313,6 @@ class CasesInFlight:
     @property
     def _tasks_in_flight(self) -> list[asyncio.Task[SentCase]]:
         return [planned.task for planned in self._window if planned.task is not None and not planned.task.done()]
-
-    async def _wait_for_all(self) -> None:
-        if self._tasks_in_flight:
-            await asyncio.wait(self._tasks_in_flight)
-
-    async def _cancel_all(self) -> None:
-        for task in self._tasks_in_flight:
-            task.cancel()
-        await self._wait_for_all()
-
-    def _hand_over_results(self, take_result: Callable[[SentCase], None]) -> None:
-        if self._interrupted_case is not None:
-            take_result(self._interrupted_case)
-        for planned in self._window:
-            task = planned.task
-            if task is not None and not task.cancelled() and task.exception() is None:
-                take_result(task.result())
-        self._window.clear()
 
 
 # Sends planned cases to a service, several at once if asked, and judges the responses in the order of the plan.
@@ -402,10 +377,11 @@ class CaseRunner:
     ) -> None:
         """Run `cases`, and call `on_case_started` before each of them. Results are collected in their order.
 
+        A case that may cost more than is left of the budget is skipped.
+
         Raises:
             UnreachableError: the service cannot be reached.
             TimedOutError: the service accepts connections but does not respond.
-            BudgetError: the next case costs more than is left in the budget.
             StorageError: what is paid for or received could not be saved.
         """
 
@@ -432,9 +408,8 @@ class CaseRunner:
         )
         try:
             await in_flight.send_cases(cases, self._collect_result)
-        except BaseException as error:
-            # What was paid for is reported. Other cases still get their responses if only the budget is exhausted.
-            await in_flight.finish(self._collect_last_result, cancel_cases=not isinstance(error, BudgetError))
+        except BaseException:
+            await in_flight.cancel(self._collect_last_result)  # what was paid for is reported
             raise
 
     def _should_repeat_incomplete_response(self, case: ConformanceCase) -> bool:
@@ -470,13 +445,17 @@ class CaseRunner:
             self._record_case_finished(case, sent_case.no_verdict_reason)
             target = self._find_addressed_target(case) if findings else None  # only findings are grouped by target
             self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target)
-            if sent_case.incomplete_response_error is None:
+            if sent_case.no_response_error is None:
                 self._unreachable_cases = 0
-            elif self.must_stop_after_error(sent_case.incomplete_response_error):
-                raise sent_case.incomplete_response_error
+            elif self.must_stop_after_error(sent_case.no_response_error):
+                raise sent_case.no_response_error
 
     def _collect_error(self, case: ConformanceCase, error: VoicegaugeError) -> None:
         """Collect a case without a result; raise the error if no further case is to be sent."""
+        if isinstance(error, BudgetError):
+            # Others may cost less: a text that must be rejected as too long reserves the most.
+            self._collector.add_unaffordable_case(case, error)
+            return
         if isinstance(error, StorageError) or not isinstance(error, TransportError | UsageError):
             raise error
         self._record_case_finished(case, str(error))

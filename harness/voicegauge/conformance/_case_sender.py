@@ -31,7 +31,14 @@ from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import require_resource_use_prices
 from voicegauge.contract.contract import AudioInputTarget, Operation, Target
 from voicegauge.contract.extension.jobs import JobState
-from voicegauge.errors import BudgetError, IncompleteResponseError, TransportError, VoicegaugeError
+from voicegauge.errors import (
+    BudgetError,
+    IncompleteResponseError,
+    TimedOutError,
+    TransportError,
+    UnreachableError,
+    VoicegaugeError,
+)
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Response
 from voicegauge.model.job import Delivery, StateObservation
@@ -298,7 +305,7 @@ class CaseSender:
         sent_case.incomplete_exchanges = (exchange, exchange)
         call = Call(operation, exchange, self._find_target(case))
         sent_case.subjects.append(IncompleteResponse(call, str(error), attempt_count=2))
-        sent_case.status, sent_case.no_verdict_reason, sent_case.incomplete_response_error = (
+        sent_case.status, sent_case.no_verdict_reason, sent_case.no_response_error = (
             error.status,
             str(error),
             error,
@@ -412,6 +419,9 @@ class CaseSender:
             sent_case.subjects += iterate_delivery_subjects(target, speech, error.delivery)
             raise
         sent_case.exchanges += delivery.exchanges
+        if not delivery.exchanges and delivery.failure is not None:
+            is_timeout = delivery.failure.kind == "timeout"
+            sent_case.no_response_error = (TimedOutError if is_timeout else UnreachableError)(delivery.failure.message)
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
         sent_case.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]

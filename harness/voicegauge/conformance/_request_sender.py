@@ -222,8 +222,8 @@ class SentCase:
     """Why there is no verdict; `None` if there is one."""
     judged_exchange: Exchange | None = None
     """The exchange that is judged; `None` if the case is not a single call."""
-    incomplete_response_error: TransportError | None = None
-    """The error that is judged instead of a response, because the response was incomplete in every attempt."""
+    no_response_error: TransportError | None = None
+    """The error in place of a response that is not complete in any attempt, or that did not arrive for a delivery."""
     error: BaseException | None = None
     """What ended the case early: an error of the tool or of the network, or a cancellation; `None` if nothing did."""
     spent_usd: float = 0.0

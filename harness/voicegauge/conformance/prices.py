@@ -142,6 +142,9 @@ class PricedCase(Record, frozen=True, kw_only=True):
     """Whether the case may be accepted, and costs money if it is."""
     price_usd: float | None = None
     """Dollars if the response is as expected; `None` if the price is not known."""
+    reserved_usd: float | None = None
+    """Dollars that must be left of the budget for the case to be sent: those of a request that a faulty service
+    accepts although it should reject it; `None` if the price is not known."""
 
 
 class UndeletableResource(Record, frozen=True, kw_only=True):
@@ -184,6 +187,12 @@ class PricedPlan(Record, frozen=True, kw_only=True):
         """The price of the plan in dollars, without the items in `unpriced_names`."""
         return self.spending.total.spent_usd
 
+    @property
+    def case_with_largest_reservation(self) -> PricedCase | None:
+        """The case that reserves most, if more than it costs when the response is as expected; otherwise `None`."""
+        largest = max(self.cases, key=lambda case: case.reserved_usd or 0.0, default=None)
+        return largest if largest is not None and (largest.reserved_usd or 0.0) > (largest.price_usd or 0.0) else None
+
     def count_affordable_requests(self, budget_usd: float) -> int:
         """Return how many billable requests a budget of `budget_usd` dollars pays for if they are sent in order."""
         remaining_micro_usd, count = convert_budget_to_micro_usd(budget_usd), 0
@@ -213,7 +222,7 @@ def price_plan(
     unpriced: dict[str, None] = {}
     for case in plan.cases:
         item = find_priced_item(contracts[case.provider], case)
-        usd = (
+        usd = reserved_usd = (
             0.0
             if item is None
             else compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
@@ -229,7 +238,12 @@ def price_plan(
         expects = case.expected_response.acceptance
         cases.append(
             PricedCase(
-                id=case.id, kind=case.kind, expected_acceptance=expects, is_billable=case.is_billable, price_usd=usd
+                id=case.id,
+                kind=case.kind,
+                expected_acceptance=expects,
+                is_billable=case.is_billable,
+                price_usd=usd,
+                reserved_usd=reserved_usd,
             )
         )
     return PricedPlan(

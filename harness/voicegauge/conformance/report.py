@@ -212,12 +212,12 @@ class BillableRequestLimit:
     def find_skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
         """Return why `case` must not be sent any more; `None` if it may be sent.
 
-        A request that should be rejected is free, but is charged and counted if the service accepts it, so it is not
-        sent either when the limit is reached. With a limit of 0, such requests are sent until one has been accepted.
-        A lifecycle may exceed the limit, because stopping it early would leave its resource behind.
+        A request that should be rejected is free, but is charged and counted if the service accepts it. Such requests
+        follow the planned ones, and are sent until the limit is exceeded by the first that is accepted. A lifecycle may
+        exceed the limit too, because stopping it early would leave its resource behind.
         """
         limit = self._limit
-        if limit is None or self._accepted < max(limit, 1):
+        if limit is None or self._accepted < limit or (self._accepted == limit and not case.is_billable):
             return None
         if not case.is_billable and not _is_billable(contract, case.operation):
             return None

@@ -24,8 +24,10 @@ from voicegauge.conformance.report import (
     merge_findings,
 )
 from voicegauge.contract.contract import Target
+from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingClip
+from voicegauge.printable_text import format_count
 from voicegauge.recording.credentials import mask_record
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.checker import Checker
@@ -122,6 +124,9 @@ class ResultCollector:
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
         self.stop_message: str | None = None
+        self._unaffordable_count = 0
+        """Number of billable cases that were not sent because of the budget."""
+        self._unaffordable_message = ""
         self.interrupted = False
         self.emulator_command: str | None = None
         """Value of `CheckReport.emulator_command`."""
@@ -220,6 +225,20 @@ class ResultCollector:
     def add_skipped_case(self, case: ConformanceCase, skip_reason: str, status: int | None = None) -> None:
         """Add the result of a case that has no verdict, with the reason."""
         self._cases.append(_build_case_result(case, "skipped", status, skip_reason))
+
+    def add_unaffordable_case(self, case: ConformanceCase, error: BudgetError) -> None:
+        """Add a case that was not sent because it may cost more than is left of the budget.
+
+        The check is incomplete if the case was to be accepted, not if it was to be rejected at no cost.
+        """
+        is_overcharged = isinstance(error, OverchargedError)
+        reason = str(error) if is_overcharged else "it may cost more than is left of --max-cost"
+        self.add_skipped_case(case, f"not sent: {reason}")
+        if case.is_billable:
+            self._unaffordable_count += 1
+            self._unaffordable_message = self._unaffordable_message or str(error)
+            count = format_count(self._unaffordable_count, "billable request")
+            self.stop_message = f"not sent: {count}, the first because {self._unaffordable_message}"
 
     def add_skipped_result(self, result_id: str, skip_reason: str) -> None:
         """Add a skipped result for something that could not be planned as a case, with the reason."""
