@@ -20,21 +20,20 @@ def test_five_calls_for_a_dollar_judge_the_provider(contract, monkeypatch, tmp_p
     for variable in contract.key_variables:
         monkeypatch.setenv(variable, "k-0123456789")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    max_cost = "2" if contract.id == "pixazo" else "1"  # one delivery of pixazo/vibevoice costs $1.25
-    command = ["check", contract.id, "--live", "--max-calls", "5", "--max-cost", max_cost]
-    assert cli.run([*command, "--dry-run", "--json", str(tmp_path / "plan.json")]) == 0
-    plan = json.loads((tmp_path / "plan.json").read_text())
-    prices = [f"--price={name}=0.001" for name in plan["unpriced_names"]]
-    with running_emulator([contract], EmulatorSettings(credits=1e9)) as emulator:
+    command = ["check", contract.id, "--live", "--max-calls", "5", "--max-cost", "1"]
+    if contract.id == "ttsai":  # it charges characters of an account, whose price in dollars no document states
+        command += ["--credit-rate", "ttsai=0.00001"]
+    settings = EmulatorSettings(credits=1e9, time_scale=0, enforces_rate_limits=False)
+    with running_emulator([contract], settings) as emulator:
         url = emulator.base_url(contract.id)
-        status = cli.run([*command, "--base-url", url, *prices, "--json", str(tmp_path / "report.json")])
+        status = cli.run([*command, "--base-url", url, "--json", str(tmp_path / "report.json")])
     report = json.loads((tmp_path / "report.json").read_text())
-    out = capfd.readouterr().out
-    assert report["findings"] == []
+    assert (status, report["findings"]) == (0, []), capfd.readouterr().out
     assert report["is_finished"], report["stop_message"]
-    assert status == (3 if plan["targets_without_delivery"] else 0), out
-    assert report["spent_usd"] <= float(max_cost)
+    assert report["spent_usd"] <= 1
     delivered = {
         case["target"] for case in report["case_results"] if case["is_delivery"] and case["verdict"] == "passed"
     }
-    assert len(delivered) == min(5, len(contract.targets))
+    assert 0 < len(delivered) <= 5
+    left_out = report["left_out_reason_by_target"]
+    assert delivered | left_out.keys() >= {target.id for target in contract.targets.values()}

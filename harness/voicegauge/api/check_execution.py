@@ -33,7 +33,7 @@ from voicegauge.api.target_selection import (
 from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cases
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
-from voicegauge.conformance.prices import PricedPlan, price_plan
+from voicegauge.conformance.prices import PricedPlan, fit_plan_to_budget, price_plan
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
@@ -115,10 +115,24 @@ def plan_requested_cases(
         include_webhooks=emulated or request.public_url is not None,
         include_large_uploads=emulated or request.large_uploads or are_chosen,
         fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
+        unpriced_target_ids=() if emulated else _find_unpriced_targets(targets, prices),
     )
     if isinstance(case_ids, CasePatterns):
         return case_ids.select_cases(plan)
+    if request.live is not None and request.live.ledger is None and request.max_calls is not None and not case_ids:
+        # Who names both limits wants the most informative requests within them.
+        plan = fit_plan_to_budget(plan, targets, prices, request.live.max_cost_usd)
     return select_cases(plan, case_ids) if case_ids else plan
+
+
+def _find_unpriced_targets(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
+    """Return the targets whose price is not known; empty if the price of none is, because nothing would be left."""
+    unpriced = [
+        target.id
+        for target in targets
+        if quote_price(target, 1, user_price_usd=prices.get(target.id)).price_usd is None
+    ]
+    return unpriced if len(unpriced) < len(targets) else []
 
 
 def determine_provenance(live_options: LiveOptions | None) -> Provenance:

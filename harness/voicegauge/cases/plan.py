@@ -4,8 +4,8 @@ The next request is always the one that adds most to the earlier ones: values, a
 request had. Deliveries for the metamorphic rules are spread among these requests, because only such a delivery can show
 that a parameter is ignored. Therefore a plan can be cut off after any request (`--max-calls`).
 
-Cases that should be rejected come first, because they are free. They show whether a service accepts anything before
-money is spent on it.
+The first delivery of each target comes first, because a check that something stops early must have judged the complete
+response. Requests that should be rejected follow: they are free.
 """
 
 from __future__ import annotations
@@ -372,7 +372,10 @@ class CasePlan(Record, frozen=True, kw_only=True):
     limit."""
     targets_without_delivery: tuple[str, ...] = ()
     """Ids of the targets that the check cannot judge: no delivery to them can be planned, or `max_billable_requests`
-    excludes all deliveries."""
+    excludes all deliveries of the plan."""
+    left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
+    """Why targets were left out although others are judged, by target id: `max_billable_requests` excludes their
+    delivery, or no document states what it costs."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the check does not call, because the targets do not need them: <provider>/<operation id>."""
 
@@ -421,6 +424,7 @@ def plan_cases(
     include_large_uploads: bool | None = None,
     include_webhooks: bool = False,
     fully_checked_providers: Collection[str] | None = None,
+    unpriced_target_ids: Collection[str] = (),
 ) -> CasePlan:
     """Plan the cases of `targets`, and of the operations without targets that they need.
 
@@ -437,6 +441,7 @@ def plan_cases(
         include_webhooks: whether requests with a webhook URL are planned.
         fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
             targets are all among `targets`.
+        unpriced_target_ids: targets that are left out because nobody knows what a request to them costs.
     """
     left_out = tuple(find_excluded_operations(targets, fully_checked_providers))
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
@@ -458,6 +463,8 @@ def plan_cases(
             and (item.provider, item.target_name) not in chosen
         ):
             continue  # such as a documented request to another target of the operation
+        elif f"{item.provider}/{item.target_name}" in unpriced_target_ids:
+            continue
         elif item.provider in partial and _addresses_unselected_target(item, targets):
             continue  # such as a value of a field that selects another target
         elif (
@@ -472,7 +479,15 @@ def plan_cases(
         ):
             cases.setdefault(item.id, item)
     ordered = tuple(order_cases(cases.values(), max_billable_requests))
-    delivering = {(case.provider, case.target_name) for case in ordered if case.speech_request is not None}
+    delivering = _list_targets_with_delivery(ordered)
+    beyond_limit = _list_targets_with_delivery(cases.values()) - delivering
+    reasons = {
+        target.id: "no document states its price in dollars"
+        if target.id in unpriced_target_ids
+        else f"its delivery is beyond the limit of {max_billable_requests} billable requests"
+        for target in targets
+        if target.id in (beyond_limit | set(unpriced_target_ids)) and delivering
+    }
     return CasePlan(
         cases=ordered,
         skipped_cases=tuple(skipped.values()),
@@ -480,10 +495,15 @@ def plan_cases(
         targets_without_delivery=tuple(
             target.id
             for target in targets
-            if isinstance(target, Target) and (target.contract.id, target.name) not in delivering
+            if isinstance(target, Target) and target.id not in delivering and target.id not in reasons
         ),
+        left_out_reason_by_target=reasons,
         excluded_operations=left_out,
     )
+
+
+def _list_targets_with_delivery(cases: Iterable[ConformanceCase]) -> set[str]:
+    return {f"{case.provider}/{case.target_name}" for case in cases if case.speech_request is not None}
 
 
 def _addresses_unselected_target(case: ConformanceCase, targets: Sequence[BaseTarget]) -> bool:

@@ -64,6 +64,7 @@ def print_plan(plan: PricedPlan) -> None:
             style="yellow",
             soft_wrap=True,
         )
+    _print_left_out_targets(terminal, plan.left_out_reason_by_target)
     _print_spending_totals(terminal, "by kind", plan.spending.total_by_case_kind)
     _print_spending_totals(terminal, "by target", plan.spending.total_by_target)
     largest = plan.case_with_largest_reservation
@@ -77,6 +78,11 @@ def print_plan(plan: PricedPlan) -> None:
     if plan.undeletable_resources:
         terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
+
+
+def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, str]) -> None:
+    for target, reason in reason_by_target.items():
+        terminal.print(f"left out: {target}: {reason}", style="yellow", soft_wrap=True)
 
 
 def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> None:
@@ -259,6 +265,7 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
+    _print_left_out_targets(terminal, report.left_out_reason_by_target)
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 

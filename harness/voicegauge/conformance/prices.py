@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from voicegauge.cases.case import CaseKind, ConformanceCase, SkippedCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.cases.valid_requests import count_charged_characters
@@ -172,7 +174,9 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     """Cases that cannot be planned."""
     targets_without_delivery: tuple[str, ...] = ()
     """Ids of the targets that cannot be judged, because no delivery can be planned, or because the limit of billable
-    requests allows none."""
+    requests allows none at all."""
+    left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
+    """See `CasePlan`."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
     unpriced_names: tuple[str, ...] = ()
@@ -252,10 +256,38 @@ def price_plan(
         cases=tuple(cases),
         skipped_cases=plan.skipped_cases,
         targets_without_delivery=plan.targets_without_delivery,
+        left_out_reason_by_target=plan.left_out_reason_by_target,
         excluded_operations=plan.excluded_operations,
         unpriced_names=tuple(unpriced),
         undeletable_resources=tuple(_iterate_undeletable_resources(plan, contracts)),
         spending=account.build_spending(),
+    )
+
+
+def fit_plan_to_budget(
+    plan: CasePlan, targets: Sequence[BaseTarget], price_usd_by_name: Mapping[str, float], max_cost_usd: float
+) -> CasePlan:
+    """Return `plan` without the billable requests that do not fit into `max_cost_usd` dollars, in their order.
+
+    The plan is returned as it is if no delivery fits, because then nothing would be left to judge.
+    """
+    priced = {case.id: case for case in price_plan(plan, targets, price_usd_by_name, provenance=Provenance.LIVE).cases}
+    left_micro_usd = convert_budget_to_micro_usd(max_cost_usd)
+    kept: list[ConformanceCase] = []
+    reasons: dict[str, str] = {}
+    for case in plan.cases:
+        micro_usd = convert_to_micro_usd(priced[case.id].price_usd or 0.0) if case.is_billable else 0
+        if micro_usd <= left_micro_usd:
+            kept.append(case)
+            left_micro_usd -= micro_usd
+        elif case.speech_request is not None:
+            reasons[f"{case.provider}/{case.target_name}"] = f"its delivery does not fit into ${max_cost_usd:g}"
+    delivering = {f"{case.provider}/{case.target_name}" for case in kept if case.speech_request is not None}
+    if not delivering:
+        return plan
+    left_out = {target: reason for target, reason in reasons.items() if target not in delivering}
+    return msgspec.structs.replace(
+        plan, cases=tuple(kept), left_out_reason_by_target={**plan.left_out_reason_by_target, **left_out}
     )
 
 

@@ -301,6 +301,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     not_judged_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets, recordings and folders were not judged although they should have been, by their name. The check
     proves nothing about them, so it does not pass."""
+    left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
+    """Why targets were left out of the plan, by target id: their delivery is beyond a limit of the user, or no
+    document states what it costs. The check proves nothing about them. It can pass, because it judged other targets."""
     unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""
@@ -695,7 +698,11 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
         provider, _, name = operation.partition("/")
         if (provider, name) not in with_findings:
             yield JUnitCase(api_name=provider, subject=operation, case_name="follows its contract")
-    for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
+    for name, reason in (
+        *report.not_judged_reason_by_name.items(),
+        *report.left_out_reason_by_target.items(),
+        *report.unmatched_request_reason_by_name.items(),
+    ):
         yield JUnitCase(api_name=name.partition("/")[0], subject=name, case_name="was judged", skip_reason=reason)
     for case in report.case_results:
         if case.verdict == "skipped":

@@ -115,6 +115,7 @@ class ResultCollector:
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
+        self._left_out: dict[str, str] = {}
         self._unmatched_requests: dict[str, str] = {}
         self._excluded_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
@@ -206,6 +207,10 @@ class ResultCollector:
         """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
         self._not_judged[item_name] = reason
 
+    def add_left_out_target(self, target_id: str, reason: str) -> None:
+        """Add a target that the plan leaves out, with the reason."""
+        self._left_out[target_id] = reason
+
     def add_unmatched_requests(self, recording_and_operation: str, reason: str) -> None:
         """Add recorded requests to one operation that are about no target, with the reason.
 
@@ -265,6 +270,7 @@ class ResultCollector:
             exchange_count_by_provenance=dict(self._exchanges),
             case_results=tuple(self._cases),
             not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
+            left_out_reason_by_target=self._left_out,
             unmatched_request_reason_by_name=self._unmatched_requests,
             doubt_reason=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)

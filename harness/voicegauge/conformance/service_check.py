@@ -71,6 +71,8 @@ async def check_service(
     collector.exclude_operations(plan.excluded_operations)
     for skipped in plan.skipped_cases:
         collector.add_skipped_result(skipped.id, skipped.skip_reason)
+    for target, reason in plan.left_out_reason_by_target.items():
+        collector.add_left_out_target(target, reason)
     reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}
     for name in (
         plan.targets_without_delivery if not settings.fuzz_request_count else ()

@@ -219,6 +219,7 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
         coverage=_summarize_coverage(report.coverage),
         unjudged_cases_and_inputs=(
             *report.not_judged_reason_by_name.items(),
+            *report.left_out_reason_by_target.items(),
             *report.unmatched_request_reason_by_name.items(),
             *(
                 (case.id, case.not_judged_reason or "no verdict")
