@@ -52,6 +52,28 @@ def test_each_defect_is_found_by_its_rule(submit, rules_of, answer, more, rule) 
 
 
 @pytest.mark.parametrize(
+    ("status", "severity"), [(202, "error"), (302, "error"), (402, "warning"), (404, "warning"), (503, "warning")]
+)
+def test_a_refusal_that_no_document_lists_is_a_warning(submit, judge, status: int, severity: str) -> None:
+    found = judge(submit({"error": "no"}, status=status))
+    assert {(finding.rule, finding.severity) for finding in found} == {("status-undocumented", Severity(severity))}
+
+
+@pytest.mark.parametrize(
+    ("pointer", "severity"),
+    [("type", "warning"), ("enum", "warning"), ("maxLength", "error"), ("pattern", "error")],
+)
+def test_a_rejection_that_only_a_type_implies_is_a_warning(submit, judge, pointer: str, severity: str) -> None:
+    call = submit()
+    schema = f"{call.operation.pointer}/requestBody/content/application~1json/schema/properties/text"
+    expected = ExpectedResponse(
+        acceptance="rejected", case_kind="invalid", description="wrong text", contract_pointer=f"{schema}/{pointer}"
+    )
+    (finding,) = judge(CaseOutcome(call, expected))
+    assert (finding.rule, finding.severity) == ("accepts-invalid", Severity(severity))
+
+
+@pytest.mark.parametrize(
     ("retry_after", "responded_at", "message"),
     [
         ("0", None, None),

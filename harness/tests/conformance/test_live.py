@@ -215,3 +215,19 @@ def test_fuzzing_a_live_service_keeps_to_the_budget(live, acme) -> None:
     assert status == 4
     assert len(acme.texts) <= 11
     assert report["findings"] == []
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_status_that_passes_is_sent_again_before_it_is_judged(live, acme, status) -> None:
+    acme.next_statuses = [status]
+    result, report, _, _ = live("--max-calls", "1", "--max-cost", "0.002")
+    assert (result, report["not_judged_reason_by_name"], len(acme.texts)) == (0, {}, 1)
+    assert {finding["severity"] for finding in report["findings"]} == {"warning"}
+    delivery = next(case for case in report["case_results"] if case["is_delivery"])
+    assert (delivery["status"], report["spent_usd"]) == (200, pytest.approx(0.002))  # 502 may have been charged
+
+
+def test_a_status_that_does_not_pass_is_judged(live, acme) -> None:
+    acme.next_statuses = [502, 502]
+    result, report, _, _ = live("--max-calls", "1", "--max-cost", "0.01")
+    assert (result, "server-error" in {finding["rule"] for finding in report["findings"]}) == (1, True)

@@ -67,8 +67,9 @@ def responding(response: Response) -> Starlette:
         (JSONResponse({"error": "not valid"}, 400), 0.0),
         (JSONResponse({"error": "slow down"}, 429), 0.0),
         (JSONResponse({"error": "internal"}, 500), PRICE_USD),
-        (JSONResponse({"error": "upstream"}, 502), PRICE_USD),
-        (JSONResponse({"error": "busy"}, 503), PRICE_USD),  # no document says that such a request was not performed
+        # Sent twice; no document says that such a request was not performed.
+        (JSONResponse({"error": "upstream"}, 502), 2 * PRICE_USD),
+        (JSONResponse({"error": "busy"}, 503), 2 * PRICE_USD),
         (Response(b"RIFF", media_type="audio/wav", headers={"X-Charged": "0.0004"}), 0.0004),
         (Response(b"RIFF", media_type="audio/wav", headers={"X-Charged": "0.5"}), 0.5),
         (Response(b"RIFF", media_type="audio/wav", headers={"X-Charged": "0"}), 0.0),

@@ -273,10 +273,14 @@ class CaseSender:
         """
         target = self._find_target(case)
         first_error: IncompleteResponseError | None = None
+        transient: Sequence[Exchange] = ()
         while True:
             try:
                 exchanges = await self._requests.send_call(case, target)
             except BudgetError:
+                if transient:
+                    await self._note_call(case, sent_case, transient)
+                    return
                 if first_error is not None:
                     raise first_error from None
                 raise
@@ -288,7 +292,10 @@ class CaseSender:
                     raise
                 self._note_incomplete_response(case, sent_case, error)
                 return
-            await self._note_call(case, sent_case, exchanges)
+            if not transient and await self._requests.pause_after_transient_status(case, exchanges[-1].response):
+                transient = exchanges
+                continue
+            await self._note_call(case, sent_case, [*transient, *exchanges])
             return
 
     def _note_incomplete_response(
@@ -413,6 +420,14 @@ class CaseSender:
         assert speech is not None, "a delivery has speech"
         try:
             delivery = await self._requests.deliver(case, target, speech)
+            index = delivery.submit_exchange_index
+            if index is not None and await self._requests.pause_after_transient_status(
+                case, delivery.exchanges[index].response
+            ):
+                # Reserved and paid for as another request, since the service may have charged the first.
+                sent_case.exchanges += delivery.exchanges
+                sent_case.subjects += [Call(target.operation, delivery.exchanges[index], target)]
+                delivery = await self._requests.deliver(case, target, speech)
         except DeliveryInterruptedError as error:
             sent_case.exchanges += error.delivery.exchanges
             sent_case.no_verdict_reason = _explain_missing_delivery(error.delivery, case)

@@ -20,7 +20,7 @@ from voicegauge.conformance.prices import compute_case_price_usd, compute_lifecy
 from voicegauge.contract.contract import Operation, Target
 from voicegauge.errors import BudgetError, TransportError
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request
+from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.model.job import Delivery
 from voicegauge.recording.credentials import INVALID_API_KEY
 from voicegauge.rules.call import Call, CheckSubject
@@ -30,6 +30,10 @@ from voicegauge.rules.call import Call, CheckSubject
 
 OTHER_ACCOUNT_API_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
+TRANSIENT_STATUSES = (429, 502, 503)
+"""Statuses that say nothing about the contract if the same request gets another status a moment later."""
+TRANSIENT_PAUSE_S = 1.0
+"""Seconds before a request is sent again after one of `TRANSIENT_STATUSES` without Retry-After."""
 API_KEY_BY_VALIDITY: Mapping[ApiKeyValidity, ApiKeyOrSentinel] = {
     "valid": USE_CLIENT_KEY,
     "missing": None,
@@ -162,6 +166,25 @@ class RequestSender:
             if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
                 return exchanges
             await self._client.clock.sleep(wait_s)
+
+    async def pause_after_transient_status(self, case: ConformanceCase, response: Response) -> bool:
+        """Wait after a status that a busy service or a proxy sends now and then; return whether to send again.
+
+        Return false at once after other statuses, and after those for which the contract documents retries, which were
+        sent already. The wait is that of Retry-After, if it is short enough, or a second.
+        """
+        status = response.status
+        if status not in TRANSIENT_STATUSES or status in case.expected_response.statuses:
+            return False
+        if status in self._contract.provider.retry_policy.retried_statuses:
+            return False
+        requested_s = get_retry_after_s(response)
+        wait_s = TRANSIENT_PAUSE_S if requested_s is None else requested_s
+        max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
+        if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
+            return False
+        await self._client.clock.sleep(wait_s)
+        return True
 
     def _compute_price_usd(self, case: ConformanceCase) -> float | None:
         """Return the price of a case; `None` if it is free, or if there is no budget, as for the emulator."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
+from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.model.base import Severity
 from voicegauge.rules._responses import (
     quote_text_body,
@@ -91,7 +93,25 @@ def _check_invalid_request_accepted(outcome: CaseOutcome) -> Iterator[Violation]
             f"{expected.description}: accepted with {outcome.call.status}",
             expected.contract_pointer,
             evidence=_quote_request_body(outcome),
+            is_warning=_is_rejection_only_implied(outcome),
         )
+
+
+def _is_rejection_only_implied(outcome: CaseOutcome) -> bool:
+    """Whether only the type or the listed values of a schema say that a request is rejected, and no example does.
+
+    Services convert "1.5" to a number and read values that their documents do not list yet.
+    """
+    *path, keyword = outcome.expected_response.contract_pointer.split("/")
+    if keyword not in ("type", "enum"):
+        return False
+    fields = {unescape_pointer_token(name) for parent, name in itertools.pairwise(path) if parent == "properties"}
+    return not any(
+        example.rejection_reason is not None and example.rejection_reason.removeprefix("invalid:") in fields
+        for response in outcome.operation.responses.values()
+        for media in response.media_types.values()
+        for example in media.examples
+    )
 
 
 @register_rule(

@@ -37,7 +37,7 @@ MAX_SCHEMA_VIOLATIONS = 10
 @register_rule(
     "status-undocumented",
     subject_class=Call,
-    description="Every status code of a response is documented for its operation.",
+    description="Every status code of a response is documented; an undocumented one from 400 on is a warning.",
     contract_condition="responses",
     explanation=Explanation(
         consequence=(
@@ -58,6 +58,9 @@ def _check_status_undocumented(call: Call) -> Iterator[Violation]:
             f"got status {call.status}, which is not among the documented {known}",
             f"{call.operation.pointer}/responses",
             evidence=quote_text_body(call),
+            # Official documents list few refusals: often 200 and 422, of services that send 401, 404, 429 and 503 too.
+            # Clients handle them by their class (RFC 9110, section 15).
+            is_warning=call.status >= 400,
         )
 
 
@@ -215,6 +218,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
             f"{prefix}: Content-Type is {media_type!r}; documented: {known}",
             f"{call.operation.pointer}/responses",
             evidence=quote_text_body(call),
+            is_warning=True,
         )
         return
     schemas = [media for media in documented if is_json(media.name)]
@@ -223,7 +227,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
         return
     for error in itertools.islice(schemas[0].iterate_violations(value), MAX_SCHEMA_VIOLATIONS):
         violation = convert_schema_violation(error, value)
-        yield violation._replace(message=f"{prefix}: {violation.message}")
+        yield violation._replace(message=f"{prefix}: {violation.message}", is_warning=True)
 
 
 def _check_body_schema(call: Call) -> Iterator[Violation]:

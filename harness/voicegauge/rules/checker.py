@@ -155,7 +155,7 @@ class Checker:
         position = contract.document.find_position(violation.contract_pointer)
         return Finding(
             rule=rule.id,
-            severity=Severity.DISPUTED if dispute else rule.severity,
+            severity=_choose_severity(rule, subject, violation, dispute),
             message=self._mask_and_shorten(violation.message, MAX_MESSAGE_CHARACTERS),
             where=FindingLocation(
                 provider=contract.id,
@@ -188,6 +188,19 @@ class Checker:
             return None
         command = build_reproduction_command(exchange)
         return self.mask_secrets(command) if command is not None else None
+
+
+def _choose_severity(rule: Rule, subject: CheckSubject, violation: Violation, dispute: Dispute | None) -> Severity:
+    """Return the severity of a finding. An error needs a fact that the provider's own documents state.
+
+    What is known from public traffic or client libraries only was so once: the violation is a warning.
+    """
+    if dispute is not None:
+        return Severity.DISPUTED
+    if rule.severity is not Severity.ERROR:
+        return rule.severity
+    is_stated = subject.contract.has_normative_source(violation.contract_pointer)
+    return Severity.ERROR if is_stated and not violation.is_warning else Severity.WARNING
 
 
 def _find_finding_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:

@@ -48,6 +48,8 @@ class Violation(NamedTuple):
     """The exchange that shows the violation; `None` if it is `CheckSubject.exchange` of the subject."""
     cause_rule_id: str | None = None
     """Id of another rule whose violation, by the same subject, causes this violation; `None` without such a cause."""
+    is_warning: bool = False
+    """Whether an error of the rule is a warning here, because no document says that the provider must do otherwise."""
 
 
 class Explanation(Record, frozen=True, kw_only=True):
