@@ -70,7 +70,9 @@ def running_own_server(
         return Response(_speak(text), media_type="audio/wav")
 
     async def list_models(request: Request) -> Response:
-        models = [{"id": "tiny", "object": "model", "created": 1, "owned_by": "me"}]
+        recognizer = {"id": "hears", "task": "automatic-speech-recognition"}
+        described = {"object": "model", "created": 1, "owned_by": "me"}
+        models = [{**recognizer, **described}, {"id": "tiny", **described}]
         if not is_allowed(request):
             return JSONResponse({"detail": "no key"}, 401)
         return JSONResponse({"object": "list", "data": models})

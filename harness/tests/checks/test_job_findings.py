@@ -255,10 +255,10 @@ def test_a_state_that_is_not_documented_is_not_compared_with_the_next(history, r
 
 def test_a_stuck_job_names_its_last_state(history, judge) -> None:
     made = history({"state": "new"}, {"state": "sleeping"}, BUSY, is_timed_out=True)
-    expected = "still busy after 3 polls and the documented 300 s"
+    expected = "still busy after 3 polls and 300 s; no document states a limit"
     assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll_schedule", None)]
     made = history({"state": 1}, first={"id": "j1", "state": None}, is_timed_out=True)
-    expected = "still no state after 1 polls and the documented 300 s"
+    expected = "still no state after 1 polls and 300 s; no document states a limit"
     assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll_schedule", None)]
 
 

@@ -322,7 +322,9 @@ class CaseSender:
         """Note a single call, and fetch the audio that the response to an upload of audio links to."""
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         *retried, exchange = exchanges
-        intent: RequestIntent = "invalid" if case.expected_response.acceptance == "rejected" else "valid"
+        acceptance = case.expected_response.acceptance
+        # A request that may be accepted or rejected may break a schema on purpose, which is not the provider's mistake.
+        intent: RequestIntent = "valid" if acceptance == "accepted" else "invalid"
         call = Call(operation, exchange, target, request_intent=intent)
         skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
         audio_input = self._contract.audio_input_targets.get(case.target_name or "")
@@ -339,7 +341,7 @@ class CaseSender:
         sent_case.subjects += [call] if skipped else [call, CaseOutcome(call, case.expected_response)]
         delivered = (
             read_response_delivery(call, has_documented_text=case.expected_response.case_kind == "valid")
-            if intent == "valid" and not skipped
+            if acceptance != "rejected" and not skipped
             else None
         )
         sent_case.subjects += [delivered] if delivered is not None else []

@@ -145,8 +145,9 @@ class RequestSender:
             submit_observer=self._create_submit_recorder(case, self._compute_price_usd(case)),
             price_usd=self._service.settings.price_usd_by_name.get(target.id),
             request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
-            # A recording should have the whole job.
-            stop_at_undocumented_state=self._service.settings.save_exchanges is None,
+            # A recording should have the whole job, and the next state may be one that all documents name.
+            stop_at_undocumented_state=self._service.settings.save_exchanges is None
+            and not (target.job_operation is not None and target.job_operation.has_disputed_job_states),
         )
 
     async def _send_with_retries(

@@ -408,7 +408,7 @@ async def follow_job(
             yield _expect_accepted_outcome(poll, f"{status.id} for {description} that was accepted")
             break
         state = status.job.states.get(str(poll.read_response_value(status.job.state_location)))
-        is_documented = state is not None
+        is_documented = state is not None or status.has_disputed_job_states
         ended = ended or (state is not None and state.terminal_outcome is not None)
     if submit.is_accepted:
         has_waited = client.clock.monotonic() - started_s >= limit_s

@@ -269,6 +269,20 @@ class Operation(ContractPart):
                 best_rank, best = rank, target if equal_count == len(sent) else target.replace_constants(sent)
         return best
 
+    @functools.cached_property
+    def has_disputed_job_states(self) -> bool:
+        """Whether documents contradict each other about the states that this operation reports of a job."""
+        disputes = self.contract.iterate_disputes(f"{self.pointer}/x-job/states")
+        return any("job-state-unknown" in dispute.rule_ids for dispute, _ in disputes)
+
+    @functools.cached_property
+    def is_job_timeout_documented(self) -> bool:
+        """Whether a document states how long a job may take; otherwise `job_timeout_s` is a default of voicegauge."""
+        stated = read_pointer(self.part_data, ["x-job", "poll_schedule"])
+        source = self.job.poll_schedule.source if self.job is not None else None
+        is_inferred = source is not None and source.is_inferred
+        return isinstance(stated, Mapping) and "job_timeout_s" in stated and not is_inferred
+
     def iterate_uses_of_created_resource(self, other_operation: Operation) -> Iterator[ResourceUse]:
         """Yield the uses, in requests to `other_operation`, of the resource that this operation creates."""
         yield from (

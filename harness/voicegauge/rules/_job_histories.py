@@ -144,7 +144,7 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str
 @register_rule(
     "job-stuck",
     subject_class=JobHistory,
-    description="A job ends within the documented time.",
+    description="A job ends within the documented time; without one, a job that takes very long is a warning.",
     contract_condition="x-job.poll_schedule.job_timeout_s",
     explanation=Explanation(
         consequence="A client that waits as long as documented gives up on a job that was paid for.",
@@ -158,8 +158,13 @@ def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     if job_history.is_timed_out:
         last = _list_observed_states(job_history)[-1][0] if _list_observed_states(job_history) else "no state"
         timeout_s = job.poll_schedule.job_timeout_s
-        message = f"still {last} after {len(job_history.polls)} polls and the documented {timeout_s:g} s"
-        yield Violation(message, f"{job_history.status_operation.pointer}/x-job/poll_schedule")
+        is_documented = job_history.status_operation.is_job_timeout_documented
+        limit = f"the documented {timeout_s:g} s" if is_documented else f"{timeout_s:g} s; no document states a limit"
+        yield Violation(
+            f"still {last} after {len(job_history.polls)} polls and {limit}",
+            f"{job_history.status_operation.pointer}/x-job/poll_schedule",
+            is_warning=not is_documented,
+        )
 
 
 @register_rule(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceDocument, SourceReference
 from voicegauge.formats.locations import Location, RequestLocation
@@ -223,12 +223,20 @@ class ListOperation(Record, frozen=True, kw_only=True):
     the name in `id` or `name`."""
     request_field_location: RequestLocation
     """Location, in speech requests, of the field that has one of the names."""
+    item_values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values that an item must have, by key: {task: [text-to-speech]} leaves out recognizers in a list of models. An
+    item without the key is kept."""
 
     def read_names(self, body: Any) -> tuple[str, ...]:
         """Return the names in the body of a response, each once; empty if there is no list."""
         items: Any = next((found for at in self.list_locations if isinstance(found := at.read_body(body), list)), [])
-        names = (_read_name(item) for item in items[:MAX_LISTED_NAMES])
+        names = (_read_name(item) for item in items[:MAX_LISTED_NAMES] if self._is_wanted(item))
         return tuple(dict.fromkeys(name for name in names if _LISTED_NAME_PATTERN.fullmatch(name)))
+
+    def _is_wanted(self, item: Any) -> bool:
+        return not isinstance(item, dict) or all(
+            key not in item or item[key] in values for key, values in self.item_values.items()
+        )
 
 
 def _read_name(item: Any) -> str:

@@ -1,0 +1,112 @@
+"""Responses of the real services, in the shape that documents and public recordings show, cause no error."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import plan_cases
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.finding import Finding
+from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.subjects import JobHistory
+
+CATALOGUE = load_catalogue()
+
+
+def list_cases(contract: Contract) -> list[ConformanceCase]:
+    targets = [*contract.targets.values(), *contract.audio_input_targets.values()]
+    return list(
+        plan_cases(
+            targets, is_emulated=False, include_all_billable_cases=True, fully_checked_providers=[contract.id]
+        ).cases
+    )
+
+
+def build_call(
+    contract: Contract, operation_id: str, status: int, body: Any, media_type: str = "application/json"
+) -> Call:
+    operation = contract.find_operation(operation_id)
+    url = operation.server.url + re.sub(r"{\w+}", "a", operation.path)
+    request = Request(method=operation.method, url=url)
+    response = Response(status=status, headers=(("Content-Type", media_type),), body=json.dumps(body).encode())
+    return Call(operation, Exchange(provider=contract.id, operation=operation_id, request=request, response=response))
+
+
+def judge(*subjects: CheckSubject) -> list[Finding]:
+    found = Checker(Provenance.LIVE).iterate_findings_by_subject(subjects)
+    return [finding for _, findings in found for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, {"title": "Unauthenticated", "detail": "You did not pass an authentication token", "status": 401}),
+        (402, {"title": "Insufficient credit", "detail": "There is no credit left", "status": 402}),
+        (404, {"detail": "The resource could not be found.", "status": 404}),
+        (422, {"title": "Input validation failed", "detail": "- input: text is required", "status": 422}),
+    ],
+)
+def test_refusals_of_replicate_are_problem_documents(status: int, body: dict[str, Any]) -> None:
+    contract = CATALOGUE.find_provider("replicate")
+    for operation in contract.operations.values():
+        found = judge(build_call(contract, operation.id, status, body, "application/problem+json"))
+        assert {finding.severity for finding in found} <= {Severity.WARNING}
+        if str(status) in operation.responses:
+            assert found == []
+
+
+def test_pixazo_may_ignore_a_mode_without_a_webhook() -> None:
+    cases = [case for case in list_cases(CATALOGUE.find_provider("pixazo")) if "X-Webhook-Mode" in case.id]
+    assert cases
+    assert {case.expected_response.acceptance for case in cases} == {"accepted"}
+
+
+@pytest.mark.parametrize("provider", ["pixelapi", "pixazo", "ttsai", "replicate"])
+def test_a_slow_job_is_no_error_if_no_document_limits_its_time(provider: str) -> None:
+    contract = CATALOGUE.find_provider(provider)
+    operation = next(one for one in contract.operations.values() if one.job is not None and one.submit is None)
+    submit = next(target.operation for target in contract.targets.values() if target.job_operation is operation)
+    call = build_call(contract, submit.id, 200, {})
+    found = judge(JobHistory(call, (), operation, is_timed_out=True))
+    assert [(finding.rule, finding.severity) for finding in found] == [("job-stuck", Severity.WARNING)]
+    assert "no document states a limit" in found[0].message
+
+
+def test_an_unknown_model_of_ttsai_may_be_not_found() -> None:
+    contract = CATALOGUE.find_provider("ttsai")
+    case = next(case for case in list_cases(contract) if case.id == "ttsai/submitSpeech: model 12, not string")
+    call = build_call(contract, "submitSpeech", 404, {"error": {"code": "not_found", "message": "no such model"}})
+    found = judge(CaseOutcome(call, case.expected_response))
+    assert "wrong-error-status" not in {finding.rule for finding in found}
+
+
+def test_a_saved_voice_of_ttsai_may_be_ignored_on_the_host_that_has_none() -> None:
+    contract = CATALOGUE.find_provider("ttsai")
+    case = next(case for case in list_cases(contract) if "submitSpeech: user_voice_id 12" in case.id)
+    found = judge(CaseOutcome(build_call(contract, "submitSpeech", 200, {}), case.expected_response))
+    assert {finding.severity for finding in found} == {Severity.DISPUTED}
+
+
+def test_a_job_of_pixelapi_may_begin_as_pending() -> None:
+    contract = CATALOGUE.find_provider("pixelapi")
+    status = contract.find_operation("getSpeechStatus")
+    assert status.has_disputed_job_states
+    found = judge(build_call(contract, status.id, 200, {"id": "a", "status": "pending"}))
+    assert {finding.severity for finding in found} == {Severity.DISPUTED}
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 32000, 44100, 48000])
+def test_each_wav_of_elevenlabs_has_a_meaning(rate: int) -> None:
+    for target in CATALOGUE.find_provider("elevenlabs").targets.values():
+        found = target.find_audio_format(f"wav_{rate}")
+        assert found is not None
+        assert (found.codec, found.sample_rate_hz) == ("wav", rate)
