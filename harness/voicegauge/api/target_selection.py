@@ -18,11 +18,16 @@ from voicegauge.client.client import Client
 from voicegauge.client.key_destinations import find_key_destinations
 from voicegauge.client.keys import read_client_key
 from voicegauge.client.ledger import find_account_plan_limits
-from voicegauge.client.model_and_voice_names import ModelAndVoiceNames, WrongBaseUrlError, read_model_and_voice_names
+from voicegauge.client.model_and_voice_names import (
+    ModelAndVoiceNames,
+    WrongBaseUrlError,
+    read_account_voices,
+    read_model_and_voice_names,
+)
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import BaseTarget, Contract, Operation, Target
 from voicegauge.contract.document_assembly import read_openapi_document
-from voicegauge.contract.loading import adapt_contract_to_server
+from voicegauge.contract.loading import adapt_contract_to_server, replace_missing_voices
 from voicegauge.contract.overlay_proposal import OverlayProposal
 from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
 from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
@@ -211,6 +216,8 @@ def adapt_to_own_servers(
     _check_named_models_and_voices(selected, live_options)
     for contract in selected:
         if contract.provider.self_hosted is None:
+            if ask_servers_for_names and contract.provider.voice_lists:
+                adapted[contract.id] = _adapt_to_account_voices(contract, live_options, listener, max_wait_s)
             continue
         server_names = ModelAndVoiceNames()
         if ask_servers_for_names:
@@ -231,6 +238,33 @@ def adapt_to_own_servers(
                 f"{contract.id}: {_describe_model_and_voice_names(server_names, live_options)}; uses {voice}"
             )
     return catalogue.replace_contracts(adapted.values())
+
+
+def _adapt_to_account_voices(
+    contract: Contract, live_options: LiveOptions, listener: ProgressListener, max_wait_s: float | None
+) -> Contract:
+    """Return the contract with voices that the account has, and tell the listener which voices are used."""
+
+    async def request_voices() -> tuple[str, ...]:
+        async with Transport() as transport:
+            key = read_client_key(contract)
+            client = Client(contract, transport, base_urls=live_options.base_urls, key=key, max_wait_s=max_wait_s)
+            return await read_account_voices(client)
+
+    if not live_options.allow_insecure_http:
+        find_key_destinations(contract, live_options.base_urls).check_encryption()
+    voices = run_coroutine(request_voices())
+    adapted = replace_missing_voices(contract, voices) if voices else contract
+    used = ", ".join(dict.fromkeys(target.target_spec.default_voice or "" for target in adapted.targets.values()))
+    if not voices:
+        listener.notice(f"{contract.id}: no voices listed; uses the documented voice {used}")
+    elif adapted is contract:
+        listener.notice(f"{contract.id}: {format_count(len(voices), 'voice')} listed; uses voice {used}")
+    else:
+        listener.notice(
+            f"{contract.id}: {format_count(len(voices), 'voice')} listed, not the documented one; uses voice {used}"
+        )
+    return adapted
 
 
 def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: LiveOptions) -> None:

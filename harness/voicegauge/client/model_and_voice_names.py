@@ -70,6 +70,21 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
     return ModelAndVoiceNames(models, next(filter(None, voices), ()), tuple(missing))
 
 
+async def read_account_voices(connection: ProviderConnection) -> tuple[str, ...]:
+    """Return the voices of an account of a hosted service; empty if none of its operations lists any.
+
+    Errors are ignored: the voice that the contract names is used then, and its requests show what is wrong.
+    """
+    for voice_list in connection.contract.provider.voice_lists:
+        try:
+            names = _read_names_from_exchange(await _request_name_list(connection, voice_list), voice_list)
+        except TransportError:
+            continue
+        if names:
+            return names
+    return ()
+
+
 async def _request_name_lists(
     connection: ProviderConnection, name_lists: Sequence[ListOperation]
 ) -> list[Exchange | None]:

@@ -80,11 +80,15 @@ def _explain_unusable_security_scheme(contract: Contract, scheme_name: str) -> s
 
 
 def check_list_operations(contract: Contract) -> None:
-    """Check the operations in `x-provider.self_hosted`, which list the models and voices of a server.
+    """Check the operations in `x-provider` that list the models and voices of a server or an account.
 
     Raises:
         ContractError: an operation is not documented, or a speech request has no field for the listed names.
     """
+    for index, voice_list in enumerate(contract.provider.voice_lists):
+        if voice_list.operation_id not in contract.operations:
+            reason = f"{voice_list.operation_id!r} is not an operation of this document"
+            raise contract.document.build_error(f"/x-provider/voice_lists/{index}/operation_id", reason)
     spec = contract.provider.self_hosted
     if spec is None:
         return

@@ -278,6 +278,23 @@ def adapt_contract_to_server(
     return adapted
 
 
+def replace_missing_voices(contract: Contract, voice_names: Sequence[str]) -> Contract:
+    """Return the contract for an account that has these voices: a target with another voice gets the first of them.
+
+    The contract itself is returned if the account has the voices of all targets.
+    """
+    document_data = copy.deepcopy(contract.document.data)
+    is_changed = False
+    for operation in contract.operations.values():
+        if operation.speech is None:
+            continue
+        for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
+            if target.get("default_voice") not in (None, *voice_names):
+                target["default_voice"], is_changed = voice_names[0], True
+    document = contract.document.replace_data(document_data)
+    return build_contract(document, Schemas(document)) if is_changed else contract
+
+
 def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
     """Return a copy of `contract` that reads the server's key from the environment variable `variable_name`.
 

@@ -219,10 +219,9 @@ class ListOperation(Record, frozen=True, kw_only=True):
 
     operation_id: str
     list_locations: tuple[Location, ...]
-    """Locations of the list in the response; the first one that has a list counts. An item is a name, or an object with
-    the name in `id` or `name`."""
-    request_field_location: RequestLocation
-    """Location, in speech requests, of the field that has one of the names."""
+    """Locations of the list in the response; the first one that has a list counts. An item is a name, or an object."""
+    name_keys: tuple[str, ...] = ("id", "name")
+    """Keys of an object that may have its name; the first one that has text counts."""
     item_values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Values that an item must have, by key: {task: [text-to-speech]} leaves out recognizers in a list of models. An
     item without the key is kept."""
@@ -230,7 +229,7 @@ class ListOperation(Record, frozen=True, kw_only=True):
     def read_names(self, body: Any) -> tuple[str, ...]:
         """Return the names in the body of a response, each once; empty if there is no list."""
         items: Any = next((found for at in self.list_locations if isinstance(found := at.read_body(body), list)), [])
-        names = (_read_name(item) for item in items[:MAX_LISTED_NAMES] if self._is_wanted(item))
+        names = (_read_name(item, self.name_keys) for item in items[:MAX_LISTED_NAMES] if self._is_wanted(item))
         return tuple(dict.fromkeys(name for name in names if _LISTED_NAME_PATTERN.fullmatch(name)))
 
     def _is_wanted(self, item: Any) -> bool:
@@ -239,17 +238,24 @@ class ListOperation(Record, frozen=True, kw_only=True):
         )
 
 
-def _read_name(item: Any) -> str:
+def _read_name(item: Any, keys: tuple[str, ...]) -> str:
     if isinstance(item, dict):
-        item = next((item[key] for key in ("id", "name") if isinstance(item.get(key), str)), None)
+        item = next((item[key] for key in keys if isinstance(item.get(key), str)), None)
     return item if isinstance(item, str) and len(item) <= MAX_LISTED_NAME_CHARACTERS else ""
+
+
+class OwnServerList(ListOperation, frozen=True, kw_only=True):
+    """An operation that lists the models or voices of a server that users run themselves."""
+
+    request_field_location: RequestLocation
+    """Location, in speech requests, of the field that has one of the names."""
 
 
 class SelfHostedSpec(Record, frozen=True, kw_only=True):
     """`self_hosted` of `x-provider`: users run the server themselves, so it is asked what it has."""
 
-    model_list: ListOperation | None = None
-    voice_lists: tuple[ListOperation, ...] = ()
+    model_list: OwnServerList | None = None
+    voice_lists: tuple[OwnServerList, ...] = ()
     """The operations that may list the voices. Servers need not have them: the first one that responds counts, and the
     others are not checked."""
 
@@ -267,6 +273,9 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     """The documents from which the contract was written, by file name."""
     self_hosted: SelfHostedSpec | None = None
     """The operations that list the models and voices of a server that the user runs; `None` for a hosted service."""
+    voice_lists: tuple[ListOperation, ...] = ()
+    """The operations that list all voices of an account, best first. Before live requests are planned, they are asked
+    whether the account has the voice that the contract names; if it does not, the first voice that it has is used."""
     credits: CreditSpec | None = None
     retry_policy: RetryPolicy = RetryPolicy()
     request_headers: dict[str, str] = {}
