@@ -270,3 +270,12 @@ def test_a_missing_key_is_one_finding_even_if_a_condition_depends_on_it(
     call = Call(acme.find_operation("status"), poll(answer).exchange)
     found = [finding for finding in judge(call) if finding.rule == "response-schema"]
     assert [finding.message.replace('"', "'") for finding in found] == messages
+
+
+def test_an_error_with_a_success_status_is_called_that(submit, judge) -> None:
+    call = submit({"error": "no such voice"})
+    expected = ExpectedResponse(
+        acceptance="rejected", case_kind="unknown-id", description="voice 'x'", contract_pointer="/paths"
+    )
+    found = {finding.rule: finding.message for finding in judge(CaseOutcome(call, expected))}
+    assert found == {"accepts-invalid": "voice 'x': an error is sent with the success status 200"}

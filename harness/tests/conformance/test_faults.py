@@ -10,7 +10,6 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.service_check import EMULATOR_API_KEY
 from voicegauge.emulator.fault_catalog import FAULTS
-from voicegauge.errors import UnreachableError
 from voicegauge.model.base import Severity
 from voicegauge.rules.registry import RULE_BY_ID, FaultExample, FaultTraffic, Rule
 
@@ -83,8 +82,3 @@ def test_a_slow_service_has_no_findings(check_over_sockets) -> None:
         only=lambda case: case.expected_response.case_kind == "authentication",
     )
     assert not report.findings
-
-
-def test_a_dropped_connection_is_an_error_and_not_a_finding(check_over_sockets) -> None:
-    with pytest.raises(UnreachableError, match="connection lost"):
-        check_over_sockets(["pixelapi/voice-design"], faults=["drops-connection"])

@@ -249,3 +249,23 @@ def test_recorded_submits_that_match_no_target_are_named(voicegauge, tmp_path) -
     assert (status, report["not_judged_reason_by_name"]) == (0, {})
     assert list(report["unmatched_request_reason_by_name"]) == [f"ttsai/old.har: {operation.id}"]
     assert "a model of another time" in out
+
+
+def test_responses_that_all_break_off_do_not_end_the_check(voicegauge, acme, acme_contracts, monkeypatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    acme.accepts_anything = True
+    acme.breaks_off = lambda _: True
+    arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]
+    status, report, _, _ = voicegauge(*arguments)
+    assert (status, report["is_finished"]) == (1, True)
+    broken = [case for case in report["case_results"] if "response-incomplete" in case["message_by_violated_rule"]]
+    assert len(broken) > 10
+
+
+def test_a_paid_response_that_breaks_off_once_is_a_warning(voicegauge, acme, acme_contracts, monkeypatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    acme.breaks_off = lambda text: not text.startswith("Good morning. This")
+    arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--max-calls", "6"]
+    _, report, _, _ = voicegauge(*arguments)
+    found = [finding for finding in report["findings"] if finding["rule"] == "response-incomplete"]
+    assert {finding["severity"] for finding in found} == {"warning"}

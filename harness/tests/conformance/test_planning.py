@@ -216,3 +216,8 @@ def test_large_bounds_are_varied_by_whole_numbers(bound: float, expected: list[t
     schemas = CATALOGUE.find_provider("ttsai").schemas
     found = list(list_boundary_values(schemas, {"type": "number", "maximum": bound}, "", ("x",)))
     assert [(probe.value, probe.is_valid) for probe in found if probe.keyword == "maximum"] == expected
+
+
+def test_a_required_language_gets_a_language() -> None:
+    schema = {"type": "object", "required": ["language", "text"], "properties": {"language": {"type": "string"}}}
+    assert find_fitting_value(TARGETS[0].operation.schemas, schema) == {"language": "en", "text": "Good morning"}

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from voicegauge.contract.proposed_parts import SPEECH_FIELD_NAMES
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
@@ -30,13 +31,19 @@ _TEXT_BY_FORMAT_KEYWORD = {
 }
 
 
-def find_fitting_value(schemas: Schemas, schema: Any) -> Any:
-    """Return a value that fits `schema`, or `MISSING` if none is found.
+def find_fitting_value(schemas: Schemas, schema: Any, field_name: str = "") -> Any:
+    """Return a value that fits `schema`, or `MISSING` if none is found. A text for a field named `language` is "en".
 
     An invented value fits bounds, enumerations and required properties. No value is invented for a pattern, which only
     an example or a default can match.
     """
     schema, _ = schemas.resolve_reference(schema)
+    value = _find_fitting_value(schemas, schema)
+    is_language = value == _TEXT_FOR_SCHEMA_WITHOUT_FORMAT and field_name.lower() in SPEECH_FIELD_NAMES["language"]
+    return "en" if is_language else value
+
+
+def _find_fitting_value(schemas: Schemas, schema: Any) -> Any:
     if not isinstance(schema, dict):
         return _TEXT_FOR_SCHEMA_WITHOUT_FORMAT
     for key in ("example", "default", "const"):
@@ -85,7 +92,7 @@ def _build_list_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
 
 def _build_object_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     properties = schema.get("properties", {})
-    fields = {name: find_fitting_value(schemas, properties.get(name, {})) for name in schema.get("required", ())}
+    fields = {name: find_fitting_value(schemas, properties.get(name, {}), name) for name in schema.get("required", ())}
     return MISSING if MISSING in fields.values() else fields
 
 

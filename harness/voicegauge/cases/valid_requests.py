@@ -140,7 +140,7 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
         value = (
             _load_voice_sample_file()
             if is_file_field(media_type, inner)
-            else find_fitting_value(operation.contract.schemas, inner)
+            else find_fitting_value(operation.contract.schemas, inner, name)
         )
         if value is MISSING:
             return None
@@ -204,7 +204,9 @@ def _find_missing_parameters(operation: Operation, request: RequestParts) -> dic
             and parameter.name not in given[parameter.message_part]
             and parameter.message_part != "cookie"
         ):
-            sample = find_fitting_value(operation.contract.schemas, parameter.part_data.get("schema", {}))
+            sample = find_fitting_value(
+                operation.contract.schemas, parameter.part_data.get("schema", {}), parameter.name
+            )
             value = parameter.part_data.get("example", sample)
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
@@ -235,7 +237,7 @@ def _find_missing_fields(operation: Operation, request: RequestParts) -> dict[st
     body = request.body if isinstance(request.body, dict) else {}
     for name in schema.get("required", ()):
         if name not in body:
-            value = find_fitting_value(operation.contract.schemas, schema.get("properties", {}).get(name, {}))
+            value = find_fitting_value(operation.contract.schemas, schema.get("properties", {}).get(name, {}), name)
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the required field {name}")
             values[name] = value

@@ -28,6 +28,7 @@ from voicegauge.contract.contract import Contract, Target
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import (
     BudgetError,
+    IncompleteResponseError,
     StorageError,
     TimedOutError,
     TransportError,
@@ -474,7 +475,10 @@ class CaseRunner:
 
     def must_stop_after_error(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
-        is_unreachable = isinstance(error, UnreachableError | TimedOutError)
+        # A service whose responses break off responds: each such request has a finding of its own.
+        is_unreachable = isinstance(error, UnreachableError | TimedOutError) and not isinstance(
+            error, IncompleteResponseError
+        )
         self._unreachable_cases = self._unreachable_cases + 1 if is_unreachable else 0
         return self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
 

@@ -288,9 +288,9 @@ class CaseSender:
                 if first_error is None and self._should_repeat_incomplete_response(case):
                     first_error = error
                     continue
-                if first_error is None or error.status != first_error.status:
+                if first_error is not None and error.status != first_error.status:
                     raise
-                self._note_incomplete_response(case, sent_case, error)
+                self._note_incomplete_response(case, sent_case, error, attempt_count=1 + (first_error is not None))
                 return
             if not transient and await self._requests.pause_after_transient_status(case, exchanges[-1].response):
                 transient = exchanges
@@ -299,7 +299,7 @@ class CaseSender:
             return
 
     def _note_incomplete_response(
-        self, case: ConformanceCase, sent_case: SentCase, error: IncompleteResponseError
+        self, case: ConformanceCase, sent_case: SentCase, error: IncompleteResponseError, attempt_count: int
     ) -> None:
         operation = self._contract.find_operation(case.operation)
         exchange = Exchange(
@@ -308,10 +308,10 @@ class CaseSender:
             request=self._requests.build_case_request(case),
             response=Response(status=error.status, headers=error.headers),
         )
-        # Both attempts may have been charged, so both count among the requests of the case.
-        sent_case.incomplete_exchanges = (exchange, exchange)
+        # Each attempt may have been charged, so all count among the requests of the case.
+        sent_case.incomplete_exchanges = (exchange,) * attempt_count
         call = Call(operation, exchange, self._find_target(case))
-        sent_case.subjects.append(IncompleteResponse(call, str(error), attempt_count=2))
+        sent_case.subjects.append(IncompleteResponse(call, str(error), attempt_count))
         sent_case.status, sent_case.no_verdict_reason, sent_case.no_response_error = (
             error.status,
             str(error),

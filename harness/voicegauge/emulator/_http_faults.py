@@ -154,7 +154,6 @@ HTTP_FAULTS = (
         id="drops-connection",
         description="The connection is closed in the middle of every response.",
         change_response=cut_connection,
-        unfound_reason="The check ends with an error, because it received no response.",
     ),
     Fault(
         id="slow",

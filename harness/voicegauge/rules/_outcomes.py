@@ -90,11 +90,17 @@ def _check_invalid_request_accepted(outcome: CaseOutcome) -> Iterator[Violation]
         and outcome.call.is_accepted
     ):
         yield Violation(
-            f"{expected.description}: accepted with {outcome.call.status}",
+            f"{expected.description}: {_describe_success_status(outcome)}",
             expected.contract_pointer,
             evidence=_quote_request_body(outcome),
             is_warning=_is_rejection_only_implied(outcome),
         )
+
+
+def _describe_success_status(outcome: CaseOutcome) -> str:
+    body, status = outcome.call.response_json, outcome.call.status
+    is_error = isinstance(body, dict) and not {"error", "errors", "detail"}.isdisjoint(body)
+    return f"an error is sent with the success status {status}" if is_error else f"accepted with {status}"
 
 
 def _is_rejection_only_implied(outcome: CaseOutcome) -> bool:

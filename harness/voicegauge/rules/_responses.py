@@ -115,7 +115,7 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
 @register_rule(
     "response-incomplete",
     subject_class=IncompleteResponse,
-    description="A response that begins does not break off each time.",
+    description="A response that begins does not break off; once, without a second attempt, is a warning.",
     contract_condition="responses",
     explanation=Explanation(
         consequence=(
@@ -124,7 +124,10 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
         conforming_example="Content-Length 812, and 812 bytes arrive.",
         violating_example="Content-Length 812, and the connection closes after 300 bytes, in each of three attempts.",
     ),
-    shown_by=(FaultExample("unauthorized-cut-off", target_id="pixelapi/voice-design", found_in="socket"),),
+    shown_by=(
+        FaultExample("unauthorized-cut-off", target_id="pixelapi/voice-design", found_in="socket"),
+        FaultExample("drops-connection", target_id="pixelapi/voice-design", found_in="socket"),
+    ),
 )
 def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violation]:
     documented = response.call.documented_response
@@ -132,6 +135,7 @@ def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violati
     yield Violation(
         f"status {response.call.status}, then the body broke off{times}: {response.reason}",
         documented.pointer if documented else f"{response.operation.pointer}/responses",
+        is_warning=response.attempt_count == 1,
     )
 
 
