@@ -6,10 +6,12 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import plan_cases
+from voicegauge.conformance._response_audio import read_response_delivery
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.model.base import Provenance, Severity
@@ -102,6 +104,26 @@ def test_a_job_of_pixelapi_may_begin_as_pending() -> None:
     assert status.has_disputed_job_states
     found = judge(build_call(contract, status.id, 200, {"id": "a", "status": "pending"}))
     assert {finding.severity for finding in found} == {Severity.DISPUTED}
+
+
+@pytest.mark.parametrize("rate", [24_000, 48_000])
+def test_samples_of_deepgram_need_no_container(rate: int) -> None:
+    contract = CATALOGUE.find_provider("deepgram")
+    target, text = contract.targets["aura-2"], "Good morning. This is a short test."
+    samples = np.random.default_rng(0).normal(0, 3000, int(rate * len(text) / 15)).astype("<i2").tobytes()
+    query = f"model=aura-2-thalia-en&encoding=linear16&container=none&sample_rate={rate}"
+    request = Request(
+        method="POST",
+        url=f"https://api.deepgram.com/v1/speak?{query}",
+        headers=(("Content-Type", "application/json"),),
+        body=json.dumps({"text": text}).encode(),
+    )
+    answer = Response(status=200, headers=(("Content-Type", f"audio/l16;rate={rate};channels=1"),), body=samples)
+    exchange = Exchange(provider=contract.id, operation="speak", request=request, response=answer)
+    call = Call(target.operation, exchange, target)
+    delivered = read_response_delivery(call, has_documented_text=True)
+    assert delivered is not None
+    assert {finding.severity for finding in judge(call, delivered)} == {Severity.DISPUTED}
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 32000, 44100, 48000])
