@@ -61,7 +61,7 @@ def choose_value(one: DeclaredOption) -> str:
     return json.dumps({
         "--base-url": "https://evil.test", "--against-url": "https://evil.test", "--upstream": "https://evil.test",
         "--price": "pixelapi=0", "--credit-rate": "ttsai=0.001", "--severity": "job-stuck=info", "--host": "127.0.0.1",
-        "--characters-per-month": "2M",
+        "--characters-per-month": "2M", "--allow-key": "ACME_KEY=evil.test",
     }.get(one.flag, "given"))  # fmt: skip
 
 
@@ -301,7 +301,8 @@ def test_a_live_command_first_names_the_settings_file_the_key_and_the_server(
     (folder / "voicegauge.toml").write_text("seed = 3\n")
     for command in ("check", "bench", "record"):
         # The plan is over the budget, so nothing is sent.
-        assert run([command, "acme", "--contracts", "acme.yaml", "--live", "--max-cost", "0"]) == 4
+        allowed = ["--allow-key", "ACME_KEY=api.acme.test"]
+        assert run([command, "acme", "--contracts", "acme.yaml", "--live", "--max-cost", "0", *allowed]) == 4
         first, second, *_ = capsys.readouterr().err.splitlines()
         assert first == f"LIVE: settings are read from {folder / 'voicegauge.toml'}"
         assert second == "LIVE: acme sends the key in ACME_KEY to https://api.acme.test, as acme.yaml says"
@@ -318,7 +319,7 @@ def test_a_key_is_sent_unencrypted_to_another_machine_only_with_a_flag(
         assert (
             "unencrypted to http://api.acme.test: use https, or pass --allow-insecure-http" in capsys.readouterr().err
         )
-        assert run([command, *live, "--allow-insecure-http"]) == 4
+        assert run([command, *live, "--allow-insecure-http", "--allow-key", "ACME_KEY=api.acme.test:80"]) == 4
         assert run([command, *live, "--base-url", "http://127.0.0.1:9"]) == 4
     assert run(["check", "acme", "--contracts", "acme.yaml", "--allow-insecure-http"]) == 2
     assert "--allow-insecure-http goes with --live" in capsys.readouterr().err
@@ -347,6 +348,68 @@ def test_an_own_contract_does_not_take_over_the_key_of_a_bundled_one(
     line = one_line(capsys)
     assert line.startswith("voicegauge: pixelapi.yaml:4: ")
     assert words in line
+
+
+@pytest.mark.parametrize("command", ["check", "bench", "record"])
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ("ACME_KEY", "ACME_KEY to api.acme.test"),
+        ("OPENAI_API_KEY", "OPENAI_API_KEY (the key of openai) to api.acme.test"),
+        ("GITHUB_TOKEN", "GITHUB_TOKEN to api.acme.test"),
+        ("PATH", "PATH to api.acme.test"),
+    ],
+)
+def test_an_own_contract_gets_a_key_only_with_consent(
+    folder: Path,
+    command: str,
+    variable: str,
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, "a-secret-of-the-environment")
+    text = CONTRACT.replace("http://", "https://").replace("ACME_KEY", variable)
+    (folder / "acme.yaml").write_text(text)
+    live = [command, "acme", "--contracts", "acme.yaml", "--live", "--max-cost", "0"]
+    flags = [] if command == "record" else ["--dry-run"]
+    for allowed in ([], ["--allow-key", f"{variable}=other.test"], ["--allow-key", "OTHER=api.acme.test"]):
+        assert run([*live, *flags, *allowed]) == 2
+        line = one_line(capsys)
+        assert line == (
+            f"voicegauge: acme.yaml sends the key in {named}, which no bundled contract does: if you trust it with "
+            f"that key, pass --allow-key {variable}=api.acme.test, or set VOICEGAUGE_ALLOW_KEYS"
+        )
+    assert run([*live, "--allow-key", f"{variable}=API.acme.test:443"]) == 4  # over the budget, so nothing is sent
+    monkeypatch.setenv("VOICEGAUGE_ALLOW_KEYS", f"OTHER=host.test {variable}=api.acme.test")
+    assert run(live) == 4
+    monkeypatch.delenv("VOICEGAUGE_ALLOW_KEYS")
+    (folder.parent / "mine.toml").write_text(f"allow-key = '{variable}=api.acme.test'\n")
+    assert run(["--settings", "../mine.toml", *live]) == 4
+
+
+def test_what_needs_no_consent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "acme.yaml").write_text(CONTRACT.replace("http://", "https://"))
+    live = ["--contracts", "acme.yaml", "--live", "--max-cost", "0"]
+    monkeypatch.delenv("ACME_KEY", raising=False)
+    assert run(["check", "acme", *live, "--dry-run"]) == 0  # no key to send
+    monkeypatch.setenv("ACME_KEY", "k-1234567890")
+    assert run(["check", "acme", *live, "--base-url", "http://127.0.0.1:9"]) == 4  # the user's own server
+    assert run(["check", "acme", *live, "--base-url", "https://staging.test"]) == 2
+    for variable, host in (("OPENAI_API_KEY", "https://api.openai.com"), ("ACME_KEY", "http://127.0.0.1:9")):
+        monkeypatch.setenv(variable, "k-1234567890")
+        text = CONTRACT.replace("http://api.acme.test", host).replace("ACME_KEY", variable)
+        (folder / "acme.yaml").write_text(text)
+        # A bundled contract sends this key there; a server on this machine that a contract names may be anybody's.
+        assert run(["check", "acme", *live]) == (4 if variable == "OPENAI_API_KEY" else 2)
+
+
+@pytest.mark.parametrize(
+    "pair", ["ACME_KEY", "ACME_KEY=", "=host", "ACME_KEY=https://host", "ACME_KEY=host/path", "*=*"]
+)
+def test_a_pair_that_cannot_be_read_is_one_line(pair: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "pixelapi", "--live", "--allow-key", pair]) == 2
+    assert "write VARIABLE=HOST[:PORT], such as ACME_KEY=api.acme.example" in one_line(capsys)
 
 
 @pytest.mark.parametrize("name", ["voicegauge.toml", "pyproject.toml"])

@@ -16,6 +16,7 @@ NOTHING = "def test_nothing(): pass"
         "--vg-plan=free",
         "--vg-price=pixelapi=0",
         "--vg-contracts=own",
+        "--vg-allow-key=ACME_KEY=evil.test",
     ],
 )
 def test_an_ini_file_sets_no_option_of_live_tests(run_pytest, pytester: pytest.Pytester, option: str) -> None:

@@ -294,10 +294,10 @@ def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderA
     contracts = collect_contracts(planned_benchmark.targets.values())
     others = [other.target.contract] if other is not None else []
     usual = [contract for contract in contracts if contract not in others]
-    access = build_live_access(usual, live.base_urls, live.account_plans)
+    access = build_live_access(usual, live.base_urls, live.account_plans, live.allowed_keys)
     if other is None or other.live_options is None:
         return access
-    access |= build_live_access(others, other.live_options.base_urls, live.account_plans)
+    access |= build_live_access(others, other.live_options.base_urls, live.account_plans, live.allowed_keys)
     if not other.shares_account:
         return access
     limiter = next(iter(access.values())).rate_limiter

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from voicegauge.api.options import (
+    allowed_keys_option,
     base_urls_option,
     contracts_option,
     credit_prices_option,
@@ -442,6 +443,7 @@ class ProxyRequest:
         found_file=Trust.NEW_OUTPUT,
     )
     names_to_mask: Sequence[str] = names_to_mask_option()
+    allowed_keys: Sequence[str] = allowed_keys_option()
     allow_insecure_http: bool = option(
         default=False,
         help="Send keys to another machine over http too, where everyone on the way can read them.",

@@ -362,14 +362,7 @@ def run_proxy(request: ProxyRequest) -> LocalServer[RunningProxy]:
     named = request.recording_path
     path = _choose_recording_path(Path(named), contract) if named is not None else None
     return LocalServer(
-        _run_proxy(
-            contract,
-            upstream,
-            path,
-            tuple(request.names_to_mask),
-            (host, port),
-            TrafficMonitor(request.on_finding, request.on_missing_response),
-        )
+        _run_proxy(contract, request, path, TrafficMonitor(request.on_finding, request.on_missing_response))
     )
 
 
@@ -392,27 +385,22 @@ def _choose_recording_path(path: Path, contract: Contract) -> Path:
 
 @contextmanager
 def _run_proxy(
-    contract: Contract,
-    upstream_url: str | None,
-    recording_path: Path | None,
-    names_to_mask: tuple[str, ...],
-    address: tuple[str, int],
-    monitor: TrafficMonitor,
+    contract: Contract, request: ProxyRequest, recording_path: Path | None, monitor: TrafficMonitor
 ) -> Iterator[RunningProxy]:
-    names = ModelAndVoiceNames()
+    upstream_url, names = request.upstream, ModelAndVoiceNames()
     if upstream_url is not None:
-        upstream_url, names = find_base_url_and_names(contract, upstream_url)
+        upstream_url, names = find_base_url_and_names(contract, upstream_url, request.allowed_keys)
     upstream = Upstream(contract, upstream_url)
     settings = JudgeSettings(
         contract_path=str(contract.document.path),
         base_urls=dict(upstream.base_urls),
         model_and_voice_names=names,
         recording_path=str(recording_path.absolute()) if recording_path is not None else None,
-        names_to_mask=names_to_mask,
+        names_to_mask=tuple(request.names_to_mask),
     )
     app = RelayApp(upstream, CaptureMemory(), monitor)
     # The server stops first; then what has passed is judged.
-    server = run_relay(app, host=address[0], port=address[1])
+    server = run_relay(app, host=request.host, port=request.port)
     with monitor.judge_traffic(settings), server as url:
         yield RunningProxy(contract, url, upstream, monitor, recording_path)
 

@@ -63,6 +63,12 @@ def _parse_credit_price(text: str) -> tuple[str, float]:
     return parse_credit_price(text)
 
 
+def _parse_allowed_key(text: str) -> str:
+    from voicegauge.client.key_consent import parse_allowed_key
+
+    return parse_allowed_key(text)
+
+
 # Options that several requests have.
 
 
@@ -151,6 +157,19 @@ def base_urls_option(help_text: str) -> Any:
     )
 
 
+def allowed_keys_option() -> Any:
+    """Declare `allowed_keys`."""
+    return option(
+        default=(),
+        flag="--allow-key",
+        help="Let a contract of your own send the key in VARIABLE to HOST. What bundled contracts do is allowed.",
+        metavar="VARIABLE=HOST",
+        parse=_parse_allowed_key,
+        environment_variable="VOICEGAUGE_ALLOW_KEYS",
+        refusal_reason="it decides where your key is sent",
+    )
+
+
 def faults_option(*, requires: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Any:
     """Declare `faults`."""
     return option(
@@ -200,6 +219,7 @@ class LiveOptions:
     """
 
     base_urls: Mapping[str, str] = base_urls_option("Send to URL instead: a staging server, a proxy, your own server.")
+    allowed_keys: Sequence[str] = allowed_keys_option()
     allow_insecure_http: bool = option(
         default=False,
         help="Send the key to another machine over http too, where everyone on the way can read it.",

@@ -14,8 +14,9 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import find_replaced_prices
 from voicegauge.cases.plan import CasePlan
+from voicegauge.client.key_consent import check_key_consent, read_permitted_key
 from voicegauge.client.key_destinations import find_key_destinations
-from voicegauge.client.keys import read_client_key
+from voicegauge.client.keys import ClientKey
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
@@ -103,7 +104,7 @@ def build_live_settings(
     announce_key_hosts(contracts, live_options, listener)
     announce_replaced_prices(contracts, prices, listener)
     plans = find_account_plan_limits(contracts, live_options.account_plans)
-    keys = {contract.id: read_client_key(contract) for contract in contracts}
+    keys = _read_keys(contracts, live_options)
     spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
     if plan is not None:
         check_budget(
@@ -248,17 +249,23 @@ def _format_price(plan: PricedPlan) -> str:
     return f"{known}, plus {names}" if plan.price_usd else names
 
 
+def _read_keys(contracts: Sequence[Contract], live_options: LiveOptions) -> dict[str, ClientKey | None]:
+    return {one.id: read_permitted_key(one, live_options.base_urls, live_options.allowed_keys) for one in contracts}
+
+
 def announce_key_hosts(contracts: Sequence[Contract], live_options: LiveOptions, listener: ProgressListener) -> None:
     """Tell the listener where each key will be sent, before anything is sent.
 
     Raises:
-        UsageError: a key would be sent unencrypted to another machine, and `live_options` does not allow that.
+        UsageError: a key would be sent unencrypted to another machine, or to a host that no bundled contract names for
+            it, and `live_options` does not allow that.
     """
     for contract in contracts:
         destinations = find_key_destinations(contract, live_options.base_urls)
-        listener.notice(f"LIVE: {destinations.describe()}")
         if not live_options.allow_insecure_http:
             destinations.check_encryption()
+        check_key_consent(contract, live_options.base_urls, live_options.allowed_keys)
+        listener.notice(f"LIVE: {destinations.describe()}")
 
 
 def announce_replaced_prices(
@@ -282,7 +289,7 @@ def delete_leftover_resources(
     settings = CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
-        api_key_by_provider={contract.id: read_client_key(contract) for contract in contracts},
+        api_key_by_provider=_read_keys(contracts, live_options),
         ledger=Ledger(0.0),
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         on_deletion_message=listener.notice,

@@ -15,8 +15,8 @@ import msgspec
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.client.client import Client
+from voicegauge.client.key_consent import read_permitted_key
 from voicegauge.client.key_destinations import find_key_destinations
-from voicegauge.client.keys import read_client_key
 from voicegauge.client.ledger import find_account_plan_limits
 from voicegauge.client.model_and_voice_names import (
     ModelAndVoiceNames,
@@ -247,7 +247,7 @@ def _adapt_to_account_voices(
 
     async def request_voices() -> tuple[str, ...]:
         async with Transport() as transport:
-            key = read_client_key(contract)
+            key = read_permitted_key(contract, live_options.base_urls, live_options.allowed_keys)
             client = Client(contract, transport, base_urls=live_options.base_urls, key=key, max_wait_s=max_wait_s)
             return await read_account_voices(client)
 
@@ -280,7 +280,9 @@ def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: 
         raise UsageError("--model and --voice are for a server of your own, such as openai-compatible: leave them out")
 
 
-def find_base_url_and_names(contract: Contract, base_url: str) -> tuple[str, ModelAndVoiceNames]:
+def find_base_url_and_names(
+    contract: Contract, base_url: str, allowed_keys: Sequence[str] = ()
+) -> tuple[str, ModelAndVoiceNames]:
     """Return the base URL of the API of a server of the user's own, and the names of its models and voices.
 
     There are no names if the server requires a key that is not set. Nothing is asked if the contract is not one for
@@ -289,33 +291,35 @@ def find_base_url_and_names(contract: Contract, base_url: str) -> tuple[str, Mod
     Args:
         contract: the contract that the server follows.
         base_url: the URL that the user names, which may lack a path such as `/v1`.
+        allowed_keys: which variable's key may go to which host, see `check_key_consent`.
 
     Raises:
-        UsageError: there is no API at the URL or below it, or the server rejects the key.
+        UsageError: there is no API at the URL or below it, the server rejects the key, or it may not receive the key.
         TransportError: the server cannot be reached.
     """
     if contract.provider.self_hosted is None:
         return base_url, ModelAndVoiceNames()
     try:
         try:
-            return base_url, _ask_server_for_names(contract, base_url)
+            return base_url, _ask_server_for_names(contract, base_url, allowed_keys)
         except WrongBaseUrlError as error:
-            return error.right_base_url, _ask_server_for_names(contract, error.right_base_url)
+            return error.right_base_url, _ask_server_for_names(contract, error.right_base_url, allowed_keys)
     except MissingKeyError:
         return base_url, ModelAndVoiceNames()
     except UsageError as error:
         raise UsageError(str(error).replace("--base-url", "--upstream")) from error
 
 
-def _ask_server_for_names(contract: Contract, base_url: str) -> ModelAndVoiceNames:
-    return run_coroutine(_request_model_and_voice_names(contract, LiveOptions(base_urls={"": base_url}), None))
+def _ask_server_for_names(contract: Contract, base_url: str, allowed_keys: Sequence[str]) -> ModelAndVoiceNames:
+    live_options = LiveOptions(base_urls={"": base_url}, allowed_keys=allowed_keys)
+    return run_coroutine(_request_model_and_voice_names(contract, live_options, None))
 
 
 async def _request_model_and_voice_names(
     contract: Contract, live_options: LiveOptions, max_wait_s: float | None
 ) -> ModelAndVoiceNames:
     async with Transport() as transport:
-        key = read_client_key(contract)
+        key = read_permitted_key(contract, live_options.base_urls, live_options.allowed_keys)
         client = Client(contract, transport, base_urls=live_options.base_urls, key=key, max_wait_s=max_wait_s)
         try:
             return await read_model_and_voice_names(client)

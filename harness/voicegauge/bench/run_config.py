@@ -10,7 +10,7 @@ from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate, RampSettings
 from voicegauge.client.client import Client
-from voicegauge.client.keys import read_client_key
+from voicegauge.client.key_consent import read_permitted_key
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.emulator.process import RunningEmulator
@@ -40,7 +40,10 @@ class ProviderAccess:
 
 
 def build_live_access(
-    contracts: Sequence[Contract], base_urls: Mapping[str, str], account_plan_names: Collection[str] = ()
+    contracts: Sequence[Contract],
+    base_urls: Mapping[str, str],
+    account_plan_names: Collection[str] = (),
+    allowed_keys: Collection[str] = (),
 ) -> dict[str, ProviderAccess]:
     """Return the access to live services by provider id, with keys from the environment.
 
@@ -49,16 +52,18 @@ def build_live_access(
         base_urls: the user's own base URLs by server name; empty to use the contracts' URLs.
         account_plan_names: names of the user's account plans; for a provider without a named plan, its smallest plan
             is used.
+        allowed_keys: which variable's key may go to which host, see `check_key_consent`.
 
     Raises:
         MissingKeyError: an API key is not set.
+        UsageError: a key would be sent to a host that may not receive it.
         UnknownNameError: no provider has a plan of that name.
     """
     chosen = find_account_plan_limits(contracts, account_plan_names)
     return {
         contract.id: ProviderAccess(
             base_urls,
-            read_client_key(contract),
+            read_permitted_key(contract, base_urls, allowed_keys),
             chosen[contract.id].max_concurrent_requests,
             create_rate_limiter(chosen[contract.id], base_urls),
         )

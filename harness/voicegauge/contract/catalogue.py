@@ -58,6 +58,11 @@ class Catalogue:
         return iter(self._contracts.values())
 
     @property
+    def bundled_paths(self) -> Mapping[str, Path]:
+        """The files of the bundled contracts by provider id."""
+        return self._contracts.bundled_paths
+
+    @property
     def provider_ids(self) -> tuple[str, ...]:
         """The ids of all providers, sorted."""
         return tuple(self._contracts)

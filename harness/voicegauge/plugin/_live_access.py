@@ -115,6 +115,7 @@ PLUGIN_OPTION_NAMES = (
     "account_plans",
     "max_cost_usd",
     "max_wait_s",
+    "allowed_keys",
     "allow_insecure_http",
     "prices",
     "max_calls",

@@ -170,6 +170,7 @@ def _open_service_as_arguments(request: pytest.FixtureRequest) -> Iterator[dict[
         live = voicegauge.LiveOptions(
             max_cost_usd=config.getoption("--vg-max-cost"),
             account_plans=config.getoption("--vg-plan"),
+            allowed_keys=config.getoption("--vg-allow-key"),
             allow_insecure_http=config.getoption("--vg-allow-insecure-http"),
             ledger=ledger,
         )
