@@ -340,7 +340,9 @@ def find_problem(
             return f"{label_by_name[one.name]} {joined}"
         for other in one.spec.excludes:
             value = values.get(other)
-            if other in given or (is_given(value) and _differs_from_default(value, default_by_name[other])):
+            # A flag that was switched off, such as --emulated for `live`, asks for nothing.
+            is_asked_for = other in given and value is not False
+            if is_asked_for or (is_given(value) and _differs_from_default(value, default_by_name[other])):
                 return f"{label_by_name[one.name]} and {label_by_name[other]} exclude each other: leave out one of them"
     return None
 

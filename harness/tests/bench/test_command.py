@@ -412,3 +412,9 @@ async def test_a_thousand_samples_hold_under_500_megabytes(bench: Bench, tmp_pat
     (found,) = json.loads(result.read_bytes())["targets"]
     assert (found["sample_count"], found["failure_count"]) == (1002, 0)
     assert 0 < peak < 500_000
+
+
+def test_faults_go_with_an_explicit_choice_of_the_emulator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert voicegauge(["bench", "pixelapi", "--emulated", "--fault", "slow", "--dry-run"]) == 0
+    assert voicegauge(["bench", "pixelapi", "--live", "--fault", "slow", "--dry-run"]) == 2
+    assert "--fault and --live exclude each other" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_rows_start_sorted_by_error_rate_and_say_so(browser: Browser, pages: dic
 def test_a_header_sorts_its_column_either_way_with_missing_numbers_last(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
-    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+    with opened(browser, pages["live"], DESK) as (page, trouble):
         button = page.get_by_role("button", name="Total latency")
         for direction, sign in (("ascending", 1), ("descending", -1)):
             button.press("Enter")
@@ -436,6 +436,13 @@ def test_an_emulated_run_ranks_and_marks_no_target(browser: Browser, pages: dict
         assert "rehearsal" in page.locator(".verdict").inner_text().lower()
         assert page.locator(".ranked, .scatter, [data-rank], .best, meter").count() == 0
         assert not page.get_by_role("slider").count()
+        assert not page.get_by_label("Sort by").is_visible()
+        assert not page.locator("#comparison thead button").count()
+        for row in page.locator("#comparison tbody tr, .bar:not(.scale), .heat tbody tr").all():
+            assert "EMULATED" in row.inner_text()
+        for picture in page.locator("svg.curve, .bar:not(.scale) svg").all():
+            assert "EMULATED" in (picture.text_content() or "")
+        assert page.locator("[class^=shade-]").count() == 0
         names = page.locator("#comparison tbody tr th").all_inner_texts()
         assert names == sorted(names)
         assert trouble == []

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from voicegauge.bench.comparison import compare_runs
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
 from voicegauge.model.run import AmountPerUnit, Run
-from voicegauge.report.csv_markdown import render_markdown
+from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import analyze_runs
 
@@ -56,7 +57,7 @@ def test_an_emulated_page_says_so_in_its_title_its_banner_and_every_section(tmp_
     assert re.search(r"<title>EMULATED: ", page)
     assert '<div class="banner" role="note">' in page
     headings = re.findall(r"<h2 id=\"h-(\w+)\">(.*?)</h2>", page)
-    assert [name for name, text in headings if "EMULATED" not in text] == ["meaning"]  # the glossary
+    assert [name for name, text in headings if "EMULATED" not in text] == []
 
 
 def test_an_emulated_page_ranks_nobody(tmp_path: Path) -> None:
@@ -76,8 +77,13 @@ def test_a_stand_in_for_a_hosted_service_is_a_rehearsal_and_an_own_server_is_not
     provider = run.manifest.targets[0].id.partition("/")[0]
     urls = {provider: "http://127.0.0.1:8080/v1"}
     stand_in = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, base_urls=urls))
-    assert "Rehearsal: " in Skeleton(page_of((folder, stand_in))).text
-    assert "Ranking" not in Skeleton(page_of((folder, stand_in))).text
+    text = Skeleton(page_of((folder, stand_in))).text
+    assert "REHEARSAL: " in text
+    assert "LIVE" not in text
+    assert "Ranking" not in text
+    assert render_markdown(analyze_runs([(folder, stand_in)])).startswith("### REHEARSAL: ")
+    assert analyze_runs([(folder, stand_in)]).report.rehearsal_label == "REHEARSAL"
+    assert ",live,1,," in render_csv([(folder, stand_in)])
     own = tuple(msgspec.structs.replace(target, is_self_hosted=True) for target in run.manifest.targets)
     served = msgspec.structs.replace(run, manifest=msgspec.structs.replace(stand_in.manifest, targets=own))
     assert "Ranking" in Skeleton(page_of((folder, served))).text
@@ -93,7 +99,7 @@ def test_a_mixed_page_marks_each_emulated_row_and_names_what_must_not_be_compare
     emulated = make_run(tmp_path / "b", VOICES[:2], provenance=Provenance.EMULATED, repetitions=1)
     page = page_of(live, emulated)
     comparison = page[page.index('<table class="comparison"') : page.index('<section id="targets"')]
-    assert comparison.count("EMULATED") == 2
+    assert comparison.count("EMULATED") == 2  # one for each row
     assert "differ in ASR engine, provenance" in comparison
 
 
@@ -250,15 +256,20 @@ def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: P
 def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_path: Path) -> None:
     usual = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.EMULATED, repetitions=1, texts=3)
     folder, run = usual
-    manifest = msgspec.structs.replace(run.manifest, fault_ids=("flaky-503", "slow"))
+    manifest = msgspec.structs.replace(run.manifest, run_id="faulty", fault_ids=("flaky-503", "slow"))
     faulty = folder, msgspec.structs.replace(run, manifest=manifest)
     page = page_of(usual, faulty)
     assert page.count('class="chip faults"') == 1
     assert "Faults were injected on purpose into run B: <bdi>flaky-503, slow</bdi>." in page
     assert "1 fact differs between the runs" in page
     assert "Injected faults" in page[page.index('class="verdict runs"') :].partition("</section>")[0]
-    assert render_markdown(analyze_runs([faulty])).startswith("### EMULATED, with faults flaky-503, slow: ")
+    assert render_markdown(analyze_runs([faulty])).startswith("### EMULATED (faults injected: flaky-503, slow): ")
     assert "Injected faults" not in page_of(usual)
+    label = "EMULATED (faults injected: flaky-503, slow)"
+    assert f"{label}: Run B against run A: " in page
+    assert f"{label}: Run B against run A: " in render_markdown(analyze_runs([usual, faulty]))
+    assert ",emulated,1,flaky-503 slow," in render_csv([faulty])
+    assert compare_runs(usual[1], faulty[1]).rehearsal_label == label
 
 
 def test_a_highlight_is_explained_only_where_there_is_one(typical: str, tmp_path: Path) -> None:
@@ -272,7 +283,7 @@ def test_runs_that_cannot_be_compared_say_why(tmp_path: Path) -> None:
     live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
     emulated = make_run(tmp_path / "b", VOICES[:2], provenance=Provenance.EMULATED, repetitions=2)
     page = page_of(live, emulated)
-    assert "Run B and run A: not comparable: the baseline is live, the run is emulated." in page
+    assert "EMULATED: Run B and run A: not comparable: the baseline is live, the run is emulated." in page
 
 
 WIRE = st.one_of(

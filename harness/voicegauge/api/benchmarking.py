@@ -223,6 +223,7 @@ def _build_result(
 ) -> BenchResult:
     return BenchResult(
         provenance=run.manifest.provenance,
+        rehearsal_label=run.manifest.rehearsal_label,
         folder=str(run_folder),
         report_file=str(report_file) if report_file else None,
         manifest=run.manifest,

@@ -17,6 +17,9 @@ class BenchResult(Record, frozen=True, kw_only=True):
     schema: str = "voicegauge/bench/3"
     provenance: Provenance
     """`emulated` results describe the emulator, not the provider."""
+    rehearsal_label: str = ""
+    """"EMULATED" or "REHEARSAL" (a server on this machine answered for a hosted service), with the injected faults:
+    then no number describes a provider. Empty if the named services answered themselves."""
     folder: str
     """Folder of the saved run."""
     report_file: str | None

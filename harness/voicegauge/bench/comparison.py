@@ -24,7 +24,7 @@ from voicegauge.bench._target_comparison import (
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.run import Run, RunKind, ScoreSet
+from voicegauge.model.run import Run, RunKind, ScoreSet, describe_rehearsal
 from voicegauge.printable_text import format_count
 
 # Decides for each metric of a comparison whether it has regressed.
@@ -175,6 +175,9 @@ class RunComparison(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/compare/4"
     provenance: Provenance
+    rehearsal_label: str = ""
+    """"EMULATED" or "REHEARSAL" (a server on this machine answered for a hosted service), with the injected faults:
+    then no number describes a provider. Empty if the named services answered themselves."""
     run_kind: RunKind
     """What the runs measured: speech, transcription or conversion."""
     suite: str
@@ -322,6 +325,7 @@ def _build_comparison(
         )
     return RunComparison(
         provenance=run.manifest.provenance,
+        rehearsal_label=describe_rehearsal([one.manifest for one in (*baselines, run)]),
         run_kind=run.manifest.kind,
         suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
         baseline=tuple(_build_compared_run(one) for one in baselines),
@@ -413,6 +417,11 @@ def _check_comparable(baseline: Run, run: Run) -> None:
         )
     if old.provenance != new.provenance:
         raise DataError(f"not comparable: the baseline is {old.provenance}, the run is {new.provenance}")
+    if old.rehearsal_mark != new.rehearsal_mark:
+        stand_in, service = ("baseline", "run") if old.is_rehearsal else ("run", "baseline")
+        raise DataError(
+            f"not comparable: a server on this machine answered the {stand_in}, the service itself the {service}"
+        )
     old_load, new_load = baseline.describe_load(), run.describe_load()
     if old_load != new_load:
         raise DataError(

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary, describe_disturbed_samples
-from voicegauge.cli._console import build_emulated_label, create_console, create_table, has_unlimited_width, print_table
+from voicegauge.cli._console import (
+    build_rehearsal_label,
+    create_console,
+    create_table,
+    has_unlimited_width,
+    print_table,
+)
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Manifest, RampResult, ScoreSet
 from voicegauge.printable_text import format_count
@@ -100,12 +106,12 @@ def print_summaries(
         manifest: the manifest of the run.
         ramp_samples_note: says under which loads of a ramp the counted samples were sent; empty without a ramp.
     """
-    provenance = manifest.provenance
     terminal = create_console()
-    if provenance is Provenance.EMULATED:
-        faults = f" (faults injected: {', '.join(manifest.fault_ids)})" if manifest.fault_ids else ""
+    if manifest.is_rehearsal:
         terminal.print(
-            build_emulated_label(f"the numbers show that the tool works, not how fast a provider is{faults}")
+            build_rehearsal_label(
+                manifest.rehearsal_label, "the numbers show that the tool works, not how fast a provider is"
+            )
         )
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
     absent = [
@@ -153,7 +159,8 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     """Return a sentence about what limits the precision of the times."""
     lines, error = [], manifest.timing_error
     if manifest.early_stop is not None:
-        lines.append(manifest.early_stop.describe())
+        label = manifest.rehearsal_label
+        lines.append(f"{label}: {manifest.early_stop.describe()}" if label else manifest.early_stop.describe())
     if manifest.requests_per_s is not None:
         lines.append(
             f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrival_process} arrivals"

@@ -92,11 +92,16 @@ def print_table(console: Console, table: Table) -> None:
     console.width = width
 
 
-def build_emulated_label(explanation: str) -> Text:
-    """Return the label that precedes all numbers measured on the emulator, with an explanation."""
+def build_rehearsal_label(label: str, explanation: str) -> Text:
+    """Return the line that precedes all numbers of a rehearsal.
+
+    Args:
+        label: `Manifest.rehearsal_label`, such as "EMULATED".
+        explanation: what the numbers are, and what they are not.
+    """
     from rich.text import Text
 
-    return Text.assemble(("EMULATED", "bold yellow"), f": {explanation}")
+    return Text.assemble((label, "bold yellow"), f": {explanation}")
 
 
 def show_result(result: Any, json_path: str | None, print_result: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.bench.metric_series import MetricSeries
 from voicegauge.bench.run_history import RunHistory
-from voicegauge.cli._console import build_emulated_label, create_console, create_table
+from voicegauge.cli._console import build_rehearsal_label, create_console, create_table
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
 from voicegauge.report.history_page import (
@@ -61,7 +61,7 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
     if provenance is Provenance.LIVE:
         console.print("LIVE", style="bold")
     else:
-        console.print(build_emulated_label("these runs measured the emulator, not a provider"))
+        console.print(build_rehearsal_label("EMULATED", "these runs measured the emulator, not a provider"))
     console.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
     series = [one for one in history.series if one.key.provenance == provenance]
     configuration_labels = label_configurations(series)

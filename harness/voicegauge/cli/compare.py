@@ -11,7 +11,7 @@ from voicegauge.api.local_requests import CompareRequest, CompareTargetsRequest
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import (
     MIN_WIDE_TERMINAL_WIDTH,
-    build_emulated_label,
+    build_rehearsal_label,
     create_console,
     create_table,
     print_table,
@@ -88,8 +88,9 @@ def _has_failing_verdict(result: RunComparison, fail_on: str) -> bool:
 
 def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     out = create_console()
-    if result.provenance == "emulated":
-        out.print(build_emulated_label("the runs measured the emulator, not a provider"))
+    if result.rehearsal_label:
+        measured = "the emulator" if result.provenance == "emulated" else "a server on this machine"
+        out.print(build_rehearsal_label(result.rehearsal_label, f"the runs measured {measured}, not a provider"))
     for line in _describe_condition_differences(result):
         out.print(line, markup=False)
     from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -343,10 +344,35 @@ class Manifest(Record, frozen=True, kw_only=True):
         """
         return self.provenance is not Provenance.LIVE or any(map(self._is_answered_by_stand_in, self.targets))
 
+    @property
+    def rehearsal_mark(self) -> str:
+        """The word that marks everything measured in a rehearsal: "EMULATED" or "REHEARSAL"; empty for any other run.
+
+        "REHEARSAL": a server on this machine answered in place of a hosted service.
+        """
+        if not self.is_rehearsal:
+            return ""
+        return "REHEARSAL" if self.provenance is Provenance.LIVE else self.provenance.upper()
+
+    @property
+    def rehearsal_label(self) -> str:
+        """`rehearsal_mark`, and the injected faults in brackets; empty for any other run."""
+        return describe_rehearsal([self])
+
     def _is_answered_by_stand_in(self, target: TargetRef) -> bool:
         provider = target.id.partition("/")[0]
         urls = [url for server, url in self.base_urls.items() if server.partition("/")[0] == provider]
         return not target.is_self_hosted and any(is_loopback(urlsplit(url).hostname or "") for url in urls)
+
+
+def describe_rehearsal(manifests: Sequence[Manifest]) -> str:
+    """Return the marks of the rehearsals among some runs, with the faults that were injected into any of them.
+
+    Empty without a rehearsal: "EMULATED", or "EMULATED (faults injected: slow, wrong-charge)".
+    """
+    marks = dict.fromkeys(one.rehearsal_mark for one in manifests if one.is_rehearsal)
+    faults = dict.fromkeys(fault for one in manifests if one.is_rehearsal for fault in one.fault_ids)
+    return " and ".join(marks) + (f" (faults injected: {', '.join(faults)})" if faults else "")
 
 
 class AsrErrorFloor(Record, frozen=True, kw_only=True):
@@ -406,6 +432,10 @@ class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
     scores: tuple[Score, ...] = ()
 
 
+def _get_duration_s(sample: Sample) -> float:
+    return (sample.latency.total_latency_ms or 0.0) / 1000 if sample.latency is not None else 0.0
+
+
 class Run(Record, frozen=True, kw_only=True):
     """A benchmark run: manifest, samples and score sets."""
 
@@ -429,6 +459,14 @@ class Run(Record, frozen=True, kw_only=True):
         measured = tuple(sample for sample in self.samples if sample.is_counted)
         best_steps = self.ramp.best_step_numbers if self.ramp is not None else frozenset[int]()
         return tuple(sample for sample in measured if sample.ramp_step in best_steps) or measured
+
+    def measure_duration_s(self) -> float | None:
+        """Return the time from the first counted request to the end of the last one, in seconds; `None` without any."""
+        spans = [
+            (start := datetime.fromisoformat(one.started_at).timestamp(), start + _get_duration_s(one))
+            for one in self.select_counted_samples()
+        ]
+        return max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
 
     def describe_load(self) -> str:
         """Return the load under which the counted samples were sent, such as "16 requests in flight"."""
@@ -470,6 +508,8 @@ class Run(Record, frozen=True, kw_only=True):
             yield SampleRow(
                 run_id=manifest.run_id,
                 provenance=manifest.provenance.value,
+                is_rehearsal=manifest.is_rehearsal,
+                fault_ids=" ".join(manifest.fault_ids),
                 region=manifest.region,
                 suite=f"{manifest.suite.id}@{manifest.suite.version}",
                 sample=sample,

@@ -27,6 +27,9 @@ class SampleRow(NamedTuple):
 
     run_id: str
     provenance: str
+    is_rehearsal: bool
+    fault_ids: str
+    """Ids of the injected faults, joined by spaces; empty without any."""
     region: str | None
     suite: str
     sample: Sample
@@ -82,6 +85,16 @@ def _read_success_or_failure(row: SampleRow) -> str:
 _IDENTITY_COLUMNS = (
     _build_required_column("run_id", "text", "", "Id of the run.", "run_id"),
     _build_required_column("provenance", "text", "", "`emulated` or `live`: what was measured.", "provenance"),
+    _build_required_column(
+        "is_rehearsal",
+        "boolean",
+        "",
+        "Whether something else answered than the service: the emulator, or a server on this machine in its place.",
+        "is_rehearsal",
+    ),
+    _build_required_column(
+        "fault_ids", "text", "", "Ids of the faults that were injected, joined by spaces.", "fault_ids"
+    ),
     _build_column("region", "text", "", "Where the run was measured from, as `--region` names it.", "region"),
     _build_required_column("suite", "text", "", "Id and version of the suite: `smoke@1`.", "suite"),
     _build_required_column("sample_id", "text", "", "Id of the sample, unique in its run.", "sample.id"),

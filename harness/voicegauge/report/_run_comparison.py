@@ -13,7 +13,7 @@ from voicegauge.bench.comparison import ChangeVerdict, MetricComparison, RunComp
 from voicegauge.bench.target_summaries import describe_disturbed_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
-from voicegauge.model.run import Run, RunKind
+from voicegauge.model.run import Run, RunKind, describe_rehearsal
 from voicegauge.printable_text import format_count
 from voicegauge.report._text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten_to_one_line
 from voicegauge.report.report_data import BenchReport, RunReport
@@ -256,7 +256,8 @@ def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run
     try:
         comparison = compare_runs(first_run, run)
     except DataError as error:
-        return RunDifference(run_letter, f"Run {run_letter} and run {first_run_letter}: {error}.", (), ())
+        lead = _mark_rehearsal([first_run, run], f"Run {run_letter} and run {first_run_letter}")
+        return RunDifference(run_letter, f"{lead}: {error}.", (), ())
     ordered = sorted(comparison.metrics, key=lambda metric: _VERDICT_ORDER.index(metric.verdict))
     return RunDifference(
         run_letter,
@@ -266,12 +267,19 @@ def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run
     )
 
 
+def _mark_rehearsal(runs: Sequence[Run], sentence: str) -> str:
+    """Return a sentence, after the label of the runs if any of them is a rehearsal."""
+    label = describe_rehearsal([run.manifest for run in runs])
+    return f"{label}: {sentence}" if label else sentence
+
+
 def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_letter: str) -> str:
     found = {
         verdict: [metric for metric in comparison.metrics if metric.verdict == verdict]
         for verdict in ("regression", "improvement")
     }
     lead = f"Run {run_letter} against run {first_run_letter}"
+    lead = f"{comparison.rehearsal_label}: {lead}" if comparison.rehearsal_label else lead
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
     warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
     if overlap := comparison.describe_text_overlap():

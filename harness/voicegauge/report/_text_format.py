@@ -48,6 +48,13 @@ def format_duration(duration_ms: float) -> str:
     return f"{duration_ms / 1000:g} s"
 
 
+def format_seconds(duration_s: float) -> str:
+    """Format a duration for a sentence: "4.2 s", "48 s", "12 minutes"."""
+    if duration_s < 9.95:
+        return f"{duration_s:.1f} s"
+    return f"{duration_s:.0f} s" if duration_s < 120 else f"{duration_s / 60:.0f} minutes"
+
+
 def format_percent(rate: float | None) -> str:
     """Format a rate as a percentage without the percent sign: 1 becomes "100.0"."""
     return format_number(None if rate is None else rate * 100, 1)

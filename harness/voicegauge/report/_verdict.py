@@ -18,6 +18,7 @@ from voicegauge.report._text_format import (
     format_error_rate,
     format_factor,
     format_percentage_points,
+    format_seconds,
     format_target_names,
     format_time,
     format_usd,
@@ -55,6 +56,8 @@ class MeasuredRun(NamedTuple):
     targets: Sequence[TargetSummary]
     """All targets, in the order of the columns of `resamples`."""
     resamples: JointResamples
+    duration_s: float | None = None
+    """Time from the first measured request to the end of the last one, in seconds; `None` without any."""
     ramp_samples_note: str = ""
     """Says under which loads of a ramp the counted samples were sent; empty for a run without a ramp."""
 
@@ -407,14 +410,13 @@ def _build_statement_on_speed(summary: str, detail: str) -> VerdictStatement:
 
 def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
     """Return what the verdict says about a run in which something else answered than the named services."""
-    is_emulated = run.manifest.provenance is Provenance.EMULATED
+    is_emulated = run.manifest.provenance is not Provenance.LIVE
     answered_by = "voicegauge's emulator" if is_emulated else "a server on this machine, in place of the service,"
     samples = sum(target.sample_count for target in run.targets)
     delivered = samples - sum(target.failure_count for target in run.targets)
-    faults = f", faults injected ({', '.join(run.manifest.fault_ids)})" if run.manifest.fault_ids else ""
     result = "transcripts" if run.manifest.kind == "transcription" else "audio"
     summary = (
-        f"{'EMULATED' if is_emulated else 'Rehearsal'}{faults}: {delivered:,} of "
+        f"{run.manifest.rehearsal_label}: {delivered:,} of "
         f"{format_count_with_noun(samples, 'request')} to {format_count_with_noun(len(run.targets), 'target')} "
         f"delivered {result}"
     )
@@ -423,7 +425,20 @@ def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
         "service is compared with another. It shows that the requests, the audio and this page work."
     )
     return VerdictStatement(
-        topic="rehearsal", summary=summary, detail=join_sentences(detail, _describe_documented_cost(run))
+        topic="rehearsal",
+        summary=summary,
+        detail=join_sentences(detail, _describe_documented_cost(run), _describe_duration(run)),
+    )
+
+
+def _describe_duration(run: MeasuredRun) -> str:
+    """Return a sentence about how long the measured requests took, and what decides that live; empty without any."""
+    if run.duration_s is None:
+        return ""
+    invented = "invented times" if run.manifest.provenance is not Provenance.LIVE else "the times of that server"
+    return (
+        f"They took {format_seconds(run.duration_s)} with {invented}; live, the times of the services and the rate "
+        "limits of your plans decide that"
     )
 
 
@@ -449,7 +464,7 @@ def build_run_verdict(run: MeasuredRun) -> RunVerdict:
     """Return the verdict of `run`: sentences about its numbers, each with the uncertainty of the numbers."""
     if not run.targets_with_deliveries:
         return RunVerdict(
-            headline=describe_total_failure(run),
+            headline=_mark_rehearsal(run, describe_total_failure(run)),
             statements=(build_reliability_statement(run),),
             cautions=_list_cautions(run),
         )
@@ -464,6 +479,12 @@ def build_run_verdict(run: MeasuredRun) -> RunVerdict:
     )
     statements = tuple(statement for statement in found if statement)
     return RunVerdict(headline=join_headline(statements), statements=statements, cautions=_list_cautions(run))
+
+
+def _mark_rehearsal(run: MeasuredRun, sentence: str) -> str:
+    """Return a sentence, after the label of the run if it is a rehearsal."""
+    label = run.manifest.rehearsal_label
+    return f"{label}: {sentence}" if label else sentence
 
 
 def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
@@ -485,8 +506,8 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
         cautions.append(f"Ramp: {run.ramp_samples_note}.")
     if run.manifest.early_stop is not None:
         cautions.append(
-            f"Early stop: {run.manifest.early_stop.describe()}. The 95% intervals of a run that stopped early do not "
-            "allow for that."
+            f"{_mark_rehearsal(run, 'Early stop')}: {run.manifest.early_stop.describe()}. The 95% intervals of a run "
+            "that stopped early do not allow for that."
         )
     if not run.manifest.is_finished:
         cautions.append(

@@ -64,7 +64,10 @@ def _format_differences(runs: Sequence[Run]) -> list[str]:
     if len(runs) == 1:
         return []
     names = choose_run_letters(len(runs))
-    lettered = ", ".join(f"{name}: {run.manifest.run_id}" for name, run in zip(names, runs, strict=True))
+    marks = [f" ({run.manifest.rehearsal_mark})" if run.manifest.is_rehearsal else "" for run in runs]
+    lettered = ", ".join(
+        f"{name}: {run.manifest.run_id}{mark}" for name, run, mark in zip(names, runs, marks, strict=True)
+    )
     differences = compare_with_first_run(runs, names)
     return [_escape_markdown(lettered), "", *(f"- {_escape_markdown(one.headline)}" for one in differences), ""]
 
@@ -72,7 +75,7 @@ def _format_differences(runs: Sequence[Run]) -> list[str]:
 def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
     columns = build_comparison_columns(run.targets, report.text_length, report.characters_per_month)
     heads = [
-        "Target",
+        f"Target ({run.manifest.rehearsal_mark})" if run.manifest.is_rehearsal else "Target",
         *(" ".join(filter(None, (_join_column_headings(c.group_heading, c.heading), c.unit))) for c in columns),
     ]
     rows = [
@@ -127,8 +130,9 @@ def _format_ramp(run: RunReport) -> list[str]:
         ]
         for step in run.ramp.steps
     ]
+    mark = f"{_escape_markdown(run.manifest.rehearsal_label)}: " if run.manifest.is_rehearsal else ""
     return [
-        f"Ramp: {_escape_markdown(run.ramp.describe())}",
+        f"{mark}Ramp: {_escape_markdown(run.ramp.describe())}",
         "",
         _format_table_line(heads),
         _format_table_line(["---:"] * (len(heads) - 1) + ["---"]),
@@ -152,8 +156,7 @@ def _join_column_headings(group: str, label: str) -> str:
 
 def _format_run_heading(run: RunReport) -> str:
     manifest = run.manifest
-    faults = f", with faults {_escape_markdown(', '.join(manifest.fault_ids))}" if manifest.fault_ids else ""
-    prefix = "" if manifest.provenance == "live" else f"{manifest.provenance.upper()}{faults}: "
+    prefix = f"{_escape_markdown(manifest.rehearsal_label)}: " if manifest.is_rehearsal else ""
     return f"{prefix}voicegauge {_escape_markdown(manifest.suite.id)}, {_escape_markdown(manifest.created_at)}"
 
 

@@ -116,8 +116,6 @@ class RunView(NamedTuple):
 
     run_letter: str
     """Letter of the run; empty if the report has a single run."""
-    report_mixes_provenances: bool
-    """Whether the report has both emulated and live runs, so that each row is marked."""
     run_report: RunReport
     table_rows: tuple[TableRow, ...]
     scatter_plots: tuple[ScatterPlot, ...]
@@ -169,6 +167,11 @@ class RunView(NamedTuple):
     def is_emulated(self) -> bool:
         """Whether the emulator sent the responses."""
         return self.run_report.manifest.provenance is not Provenance.LIVE
+
+    @property
+    def rehearsal_mark(self) -> str:
+        """Word beside every name and chart of a rehearsal, such as "EMULATED"; empty for any other run."""
+        return self.run_report.manifest.rehearsal_mark
 
     @property
     def has_uneven_languages(self) -> bool:
@@ -231,7 +234,6 @@ def render_page(
     columns = build_comparison_columns(targets, report.text_length, report.characters_per_month)
     players = _load_players(report, [folder for folder, _ in analyzed_runs.runs])
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
-    is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
     names = choose_run_letters(len(report.runs)) if len(report.runs) > 1 else [""]
     views = [
         _build_run_view(
@@ -247,7 +249,6 @@ def render_page(
                 resamples,
                 has_tied_errors=run.ranking.has_tied_errors,
             ),
-            report_mixes_provenances=is_mixed,
             check_and_drift_reports=check_and_drift_reports,
         )
         for name, run, clip_players, (_, saved), resamples in zip(
@@ -282,7 +283,6 @@ def _build_run_view(
     *,
     saved_run: Run,
     resampled_points: ResampledPoints,
-    report_mixes_provenances: bool,
     check_and_drift_reports: CheckAndDriftReports,
 ) -> RunView:
     sizes = (WIDE_PLOT_SIZE_PX, NARROW_PLOT_SIZE_PX) if filter_plottable_targets(run_report.targets) else ()
@@ -293,7 +293,6 @@ def _build_run_view(
     ordered = [row.summary for row in rows]
     return RunView(
         run_letter=run_letter,
-        report_mixes_provenances=report_mixes_provenances,
         run_report=run_report,
         table_rows=rows,
         scatter_plots=tuple(build_scatter_plot(numbered, axes, size) for size in sizes),
@@ -339,6 +338,7 @@ def _render_template(
             report=report,
             views=run_views,
             site=site_links,
+            shared_mark=_find_shared_mark(run_views),
             table=rows,
             has_best=any(any(row.best_cell_flags) for _, row in rows),
             sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
@@ -361,6 +361,12 @@ def _render_template(
             failures_shown=MAX_FAILURES_SHOWN,
         )
     )
+
+
+def _find_shared_mark(run_views: Sequence[RunView]) -> str:
+    """Return the mark of all runs, such as "EMULATED"; empty if any of them is not a rehearsal."""
+    marks = dict.fromkeys(view.rehearsal_mark for view in run_views)
+    return "" if "" in marks else " AND ".join(marks)
 
 
 @cache

@@ -17,10 +17,10 @@ from voicegauge.bench.resampling import JointResamples
 from voicegauge.bench.target_samples import resample_targets
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.errors import DataError
-from voicegauge.model.base import Provenance, Record
+from voicegauge.model.base import Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import AmbiguousRequest, FailureKind, OpenJob
-from voicegauge.model.run import Manifest, RampResult, Run, ScoreSet, ScoringMethod
+from voicegauge.model.run import Manifest, RampResult, Run, ScoreSet, ScoringMethod, describe_rehearsal
 from voicegauge.report._ranking import Ranking, rank_targets
 from voicegauge.report._text_format import shorten_to_one_line
 from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_errors_within_asr_floor
@@ -83,14 +83,15 @@ class BenchReport(Record, frozen=True, kw_only=True):
     """Results of one or more runs side by side."""
 
     schema: str = "voicegauge/report/3"
+    rehearsal_label: str = ""
+    """"EMULATED" or "REHEARSAL" (a server on this machine answered for a hosted service), with the injected faults, if
+    that is so for any of the runs: then no number of such a run describes a provider. Otherwise empty."""
     voicegauge_version: str
     """Version of voicegauge that wrote the report; each run's manifest has the version that measured the run."""
     text_length: int
     """Number of characters of the text for which prices per million characters are stated."""
     characters_per_month: int
     """Number of characters of the month for which prices are stated, with the cheapest account plan for them."""
-    is_emulated: bool
-    """Whether any of the numbers come from the emulator."""
     runs: tuple[RunReport, ...]
 
 
@@ -129,7 +130,7 @@ def analyze_runs(
         voicegauge_version=__version__,
         text_length=text_length,
         characters_per_month=characters_per_month,
-        is_emulated=any(run.manifest.provenance is not Provenance.LIVE for _, run in runs),
+        rehearsal_label=describe_rehearsal([run.manifest for _, run in runs]),
         runs=tuple(
             _summarize_run(run, resampled, text_length, characters_per_month, max_clips)
             for (_, run), resampled in zip(runs, resamples, strict=True)
@@ -151,7 +152,9 @@ def _summarize_run(
     targets = summarize_targets(
         run, scores, text_length=text_length, characters_per_month=characters_per_month, resamples=resamples
     )
-    measured = MeasuredRun(run.manifest, scores, targets, resamples, run.describe_ramp_numbers())
+    measured = MeasuredRun(
+        run.manifest, scores, targets, resamples, run.measure_duration_s(), run.describe_ramp_numbers()
+    )
     return RunReport(
         manifest=run.manifest,
         scoring=msgspec.convert(scores, ScoringMethod, from_attributes=True) if scores else None,

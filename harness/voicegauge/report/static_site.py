@@ -169,7 +169,7 @@ def _write_comparison_page(
     )
     write_file(folder / file, render_page(analyzed, site_links=links).encode())
     difference = compare_with_first_run([run for _, run in run_pair], choose_run_letters(2))[0]
-    return ComparisonLink(file, difference.headline.partition(": ")[2])
+    return ComparisonLink(file, difference.headline)
 
 
 def _render_index(entries: Sequence[SiteEntry], *, has_history: bool) -> str:

@@ -42,7 +42,10 @@ const startTable = (table) => {
     }
   };
 
-  for (const header of headers) {
+  // A rehearsal ranks nobody: its table has no order to choose.
+  const sortable = headers.filter((header) => header.dataset.sort);
+  tools.elements.sort.closest("label").hidden = sortable.length === 0;
+  for (const header of sortable) {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...header.childNodes);
@@ -57,7 +60,7 @@ const startTable = (table) => {
   const first = headers.find((header) => header.hasAttribute("aria-sort"));
   if (first) { usual.sort = first.dataset.key; tools.elements.sort.value = usual.sort; }
   tools.elements.sort.addEventListener("change", () => {
-    const header = headers.find((other) => other.dataset.key === tools.elements.sort.value);
+    const header = sortable.find((other) => other.dataset.key === tools.elements.sort.value);
     choose(header, header.dataset.first ?? "ascending");
   });
   tools.elements.filter.addEventListener("input", () => {
@@ -72,7 +75,7 @@ const startTable = (table) => {
 
   const restore = () => {
     const [key, down] = (fragment.get("sort") ?? usual.sort).split(".");
-    const header = headers.find((other) => other.dataset.key === key);
+    const header = sortable.find((other) => other.dataset.key === key);
     if (header) sortBy(header, down ? "descending" : "ascending");
     tools.elements.filter.value = fragment.get("filter") ?? "";
     filter();
