@@ -7,12 +7,12 @@ it continues. Next to it, simulated runs in this process on a virtual clock, wit
 server errors, lost connections before and after charging, unreadable responses), budgets that are too small, demands
 to buy lost requests again, and kills at any step, before and after each line of the journal.
 
-Checks and recordings of the same provider are killed in the same way, and simulated in the same way. A killed check
-begins again within what is left of its budget; a killed recording continues.
+Checks and recordings of the same provider are killed in the same way, and simulated in the same way. A killed check or
+recording goes on where it was killed.
 
 Counted as a problem, which ends with exit status 1: the provider charged more than the ledger says or than the budget
-allows; a request was bought twice without a demand; a charge that the run does not show; a result that differs from
-that of an unbroken run in more than times and listed losses.
+allows; a request was bought twice without a demand; a charge that the run does not show; a result, or the verdict of a
+case, that differs from that of an unbroken run in more than times and listed losses.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crashes.case_kills import PHASES as CASE_PHASES
-from crashes.case_kills import KilledCommand, kill_command_repeatedly
-from crashes.case_simulation import CaseCommand, plan_command, simulate_cases
+from crashes.case_kills import KilledCommand, kill_command_repeatedly, run_unbroken_check
+from crashes.case_simulation import CaseCommand, plan_command, simulate_cases, simulate_unbroken_check
 from crashes.kills import PHASES, TARGET_SETS, KilledRun, count_phases, kill_repeatedly, run_unbroken
 from crashes.simulation import SimulatedRun, load_stand_in_contract, plan_benchmark, simulate
 from crashes.verdict import ROUNDING_USD
@@ -126,12 +126,13 @@ def kill_real_commands(command: CaseCommand, kills: int, seed: int, folder: Path
     """Kill real checks or recordings at least `kills` times."""
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
     contract = load_stand_in_contract()
-    plan = plan_command(command, contract, all_billable=False)
+    plan = plan_command(command, contract, all_billable=command == "check")
+    unbroken = run_unbroken_check(folder / "unbroken") if command == "check" else None
     plan_usd = price_plan(plan, list(contract.targets.values()), {}, provenance=Provenance.LIVE).price_usd
     commands: list[KilledCommand] = []
     while sum(len(one.killed_in) for one in commands) < kills:
         run_folder = folder / str(len(commands))
-        commands.append(kill_command_repeatedly(command, run_folder, dice, plan_usd))
+        commands.append(kill_command_repeatedly(command, run_folder, dice, plan_usd, unbroken))
         shutil.rmtree(run_folder)
         print(f"{command}: {sum(len(one.killed_in) for one in commands)} kills", file=sys.stderr)
     return commands
@@ -156,9 +157,10 @@ def simulate_commands(command: CaseCommand, count: int, seed: int, folder: Path)
     contract = load_stand_in_contract()
     plan = plan_command(command, contract, all_billable=True)
     runs = []
+    unbroken = asyncio.run(simulate_unbroken_check(folder / "unbroken", contract, plan)) if command == "check" else None
     for number in range(count):
         run_folder = folder / f"simulated-{number}"
-        runs.append(asyncio.run(simulate_cases(command, seed * count + number, run_folder, contract, plan)))
+        runs.append(asyncio.run(simulate_cases(command, seed * count + number, run_folder, contract, plan, unbroken)))
         shutil.rmtree(run_folder, ignore_errors=True)
     return runs
 
@@ -175,6 +177,8 @@ def print_simulated_runs(runs: Sequence[SimulatedRun], title: str) -> None:
     )
     overspent = sum(run.verdict.charged_usd > run.budget_usd + ROUNDING_USD for run in runs)
     print(f"runs that overspent: {overspent}")
+    if any(one.is_compared for one in verdicts):
+        print(f"checks whose verdicts are compared with an unbroken one: {sum(one.is_compared for one in verdicts)}")
     print("kills by step: " + ", ".join(f"{step} {count}" for step, count in steps.most_common()))
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from crashes.case_simulation import KEY, CaseCommand, judge_cases, read_account
+import msgspec
+
+from crashes.case_simulation import KEY, CaseCommand, find_changed_verdicts, judge_cases, read_account
 from crashes.commands import Command, Moment
 from crashes.kills import speak
 from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import RunVerdict
+from voicegauge.conformance.report import CheckReport
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_FINDINGS, EXIT_OK
 
@@ -24,9 +28,9 @@ PHASES = ("first submit", "submitting", "polling", "saving", "resuming")
 finished; within the first seconds of a process."""
 MAX_KILLS = 6
 """Kills of one command, after which it is left alone until it ends."""
-COMMANDS_PER_BUDGET = {"check": 3, "record": 2}
-"""The budget pays for the plan this many times. A killed check begins again; a killed recording does not, but requests
-that should be rejected and were lost count as spent."""
+COMMANDS_PER_BUDGET = 2
+"""The budget pays for the plan this many times, because requests that should be rejected and were lost count as
+spent."""
 
 
 @dataclass
@@ -38,7 +42,7 @@ class KilledCommand:
     killed_in: list[str] = field(default_factory=list)
     verdict: RunVerdict = field(default_factory=RunVerdict)
     differences: tuple[str, ...] = ()
-    """How a recording differs from one that nobody killed."""
+    """How a recording, or the results of a check, differ from those that nobody killed."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -69,7 +73,7 @@ class RealCommand:
         live = ["--live", "--contracts", str(CONTRACTS), "--base-url", self.url, "--max-cost", repr(self.budget_usd)]
         is_recording = self.command == "record"
         recording = ["--out", str(self.folder / "fixtures"), "--yes"]
-        own = recording if is_recording else ["--concurrency", str(self.concurrency)]
+        own = recording if is_recording else ["--full", "--concurrency", str(self.concurrency)]
         environment = {"VOICEGAUGE_STATE": str(self.folder / "state"), "ACME_KEY": KEY}
         arguments = [self.command, "acme", *live, *own, "--json", str(self.result)]
         return Command(arguments, environment, self.folder)
@@ -103,8 +107,39 @@ class RealCommand:
         result: dict[str, Any] = json.loads(self.result.read_bytes()) if self.result.exists() else {}
         return result
 
+    def read_report(self) -> CheckReport:
+        """Return the report of the last check."""
+        return msgspec.json.decode(self.result.read_bytes(), type=CheckReport)
 
-def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Random, plan_usd: float) -> KilledCommand:
+
+class UnbrokenCheck(NamedTuple):
+    """What a check that nobody kills reports and buys."""
+
+    report: CheckReport
+    charge_counts: Counter[tuple[str, str]]
+    """Number of charges by target and text."""
+
+
+def run_unbroken_check(folder: Path) -> UnbrokenCheck:
+    """Run a check without a kill.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    provider = StandInProvider(speak, latency_s=LATENCY_S, job_s=JOB_S)
+    with running_app(provider) as url:
+        real = RealCommand("check", folder, provider, url, budget_usd=100.0)
+        real.start().finish((EXIT_OK, EXIT_FINDINGS))
+    return UnbrokenCheck(real.read_report(), _count_charges(provider))
+
+
+def _count_charges(provider: StandInProvider) -> Counter[tuple[str, str]]:
+    return Counter((charge.target, charge.text) for charge in provider.charges)
+
+
+def kill_command_repeatedly(
+    command: CaseCommand, folder: Path, dice: random.Random, plan_usd: float, unbroken: UnbrokenCheck | None = None
+) -> KilledCommand:
     """Kill one command up to `MAX_KILLS` times, then let it end.
 
     Args:
@@ -112,9 +147,10 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
         folder: an empty folder.
         dice: chooses the moments.
         plan_usd: price of the cases of the command.
+        unbroken: the check that nobody killed; `None` for a recording.
     """
     folder.mkdir(parents=True)
-    budget_usd = COMMANDS_PER_BUDGET[command] * plan_usd
+    budget_usd = COMMANDS_PER_BUDGET * plan_usd
     provider = StandInProvider(speak, latency_s=LATENCY_S, job_s=JOB_S)
     killed = KilledCommand(command, budget_usd)
     with running_app(provider) as url:
@@ -134,11 +170,11 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
                 return killed
         else:
             real.start().finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET_EXCEEDED))
-        _judge_end(killed, real)
+        _judge_end(killed, real, unbroken)
     return killed
 
 
-def _judge_end(killed: KilledCommand, real: RealCommand) -> None:
+def _judge_end(killed: KilledCommand, real: RealCommand, unbroken: UnbrokenCheck | None) -> None:
     """Judge a command that ended, by its result, or by its journal if the budget ended it before it sent anything."""
     result, account = real.read_result(), read_account(real.folder)
     ledger_usd = result["spent_usd"] + result["spent_by_earlier_runs_usd"] if result else account.spent_usd
@@ -153,6 +189,12 @@ def _judge_end(killed: KilledCommand, real: RealCommand) -> None:
     killed.verdict = RunVerdict(
         verdict.problems, verdict.charged_usd, ledger_usd, len(listed) or verdict.lost, 0, verdict.charges
     )
+    if unbroken is not None:
+        again = _count_charges(real.provider) - unbroken.charge_counts
+        killed.differences = tuple(f"{target} ({text!r}) was charged again" for target, text in again)
+    if unbroken is not None and result:
+        lost = {one["sample_or_case_id"] for one in listed}
+        killed.differences += tuple(find_changed_verdicts(real.read_report(), unbroken.report, lost))
     if killed.command == "record" and result:
         killed.differences = tuple(_missing_cases(real.folder, {one["sample_or_case_id"] for one in listed}))
 

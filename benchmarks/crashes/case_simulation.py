@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +21,22 @@ from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, report_all_bu
 from crashes.verdict import ROUNDING_USD, RunVerdict
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.ledger import Ledger
-from voicegauge.client.spending_journal import Journal, PurchaseAccount, read_events
-from voicegauge.conformance.case_journal import CaseEvent, CaseHistory, CaseJournals, apply_event
+from voicegauge.client.spending_journal import Journal, PurchaseAccount, SubmitStartedEvent, read_events
+from voicegauge.conformance.case_journal import (
+    CaseEvent,
+    CaseFinishedEvent,
+    CaseHistory,
+    CaseJournals,
+    CaseRepeatedEvent,
+    apply_event,
+)
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.recording_updates import Recorder, UnfinishedRecording, plan_cases_to_record
+from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
+from voicegauge.errors import TransportError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import AmbiguousRequest
 from voicegauge.transport.clock import VirtualClock
@@ -35,6 +44,8 @@ from voicegauge.transport.clock import VirtualClock
 CaseCommand = Literal["check", "record"]
 KEY = "sk-acme-0123456789abcdef"
 URL = "http://acme.test"
+UNBROKEN_BUDGET_USD = 100.0
+"""A budget that no plan exceeds."""
 
 
 @dataclass
@@ -44,6 +55,8 @@ class CaseOutcome:
     spent_usd: float
     """Dollars counted by this command and the killed ones before it."""
     ambiguous: tuple[AmbiguousRequest, ...]
+    report: CheckReport | None = None
+    """What a check reported."""
 
 
 @dataclass
@@ -61,6 +74,8 @@ class SimulatedCaseUser:
     """Number of cases of a check in flight; a recording sends one at a time."""
     killed_in: list[str] = field(default_factory=list)
     """The step of each kill."""
+    events: list[CaseEvent] = field(default_factory=list)
+    """What all commands wrote to their journals."""
 
     @property
     def account(self) -> PurchaseAccount[CaseHistory]:
@@ -82,7 +97,7 @@ class SimulatedCaseUser:
 
         killer = Killer(kill_at, on_kill=die)
         self.provider.step = killer.step
-        with _watching_files(killer):
+        with _watching_files(killer, self.events):
             running = asyncio.create_task(self._run(killer, retry_ambiguous=retry_ambiguous))
             with contextlib.suppress(BaseException):
                 await asyncio.wait([running])
@@ -124,10 +139,12 @@ class SimulatedCaseUser:
             rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
             collector = ResultCollector([target.id for target in targets], 0)
             killer.step("before the requests")
-            await check_service(targets, rest, settings, collector)
+            with contextlib.suppress(TransportError):  # such a check is reported too
+                await check_service(targets, rest, settings, collector)
             killer.step("before the report")
+            report = collector.build_report()
             outcome = CaseOutcome(
-                journals.spent_by_earlier_runs_usd + collector.build_report().spent_usd, journals.ambiguous_requests
+                journals.spent_by_earlier_runs_usd + report.spent_usd, journals.ambiguous_requests, report
             )
             killer.step("after the report")
             journals.forget_requests(keep_ambiguous_requests=is_recording)
@@ -135,14 +152,15 @@ class SimulatedCaseUser:
 
 
 @contextlib.contextmanager
-def _watching_files(killer: Killer) -> Iterator[None]:
-    """Count a step before and after each line of the journal and each saved case."""
+def _watching_files(killer: Killer, events: list[CaseEvent]) -> Iterator[None]:
+    """Count a step before and after each line of the journal and each saved case, and add the lines to `events`."""
     write, save = Journal.write, UnfinishedRecording.save_case
 
     def write_line(journal: Journal, event: Any) -> None:
         name = type(event).__name__
         killer.step(f"before {name}")
         write(journal, event)
+        events.append(event)
         killer.step(f"after {name}")
 
     def save_case(unfinished: UnfinishedRecording, *arguments: Any) -> None:
@@ -174,6 +192,7 @@ def judge_cases(
     is_recording: bool,
     demands: int = 0,
     ambiguous: tuple[AmbiguousRequest, ...] = (),
+    events: Sequence[CaseEvent] = (),
 ) -> RunVerdict:
     """Compare the account of the provider with that of the commands.
 
@@ -181,9 +200,10 @@ def judge_cases(
         provider: the provider, with everything that it charged.
         ledger_usd: dollars that the commands counted.
         budget_usd: limit of the commands.
-        is_recording: whether the commands recorded; then nothing is bought twice without a demand.
+        is_recording: whether the commands recorded; then each text is sold once, and once more for each demand.
         demands: how often the user demanded to send lost requests again.
         ambiguous: the requests that were listed.
+        events: what the commands wrote to their journals. No case is bought again after it was finished.
     """
     charged_usd, problems = provider.charged_usd, []
     if charged_usd > ledger_usd + ROUNDING_USD:
@@ -193,6 +213,7 @@ def judge_cases(
     for (target, text), count in Counter((one.target, one.text) for one in provider.charges).items():
         if is_recording and count > 1 + demands:
             problems.append(f"recording {target} ({text!r}) was charged {count} times, {demands} of them on demand")
+    problems += find_cases_bought_again(events)
     return RunVerdict(
         tuple(problems),
         charged_usd,
@@ -201,6 +222,49 @@ def judge_cases(
         bought_again=sum(one.was_sent_again for one in ambiguous),
         charges=len(provider.charges),
     )
+
+
+def find_cases_bought_again(events: Sequence[CaseEvent]) -> list[str]:
+    """Return one line for each billable request of a case that was finished before."""
+    finished: set[str] = set()
+    problems = []
+    for event in events:
+        match event:
+            case CaseFinishedEvent():
+                finished.add(event.id)
+            case CaseRepeatedEvent():  # on demand
+                finished.discard(event.id)
+            case SubmitStartedEvent() if event.id in finished:
+                problems.append(f"{event.id} was bought again after it was finished")
+            case _:
+                pass
+    return problems
+
+
+def find_changed_verdicts(report: CheckReport, unbroken: CheckReport, lost_case_ids: Collection[str]) -> list[str]:
+    """Return how the results and findings of a check differ from those of an unbroken one, except for lost cases."""
+    results, expected = ({case.id: case for case in one.case_results} for one in (report, unbroken))
+    problems = [
+        f"the result of {name} differs"
+        for name in expected
+        if name not in lost_case_ids and results.get(name) != expected[name]
+    ]
+    problems += [f"{name} was not planned" for name in results.keys() - expected.keys()]
+    found, wanted = ({(one.rule, one.message) for one in each.findings} for each in (report, unbroken))
+    if found - wanted or (wanted - found and not lost_case_ids):
+        problems.append(f"other findings: {sorted(found ^ wanted)}")
+    reached, unbroken_reached = (
+        # How often a job is polled, and in which states it is seen, depends on how long it takes.
+        {
+            (one.kind, one.operation_or_provider, one.name): one.reached_goal_count
+            for one in each.coverage
+            if one.kind != "state"
+        }
+        for each in (report, unbroken)
+    )
+    if not lost_case_ids and reached != unbroken_reached:
+        problems.append(f"other coverage: {sorted(reached.items() ^ unbroken_reached.items())}")
+    return problems
 
 
 def plan_command(command: CaseCommand, contract: Contract, *, all_billable: bool) -> CasePlan:
@@ -215,15 +279,43 @@ def plan_command(command: CaseCommand, contract: Contract, *, all_billable: bool
     )
 
 
+async def simulate_unbroken_check(folder: Path, contract: Contract, plan: CasePlan) -> CheckReport:
+    """Return the report of a check that nobody kills, of a provider without faults."""
+    clock = VirtualClock()
+    provider = StandInProvider(simulated_speech, clock=clock, job_s=1.0)
+    outcome = await SimulatedCaseUser(
+        "check", folder, contract, plan, provider, clock, UNBROKEN_BUDGET_USD
+    ).run_command()
+    assert outcome is not None
+    assert outcome.report is not None
+    return outcome.report
+
+
 async def simulate_cases(
-    command: CaseCommand, seed: int, folder: Path, contract: Contract, plan: CasePlan
+    command: CaseCommand,
+    seed: int,
+    folder: Path,
+    contract: Contract,
+    plan: CasePlan,
+    unbroken: CheckReport | None = None,
 ) -> SimulatedRun:
-    """Run a check or a recording with random faults, kills and budget, repeating it until it ends without a kill."""
+    """Run a check or a recording with random faults, kills and budget, repeating it until it ends without a kill.
+
+    Args:
+        command: the command.
+        seed: seed of everything random.
+        folder: an empty folder.
+        contract: the contract of the stand-in provider.
+        plan: the cases.
+        unbroken: the report of a check without faults and kills. A check without faults and demands, whose budget is
+            large enough, must say the same.
+    """
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
     clock = VirtualClock()
-    faults = RandomFaults(dice, dice.choice([0.0, 0.05, 0.2]))
+    fault_probability = dice.choice([0.0, 0.05, 0.2])
+    faults = RandomFaults(dice, fault_probability)
     provider = StandInProvider(simulated_speech, clock=clock, faults=faults, job_s=dice.uniform(0.05, 2.0))
-    budget_usd = dice.choice([0.03, 0.08, 0.2])
+    budget_usd = dice.choice([0.03, 0.08, 0.2, UNBROKEN_BUDGET_USD])
     user = SimulatedCaseUser(command, folder, contract, plan, provider, clock, budget_usd, dice.choice([1, 2, 4]))
     kills, commands, demands = dice.randint(0, 8), 0, 0
     verdict = RunVerdict()
@@ -242,8 +334,14 @@ async def simulate_cases(
             is_recording=command == "record",
             demands=demands,
             ambiguous=ambiguous,
+            events=user.events,
         )
         if verdict.problems or outcome is not None:
+            is_comparable = not fault_probability and not demands and budget_usd == UNBROKEN_BUDGET_USD
+            if outcome is not None and outcome.report is not None and unbroken is not None and is_comparable:
+                lost = {one.sample_or_case_id for one in ambiguous}
+                problems = (*verdict.problems, *find_changed_verdicts(outcome.report, unbroken, lost))
+                verdict = dataclasses.replace(verdict, problems=problems, is_compared=True)
             break
     else:
         verdict = dataclasses.replace(verdict, problems=(f"not finished after {MAX_COMMANDS} commands",))

@@ -94,8 +94,12 @@ class Killer:
 
 
 def report_all_but_kills(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report an exception that no task waited for, unless it is the kill of a simulated process."""
-    if not isinstance(context.get("exception"), Killed):
+    """Report an exception that no task waited for, unless it is the kill of a simulated process.
+
+    A thread of a killed process may still try to write its journal, which is closed then.
+    """
+    error = context.get("exception")
+    if not isinstance(error, Killed) and "closed file" not in str(error):
         loop.default_exception_handler(context)
 
 

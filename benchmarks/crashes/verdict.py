@@ -39,6 +39,8 @@ class RunVerdict:
     """Those of them that were paid for again on demand."""
     charges: int = 0
     """Requests that the provider charged."""
+    is_compared: bool = False
+    """Whether the results were compared with those of a check that nobody killed."""
 
 
 def judge_run(

@@ -7,7 +7,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from crashes.case_simulation import CaseCommand, SimulatedCaseUser, judge_cases, plan_command, simulate_cases
+from crashes.case_simulation import (
+    UNBROKEN_BUDGET_USD,
+    CaseCommand,
+    SimulatedCaseUser,
+    find_cases_bought_again,
+    find_changed_verdicts,
+    judge_cases,
+    plan_command,
+    simulate_cases,
+    simulate_unbroken_check,
+)
 from crashes.kills import kill_repeatedly, run_unbroken
 from crashes.provider import RandomFaults, StandInProvider
 from crashes.simulation import (
@@ -139,6 +149,42 @@ async def test_checks_and_recordings_with_faults_and_kills_never_exceed_the_budg
         assert run.verdict.problems == (), seed
         kills += len(run.killed_in)
     assert kills > 5
+
+
+async def test_a_check_that_is_killed_at_any_step_has_the_same_verdicts(tmp_path: Path, contract: Contract) -> None:
+    plan = plan_command("check", contract, all_billable=True)
+    unbroken = await simulate_unbroken_check(tmp_path / "unbroken", contract, plan)
+    assert sum(case.verdict == "passed" for case in unbroken.case_results) > 20
+    killed_in: Counter[str] = Counter()
+    for step in (*range(3, 120, 12), "before the report"):
+        clock = VirtualClock()
+        provider = StandInProvider(simulated_speech, clock=clock, job_s=1.0)
+        user = SimulatedCaseUser("check", tmp_path / str(step), contract, plan, provider, clock, UNBROKEN_BUDGET_USD)
+        assert await user.run_command(kill_at=step) is None
+        killed_in.update(user.killed_in)
+        outcome = await user.run_command()
+        assert outcome is not None
+        assert outcome.report is not None
+        lost = {one.sample_or_case_id for one in outcome.ambiguous}
+        assert len(lost) <= 1
+        assert find_changed_verdicts(outcome.report, unbroken, lost) == [], user.killed_in
+        assert find_cases_bought_again(user.events) == [], user.killed_in
+    assert len(killed_in) > 3
+
+
+async def test_the_verdict_sees_a_case_that_is_bought_twice(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge is not blind: a check that forgets its judgements is found."""
+    clock = VirtualClock()
+    plan = plan_command("check", contract, all_billable=False)
+    provider = StandInProvider(simulated_speech, clock=clock)
+    user = SimulatedCaseUser("check", tmp_path, contract, plan, provider, clock, UNBROKEN_BUDGET_USD)
+    assert await user.run_command(kill_at="before the report") is None
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.conformance.case_journal.CaseJournal.has_judgement", lambda *_: False)
+        assert await user.run_command() is not None
+    assert any("was bought again after it was finished" in one for one in find_cases_bought_again(user.events))
 
 
 async def test_the_verdict_sees_what_is_recorded_twice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,23 +75,121 @@ def journals(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "state").rglob("journal.jsonl"))
 
 
-def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments, check, tmp_path) -> None:
+def verdicts(report: dict[str, Any]) -> dict[str, Any]:
+    """What a report says about each case, by its id, and the findings."""
+    cases = {case["id"]: case for case in report["case_results"]}
+    return cases | {"findings": [(one["rule"], one["message"], one["occurrence_count"]) for one in report["findings"]]}
+
+
+def test_a_killed_check_goes_on_and_buys_nothing_twice(acme, arguments, check, tmp_path) -> None:
     unbroken = check()
     assert unbroken.report is not None
     requests, charges, plan_usd = len(acme.keys), len(acme.texts), unbroken.report["spent_usd"]
     assert not journals(tmp_path), "a check with a printed report is forgotten"
 
+    acme.keys.clear(), acme.texts.clear()
+    for answered in (1, 3, 8):
+        kill_after(acme, arguments, answered)
+    (journal,) = journals(tmp_path)
+    assert ACME_KEY not in journal.read_text()
+    # The budget is that of one check: what was judged before the kills is not bought again. The three lost requests
+    # count as charged, also those that should have been rejected.
+    again = check("--max-cost", str(plan_usd + 3 * PRICE_USD))
+    assert again.report is not None
+    assert "resuming a check that was killed: 12 of " in again.err
+    assert (len(acme.keys), len(acme.texts)) == (requests, charges)
+    lost = {one["sample_or_case_id"] for one in again.report["ambiguous_requests"]}
+    expected, resumed = verdicts(unbroken.report), verdicts(again.report)
+    assert {name for name in expected if resumed[name] != expected[name]} == lost
+    assert list(resumed) == list(expected)
+    assert again.report["resumed_case_count"] == 12
+    spent_usd = again.report["spent_usd"] + again.report["spent_by_earlier_runs_usd"]
+    assert plan_usd <= spent_usd + 1e-9 <= plan_usd + 3 * PRICE_USD
+    assert not journals(tmp_path)
+
+
+def test_a_killed_check_goes_on_although_its_losses_exceed_the_budget(acme, arguments, check) -> None:
+    unbroken = check()
+    assert unbroken.report is not None
+    charges, plan_usd = len(acme.texts), unbroken.report["spent_usd"]
+    acme.keys.clear(), acme.texts.clear()
+    for answered in (1, 3, 8):
+        kill_after(acme, arguments, answered)
+    again = check("--max-cost", str(plan_usd))
+    assert again.status == 4
+    assert again.report is not None
+    assert again.report["stop_message"].startswith("not sent: ")
+    assert charges - 3 <= len(acme.texts) <= charges
+
+
+def test_a_check_whose_report_was_not_printed_reports_the_same_without_a_request(acme, check, monkeypatch) -> None:
+    unbroken = check()
+
+    def die(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.cli.check.show_result", die)
+        with pytest.raises(MemoryError):
+            check()
+    before = len(acme.keys)
+    again = check()
+    assert len(acme.keys) == before
+    assert unbroken.report is not None
+    assert again.report is not None
+    changing = ("created_at", "spent_usd", "spent_by_earlier_runs_usd", "spending", "resumed_case_count")
+    for name in unbroken.report.keys() - changing:
+        assert again.report[name] == unbroken.report[name], name
+    assert again.report["spent_by_earlier_runs_usd"] == unbroken.report["spent_usd"]
+
+
+@pytest.mark.parametrize("changed", [("--severity", "status-undocumented=info"), ("--new-run",), ("other key",)])
+def test_a_check_of_something_else_does_not_go_on(acme, arguments, check, changed, monkeypatch) -> None:
+    kill_after(acme, arguments, 6)
+    before = len(acme.keys)
+    if changed == ("other key",):
+        monkeypatch.setenv("ACME_API_KEY", f"{ACME_KEY}-of-another-account")
+        changed = ()
+    again = check(*changed)
+    assert again.report is not None
+    assert again.report["resumed_case_count"] == 0
+    assert again.report["spent_by_earlier_runs_usd"] > 0
+    assert len(acme.keys) - before > 10
+
+
+def test_a_judgement_of_another_day_is_not_used(acme, arguments, check, tmp_path) -> None:
+    kill_after(acme, arguments, 6)
+    (journal,) = journals(tmp_path)
+    text = re.sub(r'"judged_at":"20\d\d', '"judged_at":"2020', journal.read_text())
+    journal.write_text(text)
+    again = check()
+    assert again.report is not None
+    assert again.report["resumed_case_count"] == 0
+
+
+def test_the_limit_of_billable_requests_counts_those_of_killed_checks(acme, arguments, check) -> None:
+    for answered in (1, 1, 2):
+        kill_after(acme, [*arguments, "--max-calls", "8"], answered)
+    again = check("--max-calls", "8")
+    assert again.report is not None
+    assert len(acme.texts) <= 8
+
+
+def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments, check, tmp_path) -> None:
+    unbroken = check()
+    assert unbroken.report is not None
+    requests, charges, plan_usd = len(acme.keys), len(acme.texts), unbroken.report["spent_usd"]
     kill_after(acme, arguments, requests - 1)
     spent_usd = (len(acme.texts) - charges) * PRICE_USD
     charges = len(acme.texts)
     (journal,) = journals(tmp_path)
     assert "submit_started" in journal.read_text()
-    again = check("--max-cost", str(plan_usd))
+    again = check("--new-run", "--max-cost", str(plan_usd))
     assert again.status == 4
     assert "that an earlier command has spent" in again.err
     assert len(acme.texts) == charges
 
-    again = check("--max-cost", str(2 * plan_usd))
+    again = check("--new-run", "--max-cost", str(2 * plan_usd))
     assert again.report is not None
     assert again.report["spent_by_earlier_runs_usd"] - spent_usd in (pytest.approx(0), pytest.approx(PRICE_USD))
     assert again.report["spent_usd"] + again.report["spent_by_earlier_runs_usd"] <= 2 * plan_usd + 1e-9

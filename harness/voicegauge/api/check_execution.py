@@ -18,7 +18,7 @@ from voicegauge.api.plan_sending import (
     announce_replaced_prices,
     build_live_settings,
     describe_plan,
-    remove_ambiguous_cases,
+    remove_known_cases,
 )
 from voicegauge.api.requests import CheckRequest, ServiceRequest
 from voicegauge.api.target_selection import (
@@ -31,8 +31,10 @@ from voicegauge.api.target_selection import (
     to_name_tuple,
 )
 from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cases
+from voicegauge.client.keys import read_client_key
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
+from voicegauge.conformance.judgement_keeper import JudgingBasis
 from voicegauge.conformance.prices import PricedPlan, fit_plan_to_budget, price_plan
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
@@ -230,8 +232,12 @@ def build_service_settings(
     get_emulator: EmulatorGetter | None,
     journals: CaseJournals,
     plan: PricedPlan | None = None,
+    *,
+    is_resumed: bool = False,
 ) -> CheckSettings:
     """Return the settings for sending to an emulator or the live service.
+
+    See `build_live_settings` for `is_resumed`.
 
     Raises:
         UsageError: the request names neither.
@@ -248,6 +254,7 @@ def build_service_settings(
             plan=plan,
             journals=journals,
             suggests_fewer_calls=True,
+            is_resumed=is_resumed,
         )
         reproduction = _build_live_reproduction(request, request.live, collect_contracts(targets))
         settings = replace(settings, reproduction=reproduction)
@@ -347,8 +354,9 @@ def open_check(
     if failures_folder is not None:
         check_writable(failures_folder / "...")
     provenance = determine_provenance(request.live)
-    cost = price_plan(remove_ambiguous_cases(plan, journals), targets, request.prices, provenance=provenance)
-    settings = build_service_settings(request, targets, get_emulator, journals, cost)
+    rest, judged_count = _remove_known_cases(request, targets, plan, rules, journals)
+    cost = price_plan(rest, targets, request.prices, provenance=provenance)
+    settings = build_service_settings(request, targets, get_emulator, journals, cost, is_resumed=judged_count > 0)
     with (
         open_receiver(request.public_url, request.listen_port) as receiver,
         announce_losses_on_error(journals, listener),
@@ -362,6 +370,30 @@ def open_check(
             concurrency=_choose_concurrency(request),
             callback_receiver=receiver,
         )
+
+
+def _remove_known_cases(
+    request: CheckRequest,
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    rules: Mapping[str, Rule],
+    journals: CaseJournals,
+) -> tuple[CasePlan, int]:
+    """Return the cases that are sent, and the number of those that a killed check has judged; tell the listener."""
+    if request.live is None or not any(one.is_on_disk for one in journals.journal_by_provider.values()):
+        return plan, 0
+    bases = {
+        contract.id: JudgingBasis(contract, rules, read_client_key(contract)) for contract in collect_contracts(targets)
+    }
+    lost = remove_known_cases(plan, journals)
+    rest = remove_known_cases(plan, journals, bases)
+    judged_count = len(lost.cases) - len(rest.cases)
+    if judged_count and request.progress is not None:
+        request.progress.notice(
+            f"resuming a check that was killed: {judged_count} of {len(plan.cases)} cases are judged already, and not "
+            "sent again; --new-run sends them again"
+        )
+    return rest, judged_count
 
 
 DEFAULT_EMULATOR_CONCURRENCY = 4

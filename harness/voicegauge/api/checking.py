@@ -149,6 +149,7 @@ def run_check(request: CheckRequest) -> CheckReport:
             choose_journal_folder(targets, request.live),
             collect_contracts(targets),
             retry_ambiguous_requests=request.retry_ambiguous_requests,
+            begins_new_run=request.new_run,
         ) as journals:
             with open_check(
                 request, targets, plan, rules, get_emulator, collector=collector, journals=journals

@@ -205,6 +205,18 @@ def retry_ambiguous_option(help_text: str) -> Any:
     )
 
 
+def new_run_option(help_text: str) -> Any:
+    """Declare `new_run`."""
+    return option(
+        default=False,
+        flag="--new-run",
+        help=help_text,
+        requires=("live",),
+        excludes=("retry_ambiguous_requests",),
+        refusal_reason="it pays again",
+    )
+
+
 def progress_keyword() -> Any:
     """Declare `progress`."""
     return keyword(default=None, help="Receives progress and notices.")

@@ -13,6 +13,7 @@ import msgspec
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import find_replaced_prices
+from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.key_consent import check_key_consent, read_permitted_key
 from voicegauge.client.key_destinations import find_key_destinations
@@ -21,6 +22,7 @@ from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, f
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.prices import PricedPlan, require_prices
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
@@ -80,6 +82,7 @@ def build_live_settings(
     plan: PricedPlan | None = None,
     journals: CaseJournals | None = None,
     suggests_fewer_calls: bool = False,
+    is_resumed: bool = False,
 ) -> CheckSettings:
     """Return the settings for sending to live services: keys from the environment, a budget, rate limits.
 
@@ -92,6 +95,8 @@ def build_live_settings(
         plan: the requests that will be sent, if known; their cost must fit into the budget.
         journals: record what is paid for. What earlier commands have spent according to them counts towards the budget.
         suggests_fewer_calls: whether the error about a plan over budget suggests a smaller `max_calls`.
+        is_resumed: whether the plan is the rest of one that was begun. It may cost more than is left, because requests
+            that were lost count as spent; what does not fit into the budget is left out then.
 
     Raises:
         MissingExtraError: see `require_decoders`.
@@ -113,6 +118,7 @@ def build_live_settings(
             listener,
             spent_by_earlier_runs_usd=spent_by_earlier_runs_usd,
             suggests_fewer_calls=suggests_fewer_calls,
+            is_resumed=is_resumed,
         )
     rate_limiters = {provider: create_rate_limiter(one, live_options.base_urls) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
@@ -139,6 +145,7 @@ def open_journals(
     *,
     retry_ambiguous_requests: bool,
     skip_cases_without_verdict: bool = False,
+    begins_new_run: bool = False,
 ) -> CaseJournals:
     """Open the journals in which a check or a recording notes what it pays for; see `CaseJournals` for the arguments.
 
@@ -151,6 +158,7 @@ def open_journals(
         contracts,
         retry_ambiguous_requests=retry_ambiguous_requests,
         skip_cases_without_verdict=skip_cases_without_verdict,
+        begins_new_run=begins_new_run,
     )
     if retry_ambiguous_requests and not journals.earlier_ambiguous_case_ids:
         journals.close()
@@ -181,11 +189,24 @@ def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener)
         raise
 
 
-def remove_ambiguous_cases(plan: CasePlan, journals: CaseJournals) -> CasePlan:
-    """Return the plan without the cases that an earlier command may have paid for; these are not sent again."""
-    by_provider = journals.journal_by_provider
-    cases = tuple(case for case in plan.cases if by_provider[case.provider].find_skip_reason(case) is None)
-    return msgspec.structs.replace(plan, cases=cases)
+def remove_known_cases(
+    plan: CasePlan, journals: CaseJournals, basis_by_provider: Mapping[str, JudgingBasis] = {}
+) -> CasePlan:
+    """Return the plan without the cases that are not sent again because of an earlier command.
+
+    Args:
+        plan: the plan.
+        journals: the journals, which say what an earlier command may have paid for.
+        basis_by_provider: what judgements depend on, by provider id; empty if cases are recorded.
+    """
+
+    def is_known(case: ConformanceCase) -> bool:
+        journal, basis = journals.journal_by_provider[case.provider], basis_by_provider.get(case.provider)
+        if journal.find_skip_reason(case) is not None:
+            return True
+        return basis is not None and find_earlier_judgement(journal, case, basis) is not None
+
+    return msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if not is_known(case)))
 
 
 def check_budget(
@@ -195,6 +216,7 @@ def check_budget(
     *,
     spent_by_earlier_runs_usd: float = 0.0,
     suggests_fewer_calls: bool,
+    is_resumed: bool = False,
 ) -> None:
     """Reject a plan whose price is not known or exceeds the budget; see `build_live_settings` for the arguments.
 
@@ -208,6 +230,8 @@ def check_budget(
         listener.notice(describe_undeletable_resources(plan))
     remaining_usd = live_options.max_cost_usd - spent_by_earlier_runs_usd
     budget_micro_usd = convert_budget_to_micro_usd(max(remaining_usd, 0.0))
+    if is_resumed:
+        return
     if live_options.ledger is None and convert_to_micro_usd(plan.price_usd) > budget_micro_usd:
         fits = f"; --max-calls {plan.count_affordable_requests(remaining_usd)} fits" if suggests_fewer_calls else ""
         before = (

@@ -16,7 +16,7 @@ from voicegauge.api.plan_sending import (
     announce_losses_on_error,
     build_live_settings,
     open_journals,
-    remove_ambiguous_cases,
+    remove_known_cases,
     send_plan,
 )
 from voicegauge.api.requests import RecordRequest
@@ -164,7 +164,7 @@ class RecordingRun:
         announce_earlier_spending(journals, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
         cost = price_plan(
-            remove_ambiguous_cases(rest, journals), self.targets, self.request.prices, provenance=Provenance.LIVE
+            remove_known_cases(rest, journals), self.targets, self.request.prices, provenance=Provenance.LIVE
         )
         settings = build_live_settings(
             list(self.contracts.values()),

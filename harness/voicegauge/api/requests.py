@@ -17,6 +17,7 @@ from voicegauge.api.options import (
     live_group,
     max_wait_option,
     names_to_mask_option,
+    new_run_option,
     parse_base_url,
     prices_option,
     progress_keyword,
@@ -170,6 +171,9 @@ class CheckRequest(ServiceRequest):
     retry_ambiguous_requests: bool = retry_ambiguous_option(
         "Pay again for requests that a killed check of these targets sent without a result. By default they are listed "
         "and not sent."
+    )
+    new_run: bool = new_run_option(
+        "Send every case again. By default a check goes on where a check of these targets was killed up to a day ago."
     )
     select: Sequence[str] = option(default=(), help="Apply only this rule.", metavar="RULE", found_file=Trust.ANY_VALUE)
     ignore: Sequence[str] = option(

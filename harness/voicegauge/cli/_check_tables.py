@@ -133,6 +133,8 @@ def format_summary(report: CheckReport) -> str:
         skipped = sum(case.verdict == "skipped" for case in report.case_results)
         cases = f"{len(report.case_results)} case{_choose_plural_ending(len(report.case_results))}"
         parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
+    if report.resumed_case_count:
+        parts.append(f"{report.resumed_case_count} of them judged before by a killed check")
     operations = len(report.contract_operations)
     parts.append(f"{operations} operation{_choose_plural_ending(operations)}: {findings}")
     if report.not_judged_reason_by_name:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase, find_request_target
+from voicegauge.conformance._case_judge import CaseJudge, find_comparable_delivery
+from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance._case_sender import CaseSender
 from voicegauge.conformance._request_sender import SentCase
 from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.judgement_keeper import JudgementKeeper
 from voicegauge.conformance.prices import compute_price_usd, find_priced_item
-from voicegauge.conformance.report import BillableRequestLimit, count_spending
+from voicegauge.conformance.report import BillableRequestLimit, SpendingTotal, count_spending
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract, Target
-from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import (
     BudgetError,
     IncompleteResponseError,
@@ -41,114 +41,7 @@ from voicegauge.model.exchange import Exchange
 from voicegauge.model.finding import Finding
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.registry import Rule
-from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
-
-# Judges what was received for the cases of one service, in the order of the plan.
-
-
-class CaseJudge:
-    """Applies rules to what was received, and counts it in the coverage of the check."""
-
-    def __init__(
-        self,
-        service: CheckedService,
-        rules: Mapping[str, Rule],
-        collector: ResultCollector,
-        delivery_by_case_id: dict[str, SpeechDelivery],
-    ) -> None:
-        """Prepare to judge cases.
-
-        Args:
-            service: the service to check.
-            rules: the rules to apply, by id.
-            collector: gets counts and clips, but no findings.
-            delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
-        """
-        self._service, self._collector, self._deliveries = service, collector, delivery_by_case_id
-        self._checker = service.create_checker(rules)
-        self.judged_classes: set[type] = set()
-        """Classes of the subjects of the latest case."""
-        collector.register_rules(rules.values())
-        collector.coverage.add_contract(service.contract, rules)
-
-    def judge_case(
-        self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
-    ) -> list[Finding]:
-        """Count and judge what was received for one case; return the findings.
-
-        Args:
-            sent_case: what was received.
-            read_subjects: returns the subjects to judge in place of those of `sent_case`.
-
-        Raises:
-            StorageError: the exchanges could not be saved.
-        """
-        self.judged_classes = set()
-        self._count_exchanges(sent_case)
-        subjects: list[CheckSubject] = sent_case.subjects
-        if read_subjects is not None and sent_case.judged_exchange is not None:
-            subjects = list(read_subjects(sent_case.judged_exchange))
-        return self._judge_subjects([*subjects, *self._build_delivery_pair(sent_case)], sent_case.case)
-
-    def _count_exchanges(self, sent_case: SentCase) -> None:
-        if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent_case.exchanges)):
-            # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
-            self._checker = replace(self._checker, provenance=Provenance.EMULATED)
-        calls = {id(call.exchange): call for call in sent_case.calls}
-        for exchange in sent_case.exchanges:
-            self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
-            self._collector.coverage.add_exchange(exchange, calls.get(id(exchange)))
-            status = exchange.response.status
-            if (
-                status == HTTPStatus.PAYMENT_REQUIRED
-                and status not in sent_case.case.expected_response.statuses
-                and is_emulated(exchange)
-            ):
-                self._collector.count_rejection_without_credit()
-        if self._service.settings.save_exchanges is not None and sent_case.exchanges and sent_case.has_verdict:
-            self._service.settings.save_exchanges(sent_case.case, sent_case.exchanges)
-
-    def _judge_subjects(self, subjects: Sequence[CheckSubject], case: ConformanceCase) -> list[Finding]:
-        findings: list[Finding] = []
-        reproduce = functools.partial(self._build_repeat_command, case)
-        for subject, of_subject in self._checker.iterate_findings_by_subject(
-            subjects, case_id=case.id, build_reproduction_command=reproduce
-        ):
-            self.judged_classes.add(type(subject))
-            self._collector.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
-            findings += self._collector.clips.add_clips(of_subject, subject)
-        return findings
-
-    def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
-        """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
-        is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url_parameter is None
-        if is_single_call and exchange.operation == case.operation:
-            command = self._service.build_repeat_command(exchange)
-            if command is not None:  # otherwise its upload is too large for a command
-                return command
-        return self._service.settings.reproduction.build_case_command(case)
-
-    def _build_delivery_pair(self, sent_case: SentCase) -> list[DeliveryPair]:
-        """Return the pair of the delivery of a case and the earlier delivery with which it is compared.
-
-        The list is empty if there is no such pair, for example because a delivery failed.
-        """
-        if sent_case.case.speech_request is None:
-            return []
-        delivered = next((subject for subject in sent_case.subjects if isinstance(subject, SpeechDelivery)), None)
-        if delivered is None or delivered.delivery.failure is not None:
-            return []
-        comparison = sent_case.case.comparison
-        self._deliveries[sent_case.case.id] = delivered
-        base = self._deliveries.get(comparison.base_case_id) if comparison is not None else None
-        if comparison is None or base is None:
-            return []
-        return [
-            DeliveryPair(
-                comparison.compared_parameter, base, delivered, comparison.base_value, comparison.changed_value
-            )
-        ]
-
+from voicegauge.rules.subjects import SpeechDelivery
 
 # Decides which cases must be sent one after the other, because they share state at the service.
 
@@ -369,9 +262,12 @@ class CaseRunner:
             billable_request_limit or BillableRequestLimit(None),
         )
         self._contract = service.contract
-        self._judge = CaseJudge(service, rules, collector, {} if delivery_by_case_id is None else delivery_by_case_id)
+        self._deliveries = {} if delivery_by_case_id is None else delivery_by_case_id
+        self._judge = CaseJudge(service, rules, collector, self._deliveries)
         self._concurrency = 1 if self._limit.is_limited else concurrency
         self._unreachable_cases = 0
+        self._judgements = JudgementKeeper(service, rules, collector.coverage)
+        self._latest_spending = SpendingTotal()
 
     async def run_cases(
         self, cases: Sequence[ConformanceCase], on_case_started: Callable[[ConformanceCase], None] | None = None
@@ -385,10 +281,14 @@ class CaseRunner:
             TimedOutError: the service accepts connections but does not respond.
             StorageError: what is paid for or received could not be saved.
         """
+        self._judgements.set_planned_cases(cases)
 
         async def send_case(case: ConformanceCase) -> SentCase:
             if on_case_started is not None:
                 on_case_started(case)
+            earlier = self._judgements.find_judgement(case)
+            if earlier is not None:
+                return SentCase(case, earlier_judgement=earlier)
             reason = self._limit.find_skip_reason(self._contract, case) or self._find_reason_not_to_repeat(case)
             if reason is not None:
                 return SentCase(case, no_verdict_reason=reason, is_skipped=True)
@@ -435,31 +335,51 @@ class CaseRunner:
         if sent_case.is_skipped:
             self._collector.add_skipped_case(case, sent_case.no_verdict_reason or "")
             return
+        if sent_case.earlier_judgement is not None:
+            self._add_earlier_judgement(case, sent_case.earlier_judgement)
+            return
         findings = self._judge_and_count(sent_case)
         self._collector.add_findings(findings)
         if isinstance(sent_case.error, VoicegaugeError):
-            self._collect_error(case, sent_case.error)
+            self._collect_error(sent_case, findings, sent_case.error)
         elif sent_case.error is not None:  # a cancellation, of which the caller knows
             if sent_case.subjects:
                 self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason)
         else:
-            self._record_case_finished(case, sent_case.no_verdict_reason)
             target = self._find_addressed_target(case) if findings else None  # only findings are grouped by target
+            self._record_judged_case(sent_case, findings, target)
             self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target)
             if sent_case.no_response_error is None:
                 self._unreachable_cases = 0
             elif self.must_stop_after_error(sent_case.no_response_error):
                 raise sent_case.no_response_error
 
-    def _collect_error(self, case: ConformanceCase, error: VoicegaugeError) -> None:
+    def _add_earlier_judgement(self, case: ConformanceCase, judgement: CaseJudgement) -> None:
+        """Collect what an earlier check judged of a case."""
+        target = self._contract.targets.get(judgement.addressed_target_name or "")
+        self._collector.add_earlier_judgement(case, judgement, target)
+        delivery = self._judgements.restore_delivery(judgement)
+        if delivery is not None:
+            self._deliveries[case.id] = delivery
+
+    def _collect_error(self, sent_case: SentCase, findings: Sequence[Finding], error: VoicegaugeError) -> None:
         """Collect a case without a result; raise the error if no further case is to be sent."""
+        case = sent_case.case
         if isinstance(error, BudgetError):
             # Others may cost less: a text that must be rejected as too long reserves the most.
             self._collector.add_unaffordable_case(case, error)
             return
         if isinstance(error, StorageError) or not isinstance(error, TransportError | UsageError):
             raise error
-        self._record_case_finished(case, str(error))
+        judgement = self._judgements.build_judgement(
+            case,
+            findings,
+            self._list_judged_operations(sent_case),
+            self._latest_spending,
+            no_verdict_reason=str(error),
+            has_no_result=True,
+        )
+        self._record_case_finished(case, str(error), judgement)
         if self.must_stop_after_error(error):
             raise error
         self._collector.add_skipped_case(case, str(error))
@@ -468,10 +388,31 @@ class CaseRunner:
         """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
         return self.service.case_journal.find_skip_reason(case) if self.service.case_journal is not None else None
 
-    def _record_case_finished(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
+    def _record_judged_case(self, sent_case: SentCase, findings: Sequence[Finding], target: Target | None) -> None:
+        """Note in the journal what was judged of a case, so that it is not sent again if this process is killed."""
+        judgement = self._judgements.build_judgement(
+            sent_case.case,
+            findings,
+            self._list_judged_operations(sent_case),
+            self._latest_spending,
+            status=sent_case.status,
+            no_verdict_reason=sent_case.no_verdict_reason,
+            target=target,
+            delivery=find_comparable_delivery(sent_case),
+        )
+        self._record_case_finished(sent_case.case, sent_case.no_verdict_reason, judgement)
+
+    def _list_judged_operations(self, sent_case: SentCase) -> list[tuple[Provenance, str]]:
+        """Return provenance and operation of each exchange of the latest case."""
+        operations = (exchange.operation for exchange in sent_case.exchanges)
+        return list(zip(self._judge.provenances, operations, strict=True))
+
+    def _record_case_finished(
+        self, case: ConformanceCase, no_verdict_reason: str | None, judgement: CaseJudgement | None = None
+    ) -> None:
         """Note in the journal that the results of all requests of `case` are known."""
         if self.service.case_journal is not None:
-            self.service.case_journal.record_case_finished(case.id, no_verdict_reason)
+            self.service.case_journal.record_case_finished(case.id, no_verdict_reason, judgement)
 
     def must_stop_after_error(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
@@ -486,12 +427,14 @@ class CaseRunner:
         self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> list[Finding]:
         """Judge a case, and count its requests and spending."""
+        self._judgements.begin_judging()
         try:
             return self._judge.judge_case(sent_case, read_subjects)
         finally:
             exchanges = [*sent_case.exchanges, *sent_case.incomplete_exchanges]
             spent = count_spending(self._contract, exchanges, sent_case.spent_usd)
             self._limit.count_case(spent)
+            self._latest_spending = spent
             if self._is_free_case(sent_case.case):
                 spent = msgspec.structs.replace(spent, billable_request_count=0)
             self._collector.add_spending(sent_case.case, spent, self._judge.judged_classes)

@@ -14,6 +14,7 @@ from voicegauge.client.http_request import add_idempotency_key, create_idempoten
 from voicegauge.client.ledger import Reservation
 from voicegauge.client.settlement import SubmitObserver, UsagePricedRequest, settle_request
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance._resource_lifecycle import CallingAccount
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd, compute_lifecycle_step_price_usd
@@ -254,6 +255,8 @@ class SentCase:
     """Dollars that were charged to the budget."""
     is_skipped: bool = False
     """Whether the case was not sent at all; `no_verdict_reason` says why."""
+    earlier_judgement: CaseJudgement | None = None
+    """What an earlier check judged of the case, which is therefore not sent; `None` if the case is sent."""
 
     @property
     def calls(self) -> list[Call]:

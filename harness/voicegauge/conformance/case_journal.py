@@ -1,12 +1,15 @@
 """Records which cases of a check were paid for and judged.
 
-Each provider has a journal of billable requests (`client/spending/journal.py`). This module adds two events to it:
+Each provider has a journal of billable requests (`client/spending_journal.py`). This module adds two events to it:
 
     {"event": "case_repeated", "id": CASE}     sent again on demand: its earlier requests stay without a result
-    {"event": "case_finished", "id": CASE, "no_verdict_reason": WHY or null}     judged, and saved if recorded
+    {"event": "case_finished", "id": CASE, "no_verdict_reason": WHY or null, "judgement": {...} or null}
+
+A case is finished when it was judged, and saved if it is recorded. A check keeps its judgement, of free cases too.
 
 The journal is kept until the result was printed. The money in it counts towards the budget of the command that follows,
-and a case whose request was sent without a known result is only sent again if the user asks for it.
+which goes on with the judgements in it, and a case whose request was sent without a known result is only sent again if
+the user asks for it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from voicegauge.client.spending_journal import (
     SubmitStartedEvent,
     read_events,
 )
+from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import write_file
@@ -45,6 +49,8 @@ class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
     id: str
     no_verdict_reason: str | None
     """The reason why the case has no verdict, in one line; `None` if it has one."""
+    judgement: CaseJudgement | None = None
+    """What was judged, for the check that goes on after this one was killed; `None` in a recording."""
 
 
 class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):
@@ -63,13 +69,15 @@ class CaseHistory(PurchaseHistory):
     is_finished: bool = False
     no_verdict_reason: str | None = None
     """The reason why the finished case has no verdict; `None` if it has one, or is not finished."""
+    judgement: CaseJudgement | None = None
+    """What was judged of the finished case; `None` if it is not finished, or was recorded."""
     _attempt_start_index: int = 0
     """Index of the first request of the latest attempt at the case."""
 
     def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another request of the case is about to be sent. The case then counts as unfinished."""
         super().record_submit(submitted_at, price_usd, idempotency_key)
-        self.is_finished = False
+        self.is_finished, self.judgement = False, None
         # A request that is repeated with its key belongs to the current attempt.
         self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
         self.purchases[-1].is_job_resumable = False
@@ -78,13 +86,14 @@ class CaseHistory(PurchaseHistory):
         """Note that the case is sent again because its earlier requests have no result."""
         self._attempt_start_index = len(self.purchases)
 
-    def record_case_finished(self, no_verdict_reason: str | None) -> None:
+    def record_case_finished(self, no_verdict_reason: str | None, judgement: CaseJudgement | None = None) -> None:
         """Note that the case is finished, because the results of all requests of its latest attempt are known.
 
         Args:
             no_verdict_reason: why the case has no verdict; `None` if it has one.
+            judgement: what was judged, if it is kept.
         """
-        self.is_finished, self.no_verdict_reason = True, no_verdict_reason
+        self.is_finished, self.no_verdict_reason, self.judgement = True, no_verdict_reason, judgement
         for purchase in self.purchases[self._attempt_start_index :]:
             purchase.has_saved_result = True
             if purchase.http_status is None:
@@ -94,6 +103,12 @@ class CaseHistory(PurchaseHistory):
     def has_verdict(self) -> bool:
         """Whether the case is finished and has a verdict."""
         return self.is_finished and self.no_verdict_reason is None
+
+    @property
+    def accepted_billable_count(self) -> int:
+        """Number of billable requests of the case that were or may have been accepted."""
+        judged = self.judgement.accepted_billable_count if self.judgement is not None else 0
+        return max(judged, sum(one.billing_status.may_be_charged for one in self.purchases))
 
     def iterate_events(self) -> Iterable[CaseEvent]:
         """Yield the events that a journal must contain to restore the last request of the case and its result."""
@@ -121,7 +136,7 @@ def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) ->
     history = history_by_case_id.setdefault(event.id, CaseHistory(event.id))
     match event:
         case CaseFinishedEvent():
-            history.record_case_finished(event.no_verdict_reason)
+            history.record_case_finished(event.no_verdict_reason, event.judgement)
         case CaseRepeatedEvent():
             history.record_repetition()
         case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
@@ -138,6 +153,7 @@ class CaseJournal:
         *,
         retry_ambiguous_requests: bool = False,
         skip_cases_without_verdict: bool = False,
+        begins_new_run: bool = False,
     ) -> None:
         """Open the journal, and read the events of earlier commands that ended before they printed a result.
 
@@ -146,13 +162,15 @@ class CaseJournal:
             path: the file; `None` to keep the events in memory only.
             retry_ambiguous_requests: whether cases with an ambiguous request of an earlier command are sent again.
             skip_cases_without_verdict: whether to skip the cases that an earlier command finished without a verdict.
+            begins_new_run: whether all cases are sent again. Only what earlier commands have spent counts then.
 
         Raises:
             DataError: another process uses the journal, or it is damaged.
             UsageError: the journal cannot be written.
         """
         self._contract, self._path = contract, path
-        self._retry_ambiguous, self._skip_unusable = retry_ambiguous_requests, skip_cases_without_verdict
+        self._retry_ambiguous = retry_ambiguous_requests or begins_new_run
+        self._skip_unusable = skip_cases_without_verdict
         self._journal: Journal | None = None
         self._created_folders: list[Path] = []
         self._histories: dict[str, CaseHistory] = {}
@@ -171,6 +189,18 @@ class CaseJournal:
         """Ids of the cases with an ambiguous request of an earlier command."""
         self._unrepeated = set(self.earlier_ambiguous_case_ids)
         self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
+        self._judged_before = {
+            name for name, one in self._histories.items() if one.judgement is not None and not begins_new_run
+        }
+        self.accepted_by_earlier_runs_count = (
+            0 if begins_new_run else sum(one.accepted_billable_count for one in self._histories.values())
+        )
+        """Number of billable requests of earlier commands that were or may have been accepted."""
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the events are written to a file."""
+        return self._path is not None
 
     @property
     def _account(self) -> PurchaseAccount[CaseHistory]:
@@ -190,10 +220,29 @@ class CaseJournal:
             self._record(CaseRepeatedEvent(id=case_id))
         return SubmitRecorder(self._record, case_id, price_usd)
 
-    def record_case_finished(self, case_id: str, no_verdict_reason: str | None = None) -> None:
-        """Record that a case is finished (`CaseFinishedEvent`). Cases without a billable request are not recorded."""
-        if case_id in self._histories:
-            self._record(CaseFinishedEvent(id=case_id, no_verdict_reason=no_verdict_reason))
+    def record_case_finished(
+        self, case_id: str, no_verdict_reason: str | None = None, judgement: CaseJudgement | None = None
+    ) -> None:
+        """Record that a case is finished (`CaseFinishedEvent`).
+
+        A case without a billable request is only recorded with its judgement.
+        """
+        if case_id in self._histories or judgement is not None:
+            self._record(CaseFinishedEvent(id=case_id, no_verdict_reason=no_verdict_reason, judgement=judgement))
+
+    def has_judgement(self, case_id: str) -> bool:
+        """Whether an earlier command, which was killed, judged a case of this id."""
+        return case_id in self._judged_before
+
+    def find_judgement(self, case_id: str, basis: str) -> CaseJudgement | None:
+        """Return what an earlier command judged of a case; `None` if the case is to be sent.
+
+        Args:
+            case_id: id of the case.
+            basis: digest of what the judgement must depend on, see `judgement_keeper.JudgingBasis`.
+        """
+        judgement = self._histories[case_id].judgement if self.has_judgement(case_id) else None
+        return judgement if judgement is not None and judgement.is_usable(basis, datetime.now(UTC)) else None
 
     def find_reusable_idempotency_key(self, case: ConformanceCase) -> str | None:
         """Return the idempotency key with which an ambiguous request of a case can be repeated without another charge.
@@ -279,6 +328,7 @@ class CaseJournals:
         *,
         retry_ambiguous_requests: bool = False,
         skip_cases_without_verdict: bool = False,
+        begins_new_run: bool = False,
     ) -> None:
         """Open one journal per provider in <folder>/<provider>/; see `CaseJournal`.
 
@@ -287,6 +337,7 @@ class CaseJournals:
             contracts: the contracts of the providers.
             retry_ambiguous_requests: see `CaseJournal`.
             skip_cases_without_verdict: see `CaseJournal`.
+            begins_new_run: see `CaseJournal`.
         """
         self._journals: dict[str, CaseJournal] = {}
         try:
@@ -297,6 +348,7 @@ class CaseJournals:
                     path,
                     retry_ambiguous_requests=retry_ambiguous_requests,
                     skip_cases_without_verdict=skip_cases_without_verdict,
+                    begins_new_run=begins_new_run,
                 )
         except BaseException:
             self.close()

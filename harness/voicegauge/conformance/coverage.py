@@ -1,22 +1,22 @@
-"""Measures how much of a contract was tried.
+"""Measures how much of a contract was tried: its operations, statuses, states, constraints and the rules about it.
 
-Every request of a check is compared with all constraints of its operation. A request tries a constraint if it has a
-value that the constraint limits, or lacks a parameter that the constraint requires. Which constraints it tries depends
-only on its shape, that is on the names and types in it. So the tried constraints are found once for each shape.
+Every request of a check is compared with all constraints of its operation.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
-from weakref import WeakKeyDictionary
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple
 
+import msgspec
+
+from voicegauge.conformance._request_constraints import (
+    ConstrainedRequest,
+    TriedConstraints,
+    get_request_constraints,
+)
 from voicegauge.contract.contract import Contract, Operation
-from voicegauge.contract.document_parts import Parameter, ParsedText
-from voicegauge.formats.located_yaml import escape_pointer_token
-from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.applicability import find_applicable_rules
@@ -24,288 +24,6 @@ from voicegauge.rules.call import Call, CheckSubject, IncompleteResponse, Record
 from voicegauge.rules.callbacks import Callback, RequestCallbacks
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 from voicegauge.rules.subjects import AudioInputCall, ConcurrentJobs, JobHistory, ResourceStep, SpeechDelivery
-
-# Lists the constraints that a contract states for requests, and finds which of them a request satisfies or
-# violates.
-
-
-MAX_CACHED_REQUEST_SHAPES = 10_000
-"""Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
-MAX_SCHEMA_DEPTH = 4
-"""Maximum depth of nested objects and lists whose constraints are listed, because schemas can be recursive."""
-_TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
-_CONSTRAINED_TYPES_BY_KEYWORD: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _NUMBER),
-    **dict.fromkeys(("minItems", "maxItems", "uniqueItems"), _LIST),
-    **dict.fromkeys(("minProperties", "maxProperties", "additionalProperties"), _OBJECT),
-    **dict.fromkeys(("type", "enum", "const", "oneOf", "anyOf", "not"), _ANY),
-}
-"""Types of the values that each keyword limits (JSON Schema 2020-12, validation, section 6). The schemas inside oneOf,
-anyOf and not are not listed: which of them a value should match is not known."""
-
-
-ConstraintResult = Literal["satisfied", "violated", "violated if reported"]
-"""Whether a request satisfies a constraint. `satisfied`: it does. `violated`: it does not. `violated if reported`: it
-does not if schema validation reports an error at the keyword of the constraint."""
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """One keyword of the schema of a request body or parameter; for `required`, one name."""
-
-    name: str
-    """Location and keyword: "body#/text maxLength"."""
-    keyword_pointer: str
-    """JSON pointer to the keyword."""
-    value_path: tuple[str, ...]
-    """Keys that lead from the body or parameter to the limited value; "*" stands for every item of a list."""
-    constrained_types: tuple[type, ...]
-    """Types of the values that the keyword limits."""
-    media_type: str | None = None
-    """Media type of the request body; `None` for a parameter."""
-    parameter: Parameter | None = None
-    """The parameter that has the schema; `None` for a request body."""
-    required_name: str | None = None
-    """For `required`: the name that must be present in the object at `value_path`, or the parameter itself."""
-
-    def determine_result(self, values: Sequence[Any]) -> ConstraintResult | None:
-        """Return whether a request satisfies the constraint; `None` if it has no value that the constraint limits.
-
-        Args:
-            values: the values in the request at `value_path`.
-        """
-        if self.required_name is not None:
-            if self.requires_parameter:
-                return "satisfied" if values else "violated"
-            objects = [value for value in values if isinstance(value, dict)]
-            if not objects:
-                return None
-            return "satisfied" if all(self.required_name in value for value in objects) else "violated"
-        if any(
-            isinstance(value, self.constrained_types) and not _is_boolean_as_number(value, self.constrained_types)
-            for value in values
-        ):
-            return "violated if reported"
-        return None
-
-    @property
-    def requires_parameter(self) -> bool:
-        """Whether the constraint requires the parameter itself, not a member of an object in it."""
-        return self.parameter is not None and self.keyword_pointer == f"{self.parameter.pointer}/required"
-
-
-class ConstrainedRequest:
-    """The values of one request that constraints limit, each read once."""
-
-    def __init__(self, call: Call) -> None:
-        """Read the request of `call`."""
-        self.call = call
-        self._media_type = call.exchange.request.media_type
-        self.parameters: list[ParsedText | None] = [call.read_parameter(p) for p in call.operation.parameters]
-        """The parameters in the order of the operation; `None` for one that was not sent."""
-
-    def read_root_value(self, constraint: Constraint) -> Any:
-        """Return the whole body or parameter whose schema contains `constraint`; `MISSING` if it was not sent."""
-        if constraint.parameter is None:
-            return self.call.request_value if self._media_type == constraint.media_type else MISSING
-        parsed = self.parameters[self.call.operation.parameters.index(constraint.parameter)]
-        return MISSING if parsed is None else parsed.value
-
-    @property
-    def request_shape(self) -> Hashable:
-        """The names and types in the request. Requests with the same shape try the same constraints."""
-        parameters = tuple(
-            [None if parsed is None else _compute_json_shape(parsed.value) for parsed in self.parameters]
-        )
-        return self._media_type, _compute_json_shape(self.call.request_value), parameters
-
-
-class TriedConstraints:
-    """The constraints that apply to all requests with the same fields and types, and whether these satisfy them."""
-
-    def __init__(self, constraint_results: Iterable[tuple[Constraint, ConstraintResult]]) -> None:
-        """Store each constraint that applies to the requests, with its result for them."""
-        self._constraint_results = tuple(constraint_results)
-
-    def find_satisfaction_by_name(self, violated_pointers: Collection[str]) -> dict[str, bool]:
-        """Return, by the name of each constraint, whether a request satisfies it.
-
-        Args:
-            violated_pointers: JSON pointers to the keywords that the request violates.
-        """
-        satisfied: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
-        for constraint, constraint_result in self._constraint_results:
-            is_satisfied = constraint_result == "satisfied" or (
-                constraint_result != "violated" and constraint.keyword_pointer not in violated_pointers
-            )
-            satisfied[constraint.name] = is_satisfied and satisfied.get(constraint.name, True)
-        return satisfied
-
-    @property
-    def lacks_required_parameter(self) -> bool:
-        """Whether a required parameter is missing in the requests of the shape."""
-        return any(
-            constraint_result == "violated" and constraint.requires_parameter
-            for constraint, constraint_result in self._constraint_results
-        )
-
-
-class RequestConstraints:
-    """All constraints of the requests to one operation. Use `get_request_constraints` to share them."""
-
-    def __init__(self, operation: Operation) -> None:
-        """List the constraints of `operation`."""
-        constraints = tuple(iterate_constraints(operation))
-        self.names = tuple(dict.fromkeys(constraint.name for constraint in constraints))
-        """The name of each constraint once, because the media types of one body share most constraints."""
-        groups: dict[Any, list[Constraint]] = {}
-        for constraint in constraints:
-            parameter = constraint.parameter.pointer if constraint.parameter is not None else None
-            groups.setdefault((parameter, constraint.media_type, constraint.value_path), []).append(constraint)
-        self._groups = tuple(groups.values())
-        self._body_pointer, self._requires_body = f"{operation.pointer}/requestBody", _requires_body(operation)
-        self._tried_by_shape: dict[Hashable, TriedConstraints] = {}
-
-    def find_tried_constraints(self, request: ConstrainedRequest) -> TriedConstraints:
-        """Return the constraints that `request` tries: the same object for all requests of its shape."""
-        shape = request.request_shape
-        tried = self._tried_by_shape.get(shape)
-        if tried is None:
-            if len(self._tried_by_shape) >= MAX_CACHED_REQUEST_SHAPES:
-                self._tried_by_shape.clear()
-            tried = self._tried_by_shape[shape] = TriedConstraints(self._iterate_tried_constraints(request))
-        return tried
-
-    def list_violated_pointers(self, request: ConstrainedRequest) -> frozenset[str]:
-        """Return JSON pointers to the keywords that `request` violates.
-
-        A missing or unreadable body violates `requestBody`.
-        """
-        body = request.call.request_body
-        violated = body.violated_keywords
-        if (body.media_type is None or body.value is MISSING) and (
-            self._requires_body or request.call.exchange.request.body
-        ):
-            violated |= {self._body_pointer}
-        for parsed in request.parameters:
-            if parsed is not None and parsed.violations:
-                violated |= {error.keyword_pointer for error in parsed.violations}
-        return violated
-
-    def _iterate_tried_constraints(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintResult]]:
-        for group in self._groups:
-            found = _read_values(request.read_root_value(group[0]), group[0].value_path)
-            for constraint in group:
-                constraint_result = constraint.determine_result(found)
-                if constraint_result is not None:
-                    yield constraint, constraint_result
-
-
-_CONSTRAINTS_BY_OPERATION: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
-"""A cache for `get_request_constraints`."""
-
-
-def get_request_constraints(operation: Operation) -> RequestConstraints:
-    """Return the constraints of the requests to `operation`; they are listed once."""
-    found = _CONSTRAINTS_BY_OPERATION.get(operation)
-    if found is None:
-        found = _CONSTRAINTS_BY_OPERATION[operation] = RequestConstraints(operation)
-    return found
-
-
-def iterate_constraints(operation: Operation) -> Iterator[Constraint]:
-    """Yield the constraints of every request body and parameter of `operation`."""
-    for media in operation.request_media.values():
-        if media.schema_pointer is not None:
-            for keyword in _iterate_schema_constraints(operation, media.part_data["schema"], media.schema_pointer, ()):
-                prefix = "body" + "".join(f"/{escape_pointer_token(token)}" for token in keyword.value_path).replace(
-                    "/", "#/", 1
-                )
-                yield _add_name_prefix(keyword, prefix, media_type=media.name)
-    for parameter in operation.parameters:
-        if parameter.message_part == "cookie":
-            continue
-        prefix = f"{parameter.message_part}.{parameter.name}"
-        if parameter.is_required and parameter.message_part != "path":
-            pointer = f"{parameter.pointer}/required"
-            yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required_name=parameter.name)
-        for keyword in _iterate_schema_constraints(
-            operation, parameter.part_data.get("schema", {}), f"{parameter.pointer}/schema", ()
-        ):
-            yield _add_name_prefix(keyword, prefix, parameter=parameter)
-
-
-def _requires_body(operation: Operation) -> bool:
-    body, _ = operation.contract.schemas.resolve_reference(operation.part_data.get("requestBody", {}))
-    return isinstance(body, dict) and body.get("required") is True
-
-
-def _add_name_prefix(
-    constraint: Constraint, name_prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
-) -> Constraint:
-    suffix = (
-        f"/{escape_pointer_token(constraint.required_name)} required"
-        if constraint.required_name is not None
-        else f" {constraint.name}"
-    )
-    if constraint.required_name is not None and "#" not in name_prefix:
-        suffix = f"#{suffix}"
-    return replace(constraint, name=f"{name_prefix}{suffix}", media_type=media_type, parameter=parameter)
-
-
-def _iterate_schema_constraints(
-    operation: Operation, schema: Any, schema_pointer: str, value_path: tuple[str, ...]
-) -> Iterator[Constraint]:
-    schema, schema_pointer = operation.contract.schemas.resolve_reference(schema, schema_pointer)
-    if not isinstance(schema, dict):
-        return
-    for keyword, types in _CONSTRAINED_TYPES_BY_KEYWORD.items():
-        # `additionalProperties: true` limits nothing.
-        if keyword in schema and (keyword, schema[keyword]) != ("additionalProperties", True):
-            yield Constraint(keyword, f"{schema_pointer}/{keyword}", value_path, types)
-    for name in schema.get("required", ()):
-        yield Constraint("required", f"{schema_pointer}/required", value_path, _OBJECT, required_name=name)
-    for index, part in enumerate(schema.get("allOf", ())):
-        yield from _iterate_schema_constraints(operation, part, f"{schema_pointer}/allOf/{index}", value_path)
-    if len(value_path) < MAX_SCHEMA_DEPTH:
-        for name, inner in schema.get("properties", {}).items():
-            yield from _iterate_schema_constraints(
-                operation, inner, f"{schema_pointer}/properties/{escape_pointer_token(name)}", (*value_path, name)
-            )
-        if isinstance(schema.get("items"), dict):
-            yield from _iterate_schema_constraints(
-                operation, schema["items"], f"{schema_pointer}/items", (*value_path, "*")
-            )
-
-
-def _compute_json_shape(value: Any) -> Any:
-    """Return the keys and types of a JSON value. The order and number of a list's items do not matter."""
-    if isinstance(value, dict):
-        return tuple([(key, _compute_json_shape(inner)) for key, inner in value.items()])
-    if isinstance(value, list):
-        return frozenset(map(_compute_json_shape, value))
-    return MISSING if value is MISSING else type(value)
-
-
-def _read_values(root_value: Any, value_path: Sequence[str]) -> list[Any]:
-    """Return every value at `value_path`, in which "*" stands for all items of a list."""
-    values = [] if root_value is MISSING else [root_value]
-    for key in value_path:
-        if key == "*":
-            values = [item for value in values if isinstance(value, list) for item in value]
-        else:
-            values = [value[key] for value in values if isinstance(value, dict) and key in value]
-    return values
-
-
-def _is_boolean_as_number(value: Any, constrained_types: tuple[type, ...]) -> bool:
-    """Whether `value` is a boolean, which is an `int` in Python but not a number in JSON."""
-    return isinstance(value, bool) and constrained_types == _NUMBER
-
-
-# Counts what a check has tried of each contract: operations, statuses, states, constraints and rules.
-
 
 _NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {
     AudioInputCall: "no audio was sent to be transcribed or converted",
@@ -390,6 +108,53 @@ def count_coverage_by_kind(entries: Iterable[CoverageEntry]) -> dict[CoverageKin
     return totals
 
 
+class CountedRequests(Record, frozen=True, kw_only=True):
+    """Equal requests to one operation, and the constraints that they try."""
+
+    operation: str
+    """<provider>/<operation>."""
+    is_valid: bool
+    satisfied_constraints: tuple[str, ...] = ()
+    """Names of the constraints that the requests satisfy."""
+    violated_constraints: tuple[str, ...] = ()
+    count: int
+
+
+class CoverageCounts(Record, frozen=True, kw_only=True):
+    """What one case adds to the coverage, in a form that can be saved. Operations are named <provider>/<operation>."""
+
+    requests: tuple[CountedRequests, ...] = ()
+    responses: tuple[tuple[str, int, int], ...] = ()
+    """Operation, status, count."""
+    states: tuple[tuple[str, str, int], ...] = ()
+    """Operation, state, count."""
+    judged_subjects: tuple[tuple[str, str, int], ...] = ()
+    """Class of the subjects, operation, count."""
+    broken_rules: tuple[tuple[str, str, str, int], ...] = ()
+    """Class of the subjects, operation, rule id, count."""
+
+
+class _Counters(NamedTuple):
+    """The counters of a `CoverageCounter`, or copies of them."""
+
+    requests: Counter[tuple[Operation, TriedConstraints, frozenset[str]]]
+    """Number of equal requests. The last item of the key is the set of JSON pointers to the violated keywords."""
+    responses: Counter[tuple[Operation, int]]
+    states: Counter[tuple[Operation, str]]
+    judged: Counter[tuple[type[CheckSubject], Operation]]
+    broken: Counter[tuple[type[CheckSubject], Operation, str]]
+
+    def subtract(self, earlier: _Counters) -> _Counters:
+        """Return what was counted since the counters were `earlier`."""
+        return _Counters(
+            self.requests - earlier.requests,
+            self.responses - earlier.responses,
+            self.states - earlier.states,
+            self.judged - earlier.judged,
+            self.broken - earlier.broken,
+        )
+
+
 class CoverageCounter:
     """Counts, exchange by exchange, which parts of the contracts a check tries; see `CoverageEntry`."""
 
@@ -401,12 +166,9 @@ class CoverageCounter:
         self._rules_by_class: dict[type[CheckSubject], tuple[Rule, ...]] = {}
         # A request tries a dozen constraints, and dozens of rules judge each subject. So equal requests and subjects
         # are only counted, and divided among constraints and rules in the report.
-        self._requests: Counter[tuple[Operation, TriedConstraints, frozenset[str]]] = Counter()
-        """Number of equal requests. The last item of the key is the set of JSON pointers to the violated keywords."""
-        self._responses: Counter[tuple[Operation, int]] = Counter()
-        self._states: Counter[tuple[Operation, str]] = Counter()
-        self._judged: Counter[tuple[type[CheckSubject], Operation]] = Counter()
-        self._broken: Counter[tuple[type[CheckSubject], Operation, str]] = Counter()
+        self._counters = _Counters(Counter(), Counter(), Counter(), Counter(), Counter())
+        self._saved_requests: Counter[CountedRequests] = Counter()
+        """The requests of saved counts."""
 
     def add_contract(self, contract: Contract, rule_ids: Iterable[str]) -> None:
         """Add a contract for which coverage is counted, and the ids of the rules that are applied to its provider."""
@@ -434,22 +196,79 @@ class CoverageCounter:
             call = Call(operation, exchange)
         constraints, request = get_request_constraints(operation), ConstrainedRequest(call)
         tried, violated = constraints.find_tried_constraints(request), constraints.list_violated_pointers(request)
-        self._requests[operation, tried, violated] += 1
-        self._responses[operation, call.status] += 1
+        self._counters.requests[operation, tried, violated] += 1
+        self._counters.responses[operation, call.status] += 1
         self._count_reported_state(call)
 
     def add_subject(self, subject: CheckSubject, broken_rule_ids: Collection[str]) -> None:
         """Count a judged subject for each rule that applies to it; `broken_rule_ids` are the rules that it violates."""
         operation, subject_class = subject.operation, type(subject)
-        self._judged[subject_class, operation] += 1
+        self._counters.judged[subject_class, operation] += 1
         for rule_id in broken_rule_ids:
-            self._broken[subject_class, operation, rule_id] += 1
+            self._counters.broken[subject_class, operation, rule_id] += 1
+
+    def copy_counters(self) -> _Counters:
+        """Return a copy of the counters, to be passed to `build_counts_since` later."""
+        return self._counters.subtract(_Counters(Counter(), Counter(), Counter(), Counter(), Counter()))
+
+    def build_counts_since(self, earlier: _Counters) -> CoverageCounts:
+        """Return what was counted since `copy_counters` returned `earlier`."""
+        added = self._counters.subtract(earlier)
+        requests = []
+        for (operation, tried, violated_pointers), count in added.requests.items():
+            satisfaction = tried.find_satisfaction_by_name(violated_pointers)
+            requests.append(
+                CountedRequests(
+                    operation=_build_operation_name(operation),
+                    is_valid=not violated_pointers and not tried.lacks_required_parameter,
+                    satisfied_constraints=tuple(name for name, satisfied in satisfaction.items() if satisfied),
+                    violated_constraints=tuple(name for name, satisfied in satisfaction.items() if not satisfied),
+                    count=count,
+                )
+            )
+        name = _build_operation_name
+        return CoverageCounts(
+            requests=tuple(requests),
+            responses=tuple((name(one), status, count) for (one, status), count in added.responses.items()),
+            states=tuple((name(one), state, count) for (one, state), count in added.states.items()),
+            judged_subjects=tuple((one.__name__, name(where), count) for (one, where), count in added.judged.items()),
+            broken_rules=tuple(
+                (one.__name__, name(where), rule, count) for (one, where, rule), count in added.broken.items()
+            ),
+        )
+
+    def add_counts(self, counts: CoverageCounts) -> None:
+        """Add saved counts. Those of operations that no contract has are left out."""
+        by_name = {
+            _build_operation_name(operation): operation
+            for contract in self._contracts.values()
+            for operation in contract.operations.values()
+        }
+        for request in counts.requests:
+            if request.operation in by_name:
+                self._saved_requests[msgspec.structs.replace(request, count=0)] += request.count
+        for name, status, count in counts.responses:
+            if name in by_name:
+                self._counters.responses[by_name[name], status] += count
+        for name, state, count in counts.states:
+            if name in by_name:
+                self._counters.states[by_name[name], state] += count
+        self._add_judged_counts(counts, by_name)
+
+    def _add_judged_counts(self, counts: CoverageCounts, operation_by_name: Mapping[str, Operation]) -> None:
+        classes = _find_subject_classes()
+        for class_name, name, count in counts.judged_subjects:
+            if name in operation_by_name and class_name in classes:
+                self._counters.judged[classes[class_name], operation_by_name[name]] += count
+        for class_name, name, rule, count in counts.broken_rules:
+            if name in operation_by_name and class_name in classes:
+                self._counters.broken[classes[class_name], operation_by_name[name], rule] += count
 
     @property
     def response_count_by_status(self) -> Mapping[int, int]:
         """The number of responses by status."""
         statuses = Counter[int]()
-        for (_, status), count in self._responses.items():
+        for (_, status), count in self._counters.responses.items():
             statuses[status] += count
         return statuses
 
@@ -466,18 +285,25 @@ class CoverageCounter:
 
     def _count_observations(self) -> _ObservationCounts:
         counts = _ObservationCounts(Counter(), Counter())
-        for (operation, status), count in self._responses.items():
+        for (operation, status), count in self._counters.responses.items():
             documented = operation.find_response(status)
             name = documented.status if documented is not None else str(status)
             counts.add_count(documented is not None, "status", operation, name, count)
-        for (operation, state), count in self._states.items():
+        for (operation, state), count in self._counters.states.items():
             is_documented = operation.job is not None and state in operation.job.states
             counts.add_count(is_documented, "state", operation, state, count)
-        for (operation, tried, violated_pointers), count in self._requests.items():
+        for (operation, tried, violated_pointers), count in self._counters.requests.items():
             is_valid = not violated_pointers and not tried.lacks_required_parameter
             counts.add_count(is_valid, "operation", operation, operation.id, count)
             for name, is_satisfied in tried.find_satisfaction_by_name(violated_pointers).items():
                 counts.add_count(is_satisfied, "constraint", operation, name, count)
+        for request, count in self._saved_requests.items():
+            operation_id = request.operation.partition("/")[2]
+            counts.add_named_count(request.is_valid, ("operation", request.operation, operation_id), count)
+            for name in request.satisfied_constraints:
+                counts.add_named_count(True, ("constraint", request.operation, name), count)
+            for name in request.violated_constraints:
+                counts.add_named_count(False, ("constraint", request.operation, name), count)
         return counts
 
     def _count_reported_state(self, call: Call) -> None:
@@ -489,7 +315,7 @@ class CoverageCounter:
             location = operation.job.submit_response.state_location if operation.job is not None else None
         state = call.read_response_value(location) if call.is_accepted else None
         if operation.job is not None and isinstance(state, str):
-            self._states[operation, state] += 1
+            self._counters.states[operation, state] += 1
 
     def _find_rules_for_subject_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
@@ -499,12 +325,12 @@ class CoverageCounter:
     def _count_subjects_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
         """Return two counters by rule id: how many subjects followed the rule, and how many broke it."""
         followed, broken = Counter[str](), Counter[str]()
-        for (subject_class, operation), count in self._judged.items():
+        for (subject_class, operation), count in self._counters.judged.items():
             if operation.contract.id != contract.id:
                 continue
             applicable = {rule.id for rule in find_applicable_rules(operation)}
             for rule in self._find_rules_for_subject_class(subject_class):
-                broke = self._broken[subject_class, operation, rule.id]
+                broke = self._counters.broken[subject_class, operation, rule.id]
                 broken[rule.id] += broke
                 followed[rule.id] += count - broke if rule.id in applicable else 0
         return followed, broken
@@ -558,8 +384,12 @@ class _ObservationCounts(NamedTuple):
             entry_name: the operation id, the status, the state, or the name of the constraint.
             count: the number to add.
         """
+        self.add_named_count(is_conforming, (entry_kind, _build_operation_name(operation), entry_name), count)
+
+    def add_named_count(self, is_conforming: bool, key: tuple[CoverageKind, str, str], count: int) -> None:
+        """Add to the count of the entry with a key; see `add_count`."""
         counts = self.conforming_counts if is_conforming else self.violating_counts
-        counts[entry_kind, _build_operation_name(operation), entry_name] += count
+        counts[key] += count
 
     def build_entry(
         self, entry_kind: CoverageKind, operation: Operation, entry_name: str, untried_reason: str | None
@@ -621,6 +451,17 @@ def _iterate_rules_for_subject_class(subject_class: type[CheckSubject]) -> Itera
     # A response that broke off has a subject of its own; every complete one follows the rules over those.
     classes = (*subject_class.__mro__, IncompleteResponse) if issubclass(subject_class, Call) else subject_class.__mro__
     return (rule for rule in RULE_BY_ID.values() if rule.subject_class in classes)
+
+
+def _find_subject_classes() -> dict[str, type[CheckSubject]]:
+    """Return all classes of subjects by their name."""
+    found: dict[str, type[CheckSubject]] = {}
+    waiting: list[type[CheckSubject]] = [CheckSubject]
+    while waiting:
+        for one in waiting.pop().__subclasses__():
+            found[one.__name__] = one
+            waiting.append(one)
+    return found
 
 
 def _build_operation_name(operation: Operation) -> str:

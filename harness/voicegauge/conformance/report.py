@@ -196,9 +196,14 @@ def _build_totals(running_totals: _RunningTotalsByName) -> dict[str, SpendingTot
 class BillableRequestLimit:
     """Limits the number of billable requests of a plan."""
 
-    def __init__(self, max_billable_requests: int | None) -> None:
-        """Begin with no request sent; `max_billable_requests` is `None` for no limit."""
-        self._limit, self._accepted = max_billable_requests, 0
+    def __init__(self, max_billable_requests: int | None, accepted_count: int = 0) -> None:
+        """Begin to count.
+
+        Args:
+            max_billable_requests: the limit; `None` for no limit.
+            accepted_count: number of requests that earlier checks, which were killed, have sent.
+        """
+        self._limit, self._accepted = max_billable_requests, accepted_count
 
     @property
     def is_limited(self) -> bool:
@@ -332,6 +337,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     spent_by_earlier_runs_usd: float = 0.0
     """Dollars that were or may have been charged to earlier checks of these targets which were killed before their
     report was printed. They count towards the budget and are not in `spent_usd`."""
+    resumed_case_count: int = 0
+    """Number of cases that an earlier check of these targets judged before it was killed. They are in `case_results`,
+    were not sent again, and do not count in `spending`."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """Requests whose price counts as spent although their result is not known: of this check, and of earlier checks
     that were killed."""

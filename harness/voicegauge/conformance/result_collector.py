@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
+from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
 from voicegauge.conformance.report import (
     CaseResult,
@@ -57,6 +58,13 @@ class FindingClips:
         """
         self._left_bytes = max_total_bytes
         self._clip_ids: set[tuple[str, str]] = set()
+
+    def count_clips(self, findings: Iterable[Finding]) -> None:
+        """Count the clips that findings have already, so that no more are added than with new findings."""
+        for finding in findings:
+            if finding.clip is not None:
+                self._clip_ids.add((finding.fingerprint, finding.severity.value))
+                self._left_bytes -= len(finding.clip.data)
 
     def add_clips(self, findings: list[Finding], subject: CheckSubject) -> list[Finding]:
         """Return `findings`, and add a clip of the audio of `subject` to each finding that is new.
@@ -120,6 +128,7 @@ class ResultCollector:
         self._excluded_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
         self._rejections_without_credit = 0
+        self._resumed_case_count = 0
         self.coverage = CoverageCounter()
         self.clips = FindingClips()
         self.secrets: set[str] = set()
@@ -203,6 +212,25 @@ class ResultCollector:
         verdict = "failed" if violations else "passed" if not_judged_reason is None else "skipped"
         self._cases.append(_build_case_result(case, verdict, status, not_judged_reason, violations))
 
+    def add_earlier_judgement(self, case: ConformanceCase, judgement: CaseJudgement, target: Target | None) -> None:
+        """Add what an earlier check, which was killed, judged of a case. What it spent is not added.
+
+        Args:
+            case: the case.
+            judgement: what was judged.
+            target: the target that the request addresses; `None` if it addresses none, or if there are no findings.
+        """
+        self._resumed_case_count += 1
+        for provenance, operation in judgement.iterate_exchanges():
+            self.count_exchange(provenance, case.provider, operation)
+        self.coverage.add_counts(judgement.coverage)
+        self.clips.count_clips(judgement.findings)
+        self.add_findings(judgement.findings)
+        if judgement.has_no_result:
+            self.add_skipped_case(case, judgement.no_verdict_reason or "")
+        else:
+            self.add_result(case, judgement.findings, judgement.status, judgement.no_verdict_reason, target)
+
     def add_unjudged_item(self, item_name: str, reason: str) -> None:
         """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
         self._not_judged[item_name] = reason
@@ -283,6 +311,7 @@ class ResultCollector:
                 group_rejections_of_missing_targets(self._findings, self._cases, self._target_by_case_id)
             ),
             resources=self._resources,
+            resumed_case_count=self._resumed_case_count,
             spent_usd=spending.total.spent_usd,
             spending=spending,
         )

@@ -93,7 +93,10 @@ async def _check_services(
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
     collector.emulator_command = settings.reproduction.emulator_command
-    limit = BillableRequestLimit(plan.max_billable_requests)
+    limit = BillableRequestLimit(
+        plan.max_billable_requests,
+        sum(one.accepted_by_earlier_runs_count for one in settings.case_journal_by_provider.values()),
+    )
     async with _open_transport(settings) as transport:
         for contract in contracts.values():
             cases = [case for case in plan.cases if case.provider == contract.id]
