@@ -31,6 +31,7 @@ def aged(
     contracts, out = acme_contracts(), tmp_path / "my fixtures"
     document = contracts / "acme" / "openapi.yaml"
     document.write_text(document.read_text().replace("https://api.acme.example", acme.url))
+    monkeypatch.setenv("VOICEGAUGE_ALLOW_KEYS", f"ACME_API_KEY={acme.url.removeprefix('http://')}")
     assert cli.run(["record", "acme/voice-1", "--live", "--contracts", str(contracts), "--out", str(out)]) == 0
     path = out / "acme" / "voice-1.har"
     path.write_text(re.sub(r'("started_at": )[\d.]+', rf"\g<1>{OLD}", path.read_text()))
