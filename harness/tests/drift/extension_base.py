@@ -243,6 +243,20 @@ BASE: dict[str, Any] = {
             }
         },
         "/voices": {
+            "get": {
+                "operationId": "listPages",
+                "x-pagination": {
+                    "items_location": "body#/voices",
+                    "page_size_location": "query.limit",
+                    "cursor_location": "query.after",
+                    "cursor_kind": "item-id",
+                    "item_id_field": "id",
+                    "next_cursor_location": "body#/next",
+                    "has_more_location": "body#/has_more",
+                    "total_count_location": "body#/total",
+                    "page_count_location": "body#/pages",
+                },
+            },
             "post": {
                 "operationId": "createVoice",
                 "x-resource": {
@@ -257,7 +271,7 @@ BASE: dict[str, Any] = {
                     },
                     "deletion": {"operation_id": "deleteVoice", "id_location": "path.id"},
                 },
-            }
+            },
         },
         "/batch": {
             "post": {

@@ -19,6 +19,7 @@ SIGNATURE = f"{WEBHOOK}/signature"
 IDEMPOTENCY = f"{SPEAK}/x-idempotency"
 TRANSCRIPTION = "/paths/~1transcribe/post/x-transcription"
 CONVERSION = "/paths/~1convert/post/x-conversion"
+PAGINATION = "/paths/~1voices/get/x-pagination"
 RESOURCE = "/paths/~1voices/post/x-resource"
 BATCH = "/paths/~1batch/post/x-batch"
 SERVER = f"{ROOT}/self_hosted"
@@ -246,6 +247,17 @@ EXTENSION_EDITS = [
     *_value(IDEMPOTENCY, "idempotency", "CB-"),
     *_value(f"{IDEMPOTENCY}/header_name", "idempotency-header", "--B", "X-Request-Key"),
     *_optional_number(f"{IDEMPOTENCY}/key_lifetime_s", "idempotency-time", "CPCP"),
+    *_value(PAGINATION, "pagination", "CP-"),
+    *_value(f"{PAGINATION}/items_location", "pagination-items", "--B"),
+    *_value(f"{PAGINATION}/page_size_location", "pagination-size", "CPP", "query.other"),
+    *_value(f"{PAGINATION}/cursor_location", "pagination-cursor", "CBB", "query.other"),
+    *_value(f"{PAGINATION}/cursor_kind", "pagination-kind", "--B", "offset"),
+    *_value(f"{PAGINATION}/item_id_field", "pagination-item-id", "CBB", "name"),
+    *_value(f"{PAGINATION}/first_page_number", "pagination-first-page", "--B", 0),
+    *_value(f"{PAGINATION}/next_cursor_location", "pagination-next", "CBB"),
+    *_value(f"{PAGINATION}/has_more_location", "pagination-more", "CBB"),
+    *_value(f"{PAGINATION}/total_count_location", "pagination-count", "CPP"),
+    *_value(f"{PAGINATION}/page_count_location", "pagination-pages", "CPP"),
     *_value(RESOURCE, "resource", "CB-"),
     *_value(f"{RESOURCE}/id_location", "resource-id-location", "--B"),
     *_value(f"{RESOURCE}/state_location", "resource-state-location", "CPB"),
@@ -342,6 +354,7 @@ EXTENSION_EDITS = [
     *_value(f"{SPEECH}/formats/small/sample_rate_hz", "speech-format-sample-rate", "CPB", 16000),
     *_value(f"{SPEECH}/formats/small/bitrate_kbps", "speech-format-bit-rate", "CPP", 64),
     *_value(f"{SPEECH}/formats/small/channels", "speech-format-channels", "--B", 2),
+    *_names(f"{SPEECH}/formats/small/codec_by_container", "speech-format-container", "CB", {"none": "pcm_s16le"}),
     *_names(f"{SPEECH}/targets/two", "target", "CB", {"title": "Two"}),
     *_value(f"{TARGET}/response_model_name", "target-model", "CPP", "one-v2"),
     *_names(f"{TARGET}/request_constants/body#~1fast", "target-constant", "BB", True),

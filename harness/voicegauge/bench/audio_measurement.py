@@ -16,7 +16,7 @@ import msgspec
 
 from voicegauge.bench._latency import add_playback_measurements, find_first_audio_ms
 from voicegauge.contract.contract import BaseTarget, Target
-from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio
+from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechField
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model.job import Failure
@@ -173,11 +173,23 @@ def _find_default_audio_format(target: Target) -> AudioFormat | None:
     value = mapping.provider_values.get(target.target_spec.default_format or "", target.target_spec.default_format)
     if value is None:
         value = find_documented_default(target.operation, mapping.location, target.target_spec.request_media_type)
-    audio_format, rate = target.find_audio_format(value), target.speech.request_fields.get("sample_rate")
-    if audio_format is None or rate is None:
-        return audio_format
-    default_rate = find_documented_default(target.operation, rate.location, target.target_spec.request_media_type)
-    return audio_format.replace_sample_rate(target.target_spec.request_constants.get(rate.location, default_rate))
+    audio_format = target.find_audio_format(value)
+    if audio_format is None:
+        return None
+    return audio_format.replace_requested(
+        container=_find_constant_or_default(target, "container"),
+        sample_rate=_find_constant_or_default(target, "sample_rate"),
+        bit_rate=_find_constant_or_default(target, "bit_rate"),
+    )
+
+
+def _find_constant_or_default(target: Target, field: SpeechField) -> object:
+    """Return what requests of a benchmark have in a field; `None` if they have nothing and no default is documented."""
+    mapping = target.speech.request_fields.get(field)
+    if mapping is None:
+        return None
+    default = find_documented_default(target.operation, mapping.location, target.target_spec.request_media_type)
+    return target.target_spec.request_constants.get(mapping.location, default)
 
 
 def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:

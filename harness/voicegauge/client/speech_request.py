@@ -20,7 +20,9 @@ _ADVICE_BY_MISSING_FIELD: dict[SpeechField, str] = {
     "voice_sample_upload": "give a voice sample as a file",
     "language": "name a language",
     "format": "name a format",
+    "container": "name a container",
     "sample_rate": "give a sample rate",
+    "bit_rate": "give a bit rate",
     "speed": "give a speed",
     "seed": "give a seed",
 }

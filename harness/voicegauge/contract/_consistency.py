@@ -12,6 +12,7 @@ from voicegauge.contract._data_consistency import (
     check_batch,
     check_chat,
     check_job,
+    check_pagination,
     check_resource,
     check_stream,
     check_submit,
@@ -29,6 +30,7 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.json_text import describe_type
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.locations import MISSING, parse_location
 
 # Checks the keys that any operation may have: security, links, and the `x-` keys of its examples.
 
@@ -148,9 +150,23 @@ def _check_example(operation: Operation, example: Example, request_example_names
     if written is not None and str(written).partition(":")[0] not in _REJECTION_REASONS:
         reason = f"x-rejection-reason must be one of {', '.join(_REJECTION_REASONS)}, not {written!r}"
         raise document.build_error(f"{example.pointer}/x-rejection-reason", reason)
+    _check_rejection_locations(document, example)
     if example.request_example_name is not None and str(example.request_example_name) not in request_example_names:
         reason = f"x-request names {example.request_example_name!r}, which is not an example of the request"
         raise document.build_error(f"{example.pointer}/x-request", reason)
+
+
+def _check_rejection_locations(document: Document, example: Example) -> None:
+    pointer = f"{example.pointer}/x-rejection-locations"
+    if not isinstance(example.rejection_locations, dict) or set(example.rejection_locations) - {"field", "message"}:
+        raise document.build_error(pointer, "x-rejection-locations has the keys field and message")
+    for key, text in example.rejection_locations.items():
+        try:
+            location = parse_location(str(text))
+        except ValueError as error:
+            raise document.build_error(f"{pointer}/{key}", str(error)) from error
+        if location.read_body(example.value) is MISSING:
+            raise document.build_error(f"{pointer}/{key}", f"the example has no value at {text}")
 
 
 # Checks references and schemas of a document before a contract is built from it.
@@ -439,6 +455,8 @@ def _check_operation(operation: Operation) -> None:
         check_speech(operation, operation.speech)
     if operation.audio_input is not None:
         check_audio_input(operation, operation.audio_input)
+    if operation.pagination is not None:
+        check_pagination(operation, operation.pagination)
     if operation.submit is not None:
         check_submit(
             operation, f"{operation.pointer}/x-submit/status_operation_id", operation.submit.status_operation_id

@@ -19,7 +19,14 @@ from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.extension.jobs import CallbackBodyLocations, JobSpec, StreamSpec, WebhookSpec
 from voicegauge.contract.extension.provider import WebhookSignature
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceListing, ResourceSpec, ResourceUse
+from voicegauge.contract.extension.resources import (
+    BatchSpec,
+    ChatSpec,
+    PaginationSpec,
+    ResourceListing,
+    ResourceSpec,
+    ResourceUse,
+)
 from voicegauge.contract.schemas import allows_location
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import EventLocation, Location
@@ -134,6 +141,29 @@ def check_resource(operation: Operation, resource_spec: ResourceSpec) -> None:
         _check_state(operation, f"{transition_pointer}/resulting_state", transition.resulting_state, resource_spec)
     for index, use in enumerate(resource_spec.uses):
         _check_resource_use(operation, f"{pointer}/uses/{index}", use, resource_spec)
+
+
+def check_pagination(operation: Operation, pagination_spec: PaginationSpec) -> None:
+    """Check the `x-pagination` of an operation.
+
+    Raises:
+        ContractError: a location is not documented, or the kind of the cursor lacks what it needs.
+    """
+    pointer = f"{operation.pointer}/x-pagination"
+    for key in ("items", "next_cursor", "has_more", "total_count", "page_count"):
+        check_response_location(operation, f"{pointer}/{key}_location", getattr(pagination_spec, f"{key}_location"))
+    for key in ("page_size", "cursor"):
+        location = getattr(pagination_spec, f"{key}_location")
+        if location is not None:
+            check_request_location(operation, f"{pointer}/{key}_location", location)
+    if pagination_spec.cursor_kind == "item-id" and pagination_spec.item_id_field is None:
+        raise operation.contract.document.build_error(pointer, "cursor_kind item-id needs item_id_field")
+    if pagination_spec.cursor_kind == "token" and (
+        (pagination_spec.cursor_location is None) != (pagination_spec.next_cursor_location is None)
+    ):
+        raise operation.contract.document.build_error(
+            pointer, "a token needs both cursor_location and next_cursor_location"
+        )
 
 
 def _check_listing(operation: Operation, pointer: str, listing: ResourceListing) -> None:

@@ -27,7 +27,7 @@ from voicegauge.contract.extension.audio_input import AudioInputTargetSpec, Conv
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec, ResourceUse
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.extension.sources import Dispute, SourceDocument
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechResponse, SpeechSpec, TargetSpec
 from voicegauge.contract.schemas import Schemas, find_matching_branch, find_max_length
@@ -181,6 +181,7 @@ class Operation(ContractPart):
     limits: LimitsSpec
     """The operation's own limits, completed with the contract's limits."""
     resource: ResourceSpec | None = None
+    pagination: PaginationSpec | None = None
     stream: StreamSpec | None = None
     batch: BatchSpec | None = None
     chat: ChatSpec | None = None

@@ -47,6 +47,9 @@ class Example:
     pointer: str
     is_inferred: bool = False
     """Whether the example was written for the emulator, because no document has one (`x-source.is_inferred`)."""
+    rejection_locations: Mapping[str, str] = field(default_factory=dict)
+    """Where the body of an error names its cause (`x-rejection-locations`). The keys are `field`, the name of the
+    rejected field, and `message`, a sentence about it; the values are locations such as "body#/error/param"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,8 @@ class MediaType(ContractPart):
             if "value" in node:
                 inferred = bool(node.get("x-source", {}).get("is_inferred", False))
                 reason, request = node.get("x-rejection-reason"), node.get("x-request")
-                found.append(Example(name, node["value"], reason, request, pointer, inferred))
+                locations = node.get("x-rejection-locations", {})
+                found.append(Example(name, node["value"], reason, request, pointer, inferred, locations))
         if "example" in self.part_data:
             found.append(Example("example", self.part_data["example"], None, None, f"{self.pointer}/example"))
         return tuple(found)
@@ -184,7 +188,7 @@ EXTENSION_KEYS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),
         *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook", "x-stream"),
-        *("x-idempotency", "x-submit"),
+        *("x-idempotency", "x-submit", "x-pagination"),
     )
 )
 """The keys whose grammar `voicegauge.contract.extension` defines."""

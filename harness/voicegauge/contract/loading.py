@@ -19,7 +19,7 @@ from voicegauge.contract.extension.audio_input import ConversionSpec, Transcript
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec
 from voicegauge.contract.extension.speech import SpeechSpec
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
@@ -162,6 +162,7 @@ def _read_operation(contract: Contract, path_item: _PathItem, method: str, serve
         pricing=pricing.select_plan(contract.account_plans) if pricing is not None else None,
         limits=_merge_limits(contract.limits, read_extension("x-limits", LimitsSpec)),
         resource=read_extension("x-resource", ResourceSpec),
+        pagination=read_extension("x-pagination", PaginationSpec),
         stream=read_extension("x-stream", StreamSpec),
         batch=read_extension("x-batch", BatchSpec),
         chat=read_extension("x-chat", ChatSpec),

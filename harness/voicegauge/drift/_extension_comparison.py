@@ -11,7 +11,7 @@ from voicegauge.contract.extension.audio_input import ConversionSpec, Transcript
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec
 from voicegauge.contract.extension.speech import SpeechSpec
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.drift._api_part import ApiPart
@@ -25,6 +25,7 @@ from voicegauge.drift._extension_facts import (
     IDEMPOTENCY_FACTS,
     JOB_FACTS,
     LIMITS_FACTS,
+    PAGINATION_FACTS,
     PROVIDER_FACTS,
     RESOURCE_FACTS,
     SPEECH_FACTS,
@@ -48,6 +49,7 @@ _OPERATION_EXTENSIONS: _FactsByExtensionKey = {
     "x-idempotency": (IdempotencySpec, IDEMPOTENCY_FACTS),
     "x-submit": (SubmitSpec, SUBMIT_FACTS),
     "x-resource": (ResourceSpec, RESOURCE_FACTS),
+    "x-pagination": (PaginationSpec, PAGINATION_FACTS),
     "x-batch": (BatchSpec, BATCH_FACTS),
     "x-chat": (ChatSpec, CHAT_FACTS),
     "x-transcription": (TranscriptionSpec, TRANSCRIPTION_FACTS),

@@ -321,6 +321,32 @@ RESOURCE_FACTS = (
     build_names_fact("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
 )
 
+PAGINATION_FACTS = (
+    build_presence_fact("", "pagination", "Pages of a list (x-pagination)", (C, P)),
+    build_required_value_fact("items_location", "pagination-items", "The location of the items of a page", B),
+    build_required_value_fact("cursor_kind", "pagination-kind", "What names a page", B),
+    build_optional_value_fact("cursor_location", "pagination-cursor", "The location of what names a page", (C, B, B)),
+    build_optional_value_fact(
+        "page_size_location", "pagination-size", "The location of the requested number of items", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "next_cursor_location", "pagination-next", "The location of what names the next page", (C, B, B)
+    ),
+    build_optional_value_fact(
+        "has_more_location", "pagination-more", "The location of whether more pages follow", (C, B, B)
+    ),
+    build_optional_value_fact(
+        "item_id_field", "pagination-item-id", "The field of an item that names a page", (C, B, B)
+    ),
+    build_required_value_fact("first_page_number", "pagination-first-page", "The number of the first page", B),
+    build_optional_value_fact(
+        "total_count_location", "pagination-count", "The location of the number of items of all pages", (C, P, P)
+    ),
+    build_optional_value_fact(
+        "page_count_location", "pagination-pages", "The location of the number of pages", (C, P, P)
+    ),
+)
+
 SUBMIT_FACTS = (
     build_presence_fact("", "submit", "The start of a job without audio (x-submit)", (C, B)),
     build_required_value_fact(
@@ -487,6 +513,9 @@ SPEECH_FACTS = (
         "formats/*/bitrate_kbps", "speech-format-bit-rate", "The bit rate of an audio format", (C, P, P)
     ),
     build_required_value_fact("formats/*/channels", "speech-format-channels", "The channels of an audio format", B),
+    build_names_fact(
+        "formats/*/codec_by_container", "speech-format-container", "A container of an audio format", (C, B)
+    ),
     build_names_fact("targets", "target", "A target", (C, B)),
     build_optional_value_fact(
         "targets/*/response_model_name", "target-model", "The name of a target's model in responses", (C, P, P)

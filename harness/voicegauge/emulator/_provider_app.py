@@ -24,6 +24,7 @@ from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContex
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
 from voicegauge.emulator._job_state import EmulatedClock
+from voicegauge.emulator._pagination import select_page
 from voicegauge.emulator._request import (
     IncomingRequest,
     ParsedRequest,
@@ -32,7 +33,7 @@ from voicegauge.emulator._request import (
     parse_request,
 )
 from voicegauge.emulator._request_journal import RequestJournal
-from voicegauge.emulator._resource_endpoints import ResourceStore
+from voicegauge.emulator._resource_endpoints import ResourceStore, StoredResource
 from voicegauge.emulator._response import EmulatedResponse, add_documented_headers
 from voicegauge.emulator._response_bodies import build_error_response
 from voicegauge.emulator._response_builder import ResponseBuilder
@@ -268,13 +269,19 @@ class EmulatedProvider:
         self.webhooks.check_webhook_url(request)
         used = self.resources.find_referenced_resources(request, account)
         if self.resources.responds_to(operation):
-            return self.resources.respond(request, account, self._clock.now(), self.job_store.create_next_rng())
+            response = self.resources.respond(request, account, self._clock.now(), self.job_store.create_next_rng())
+            return _select_requested_page(response, request)
         if operation.chat is not None:
             return await self._chats.respond(request, operation.chat, account, used)
-        return await self._call_endpoint(request, account, rejects_unsupported_values=strict)
+        return await self._call_endpoint(request, account, used, rejects_unsupported_values=strict)
 
     async def _call_endpoint(
-        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
+        self,
+        request: ParsedRequest,
+        account: EmulatedAccount,
+        used: Sequence[StoredResource],
+        *,
+        rejects_unsupported_values: bool,
     ) -> EmulatedResponse:
         operation = request.operation
         if operation.audio_input is not None:
@@ -291,9 +298,19 @@ class EmulatedProvider:
             return await self._submits.respond(request, account, operation.job_target)
         if self._jobs.responds_to(operation):
             return await self._jobs.respond(request, account)
-        return self._builder.build_documented_response(
-            request, filters_lists=not self._fault_injector.is_check_skipped("filters", operation)
+        filters_lists = not self._fault_injector.is_check_skipped("filters", operation)
+        response = (
+            self.resources.build_access_response(request, used[0])
+            if used
+            else self._builder.build_documented_response(request, filters_lists=filters_lists)
         )
+        return _select_requested_page(response, request)
+
+
+def _select_requested_page(response: EmulatedResponse, request: ParsedRequest) -> EmulatedResponse:
+    if request.operation.pagination is not None:
+        select_page(response, request, request.operation.pagination)
+    return response
 
 
 # Serves all emulated providers in one ASGI application, and keeps a journal of their requests.

@@ -80,16 +80,18 @@ def is_location_documented(media_spec: MediaType, location: Location) -> bool:
 class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
     """Raised when a request must get an error response."""
 
-    def __init__(self, reason: str, field_name: str | None, detail: str) -> None:
+    def __init__(self, reason: str, field_name: str | None, detail: str, *, is_field_missing: bool = False) -> None:
         """Store why the request is rejected.
 
         Args:
             reason: the rejection reason, for example "invalid" or "not-found".
             field_name: name of the field or parameter that caused the rejection; `None` if none did.
             detail: one sentence about what is wrong.
+            is_field_missing: whether the field is missing, and not wrong.
         """
         super().__init__(detail)
         self.reason, self.field_name, self.detail = reason, field_name, detail
+        self.is_field_missing = is_field_missing
 
 
 @dataclass
@@ -319,8 +321,32 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
     for error in media_spec.iterate_violations(body):
         if error.keyword in ignored_keywords:
             continue
+        if error.keyword in ("anyOf", "oneOf"):
+            error = _find_violation_of_nearest_branch(media_spec, error, body) or error
         field = _find_outermost_field(error)
-        raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
+        is_missing = error.keyword == "required"
+        raise Rejection("invalid", field, f"{field or 'body'}: {error.message}", is_field_missing=is_missing)
+
+
+def _find_violation_of_nearest_branch(
+    media_spec: MediaType, schema_violation: SchemaViolation, body: Any
+) -> SchemaViolation | None:
+    """Return what is wrong by the branch of a choice that the body comes nearest to.
+
+    "None of these" names no field, but services name the one that is wrong. Return `None` if the choice is about a
+    field and not about the whole body, or if branches come equally near for different reasons.
+    """
+    if schema_violation.value_pointer:
+        return None
+    pointer = schema_violation.keyword_pointer
+    tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+    branches = read_pointer(media_spec.schemas.document.data, tokens)
+    if not isinstance(branches, list):
+        return None
+    found = [list(media_spec.schemas.iterate_violations(f"{pointer}/{index}", body)) for index in range(len(branches))]
+    fewest = min(map(len, found))
+    nearest = [violations[0] for violations in found if violations and len(violations) == fewest]
+    return nearest[0] if len({_find_outermost_field(violation) for violation in nearest}) == 1 else None
 
 
 def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract.contract import Contract, Operation
-from voicegauge.contract.extension.resources import ResourceSpec
+from voicegauge.contract.extension.resources import ResourceSpec, ResourceUse
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._request import (
     ParsedRequest,
@@ -21,8 +21,8 @@ from voicegauge.emulator._request import (
 )
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import build_default_body, build_success_response
-from voicegauge.emulator._response_builder import filter_lists
-from voicegauge.emulator._schema_values import fill_random_hex, format_time_like_example
+from voicegauge.emulator._response_builder import filter_lists, is_documented_id
+from voicegauge.emulator._schema_values import fill_random_hex, format_time_like_example, iterate_schemas_at
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.locations import MISSING, Location
 
@@ -41,6 +41,8 @@ class StoredResource:
     """The JSON object that the response to the creation contained. Responses that list resources contain it too."""
     state: str | None
     """Name of the resource's current state; `None` if the contract documents no states."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """All known values of the resource by field: those of `json_body`, and those that requests had."""
     is_deleted: bool = False
     conversation_messages: list[str] = field(default_factory=list)
     """The user's messages if the resource is a conversation, else empty."""
@@ -88,6 +90,10 @@ class ResourceStore:
                 resource_id = request.read_value(use.id_location)
                 if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue
+                if str(resource_id) not in self._stored and _may_exist(
+                    request.operation, use, maker.resource, resource_id
+                ):
+                    continue
                 stored = self._find_stored_resource(
                     maker.resource, resource_id, account, request.operation, use.id_location
                 )
@@ -103,6 +109,14 @@ class ResourceStore:
                     )
                 found.append(stored)
         return found
+
+    def build_access_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
+        """Return the response of an operation that reads or changes a resource.
+
+        What the body of the request has replaces the values of the resource.
+        """
+        _store_request_values(stored, request)
+        return self._build_change_response(request, stored)
 
     def respond(
         self, request: ParsedRequest, account: EmulatedAccount, now_s: float, rng: random.Random
@@ -156,7 +170,10 @@ class ResourceStore:
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
             body["created_at"] = format_time_like_example(now_s, body["created_at"])
-        response.body = stored.json_body = body
+        response.body = body
+        item = read_value_at(body, Location("body", pointer_tokens=resource.id_location.pointer_tokens[:-1]))
+        stored.json_body = dict(item) if isinstance(item, dict) else body
+        stored.values = {**_read_scalar_body_values(request), **stored.json_body}
         self._stored[stored.id] = stored
         while len(self._stored) > MAX_STORED_RESOURCES:
             self._stored.popitem(last=False)
@@ -229,7 +246,8 @@ class ResourceStore:
         for key, items in body.items():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 stock = items if listing.includes_stock_resources else []
-                body[key] = [*stock, *(_write_state_into_body(stored) for stored in shown)]
+                required = _list_required_item_fields(response, key)
+                body[key] = [*stock, *(_build_listed_item(stored, items, required) for stored in shown)]
         response.body = body if isinstance(response.body, dict) else body[""]
         if listing.count_location is not None:
             response.body = write_value_at(response.body, listing.count_location, len(shown))
@@ -250,14 +268,25 @@ class ResourceStore:
                 and can_have_value_at(response.documented_media_type, response.body, location)
             ):
                 response.body = write_value_at(response.body, location, value)
-        for name, value in stored_resource.json_body.items():
-            if (
-                isinstance(response.body, dict)
-                and name in response.body
-                and name not in _list_id_and_state_fields(resource)
-            ):
-                response.body[name] = value
+        # The resource may be the body or, as in the response that created it, an object inside of it.
+        place = Location("body", pointer_tokens=resource.id_location.pointer_tokens[:-1])
+        for members in (response.body, read_value_at(response.body, place)):
+            for name, value in stored_resource.values.items() if isinstance(members, dict) else ():
+                if name in members and name not in _list_id_and_state_fields(resource):
+                    members[name] = value
         return response
+
+
+def _may_exist(operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any) -> bool:
+    """Whether an id that no account created may be that of a resource that every account has, or of a documented one.
+
+    Documented ones exist for operations that the emulator answers with documented examples.
+    """
+    listing = resource_spec.listing
+    if listing is not None and listing.includes_stock_resources:
+        return True
+    has_endpoint = operation.speech is not None or operation.audio_input is not None or operation.chat is not None
+    return not has_endpoint and is_documented_id(operation, use.id_location.name, str(resource_id))
 
 
 def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
@@ -266,6 +295,42 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
         for location in (resource_spec.id_location, resource_spec.state_location)
         if location is not None
     }
+
+
+def _read_scalar_body_values(request: ParsedRequest) -> dict[str, Any]:
+    """Return the values of a request's body that a resource can have as they are: no files and no objects."""
+    body = request.body if isinstance(request.body, dict) else {}
+    return {name: value for name, value in body.items() if isinstance(value, str | int | float)}
+
+
+def _store_request_values(stored_resource: StoredResource, request: ParsedRequest) -> None:
+    changed = _read_scalar_body_values(request)
+    stored_resource.values.update(changed)
+    for name, value in changed.items():
+        if name in stored_resource.json_body:
+            stored_resource.json_body[name] = value
+
+
+def _list_required_item_fields(response: EmulatedResponse, list_field: str) -> set[str]:
+    media = response.documented_media_type
+    if media is None:
+        return set()
+    tokens = (list_field, "0") if list_field else ("0",)
+    return {
+        name
+        for schema in iterate_schemas_at(media.schemas, media.schema, tokens)
+        for name in schema.get("required", ())
+    }
+
+
+def _build_listed_item(stored_resource: StoredResource, items: list[Any], required: set[str]) -> Any:
+    """Return a resource as a list shows it; what the schema requires and nobody stated is as in the first example."""
+    item = _write_state_into_body(stored_resource)
+    if not isinstance(item, dict):
+        return item
+    template = items[0] if items else {}
+    missing = [name for name in template if name in required and name not in item]
+    return {**item, **{name: stored_resource.values.get(name, template[name]) for name in missing}}
 
 
 def _write_state_into_body(stored_resource: StoredResource) -> Any:

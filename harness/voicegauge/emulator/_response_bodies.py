@@ -19,7 +19,7 @@ from voicegauge.emulator._request import Rejection, can_have_value_at, read_valu
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import SchemaValueBuilder, format_time_like_example, iterate_schemas_at
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.locations import MISSING, Location
+from voicegauge.formats.locations import MISSING, Location, parse_location
 from voicegauge.speech.encoding import find_media_type_of_format
 
 # Builds response bodies from the contract's examples, or from its schemas if there are no examples.
@@ -40,11 +40,28 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     If none fits, return an error with a common status code.
     """
     found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
+    if rejection.is_field_missing:  # the example for the field may be about a value that is too long
+        general = _find_error_by_reason(operation, rejection.reason, None)
+        found = general if general is not None and "field" in general[2].rejection_locations else found
     if found is not None:
         spec, media_spec, example = found
         status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
-        return _build_error(operation, rejection, status, spec, media_spec, copy.deepcopy(example.value))
+        body = _name_cause(copy.deepcopy(example.value), example, rejection)
+        return _build_error(operation, rejection, status, spec, media_spec, body)
     return _build_error_by_status(operation, rejection)
+
+
+def _name_cause(body: Any, example: Example, rejection: Rejection) -> Any:
+    """Return the body of an error with the rejected field and the reason, where the contract says that it names them.
+
+    An example for one field, such as "invalid:text", already names it.
+    """
+    if rejection.field_name is None or ":" in (example.rejection_reason or ""):
+        return body
+    values = {"field": rejection.field_name, "message": rejection.detail}
+    for key, text in example.rejection_locations.items():
+        body = write_value_at(body, parse_location(text), values[key])
+    return body
 
 
 def _build_error_by_status(operation: Operation, rejection: Rejection) -> EmulatedResponse:
@@ -73,6 +90,8 @@ def _find_errors_by_reason(
 ) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
     conditions = [f"{rejection_reason}:{field_name}"] if field_name else []
     conditions.append(rejection_reason)
+    if rejection_reason == "not-found" and field_name:
+        conditions.append(f"invalid:{field_name}")
     usual = [str(code) for code in STATUS_CODES_BY_REASON.get(rejection_reason, ())]
     if rejection_reason == "too-large":
         conditions += [f"invalid:{field_name}", "invalid"]

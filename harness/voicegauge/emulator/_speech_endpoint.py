@@ -48,7 +48,9 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
     if rejects_unsupported_values and any(
-        example.rejection_reason == "not-found" for media in errors for example in media.examples
+        (example.rejection_reason or "").partition(":")[0] == "not-found"
+        for media in errors
+        for example in media.examples
     ):
         location = next(location for target in targets for location in target.target_spec.request_constants)
         raise Rejection("not-found", location.field_name, "no such model")

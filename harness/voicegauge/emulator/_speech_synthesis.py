@@ -161,7 +161,9 @@ def read_synthesis_request(
     ):
         raise Rejection("invalid", get_documented_field_name(mapping), "the markup is not well-formed")
     text = strip_unspoken_text(str(raw), mapping, emulation.unspoken_patterns) if isinstance(raw, str) else ""
-    if not text and rejects_unsupported_values:
+    # Without a text, the schema has decided: some operations take audio or a list of texts instead.
+    is_text_needed = isinstance(raw, str) or "text" in target.target_spec.required_fields
+    if not text and is_text_needed and rejects_unsupported_values:
         raise Rejection("invalid", get_documented_field_name(speech.request_fields["text"]), "the text is blank")
     speed = read_field(request, target, "speed")
     voice = read_field(request, target, "voice")
@@ -170,7 +172,11 @@ def read_synthesis_request(
     documented_format = _find_documented_format(request, target, requested_format)
     rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
     if documented_format is not None:
-        documented_format = documented_format.replace_sample_rate(read_field(request, target, "sample_rate"))
+        documented_format = documented_format.replace_requested(
+            container=read_field(request, target, "container"),
+            sample_rate=read_field(request, target, "sample_rate"),
+            bit_rate=read_field(request, target, "bit_rate"),
+        )
         rate = min(max(documented_format.sample_rate_hz or rate, MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(

@@ -285,12 +285,17 @@ class SpeechDelivery(CheckSubject):
         found = self.target.find_audio_format(
             self._requested_format_value if is_requested else self._default_format_value
         )
-        return None if found is None else found.replace_sample_rate(self._sample_rate)
+        if found is None:
+            return None
+        return found.replace_requested(
+            container=self._read_format_field("container"),
+            sample_rate=self._read_format_field("sample_rate"),
+            bit_rate=self._read_format_field("bit_rate"),
+        )
 
-    @property
-    def _sample_rate(self) -> object:
-        """The sample rate in the request, or its documented default; `None` or `MISSING` if there is neither."""
-        mapping = self.target.speech.request_fields.get("sample_rate")
+    def _read_format_field(self, field: Literal["container", "sample_rate", "bit_rate"]) -> object:
+        """The value of a field in the request, or its documented default; `None` or `MISSING` if there is neither."""
+        mapping = self.target.speech.request_fields.get(field)
         if mapping is None:
             return None
         requested = self.submit_call.read_request(mapping.location) if self.submit_call is not None else None

@@ -99,6 +99,10 @@ _MPEG_1_RATES_HZ = (32000, 44100, 48000)
 that decoders report errors and skip audio."""
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, *_MPEG_1_RATES_HZ)
 """The sample rates that MP3 has: those of MPEG-1, MPEG-2 and MPEG-2.5."""
+_MPEG_1_BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MPEG_2_BITRATES_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+"""Bit rates of layer III (ISO/IEC 11172-3 and 13818-3). MPEG-2.5, below 16 kHz, is written with at most 64 kbit/s."""
+_MAX_MPEG_2_5_RATE_HZ, _MAX_MPEG_2_5_BITRATE_KBPS = 12000, 64
 _MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
 """Options of libsndfile for MP3 with about 100 kbit/s. With a variable bit rate, it produces broken frames."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
@@ -207,6 +211,14 @@ def _encode_with_libsndfile(samples: Samples, sample_rate_hz: int, format_name: 
             file.write(samples[start : start + _FRAMES_PER_BLOCK])
     data = buffer.getvalue()
     return set_ogg_serial_number(data, _OGG_SERIAL_NUMBER) if audio_format.container == "OGG" else data
+
+
+def has_mp3_bitrate(sample_rate_hz: int, bitrate_kbps: int) -> bool:
+    """Whether MP3 with this sample rate can have this constant bit rate."""
+    if sample_rate_hz in _MPEG_1_RATES_HZ:
+        return bitrate_kbps in _MPEG_1_BITRATES_KBPS
+    is_too_high = sample_rate_hz <= _MAX_MPEG_2_5_RATE_HZ and bitrate_kbps > _MAX_MPEG_2_5_BITRATE_KBPS
+    return bitrate_kbps in _MPEG_2_BITRATES_KBPS and not is_too_high
 
 
 def encode_at_bitrate(

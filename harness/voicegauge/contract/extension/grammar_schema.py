@@ -11,7 +11,7 @@ from voicegauge.contract.extension.audio_input import AudioFact, AudioInputField
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import SpeechField, SpeechSpec
 from voicegauge.formats.locations import Location, LocationValues
@@ -26,6 +26,7 @@ RECORD_BY_OPERATION_KEY: Mapping[str, type[Record]] = {
     "x-pricing": PriceSpec,
     "x-limits": LimitsSpec,
     "x-resource": ResourceSpec,
+    "x-pagination": PaginationSpec,
     "x-batch": BatchSpec,
     "x-chat": ChatSpec,
     "x-webhook": WebhookSpec,
@@ -61,6 +62,7 @@ def build_json_schema() -> dict[str, Any]:
     records = (
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
         *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec, KeySpec, SubmitSpec),
+        PaginationSpec,
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_build_location_schema)
     for name, fields in (

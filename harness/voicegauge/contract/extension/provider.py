@@ -100,7 +100,7 @@ RejectionReason = Literal[
 """Why a provider rejects a request. `x-rejection-reason` gives the reason for the example of an error response."""
 STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
     "invalid": (400, 422),
-    "unauthorized": (401,),
+    "unauthorized": (401, 403),
     "no-credit": (402,),
     "forbidden": (403,),
     "not-found": (404,),

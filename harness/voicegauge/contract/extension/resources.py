@@ -1,6 +1,8 @@
-"""Defines `x-resource`, `x-batch` and `x-chat`: what a provider keeps between calls."""
+"""Defines `x-resource`, `x-pagination`, `x-batch` and `x-chat`: what a provider keeps between calls."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import ResponseAudio
@@ -73,6 +75,33 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
     uses: tuple[ResourceUse, ...] = ()
     id_format: str = "{hex12}"
     """Format of ids that the emulator generates; "{hexN}" is replaced by N random hexadecimal digits."""
+    source: SourceReference | None = None
+
+
+class PaginationSpec(Record, frozen=True, kw_only=True):
+    """`x-pagination` on an operation that lists items in pages."""
+
+    items_location: Location
+    """Location of the list of items in the response."""
+    page_size_location: RequestLocation | None = None
+    """Location of the requested number of items in the request."""
+    cursor_location: RequestLocation | None = None
+    """Location, in the request, of what names the page; `None` if requests cannot name one."""
+    cursor_kind: Literal["token", "item-id", "offset", "page"] = "token"
+    """What a cursor is: a text from the previous response, the id of its last item, the number of items before the
+    page, or the number of the page."""
+    item_id_field: str | None = None
+    """Name of the field of an item with the id that is its cursor; needed by the kind `item-id`."""
+    first_page_number: int = 1
+    """Number of the first page, for the kind `page`."""
+    next_cursor_location: Location | None = None
+    """Location of the cursor of the next page in the response; the value is null or missing on the last page."""
+    has_more_location: Location | None = None
+    """Location, in the response, of whether more pages follow."""
+    total_count_location: Location | None = None
+    """Location of the number of items of all pages in the response."""
+    page_count_location: Location | None = None
+    """Location of the number of pages in the response."""
     source: SourceReference | None = None
 
 

@@ -53,14 +53,33 @@ class AudioFormat(Record, frozen=True, kw_only=True):
     """Bit rate of MP3; `None` if no document states it."""
     channels: PositiveInt = 1
     """Number of channels of raw samples."""
+    codec_by_container: dict[str, AudioCodec] = {}
+    """What the format means with each value of the request field `container`: {wav: wav, none: pcm_s16le}."""
 
-    def replace_sample_rate(self, value: object) -> AudioFormat:
-        """Return the format with `value` as its sample rate in hertz; unchanged if `value` is not a number."""
-        try:
-            sample_rate_hz = int(float(value)) if isinstance(value, str | int | float) else 0
-        except (ValueError, OverflowError):
-            sample_rate_hz = 0
-        return msgspec.structs.replace(self, sample_rate_hz=sample_rate_hz) if sample_rate_hz > 0 else self
+    def replace_requested(self, *, container: object, sample_rate: object, bit_rate: object) -> AudioFormat:
+        """Return the format with what other fields of a request ask for.
+
+        Args:
+            container: the value of the field `container`; one that `codec_by_container` lacks changes nothing.
+            sample_rate: the sample rate in hertz; anything but a positive number changes nothing.
+            bit_rate: the bit rate of MP3 in bits per second; anything but a positive number changes nothing.
+        """
+        codec = self.codec_by_container.get(container, self.codec) if isinstance(container, str) else self.codec
+        sample_rate_hz = _read_positive_integer(sample_rate) or self.sample_rate_hz
+        bits_per_s = _read_positive_integer(bit_rate) if codec == "mp3" else None
+        bitrate_kbps = (bits_per_s // 1000 if bits_per_s else None) or self.bitrate_kbps
+        if (codec, sample_rate_hz, bitrate_kbps) == (self.codec, self.sample_rate_hz, self.bitrate_kbps):
+            return self
+        return msgspec.structs.replace(self, codec=codec, sample_rate_hz=sample_rate_hz, bitrate_kbps=bitrate_kbps)
+
+
+def _read_positive_integer(value: object) -> int | None:
+    """Return a number, or the number in a text, as an integer; `None` for any other value."""
+    try:
+        number = int(float(value)) if isinstance(value, str | int | float) else 0
+    except (ValueError, OverflowError):
+        return None
+    return number if number > 0 else None
 
 
 class TimestampKind(Record, frozen=True, kw_only=True):
@@ -132,11 +151,14 @@ SpeechField = Literal[
     "voice_sample_upload",
     "language",
     "format",
+    "container",
     "sample_rate",
+    "bit_rate",
     "speed",
     "seed",
 ]
-"""Provider-independent fields of a speech request."""
+"""Provider-independent fields of a speech request. `container` selects among the containers of a format, `sample_rate`
+is in hertz, and `bit_rate` is in bits per second."""
 
 
 _TAG_PATTERN = re.compile(r"<[^<>]*>")
