@@ -72,6 +72,17 @@ class PathKind(enum.Enum):
         return self in {PathKind.OUTPUT_FOLDER, PathKind.LATER_FOLDER}
 
 
+class Completion(enum.Enum):
+    """Which known names a shell completes."""
+
+    PROVIDER = "provider"
+    TARGET = "target"
+    """A target or a provider."""
+    RULE = "rule"
+    FAULT = "fault"
+    SUITE = "suite"
+
+
 class OptionRole(enum.Enum):
     """How a field of a request is given on the command line."""
 
@@ -104,6 +115,7 @@ class OptionSpec:
     excludes_bounds: bool = False
     """Whether `minimum` and `maximum` themselves are not allowed."""
     path: PathKind = PathKind.ANY
+    completion: Completion | None = None
     parse: Callable[[str], Any] | None = None
     """Reads one value, or one pair of a name and a value for a mapping. It raises `UsageError` for a value that is not
     valid; the message does not repeat a value that may be secret."""

@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from voicegauge.api.local_requests import ProvidersRequest
 from voicegauge.api.options import ProgressListener, report_phase
-from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
+from voicegauge.api.target_selection import to_catalogue, to_name_tuple
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, Target
 from voicegauge.contract.document_parts import walk_objects
@@ -22,7 +23,7 @@ from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_catalog import FAULTS
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record, Severity
-from voicegauge.options import PathLike
+from voicegauge.options import PathLike, function_of
 from voicegauge.rules.applicability import find_applicable_rules
 from voicegauge.rules.registry import RULE_BY_ID, FaultTraffic, Rule
 
@@ -157,26 +158,33 @@ class AsrEngineList(Record, frozen=True, kw_only=True):
     """Extras of voicegauge that are not installed and would add more engines."""
 
 
-def list_providers(contracts: ContractsOrFolders = ()) -> ProviderList:
+def run_list_providers(request: ProvidersRequest) -> ProviderList:
     """List providers with their targets, prices and operations, and whether their keys are set.
 
-    >>> "deepgram" in {provider.id for provider in voicegauge.list_providers().providers}
-    True
+    >>> [provider.id for provider in voicegauge.list_providers("deepgram").providers]
+    ['deepgram']
 
-    Args:
-        contracts: loaded contracts, all of which are listed, or folders of your own, whose contracts alone are listed;
-            by default the bundled ones.
+    Folders of your own in `contracts` are listed alone, unless providers are named.
 
     Returns:
         One row per provider.
 
     Raises:
         ContractError: a document is not a usable contract.
+        UnknownNameError: there is no such provider.
     """
-    listed = list(to_catalogue(contracts))
-    if contracts and not isinstance(contracts, Catalogue):
-        listed = [contract for contract in listed if not is_bundled(contract.document.path)]
+    catalogue = to_catalogue(request.contracts)
+    names = to_name_tuple(request.providers)
+    if names:
+        listed = [catalogue.find_provider(name) for name in names]
+    elif request.contracts and not isinstance(request.contracts, Catalogue):
+        listed = [contract for contract in catalogue if not is_bundled(contract.document.path)]
+    else:
+        listed = list(catalogue)
     return ProviderList(providers=tuple(map(_build_provider_row, listed)))
+
+
+list_providers = function_of(ProvidersRequest, run_list_providers, name="list_providers")
 
 
 def list_rules(words: Sequence[str] = ()) -> RuleList:

@@ -24,7 +24,7 @@ from voicegauge.api.options import (
 from voicegauge.api.requests import DEFAULT_LISTEN_PORT, asr_option
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
 from voicegauge.errors import UsageError
-from voicegauge.options import PathKind, PathLike, Trust, argument, keyword, option, request
+from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
 
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
@@ -217,6 +217,21 @@ class ReportRequest:
 
 
 @request
+class ProvidersRequest:
+    """Which providers to list."""
+
+    providers: str | Sequence[str] = argument(
+        kw_only=False,
+        default=(),
+        help="Ids of providers; by default all of them.",
+        metavar="[PROVIDER]...",
+        value_type=Sequence[str],
+        completion=Completion.PROVIDER,
+    )
+    contracts: ContractsOrFolders = contracts_option()
+
+
+@request
 class CostRequest:
     """Which targets to price, and for which volume."""
 
@@ -225,6 +240,7 @@ class CostRequest:
         default=(),
         help='Targets ("acme/voice-1") or providers; by default all targets.',
         metavar="[TARGET]...",
+        completion=Completion.TARGET,
         value_type=Sequence[str],
     )
     characters_per_month: int = option(
@@ -369,6 +385,7 @@ class EmulateRequest:
         default=(),
         help="Ids of providers; all by default.",
         metavar="[PROVIDER...]",
+        completion=Completion.PROVIDER,
         value_type=Sequence[str],
     )
     faults: Sequence[str] = option(
@@ -426,7 +443,7 @@ class EmulateRequest:
 class ProxyRequest:
     """Which traffic to judge and to record."""
 
-    provider: str = argument(kw_only=False, help="Id of the provider.")
+    provider: str = argument(kw_only=False, help="Id of the provider.", completion=Completion.PROVIDER)
     upstream: str | None = option(
         default=None,
         help="Forward to URL instead of the contract's servers: an emulator, a staging server, your own server, which "
@@ -470,6 +487,7 @@ class ListenRequest:
         default=(),
         help="Ids of the providers whose webhooks are expected; all by default.",
         metavar="[PROVIDER...]",
+        completion=Completion.PROVIDER,
         value_type=Sequence[str],
     )
     port: int = port_option(DEFAULT_LISTEN_PORT)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicegauge.errors import UsageError
-from voicegauge.options import PathKind, Trust, keyword, option, option_group, request
+from voicegauge.options import Completion, PathKind, Trust, keyword, option, option_group, request
 
 if TYPE_CHECKING:
     from voicegauge.client.ledger import Ledger
@@ -177,6 +177,7 @@ def faults_option(*, requires: tuple[str, ...] = (), excludes: tuple[str, ...] =
         flag="--fault",
         help="Ids of faults to inject into the emulator.",
         metavar="FAULT",
+        completion=Completion.FAULT,
         requires=requires,
         excludes=excludes,
         found_file=Trust.ANY_VALUE,

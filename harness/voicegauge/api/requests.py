@@ -27,7 +27,7 @@ from voicegauge.api.options import (
 from voicegauge.bench.defaults import DEFAULT_EQUIVALENCE_MARGIN, DEFAULT_GOAL, DEFAULT_TEXT_LENGTH
 from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.errors import UsageError
-from voicegauge.options import PathKind, PathLike, Trust, argument, keyword, option, request
+from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
 
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
@@ -89,6 +89,7 @@ class CheckRequest(ServiceRequest):
         help='Providers ("acme") or targets ("acme/voice-1"); all of them by default. For a target, requests are sent '
         "only to the operations that it needs; for a provider, to all of its operations.",
         metavar="[TARGET]...",
+        completion=Completion.TARGET,
     )
     max_calls: int | None = option(
         default=None,
@@ -308,6 +309,7 @@ class BenchRequest:
         help='Providers ("acme") or targets ("acme/voice-1"); by default all targets that synthesize speech. '
         "Operations that take audio, such as transcription, are measured only if they are named.",
         metavar="[TARGET]...",
+        completion=Completion.TARGET,
     )
     live: LiveOptions | None = live_group(
         "Measure the live services, which costs money; by default the emulator.", off_flag="--emulated"
@@ -315,6 +317,7 @@ class BenchRequest:
     suite: str = option(
         default="smoke",
         help="A bundled suite of texts, or a YAML file.",
+        completion=Completion.SUITE,
         excludes=("texts",),
         found_file=Trust.PATH_IN_FOLDER,
     )

@@ -157,8 +157,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _print_error(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _print_error("stopped", EXIT_INTERRUPTED)
-    except SystemExit:  # click and rich raise it only if the reader of the output is gone
-        result = EXIT_BROKEN_PIPE
+    except SystemExit as error:
+        # click raises it with 0 after completing names for a shell; click and rich, if the reader of the output is gone.
+        result = 0 if error.code == 0 else EXIT_BROKEN_PIPE
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise

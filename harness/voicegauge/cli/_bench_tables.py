@@ -39,7 +39,7 @@ def print_plan(plan: BenchPlanResult) -> None:
     for line in plan.targets:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
         rows.add_row(line.target, str(line.request_count), str(line.character_count), line.price_text, cost)
-    terminal.print(rows)
+    print_table(terminal, rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
     requests = f"{format_count(plan.request_count, 'request')} of the suite {plan.suite.id}"
     terminal.print(f"{requests}, {_format_plan_price(plan)}{free}", soft_wrap=True)
@@ -151,7 +151,7 @@ def print_ramp(ramp: RampResult) -> None:
             *(_NO_VALUE_TEXT if (value := step.value_by_condition[name]) is None else f"{value:.4g}" for name in names),
             step.verdict,
         )
-    terminal.print(rows)
+    print_table(terminal, rows)
     terminal.print(ramp.describe(), soft_wrap=True, markup=False)
 
 

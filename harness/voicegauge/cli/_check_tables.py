@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicegauge.cli._console import create_console, create_table
+from voicegauge.cli._console import create_console, create_table, print_table
 from voicegauge.errors import EXIT_NOTHING_MEASURED
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding
@@ -52,7 +52,7 @@ def print_plan(plan: PricedPlan) -> None:
     rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
     for case in plan.cases:
         rows.add_row(case.id, case.expected_acceptance, _format_usd(case.price_usd) if case.is_billable else "free")
-    terminal.print(rows)
+    print_table(terminal, rows)
     for one in plan.skipped_cases:
         terminal.print(f"not planned: {one.id}: {one.skip_reason}", style="dim", soft_wrap=True)
     _print_unneeded_operations(terminal, plan.excluded_operations)

@@ -28,6 +28,10 @@ PIPE_LINE_WIDTH = 160
 """Width of lines, in columns, if the output is not a terminal."""
 MAX_PIPE_TABLE_WIDTH = 10_000
 """Largest width of a table, in columns, if the output is not a terminal."""
+MAX_UNWRAPPED_CELL_WIDTH = 12
+"""Width of a column, in columns of the terminal, up to which its cells are never wrapped."""
+MAX_UNBROKEN_WORD_WIDTH = 40
+"""Width up to which a word is never broken. Longer ones, such as URLs, are."""
 MIN_WIDE_TERMINAL_WIDTH = 120
 """Width of a terminal, in columns, from which on each value has a table column of its own. In a narrower terminal, a
 cell has two values, one below the other."""
@@ -58,16 +62,13 @@ def print_escaped(text: str, *, to_stderr: bool = False, with_newline: bool = Tr
 
 
 def create_table(*column_headings: str, right_aligned_columns: tuple[str, ...] = ()) -> Table:
-    """Return an empty table whose first column is not wrapped; `right_aligned_columns` are columns of numbers."""
+    """Return an empty table for `print_table`; `right_aligned_columns` are columns of numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     rows = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in column_headings:
-        first = name == column_headings[0]
-        rows.add_column(
-            name, justify="right" if name in right_aligned_columns else "left", overflow="fold", no_wrap=first
-        )
+        rows.add_column(name, justify="right" if name in right_aligned_columns else "left", overflow="fold")
     return rows
 
 
@@ -77,10 +78,11 @@ def has_unlimited_width(console: Console) -> bool:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table; a line that is too long for the console is wrapped inside its cell.
+    """Print a table so that every cell can be read, whatever the width of the console.
 
-    If `has_unlimited_width(console)` is true, the table is instead as wide as it needs to be, up to
-    `MAX_PIPE_TABLE_WIDTH`, so that no word is broken.
+    Numbers and short cells are never wrapped; longer texts are, between words. If not even their longest words fit side
+    by side, each row becomes a block of lines, `heading: value`. If `has_unlimited_width(console)` is true, the table
+    is instead as wide as it needs to be, up to `MAX_PIPE_TABLE_WIDTH`, so that no line is broken.
     """
     from rich.measure import Measurement
 
@@ -88,8 +90,61 @@ def print_table(console: Console, table: Table) -> None:
     if has_unlimited_width(console):
         options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
         console.width = max(width, Measurement.get(console, options, table).maximum)
-    console.print(table)
-    console.width = width
+        console.print(table)
+        console.width = width
+    elif _set_column_widths(console, table):
+        console.print(table)
+    else:
+        _print_rows_as_blocks(console, table)
+
+
+def _set_column_widths(console: Console, table: Table) -> bool:
+    """Divide the width of the console between the columns; return whether the table fits.
+
+    rich shrinks columns in proportion to their widths, down to one letter for a column that is short already. Here the
+    space that numbers and short cells leave is given to the longer texts, the shortest of them first. If numbers and
+    short cells do not fit as a whole, they are wrapped between words as well.
+    """
+    from rich.measure import Measurement
+
+    options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
+    wrapped, whole, preferred = [], [], []
+    for column in table.columns:
+        cells = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
+        wrapped.append(min(max(cell.minimum for cell in cells), MAX_UNBROKEN_WORD_WIDTH))
+        whole.append(max(cell.maximum for cell in cells))
+        is_kept_whole = column.justify == "right" or whole[-1] <= MAX_UNWRAPPED_CELL_WIDTH
+        preferred.append(whole[-1] if is_kept_whole else wrapped[-1])
+    space = console.width - (Measurement.get(console, options, table).maximum - sum(whole))
+    widths = next((one for one in (preferred, wrapped) if sum(one) <= space), None)
+    if widths is None:
+        return False
+    space -= sum(widths)
+    by_demand = sorted(range(len(widths)), key=lambda index: whole[index] - widths[index])
+    for position, index in enumerate(by_demand):
+        share = min(whole[index] - widths[index], space // (len(by_demand) - position))
+        column = table.columns[index]
+        column.width, column.no_wrap, column.min_width, column.max_width = widths[index] + share, False, None, None
+        space -= share
+    return True
+
+
+def _print_rows_as_blocks(console: Console, table: Table) -> None:
+    """Print each row as lines: its first cell, then the heading and value of each other cell that is not empty."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    headings = [str(column.header).replace("\n", " ") for column in table.columns]
+    for first, *cells in zip(*(column.cells for column in table.columns), strict=True):
+        lines: list[RenderableType] = [first.copy() if isinstance(first, Text) else Text(str(first))]
+        for heading, cell in zip(headings[1:], cells, strict=True):
+            value = cell.copy() if isinstance(cell, Text) else Text(str(cell).replace("\n", " ").strip())
+            if value.plain:
+                line = Text.assemble((f"{heading}: ", "dim"), value) if heading else value
+                lines.append(Padding(line, (0, 0, 0, 2)))
+        console.print(Group(*lines), overflow="fold")
+    console.print()
 
 
 def build_rehearsal_label(label: str, explanation: str) -> Text:

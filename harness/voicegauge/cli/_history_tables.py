@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.bench.metric_series import MetricSeries
 from voicegauge.bench.run_history import RunHistory
-from voicegauge.cli._console import build_rehearsal_label, create_console, create_table
+from voicegauge.cli._console import build_rehearsal_label, create_console, create_table, print_table
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
 from voicegauge.report.history_page import (
@@ -65,14 +65,14 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
     console.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
     series = [one for one in history.series if one.key.provenance == provenance]
     configuration_labels = label_configurations(series)
-    console.print(_build_trend_table(series, configuration_labels))
+    print_table(console, _build_trend_table(series, configuration_labels))
     if configuration_labels.labels:
         console.print(f"all configurations: {configuration_labels.shared_label}")
     for number, label in enumerate(configuration_labels.labels, 1):
         console.print(f"configuration {number}: {label}")
     regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
     if len(regions) > 1:
-        console.print(_build_region_table(series, regions))
+        print_table(console, _build_region_table(series, regions))
     _print_timeline(console, build_timeline(history, provenance))
 
 

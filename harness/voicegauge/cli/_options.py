@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from voicegauge.cli._completion import find_completer
 from voicegauge.errors import UsageError
 from voicegauge.files import check_writable
 from voicegauge.options import DeclaredOption, OptionRole, PathKind, describe_bounds, is_given, is_in_bounds
@@ -134,6 +135,7 @@ class RequestOption(click.Option):
             envvar=spec.environment_variable,
             show_envvar=spec.environment_variable is not None,
             help=_describe(declared, required_flags),
+            shell_complete=find_completer(declared.spec.completion),
         )
 
 
@@ -181,4 +183,5 @@ def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption])
         default=None if is_repeated or declared.default is dataclasses.MISSING else declared.default,
         type=_choose_type(declared),
         metavar=declared.spec.metavar,
+        shell_complete=find_completer(declared.spec.completion),
     )

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from voicegauge.api.requests import CheckRequest, ProfileRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli._commands import command_of
-from voicegauge.cli._console import create_console, create_table, print_escaped, show_result
+from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result
 from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.cli._output_options import FailedWriteCollector, OutputOptions, output_file_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, NothingMeasuredError, UsageError
@@ -145,7 +145,7 @@ def _print_report(report: ProfileReport) -> None:
     for one in sorted(report.requirement_results, key=lambda result: order.index(result.verdict)):
         if one.verdict != "not-scored":
             rows.add_row(one.verdict, one.level, f"{one.id}: {one.sentence}", one.verdict_reason or "")
-    terminal.print(rows)
+    print_table(terminal, rows)
     not_scored = ", ".join(one.id for one in report.requirement_results if one.verdict == "not-scored")
     if not_scored:
         reasons = "reasons in --html and --json"

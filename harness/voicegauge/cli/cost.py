@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.api.local_requests import CostRequest
 from voicegauge.cli._commands import command_of
-from voicegauge.cli._console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, show_result
+from voicegauge.cli._console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, print_table, show_result
 from voicegauge.cli._output_options import JsonOutput
 from voicegauge.options import Trust, option, request
 
@@ -63,7 +63,7 @@ def _print_estimate(estimate: CostEstimate, *, all_plans: bool, has_own_texts: b
             table.add_row(cost.target, cost.account_plan or "", *amounts, remark)
         else:
             table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, cost.account_plan or "", *amounts)
-    out.print(table)
+    print_table(out, table)
     out.print(
         f"{_format_character_count(estimate.characters_per_month)} per month, "
         f"in texts of {_format_character_count(estimate.text_length)}"

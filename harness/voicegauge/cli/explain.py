@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, show_result
 from voicegauge.cli._output_options import JsonOutput
-from voicegauge.options import argument, request
+from voicegauge.options import Completion, argument, request
 
 if TYPE_CHECKING:
     from voicegauge.api.listings import RuleExplanation
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ExplainOptions(JsonOutput):
     """Which rule to explain."""
 
-    rule: str | None = argument(kw_only=False, default=None, help="Id of a rule.")
+    rule: str | None = argument(kw_only=False, default=None, help="Id of a rule.", completion=Completion.RULE)
 
 
 @command_of("explain", ExplainOptions)

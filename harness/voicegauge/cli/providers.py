@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voicegauge.api.options import ContractFolders
+from voicegauge.api.local_requests import ProvidersRequest
 from voicegauge.cli._commands import command_of
-from voicegauge.cli._console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, show_result
+from voicegauge.cli._console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, print_table, show_result
 from voicegauge.cli._output_options import JsonOutput
 
 if TYPE_CHECKING:
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from voicegauge.api.listings import ProviderList
 
 
-@command_of("providers", ContractFolders, JsonOutput)
-def command(folders: ContractFolders, output: JsonOutput) -> None:
+@command_of("providers", ProvidersRequest, JsonOutput)
+def command(request: ProvidersRequest, output: JsonOutput) -> None:
     """List contracts, targets and prices, and which keys are set.
 
-    With --contracts, only the providers in these folders are listed.
+    With --contracts and without PROVIDER, only the providers in these folders are listed.
     """
-    from voicegauge.api.listings import list_providers
+    from voicegauge.api.listings import run_list_providers
 
-    result = list_providers(folders.contracts)
+    result = run_list_providers(request)
     show_result(result, output.json_path, lambda: _print_providers(result))
 
 
@@ -39,9 +39,9 @@ def _print_providers(result: ProviderList) -> None:
     for takes in ("text", "audio"):
         table = _build_target_table(result, takes, is_wide=is_wide)
         if table.row_count:
-            out.print(table)
-    out.print(_build_operation_table(result, is_wide=is_wide))
-    out.print(_build_key_table(result))
+            print_table(out, table)
+    print_table(out, _build_operation_table(result, is_wide=is_wide))
+    print_table(out, _build_key_table(result))
 
 
 def _build_target_table(result: ProviderList, input_kind: str, *, is_wide: bool) -> Table:

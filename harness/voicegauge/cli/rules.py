@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from voicegauge.cli._commands import command_of
-from voicegauge.cli._console import create_console, create_table, show_result
+from voicegauge.cli._console import create_console, create_table, print_table, show_result
 from voicegauge.cli._output_options import JsonOutput
 from voicegauge.options import argument, request
 
@@ -43,13 +43,13 @@ def print_rules(result: RuleList, *, includes_drift_rules: bool) -> None:
         rows = create_table("rule", "severity", "what it proves")
         for rule in result.check_rules:
             rows.add_row(rule.id, rule.severity.value, rule.description)
-        out.print(rows)
+        print_table(out, rows)
     if not includes_drift_rules:
         out.print(f"and {len(result.drift_rules):,} rules of drift: voicegauge rules drift, or words of their ids")
     elif result.drift_rules:
         rows = create_table("rule of drift", "level", "what changed")
         for row in result.drift_rules:
             rows.add_row(row.id, row.level.value, row.description)
-        out.print(rows)
+        print_table(out, rows)
     if not result.check_rules and not result.drift_rules:
         out.print("no rule id contains these words")

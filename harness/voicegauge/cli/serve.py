@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from voicegauge.api.local_requests import EmulateRequest, port_option
 from voicegauge.cli._commands import command_of
-from voicegauge.cli._console import create_console, create_table
+from voicegauge.cli._console import create_console, create_table, print_table
 from voicegauge.errors import EXIT_FINDINGS
 from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.options import PathKind, Trust, build_arguments, option, request
@@ -103,7 +103,7 @@ def _print_faults() -> None:
     rows = create_table("fault", "what the emulator then does wrong")
     for fault in FAULTS.values():
         rows.add_row(fault.id, fault.description)
-    create_console().print(rows)
+    print_table(create_console(), rows)
 
 
 def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], url: str) -> None:

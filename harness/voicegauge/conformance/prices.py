@@ -310,5 +310,13 @@ def require_prices(plan: PricedPlan) -> None:
         UsageError: a price is not known.
     """
     if plan.unpriced_names:
-        names = " ".join(f"--price {name}=USD" for name in plan.unpriced_names)
+        names = " ".join(f"--price {name}=USD" for name in _shorten_price_names(plan.unpriced_names))
         raise UsageError(f"no document states the price of a request in dollars: set it with {names}")
+
+
+def _shorten_price_names(names: Sequence[str]) -> list[str]:
+    """Return the provider instead of its targets and operations if several have no price: one flag prices them all."""
+    counts = Counter(name.partition("/")[0] for name in names)
+    return list(
+        dict.fromkeys(name if counts[name.partition("/")[0]] == 1 else name.partition("/")[0] for name in names)
+    )
