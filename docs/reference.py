@@ -129,7 +129,7 @@ def describe_schemas() -> str:
 def describe_python() -> str:
     """Return the signature and the docstring of every public name."""
     parts = ["# Python", _fence(inspect.getdoc(voicegauge) or "")]
-    for name in voicegauge.__all__:
+    for name in voicegauge.EXPORTED_NAMES:
         member = getattr(voicegauge, name)
         if callable(member):
             parts += [f"## {name}", _fence(f"{name}{_read_signature(member)}", "python")]

@@ -1,18 +1,21 @@
 """Conformance tests and benchmarks for hosted text-to-speech and voice-cloning APIs.
 
-    import voicegauge
-
     report = voicegauge.check("pixelapi", emulated=True)
     result = voicegauge.benchmark("pixelapi", max_texts=2)
     comparison = voicegauge.compare("reports/baseline", result.folder)
 
-For every command, this package has a function that does the same and returns the record that the command writes with
-`--json`. The functions are synchronous. They can be called while an event loop is running (in a notebook, for example),
-but they block that loop; in asynchronous code use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. `emulate`,
-`replay` and `proxy` return context managers for `with` and `async with`. All errors are subclasses of
-`VoicegaugeError`; `voicegauge.errors` lists them.
+Each function does what the command of that name does, and returns the record that the command writes with `--json`;
+`help(voicegauge.check)` describes one.
 
-Modules are imported on first use, so that `import voicegauge` is fast.
+    check     check, plan_check, check_profile, check_request, check_job_steps, explain_rule, list_rules
+    measure   benchmark, plan_benchmark, score, load_run, list_asr_engines, list_providers, estimate_cost
+    compare   compare, compare_targets, read_history, find_drift, find_official_drift, propose_contract_patch
+    record    record, replay, convert, convert_all, emulate, proxy, listen (the last three, and replay: use `with`)
+    write     write_report, write_site, write_junit, write_sarif, write_badge, write_baseline, render_summary and more
+    contracts load_contracts, propose_overlay
+
+Functions block: in asynchronous code, use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. All errors are
+subclasses of `VoicegaugeError`, see `voicegauge.errors`. Modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from voicegauge.version import __version__
+from voicegauge.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from voicegauge import errors as errors
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener as ProgressListener
     from voicegauge.api.recording import record as record
     from voicegauge.api.result_files import apply_baseline as apply_baseline
+    from voicegauge.api.result_files import render_summary as render_summary
     from voicegauge.api.result_files import write_badge as write_badge
     from voicegauge.api.result_files import write_baseline as write_baseline
     from voicegauge.api.result_files import write_findings_page as write_findings_page
@@ -132,6 +136,7 @@ _NAMES_BY_MODULE = {
     "voicegauge.api.results": ("Conversion", "FileToOverwrite", "RecordResult", "RecordedFile"),
     "voicegauge.api.result_files": (
         "apply_baseline",
+        "render_summary",
         "write_badge",
         "write_baseline",
         "write_findings_page",
@@ -172,7 +177,8 @@ _NAMES_BY_MODULE = {
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 """For each exported name, the module that defines it."""
 
-__all__ = ["__version__", "errors", *_MODULE_BY_NAME]  # noqa: PLE0604 - the names are those of the table
+EXPORTED_NAMES = ("__version__", "errors", *_MODULE_BY_NAME)
+"""All public names. They are not `__all__`, because `help` would print the whole of each: five thousand lines."""
 
 
 def __getattr__(name: str) -> Any:
@@ -188,4 +194,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the names of this module, including exported names that are not imported yet."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *EXPORTED_NAMES})

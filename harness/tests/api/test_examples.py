@@ -15,7 +15,7 @@ import pytest
 import voicegauge
 from voicegauge.speech.embedded_whisper import create_embedded_faster_whisper
 
-FUNCTIONS = [name for name in voicegauge.__all__ if inspect.isfunction(getattr(voicegauge, name))]
+FUNCTIONS = [name for name in voicegauge.EXPORTED_NAMES if inspect.isfunction(getattr(voicegauge, name))]
 EXAMPLES = [name for name in FUNCTIONS if ">>>" in (getattr(voicegauge, name).__doc__ or "")]
 WITHOUT = {
     "apply_baseline": "shown by write_baseline, which writes the file that it reads",

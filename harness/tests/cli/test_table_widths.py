@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -52,13 +53,8 @@ def test_no_table_is_wider_than_the_terminal_or_stacks_letters(name, width, fold
     rows = [line for line in lines if line.startswith(" ")]
     if width is not None:
         assert max(map(len, rows), default=0) <= int(width)
-    stacked = [line for line in rows if re.fullmatch(r"\s+\S{1,2}", line) and line.strip().isalpha()]
-    assert not any(second - first == 1 for first, second in _neighbours(rows, stacked))
-
-
-def _neighbours(rows: list[str], stacked: list[str]) -> list[tuple[int, int]]:
-    positions = [index for index, row in enumerate(rows) if row in stacked]
-    return list(zip(positions, positions[1:], strict=False))
+    is_letter = [len(row.strip()) <= 2 and row.strip().isalpha() for row in rows]
+    assert not any(first and second for first, second in itertools.pairwise(is_letter))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -26,9 +26,10 @@ from voicegauge.outputs.exported_report import (
     ExportedReport,
     format_junit_xml,
     format_sarif_json,
-    format_step_summary,
     format_workflow_commands,
 )
+from voicegauge.outputs.result_summary import format_summary_markdown
+from voicegauge.report.result_summaries import summarize
 
 from ..builders.small_disk import small_disk
 
@@ -52,15 +53,16 @@ def finding(**changes) -> Finding:
     return Finding(**{**given, "provenance": Provenance.EMULATED, **changes})
 
 
-def report(*findings: Finding, strict: bool = False) -> ExportedReport:
-    return export_check_report(
-        CheckReport(
-            voicegauge_version="0", created_at="2026-01-01T00:00:00+00:00", is_finished=True, seed=0,
-            targets=("acme/voice-1",),
-            operations=("acme/speak", "acme/list"), findings=findings,
-        ),
-        fail_on_warnings=strict,
+def check_report(*findings: Finding) -> CheckReport:
+    return CheckReport(
+        voicegauge_version="0", created_at="2026-01-01T00:00:00+00:00", is_finished=True, seed=0,
+        targets=("acme/voice-1",),
+        operations=("acme/speak", "acme/list"), findings=findings,
     )  # fmt: skip
+
+
+def report(*findings: Finding, strict: bool = False) -> ExportedReport:
+    return export_check_report(check_report(*findings), fail_on_warnings=strict)
 
 
 @pytest.fixture
@@ -117,6 +119,27 @@ def test_sarif_is_valid_and_every_result_has_a_rule_and_a_location(check) -> Non
     assert KEY not in text
 
 
+def test_sarif_shows_a_bundled_contract_at_the_file_that_asked_for_the_check(tmp_path, monkeypatch) -> None:
+    workflow = tmp_path / ".github" / "workflows" / "speech.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text("name: speech\n")
+    monkeypatch.setenv("GITHUB_WORKFLOW_REF", "acme/app/.github/workflows/speech.yml@refs/heads/main")
+    (result,) = json.loads(format_sarif_json(report(finding()), tmp_path))["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place == {"artifactLocation": {"uri": ".github/workflows/speech.yml"}, "region": {"startLine": 1}}
+    related = result["relatedLocations"][0]["physicalLocation"]
+    assert related["artifactLocation"]["uri"].endswith("/a%2C%20b.yaml")
+    assert related["region"] == {"startLine": 7}
+    assert result["partialFingerprints"]["primaryLocationLineHash"] == f"{finding().fingerprint}:1"
+
+
+def test_a_missing_baseline_says_how_to_write_it_also_as_an_annotation(check, monkeypatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    status, _, err = check("--baseline", "known.json")
+    assert status == 2
+    assert err.splitlines()[-1].startswith("::error title=voicegauge::the baseline known.json does not exist: write it")
+
+
 def test_sarif_with_hostile_text_and_files_outside_the_repository_is_valid(tmp_path: Path) -> None:
     text = format_sarif_json(report(finding(message="\x00\x1b100%")), tmp_path)
     (result,) = json.loads(text)["runs"][0]["results"]
@@ -152,13 +175,6 @@ def test_severities_become_commands_and_a_file_elsewhere_is_left_out(tmp_path: P
     assert all("file" not in properties for _, properties, _ in lines)
 
 
-def test_a_summary_is_a_table_that_hostile_text_does_not_break() -> None:
-    *_, row = format_step_summary(report(finding()), "all in one line").rstrip().splitlines()
-    assert len(re.findall(r"(?<!\\)\|", row)) == 5
-    assert "<b>" not in row
-    assert "@all" not in row
-
-
 def test_github_annotations_are_written_on_request(check, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
@@ -169,8 +185,10 @@ def test_github_annotations_are_written_on_request(check, monkeypatch, tmp_path)
     commands = [read_command(line) for line in out.splitlines() if line.startswith("::")]
     assert {properties["file"] for _, properties, _ in commands} == {"my-contracts/acme/openapi.yaml"}
     summary = (tmp_path / "summary.md").read_text()
-    assert summary.startswith("before\n## voicegauge\n")
-    assert summary.count("accepts-invalid") == len(commands)
+    assert summary.startswith("before\n## voicegauge check acme\n")
+    rows = [line for line in summary.splitlines() if re.match(r"\| \w+ \| accepts-invalid \|", line)]
+    assert len(rows) == len(commands)
+    assert all(re.search(r"\| my-contracts/acme/openapi\.yaml:\d+ \| <code>curl ", row) for row in rows)
     assert KEY not in summary + out
 
 
@@ -261,7 +279,7 @@ def test_a_grouped_finding_names_every_different_value() -> None:
         format_junit_xml(exported),
         format_sarif_json(exported, Path.cwd()),
         format_workflow_commands(exported, Path.cwd()),
-        format_step_summary(exported, "a headline"),
+        format_summary_markdown(summarize(check_report(merged))),
     ):
         assert all(f"expected {name}, got mp3" in text for name in ("opus", "aac", "flac"))
     (same,) = merge_findings(finding(message=wrong[0]) for _ in range(3))

@@ -16,7 +16,9 @@ from sarif_pydantic import Sarif
 from voicegauge.cli import run
 from voicegauge.drift.comparison import compare_inputs
 from voicegauge.drift.report_formats import export_drift_report
-from voicegauge.outputs.exported_report import format_step_summary, format_workflow_commands
+from voicegauge.outputs.exported_report import format_workflow_commands
+from voicegauge.outputs.result_summary import format_summary_markdown
+from voicegauge.report.result_summaries import summarize
 
 from ..builders.documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK
@@ -136,4 +138,4 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift
 def test_a_report_without_changes_is_written_too(tmp_path: Path) -> None:
     report = compare_inputs("pixelapi", "pixelapi")
     assert format_workflow_commands(export_drift_report(report), tmp_path) == ""
-    assert format_step_summary(export_drift_report(report), "one line").splitlines()[2] == "one line"
+    assert format_summary_markdown(summarize(report)).splitlines()[2] == "0 changes"

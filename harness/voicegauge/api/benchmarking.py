@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+import voicegauge.report.result_summaries  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
     choose_texts_and_plan_requests,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
+from voicegauge.bench.benchmark_result import BenchResult
+from voicegauge.bench.comparison import RunComparison
+from voicegauge.bench.run_history import RunHistory
 from voicegauge.conformance.report import CheckReport, build_check_baseline, export_check_report, render_check_badge
 from voicegauge.conformance.report import apply_baseline as apply_check_baseline
 from voicegauge.drift.report import DriftLevel, DriftReport
@@ -21,6 +25,14 @@ from voicegauge.outputs.exported_report import (
     format_sarif_json,
     format_workflow_commands,
 )
+from voicegauge.outputs.result_summary import (
+    ResultSummary,
+    format_prometheus_text,
+    format_summary_html,
+    format_summary_markdown,
+    format_summary_slack,
+)
+from voicegauge.report.result_summaries import summarize
 
 ReportT = TypeVar("ReportT", CheckReport, DriftReport)
 
@@ -131,6 +143,34 @@ def format_github_annotations(report: CheckReport | DriftReport, *, repository_f
         The lines to print.
     """
     return format_workflow_commands(to_exported_report(report), Path(repository_folder).resolve())
+
+
+SummaryFormat = Literal["markdown", "slack", "prometheus", "html"]
+_RENDER_BY_FORMAT: dict[SummaryFormat, Callable[[ResultSummary], str]] = {
+    "markdown": format_summary_markdown,
+    "slack": format_summary_slack,
+    "prometheus": format_prometheus_text,
+    "html": format_summary_html,
+}
+
+
+def render_summary(
+    result: CheckReport | DriftReport | BenchResult | RunComparison | RunHistory, format: SummaryFormat = "markdown"
+) -> str:
+    """Render a result in a few lines and tables, for a reader elsewhere.
+
+    >>> voicegauge.render_summary(voicegauge.check("pixelapi")).splitlines()[0]
+    '## voicegauge check pixelapi'
+
+    Args:
+        result: what `check`, `find_drift`, `benchmark`, `compare` or `read_history` returned.
+        format: "markdown" for GitHub; "slack" for a message to an incoming webhook; "prometheus" for its text format;
+            "html" for a notebook, which shows results so by itself.
+
+    Raises:
+        MissingExtraError: the extra `prometheus` is not installed.
+    """
+    return _RENDER_BY_FORMAT[format](summarize(result))
 
 
 def apply_baseline(report: ReportT, file: PathLike) -> ReportT:

@@ -9,9 +9,10 @@ from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.base import Provenance, Record, StopReason
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.run import Manifest, RampResult, SuiteRef
+from voicegauge.outputs.result_summary import SummarizedResult
 
 
-class BenchResult(Record, frozen=True, kw_only=True):
+class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     """The JSON that `voicegauge bench --json` writes."""
 
     schema: str = "voicegauge/bench/3"

@@ -25,6 +25,7 @@ from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.run import Run, RunKind, ScoreSet, describe_rehearsal
+from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import format_count
 
 # Decides for each metric of a comparison whether it has regressed.
@@ -170,7 +171,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     note: str = ""
 
 
-class RunComparison(Record, frozen=True, kw_only=True):
+class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     """The JSON that `voicegauge compare --json` writes."""
 
     schema: str = "voicegauge/compare/4"

@@ -22,6 +22,7 @@ from voicegauge.bench.metric_series import (
 )
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record
+from voicegauge.outputs.result_summary import SummarizedResult
 
 
 class HistorySettings(Record, frozen=True, kw_only=True):
@@ -72,7 +73,7 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     """The new value: the price in words; version and digest of the contract; or the version of voicegauge."""
 
 
-class RunHistory(Record, frozen=True, kw_only=True):
+class RunHistory(SummarizedResult, frozen=True, kw_only=True):
     """The history of a folder of runs: the JSON that `voicegauge history --json` writes."""
 
     schema: str = "voicegauge/history/1"

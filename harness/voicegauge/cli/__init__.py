@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +159,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _print_error("stopped", EXIT_INTERRUPTED)
     except SystemExit as error:
-        # click raises it with 0 after completing names for a shell; click and rich, if the reader of the output is gone.
+        # click raises it with 0 after completing names for a shell, and with 1 if the reader of the output is gone.
         result = 0 if error.code == 0 else EXIT_BROKEN_PIPE
     except OSError as error:
         if error.filename is None and error.errno is None:
@@ -171,4 +172,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _print_error(message: str, exit_status: int) -> int:
     line = escape_unprintable(" ".join(message.split()))
     click.echo(f"voicegauge: {line}", err=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        # A step that fails without an annotation sends the reader into the log. The runner reads both streams.
+        from voicegauge.outputs.exported_report import escape_command_message
+
+        click.echo(f"::error title=voicegauge::{escape_command_message(line)}", err=True)
     return exit_status

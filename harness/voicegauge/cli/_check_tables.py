@@ -94,6 +94,8 @@ def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> 
 
 def print_report(report: CheckReport) -> None:
     """Print the findings, the spending and a summary line."""
+    from voicegauge.conformance.report import describe_result
+
     terminal = create_console()
     if report.doubt_reason is not None:
         terminal.print(report.doubt_reason, style="bold red", soft_wrap=True)
@@ -118,35 +120,7 @@ def print_report(report: CheckReport) -> None:
         terminal.print(line, soft_wrap=True, markup=False)
     if report.coverage_percent is not None:
         terminal.print(format_coverage(report), soft_wrap=True)
-    terminal.print(format_summary(report), style="bold", soft_wrap=True)
-
-
-def format_summary(report: CheckReport) -> str:
-    """Return the number of exchanges, cases and findings, and the cost, in one line."""
-    exchanges = " + ".join(
-        f"{provenance.upper()} {count}" for provenance, count in report.exchange_count_by_provenance.items()
-    )
-    counts = [_format_finding_count(report, severity) for severity in _SEVERITY_ORDER]
-    findings = ", ".join(count for count in counts if count) or "no findings"
-    parts = [f"{exchanges or 'no'} exchange{_choose_plural_ending(sum(report.exchange_count_by_provenance.values()))}"]
-    if report.case_results:
-        skipped = sum(case.verdict == "skipped" for case in report.case_results)
-        cases = f"{len(report.case_results)} case{_choose_plural_ending(len(report.case_results))}"
-        parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
-    if report.resumed_case_count:
-        parts.append(f"{report.resumed_case_count} of them judged before by a killed check")
-    operations = len(report.contract_operations)
-    parts.append(f"{operations} operation{_choose_plural_ending(operations)}: {findings}")
-    if report.not_judged_reason_by_name:
-        parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
-    if report.accepted_findings:
-        parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
-    if report.spent_usd:
-        parts.append(f"${report.spent_usd:.4g} spent")
-    if report.spent_by_earlier_runs_usd:
-        parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent before by a killed check")
-    line = ", ".join(parts)
-    return f"{line}. Incomplete: {report.stop_message}" if report.stop_message else line
+    terminal.print(describe_result(report), style="bold", soft_wrap=True)
 
 
 def format_coverage(report: CheckReport) -> str:
@@ -270,17 +244,6 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
     _print_left_out_targets(terminal, report.left_out_reason_by_target)
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
-
-
-def _format_finding_count(report: CheckReport, severity: Severity) -> str:
-    count = report.count_findings(severity)
-    if not count:
-        return ""
-    return (
-        f"{count} disputed"
-        if severity is Severity.DISPUTED
-        else f"{count} {severity.value}{_choose_plural_ending(count)}"
-    )
 
 
 def _choose_plural_ending(count: int) -> str:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from voicegauge.cli._console import print_escaped
 from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.errors import StorageError, UsageError
+from voicegauge.files import write_file
 from voicegauge.options import PathKind, Trust, option, request
 
 if TYPE_CHECKING:
     from voicegauge.conformance.report import CheckReport
     from voicegauge.drift.report import DriftLevel, DriftReport
+    from voicegauge.outputs.result_summary import ResultSummary
 
     ReportT = TypeVar("ReportT", CheckReport, DriftReport)
 
@@ -77,31 +79,24 @@ def output_file_option(help_text: str, *, flag: str, **spec: Any) -> Any:
 
 
 @request
-class OutputOptions(JsonOutput):
-    """The files, annotations and baselines of `check` and `drift`."""
+class SummaryOutputs(JsonOutput):
+    """Where a command sums up its result for readers elsewhere."""
 
-    junit_file: Path | None = output_file_option("Write the findings as JUnit XML to FILE.", flag="--junit")
-    html_file: Path | None = output_file_option("Write the findings as one self-contained page to FILE.", flag="--html")
-    sarif_file: Path | None = output_file_option("Write the findings as SARIF 2.1.0 to FILE.", flag="--sarif")
     annotate_github: bool = option(
         default=False,
         flag="--github",
         help="Print annotations and a step summary for GitHub Actions.",
         found_file=Trust.ANY_VALUE,
     )
-    baseline_file: Path | None = option(
-        default=None,
-        flag="--baseline",
-        help="Report only findings that are not in FILE (the accepted baseline).",
-        metavar="FILE",
-        path=PathKind.EXISTING_FILE,
-        found_file=Trust.PATH_IN_FOLDER,
+    markdown_file: Path | None = output_file_option("Write a summary in Markdown to FILE.", flag="--markdown")
+    slack_file: Path | None = output_file_option(
+        "Write a message for a Slack webhook to FILE, as JSON.", flag="--slack"
     )
-    new_baseline_file: Path | None = output_file_option(
-        "Accept all current findings: write them to FILE.", flag="--write-baseline"
+    prometheus_file: Path | None = output_file_option(
+        "Write the numbers in Prometheus's text format to FILE.", flag="--prometheus"
     )
 
-    def validate(self, **other_outputs: Path | None) -> None:
+    def reject_conflicting_outputs(self, **other_outputs: Path | None) -> None:
         """Reject combinations that would overwrite or mix outputs.
 
         Args:
@@ -114,6 +109,75 @@ class OutputOptions(JsonOutput):
             raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
         reject_outputs_to_same_file(
             json=self.json_path,
+            markdown=self.markdown_file,
+            slack=self.slack_file,
+            prometheus=self.prometheus_file,
+            **other_outputs,
+        )
+
+    def write_summaries(
+        self,
+        summary: ResultSummary,
+        failed_writes: FailedWriteCollector,
+        *,
+        annotation: str | None = None,
+        markdown: str | None = None,
+    ) -> None:
+        """Write the summary in each form whose option was given.
+
+        Args:
+            summary: the summary.
+            failed_writes: gets the error of each file that cannot be written.
+            annotation: workflow commands of GitHub Actions; by default one for the whole result.
+            markdown: the Markdown of the result if it is not that of the summary.
+        """
+        from voicegauge.outputs.result_summary import (
+            format_prometheus_text,
+            format_summary_annotation,
+            format_summary_markdown,
+            format_summary_slack,
+        )
+
+        markdown = format_summary_markdown(summary) if markdown is None else markdown
+        formats: tuple[tuple[Path | None, Callable[[], str]], ...] = (
+            (self.markdown_file, lambda: markdown),
+            (self.slack_file, lambda: format_summary_slack(summary)),
+            (self.prometheus_file, lambda: format_prometheus_text(summary)),
+        )
+        for path, render in formats:
+            if path is not None:
+                with failed_writes.collect_write_error():
+                    write_file(path, render().encode())
+        if self.annotate_github:
+            print_escaped(annotation or format_summary_annotation(summary), with_newline=False)
+            step = os.environ.get("GITHUB_STEP_SUMMARY")
+            if step:
+                # Appended: other commands of the step write to this file too.
+                with Path(step).open("a", encoding="utf-8") as file:
+                    file.write(markdown)
+
+
+@request
+class OutputOptions(SummaryOutputs):
+    """The files, annotations and baselines of `check` and `drift`."""
+
+    junit_file: Path | None = output_file_option("Write the findings as JUnit XML to FILE.", flag="--junit")
+    html_file: Path | None = output_file_option("Write the findings as one self-contained page to FILE.", flag="--html")
+    sarif_file: Path | None = output_file_option("Write the findings as SARIF 2.1.0 to FILE.", flag="--sarif")
+    baseline_file: Path | None = option(
+        default=None,
+        flag="--baseline",
+        help="Report only findings that are not in FILE (the accepted baseline).",
+        metavar="FILE",
+        found_file=Trust.PATH_IN_FOLDER,
+    )
+    new_baseline_file: Path | None = output_file_option(
+        "Accept all current findings: write them to FILE.", flag="--write-baseline"
+    )
+
+    def validate(self, **other_outputs: Path | None) -> None:
+        """Reject combinations that would overwrite or mix outputs, see `reject_conflicting_outputs`."""
+        self.reject_conflicting_outputs(
             junit=self.junit_file,
             sarif=self.sarif_file,
             html=self.html_file,
@@ -142,20 +206,22 @@ class OutputOptions(JsonOutput):
     def write_files(
         self,
         report: CheckReport | DriftReport,
-        format_summary: Callable[[], str],
+        summary: ResultSummary,
         failed_writes: FailedWriteCollector,
         *,
         strict: bool = False,
         fail_on: DriftLevel | None = None,
+        markdown: str | None = None,
     ) -> None:
-        """Write JUnit XML, SARIF, a page and GitHub's annotations, each if its option was given.
+        """Write JUnit XML, SARIF, a page, summaries and GitHub's annotations, each if its option was given.
 
         Args:
             report: the report of `check` or `drift`.
-            format_summary: function that renders the Markdown of GitHub's step summary.
+            summary: the report in a few lines.
             failed_writes: gets the error of each file that cannot be written.
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
+            markdown: see `write_summaries`.
         """
         from voicegauge.api.result_files import (
             format_github_annotations,
@@ -176,10 +242,9 @@ class OutputOptions(JsonOutput):
         if self.html_file is not None:
             with failed_writes.collect_write_error():
                 write_findings_page(report, self.html_file, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
-        if self.annotate_github:
-            print_escaped(format_github_annotations(report, repository_folder=root), with_newline=False)
-            step = os.environ.get("GITHUB_STEP_SUMMARY")
-            if step:
-                # Appended: other commands of the step write to this file too.
-                with Path(step).open("a", encoding="utf-8") as file:
-                    file.write(format_summary())
+        self.write_summaries(
+            summary,
+            failed_writes,
+            annotation=format_github_annotations(report, repository_folder=root),
+            markdown=markdown,
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from voicegauge.api.requests import BenchRequest
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, show_result
-from voicegauge.cli._output_options import JsonOutput
+from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError
 from voicegauge.model.base import Provenance
 from voicegauge.options import Trust, option, request
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @request
-class BenchOutputs(JsonOutput):
+class BenchOutputs(SummaryOutputs):
     """What the command prints and writes."""
 
     dry_run: bool = option(default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE)
@@ -39,6 +39,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     from voicegauge.cli._bench_tables import print_plan
     from voicegauge.cli._progress import BenchProgress, TerminalProgress
 
+    outputs.reject_conflicting_outputs()
     is_live = request.live is not None
     request = dataclasses.replace(request, contracts=to_catalogue(request.contracts))
     if outputs.dry_run:
@@ -49,7 +50,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
         dataclasses.replace(
             request,
             # Before the run is marked as finished: a process that is killed earlier leaves it to the same command.
-            on_result=lambda result: _show_result(result, outputs.json_path, is_live=is_live),
+            on_result=lambda result: _show_result(result, outputs, is_live=is_live),
             progress=BenchProgress(is_live=is_live),
         )
     )
@@ -59,9 +60,14 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     return None
 
 
-def _show_result(result: BenchResult, json_path: str | None, *, is_live: bool) -> None:
+def _show_result(result: BenchResult, outputs: BenchOutputs, *, is_live: bool) -> None:
     if result.stop_reason != "interrupted":
-        show_result(result, json_path, lambda: _print_result(result))
+        from voicegauge.report.result_summaries import summarize
+
+        show_result(result, outputs.json_path, lambda: _print_result(result))
+        failed_writes = FailedWriteCollector()
+        outputs.write_summaries(summarize(result), failed_writes)
+        failed_writes.raise_collected_errors()
         return
     errors = create_console(to_stderr=True)
     for line in (*_describe_unresolved_requests(result), _describe_resumption(result, is_live=is_live)):

@@ -250,9 +250,9 @@ class _ReportPrinter:
         return self._printed_report
 
     def _write_outputs(self, report: CheckReport) -> None:
-        from voicegauge.api.result_files import to_exported_report, write_badge
-        from voicegauge.cli._check_tables import format_summary, print_report
-        from voicegauge.outputs.exported_report import format_step_summary
+        from voicegauge.api.result_files import write_badge
+        from voicegauge.cli._check_tables import print_report
+        from voicegauge.report.result_summaries import summarize_check
 
         with self._failed_writes.collect_write_error():
             show_result(report, self._outputs.json_path, lambda: print_report(report))
@@ -262,14 +262,8 @@ class _ReportPrinter:
         if self._outputs.badge_file is not None:
             with self._failed_writes.collect_write_error():
                 write_badge(report, self._outputs.badge_file, strict=self._outputs.strict)
-        self._outputs.write_files(
-            report,
-            lambda: format_step_summary(
-                to_exported_report(report, strict=self._outputs.strict), format_summary(report)
-            ),
-            self._failed_writes,
-            strict=self._outputs.strict,
-        )
+        summary = summarize_check(report, fail_on_warnings=self._outputs.strict)
+        self._outputs.write_files(report, summary, self._failed_writes, strict=self._outputs.strict)
 
 
 def _write_reproduction_tests(report: CheckReport, folder: Path) -> None:

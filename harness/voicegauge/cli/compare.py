@@ -17,7 +17,7 @@ from voicegauge.cli._console import (
     print_table,
     show_result,
 )
-from voicegauge.cli._output_options import JsonOutput
+from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, UsageError
 from voicegauge.options import Trust, argument, option, request
 from voicegauge.printable_text import format_count
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
 
 
 _COLOR_BY_VERDICT = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
-MAX_RELATIVE_CHANGE_SHOWN = 10
-"""Relative changes above this are printed as ">+1000%", because the exact factor would add no information."""
 
 
 @request
-class CompareOptions(JsonOutput):
+class CompareOptions(SummaryOutputs):
     """Which runs are compared, what the command prints, and when it fails."""
 
     runs: Sequence[Path] = argument(kw_only=False, help="Folders of saved runs.", metavar="BASELINE... RUN")
@@ -65,7 +63,9 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
     that much smaller differences are found than between runs of different days.
     """
     from voicegauge.api.saved_runs import run_compare, run_compare_targets
+    from voicegauge.report.result_summaries import summarize
 
+    options.reject_conflicting_outputs()
     *earlier_runs, run = options.runs
     if targets_request.baseline_target:
         if earlier_runs:
@@ -76,7 +76,10 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
     else:
         result = run_compare(dataclasses.replace(request, baseline=earlier_runs, run=run))
     show_result(result, options.json_path, lambda: _print_comparison(result, show_all=options.show_all))
-    return EXIT_FINDINGS if _has_failing_verdict(result, options.fail_on) else EXIT_OK
+    fails, failed_writes = _has_failing_verdict(result, options.fail_on), FailedWriteCollector()
+    options.write_summaries(summarize(result, fails=fails), failed_writes)
+    failed_writes.raise_collected_errors()
+    return EXIT_FINDINGS if fails else EXIT_OK
 
 
 def _has_failing_verdict(result: RunComparison, fail_on: str) -> bool:
@@ -170,6 +173,9 @@ def _describe_faults(result: RunComparison) -> list[str]:
 
 
 def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
+    from voicegauge.report.history_page import format_change
+    from voicegauge.report.result_summaries import format_change_interval, format_metric_value
+
     table = create_table(
         "target",
         "metric",
@@ -186,12 +192,12 @@ def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
         table.add_row(
             metric.target,
             metric.metric,
-            _format_value(metric, metric.baseline_value),
-            _format_value(metric, metric.run_value),
-            _format_change(metric, metric.change),
-            _format_interval(metric),
+            format_metric_value(metric.unit, metric.baseline_value),
+            format_metric_value(metric.unit, metric.run_value),
+            format_change(metric.unit, metric.change),
+            format_change_interval(metric),
             _format_verdict(metric),
-            _format_change(metric, metric.detectable_change),
+            "" if metric.detectable_change is None else format_change(metric.unit, metric.detectable_change),
             metric.note,
         )
     return table
@@ -199,24 +205,20 @@ def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
 
 def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
     """Return a table with up to two values in each cell, without the detectable change and notes."""
+    from voicegauge.report.history_page import format_change
+    from voicegauge.report.result_summaries import format_change_interval, format_metric_value
+
     table = create_table(
         "target, metric", "baseline, run", "change, interval", "verdict", right_aligned_columns=("baseline, run",)
     )
     for metric in metrics:
         table.add_row(
             f"{metric.target}\n  {metric.metric}",
-            f"{_format_value(metric, metric.baseline_value)}\n{_format_value(metric, metric.run_value)}",
-            f"{_format_change(metric, metric.change)}\n{_format_interval(metric)}",
+            "\n".join(format_metric_value(metric.unit, one) for one in (metric.baseline_value, metric.run_value)),
+            f"{format_change(metric.unit, metric.change)}\n{format_change_interval(metric)}",
             _format_verdict(metric),
         )
     return table
-
-
-def _format_interval(metric: MetricComparison) -> str:
-    if metric.interval_low is None or metric.interval_high is None:
-        return ""
-    low, high = (_format_change(metric, end) for end in (metric.interval_low, metric.interval_high))
-    return f"{low.removesuffix(' points')} to {high}"
 
 
 def _format_verdict_count(verdict: str, count: int) -> str:
@@ -237,17 +239,3 @@ def _suggest_how_to_gain_precision(result: RunComparison) -> str:
         "use more texts, name five or more runs of different days as BASELINE..., "
         "or measure both in one run and compare with --against"
     )
-
-
-def _format_value(metric: MetricComparison, value: float) -> str:
-    if metric.unit == "rate":
-        return f"{value:.1%}"
-    return {"ms": f"{value:.0f} ms", "usd": f"${value:.4f}", "credits": f"{value:g} credits"}[metric.unit]
-
-
-def _format_change(metric: MetricComparison, change: float | None) -> str:
-    if change is None:
-        return ""
-    if metric.unit == "rate":
-        return f"{100 * change:+.1f} points"
-    return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"

@@ -99,6 +99,7 @@ def command(
     from voicegauge.api.drift_detection import propose_contract_patch, run_find_drift
     from voicegauge.drift.report import DriftLevel
     from voicegauge.drift.report_formats import render_markdown
+    from voicegauge.report.result_summaries import summarize
 
     patch: ContractPatch | None = None
     diff = ""
@@ -125,9 +126,11 @@ def command(
     with failed_writes.collect_write_error():
         show_result(report, files.json_path, print_report)
     level = DriftLevel(options.fail_on)
-    files.write_files(report, lambda: render_markdown(report), failed_writes, fail_on=level)
+    fails = report.has_change_at_least(level)
+    summary = summarize(report, fails=fails)
+    files.write_files(report, summary, failed_writes, fail_on=level, markdown=render_markdown(report))
     failed_writes.raise_collected_errors()
-    return EXIT_FINDINGS if report.has_change_at_least(level) else EXIT_OK
+    return EXIT_FINDINGS if fails else EXIT_OK
 
 
 def _reject_existing_patch(file: Path | None) -> None:

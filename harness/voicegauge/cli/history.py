@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from voicegauge.api.local_requests import HistoryRequest
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import print_escaped, show_result
-from voicegauge.cli._options import reject_outputs_to_same_file
-from voicegauge.cli._output_options import JsonOutput, output_file_option
+from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs, output_file_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK
 from voicegauge.options import Trust, option, request
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @request
-class HistoryOptions(JsonOutput):
+class HistoryOptions(SummaryOutputs):
     """What the command writes, and when it fails."""
 
     fail_on: Literal["regression", "change", "never"] = option(
@@ -44,14 +43,18 @@ def command(request: HistoryRequest, options: HistoryOptions) -> int:
     from voicegauge.api.saved_runs import run_history, write_history_page
     from voicegauge.cli._history_tables import print_history
     from voicegauge.cli._progress import TerminalProgress
+    from voicegauge.report.result_summaries import summarize
 
-    reject_outputs_to_same_file(json=options.json_path, html=options.html_file)
+    options.reject_conflicting_outputs(html=options.html_file)
     history = run_history(dataclasses.replace(request, progress=TerminalProgress()))
     show_result(history, options.json_path, lambda: print_history(history))
     if options.html_file is not None:
         write_history_page(history, options.html_file)
         print_escaped(f"wrote {options.html_file}", to_stderr=options.json_path == "-")
-    return EXIT_FINDINGS if _has_failed(history, options.fail_on) else EXIT_OK
+    fails, failed_writes = _has_failed(history, options.fail_on), FailedWriteCollector()
+    options.write_summaries(summarize(history, fails=fails), failed_writes)
+    failed_writes.raise_collected_errors()
+    return EXIT_FINDINGS if fails else EXIT_OK
 
 
 def _has_failed(history: RunHistory, fail_on: str) -> bool:

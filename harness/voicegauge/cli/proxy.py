@@ -102,7 +102,8 @@ def _wait_until_stopped() -> None:
 
 
 def _print_report(terminal: Console, report: ProxyReport) -> None:
-    from voicegauge.cli._check_tables import format_coverage, format_summary, print_finding_counts
+    from voicegauge.cli._check_tables import format_coverage, print_finding_counts
+    from voicegauge.conformance.report import describe_result
 
     terminal.print()
     print_finding_counts(terminal, report.report.findings)
@@ -124,7 +125,7 @@ def _print_report(terminal: Console, report: ProxyReport) -> None:
     if report.report.coverage_percent is not None:
         terminal.print(format_coverage(report.report), soft_wrap=True)
     requests = format_count(report.request_count, "request")
-    terminal.print(f"{requests}; {format_summary(report.report)}", style="bold", soft_wrap=True)
+    terminal.print(f"{requests}; {describe_result(report.report)}", style="bold", soft_wrap=True)
 
 
 def _print_counts(terminal: Console, label: str, counts: Mapping[str, int]) -> None:

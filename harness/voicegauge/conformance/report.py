@@ -36,6 +36,7 @@ from voicegauge.outputs.exported_report import (
     RuleDescription,
     SarifLevel,
 )
+from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 
@@ -275,7 +276,7 @@ class CaseResult(Record, frozen=True, kw_only=True):
 
 
 @final
-class CheckReport(Record, frozen=True, kw_only=True):
+class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     """The JSON that `voicegauge check --json` writes."""
 
     schema: str = "voicegauge/check/2"
@@ -635,6 +636,44 @@ RESULT_LEVEL_BY_SEVERITY = {
 """The level that output formats show for each severity, most severe first."""
 
 
+def describe_result(report: CheckReport) -> str:
+    """Return the number of exchanges, cases and findings, and the cost, in one line."""
+    exchanges = " + ".join(
+        f"{provenance.upper()} {count}" for provenance, count in report.exchange_count_by_provenance.items()
+    )
+    counts = [
+        _format_finding_count(report, severity)
+        for severity in (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+    ]
+    findings = ", ".join(count for count in counts if count) or "no findings"
+    is_one = sum(report.exchange_count_by_provenance.values()) == 1
+    parts = [f"{exchanges or 'no'} exchange{'' if is_one else 's'}"]
+    if report.case_results:
+        skipped = sum(case.verdict == "skipped" for case in report.case_results)
+        cases = format_count(len(report.case_results), "case")
+        parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
+    if report.resumed_case_count:
+        parts.append(f"{report.resumed_case_count} of them judged before by a killed check")
+    parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
+    if report.not_judged_reason_by_name:
+        parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
+    if report.accepted_findings:
+        parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
+    if report.spent_usd:
+        parts.append(f"${report.spent_usd:.4g} spent")
+    if report.spent_by_earlier_runs_usd:
+        parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent before by a killed check")
+    line = ", ".join(parts)
+    return f"{line}. Incomplete: {report.stop_message}" if report.stop_message else line
+
+
+def _format_finding_count(report: CheckReport, severity: Severity) -> str:
+    count = report.count_findings(severity)
+    if not count:
+        return ""
+    return f"{count} disputed" if severity is Severity.DISPUTED else format_count(count, severity.value)
+
+
 def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) -> ExportedReport:
     """Return `report` in the form that output formats read.
 
@@ -682,6 +721,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
         if where.contract_file is None
         else FileLocation(file=where.contract_file, line=where.contract_line),
         extra_lines=tuple(f"{label}{text}" for label, text in details if text),
+        command=finding.reproduction_command or None,
         occurrence_count=finding.occurrence_count,
         fingerprint=finding.fingerprint,
         fails_command=finding.severity in failing_severities,

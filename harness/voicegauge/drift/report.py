@@ -16,6 +16,7 @@ from typing import Any, Literal, final
 import msgspec
 
 from voicegauge.model.base import Record
+from voicegauge.outputs.result_summary import SummarizedResult
 
 # Holds the catalog of drift rules.
 
@@ -141,7 +142,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
 
 
 @final
-class DriftReport(Record, frozen=True, kw_only=True):
+class DriftReport(SummarizedResult, frozen=True, kw_only=True):
     """The result of one comparison, as `voicegauge drift --json` writes it."""
 
     schema: str = "voicegauge/drift/2"

@@ -98,6 +98,8 @@ def load_baseline(path: Path) -> FindingsBaseline:
     """
     try:
         return msgspec.json.decode(read_file(path), type=FindingsBaseline)
+    except FileNotFoundError as error:
+        raise DataError(f"the baseline {path} does not exist: write it with --write-baseline {path}") from error
     except OSError as error:
         raise DataError(f"cannot read the baseline {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -4,13 +4,13 @@ Each provider or API becomes a test suite. Its test cases come in this order: fi
 operation and rule with findings, then the skipped cases.
 
 In the message of a workflow command, %, CR and LF are escaped. In its properties, ":" and "," are escaped too.
-GitHub shows only the first ten annotations of each level in a step. The summary lists up to `MAX_SUMMARY_ROWS`
-findings.
+GitHub shows only the first ten annotations of each level in a step.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -74,6 +74,8 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     """The corresponding file and line in the other of two compared inputs; `None` if there was no comparison."""
     extra_lines: tuple[str, ...] = ()
     """Lines that the detailed output shows after the message and the location."""
+    command: str | None = None
+    """Shell command that shows the finding again; `None` if there is none. `extra_lines` contain it too."""
     occurrence_count: int = 1
     """Number of times that the finding occurred."""
     fingerprint: str
@@ -227,8 +229,6 @@ def escape_markdown(text: str) -> str:
 
 _WORKFLOW_COMMAND_BY_LEVEL = {SarifLevel.ERROR: "error", SarifLevel.WARNING: "warning", SarifLevel.NOTE: "notice"}
 """Names of the workflow commands that create annotations, by the level of the finding."""
-MAX_SUMMARY_ROWS = 200
-"""Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 
 
 def format_workflow_commands(report: ExportedReport, repository_folder: Path) -> str:
@@ -249,39 +249,18 @@ def _format_annotation(finding: ReportedFinding, repository_folder: Path) -> str
     if file is not None:
         line = {} if location is None or location.line is None else {"line": str(location.line)}
         properties = {"file": file, **line, **properties}
-    encoded = ",".join(f"{name}={_escape_command_property(value)}" for name, value in properties.items())
-    return f"::{_WORKFLOW_COMMAND_BY_LEVEL[finding.level]} {encoded}::{_escape_command_message(finding.detailed_text)}"
+    encoded = ",".join(f"{name}={escape_command_property(value)}" for name, value in properties.items())
+    return f"::{_WORKFLOW_COMMAND_BY_LEVEL[finding.level]} {encoded}::{escape_command_message(finding.detailed_text)}"
 
 
-def _escape_command_message(text: str) -> str:
+def escape_command_message(text: str) -> str:
+    """Escape untrusted text for the message of a workflow command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _escape_command_property(text: str) -> str:
-    return _escape_command_message(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def format_step_summary(report: ExportedReport, headline: str) -> str:
-    """Return the job summary in GitHub's Markdown, with a headline and a table of findings.
-
-    Args:
-        report: the report with the findings.
-        headline: one line that sums up the report.
-    """
-    return "\n".join(["## voicegauge", "", escape_markdown(headline), "", *_format_findings_table(report.findings), ""])
-
-
-def _format_findings_table(findings: tuple[ReportedFinding, ...]) -> Iterator[str]:
-    if not findings:
-        return
-    yield "| severity | rule | operation | observed |"
-    yield "|---|---|---|---|"
-    for finding in findings[:MAX_SUMMARY_ROWS]:
-        message = "; ".join((finding.message, *finding.other_messages))
-        cells = (finding.severity, finding.rule, finding.operation_path, message)
-        yield f"| {' | '.join(map(escape_markdown, cells))} |"
-    if len(findings) > MAX_SUMMARY_ROWS:
-        yield f"\nand {len(findings) - MAX_SUMMARY_ROWS} more"
+def escape_command_property(text: str) -> str:
+    """Escape untrusted text for a property of a workflow command."""
+    return escape_command_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # Writes findings as SARIF 2.1.0 (an OASIS standard), which GitHub code scanning and editors read.
@@ -333,24 +312,49 @@ def _build_sarif_result(
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": finding.operation_path, "kind": "function"}],
     }
+    related = [finding.related_location] if finding.related_location is not None else []
     if finding.location is not None:
-        location["physicalLocation"] = _build_physical_location(finding.location, repository_folder)
+        shown = finding.location
+        if shown.make_path_relative_to(repository_folder) is None and (file := find_command_file(repository_folder)):
+            related.append(shown)
+            shown = FileLocation(file=str(file), line=1)
+        location["physicalLocation"] = _build_physical_location(shown, repository_folder)
     result = {
         "ruleId": finding.rule,
         "ruleIndex": index_by_rule[finding.rule],
         "level": finding.level.value,
         "message": {"text": finding.message},
         "locations": [location],
-        # GitHub matches results of different runs by this fingerprint, so that a moved line does not reopen an alert.
-        "partialFingerprints": {"voicegauge/v1": finding.fingerprint},
+        # GitHub matches results of different runs by `primaryLocationLineHash`. Left to itself, it hashes the line of
+        # the file, so that a moved line of the contract would reopen an alert.
+        "partialFingerprints": {
+            "primaryLocationLineHash": f"{finding.fingerprint}:1",
+            "voicegauge/v1": finding.fingerprint,
+        },
         "occurrenceCount": finding.occurrence_count,
         "properties": {name: value for name, value in finding.sarif_properties.items() if value is not None},
     }
-    if finding.related_location is not None:
+    if related:
         result["relatedLocations"] = [
-            {"id": 0, "physicalLocation": _build_physical_location(finding.related_location, repository_folder)}
+            {"id": number, "physicalLocation": _build_physical_location(one, repository_folder)}
+            for number, one in enumerate(related)
         ]
     return result
+
+
+def find_command_file(repository_folder: Path) -> Path | None:
+    """Return the file of a repository that runs voicegauge: GitHub's workflow, else settings of the project.
+
+    GitHub shows no alert whose file is outside of the repository, as that of a bundled contract is. Such a finding is
+    shown at the file that asked for the check.
+    """
+    # "owner/name/.github/workflows/speech.yml@refs/heads/main"
+    workflow = os.environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].split("/", 2)[-1]
+    for name in (workflow, "voicegauge.toml", "pyproject.toml", "README.md"):
+        file = repository_folder / name
+        if name and file.is_file() and file.resolve().is_relative_to(repository_folder.resolve()):
+            return file
+    return None
 
 
 def _build_physical_location(location: FileLocation, repository_folder: Path) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def format_value(unit: HistoryUnit, value: float) -> str:
     return f"{format_percent(value)}%" if unit == "rate" else format_usd(value)
 
 
-def format_change(unit: HistoryUnit, change: float) -> str:
+def format_change(unit: str, change: float) -> str:
     """Format a change: "+38.2%", and "+5.0 points" of a rate."""
     if unit == "rate":
         return f"{100 * change:+.1f} points"

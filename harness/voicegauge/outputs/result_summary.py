@@ -1,0 +1,220 @@
+"""A result in a few lines and tables, for readers elsewhere: a pull request, a chat, a notebook, a dashboard.
+
+Texts of a summary come from contracts and services, so each format escapes them.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+from voicegauge.model.base import Record
+from voicegauge.outputs.exported_report import escape_command_message, escape_command_property, escape_markdown
+from voicegauge.printable_text import escape_unprintable
+
+SummaryVerdict = Literal["passed", "failed", "not judged"]
+
+MAX_TABLE_ROWS = 200
+"""Largest number of rows of a table. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
+MAX_SLACK_TABLE_ROWS = 20
+MAX_SLACK_TEXT_CHARACTERS = 2_900
+"""Slack rejects a section of more than 3,000 characters, and a message of more than 50 blocks."""
+MAX_SLACK_HEADER_CHARACTERS = 140
+"""Slack rejects a header of more than 150 characters."""
+_SYMBOL_BY_VERDICT: dict[SummaryVerdict, str] = {
+    "passed": ":white_check_mark:",
+    "failed": ":x:",
+    "not judged": ":grey_question:",
+}
+_COMMAND_BY_VERDICT: dict[SummaryVerdict, str] = {"passed": "notice", "failed": "error", "not judged": "warning"}
+
+
+class SummaryTable(Record, frozen=True, kw_only=True):
+    """A table of a summary."""
+
+    title: str = ""
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """The cells of each row, as many as headings."""
+    code_columns: tuple[int, ...] = ()
+    """Positions of the columns that contain commands, from 0."""
+
+
+class MetricValue(Record, frozen=True, kw_only=True):
+    """A number for a dashboard."""
+
+    name: str
+    """Name with its unit, as Prometheus wants it: `voicegauge_total_latency_seconds`."""
+    help: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class ResultSummary(Record, frozen=True, kw_only=True):
+    """What a person needs to know of one result."""
+
+    title: str
+    """The command, and what it was about: "voicegauge check pixelapi"."""
+    verdict: SummaryVerdict
+    headline: str
+    """The result in one sentence; that of an emulated run begins with EMULATED."""
+    notes: tuple[str, ...] = ()
+    """Further sentences, each of which qualifies the numbers."""
+    tables: tuple[SummaryTable, ...] = ()
+    metrics: tuple[MetricValue, ...] = ()
+
+
+# What a notebook shows of a result.
+
+
+class SummarizedResult(Record, frozen=True):
+    """A record that a notebook shows as its summary instead of as all of its fields.
+
+    Summaries are built by `voicegauge.report`, which is above the packages that define results. It sets `summarize`
+    when it is imported, as it is by every function of the API that returns such a result.
+    """
+
+    summarize: ClassVar[Callable[[Any], ResultSummary] | None] = None
+
+    def _repr_html_(self) -> str | None:
+        build = SummarizedResult.summarize
+        return None if build is None else format_summary_html(build(self))
+
+    def __repr__(self) -> str:
+        build = SummarizedResult.summarize
+        if build is None:
+            return f"<{type(self).__name__}>"
+        return f"<{type(self).__name__}: {escape_unprintable(build(self).headline)}>"
+
+
+# Formats.
+
+
+def format_summary_html(summary: ResultSummary) -> str:
+    """Return an HTML fragment without scripts or styles of its own, which a notebook shows in its own style."""
+    parts = [f"<p><strong>{_escape_html(summary.title)}</strong>: {_escape_html(summary.headline)}</p>"]
+    parts += [f"<p>{_escape_html(note)}</p>" for note in summary.notes]
+    for table in summary.tables:
+        parts.append("<table>")
+        if table.title:
+            parts.append(f"<caption>{_escape_html(table.title)}</caption>")
+        parts.append(f"<tr>{''.join(f'<th>{_escape_html(heading)}</th>' for heading in table.headings)}</tr>")
+        for row in table.rows[:MAX_TABLE_ROWS]:
+            cells = (
+                f"<td><code>{_escape_html(cell)}</code></td>"
+                if index in table.code_columns
+                else f"<td>{_escape_html(cell)}</td>"
+                for index, cell in enumerate(row)
+            )
+            parts.append(f"<tr>{''.join(cells)}</tr>")
+        parts.append("</table>")
+        parts += [f"<p>{_escape_html(line)}</p>" for line in _describe_left_out_rows(table)]
+    return "\n".join(parts)
+
+
+def _escape_html(text: str) -> str:
+    return html.escape(escape_unprintable(text))
+
+
+def format_summary_markdown(summary: ResultSummary) -> str:
+    """Return the summary in GitHub's Markdown, for a job summary or a comment on a pull request."""
+    lines = [f"## {escape_markdown(summary.title)}", "", escape_markdown(summary.headline), ""]
+    for note in summary.notes:
+        lines += [escape_markdown(note), ""]
+    for table in summary.tables:
+        if table.rows:
+            lines += [*_format_markdown_table(table), ""]
+    return "\n".join(lines)
+
+
+def _format_markdown_table(table: SummaryTable) -> Iterator[str]:
+    if table.title:
+        yield f"**{escape_markdown(table.title)}**"
+        yield ""
+    yield f"| {' | '.join(map(escape_markdown, table.headings))} |"
+    yield f"|{'---|' * len(table.headings)}"
+    for row in table.rows[:MAX_TABLE_ROWS]:
+        cells = (
+            _format_markdown_code(cell) if index in table.code_columns else escape_markdown(cell)
+            for index, cell in enumerate(row)
+        )
+        yield f"| {' | '.join(cells)} |"
+    for line in _describe_left_out_rows(table):
+        yield ""
+        yield line
+
+
+def _format_markdown_code(text: str) -> str:
+    """Return a command that can be copied from the cell of a table; an empty cell if there is none."""
+    if not text:
+        return ""
+    # Backticks cannot contain a line break or a vertical bar in a table; HTML can.
+    lines = (
+        html.escape(escape_unprintable(line)).replace("|", "&#124;").replace("\\", "&#92;").replace("`", "&#96;")
+        for line in text.splitlines()
+    )
+    return f"<code>{'<br>'.join(lines).replace('*', '&#42;').replace('_', '&#95;').replace('$', '&#36;')}</code>"
+
+
+def format_summary_slack(summary: ResultSummary) -> str:
+    """Return the JSON of a message in Slack's Block Kit, to be sent to an incoming webhook."""
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": {"type": "plain_text", "text": summary.title[:MAX_SLACK_HEADER_CHARACTERS]}},
+        _build_slack_section(f"{_SYMBOL_BY_VERDICT[summary.verdict]} {_escape_slack(summary.headline)}"),
+    ]
+    blocks += [_build_slack_section(_escape_slack(note)) for note in summary.notes[:10]]
+    for table in summary.tables[:5]:
+        lines = [" | ".join(row) for row in (table.headings, *table.rows[:MAX_SLACK_TABLE_ROWS])]
+        if not table.rows:
+            continue
+        hidden = len(table.rows) - MAX_SLACK_TABLE_ROWS
+        text = "\n".join([*(" ".join(line.split()) for line in lines), *([f"and {hidden} more"] if hidden > 0 else [])])
+        shown = _escape_slack(text)[: MAX_SLACK_TEXT_CHARACTERS - 10].replace("```", "'''")
+        blocks.append(_build_slack_section(f"```{shown}```"))
+    # The text is what a notification shows.
+    return json.dumps({"text": f"{summary.title}: {summary.headline}"[:MAX_SLACK_TEXT_CHARACTERS], "blocks": blocks})
+
+
+def _build_slack_section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:MAX_SLACK_TEXT_CHARACTERS]}}
+
+
+def _escape_slack(text: str) -> str:
+    # Slack reads only these three characters specially, and <!channel> notifies everybody.
+    return escape_unprintable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def format_summary_annotation(summary: ResultSummary) -> str:
+    """Return one workflow command of GitHub Actions: an error if the command fails, otherwise a notice."""
+    message = escape_command_message("\n".join((summary.headline, *summary.notes)))
+    return f"::{_COMMAND_BY_VERDICT[summary.verdict]} title={escape_command_property(summary.title)}::{message}\n"
+
+
+def format_prometheus_text(summary: ResultSummary) -> str:
+    """Return the metrics in Prometheus's text format, for a textfile collector or a push gateway.
+
+    Raises:
+        MissingExtraError: the extra `prometheus` is not installed.
+    """
+    from voicegauge.errors import MissingExtraError
+
+    try:
+        from prometheus_client import CollectorRegistry, Gauge, generate_latest
+    except ImportError as error:
+        raise MissingExtraError("metrics for Prometheus", "prometheus") from error
+    registry = CollectorRegistry()
+    gauges: dict[str, Gauge] = {}
+    for metric in summary.metrics:
+        if metric.name not in gauges:
+            gauges[metric.name] = Gauge(metric.name, metric.help, sorted(metric.labels), registry=registry)
+        gauge = gauges[metric.name]
+        (gauge.labels(**metric.labels) if metric.labels else gauge).set(metric.value)
+    text: bytes = generate_latest(registry)
+    return text.decode()
+
+
+def _describe_left_out_rows(table: SummaryTable) -> list[str]:
+    hidden = len(table.rows) - MAX_TABLE_ROWS
+    return [f"and {hidden} more"] if hidden > 0 else []

@@ -1,0 +1,317 @@
+"""Sums up results of checks, benchmarks, comparisons and histories in a few lines and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from voicegauge.bench.benchmark_result import BenchResult
+from voicegauge.bench.comparison import MetricComparison, RunComparison
+from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.run_history import RunHistory
+from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.conformance.report import CheckReport, describe_result, export_check_report
+from voicegauge.drift.report import DriftLevel, DriftReport
+from voicegauge.model.base import Provenance, Severity
+from voicegauge.outputs.exported_report import ExportedReport, FileLocation, ReportedFinding
+from voicegauge.outputs.result_summary import (
+    MetricValue,
+    ResultSummary,
+    SummarizedResult,
+    SummaryTable,
+    SummaryVerdict,
+)
+from voicegauge.printable_text import format_count
+from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
+from voicegauge.report.history_page import (
+    METRIC_LABELS,
+    NOT_JUDGED_TEXT,
+    build_timeline,
+    format_change,
+    format_value,
+    list_provenances,
+)
+
+REHEARSAL_NOTE = "The numbers show that the tool works, not how fast or good a provider is."
+
+
+def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:
+    """Sum up a result.
+
+    Args:
+        result: a report of `check` or `find_drift`, a result of `benchmark` or `compare`, or a history.
+        fails: whether the command fails with this result; by default as without options of the user.
+
+    Raises:
+        TypeError: it is not a result that can be summed up.
+    """
+    match result:
+        case CheckReport():
+            return summarize_check(result, fails=fails)
+        case DriftReport():
+            return _summarize_drift(result, fails=fails)
+        case BenchResult():
+            return _summarize_benchmark(result, fails=fails)
+        case RunComparison():
+            return _summarize_comparison(result, fails=fails)
+        case RunHistory():
+            return _summarize_history(result, fails=fails)
+        case _:
+            raise TypeError(f"{type(result).__name__} has no summary")
+
+
+SummarizedResult.summarize = staticmethod(summarize)
+
+
+def _choose_verdict(*, fails: bool, is_judged: bool = True) -> SummaryVerdict:
+    if fails:
+        return "failed"
+    return "passed" if is_judged else "not judged"
+
+
+# Checks and drift.
+
+
+def summarize_check(report: CheckReport, *, fails: bool | None = None, fail_on_warnings: bool = False) -> ResultSummary:
+    """Sum up a check: the findings, each with its place in the contract and a command that shows it again."""
+    exported = export_check_report(report, fail_on_warnings=fail_on_warnings)
+    has_failed = any(finding.fails_command for finding in exported.findings) if fails is None else fails
+    providers = ", ".join(dict.fromkeys(target.partition("/")[0] for target in report.targets))
+    return ResultSummary(
+        title=f"voicegauge check {providers}".strip(),
+        verdict=_choose_verdict(fails=has_failed, is_judged=report.no_verdict_reason is None),
+        headline=describe_result(report),
+        notes=tuple(filter(None, (report.no_verdict_reason, report.doubt_reason))),
+        tables=tuple(_build_findings_tables(exported)),
+        metrics=tuple(_iterate_check_metrics(report)),
+    )
+
+
+def _build_findings_tables(report: ExportedReport) -> Iterator[SummaryTable]:
+    if report.findings:
+        yield SummaryTable(
+            headings=("severity", "rule", "operation", "observed", "at", "shown again by"),
+            rows=tuple(map(_build_finding_row, report.findings)),
+            code_columns=(5,),
+        )
+
+
+def _build_finding_row(finding: ReportedFinding) -> tuple[str, ...]:
+    message = "; ".join((finding.message, *finding.other_messages))
+    location = "" if finding.location is None else _shorten(finding.location)
+    return finding.severity, finding.rule, finding.operation_path, message, location, finding.command or ""
+
+
+def _shorten(location: FileLocation) -> str:
+    """Return a path below the working folder without that folder."""
+    path = location.make_path_relative_to(Path.cwd())
+    return str(location if path is None else FileLocation(file=path, line=location.line))
+
+
+def _iterate_check_metrics(report: CheckReport) -> Iterator[MetricValue]:
+    provenance = "+".join(sorted(report.exchange_count_by_provenance)) or "none"
+    providers = dict.fromkeys(target.partition("/")[0] for target in report.targets)
+    for provider in providers:
+        for severity in Severity:
+            count = sum(one.where.provider == provider and one.severity is severity for one in report.findings)
+            yield MetricValue(
+                name="voicegauge_check_findings",
+                help="Findings that no baseline accepts",
+                labels={"provider": provider, "severity": severity.value, "provenance": provenance},
+                value=count,
+            )
+    yield MetricValue(
+        name="voicegauge_check_spent_usd", help="Dollars charged to the budget", labels={}, value=report.spent_usd
+    )
+    if report.coverage_percent is not None:
+        yield MetricValue(
+            name="voicegauge_check_coverage_percent",
+            help="Share of the contracts that was tried",
+            labels={},
+            value=report.coverage_percent,
+        )
+
+
+def _summarize_drift(report: DriftReport, *, fails: bool | None) -> ResultSummary:
+    counts = ", ".join(f"{count} {level.value}" for level, count in report.count_by_level.items() if count)
+    rows = tuple(
+        (one.level.value, one.rule, f"{one.qualified_location}: {one.message}", one.formatted_positions)
+        for one in report.changes
+    )
+    has_failed = report.has_change_at_least(DriftLevel.BREAKING)
+    return ResultSummary(
+        title=f"voicegauge drift {report.name}",
+        verdict=_choose_verdict(fails=has_failed if fails is None else fails),
+        headline=f"{format_count(len(report.changes), 'change')}{f': {counts}' if counts else ''}",
+        tables=(SummaryTable(headings=("level", "rule", "change", "at"), rows=rows),) if rows else (),
+    )
+
+
+# Benchmarks.
+
+
+def _mark(rehearsal_label: str, sentence: str) -> str:
+    """Put the label of a rehearsal before a sentence about its numbers."""
+    return f"{rehearsal_label}: {sentence}" if rehearsal_label else sentence
+
+
+def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSummary:
+    failed = sum(target.failure_count for target in result.targets)
+    requested = sum(target.sample_count for target in result.targets)
+    delivered = f"{requested - failed} of {format_count(requested, 'request')} delivered"
+    targets = format_count(len(result.targets), "target")
+    headline = _mark(result.rehearsal_label, f"{delivered}, {targets}, {result.load}")
+    return ResultSummary(
+        title=f"voicegauge bench {result.manifest.run_id}",
+        verdict=_choose_verdict(
+            fails=result.stop_message is not None if fails is None else fails, is_judged=failed < requested
+        ),
+        headline=headline,
+        notes=tuple(filter(None, (result.stop_message, REHEARSAL_NOTE if result.rehearsal_label else None))),
+        tables=(_build_target_table(result),),
+        metrics=tuple(_iterate_benchmark_metrics(result)),
+    )
+
+
+def _build_target_table(result: BenchResult) -> SummaryTable:
+    """Return the columns that the page shows at first, with the numbers and marks of the page."""
+    columns = [
+        column for column in build_comparison_columns(result.targets, DEFAULT_TEXT_LENGTH) if column.is_shown_initially
+    ]
+    headings = (
+        " ".join(filter(None, (one.standalone_heading or one.heading, one.unit and f"({one.unit})"))) for one in columns
+    )
+    rows = build_comparison_rows(result.targets, columns, is_rehearsal=result.manifest.is_rehearsal)
+    return SummaryTable(
+        headings=("target", *headings),
+        rows=tuple(
+            (row.summary.target, *(f"{cell.text} {cell.second_line}".strip() for cell in row.cells)) for row in rows
+        ),
+    )
+
+
+def _iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
+    for target in result.targets:
+        labels = {"target": target.target, "provenance": result.provenance.value}
+        values = {
+            ("voicegauge_requests", "Requested samples, without warm-up"): target.sample_count,
+            ("voicegauge_failures", "Samples without usable audio"): target.failure_count,
+            ("voicegauge_total_latency_seconds", "Median total latency"): _to_seconds(target.total_latency_ms),
+            ("voicegauge_time_to_first_audio_seconds", "Median time to first audio"): _to_seconds(target.ttfa_ms),
+            ("voicegauge_real_time_factor", "Median real-time factor"): None
+            if target.rtf is None
+            else target.rtf.value,
+            ("voicegauge_error_rate", "Word error rate; character error rate without words"): _get_error_rate(target),
+            ("voicegauge_price_usd_per_request", "Mean price per request"): target.cost.usd_per_request,
+        }
+        for (name, about), value in values.items():
+            if value is not None:
+                yield MetricValue(name=name, help=about, labels=labels, value=value)
+
+
+def _to_seconds(estimate_ms: Estimate | None) -> float | None:
+    return None if estimate_ms is None else estimate_ms.value / 1000
+
+
+def _get_value(estimate: Estimate | None) -> float | None:
+    return None if estimate is None else estimate.value
+
+
+def _get_error_rate(target: TargetSummary) -> float | None:
+    rate = target.wer or target.cer
+    return None if rate is None else rate.corpus_rate.value
+
+
+# Comparisons and histories.
+
+
+def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> ResultSummary:
+    counts = {
+        verdict: sum(metric.verdict == verdict for metric in result.metrics)
+        for verdict in ("regression", "improvement", "no evidence", "underpowered")
+    }
+    shown = [one for one in result.metrics if one.verdict in ("regression", "improvement")]
+    table = SummaryTable(
+        headings=("target", "metric", "baseline", "run", "change", "interval", "verdict"),
+        rows=tuple(map(_build_metric_row, shown)),
+    )
+    return ResultSummary(
+        title=f"voicegauge compare {result.run.run_id}",
+        verdict=_choose_verdict(
+            fails=bool(result.regressions) if fails is None else fails,
+            is_judged=counts["underpowered"] < len(result.metrics),
+        ),
+        headline=_mark(result.rehearsal_label, ", ".join(f"{count} {verdict}" for verdict, count in counts.items())),
+        notes=tuple(filter(None, (result.describe_text_overlap(), REHEARSAL_NOTE if result.rehearsal_label else None))),
+        tables=(table,) if shown else (),
+    )
+
+
+def _build_metric_row(metric: MetricComparison) -> tuple[str, ...]:
+    return (
+        metric.target,
+        metric.metric,
+        format_metric_value(metric.unit, metric.baseline_value),
+        format_metric_value(metric.unit, metric.run_value),
+        format_change(metric.unit, metric.change),
+        format_change_interval(metric),
+        metric.verdict,
+    )
+
+
+def format_metric_value(unit: str, value: float) -> str:
+    """Format the value of a compared metric with its unit."""
+    if unit == "rate":
+        return f"{value:.1%}"
+    return {"ms": f"{value:.0f} ms", "usd": f"${value:.4f}", "credits": f"{value:g} credits"}[unit]
+
+
+def format_change_interval(metric: MetricComparison) -> str:
+    """Format the confidence interval of a change; empty if there is none."""
+    if metric.interval_low is None or metric.interval_high is None:
+        return ""
+    low, high = (format_change(metric.unit, end) for end in (metric.interval_low, metric.interval_high))
+    return f"{low.removesuffix(' points')} to {high}"
+
+
+def _summarize_history(history: RunHistory, *, fails: bool | None) -> ResultSummary:
+    alerts = len(history.new_regressions)
+    judged = history.has_series_long_enough
+    span = f"{format_count(len(history.nights), 'night')}, {history.nights[0]} to {history.nights[-1]}"
+    provenances = list_provenances(history)
+    prefix = "EMULATED: " if provenances == [Provenance.EMULATED] else ""
+    alert_text = f"{format_count(alerts, 'alert')} on the latest night" if judged else NOT_JUDGED_TEXT
+    return ResultSummary(
+        title=f"voicegauge history {history.folder}",
+        verdict=_choose_verdict(fails=bool(alerts) if fails is None else fails, is_judged=judged),
+        headline=f"{prefix}{span}: {alert_text}",
+        tables=tuple(table for one in provenances for table in _build_history_tables(history, one)),
+    )
+
+
+def _build_history_tables(history: RunHistory, provenance: Provenance) -> Iterable[SummaryTable]:
+    label = "live" if provenance is Provenance.LIVE else provenance.value.upper()
+    timeline = build_timeline(history, provenance)
+    if timeline:
+        yield SummaryTable(
+            title=f"Changes, {label}",
+            headings=("night", "change", "of", "what"),
+            rows=tuple((one.night, one.change_kind, one.subject, one.text) for one in reversed(timeline)),
+        )
+    series = [one for one in history.series if one.key.provenance == provenance]
+    yield SummaryTable(
+        title=f"Latest values, {label}",
+        headings=("target", "metric", "nights", "first", "latest"),
+        rows=tuple(
+            (
+                one.key.target,
+                METRIC_LABELS[one.key.metric] + (f" [{one.key.region}]" if one.key.region is not None else ""),
+                str(len(one.nights)),
+                format_value(one.key.unit, one.nights[0].value),
+                format_value(one.key.unit, one.nights[-1].value),
+            )
+            for one in series
+        ),
+    )
