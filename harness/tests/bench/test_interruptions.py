@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from crashes.provider import CONTRACTS, POLL_FAULTS, SUBMIT_FAULTS, SUITE, StandInProvider
+from crashes.provider import CHARGED_USD, CONTRACTS, POLL_FAULTS, SUBMIT_FAULTS, SUITE, StandInProvider
 
 from voicegauge.bench.run_store import JournalEvent, load_run, read_journal
 from voicegauge.cli import run as voicegauge
@@ -235,6 +238,83 @@ def test_without_an_ambiguous_request_nothing_is_bought_again(
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 2
     assert "has an ambiguous request: leave out --retry-ambiguous" in " ".join(capsys.readouterr().err.split())
     assert submits(provider) == 3
+
+
+def test_after_a_run_that_lost_every_request_nothing_is_paid_for_silently(
+    bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.faults.submits = ["connection lost after charging"] * 3  # type: ignore[union-attr]
+    assert bench("sync") == 3, "no provider responds to the first request"
+    assert bench("sync") == 3, "the rest of the plan is lost, too"
+    assert submits(provider) == 3
+    for _ in range(3):  # as a job that is retried in CI
+        assert bench("sync") == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert "sent 3 requests without receiving a result, which may have been charged ($0.0300)" in message
+    assert "--retry-ambiguous pays for them again, --new-run pays for a new run" in message
+    assert submits(provider) == 3
+    assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
+    assert submits(provider) == 6
+    assert bench("sync") == 0, "a run with results is followed by another one"
+    assert submits(provider) == 9
+
+
+def test_a_new_run_does_not_continue_an_interrupted_one(
+    bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.api.benchmarking.score_run", die)
+        with pytest.raises(MemoryError):
+            bench("sync")
+    assert bench("sync", more=("--asr", "none", "--no-report", "--new-run")) == 0
+    assert submits(provider) == 6
+    assert len(list(out.iterdir())) == 2
+
+
+def test_of_two_benchmarks_that_start_in_the_same_instant_one_buys(provider: StandInProvider, out: Path) -> None:
+    provider.latency_s = 0.3
+    with running_app(provider) as url:
+        command = [sys.executable, "-m", "voicegauge", "bench", "acme/sync", "--live", "--base-url", url]
+        command += ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out), "--warmup", "0"]
+        command += ["--asr", "none", "--no-report"]
+        processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+        messages = [process.communicate()[1].decode() for process in processes]
+    if sorted(process.returncode for process in processes) == [0, 2]:
+        assert any("another process runs this benchmark" in " ".join(message.split()) for message in messages)
+        assert submits(provider) == 3
+    else:  # on a busy machine, one may have ended before the other began
+        assert [process.returncode for process in processes] == [0, 0], messages
+        assert len(list(out.iterdir())) == 2
+
+
+def test_a_receipt_above_the_price_ends_the_requests_to_its_target_for_good(
+    bench: Bench, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(CHARGED_USD, "sync", 0.05)
+    for _ in range(2):  # the second command continues the run
+        assert bench("sync", "streamed") == 4
+        message = " ".join(capsys.readouterr().err.split())
+        assert "acme/sync was charged $0.05 for a request that should cost $0.01: no more requests are sent" in message
+        assert Counter(charge.target for charge in provider.charges) == {"sync": 1, "streamed": 3}
+
+
+def test_what_other_commands_spend_today_counts(
+    bench: Bench,
+    provider: StandInProvider,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Three requests cost three cents; the provider charges 0.8 cents for each."""
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path / "state"))
+    assert bench("sync") == 0
+    daily = ("--asr", "none", "--no-report", "--max-cost-per-day", "0.05")
+    assert bench("sync", more=daily) == 4
+    message = " ".join(capsys.readouterr().err.split())
+    assert "$0.03 are needed, but $0.024 of $0.05 for acme are spent today (UTC), by all commands" in message
+    assert submits(provider) == 3
+    assert bench("sync", more=(*daily[:-1], "0.054")) == 0
+    assert submits(provider) == 6
 
 
 def test_buying_again_respects_the_budget(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.settlement import Settlement
 from voicegauge.client.spending_journal import Journal, SubmitStartedEvent
+from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
@@ -189,6 +191,43 @@ def test_a_key_is_used_as_long_as_the_provider_remembers_it(open_journal, tmp_pa
     with Journal(tmp_path / "acme" / "journal.jsonl", is_durable=False) as journal:
         journal.write(SubmitStartedEvent(id="one", submitted_at=sent_at, price_usd=0.01, idempotency_key="key-1"))
     assert open_journal().find_reusable_idempotency_key(case("one")) == key
+
+
+def test_a_command_that_ends_takes_nothing_from_one_that_begins(contract, tmp_path) -> None:
+    """The file of a journal is removed while others wait for it: none of them writes to a file that is gone."""
+    path = tmp_path / "state" / "acme" / "journal.jsonl"
+    lost: list[str] = []
+
+    def run_commands(name: str) -> None:
+        for number in range(40):
+            try:
+                journal = CaseJournal(contract, path)
+            except DataError:
+                continue
+            pay(journal, f"{name}-{number}", None, AMBIGUOUS)
+            if not path.exists() or f"{name}-{number}" not in path.read_text():
+                lost.append(f"{name}-{number}")
+            journal.forget_requests(keep_ambiguous_requests=False)
+            journal.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run_commands, "abcd"))
+    assert lost == []
+
+
+def test_on_demand_a_case_that_was_judged_without_a_response_is_sent_again(open_journal) -> None:
+    first = open_journal()
+    pay(first, "a", None, AMBIGUOUS)
+    judgement = CaseJudgement(basis="b", judged_at=datetime.now(UTC).isoformat(), has_no_result=True)
+    first.record_case_finished("a", "the connection was lost", judgement)
+    first.close()
+    second = open_journal()
+    assert second.find_judgement("a", "b") == judgement
+    assert second.find_judgement("a", "another basis") is None
+    second.close()
+    third = open_journal(retry_ambiguous_requests=True)
+    assert third.find_judgement("a", "b") is None
+    assert third.find_skip_reason(case("a")) is None
 
 
 def test_one_process_at_a_time_uses_a_journal(open_journal) -> None:

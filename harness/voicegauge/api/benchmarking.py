@@ -9,7 +9,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,12 @@ from voicegauge.api.benchmark_planning import (
 )
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import ProgressListener, report_phase
-from voicegauge.api.plan_sending import announce_rate_limits, delete_leftover_resources
+from voicegauge.api.plan_sending import (
+    announce_rate_limits,
+    delete_leftover_resources,
+    open_daily_budgets,
+    require_daily_budgets,
+)
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.audio_measurement import (
@@ -44,8 +49,10 @@ from voicegauge.bench.run_start import (
     RunToContinue,
     begin_run,
     check_region,
+    find_lost_run,
     find_run_to_continue,
     find_runs_of_other_plans,
+    lock_plan,
 )
 from voicegauge.bench.run_store import JournalState, load_run, save_run
 from voicegauge.bench.runner import run_plan
@@ -57,6 +64,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError, TransportError, UsageError
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.money import sum_usd
 from voicegauge.model.run import Run, ScoreSet, format_load
 from voicegauge.model.sample import Sample
 from voicegauge.options import function_of
@@ -280,7 +288,10 @@ def open_run_config(planned_benchmark: PlannedBenchmark) -> Iterator[RunConfig]:
     live_options = planned_benchmark.live_options
     access = open_live_access(planned_benchmark)
     announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
-    yield _build_run_config(planned_benchmark, access, live_options.max_cost_usd)
+    config = _build_run_config(planned_benchmark, access, live_options.max_cost_usd)
+    yield dataclasses.replace(
+        config, daily_budget_by_provider=open_daily_budgets(contracts, live_options, planned_benchmark.listener)
+    )
 
 
 def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderAccess]:
@@ -333,6 +344,23 @@ def _build_run_config(
     return configure_load(request, config)
 
 
+def check_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
+    """Reject a new run that costs more than is left for today at one of its providers; a ramp stops when it is spent.
+
+    Raises:
+        BudgetError: it does.
+    """
+    live, request = planned_benchmark.live_options, planned_benchmark.request
+    if live is None or request.ramp is not None or run_to_continue is not None:
+        return
+    cost_by_provider: dict[str, float] = {}
+    for cost in planned_benchmark.plan.target_costs:
+        provider = cost.target.partition("/")[0]
+        cost_by_provider[provider] = sum_usd((cost_by_provider.get(provider, 0.0), cost.usd or 0.0))
+    contracts = collect_contracts(planned_benchmark.targets.values())
+    require_daily_budgets(open_daily_budgets(contracts, live, planned_benchmark.listener), cost_by_provider)
+
+
 def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
     """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
     if planned_benchmark.live_options is None:
@@ -360,16 +388,24 @@ def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue
 
     Raises:
         DataError: a run was interrupted after something was paid for, but it cannot be continued.
-        UsageError: `retry_ambiguous_requests` is true, but no run has ambiguous requests.
+        UsageError: `retry_ambiguous_requests` is true, but no run has ambiguous requests; or the last run of the plan
+            lost every request, and neither `retry_ambiguous_requests` nor `new_run` says what to do.
     """
     runs_folder = Path(planned_benchmark.request.out)
     retry_ambiguous_requests = planned_benchmark.request.retry_ambiguous_requests
-    if planned_benchmark.live_options is None:
+    if planned_benchmark.live_options is None or planned_benchmark.request.new_run:
         return None
     found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous_requests)
     if found is None and retry_ambiguous_requests:
         raise UsageError(
             f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
+        )
+    lost = find_lost_run(runs_folder, planned_benchmark.plan) if found is None else None
+    if lost is not None:
+        raise UsageError(
+            f"the last run of this benchmark, {lost.run_folder}, sent {format_count(lost.request_count, 'request')} "
+            f"without receiving a result, which may have been charged (${lost.spent_usd:.4f}): --retry-ambiguous pays "
+            "for them again, --new-run pays for a new run"
         )
     for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
         planned_benchmark.listener.notice(
@@ -514,14 +550,16 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         open_live_access(planned)
         delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(planned)
-    found = choose_run_to_continue(planned)
-    stop = StopSignal()
-    announce_cost(planned, found)
-    with open_run_config(planned) as config:
-        config = add_measured_timing_error(config, planned.listener)
-        folder = begin_run(Path(request.out), config, found, base_urls=planned.find_base_urls_by_server())
-        outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
-    return finish_benchmark(planned, config, folder, outcome, stop, unscored_reason=unscored_reason)
+    with nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):
+        found = choose_run_to_continue(planned)
+        stop = StopSignal()
+        check_daily_budgets(planned, found)
+        announce_cost(planned, found)
+        with open_run_config(planned) as config:
+            config = add_measured_timing_error(config, planned.listener)
+            folder = begin_run(Path(request.out), config, found, base_urls=planned.find_base_urls_by_server())
+            outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
+        return finish_benchmark(planned, config, folder, outcome, stop, unscored_reason=unscored_reason)
 
 
 benchmark = function_of(BenchRequest, run_benchmark, name="benchmark")

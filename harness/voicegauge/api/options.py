@@ -271,6 +271,17 @@ class LiveOptions:
         environment_variable="VOICEGAUGE_MAX_COST",
         found_file=Trust.UP_TO_DEFAULT,
     )
+    max_cost_per_day_usd: float | None = option(
+        default=None,
+        flag="--max-cost-per-day",
+        help="Budget in dollars for each provider and day (UTC), over all commands of this machine. They note in the "
+        "state folder what they spend.",
+        default_text="no limit",
+        metavar="USD",
+        minimum=0,
+        environment_variable="VOICEGAUGE_MAX_COST_PER_DAY",
+        refusal_reason="a limit that is too high exceeds your budget",
+    )
     ledger: Ledger | None = keyword(
         default=None,
         help="Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`.",

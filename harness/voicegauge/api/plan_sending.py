@@ -15,6 +15,7 @@ from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import find_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
+from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.key_consent import check_key_consent, read_permitted_key
 from voicegauge.client.key_destinations import find_key_destinations
 from voicegauge.client.keys import ClientKey
@@ -111,7 +112,10 @@ def build_live_settings(
     plans = find_account_plan_limits(contracts, live_options.account_plans)
     keys = _read_keys(contracts, live_options)
     spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
+    daily_budgets = open_daily_budgets(contracts, live_options, listener)
     if plan is not None:
+        if not is_resumed:
+            require_daily_budgets(daily_budgets, plan.sum_price_usd_by_provider())
         check_budget(
             plan,
             live_options,
@@ -122,11 +126,15 @@ def build_live_settings(
         )
     rate_limiters = {provider: create_rate_limiter(one, live_options.base_urls) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
+    ledger = live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_by_earlier_runs_usd)
+    if journals is not None:
+        journals.note_overcharges(ledger)
     return CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
         api_key_by_provider=keys,
-        ledger=live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_by_earlier_runs_usd),
+        ledger=ledger,
+        daily_budget_by_provider=daily_budgets,
         price_usd_by_name=prices,
         rate_limiter_by_provider=rate_limiters,
         max_concurrency_by_provider={}
@@ -137,6 +145,37 @@ def build_live_settings(
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         on_deletion_message=listener.notice,
     )
+
+
+SPENDING_FOLDER_NAME = "spending"
+"""Name of the folder, in the state folder, with what was spent at each provider on each day."""
+
+
+def open_daily_budgets(
+    contracts: Iterable[Contract], live_options: LiveOptions, listener: ProgressListener
+) -> dict[str, DailyBudget]:
+    """Return what all commands of this machine spend in a day, by provider id."""
+
+    def announce_error(error: StorageError) -> None:
+        listener.notice(f"what is spent today is not counted for --max-cost-per-day: {error}")
+
+    folder, limit_usd = get_state_folder() / SPENDING_FOLDER_NAME, live_options.max_cost_per_day_usd
+    return {
+        contract.id: DailyBudget(folder, contract.id, limit_usd, on_storage_error=announce_error)
+        for contract in contracts
+    }
+
+
+def require_daily_budgets(daily_budgets: Mapping[str, DailyBudget], price_usd_by_provider: Mapping[str, float]) -> None:
+    """Reject a plan that costs more than is left for today at one of its providers.
+
+    Raises:
+        BudgetError: it does.
+        StorageError: there is a limit, and the state folder cannot be written.
+    """
+    for provider, price_usd in price_usd_by_provider.items():
+        if provider in daily_budgets:
+            daily_budgets[provider].require_remaining(price_usd)
 
 
 def open_journals(

@@ -478,6 +478,10 @@ class BenchRequest:
         "Continue the last such run, and pay again for the requests that it sent without a result. By default they are "
         "listed and never repeated."
     )
+    new_run: bool = new_run_option(
+        "Pay for a new run. By default an interrupted run of the same plan is continued, and nothing is sent after a "
+        "run that got no result at all."
+    )
     max_wait_s: float | None = max_wait_option()
     seed: int = seed_option()
     contracts: ContractsOrFolders = contracts_option()

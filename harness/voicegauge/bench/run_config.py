@@ -10,6 +10,7 @@ from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate, RampSettings
 from voicegauge.client.client import Client
+from voicegauge.client.daily_spending import DailyBudget, open_ledger
 from voicegauge.client.key_consent import read_permitted_key
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.contract import BaseTarget, Contract
@@ -86,6 +87,7 @@ def open_clients(
     clock: Clock | None = None,
     max_wait_s: float | None = None,
     staggers_polls: bool = False,
+    daily_budget_by_provider: Mapping[str, DailyBudget] = {},
 ) -> dict[str, Client]:
     """Open one client per provider; all clients share one transport, one ledger, one clock and one time limit."""
     return {
@@ -94,7 +96,7 @@ def open_clients(
             transport,
             base_urls=access_by_provider[contract.id].base_urls,
             key=access_by_provider[contract.id].api_key,
-            ledger=ledger,
+            ledger=open_ledger(ledger, contract.id, daily_budget_by_provider),
             rate_limiter=access_by_provider[contract.id].rate_limiter,
             seed=seed,
             clock=clock,
@@ -156,6 +158,8 @@ class RunConfig:
     """The user's own prices in dollars per request, by target id."""
     voice_sample: VoiceSample | None = None
     """The user's own voice sample; `None` to use the bundled one."""
+    daily_budget_by_provider: Mapping[str, DailyBudget] = field(default_factory=dict)
+    """What all commands spend in a day, by provider id; empty without a budget."""
     retry_ambiguous: bool = False
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
     max_wait_s: float | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,8 +26,11 @@ from voicegauge.bench.run_store import (
     read_journal,
     save_run,
 )
-from voicegauge.errors import DataError, UsageError
+from voicegauge.client.spending_journal import lock_file
+from voicegauge.errors import DataError, StorageError, UsageError
+from voicegauge.files import check_writable
 from voicegauge.model.run import RUN_SCHEMA_VERSION, Manifest, Run
+from voicegauge.model.sample import Sample
 from voicegauge.version import __version__
 
 # Builds the manifest of a run, which contains everything needed to interpret the run or to repeat it.
@@ -149,6 +153,67 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
         if state.ids_with_ambiguous_last_request if retry_ambiguous else state.is_empty or state.may_have_been_charged:
             return RunToContinue(file.parent, state)
     return None
+
+
+class LostRun(NamedTuple):
+    """A live run of which no request got a result, although all of them may have been charged."""
+
+    run_folder: Path
+    request_count: int
+    spent_usd: float
+
+
+def find_lost_run(runs_folder: Path, plan: BenchPlan) -> LostRun | None:
+    """Return the newest finished live run of `plan` in `runs_folder` if no request of it got a response.
+
+    Return `None` if there is no such run, or if it got a response, and if the run cannot be read.
+    """
+    for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}"), reverse=True):
+        manifest = load_manifest_outline(file)
+        if manifest is None or manifest.max_cost_usd is None or manifest.plan_sha256 != plan.sha256:
+            continue
+        try:
+            state, samples = read_journal(file.parent), load_run(file).samples
+        except DataError:
+            return None
+        is_lost = manifest.is_finished and bool(samples) and all(_is_lost(sample, state) for sample in samples)
+        return LostRun(file.parent, len(samples), state.spent_usd) if is_lost else None
+    return None
+
+
+def _is_lost(sample: Sample, journal_state: JournalState) -> bool:
+    """Whether the request of a sample may have been charged, and nothing of the response was received or saved."""
+    if sample.id not in journal_state.ids_with_ambiguous_last_request:
+        return False
+    is_unsaved = sample.failure is not None and sample.failure.kind == "interrupted"
+    return is_unsaved or journal_state.histories[sample.id].purchases[-1].http_status is None
+
+
+@contextmanager
+def lock_plan(runs_folder: Path, plan: BenchPlan) -> Iterator[None]:
+    """Let no other process run `plan` in `runs_folder` as long as the context lasts.
+
+    The lock is taken before the folder is searched for a run to continue. Otherwise two processes that start in the
+    same instant would both find none, and buy the whole plan.
+
+    Raises:
+        DataError: another process runs the plan.
+        StorageError: the folder cannot be written.
+    """
+    path = runs_folder / f".{plan.sha256[:16]}.lock"
+    check_writable(path)
+    try:
+        runs_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot create {runs_folder}: {error.strerror}: choose another folder with --out"
+        ) from error
+    message = f"another process runs this benchmark in {runs_folder}: wait until it has ended"
+    with lock_file(path, in_use_message=message):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while it is locked, see `lock_file`
 
 
 def find_runs_of_other_plans(runs_folder: Path, plan: BenchPlan) -> list[Path]:

@@ -52,7 +52,7 @@ from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.pricing import PriceQuote, quote_price
 from voicegauge.emulator.settings import is_emulated
-from voicegauge.errors import NothingMeasuredError, VoicegaugeError
+from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import BillingStatus, Delivery
 from voicegauge.model.run import RampResult
@@ -197,6 +197,8 @@ class _PlanRunner:
             self._samples.values(),
         )
         self._left_open: set[str] = set()
+        self._overcharge_error: OverchargedError | None = None
+        """The first receipt above its price. Nothing more is sent to its target, but to the others."""
         self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
         self._repeatable = self._find_repeatable_requests()
@@ -210,6 +212,8 @@ class _PlanRunner:
                 config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_except_last_requests(pending)
             )
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
+            targets = {one.id: one.target for row in config.plan.rounds for one in row}
+            earlier_journal_state.note_overcharges(self._ledger, lambda name: targets.get(name, ""))
         is_free = config.arrival_rate is not None or config.ramp_settings is not None
         in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
@@ -242,6 +246,8 @@ class _PlanRunner:
             if not self._stop.requested or task is None:
                 raise
             task.uncancel()
+        if self._overcharge_error is not None and not self._stop.requested:
+            self._stop.request_stop(self._overcharge_error)
         planned_ids = [one.id for row in rounds for one in row]
         state = read_journal(self._folder)
         return RunOutcome(
@@ -302,6 +308,7 @@ class _PlanRunner:
                 self._config.plan.settings.seed,
                 clock=self._config.clock,
                 max_wait_s=self._config.max_wait_s,
+                daily_budget_by_provider=self._config.daily_budget_by_provider,
                 # The emulator's jobs last as long as it says, and waiting for longer only takes time.
                 staggers_polls=self._config.plan.provenance is not Provenance.EMULATED,
             )
@@ -352,7 +359,8 @@ class _PlanRunner:
     ) -> None:
         """Measure one sample. A failed delivery affects only this sample.
 
-        Any other error that voicegauge raises, such as a full disk, stops the run, but not the requests in flight.
+        A charge above the price ends the requests to its target. Any other error that voicegauge raises, such as a full
+        disk, stops the run, but not the requests in flight.
         """
         target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
@@ -361,6 +369,8 @@ class _PlanRunner:
                 return
             try:
                 await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
+            except OverchargedError as error:
+                self._overcharge_error = self._overcharge_error or error
             except VoicegaugeError as error:
                 self._stop.request_stop(error)
 

@@ -160,5 +160,5 @@ def _raise_error_of_failed_run(result: BenchResult) -> None:
             raise NothingMeasuredError(f"every request failed, the first one with: {reasons[0]}")
         lost = "every request was sent without receiving a result"
         if result.provenance is not Provenance.EMULATED:
-            lost += ": --retry-ambiguous pays for them again"
+            lost += ": --retry-ambiguous pays for them again, --new-run for a new run"
         raise NothingMeasuredError(lost if samples else "no request was sent")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import PlanLimits
@@ -23,9 +23,16 @@ MAX_ROUNDING_MICRO_USD = 1
 class Reservation:
     """Money held for one request until `settle` is called for the first time."""
 
-    def __init__(self, ledger: Ledger, amount_micro_usd: int, price_name: str | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        amount_micro_usd: int,
+        price_name: str | None = None,
+        on_settled: Callable[[int], None] | None = None,
+    ) -> None:
         """Hold `amount_micro_usd` millionths of a dollar. Call `Ledger.reserve` instead of this constructor."""
         self._ledger, self._micro_usd, self._price_name, self._is_open = ledger, amount_micro_usd, price_name, True
+        self._on_settled = on_settled
 
     def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
         """Turn the reservation into spending. Later calls do nothing.
@@ -41,8 +48,10 @@ class Reservation:
         spent = self._micro_usd if may_be_charged else 0
         spent = spent if charged_usd is None else convert_to_micro_usd(charged_usd)
         self._ledger.change_amounts(-self._micro_usd, spent)
-        if self._price_name is not None and spent > self._micro_usd + MAX_ROUNDING_MICRO_USD:
-            self._ledger.note_overcharge(self._price_name, self._micro_usd, spent)
+        if self._on_settled is not None:
+            self._on_settled(spent)
+        if self._price_name is not None:
+            self._ledger.note_receipt_micro_usd(self._price_name, self._micro_usd, spent)
 
 
 class Ledger:
@@ -93,8 +102,21 @@ class Ledger:
         self.require_no_overcharge(price_name)
         micro_usd = convert_to_micro_usd(amount_usd)
         self.require_remaining(micro_usd)
+        on_settled = self.hold(micro_usd)
         self.change_amounts(micro_usd, 0)
-        return Reservation(self, micro_usd, price_name)
+        return Reservation(self, micro_usd, price_name, on_settled)
+
+    def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+        """Reserve an amount outside of this ledger too, before it is reserved here.
+
+        Returns:
+            A function that is called with the amount that was spent in the end; `None` if nothing else is reserved.
+
+        Raises:
+            BudgetError: less is left there.
+        """
+        del amount_micro_usd
+        return None
 
     def require_no_overcharge(self, price_name: str | None) -> None:
         """Check that no request of `price_name` was charged more than its price.
@@ -105,8 +127,17 @@ class Ledger:
         if price_name in self._overcharge_by_price_name and self._limit is not None:
             raise OverchargedError(self._overcharge_by_price_name[price_name])
 
-    def note_overcharge(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
-        """Note that a request was charged more than the price that was reserved for it; `Reservation` calls this."""
+    def note_receipt(self, price_name: str, price_usd: float, charged_usd: float) -> None:
+        """Note what a request of an earlier process cost and was charged, see `note_receipt_micro_usd`."""
+        self.note_receipt_micro_usd(price_name, convert_to_micro_usd(price_usd), convert_to_micro_usd(charged_usd))
+
+    def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
+        """Note what was reserved for a request, and what it was charged; `Reservation` calls this.
+
+        A charge above the price ends the requests at that price.
+        """
+        if charged_micro_usd <= reserved_micro_usd + MAX_ROUNDING_MICRO_USD:
+            return
         charged, reserved = charged_micro_usd / MICRO_USD_PER_USD, reserved_micro_usd / MICRO_USD_PER_USD
         self._overcharge_by_price_name[price_name] = (
             f"{price_name} was charged ${charged:g} for a request that should cost ${reserved:g}: no more requests are "
@@ -162,13 +193,17 @@ class LedgerShare(Ledger):
         """Check that all users together have `amount_micro_usd` left; see `Ledger.require_remaining`."""
         self._ledger.require_remaining(amount_micro_usd)
 
+    def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+        """Reserve what the ledger reserves elsewhere; see `Ledger.hold`."""
+        return self._ledger.hold(amount_micro_usd)
+
     def require_no_overcharge(self, price_name: str | None) -> None:
         """Check what all users together were charged; see `Ledger.require_no_overcharge`."""
         self._ledger.require_no_overcharge(price_name)
 
-    def note_overcharge(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
-        """Note an overcharge for all users."""
-        self._ledger.note_overcharge(price_name, reserved_micro_usd, charged_micro_usd)
+    def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
+        """Note a receipt for all users."""
+        self._ledger.note_receipt_micro_usd(price_name, reserved_micro_usd, charged_micro_usd)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
         """Change the amounts of this share and of the ledger."""

@@ -19,6 +19,7 @@ before its request is sent, and settled when the outcome of the request is known
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import itertools
@@ -28,6 +29,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Generic, Self, TypeVar
@@ -226,6 +228,18 @@ class PurchaseAccount(Generic[HistoryT]):
                 purchase.add_to_ledger(ledger)
         return ledger.spent_usd
 
+    def note_overcharges(self, ledger: Ledger, find_price_name: Callable[[str], str]) -> None:
+        """Note each receipt above its price in `ledger`, so that no more is reserved at a price that was wrong.
+
+        Args:
+            ledger: the ledger.
+            find_price_name: returns the name of the target or operation of a sample or case, by its id.
+        """
+        for name, one in self.histories.items():
+            for purchase in one.purchases:
+                if purchase.charged_usd is not None and purchase.price_usd is not None:
+                    ledger.note_receipt(find_price_name(name), purchase.price_usd, purchase.charged_usd)
+
     @property
     def is_empty(self) -> bool:
         """Whether no request has been sent."""
@@ -333,6 +347,38 @@ class SubmitRecorder:
         )
 
 
+_MAX_LOCK_ATTEMPTS = 100
+"""Number of times that a file is opened again because another process removed or replaced it in the meantime."""
+
+
+def lock_file(path: Path, *, in_use_message: str) -> FileIO:
+    """Open a file for appending, creating it if it does not exist, and lock it until it is closed.
+
+    Another process may remove or replace the file between opening and locking it: a lock of a file that `path` no
+    longer leads to would protect nothing, so the file is opened again.
+
+    Raises:
+        DataError: another process has locked the file; the message is `in_use_message`.
+        StorageError: the file cannot be written.
+    """
+    for _ in range(_MAX_LOCK_ATTEMPTS):
+        check_writable(path)
+        try:
+            file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise DataError(in_use_message) from error
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
+    raise DataError(in_use_message)
+
+
 class Journal:
     """A journal that is open for writing; a context manager. Only one process at a time can open it."""
 
@@ -351,16 +397,7 @@ class Journal:
         self._durable = is_durable
         self._lock = threading.Lock()
         self._write_error: StorageError | None = None
-        check_writable(self.path)
-        try:
-            self._file = self.path.open("ab", buffering=0)
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise DataError(f"{self.path}: in use by another process: wait until it has ended") from error
+        self._file = lock_file(path, in_use_message=f"{path}: in use by another process: wait until it has ended")
         # Drop a last line that a crash cut short, so that the next line is not appended to it.
         os.ftruncate(self._file.fileno(), read_file(self.path).rfind(b"\n") + 1)
 

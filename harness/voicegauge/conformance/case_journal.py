@@ -25,6 +25,7 @@ from typing import Self
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import (
     Journal,
     PurchaseAccount,
@@ -175,23 +176,24 @@ class CaseJournal:
         self._created_folders: list[Path] = []
         self._histories: dict[str, CaseHistory] = {}
         if path is not None:
-            self._created_folders = _create_folders(path.parent)
-            self._journal = Journal(path, is_durable=True)
+            self._created_folders, self._journal = _open_journal(path)
             try:
                 for event in read_events(path, CaseEvent):
                     apply_event(event, self._histories)
             except DataError:
                 self._journal.close()
                 raise
-        self.spent_by_earlier_runs_usd = self._account.spent_usd
+        self.spent_by_earlier_runs_usd = self.account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
-        self.earlier_ambiguous_case_ids = self._account.ids_with_ambiguous_last_request
+        self.earlier_ambiguous_case_ids = self.account.ids_with_ambiguous_last_request
         """Ids of the cases with an ambiguous request of an earlier command."""
         self._unrepeated = set(self.earlier_ambiguous_case_ids)
         self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
         self._judged_before = {
             name for name, one in self._histories.items() if one.judgement is not None and not begins_new_run
         }
+        if retry_ambiguous_requests:
+            self._judged_before -= self.earlier_ambiguous_case_ids
         self.accepted_by_earlier_runs_count = (
             0 if begins_new_run else sum(one.accepted_billable_count for one in self._histories.values())
         )
@@ -203,13 +205,14 @@ class CaseJournal:
         return self._path is not None
 
     @property
-    def _account(self) -> PurchaseAccount[CaseHistory]:
+    def account(self) -> PurchaseAccount[CaseHistory]:
+        """The requests of earlier commands and of this one."""
         return PurchaseAccount(self._histories)
 
     @property
     def ambiguous_requests(self) -> tuple[AmbiguousRequest, ...]:
         """The requests whose price counts as spent although their result is unknown or was not saved."""
-        return self._account.ambiguous_requests
+        return self.account.ambiguous_requests
 
     def create_submit_recorder(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
         """Return an observer that records the requests of a case; `None` if they are free."""
@@ -290,20 +293,23 @@ class CaseJournal:
             if keep_ambiguous_requests and one.is_last_request_ambiguous and not one.has_verdict
         ]
         kept = [event for one in lost for event in one.iterate_events()]
-        self.close()
-        if self._path is None:
+        if self._path is None or self._journal is None:
             return
+        # Before the lock is released, so that no other command reads what is about to be forgotten.
         if kept:
             write_file(self._path, b"".join(msgspec.json.encode(event) + b"\n" for event in kept))
         else:
             self._remove_file_and_empty_folders(self._path)
+        self._journal.close()
+        self._journal = None
 
     def close(self) -> None:
-        """Close the file, and remove it if none of its requests may have been charged."""
+        """Close the file, and remove it if none of its requests may have been charged. Later calls do nothing."""
         if self._journal is not None:
-            self._journal.close()
-            if not self._account.may_have_been_charged and self._path is not None:
+            if not self.account.may_have_been_charged and self._path is not None:
                 self._remove_file_and_empty_folders(self._path)
+            self._journal.close()
+            self._journal = None
 
     def _record(self, event: CaseEvent) -> None:
         if self._journal is not None:
@@ -384,6 +390,12 @@ class CaseJournals:
         """The ambiguous requests of this command and of earlier ones, by provider and time."""
         return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
+    def note_overcharges(self, ledger: Ledger) -> None:
+        """Note in `ledger` which prices were lower than what earlier commands were charged."""
+        for one in self._journals.values():
+            # The id of a case begins with the name of its target or operation.
+            one.account.note_overcharges(ledger, lambda case_id: case_id.partition(": ")[0])
+
     def forget_requests(self, *, keep_ambiguous_requests: bool = False) -> None:
         """Forget the requests in all journals. Call this after their result was printed; see `CaseJournal`."""
         for one in self._journals.values():
@@ -393,6 +405,20 @@ class CaseJournals:
         """Close the files."""
         for one in self._journals.values():
             one.close()
+
+
+def _open_journal(path: Path) -> tuple[list[Path], Journal]:
+    """Open a journal; return the folders that were created for it, too.
+
+    A command that ends removes its journal and the empty folders around it, which may be those that this one needs.
+    """
+    while True:
+        try:
+            created = _create_folders(path.parent)
+            return created, Journal(path, is_durable=True)
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
 
 
 def _create_folders(folder: Path) -> list[Path]:

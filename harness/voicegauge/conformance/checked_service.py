@@ -13,6 +13,7 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.client import Client
 from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.ledger import Ledger, LedgerShare, RateLimiter
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.contract.contract import Contract
@@ -134,6 +135,8 @@ class CheckSettings:
     """The rules to apply, by id."""
     ledger: Ledger | None = None
     """The ledger in which prices are reserved; `None` without a budget."""
+    daily_budget_by_provider: Mapping[str, DailyBudget] = field(default_factory=dict)
+    """What all commands spend in a day, by provider id; empty without a budget."""
     price_usd_by_name: Mapping[str, float] = field(default_factory=dict)
     """Dollars per request by target id, as set by the user."""
     rate_limiter_by_provider: Mapping[str, RateLimiter | None] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from voicegauge.contract.contract import BaseTarget, Contract, Operation
 from voicegauge.contract.pricing import is_billable, quote_price
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
 
 # Computes the prices of single requests. The client computes and reserves the prices of deliveries.
 
@@ -190,6 +190,14 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     def price_usd(self) -> float:
         """The price of the plan in dollars, without the items in `unpriced_names`."""
         return self.spending.total.spent_usd
+
+    def sum_price_usd_by_provider(self) -> dict[str, float]:
+        """Return the price of the plan in dollars by provider id, without the items in `unpriced_names`."""
+        totals: dict[str, float] = {}
+        for case in self.cases:
+            provider = case.id.partition("/")[0]
+            totals[provider] = sum_usd((totals.get(provider, 0.0), case.price_usd or 0.0))
+        return totals
 
     @property
     def case_with_largest_reservation(self) -> PricedCase | None:

@@ -12,6 +12,7 @@ from typing import Any
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, find_excluded_operations
 from voicegauge.client.client import Client
+from voicegauge.client.daily_spending import open_ledger
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance._documented_examples import judge_documented_examples
 from voicegauge.conformance._resource_journal import ResourceJournal, compute_account_checksum
@@ -226,19 +227,20 @@ async def _open_service(
 def _create_service(
     contract: Contract, transport: Transport, settings: CheckSettings, resource_tracker: ResourceTracker | None
 ) -> CheckedService:
+    ledger = open_ledger(settings.ledger, contract.id, settings.daily_budget_by_provider)
     client = Client(
         contract,
         transport,
         base_urls=settings.base_urls_by_provider.get(contract.id, {}),
         key=settings.api_key_by_provider.get(contract.id),
         clock=settings.create_clock() if settings.create_clock else None,
-        ledger=settings.ledger,
+        ledger=ledger,
         rate_limiter=settings.rate_limiter_by_provider.get(contract.id),
         seed=settings.seed,
         max_wait_s=settings.max_wait_s,
         traffic_observer=resource_tracker,
     )
-    return CheckedService(contract, client, settings, settings.ledger)
+    return CheckedService(contract, client, settings, ledger)
 
 
 def run_check(collector: ResultCollector, check_coroutine: Coroutine[Any, Any, None]) -> None:

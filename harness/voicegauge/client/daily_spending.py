@@ -1,0 +1,218 @@
+"""Counts what all commands of a machine spend at a provider on one day, and keeps the sum below a limit.
+
+The state folder has one file for each provider and day (UTC), with one line for each change, in millionths of a dollar:
+
+    {"event": "amounts_changed", "reserved_change_micro_usd": 1000, "spent_change_micro_usd": 0}
+
+A price is reserved before its request is sent. What a process had reserved when it died counts as spent on that day,
+because it may have been charged. A request that is sent before midnight counts on the day on which it was sent.
+
+Lines survive the death of the process. They are not forced to disk, which would take milliseconds of the event loop and
+distort the times of a benchmark: after a power failure, the last seconds may be missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from voicegauge.client.ledger import Ledger, LedgerShare
+from voicegauge.client.spending_journal import AmountsChangedEvent
+from voicegauge.errors import BudgetError, DataError, StorageError
+from voicegauge.files import check_writable
+from voicegauge.model.money import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
+
+DAYS_KEPT = 31
+"""Number of days after which the file of a day is removed."""
+
+
+@dataclass
+class _DaySum:
+    """The sum of the lines of one file that were read so far."""
+
+    size_bytes: int = 0
+    micro_usd: int = 0
+
+
+class DailyBudget:
+    """What all commands spend at one provider, day by day. Several processes and threads may use it at once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        provider: str,
+        max_cost_usd: float | None = None,
+        *,
+        get_now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_storage_error: Callable[[StorageError], None] | None = None,
+    ) -> None:
+        """Count in <folder>/<provider>/<day>.jsonl.
+
+        Args:
+            folder: the folder of all providers.
+            provider: id of the provider.
+            max_cost_usd: limit for each day in dollars; `None` counts without a limit.
+            get_now: returns the current time, with its time zone.
+            on_storage_error: without a limit, called with the first error when a file cannot be written, after which
+                nothing more is counted. With a limit, the error is raised.
+        """
+        self._folder, self._provider, self._get_now = folder / provider, provider, get_now
+        self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
+        self._on_storage_error = on_storage_error
+        self._sums: dict[date, _DaySum] = {}
+        self._lock = threading.Lock()
+        self._is_off = False
+
+    @property
+    def spent_today_usd(self) -> float:
+        """Dollars that were or may have been charged today, by all commands."""
+        day = self._get_today()
+        with self._open_file(day) as file:
+            return self._sum_file(day, file) / MICRO_USD_PER_USD
+
+    def require_remaining(self, amount_usd: float) -> None:
+        """Check that `amount_usd` dollars are left for today.
+
+        Raises:
+            BudgetError: less is left.
+            StorageError: the state folder cannot be written.
+        """
+        if self._limit is None or not amount_usd:
+            return
+        day = self._get_today()
+        with self._open_file(day) as file:
+            self._require_remaining(convert_to_micro_usd(amount_usd), self._sum_file(day, file))
+
+    def hold(self, amount_micro_usd: int) -> Callable[[int], None]:
+        """Reserve an amount, and return the function that settles it with the amount that was spent.
+
+        Raises:
+            BudgetError: less is left for today.
+            StorageError: the amount cannot be written.
+        """
+        day = self._get_today()
+        self._change(day, amount_micro_usd, 0, is_new=True)
+
+        def settle(spent_micro_usd: int) -> None:
+            self._change(day, -amount_micro_usd, spent_micro_usd)
+
+        return settle
+
+    def _get_today(self) -> date:
+        return self._get_now().astimezone(UTC).date()
+
+    def _change(self, day: date, reserved_micro_usd: int, spent_micro_usd: int, *, is_new: bool = False) -> None:
+        if self._is_off:
+            return
+        try:
+            with self._open_file(day) as file:
+                total = self._sum_file(day, file)
+                if is_new:
+                    self._require_remaining(reserved_micro_usd, total)
+                self._append(day, file, reserved_micro_usd, spent_micro_usd)
+        except StorageError as error:
+            if self._limit is not None or self._on_storage_error is None:
+                raise
+            self._is_off = True
+            self._on_storage_error(error)
+
+    def _require_remaining(self, amount_micro_usd: int, total_micro_usd: int) -> None:
+        if self._limit is not None and total_micro_usd + amount_micro_usd > self._limit:
+            needed, spent, limit = (
+                f"${one / MICRO_USD_PER_USD:g}" for one in (amount_micro_usd, total_micro_usd, self._limit)
+            )
+            raise BudgetError(
+                f"{needed} are needed, but {spent} of {limit} for {self._provider} are spent today (UTC), by all "
+                "commands: wait until tomorrow, or raise --max-cost-per-day"
+            )
+
+    @contextmanager
+    def _open_file(self, day: date) -> Iterator[BinaryIO]:
+        """Open the file of a day, and lock it as long as the context lasts."""
+        path = self._folder / f"{day.isoformat()}.jsonl"
+        with self._lock:
+            if day not in self._sums:
+                check_writable(path)
+                self._remove_old_files(day)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                file = path.open("a+b", buffering=0)
+            except OSError as error:
+                raise StorageError(f"cannot write {path}: {error.strerror}") from error
+            with file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield file
+
+    def _sum_file(self, day: date, file: BinaryIO) -> int:
+        """Return the sum of all lines. A last line that a crash cut short is removed: its request was never sent."""
+        known = self._sums.setdefault(day, _DaySum())
+        if os.fstat(file.fileno()).st_size < known.size_bytes:  # another process has removed a line that was cut short
+            known.size_bytes = known.micro_usd = 0
+        file.seek(known.size_bytes)
+        added, _, rest = file.read().rpartition(b"\n")
+        if rest:
+            os.ftruncate(file.fileno(), known.size_bytes + len(added) + bool(added))
+        for line in added.split(b"\n") if added else ():
+            try:
+                change = msgspec.json.decode(line, type=AmountsChangedEvent)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise DataError(
+                    f"{self._folder / day.isoformat()}.jsonl: is damaged: {error}: remove the line"
+                ) from error
+            known.micro_usd += change.reserved_change_micro_usd + change.spent_change_micro_usd
+        known.size_bytes += len(added) + bool(added)
+        return known.micro_usd
+
+    def _append(self, day: date, file: BinaryIO, reserved_micro_usd: int, spent_micro_usd: int) -> None:
+        event = AmountsChangedEvent(
+            reserved_change_micro_usd=reserved_micro_usd, spent_change_micro_usd=spent_micro_usd
+        )
+        line, before = msgspec.json.encode(event) + b"\n", self._sums[day]
+        try:
+            written = file.write(line)
+            if written != len(line):
+                file.write(line[written:])  # raises the error that cut the first write short
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), before.size_bytes)
+            raise StorageError(
+                f"cannot write {self._folder}: {error.strerror}: free some disk space, then repeat the command"
+            ) from error
+        before.size_bytes += len(line)
+        before.micro_usd += reserved_micro_usd + spent_micro_usd
+
+    def _remove_old_files(self, day: date) -> None:
+        oldest = (day - timedelta(days=DAYS_KEPT)).isoformat()
+        with contextlib.suppress(OSError):
+            for path in self._folder.glob("????-??-??.jsonl"):
+                if path.stem < oldest:
+                    path.unlink()
+
+
+class ProviderLedger(LedgerShare):
+    """The share of a ledger that one provider has. It also counts in the provider's budget of the day."""
+
+    def __init__(self, ledger: Ledger, daily_budget: DailyBudget) -> None:
+        """Spend from `ledger` and from `daily_budget`."""
+        super().__init__(ledger)
+        self._daily_budget = daily_budget
+
+    def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+        """Reserve an amount for today; see `DailyBudget.hold`."""
+        return self._daily_budget.hold(amount_micro_usd) if amount_micro_usd else None
+
+
+def open_ledger(ledger: Ledger | None, provider: str, budget_by_provider: Mapping[str, DailyBudget]) -> Ledger | None:
+    """Return the ledger with which one provider is paid; `None` if nothing is paid."""
+    daily_budget = budget_by_provider.get(provider)
+    return ledger if ledger is None or daily_budget is None else ProviderLedger(ledger, daily_budget)
