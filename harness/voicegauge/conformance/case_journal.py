@@ -407,18 +407,19 @@ class CaseJournals:
             one.close()
 
 
+_MAX_OPEN_ATTEMPTS = 50
+"""Number of attempts to open a journal whose folder other processes remove in the same moment."""
+
+
 def _open_journal(path: Path) -> tuple[list[Path], Journal]:
     """Open a journal; return the folders that were created for it, too.
 
     A command that ends removes its journal and the empty folders around it, which may be those that this one needs.
     """
-    while True:
-        try:
-            created = _create_folders(path.parent)
-            return created, Journal(path, is_durable=True)
-        except StorageError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
+    for _ in range(_MAX_OPEN_ATTEMPTS - 1):
+        with contextlib.suppress(StorageError):
+            return _create_folders(path.parent), Journal(path, is_durable=True)
+    return _create_folders(path.parent), Journal(path, is_durable=True)
 
 
 def _create_folders(folder: Path) -> list[Path]:
