@@ -102,7 +102,7 @@ def test_a_case_with_a_possible_credential_is_not_saved(
 ) -> None:
     """Its file is not written; the other cases are not paid for again with --mask."""
     acme.leaks = "Zq3vX8kLw0TnB5rYc7HdM2sJf9GpE4uA"
-    status = cli.run([*arguments, str(tmp_path / "fixtures")])
+    status = cli.run([*arguments, str(tmp_path / "fixtures"), "--keep", "trace"])
     assert status == 2
     assert "looks like a credential" in capfd.readouterr().err
     requests = len(acme.keys)

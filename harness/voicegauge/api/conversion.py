@@ -37,6 +37,7 @@ def convert(
     output_format: RecordingFormat = "har",
     out: PathLike = ".",
     names_to_mask: Sequence[str] = (),
+    names_to_keep: Sequence[str] = (),
     base_urls: Mapping[str, str] | None = None,
     contracts: ContractsOrFolders = (),
 ) -> ConvertedFile:
@@ -49,6 +50,7 @@ def convert(
         output_format: "har", or "vcr" for a cassette that vcrpy reads.
         out: folder to write to; the file keeps its name with another suffix.
         names_to_mask: further names of fields, parameters and headers whose values are masked.
+        names_to_keep: names whose values are not masked, although the contract does not document them.
         base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
         contracts: loaded contracts, or folders of your own.
 
@@ -60,7 +62,7 @@ def convert(
         DataError: the file cannot be converted.
     """
     return _Converter(
-        to_catalogue(contracts), provider, output_format, Path(out), names_to_mask, base_urls or {}
+        to_catalogue(contracts), provider, output_format, Path(out), names_to_mask, names_to_keep, base_urls or {}
     ).convert(Path(file), Path(file).stem)
 
 
@@ -80,6 +82,7 @@ def run_convert(request: ConvertRequest) -> Conversion:
         request.output_format,
         Path(request.out),
         request.names_to_mask,
+        request.names_to_keep,
         request.base_urls,
     )
     inputs = [one for path in request.paths for one in _list_input_files_with_output_stems(Path(path))]
@@ -136,6 +139,7 @@ class _Converter:
     output_format: RecordingFormat
     out_folder: Path
     names_to_mask: Sequence[str]
+    names_to_keep: Sequence[str]
     base_urls: Mapping[str, str]
 
     def convert(self, file: Path, output_stem: str) -> ConvertedFile:
@@ -166,6 +170,7 @@ class _Converter:
             contract=contract,
             secrets=_read_api_keys_to_mask(contract),
             names_to_mask=self.names_to_mask,
+            names_to_keep=self.names_to_keep,
         )
         return _build_converted_file(file, "a recording of voicegauge", out_file, recording, ())
 
@@ -183,6 +188,7 @@ class _Converter:
                 contract=contract,
                 secrets=keys,
                 names_to_mask=self.names_to_mask,
+                names_to_keep=self.names_to_keep,
                 recorded_at=recorded_at,
             )
         else:
@@ -195,7 +201,12 @@ class _Converter:
                 exchanges=imported_recording.exchanges,
             )
             recording = save_vcr_cassette(
-                out_file, read, contract=contract, secrets=keys, names_to_mask=self.names_to_mask
+                out_file,
+                read,
+                contract=contract,
+                secrets=keys,
+                names_to_mask=self.names_to_mask,
+                names_to_keep=self.names_to_keep,
             )
         return _build_converted_file(file, imported_recording.file_format, out_file, recording, remarks)
 

@@ -17,6 +17,7 @@ from voicegauge.api.options import (
     contracts_option,
     credit_prices_option,
     is_base_url,
+    names_to_keep_option,
     names_to_mask_option,
     progress_keyword,
     seed_option,
@@ -350,6 +351,7 @@ class ConvertRequest:
         found_file=Trust.NEW_OUTPUT,
     )
     names_to_mask: Sequence[str] = names_to_mask_option()
+    names_to_keep: Sequence[str] = names_to_keep_option()
     base_urls: Mapping[str, str] = base_urls_option("Where the provider was reached, if not at its own servers.")
     contracts: ContractsOrFolders = contracts_option()
     on_file_converted: Callable[[ConvertedFile], None] | None = keyword(
@@ -460,6 +462,7 @@ class ProxyRequest:
         found_file=Trust.NEW_OUTPUT,
     )
     names_to_mask: Sequence[str] = names_to_mask_option()
+    names_to_keep: Sequence[str] = names_to_keep_option()
     allowed_keys: Sequence[str] = allowed_keys_option()
     allow_insecure_http: bool = option(
         default=False,

@@ -397,6 +397,7 @@ def _run_proxy(
         model_and_voice_names=names,
         recording_path=str(recording_path.absolute()) if recording_path is not None else None,
         names_to_mask=tuple(request.names_to_mask),
+        names_to_keep=tuple(request.names_to_keep),
     )
     app = RelayApp(upstream, CaptureMemory(), monitor)
     # The server stops first; then what has passed is judged.

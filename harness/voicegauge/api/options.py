@@ -195,6 +195,18 @@ def names_to_mask_option() -> Any:
     )
 
 
+def names_to_keep_option() -> Any:
+    """Declare `names_to_keep`."""
+    return option(
+        default=(),
+        flag="--keep",
+        help="Do not mask the value of the field, parameter or header NAME, although the contract does not document "
+        "it. The name of a media type keeps its texts.",
+        metavar="NAME",
+        refusal_reason="what it keeps may be secret",
+    )
+
+
 def retry_ambiguous_option(help_text: str) -> Any:
     """Declare `retry_ambiguous_requests`."""
     return option(

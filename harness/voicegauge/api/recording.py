@@ -154,7 +154,12 @@ class RecordingRun:
     def _send_live(
         self, plan: CasePlan, live_options: LiveOptions, collector: ResultCollector, journals: CaseJournals
     ) -> _ReceivedCases:
-        unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, names_to_mask=self.request.names_to_mask)
+        unfinished = UnfinishedRecording(
+            self.fixtures_folder,
+            self.contracts,
+            names_to_mask=self.request.names_to_mask,
+            names_to_keep=self.request.names_to_keep,
+        )
         saved = unfinished.load_saved_exchanges(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
@@ -269,6 +274,7 @@ class RecordingRun:
             contract=self.contracts[update.provider],
             secrets=secrets_to_mask,
             names_to_mask=self.request.names_to_mask,
+            names_to_keep=self.request.names_to_keep,
         )
 
 

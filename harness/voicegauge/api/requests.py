@@ -16,6 +16,7 @@ from voicegauge.api.options import (
     faults_option,
     live_group,
     max_wait_option,
+    names_to_keep_option,
     names_to_mask_option,
     new_run_option,
     parse_base_url,
@@ -524,6 +525,7 @@ class RecordRequest:
         found_file=Trust.ANY_VALUE,
     )
     names_to_mask: Sequence[str] = names_to_mask_option()
+    names_to_keep: Sequence[str] = names_to_keep_option()
     overwrite: bool | ConfirmOverwrite = option(
         default=False,
         flag="--yes",

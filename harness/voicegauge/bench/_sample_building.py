@@ -21,7 +21,8 @@ from voicegauge.formats.bodies import is_form, is_json, is_utf8
 from voicegauge.model.exchange import BodyExcerpt, Exchange, ExchangeExcerpt, Headers, Request, Response
 from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.model.sample import AudioFacts, Cost, Sample
-from voicegauge.recording.redaction import Redactor, get_bare_media_type
+from voicegauge.recording.body_masking import get_bare_media_type
+from voicegauge.recording.redaction import Redactor
 from voicegauge.speech.containers import sniff_container
 
 # Quotes one exchange for each cause of failure, so that a report can show what was sent and received.
@@ -72,7 +73,7 @@ class FailedExchangeQuoter:
             if cause in self._quoted:
                 return None
             self._quoted.add(cause)
-        redactor = Redactor(target.contract, self._secrets.get(target.contract.id, ()))
+        redactor = Redactor(target.contract, self._secrets.get(target.contract.id, ()), keeps_undocumented=True)
         return quote_exchange(exchange, redactor)
 
 

@@ -55,6 +55,8 @@ class UnfinishedRecording:
     """The API keys in use, which are redacted."""
     names_to_mask: Sequence[str] = ()
     """Further names of fields, parameters and headers to redact."""
+    names_to_keep: Sequence[str] = ()
+    """Names whose values are not redacted, although the contract does not document them."""
 
     def save_case(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Save the exchanges of `case`. Emulated exchanges are not saved, because recording them again is free."""
@@ -69,6 +71,7 @@ class UnfinishedRecording:
                 contract=self.contracts[case.provider],
                 secrets=self.secrets,
                 names_to_mask=self.names_to_mask,
+                names_to_keep=self.names_to_keep,
             )
         except DataError:
             # The case contains something that looks like a credential. Writing its recording raises the error.

@@ -32,8 +32,8 @@ from voicegauge.drift._recorded_traffic import (
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_change, build_report
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.locations import MISSING
+from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.credentials import MASK
-from voicegauge.recording.redaction import get_bare_media_type
 
 # Finds undocumented fields and parameters in requests that the provider accepted.
 

@@ -25,7 +25,7 @@ from voicegauge.recording._parsed_interaction import (
     require_mapping,
     require_text,
 )
-from voicegauge.recording.redaction import get_bare_media_type
+from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.transport.bodies import encode_body
 
 _REPLACEMENT_CHARACTER = "\ufffd"

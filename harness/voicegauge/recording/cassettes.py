@@ -386,6 +386,7 @@ def save_vcr_cassette(
     contract: Contract,
     secrets: Iterable[str] = (),
     names_to_mask: Iterable[str] = (),
+    names_to_keep: Iterable[str] = (),
 ) -> Recording:
     """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
 
@@ -398,6 +399,7 @@ def save_vcr_cassette(
         contract: contract of the provider of `recording`.
         secrets: API keys that were in use during the recording.
         names_to_mask: names of additional fields, parameters and headers to mask.
+        names_to_keep: names whose values are not masked, although the contract does not document them.
 
     Returns:
         The recording as it was written. It is redacted, so it may differ from `recording`.
@@ -406,7 +408,7 @@ def save_vcr_cassette(
         DataError: a secret remains after redaction, so nothing is written. The message names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), names_to_mask)
+    redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
     masked = [redactor.mask_exchange(exchange) for exchange in recording.exchanges]
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)

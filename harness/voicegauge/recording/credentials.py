@@ -23,13 +23,21 @@ so that a replay can distinguish it from a valid key."""
 
 _CREDENTIAL_NAME_REGEX = (
     r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
-    r"|(?<!time[_-])(?<!key[_-])signature|password|passphrase|credentials?|authorization)"
+    r"|(?<!time[_-])(?<!key[_-])signature|passw(?:or)?d|pwd|passphrase|passcode|jwt|csrf|xsrf|credentials?"
+    r"|authorization|(?:(?<![A-Za-z])|(?<=x-))(?:otp|bearer))"
 )
 """Matches names of fields that contain a credential. "time_signature" and "key_signature" describe music and do not
 match."""
 _CREDENTIAL_QUERY_NAME_REGEX = rf"(?:{_CREDENTIAL_NAME_REGEX}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
 """Matches names of query parameters that contain a credential. Signed URLs use short names such as "key" and "sig". In
 bodies these have other meanings, such as the "key" of a song."""
+_POSSIBLE_CREDENTIAL_NAME_PATTERN = re.compile(
+    rf"(?:{_CREDENTIAL_NAME_REGEX}|(?:[\w.-]*[_.-])?(?:key|auth|session|sess|sid|cookie|pass|pin|otp|cert|sig)"
+    r"(?:[_-]?(?:id|value|code|data))?)",
+    re.IGNORECASE,
+)
+"""Matches names that may mean a credential. What stands there is masked wherever else it occurs, but a documented field
+of such a name, such as the session of a conversation, is not masked itself."""
 _CREDENTIAL_NAME_PATTERN = re.compile(_CREDENTIAL_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_QUERY_NAME_PATTERN = re.compile(_CREDENTIAL_QUERY_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_IN_QUERY_PATTERN = re.compile(
@@ -37,6 +45,9 @@ _CREDENTIAL_IN_QUERY_PATTERN = re.compile(
 )
 _CREDENTIAL_IN_JSON_PATTERN = re.compile(
     rf"(\"{_CREDENTIAL_NAME_REGEX}\"\s*:\s*\")(?!\[redacted\])(?:[^\"\\]|\\.)+", re.IGNORECASE
+)
+_CREDENTIAL_IN_XML_PATTERN = re.compile(
+    rf"(<(?:[\w.-]{{1,40}}:)?{_CREDENTIAL_NAME_REGEX}(?:\s[^<>]{{0,200}})?>)(?!\[redacted\])[^<]+", re.IGNORECASE
 )
 _AUTHORIZATION_PATTERN = re.compile(r"\b(Bearer|Basic)\s+(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _PREFIXED_KEY_PATTERN = re.compile(
@@ -111,6 +122,8 @@ def _mask_likely_credentials(text: str) -> str:
         text = _CREDENTIAL_IN_QUERY_PATTERN.sub(rf"\1{MASK}", text)
     if '"' in text:
         text = _CREDENTIAL_IN_JSON_PATTERN.sub(rf"\1{MASK}", text)
+    if "<" in text:
+        text = _CREDENTIAL_IN_XML_PATTERN.sub(rf"\1{MASK}", text)
     if len(text) < _MIN_CREDENTIAL_CHARACTERS:
         return text
     text = _PRIVATE_KEY_PATTERN.sub(MASK, text)
@@ -143,6 +156,11 @@ def is_credential_name(name: str, *, allow_short_names: bool = False) -> bool:
     return (_CREDENTIAL_QUERY_NAME_PATTERN if allow_short_names else _CREDENTIAL_NAME_PATTERN).fullmatch(
         name
     ) is not None
+
+
+def may_name_credential(name: str) -> bool:
+    """Whether the name of a field may mean a key, a session or another credential."""
+    return _POSSIBLE_CREDENTIAL_NAME_PATTERN.fullmatch(name) is not None
 
 
 def looks_random(text: str) -> bool:

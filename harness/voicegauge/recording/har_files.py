@@ -36,8 +36,9 @@ from voicegauge.recording._har_format import (
     read_file_within_limit,
     remove_orphaned_sidecars,
 )
+from voicegauge.recording.body_masking import get_bare_media_type, read_multipart_fields
 from voicegauge.recording.conversations import Recording
-from voicegauge.recording.redaction import Redactor, get_bare_media_type, read_multipart_fields
+from voicegauge.recording.redaction import Redactor
 from voicegauge.transport.bodies import encode_body
 from voicegauge.version import __version__
 
@@ -130,6 +131,7 @@ def save_har(
     contract: Contract,
     secrets: Iterable[str] = (),
     names_to_mask: Iterable[str] = (),
+    names_to_keep: Iterable[str] = (),
     recorded_at: dt.datetime | None = None,
 ) -> Recording:
     """Write `exchanges` to `path`, and their audio to sidecar files, without secrets.
@@ -145,6 +147,7 @@ def save_har(
         contract: contract of the provider. Headers that it documents are not masked.
         secrets: API keys that were in use during the recording.
         names_to_mask: names of additional fields, parameters and headers to mask.
+        names_to_keep: names whose values are not masked, although the contract does not document them.
         recorded_at: time of the recording; the current time if `None`.
 
     Returns:
@@ -155,7 +158,7 @@ def save_har(
             names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), names_to_mask)
+    redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
     masked = tuple(redactor.mask_exchange(exchange) for exchange in exchanges)
     when = recorded_at or dt.datetime.now(dt.UTC)
     recording = Recording(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import msgspec
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Operation
 from voicegauge.errors import DataError
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, is_utf8, read_form, read_json
-from voicegauge.model.exchange import Exchange, Headers, Request, Response, UploadedFile
+from voicegauge.formats.bodies import is_form, is_json, is_text
+from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.model.exchange import Exchange, Headers, Request, Response
+from voicegauge.recording.body_masking import BodyMasker, get_bare_media_type, mask_body
 from voicegauge.recording.credentials import (
     INVALID_API_KEY,
     MASK,
@@ -26,124 +26,11 @@ from voicegauge.recording.credentials import (
     looks_random,
     mask_credentials,
     mask_query_parameter,
+    may_name_credential,
     split_at_base64_runs,
 )
+from voicegauge.recording.documented_values import DocumentedBody, DocumentedValues
 from voicegauge.recording.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
-from voicegauge.transport.bodies import encode_body
-
-# Masks texts inside request and response bodies, which may be JSON, forms or plain text.
-
-
-TextMasker = Callable[[str, str], str]
-"""A function that takes a text and its location in a body, and returns the masked text. The location of a field is a
-path such as "/auth/tokens/*". For a plain-text body, or a key of a JSON object, the location is empty."""
-
-_MIN_TEXT_PIECE_BYTES = 2**20
-_MAX_TEXT_PIECE_BYTES = 4 * 2**20
-
-
-def get_bare_media_type(content_type: str) -> str:
-    """Return the media type in a Content-Type value, in lower case and without parameters."""
-    return content_type.partition(";")[0].strip().lower()
-
-
-def read_multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
-    """Return the fields and files of a multipart body in their order; `None` if `body` is not a valid one."""
-    if get_bare_media_type(content_type) != "multipart/form-data":
-        return None
-    try:
-        form = read_form(content_type, body)
-    except UnreadableBodyError:
-        return None
-    fields: dict[str, str | UploadedFile] = {**form.fields, **form.files}
-    # `read_form` returns texts and files separately, so the position of each name restores the original order.
-    return dict(sorted(fields.items(), key=lambda item: body.find(f'name="{item[0]}"'.encode())))
-
-
-def mask_body(content_type: str, body: bytes, mask_text: TextMasker) -> tuple[str, bytes]:
-    """Pass every text in `body` through `mask_text`; if no text changes, the bytes are returned unchanged.
-
-    Returns:
-        The content type (with a new boundary if a multipart body changed) and the body.
-    """
-    media_type = get_bare_media_type(content_type)
-    try:
-        if is_json(media_type) and body:
-            value = read_json(body)
-            masked = _mask_json(value, "", mask_text)
-            return content_type, body if masked == value else _encode_json(masked)
-        if is_form(media_type) and body:
-            return _mask_form(content_type, body, mask_text)
-    except (UnreadableBodyError, UnicodeDecodeError):
-        pass  # the body is not what its media type declares, so it is masked as plain text
-    return content_type, _mask_plain_text(body, mask_text)
-
-
-def _mask_plain_text(body: bytes, mask_text: TextMasker) -> bytes:
-    if not is_utf8(body):
-        return body
-    parts, copied = [], 0
-    for start, end in _find_text_pieces(body):
-        text = body[start:end].decode()
-        masked = mask_text(text, "")
-        if masked != text:  # only then are the unchanged bytes before it copied
-            parts += [body[copied:start], masked.encode()]
-            copied = end
-    return b"".join([*parts, body[copied:]]) if parts else body
-
-
-def _find_text_pieces(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the start and the end of each piece of a text in UTF-8.
-
-    A large text is decoded piece by piece, because a `str` may take four times its size. Pieces end at line ends.
-    A line that is longer than the maximum size of a piece is divided between two characters.
-    """
-    start = 0
-    while start < len(body):
-        end = min(start + _MAX_TEXT_PIECE_BYTES, len(body))
-        line_end = body.find(b"\n", start + _MIN_TEXT_PIECE_BYTES, end) + 1
-        while end < len(body) and body[end] & 0xC0 == 0x80:  # a byte that continues a character
-            end -= 1
-        yield start, line_end or end
-        start = line_end or end
-
-
-def _encode_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-def _mask_json(value: Any, location: str, mask_text: TextMasker) -> Any:
-    if isinstance(value, str):
-        return mask_text(value, location)
-    if isinstance(value, list):
-        return [_mask_json(item, f"{location}/*", mask_text) for item in value]
-    if isinstance(value, dict):
-        return {mask_text(key, ""): _mask_json(item, f"{location}/{key}", mask_text) for key, item in value.items()}
-    return value
-
-
-def _mask_form(content_type: str, body: bytes, mask_text: TextMasker) -> tuple[str, bytes]:
-    if get_bare_media_type(content_type) == "application/x-www-form-urlencoded":
-        pairs = parse_qsl(body.decode(), keep_blank_values=True)
-        masked_pairs = [(name, mask_text(value, f"/{name}")) for name, value in pairs]
-        return content_type, body if masked_pairs == pairs else urlencode(masked_pairs).encode()
-    fields = read_multipart_fields(content_type, body)
-    if fields is None:
-        raise UnreadableBodyError("is not a valid multipart body")
-    masked = {name: _mask_form_part(name, value, mask_text) for name, value in fields.items()}
-    return (content_type, body) if masked == fields else encode_body("multipart/form-data", masked)
-
-
-def _mask_form_part(name: str, value: str | UploadedFile, mask_text: TextMasker) -> str | UploadedFile:
-    if isinstance(value, str):
-        return mask_text(value, f"/{name}")
-    filename = mask_text(value.filename, f"/{name}, file name")
-    try:
-        data = mask_text(value.data.decode(), f"/{name}, file").encode()
-    except UnicodeDecodeError:
-        data = value.data
-    return msgspec.structs.replace(value, filename=filename, data=data)
-
 
 # Redacts exchanges before they are written. Likely secrets are masked; if any remains, nothing is written.
 
@@ -189,29 +76,181 @@ MAX_TEXT_CHARACTERS = 4 * 2**20
 takes about a second per MiB."""
 _CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 """Matches names of fields in which a short value that equals a key in use counts as this key."""
+_MAX_EXCHANGE_SECRETS = 50
+"""Maximum number of values of undocumented places whose echo is searched for in an exchange."""
+_MIN_KEY_CHARACTERS = 16
+"""Smallest number of characters of a value that may be a key although nothing around it says so."""
+_KEY_PATTERN = re.compile(rf"(?=[^\s]*[A-Za-z])(?=[^\s]*[0-9])[^\s]{{{_MIN_KEY_CHARACTERS},4096}}")
+_URL_WITH_QUERY_PATTERN = re.compile(r"https?://[^\s?#]+[?#]\S+", re.IGNORECASE)
+_QUERY_SEPARATOR_PATTERN = re.compile(r"([&;#])")
+_NUMBER_PATTERN = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+_AUDIO_SIGNATURES = (
+    b"RIFF", b"RF64", b"ID3", b"OggS", b"fLaC", b"FORM", b"#!AMR", b".snd", b"\x1aE\xdf\xa3",
+    *(bytes([255, second]) for second in (0xE2, 0xE3, 0xF1, 0xF2, 0xF3, 0xF9, 0xFA, 0xFB)),
+)  # fmt: skip
+"""Beginnings of audio files: WAV, MP3, Ogg, FLAC, AIFF, AMR, AU, WebM, and frames of MPEG audio and AAC."""
+_BINARY_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _HINT_IF_NOT_MASKED = "mask the field by its name with --mask, or leave the case out"
 
 
-class Redactor:
-    """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains."""
+class _BodyReader(BodyMasker):
+    """Passes every text of a body to a function, with its location."""
 
-    def __init__(self, contract: Contract, secrets: Sequence[str] = (), names_to_mask: Iterable[str] = ()) -> None:
+    def __init__(self, read_text: Callable[[str, str], None]) -> None:
+        self._read_text = read_text
+
+    def mask_value(self, text: str, location: str) -> str:
+        self._read_text(text, location)
+        return text
+
+    def mask_name(self, name: str) -> str:
+        return self.mask_value(name, "")
+
+    def mask_text(self, text: str) -> str:
+        return self.mask_value(text, "")
+
+
+class _MessageMasker(BodyMasker):
+    """Masks the body of one message."""
+
+    def __init__(
+        self, redactor: Redactor, message_kind: str, documented: DocumentedBody, *, is_download: bool = False
+    ) -> None:
+        self.redactor, self.message_kind, self.documented = redactor, message_kind, documented
+        self._is_download = is_download
+        self._keeps_text = False
+        self._searched_characters = 0
+
+    def is_undocumented(self, location: str) -> bool:
+        """Whether a value is masked because the contract does not document it."""
+        return not self.documented.node.find_node(location).is_documented and not self.redactor.is_kept(
+            _split_location(location)
+        )
+
+    def mask_value(self, text: str, location: str) -> str:
+        masked = self._mask_value(text, location)
+        if masked != text:
+            self.redactor.count_redaction(f"{self.message_kind} body {location}".strip())
+        return masked
+
+    def _mask_value(self, text: str, location: str) -> str:
+        names = _split_location(location)
+        # Everything below a field with the name of a secret is masked, however deeply nested.
+        if text and text != INVALID_API_KEY and any(map(self.redactor.is_masked_name, names)):
+            return MASK
+        if self.redactor.is_short_secret(text, names[-1] if names else ""):
+            return MASK
+        if text and INVALID_API_KEY not in text and self.is_undocumented(location):
+            return MASK
+        return self._mask_credentials(text)
+
+    def _mask_credentials(self, text: str) -> str:
+        self._searched_characters += _count_characters_to_search(text)
+        _require_searchable_size(self._searched_characters)
+        return self.redactor.mask_text(text)
+
+    def mask_number(self, number: float, location: str) -> float:
+        if number == 0 or not self.is_undocumented(location):
+            return number
+        self.redactor.count_redaction(f"{self.message_kind} body {location}".strip())
+        return type(number)(0)
+
+    def mask_name(self, name: str) -> str:
+        return self._mask_credentials(name)
+
+    def mask_file(self, data: bytes, location: str) -> bytes:
+        return MASK.encode() if self.is_undocumented(location) else data
+
+    def mask_text(self, text: str) -> str:
+        stream = self.documented.stream
+        is_kept = self._keeps_text or (stream is not None and self.documented.is_stream_text_documented(text))
+        masked = self._mask_credentials(text) if is_kept or self.redactor.is_kept(()) else MASK
+        if masked != text:
+            self.redactor.count_redaction(f"{self.message_kind} body")
+        return masked
+
+    def mask_whole_body(self, media_type: str, body: bytes, *, is_binary: bool) -> bytes | None:
+        self._keeps_text = (
+            self.redactor.is_kept([media_type])
+            or media_type.startswith(("audio/", "video/"))
+            or body.startswith(_AUDIO_SIGNATURES)
+            or (self.documented.is_media_type_documented and not is_json(media_type) and not is_form(media_type))
+            or (self._is_download and is_binary and media_type in _BINARY_MEDIA_TYPES)
+        )
+        if self._keeps_text and not (is_binary and is_text(media_type)):
+            return None
+        if body != MASK.encode():
+            self.redactor.count_redaction(f"{self.message_kind} body")
+        return MASK.encode()
+
+
+class _EchoCollector(BodyMasker):
+    """Collects the values of a body: in undocumented places, and in documented ones."""
+
+    def __init__(self, masker: _MessageMasker) -> None:
+        self._masker = masker
+        self.named, self.other, self.documented = set[str](), set[str](), set[str]()
+
+    def add_undocumented(self, name: str, value: str) -> None:
+        """Note a value that is masked where it stands."""
+        (self.named if may_name_credential(name) else self.other).add(value)
+
+    def mask_value(self, text: str, location: str) -> str:
+        names = _split_location(location)
+        if any(map(self._masker.redactor.is_masked_name, names)):
+            self.named.add(text)
+        elif self._masker.is_undocumented(location):
+            self.add_undocumented(names[-1] if names else "", text)
+        else:
+            self.documented.add(text)
+        return text
+
+    def mask_number(self, number: float, location: str) -> float:
+        if self._masker.is_undocumented(location):
+            self.mask_value(f"{number}", location)
+        return number
+
+
+class Redactor:
+    """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains.
+
+    Of what the contract does not document, names stay and values are masked: texts by `MASK`, numbers by 0. What it
+    documents stays, except for what is, or looks like, a credential.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        secrets: Sequence[str] = (),
+        names_to_mask: Iterable[str] = (),
+        names_to_keep: Iterable[str] = (),
+        *,
+        keeps_undocumented: bool = False,
+    ) -> None:
         """Create a redactor for one provider. Headers and query parameters of its security schemes are always masked.
 
         Args:
-            contract: contract of the provider. Headers that it documents are not masked.
+            contract: contract of the provider.
             secrets: API keys that were in use. They are masked in any encoding. If one remains, nothing is written.
             names_to_mask: names of additional fields, parameters and headers to mask.
+            names_to_keep: names of fields, parameters and headers that the contract does not document, and whose values
+                stay all the same; a media type keeps texts without structure.
+            keeps_undocumented: whether the values of undocumented fields and texts stay.
         """
+        self._contract = contract
         self._secrets = tuple(secret for secret in secrets if secret)
+        self._exchange_secrets: tuple[str, ...] = ()
+        """Values that the current exchange has in undocumented places."""
         self._masked_names = frozenset(name.lower() for name in names_to_mask)
+        self._kept_names = frozenset(name.lower() for name in names_to_keep)
+        self._keeps_undocumented = keeps_undocumented
+        self._documented = DocumentedValues(contract)
         schemes = [s for s in contract.security_schemes.values() if s.get("type") == "apiKey"]
         self._masked_queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
         self._masked_queries += self._masked_names
         credential_headers = _CREDENTIAL_HEADERS | {str(s.get("name")).lower() for s in schemes}
-        harmless = (
-            (_HEADERS_WITHOUT_SECRETS | _list_documented_headers(contract)) - credential_headers - self._masked_names
-        )
+        named = _list_documented_headers(contract) | self._documented.header_names | self._kept_names
+        harmless = (_HEADERS_WITHOUT_SECRETS | named) - credential_headers - self._masked_names
         self._harmless_headers = {name for name in harmless if not is_credential_name(name)}
         self._redactions: Counter[str] = Counter()
 
@@ -220,78 +259,142 @@ class Redactor:
         return dict(sorted(self._redactions.items()))
 
     def mask_exchange(self, exchange: Exchange) -> Exchange:
-        """Mask everything in `exchange` that is, or looks like, a secret."""
-        request, response = self.mask_request(exchange.request), exchange.response
-        headers, body = self._mask_message("response", response.headers, response.body)
+        """Mask everything in `exchange` that is, or looks like, a secret, and what the contract does not document."""
+        operation = self._find_operation(exchange.request, exchange.operation)
+        self._exchange_secrets = tuple(self._find_exchange_secrets(exchange, operation))
+        try:
+            request = self._mask_request(exchange.request, operation)
+            response = exchange.response
+            masker = self._create_response_masker(response, operation)
+            headers, body = self._mask_message(masker, response.headers, response.body)
+        finally:
+            self._exchange_secrets = ()
         masked = Response(status=response.status, headers=headers, body=body)
         return msgspec.structs.replace(exchange, request=request, response=masked)
 
-    def mask_request(self, request: Request) -> Request:
-        """Mask everything in `request` that is, or looks like, a secret."""
-        headers, body = self._mask_message("request", request.headers, request.sent_body)
-        return Request(method=request.method, url=self._mask_url(request.url), headers=headers, body=body)
+    def mask_request(self, request: Request, operation: Operation | None = None) -> Request:
+        """Mask everything in `request` that is, or looks like, a secret, and what the contract does not document.
 
-    def _mask_message(self, message_kind: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+        The operation is that which the URL addresses, unless it is given.
+        """
+        return self._mask_request(request, operation or self._find_operation(request))
+
+    def _find_operation(self, request: Request, operation_id: str = "") -> Operation | None:
+        named = self._contract.operations.get(operation_id)
+        return named or self._documented.find_operation(request.method, request.url)
+
+    def _mask_request(self, request: Request, operation: Operation | None) -> Request:
+        masker = self._create_request_masker(request, operation)
+        headers, body = self._mask_message(masker, request.headers, request.sent_body)
+        url = self._mask_url(request.url, operation)
+        return Request(method=request.method, url=url, headers=headers, body=body)
+
+    def _create_request_masker(self, request: Request, operation: Operation | None) -> _MessageMasker:
+        media_type = get_bare_media_type(request.find_header("content-type") or "")
+        return _MessageMasker(self, "request", self._documented.find_body(operation, None, media_type))
+
+    def _create_response_masker(self, response: Response, operation: Operation | None) -> _MessageMasker:
+        media_type = get_bare_media_type(response.find_header("content-type") or "")
+        body = self._documented.find_body(operation, response.status, media_type)
+        return _MessageMasker(self, "response", body, is_download=operation is None)
+
+    def _mask_message(self, masker: _MessageMasker, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
-
-        searched_characters = 0
-
-        def mask_value(value: str, location: str) -> str:
-            nonlocal searched_characters
-            searched_characters += _count_characters_to_search(value)
-            _require_searchable_size(searched_characters)
-            return self._mask_field(
-                value, location, f"{message_kind} body {location[:_MAX_LOCATION_CHARACTERS]}".strip()
-            )
-
-        new_type, new_body = mask_body(content_type, body, mask_value)
+        new_type, new_body = mask_body(content_type, body, masker)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
         current = ((name, changed.get(name.lower(), value)) for name, value in headers)
-        return tuple((name, self._mask_header(message_kind, name.lower(), value)) for name, value in current), new_body
+        kind = masker.message_kind
+        return tuple((name, self._mask_header(kind, name.lower(), value)) for name, value in current), new_body
 
-    def _count_redaction(self, original_text: str, masked_text: str, location: str) -> str:
-        """Count a redaction at `location` if `masked_text` differs from `original_text`, and return `masked_text`."""
+    def count_redaction(self, location: str) -> None:
+        """Count a redaction at `location`."""
+        self._redactions[self.mask_text(location[:_MAX_LOCATION_CHARACTERS])] += 1  # a name in it may be a secret
+
+    def _count_difference(self, original_text: str, masked_text: str, location: str) -> str:
         if original_text != masked_text:
-            self._redactions[self._mask_text(location)] += 1  # the location itself may contain a secret as a name
+            self.count_redaction(location)
         return masked_text
 
-    def _mask_field(self, value: str, field_path: str, location: str) -> str:
-        # Everything below a field with the name of a secret is masked, however deeply nested.
-        if value and value != INVALID_API_KEY and any(self._is_masked_name(name) for name in field_path.split("/")):
-            return self._count_redaction(value, MASK, location)
-        if self._is_short_secret(value, field_path):
-            return self._count_redaction(value, MASK, location)
-        return self._count_redaction(value, self._mask_text(value), location)
+    def is_masked_name(self, name: str) -> bool:
+        """Whether a field of this name is masked even if it is documented."""
+        return is_credential_name(name) or name.lower() in self._masked_names
 
-    def _is_short_secret(self, value: str, field_path: str) -> bool:
+    def is_kept(self, names: Iterable[str]) -> bool:
+        """Whether an undocumented value below fields of these names stays."""
+        return self._keeps_undocumented or any(name.lower() in self._kept_names for name in names)
+
+    def is_short_secret(self, value: str, field_name: str) -> bool:
         """Whether a field contains a short key that is in use.
 
         The name of the field must suggest a key, because a short value such as "test" may also be the name of a voice.
         """
         is_short = len(value) < MIN_LONG_SECRET_CHARACTERS and value in self._secrets
-        return is_short and _CREDENTIAL_FIELD_NAME_PATTERN.search(field_path.rpartition("/")[2]) is not None
+        return is_short and _CREDENTIAL_FIELD_NAME_PATTERN.search(field_name) is not None
 
-    def _is_masked_name(self, name: str) -> bool:
-        return is_credential_name(name) or name.lower() in self._masked_names
+    def mask_text(self, text: str) -> str:
+        """Mask what is, or looks like, a credential in a text; of a text that is a URL, undocumented parameters too."""
+        if not self._keeps_undocumented and _URL_WITH_QUERY_PATTERN.fullmatch(text):
+            text = self._mask_query(text, self._documented.find_operation("GET", text))
+        return self._mask_credentials(text)
 
-    def _mask_text(self, text: str) -> str:
+    def _mask_credentials(self, text: str) -> str:
         if len(text) > MAX_TEXT_CHARACTERS:
             _require_searchable_size(_count_characters_to_search(text))
         for name in self._masked_queries:
             text = mask_query_parameter(text, name)
-        return mask_credentials(text, self._secrets)
+        return mask_credentials(text, (*self._secrets, *self._exchange_secrets))
 
-    def _mask_url(self, url: str) -> str:
-        return url if INVALID_API_KEY in url else self._count_redaction(url, self._mask_text(url), "request URL")
+    def _mask_url(self, url: str, operation: Operation | None) -> str:
+        if INVALID_API_KEY in url:
+            return url
+        return self._count_difference(url, self._mask_credentials(self._mask_query(url, operation)), "request URL")
+
+    def _mask_query(self, url: str, operation: Operation | None) -> str:
+        """Mask the values of query parameters, and of the fragment, that are not documented."""
+        start, mark, query = url.partition("?")
+        parts = _QUERY_SEPARATOR_PATTERN.split(query)
+        for index in range(0, len(parts), 2):
+            name, equals, value = parts[index].partition("=")
+            plain = unquote_plus(name)
+            if value and not self._documented.is_query_documented(operation, plain) and not self.is_kept([plain]):
+                parts[index] = f"{name}{equals}{value if _is_unsecret(value) else MASK}"
+        return f"{start}{mark}{''.join(parts)}"
 
     def _mask_header(self, message_kind: str, name: str, value: str) -> str:
         if INVALID_API_KEY in value:
             return value
         location = f"{message_kind} header {name}"
-        if name in self._harmless_headers or name.startswith(_EMULATOR_HEADER_PREFIX):
-            return self._count_redaction(value, self._mask_text(value), location)
+        is_count = name in self._documented.header_names and _NUMBER_PATTERN.fullmatch(value) is not None
+        if name in self._harmless_headers or is_count or name.startswith(_EMULATOR_HEADER_PREFIX):
+            return self._count_difference(value, self.mask_text(value), location)
         scheme = _AUTH_SCHEME_PATTERN.match(value) if name == "authorization" else None
-        return self._count_redaction(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
+        return self._count_difference(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
+
+    # Values in undocumented places, which may be repeated elsewhere in the exchange
+
+    def _find_exchange_secrets(self, exchange: Exchange, operation: Operation | None) -> list[str]:
+        """Return what is masked in this exchange, and looks like a secret, so that its echo is masked too."""
+        if self._keeps_undocumented:
+            return []
+        request, response = exchange.request, exchange.response
+        named, other, documented = set[str](), set[str](), set[str]()
+        for masker, headers, body in (
+            (self._create_request_masker(request, operation), request.headers, request.sent_body),
+            (self._create_response_masker(response, operation), response.headers, response.body),
+        ):
+            collector = _EchoCollector(masker)
+            mask_body(next((value for name, value in headers if name.lower() == "content-type"), ""), body, collector)
+            for name, value in headers:
+                if name.lower() not in self._harmless_headers:
+                    collector.add_undocumented(name, value.rpartition(" ")[2])
+            named |= collector.named | set(_find_credentials_in_headers(headers, set()))
+            other |= collector.other
+            documented |= collector.documented
+        for name, value in parse_qsl(urlsplit(request.url).query):
+            if not self._documented.is_query_documented(operation, name) and not self.is_kept([name]):
+                (named if may_name_credential(name) else other).add(value)
+        found = {one for one in named if _is_secret(one)} | {one for one in other - documented if _may_be_key(one)}
+        return sorted(found, key=len, reverse=True)[:_MAX_EXCHANGE_SECRETS]
 
     # Verification of what masking left
 
@@ -320,11 +423,10 @@ class Redactor:
     def _check_body(self, file_name: str, location_text: str, message: Request | Response) -> None:
         self.check_bytes(file_name, location_text, message.body)
 
-        def check_text(value: str, location: str) -> str:
+        def check_text(value: str, location: str) -> None:
             self._check_random_text(file_name, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
-            return value
 
-        mask_body(message.find_header("content-type") or "", message.body, check_text)
+        mask_body(message.find_header("content-type") or "", message.body, _BodyReader(check_text))
 
     def _check_random_text(self, file_name: str, location_text: str, value: str) -> None:
         if looks_random(value):
@@ -362,6 +464,18 @@ def _require_searchable_size(character_count: int) -> None:
         raise DataError(f"the recording is not written: a text of more than {size} has to be searched for credentials")
 
 
+def _split_location(location: str) -> list[str]:
+    return [unescape_pointer_token(token) for token in location.split("/")[1:]]
+
+
+def _is_unsecret(query_value: str) -> bool:
+    return query_value == MASK or INVALID_API_KEY in query_value
+
+
+def _may_be_key(value: str) -> bool:
+    return _is_secret(value) and "://" not in value and _KEY_PATTERN.fullmatch(value) is not None
+
+
 def _list_documented_headers(contract: Contract) -> frozenset[str]:
     names = {*contract.provider.request_headers, *contract.limits.rate_limit_header_names.values()}
     for operation in contract.operations.values():
@@ -382,28 +496,24 @@ _COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
 _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})
 
 
-def find_used_credentials(contract: Contract, exchange: Exchange) -> list[str]:
+def find_used_credentials(contract: Contract, exchange: Exchange, *, of_request_only: bool = False) -> list[str]:
     """Return the values in the places of credentials: headers, cookies, query parameters, and fields of bodies.
 
     Args:
         contract: contract of the provider, whose security schemes name the headers and parameters of its keys.
         exchange: an exchange that is not redacted yet.
+        of_request_only: whether to leave out the response, in which services often send new cookies and sessions.
     """
     names = {str(scheme.get("name")).lower() for scheme in contract.security_schemes.values() if scheme.get("name")}
     request, response = exchange.request, exchange.response
-    found = [
-        *_find_credentials_in_headers(request.headers, names),
-        *_find_credentials_in_headers(response.headers, names),
-    ]
+    messages: tuple[Request | Response, ...] = (request,) if of_request_only else (request, response)
+    found = [value for message in messages for value in _find_credentials_in_headers(message.headers, names)]
     query = urlsplit(request.url).query
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name.lower() in names or is_credential_name(name, allow_short_names=True):
+        if name.lower() in names or is_credential_name(name, allow_short_names=True) or may_name_credential(name):
             found.append(value)
-    for content_type, body in (
-        (request.find_header("content-type") or "", request.body),
-        (response.find_header("content-type") or "", response.body),
-    ):
-        found += _find_credentials_in_body(content_type, body, names)
+    for message in messages:
+        found += _find_credentials_in_body(message.find_header("content-type") or "", message.body, names)
     return list(dict.fromkeys(filter(_is_secret, found)))
 
 
@@ -416,7 +526,7 @@ def _find_credentials_in_headers(headers: Headers, credential_names: set[str]) -
                 if cookie.lower() not in _COOKIE_ATTRIBUTES:
                     yield content
                     yield unquote_plus(content)
-        elif name in _AUTHORIZATION_HEADERS or name in credential_names or is_credential_name(name):
+        elif name in _AUTHORIZATION_HEADERS or name in credential_names or may_name_credential(name):
             scheme, _, token = value.strip().rpartition(" ")
             yield token
             if scheme.lower() == "basic":
@@ -436,12 +546,11 @@ def _read_basic_credentials(encoded_credentials: str) -> Iterator[str]:
 def _find_credentials_in_body(content_type: str, body: bytes, credential_names: set[str]) -> list[str]:
     found: list[str] = []
 
-    def collect_secret(value: str, location: str) -> str:
-        if any(is_credential_name(name) or name.lower() in credential_names for name in location.split("/") if name):
+    def collect_secret(value: str, location: str) -> None:
+        if any(may_name_credential(name) or name.lower() in credential_names for name in _split_location(location)):
             found.append(value)
-        return value
 
-    mask_body(content_type, body, collect_secret)
+    mask_body(content_type, body, _BodyReader(collect_secret))
     return found
 
 

@@ -47,6 +47,9 @@ class Replay:
         self.contracts = {contract.id: contract for contract in contracts}
         self._indexes: dict[str, RequestIndex] = {}
         self._redactors = {name: Redactor(contract) for name, contract in self.contracts.items()}
+        self._lenient_redactors = {
+            name: Redactor(contract, keeps_undocumented=True) for name, contract in self.contracts.items()
+        }
         self._submit_numbers: dict[str | None, int] = {}
         self._counter = itertools.count(1)
         self.unmatched_request_descriptions: list[str] = []
@@ -67,7 +70,7 @@ class Replay:
             raise DataError(f"a recording is of {recording.provider!r}, which has no contract; known: {known}")
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
-            request = self._redactors[contract.id].mask_request(exchange.request)
+            request = self._lenient_redactors[contract.id].mask_request(exchange.request, operation)
             comparable_request = build_comparable_request(contract, request, operation)
             is_poll = operation is not None and operation.job is not None
             self._indexes.setdefault(contract.id, RequestIndex()).add_exchange(
@@ -99,30 +102,26 @@ class Replay:
                 `request` and the contract's servers.
         """
         contract = self.contracts[provider_id]
-        comparable_request = self._build_comparable_request(contract, request, relative_path)
+        path = relative_path if relative_path is not None else find_relative_path(contract, request.url)
+        match = contract.match_operation(request.method, path) if path is not None else None
+        operation = match[0] if match else None
+        comparable_request = build_comparable_request(contract, request, operation, path)
         matching = self._find_matching_requests(comparable_request)
         if not matching:
-            # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
-            comparable_request = self._build_comparable_request(
-                contract, self._redactors[provider_id].mask_request(request), relative_path
-            )
-            matching = self._find_matching_requests(comparable_request)
+            # What a recording masks as a whole, such as a number that is not documented, must be masked here too.
+            masked = self._redactors[provider_id].mask_request(request, operation)
+            matching = self._find_matching_requests(build_comparable_request(contract, masked, operation, path))
         if not matching:
+            shown = self._lenient_redactors[provider_id].mask_request(request, operation)
+            comparable_request = build_comparable_request(contract, shown, operation, path)
             self.unmatched_request_descriptions.append(self._describe_nearest_request(comparable_request, request))
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
         recorded = max(matching, key=lambda one: self._submit_numbers.get(one.conversation_id, 0))
         exchange = recorded.replay_next_exchange()
-        operation = self._find_operation(comparable_request)
         if operation is not None and operation.speech is not None:
             self._restart_job(comparable_request, exchange.conversation_id)
         return exchange
-
-    @staticmethod
-    def _build_comparable_request(contract: Contract, request: Request, relative_path: str | None) -> ComparableRequest:
-        relative_path = relative_path if relative_path is not None else find_relative_path(contract, request.url)
-        match = contract.match_operation(request.method, relative_path) if relative_path is not None else None
-        return build_comparable_request(contract, request, match[0] if match else None, relative_path)
 
     def _find_matching_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
         return self._get_request_index(comparable_request).find_requests(comparable_request)

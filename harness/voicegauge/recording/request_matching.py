@@ -15,8 +15,8 @@ from voicegauge.contract.contract import Contract, Operation
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, UploadedFile
+from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.credentials import INVALID_API_KEY, MASK
-from voicegauge.recording.redaction import get_bare_media_type
 from voicegauge.recording.url_rewriting import find_relative_path
 
 # Compares the values in requests. The order of keys, multipart boundaries and base URLs make no difference.

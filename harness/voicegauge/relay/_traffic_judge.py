@@ -55,18 +55,19 @@ MAX_SECRETS = 200
 class SessionRedactor:
     """Masks in each exchange the credentials of this exchange and of all earlier ones, in any encoding."""
 
-    def __init__(self, contract: Contract, names_to_mask: Sequence[str]) -> None:
+    def __init__(self, contract: Contract, names_to_mask: Sequence[str], names_to_keep: Sequence[str]) -> None:
         """Begin with the keys in the environment.
 
         Args:
             contract: contract of the provider.
             names_to_mask: names of further fields, parameters and headers to mask.
+            names_to_keep: names whose values are not masked, although the contract does not document them.
         """
-        self._contract, self._masked_names = contract, tuple(names_to_mask)
+        self._contract, self._names = contract, (tuple(names_to_mask), tuple(names_to_keep))
         values = (os.environ.get(variable, "").strip() for variable in contract.key_variables)
         self.secrets: dict[str, None] = dict.fromkeys(filter(None, values))
         """The credentials, as keys in the order in which they were used."""
-        self._redactor = Redactor(contract, tuple(self.secrets), self._masked_names)
+        self._redactor = Redactor(contract, tuple(self.secrets), *self._names)
         self._earlier_redactions: Counter[str] = Counter()
 
     @property
@@ -81,14 +82,16 @@ class SessionRedactor:
         Raises:
             DataError: there are too many.
         """
-        found = [one for one in find_used_credentials(self._contract, exchange) if one not in self.secrets]
+        # What a response contains is masked in this exchange; a client that uses it later sends it in a request.
+        used = find_used_credentials(self._contract, exchange, of_request_only=True)
+        found = [one for one in used if one not in self.secrets]
         if not found:
             return []
         if len(self.secrets) + len(found) > MAX_SECRETS:
             raise DataError(f"clients used more than {MAX_SECRETS} different keys, tokens and cookies")
         self.secrets |= dict.fromkeys(found)
         self._earlier_redactions.update(self._redactor.count_redactions_by_location())
-        self._redactor = Redactor(self._contract, tuple(self.secrets), self._masked_names)
+        self._redactor = Redactor(self._contract, tuple(self.secrets), *self._names)
         return found
 
     def redact(self, exchange: Exchange) -> Exchange:
@@ -224,7 +227,7 @@ class TrafficJudge:
         """
         self._contract = contract
         self._canonicalizer = UrlCanonicalizer(contract, settings.base_urls)
-        self._redactor = SessionRedactor(contract, settings.names_to_mask)
+        self._redactor = SessionRedactor(contract, settings.names_to_mask, settings.names_to_keep)
         path = Path(settings.recording_path) if settings.recording_path is not None else None
         self._recorder = TrafficRecorder(path, contract, self._redactor) if path is not None else None
         self._collector = ResultCollector([target.id for target in contract.targets.values()], 0)

@@ -122,6 +122,8 @@ class JudgeSettings(Record, frozen=True, kw_only=True):
     """Path of the recording to write; `None` to write none."""
     names_to_mask: tuple[str, ...]
     """Names of further fields, parameters and headers to mask."""
+    names_to_keep: tuple[str, ...] = ()
+    """Names whose values are not masked, although the contract does not document them."""
 
 
 class JudgedExchange(Record, frozen=True, kw_only=True):

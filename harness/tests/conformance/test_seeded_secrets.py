@@ -1,0 +1,143 @@
+"""Three hundred secrets in places that no contract documents: none is written by the proxy, or by a recording."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+import voicegauge
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.secret_search import find_secret_spelling
+
+from ..builders.secret_places import PLACES, Traffic, find_secret_in_number, make_secret
+
+DEEPGRAM = load_catalogue().find_provider("deepgram")
+TTSAI = load_catalogue().find_provider("ttsai")
+SECRETS_PER_PLACE = 10
+NUMBERS = random.Random(300)
+SECRETS = [(place, make_secret(NUMBERS)) for _ in range(SECRETS_PER_PLACE) for place in PLACES]
+
+
+def build_exchange(traffic: Traffic) -> Exchange:
+    """What was sent and received, as a recording gets it: bodies are decompressed."""
+    headers = (("Content-Type", traffic.content_type), *traffic.headers.items())
+    answered = (("Content-Type", traffic.response_type), *traffic.response_headers.items())
+    coding = traffic.response_headers.get("Content-Encoding")
+    return Exchange(
+        provider="deepgram",
+        operation="speak",
+        request=Request(
+            method="POST", url=f"https://api.deepgram.com/v1/speak?{traffic.query}", headers=headers, body=traffic.body
+        ),
+        response=Response(
+            status=traffic.status,
+            headers=tuple(pair for pair in answered if pair[0] != "Content-Encoding"),
+            body=gzip.decompress(traffic.response_body) if coding else traffic.response_body,
+        ),
+    )
+
+
+def assert_not_in(written: dict[str, bytes], secrets: list[tuple[str, str]]) -> None:
+    for place, secret in secrets:
+        for name, content in written.items():
+            assert find_secret_spelling(content, [secret]) is None, f"{place}: {secret} is in {name}"
+            assert find_secret_in_number(secret) not in content, f"{place}: a number is in {name}"
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_there_are_thirty_places_and_three_hundred_secrets() -> None:
+    assert len(PLACES) >= 30
+    assert len(SECRETS) >= 300
+
+
+def test_no_secret_is_in_a_recording(tmp_path: Path) -> None:
+    exchanges = [build_exchange(PLACES[place](secret)) for place, secret in SECRETS]
+    path = tmp_path / "speak.har"
+    saved = save_har(path, exchanges, provenance=Provenance.RECORDED, contract=DEEPGRAM)
+    assert len(saved.exchanges) == len(SECRETS)
+    assert_not_in(read_files(tmp_path), SECRETS)
+    for one in load_har(path).exchanges:
+        # What is documented stays: the text that was spoken, the model, the audio, and the texts of errors.
+        if one.request.find_header("content-type") == "application/json" and b"\0" not in one.request.body:
+            assert json.loads(one.request.body)["text"] == "Good morning."
+        if one.response.status == 200 and one.response.media_type == "audio/mpeg":
+            assert one.response.body.startswith(b"ID3")
+        if one.response.status == 400 and one.response.body.startswith(b'{"err_code"'):
+            assert json.loads(one.response.body)["err_code"] == "Bad Request"
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(SECRETS_PER_PLACE, marks=pytest.mark.slow)])
+async def test_no_secret_that_passes_through_the_proxy_is_written(
+    serve: Any, tmp_path: Path, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = SECRETS[: count * len(PLACES)]
+    traffic = [PLACES[place](secret) for place, secret in secrets]
+    waiting = iter(traffic)
+
+    async def respond(_scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        one = next(waiting)
+        headers = {"content-type": one.response_type, **one.response_headers}
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": one.status, "headers": pairs})
+        await send({"type": "http.response.body", "body": one.response_body})
+
+    recording = tmp_path / "deepgram.har"
+    running = voicegauge.proxy("deepgram", upstream=await serve(respond), recording_path=recording)
+    async with running as proxied, httpx.AsyncClient(trust_env=False) as client:
+        for one in traffic:
+            sent = {"Content-Type": one.content_type, **one.headers}
+            response = await client.post(f"{proxied.url}/v1/speak?{one.query}", headers=sent, content=one.body)
+            assert response.status_code == one.status
+    report = proxied.report
+    assert report.unjudged_count_by_reason == {}
+    assert report.unrecorded_count_by_reason == {}
+    assert report.recorded_count == len(traffic)
+    printed = "".join(capsys.readouterr()).encode()
+    assert_not_in({**read_files(tmp_path), "the report": msgspec.json.encode(report), "the output": printed}, secrets)
+
+
+def test_documented_charges_and_counts_stay_readable(tmp_path: Path) -> None:
+    operation = next(one for one in TTSAI.operations.values() if one.speech is not None)
+    answer = {"uuid": "77b71db532874ce98e84a69a2d740d4c", "status": "queued", "credits_used": 3, "tokens": 12}
+    exchange = Exchange(
+        provider="ttsai",
+        operation=operation.id,
+        request=Request(
+            method="POST",
+            url=f"{operation.server.url}{operation.path}",
+            headers=(("Content-Type", "application/json"),),
+            body=b'{"text": "hi", "model": "kokoro", "voice": "af_bella", "nonce": 99}',
+        ),
+        response=Response(
+            status=200,
+            headers=(("Content-Type", "application/json"), ("X-Credits-Used", "3"), ("X-Left", "17")),
+            body=json.dumps(answer).encode(),
+        ),
+    )
+    path = tmp_path / "a.har"
+    (saved,) = save_har(path, [exchange], provenance=Provenance.RECORDED, contract=TTSAI).exchanges
+    assert dict(saved.response.headers)["X-Credits-Used"] == "3"
+    assert dict(saved.response.headers)["X-Left"] == "[redacted]"
+    assert json.loads(saved.response.body) == {**answer, "tokens": 0}
+    assert json.loads(saved.request.body) == {"text": "hi", "model": "kokoro", "voice": "af_bella", "nonce": 0}
+    path.unlink()
+    kept = save_har(
+        path, [exchange], provenance=Provenance.RECORDED, contract=TTSAI, names_to_keep=["x-left", "tokens"]
+    ).exchanges[0]
+    assert dict(kept.response.headers)["X-Left"] == "17"
+    assert json.loads(kept.response.body) == answer

@@ -1,0 +1,236 @@
+"""Tells which values of a message a contract documents, so that the redaction can mask all others.
+
+Documented are the parameters, headers and schemas of an operation, and every location that an `x-` key names: the state
+of a job, what a response says about charges, the events of a stream. A schema that allows any other field documents
+none of them, while a schema for other fields (`additionalProperties`) documents all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.document_parts import MediaType, ResponseSpec
+from voicegauge.contract.extension.jobs import StreamSpec
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats.bodies import is_form, is_json
+from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.locations import EVERY_ITEM, EventLocation, Location
+from voicegauge.recording.url_rewriting import find_relative_path
+
+_BRANCHES = ("allOf", "anyOf", "oneOf")
+_CONDITIONAL_BRANCHES = ("if", "then", "else")
+_MAX_BRANCHES = 1_000
+"""Maximum number of schemas that are read for one value."""
+
+
+class DocumentedNode:
+    """What documents of a JSON value or a form: whether it is documented, and what is below it."""
+
+    def __init__(
+        self,
+        schemas: Schemas,
+        branches: Sequence[Any] = (),
+        locations: Sequence[Sequence[str]] = (),
+        *,
+        is_documented: bool = False,
+    ) -> None:
+        """Create the node.
+
+        Args:
+            schemas: resolves references.
+            branches: the schemas of the value; any of them may document a field.
+            locations: pointer tokens of values below this one that are documented, too.
+            is_documented: whether the value itself is documented, if it is a text or a number.
+        """
+        self.is_documented = is_documented or bool(branches) or any(not tokens for tokens in locations)
+        self._schemas, self._locations = schemas, [tuple(tokens) for tokens in locations if tokens]
+        self._branches = list(_expand(schemas, branches))
+        self._children: dict[str, DocumentedNode] = {}
+        self._nodes: dict[str, DocumentedNode] = {"": self}
+
+    def find_node(self, location: str) -> DocumentedNode:
+        """Return what is documented at a JSON pointer with "*" for each item of a list."""
+        found = self._nodes.get(location)
+        if found is None:
+            parent, _, token = location.rpartition("/")
+            found = self.find_node(parent).find_child(unescape_pointer_token(token))
+            self._nodes[location] = found
+        return found
+
+    def find_child(self, token: str) -> DocumentedNode:
+        """Return what is documented about a field, or with "*" about every item."""
+        if token not in self._children:
+            self._children[token] = self._build_child(token)
+        return self._children[token]
+
+    def _build_child(self, token: str) -> DocumentedNode:
+        tails = [tokens[1:] for tokens in self._locations if tokens[0] == token or tokens[0] == EVERY_ITEM]
+        if token == EVERY_ITEM:
+            tails += [tokens[1:] for tokens in self._locations if tokens[0].isdecimal()]
+        branches = [schema for branch in self._branches for schema in _list_child_schemas(branch, token)]
+        # An item of a documented list is documented, even if no schema describes it: it is the value of the field.
+        is_item = token == EVERY_ITEM and self.is_documented
+        return DocumentedNode(self._schemas, branches, tails, is_documented=is_item)
+
+
+def _expand(schemas: Schemas, branches: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield all schemas that apply, or may apply, to one value."""
+    waiting, seen = list(branches), set[int]()
+    while waiting and len(seen) < _MAX_BRANCHES:
+        schema, _ = schemas.resolve_reference(waiting.pop())
+        if not isinstance(schema, dict) or id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        yield schema
+        for key in _BRANCHES:
+            waiting += schema.get(key, ())
+        waiting += [schema[key] for key in _CONDITIONAL_BRANCHES if key in schema]
+
+
+def _list_child_schemas(schema: Mapping[str, Any], token: str) -> Iterator[Any]:
+    if token == EVERY_ITEM:
+        yield from schema.get("prefixItems", ())
+        if schema.get("items"):
+            yield schema["items"]
+    properties = schema.get("properties", {})
+    if token in properties:
+        yield properties[token]
+    else:
+        others = schema.get("additionalProperties")
+        if isinstance(others, dict) and others:
+            yield others
+        yield from schema.get("patternProperties", {}).values()
+
+
+@dataclasses.dataclass(frozen=True)
+class DocumentedBody:
+    """What is documented of one body."""
+
+    node: DocumentedNode
+    is_media_type_documented: bool
+    """Whether the operation documents a body of this media type, which may be text or audio."""
+    stream: StreamSpec | None = None
+    """The documented events, if the body is a stream of them."""
+
+    def is_stream_text_documented(self, text: str) -> bool:
+        """Whether data of an event that is not JSON is documented."""
+        assert self.stream is not None, "the body is a stream of events"
+        return text == self.stream.end_marker or any(one.data_schema is None for one in self.stream.events.values())
+
+
+class DocumentedValues:
+    """Tells what a contract documents of requests and responses."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Collect the locations that the contract names."""
+        self._contract = contract
+        found = set(_iterate_locations([contract.provider, contract.limits]))
+        for operation in contract.operations.values():
+            found |= set(_iterate_locations([getattr(operation, one.name) for one in dataclasses.fields(operation)]))
+        plain = [one for one in found if isinstance(one, Location)]
+        self.header_names = frozenset(one.name.lower() for one in plain if one.message_part == "header")
+        """Headers that an `x-` key names, such as what a response says about charges."""
+        self._query_names = frozenset(one.name for one in plain if one.message_part == "query")
+        self._pointers = tuple(one.pointer_tokens for one in plain if one.pointer_tokens)
+        self._event_pointers = tuple(
+            one.pointer_tokens for one in found if isinstance(one, EventLocation) and one.pointer_tokens
+        )
+        self._bodies: dict[tuple[str | None, int | None, str], DocumentedBody] = {}
+
+    def find_operation(self, method: str, url: str) -> Operation | None:
+        """Return the operation that a URL on a server of the contract addresses."""
+        path = find_relative_path(self._contract, url)
+        match = self._contract.match_operation(method, path) if path is not None else None
+        return match[0] if match is not None else None
+
+    def is_query_documented(self, operation: Operation | None, name: str) -> bool:
+        """Whether an operation has a query parameter of this name."""
+        if operation is None:
+            return False
+        return name in self._query_names or any(
+            one.message_part == "query" and one.name.removesuffix("[]") == name.partition("[")[0]
+            for one in operation.parameters
+        )
+
+    def find_body(self, operation: Operation | None, status: int | None, media_type: str) -> DocumentedBody:
+        """Return what is documented of a body.
+
+        Args:
+            operation: the operation; `None` for a request that the contract does not have, such as a download.
+            status: status of the response; `None` for the body of a request.
+            media_type: media type of the body, without parameters.
+        """
+        key = (operation.id if operation is not None else None, status, media_type)
+        if key not in self._bodies:
+            self._bodies[key] = self._build_body(operation, status, media_type)
+        return self._bodies[key]
+
+    def _build_body(self, operation: Operation | None, status: int | None, media_type: str) -> DocumentedBody:
+        schemas = next(iter(self._contract.operations.values())).schemas
+        if operation is None:
+            return DocumentedBody(DocumentedNode(schemas), is_media_type_documented=False)
+        if status is None:
+            media = [*operation.request_media.values()]
+        else:
+            media = [one for response in _list_responses(operation, status) for one in response.media_types.values()]
+        documented = [one for one in media if one.name == media_type]
+        is_documented = bool(documented) or _fits_range(media, media_type)
+        if not documented:  # clients send JSON and forms of the same fields, and services name types of JSON freely
+            documented = [one for one in media if is_json(one.name) or is_form(one.name)]
+        branches = [one.schema for one in documented]
+        pointers = [*self._pointers, *(pointer for one in documented for pointer in _list_example_pointers(one))]
+        stream = operation.stream if operation.stream and media_type == operation.stream.response_media_type else None
+        if stream is not None:
+            branches = [one.data_schema for one in stream.events.values() if one.data_schema is not None]
+            pointers += self._event_pointers
+        node = DocumentedNode(schemas, branches, pointers)
+        return DocumentedBody(node, is_media_type_documented=is_documented, stream=stream)
+
+
+def _list_responses(operation: Operation, status: int) -> list[ResponseSpec]:
+    """Return the documented responses with a status; for an error without one, all errors, which have the same form."""
+    found = operation.find_response(status)
+    if found is not None or status < HTTPStatus.BAD_REQUEST:
+        return [found] if found is not None else []
+    return [one for name, one in operation.responses.items() if name[0] in "45d"]
+
+
+def _list_example_pointers(media_type: MediaType) -> set[tuple[str, ...]]:
+    """Return where the examples of a body have values, which is documentation, too."""
+    found = set[tuple[str, ...]]()
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), one.value) for one in media_type.examples]
+    while waiting:
+        tokens, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*tokens, str(name)), item) for name, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*tokens, EVERY_ITEM), item) for item in value]
+        elif tokens:
+            found.add(tokens)
+    return found
+
+
+def _fits_range(media: Sequence[MediaType], media_type: str) -> bool:
+    """Whether a media type with a wildcard, such as "audio/*", is documented."""
+    return any(one.name in (f"{media_type.partition('/')[0]}/*", "*/*") for one in media)
+
+
+def _iterate_locations(value: Any) -> Iterator[Location | EventLocation]:
+    """Yield every location in records of the `x-` keys."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Location | EventLocation):
+            yield one
+        elif isinstance(one, msgspec.Struct):
+            waiting += [getattr(one, name) for name in one.__struct_fields__]
+        elif isinstance(one, Mapping):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, tuple | list):
+            waiting += one
