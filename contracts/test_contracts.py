@@ -10,12 +10,11 @@ import functools
 import pytest
 
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance._documented_examples import judge_documented_examples
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.recording_updates import plan_cases_to_record
 from voicegauge.conformance.recordings import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import check_service, run_check
+from voicegauge.conformance.service_check import check_service, judge_documented_examples, run_check
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.data_folders import find_bundled_folder

@@ -34,8 +34,7 @@ from voicegauge.drift.official_comparison import OfficialDriftReport
 from voicegauge.drift.report import DriftReport
 from voicegauge.model.run import Run
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
-from voicegauge.profiles._profile import Profile
-from voicegauge.profiles.profile_report import ProfileReport
+from voicegauge.profiles.profile_report import Profile, ProfileReport
 from voicegauge.relay.relayed_exchange import ProxyReport
 from voicegauge.report.report_data import BenchReport
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from voicegauge.rules.applicability import is_rule_applicable
 from voicegauge.rules.call import CheckSubject
-from voicegauge.rules.registry import Rule, Violation
+from voicegauge.rules.registry import Rule, Violation, is_rule_applicable
 
 _BASIS_OF_EVERY_OPERATION = "responses"
 

@@ -11,12 +11,12 @@ from voicegauge.cases._related_deliveries import plan_related_deliveries
 from voicegauge.cases.valid_requests import build_valid_speech_request
 from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.jobs import JobSpec
-from voicegauge.emulator._audio_faults import change_audio_bytes, is_body_audio
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_state import find_shortest_state_sequence
 from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._speech_faults import change_audio_bytes, is_body_audio
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
-from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.formats.locations import Location, read_pointer, write_pointer
 
 UNKNOWN = "paused-by-mutation"

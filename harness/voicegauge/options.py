@@ -53,7 +53,7 @@ class Trust(enum.Enum):
     PATH_IN_FOLDER = "a path in its folder"
     """A file or folder to read, below the folder of the settings file."""
     NEW_OUTPUT = "an output in a folder of its own"
-    """A file or folder to write, below a folder that voicegauge created, see `voicegauge.cli._output_folders`."""
+    """A file or folder to write, below a folder that voicegauge created, see `voicegauge.cli._settings`."""
 
 
 class PathKind(enum.Enum):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.rules.applicability import find_applicable_rules
-from voicegauge.rules.registry import RULE_BY_ID
+from voicegauge.rules.registry import RULE_BY_ID, find_applicable_rules
 
 CATALOGUE = load_catalogue()
 

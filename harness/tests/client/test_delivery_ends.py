@@ -7,14 +7,14 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client._delivery_failures import (
+from voicegauge.client.client import Client
+from voicegauge.client.delivery import DeliveryInterruptedError
+from voicegauge.client.exchange_log import (
     MAX_SUBMIT_AND_DOWNLOAD_S,
     Deadline,
     DeliveryFailedError,
     describe_response,
 )
-from voicegauge.client.client import Client
-from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger
 from voicegauge.errors import StorageError
 from voicegauge.model.exchange import Response as Answer

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from voicegauge.client.ledger import Ledger, LedgerShare
 from voicegauge.errors import BudgetError
-from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
+from voicegauge.model.base import convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
 
 
 def test_what_is_reserved_is_settled_or_released_once():

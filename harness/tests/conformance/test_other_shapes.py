@@ -18,7 +18,7 @@ from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance.report import CheckReport
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.errors import ContractError
 from voicegauge.model.base import SpeechRequest
 

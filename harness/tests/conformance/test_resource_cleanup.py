@@ -25,8 +25,7 @@ from voicegauge import cli
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.ledger import Ledger, RateLimiter
 from voicegauge.client.spending_journal import Journal
-from voicegauge.conformance._resource_journal import ResourceJournal, compute_account_checksum
-from voicegauge.conformance._resource_tracking import ResourceTracker
+from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector

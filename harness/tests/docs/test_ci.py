@@ -15,7 +15,7 @@ import yaml
 
 from voicegauge import plugin
 from voicegauge.cli import cli
-from voicegauge.plugin._live_access import get_plugin_flag, list_plugin_options
+from voicegauge.plugin._service_checks import get_plugin_flag, list_plugin_options
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.drift import _contract_comparison as document_comparison
+from voicegauge.drift import comparison as document_comparison
 from voicegauge.drift.comparison import compare_inputs
 from voicegauge.drift.report import DriftChange, DriftReport
 

@@ -15,7 +15,7 @@ from sarif_pydantic import Sarif
 
 from voicegauge.cli import run
 from voicegauge.drift.comparison import compare_inputs
-from voicegauge.drift.report_formats import export_drift_report
+from voicegauge.drift.report import export_drift_report
 from voicegauge.outputs.exported_report import format_workflow_commands
 from voicegauge.outputs.result_summary import format_summary_markdown
 from voicegauge.report.result_summaries import summarize

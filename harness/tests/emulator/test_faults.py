@@ -13,7 +13,7 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.emulator._app import create_app
-from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.errors import UnknownNameError
 from voicegauge.speech.audio_measurement import is_silent

@@ -18,7 +18,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator._app import create_app
-from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S, decode
 

@@ -17,9 +17,8 @@ from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
 from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
 from voicegauge.recording.credentials import INVALID_API_KEY
-from voicegauge.recording.replay import Replay
+from voicegauge.recording.replay import ComparableRequest, Replay
 from voicegauge.recording.replay_server import ReplayApp
-from voicegauge.recording.request_matching import ComparableRequest
 from voicegauge.transport.bodies import encode_body
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport

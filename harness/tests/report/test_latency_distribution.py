@@ -6,7 +6,7 @@ import pytest
 
 from voicegauge.model.job import Interval
 from voicegauge.model.sample import Latency
-from voicegauge.report._latency_charts import build_job_state_chart, build_latency_curve
+from voicegauge.report._charts import build_job_state_chart, build_latency_curve
 
 
 def heights(path: str) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.sample import Streaming
-from voicegauge.report._latency_charts import build_latency_chart, choose_shared_time_axis
+from voicegauge.report._charts import build_latency_chart, choose_shared_time_axis
 from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
 from voicegauge.report._run_comparison import list_incomparable_facts
 from voicegauge.report._scatter_plot import (

@@ -62,9 +62,8 @@ from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loo
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError, TransportError, UsageError
-from voicegauge.model.base import Provenance, StopReason
+from voicegauge.model.base import Provenance, StopReason, sum_usd
 from voicegauge.model.job import describe_unresolved_requests
-from voicegauge.model.money import sum_usd
 from voicegauge.model.run import Run, ScoreSet, format_load
 from voicegauge.model.sample import Sample
 from voicegauge.options import function_of

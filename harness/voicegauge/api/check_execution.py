@@ -43,7 +43,7 @@ from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.contract.pricing import quote_price
 from voicegauge.data_folders import get_state_folder
-from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import StorageError, UsageError
 from voicegauge.files import check_writable

@@ -20,12 +20,11 @@ from voicegauge.contract.loading import is_bundled
 from voicegauge.contract.pricing import describe_price
 from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
-from voicegauge.emulator.fault_catalog import FAULTS
+from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record, Severity
 from voicegauge.options import PathLike, function_of
-from voicegauge.rules.applicability import find_applicable_rules
-from voicegauge.rules.registry import RULE_BY_ID, FaultTraffic, Rule
+from voicegauge.rules.registry import RULE_BY_ID, FaultTraffic, Rule, find_applicable_rules
 
 
 class TargetRow(Record, frozen=True, kw_only=True):

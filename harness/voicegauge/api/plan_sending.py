@@ -30,9 +30,8 @@ from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.data_folders import get_cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
-from voicegauge.model.base import Provenance, StopReason
+from voicegauge.model.base import Provenance, StopReason, convert_budget_to_micro_usd, convert_to_micro_usd
 from voicegauge.model.job import describe_ambiguous_requests
-from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd
 from voicegauge.printable_text import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"

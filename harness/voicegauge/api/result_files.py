@@ -13,9 +13,8 @@ from voicegauge.bench.comparison import RunComparison
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.conformance.report import CheckReport, build_check_baseline, export_check_report, render_check_badge
 from voicegauge.conformance.report import apply_baseline as apply_check_baseline
-from voicegauge.drift.report import DriftLevel, DriftReport
-from voicegauge.drift.report_formats import apply_baseline as apply_drift_baseline
-from voicegauge.drift.report_formats import build_drift_baseline, export_drift_report
+from voicegauge.drift.report import DriftLevel, DriftReport, build_drift_baseline, export_drift_report
+from voicegauge.drift.report import apply_baseline as apply_drift_baseline
 from voicegauge.files import write_file
 from voicegauge.options import PathLike
 from voicegauge.outputs.baseline import FindingsBaseline, load_baseline

@@ -22,8 +22,14 @@ from voicegauge.contract.pricing import (
     quote_price,
 )
 from voicegauge.errors import BudgetError, DataError, UsageError
-from voicegauge.model.base import Provenance, Record, VoiceSample
-from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
+from voicegauge.model.base import (
+    Provenance,
+    Record,
+    VoiceSample,
+    convert_budget_to_micro_usd,
+    convert_to_micro_usd,
+    sum_usd,
+)
 from voicegauge.model.run import AmountPerUnit, RunKind, SuiteRef, TargetPrice, TargetRef
 
 

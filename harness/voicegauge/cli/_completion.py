@@ -53,7 +53,7 @@ def _list_names(kind: Completion, incomplete: str) -> dict[str, str]:
                 row.id: row.description for row in listed.drift_rules
             }
         case Completion.FAULT:
-            from voicegauge.emulator.fault_catalog import FAULTS
+            from voicegauge.emulator.fault_injection import FAULTS
 
             return {name: fault.description for name, fault in FAULTS.items()}
         case Completion.SUITE:

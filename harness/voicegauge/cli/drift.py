@@ -97,8 +97,7 @@ def command(
     files.validate(propose=patch_file)
     _reject_existing_patch(patch_file)
     from voicegauge.api.drift_detection import propose_contract_patch, run_find_drift
-    from voicegauge.drift.report import DriftLevel
-    from voicegauge.drift.report_formats import render_markdown
+    from voicegauge.drift.report import DriftLevel, render_markdown
     from voicegauge.report.result_summaries import summarize
 
     patch: ContractPatch | None = None

@@ -98,7 +98,7 @@ def command(request: ServeRequest, replay_options: ReplayOptions) -> int | None:
 
 
 def _print_faults() -> None:
-    from voicegauge.emulator.fault_catalog import FAULTS
+    from voicegauge.emulator.fault_injection import FAULTS
 
     rows = create_table("fault", "what the emulator then does wrong")
     for fault in FAULTS.values():

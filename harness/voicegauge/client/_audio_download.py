@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
-from voicegauge.client._delivery_failures import DeliveryFailedError, build_masked_excerpt, describe_response
-from voicegauge.client.exchange_log import ExchangeLog
+from voicegauge.client.exchange_log import DeliveryFailedError, ExchangeLog, build_masked_excerpt, describe_response
 from voicegauge.client.http_request import build_request_without_key, parse_origin
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Operation

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from voicegauge.client._audio_download import fetch_audio
-from voicegauge.client._delivery_failures import Deadline, DeliveryFailedError
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.exchange_log import ExchangeLog
+from voicegauge.client.exchange_log import Deadline, DeliveryFailedError, ExchangeLog
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import AudioInputTarget
 from voicegauge.contract.extension.audio_input import AudioInputField

@@ -30,7 +30,7 @@ from voicegauge.client.ledger import Ledger, LedgerShare
 from voicegauge.client.spending_journal import AmountsChangedEvent
 from voicegauge.errors import BudgetError, DataError, StorageError
 from voicegauge.files import check_writable
-from voicegauge.model.money import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
 
 DAYS_KEPT = 31
 """Number of days after which the file of a day is removed."""

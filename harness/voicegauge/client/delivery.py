@@ -8,14 +8,15 @@ from collections.abc import Awaitable
 from typing import NamedTuple
 
 from voicegauge.client._audio_download import DownloadedAudio, fetch_audio
-from voicegauge.client._delivery_failures import (
+from voicegauge.client.connection import ProviderConnection
+from voicegauge.client.exchange_log import (
     Deadline,
     DeliveryFailedError,
+    ExchangeLog,
     build_rejection_failure,
     describe_response,
+    iterate_retry_waits_s,
 )
-from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.exchange_log import ExchangeLog, iterate_retry_waits_s
 from voicegauge.client.job_polling import JobPoller, JobTracker
 from voicegauge.client.settlement import Settlement, SubmitObserver, should_send_again
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Operation

@@ -9,9 +9,16 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
-from voicegauge.client._delivery_failures import DeliveryFailedError, build_masked_excerpt, describe_response
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.exchange_log import MAX_RETRY_AFTER_S, ExchangeLog, get_retry_after_s, iterate_poll_waits_s
+from voicegauge.client.exchange_log import (
+    MAX_RETRY_AFTER_S,
+    DeliveryFailedError,
+    ExchangeLog,
+    build_masked_excerpt,
+    describe_response,
+    get_retry_after_s,
+    iterate_poll_waits_s,
+)
 from voicegauge.client.http_request import parse_origin
 from voicegauge.client.settlement import Settlement
 from voicegauge.client.speech_request import RequestParts

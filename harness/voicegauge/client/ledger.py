@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import PlanLimits
 from voicegauge.errors import BudgetError, OverchargedError, UnknownNameError
-from voicegauge.model.money import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
 from voicegauge.transport.clock import Clock, RealClock
 
 # The ledger reserves money before a request is sent, and settles it when the outcome of the request is known.

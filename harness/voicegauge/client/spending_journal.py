@@ -41,9 +41,8 @@ from voicegauge.client.settlement import Settlement
 from voicegauge.contract.contract import Operation
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file
-from voicegauge.model.base import Record
+from voicegauge.model.base import MICRO_USD_PER_USD, Record
 from voicegauge.model.job import AmbiguousRequest, BillingStatus
-from voicegauge.model.money import MICRO_USD_PER_USD
 
 # Reads from a journal what each submit cost and whether it brought a result.
 

@@ -19,10 +19,9 @@ from voicegauge.conformance._request_constraints import (
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
-from voicegauge.rules.applicability import find_applicable_rules
 from voicegauge.rules.call import Call, CheckSubject, IncompleteResponse, RecordingAge
 from voicegauge.rules.callbacks import Callback, RequestCallbacks
-from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.rules.registry import RULE_BY_ID, Rule, find_applicable_rules
 from voicegauge.rules.subjects import AudioInputCall, ConcurrentJobs, JobHistory, ResourceStep, SpeechDelivery
 
 _NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {

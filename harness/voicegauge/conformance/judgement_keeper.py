@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance._case_judgement import CaseJudgement, KeptDelivery, keep_delivery
-from voicegauge.conformance._resource_journal import compute_account_checksum
+from voicegauge.conformance._resource_tracking import compute_account_checksum
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter

@@ -15,8 +15,7 @@ from voicegauge.conformance.report import Spending, SpendingAccount, SpendingTot
 from voicegauge.contract.contract import BaseTarget, Contract, Operation
 from voicegauge.contract.pricing import is_billable, quote_price
 from voicegauge.errors import UsageError
-from voicegauge.model.base import Provenance, Record
-from voicegauge.model.money import convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
+from voicegauge.model.base import Provenance, Record, convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
 
 # Computes the prices of single requests. The client computes and reserves the prices of deliveries.
 

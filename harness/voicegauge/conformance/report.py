@@ -16,11 +16,10 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.pricing import is_billable
-from voicegauge.model.base import Provenance, Record, Severity, StopReason
+from voicegauge.model.base import Provenance, Record, Severity, StopReason, sum_usd
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import AmbiguousRequest
-from voicegauge.model.money import sum_usd
 from voicegauge.outputs.baseline import (
     AcceptedFinding,
     BadgeVerdict,

@@ -15,17 +15,17 @@ from voicegauge.client.settlement import settle_request
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.client.spending_journal import Journal
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY
-from voicegauge.conformance._resource_journal import (
+from voicegauge.conformance._resource_lifecycle import set_resource_id
+from voicegauge.conformance._resource_tracking import (
     LeftoverJournal,
     RequestedResource,
     ResourceCreatedEvent,
     ResourceDeletedEvent,
     ResourceHistory,
     ResourceNotCreatedEvent,
+    ResourceTracker,
     lock_ended_journals,
 )
-from voicegauge.conformance._resource_lifecycle import set_resource_id
-from voicegauge.conformance._resource_tracking import ResourceTracker
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_lifecycle_step_price_usd
 from voicegauge.conformance.report import RemainingResource, ResourceSummary

@@ -31,8 +31,14 @@ from voicegauge.contract.proposed_parts import (
     find_speech_operations,
 )
 from voicegauge.errors import UsageError
-from voicegauge.formats.located_yaml import YAML_LOADER, Document, escape_pointer_token
-from voicegauge.formats.yaml_text import CommentedValue, format_list_item, iterate_entry_lines
+from voicegauge.formats.located_yaml import (
+    YAML_LOADER,
+    CommentedValue,
+    Document,
+    escape_pointer_token,
+    format_list_item,
+    iterate_entry_lines,
+)
 from voicegauge.model.base import Record
 
 # Derives ids of providers, operations and targets from what a document states.

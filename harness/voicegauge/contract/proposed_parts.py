@@ -11,8 +11,7 @@ from voicegauge.contract._overlays import TODO, read_operations, select_operatio
 from voicegauge.contract.document_assembly import normalize_openapi, validate_openapi
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import ContractError, UnknownNameError
-from voicegauge.formats.located_yaml import Document, escape_pointer_token
-from voicegauge.formats.yaml_text import CommentedValue
+from voicegauge.formats.located_yaml import CommentedValue, Document, escape_pointer_token
 
 # Reads the fields of requests and responses for proposals.
 

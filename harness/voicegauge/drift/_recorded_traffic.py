@@ -27,7 +27,7 @@ from voicegauge.model.exchange import Exchange
 from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har
-from voicegauge.recording.request_matching import ComparableRequest, build_comparable_request
+from voicegauge.recording.replay import ComparableRequest, build_comparable_request
 from voicegauge.recording.saved_recordings import find_recordings
 
 # Lists headers that do not belong to the API itself, but to HTTP, or to a proxy or CDN in front of the service.

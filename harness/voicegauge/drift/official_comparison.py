@@ -15,8 +15,8 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.proposed_parts import list_likely_speech_operations
-from voicegauge.drift._contract_comparison import compare_operations_with_official_document
 from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
+from voicegauge.drift.comparison import compare_operations_with_official_document
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, FilePosition
 from voicegauge.formats.located_yaml import read_document, unescape_pointer_token
 from voicegauge.model.base import Record

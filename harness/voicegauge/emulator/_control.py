@@ -22,8 +22,7 @@ from voicegauge.emulator.body_limits import (
     create_receive_replaying_body,
     receive_whole_body,
 )
-from voicegauge.emulator.fault_catalog import FAULTS
-from voicegauge.emulator.fault_injection import FaultInjector
+from voicegauge.emulator.fault_injection import FAULTS, FaultInjector
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json

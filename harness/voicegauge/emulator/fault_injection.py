@@ -1,4 +1,4 @@
-"""Injects the faults that the settings name."""
+"""Lists the faults of the emulator, and injects those that the settings name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,42 @@ from typing import Any
 from voicegauge.contract.contract import BaseTarget, Contract, Operation, Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
+from voicegauge.emulator._body_faults import BODY_FAULTS, STREAM_FAULTS
 from voicegauge.emulator._fault import Fault, SkippableCheck
+from voicegauge.emulator._http_faults import HTTP_FAULTS, UPLOAD_FAULTS
+from voicegauge.emulator._job_faults import JOB_FAULTS, RESOURCE_FAULTS
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
+from voicegauge.emulator._speech_faults import AUDIO_FAULTS, PARAMETER_FAULTS, TIMESTAMP_FAULTS
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest, read_speech_field
+from voicegauge.emulator._webhook_faults import WEBHOOK_FAULTS
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
-from voicegauge.emulator.fault_catalog import FAULTS
 from voicegauge.errors import UnknownNameError
+
+# Lists all faults that the emulator can inject.
+
+
+FAULTS: Mapping[str, Fault] = {
+    fault.id: fault
+    for faults_of_topic in (
+        BODY_FAULTS,
+        HTTP_FAULTS,
+        PARAMETER_FAULTS,
+        AUDIO_FAULTS,
+        UPLOAD_FAULTS,
+        JOB_FAULTS,
+        RESOURCE_FAULTS,
+        STREAM_FAULTS,
+        TIMESTAMP_FAULTS,
+        WEBHOOK_FAULTS,
+    )
+    for fault in faults_of_topic
+}
+"""All faults, with their ids as keys."""
+
+
+# Injects the faults that the settings name.
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""The base class of all records, and enumerations and small records that many share."""
+"""The base class of all records, enumerations and small records that many share, and exact sums of dollars."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -87,3 +89,32 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     seed: int | None = None
     extra: dict[str, Any] = {}
     """Further values to send, by their location in the request: {"body#/temperature": 0.7}."""
+
+
+# Exact sums of dollars: amounts are counted in whole millionths of a dollar, as plans and the ledger reserve them.
+
+
+MICRO_USD_PER_USD = 1_000_000
+"""Number of millionths in a dollar."""
+
+
+def convert_to_micro_usd(amount_usd: float) -> int:
+    """Convert dollars to millionths and round up, so that a reservation is never smaller than the price.
+
+    Raises:
+        ValueError: the amount is negative or not finite.
+    """
+    if not math.isfinite(amount_usd) or amount_usd < 0:
+        raise ValueError(f"{amount_usd} is not a valid price: it must be a finite number of dollars, zero or more")
+    # Rounded to thousandths first: 0.000123 * 1e6 is 123.00000000000001, which must not become 124.
+    return math.ceil(round(amount_usd * MICRO_USD_PER_USD, 3))
+
+
+def convert_budget_to_micro_usd(budget_usd: float) -> int | float:
+    """Convert a budget to millionths of a dollar and round down; an infinite budget stays infinite."""
+    return budget_usd if math.isinf(budget_usd) else math.floor(round(budget_usd * MICRO_USD_PER_USD, 3))
+
+
+def sum_usd(amounts_usd: Iterable[float]) -> float:
+    """Return the sum in dollars of amounts that are each rounded up to a millionth, as the ledger reserves them."""
+    return sum(map(convert_to_micro_usd, amounts_usd)) / MICRO_USD_PER_USD

@@ -39,22 +39,20 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pytest
 
 from voicegauge.options import DeclaredOption, describe_bounds, is_in_bounds
-from voicegauge.plugin._live_access import (
+from voicegauge.plugin._service_checks import (
     build_parser_arguments,
+    call_check_function,
     check_live_options,
+    check_targets,
+    check_targets_once_per_run,
     close_budget,
     describe_live_access,
+    fail_on_findings,
     get_plugin_flag,
     list_plugin_options,
     open_budget,
-    share_budget_with_worker,
-)
-from voicegauge.plugin._service_checks import (
-    call_check_function,
-    check_targets,
-    check_targets_once_per_run,
-    fail_on_findings,
     parse_user_prices,
+    share_budget_with_worker,
 )
 
 if TYPE_CHECKING:

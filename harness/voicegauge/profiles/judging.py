@@ -17,11 +17,13 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.data_folders import find_profiles_folder
 from voicegauge.errors import UnknownNameError
-from voicegauge.profiles._profile import Profile, Requirement, RequirementLevel
 from voicegauge.profiles.profile_report import (
+    Profile,
     ProfileReport,
     ProfileScore,
     ProfileVerdict,
+    Requirement,
+    RequirementLevel,
     RequirementResult,
     RequirementVerdict,
 )

@@ -1,4 +1,4 @@
-"""Selects the recorded response for a request, without sockets and clocks.
+"""Finds the recorded request that equals a request, and its response, without sockets and clocks.
 
 Each poll of a job returns the next recorded state of the job; the last state repeats. A client may poll less often than
 the client that was recorded. Therefore a job ends after at most half as many polls as were recorded: consecutive equal
@@ -8,25 +8,294 @@ its job.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import math
-from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.errors import DataError
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.locations import MISSING
-from voicegauge.model.exchange import Exchange, Request
+from voicegauge.model.base import Record
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, UploadedFile
+from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.conversations import Recording
+from voicegauge.recording.credentials import INVALID_API_KEY, MASK
 from voicegauge.recording.redaction import Redactor
-from voicegauge.recording.request_matching import (
-    ComparableRequest,
-    RecordedRequest,
-    RequestIndex,
-    build_comparable_request,
-)
 from voicegauge.recording.url_rewriting import find_relative_path
+
+# Compares the values in requests. The order of keys, multipart boundaries and base URLs make no difference.
+
+
+_EMULATOR_HEADER_PREFIX = "x-voicegauge-"
+"""Prefix of the headers that control the emulator."""
+_MAX_VALUE_CHARACTERS = 60
+"""Maximum number of characters of a value in the description of a difference; longer values are cut."""
+
+
+class ComparableRequest(Record, frozen=True, kw_only=True):
+    """The values of a request by which it is compared with recorded requests."""
+
+    provider: str
+    operation_id: str
+    """Id of the operation in the contract; `DOWNLOAD_OPERATION` for a URL that matches no operation."""
+    compared_values: dict[str, str]
+    """The compared values by where they are in the request, such as "path id", "query page", "body /text", "file voice"
+    or "key"."""
+
+    def matches(self, recorded_request: ComparableRequest) -> bool:
+        """Whether this request equals `recorded_request`. A masked part of a recorded value matches any text."""
+        if (self.provider, self.operation_id) != (recorded_request.provider, recorded_request.operation_id):
+            return False
+        return self.compared_values.keys() == recorded_request.compared_values.keys() and not self.describe_differences(
+            recorded_request
+        )
+
+    def describe_differences(self, recorded_request: ComparableRequest) -> list[str]:
+        """Describe each difference from the recorded request in one line."""
+        lines = []
+        if self.operation_id != recorded_request.operation_id:
+            lines.append(f"operation: recorded {recorded_request.operation_id}, sent {self.operation_id}")
+        for name in {**recorded_request.compared_values, **self.compared_values}:
+            before, now = recorded_request.compared_values.get(name), self.compared_values.get(name)
+            if before is None or now is None or not _is_same_value(before, now):
+                lines.append(f"{name}: {_describe_value('recorded', before)}, {_describe_value('sent', now)}")
+        return lines
+
+
+def _is_same_value(recorded_value: str, sent_value: str) -> bool:
+    if MASK not in recorded_value:
+        return recorded_value == sent_value
+    pattern = ".*".join(re.escape(part) for part in recorded_value.split(MASK))
+    return re.fullmatch(pattern, sent_value, re.DOTALL) is not None
+
+
+def _describe_value(verb_phrase: str, value: str | None) -> str:
+    if value is None:
+        return f"not {verb_phrase}"
+    shown = value if len(value) <= _MAX_VALUE_CHARACTERS else value[: _MAX_VALUE_CHARACTERS - 3] + "..."
+    return f"{verb_phrase} {shown}"
+
+
+def build_comparable_request(
+    contract: Contract, request: Request, operation: Operation | None, relative_path: str | None = None
+) -> ComparableRequest:
+    """Extract the values of `request` that are compared.
+
+    Args:
+        contract: contract of the provider.
+        request: the request to compare, with any base URL.
+        operation: the operation of the request; `None` if the request matches no operation.
+        relative_path: path of the request relative to the base URL. If `None`, it is derived from the URL of
+            `request` and the contract's servers.
+    """
+    relative_path = relative_path or find_relative_path(contract, request.url)
+    if operation is None:
+        parts = urlsplit(request.url)
+        url = relative_path if relative_path is not None else f"{parts.netloc}{parts.path}"
+        compared_values = {
+            "method": request.method.upper(),
+            "url": url,
+            **dict(_read_query_values(contract, request, include_api_keys=True)),
+        }
+        return ComparableRequest(provider=contract.id, operation_id=DOWNLOAD_OPERATION, compared_values=compared_values)
+    match = operation.match_path_end(relative_path or urlsplit(request.url).path)
+    compared_values = (
+        {f"path {name}": value for name, value in match.path_parameters.items()} if match is not None else {}
+    )
+    compared_values |= _read_query_values(contract, request)
+    compared_values |= _read_header_values(operation, request)
+    compared_values["key"] = _classify_api_key(contract, request)
+    compared_values |= _read_body_values(request)
+    return ComparableRequest(provider=contract.id, operation_id=operation.id, compared_values=compared_values)
+
+
+def _read_query_values(
+    contract: Contract, request: Request, *, include_api_keys: bool = False
+) -> Iterator[tuple[str, str]]:
+    keys = set() if include_api_keys else {name for kind, name in _list_api_key_locations(contract) if kind == "query"}
+    values: dict[str, list[str]] = {}
+    for name, value in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
+        if name not in keys:
+            values.setdefault(name, []).append(value)
+    for name, repeated in values.items():
+        yield f"query {name}", ", ".join(repeated)
+
+
+def _read_header_values(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
+    """Yield documented headers and those for the emulator. Other headers depend on the HTTP client."""
+    documented = {p.name.lower() for p in operation.parameters if p.message_part == "header"} - {"authorization"}
+    documented -= {name.lower() for kind, name in _list_api_key_locations(operation.contract) if kind == "header"}
+    for name, value in request.headers:
+        if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADER_PREFIX):
+            yield f"header {name.lower()}", value
+
+
+def _list_api_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
+    """Yield ("header" or "query", name) for each security scheme."""
+    for scheme in contract.security_schemes.values():
+        if scheme.get("type") == "apiKey":
+            yield str(scheme.get("in")), str(scheme.get("name"))
+        else:
+            yield "header", "Authorization"
+
+
+def _classify_api_key(contract: Contract, request: Request) -> str:
+    """Return "none" if the request has no API key, "bad" if it has `INVALID_API_KEY`, or else "sent"."""
+    query = dict(parse_qsl(urlsplit(request.url).query))
+    locations = _list_api_key_locations(contract)
+    values = [query.get(name) if kind == "query" else request.find_header(name) for kind, name in locations]
+    sent = [value for value in values if value]
+    if not sent:
+        return "none"
+    return "bad" if any(INVALID_API_KEY in value for value in sent) else "sent"
+
+
+def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
+    if not request.body:
+        return
+    content_type = request.find_header("content-type") or ""
+    media_type = get_bare_media_type(content_type)
+    yield "media type", media_type
+    try:
+        if is_json(media_type):
+            yield from _flatten_json(read_json(request.body), "body ")
+            return
+        if is_form(media_type):
+            form = read_form(content_type, request.body)
+            yield from ((f"field {name}", value) for name, value in form.fields.items())
+            yield from ((f"file {name}", _describe_file(value)) for name, value in form.files.items())
+            return
+    except UnreadableBodyError:
+        pass
+    yield "body", f"{len(request.body)} bytes, SHA-256 {hashlib.sha256(request.body).hexdigest()}"
+
+
+def _describe_file(uploaded_file: UploadedFile) -> str:
+    return f"{uploaded_file.filename}, SHA-256 {hashlib.sha256(uploaded_file.data).hexdigest()}"
+
+
+def _flatten_json(value: Any, location: str) -> Iterator[tuple[str, str]]:
+    """Yield the location and the JSON text of every scalar and every empty container in `value`."""
+    items: Mapping[Any, Any] = value if isinstance(value, dict) else {}
+    if isinstance(value, list):
+        items = dict(enumerate(value))
+    if not items:
+        # 1.0 and 1 are the same number, and clients write either.
+        is_whole = isinstance(value, float) and value.is_integer()
+        yield location, json.dumps(int(value) if is_whole else value, ensure_ascii=False)
+    for key, item in items.items():
+        yield from _flatten_json(item, f"{location}/{key}")
+
+
+# Finds the recorded requests that equal a request, without comparing it with every recorded request.
+
+
+_RequestKey = tuple[str, frozenset[str], frozenset[tuple[str, str]]]
+"""The id of the operation, the names of values that are ignored, and the names and texts of all other values."""
+
+
+@dataclass
+class RecordedRequest:
+    """A request that was recorded once or several times, and its exchanges, which are replayed in their order."""
+
+    comparable_request: ComparableRequest
+    conversation_id: str | None
+    """Id of the conversation in which the request was first recorded; `None` if it was alone in its conversation."""
+    is_poll: bool
+    exchanges: list[Exchange] = field(default_factory=list)
+    replay_count: int = 0
+    """Number of times that the request was replayed since its job was last submitted."""
+    was_replayed: bool = False
+    """Whether the request was ever replayed."""
+
+    def replay_next_exchange(self) -> Exchange:
+        """Return the next exchange; once all were replayed, return the last one again."""
+        self.was_replayed = True
+        self.replay_count += 1
+        return self.exchanges[min(self.replay_count, len(self.exchanges)) - 1]
+
+    @property
+    def name(self) -> str:
+        """Provider, operation and conversation of the request, for messages."""
+        request = self.comparable_request
+        return (
+            f"{request.provider} {request.operation_id}{f' ({self.conversation_id})' if self.conversation_id else ''}"
+        )
+
+
+class RequestIndex:
+    """The recorded requests of one provider."""
+
+    def __init__(self) -> None:
+        self._requests: list[RecordedRequest] = []
+        self._by_key: dict[_RequestKey, list[int]] = defaultdict(list)
+        self._masked_names: dict[str, set[frozenset[str]]] = defaultdict(set)
+        """By operation, the sets of values that are masked together: few, however many requests there are."""
+        self._polls: dict[str | None, list[RecordedRequest]] = defaultdict(list)
+
+    def __iter__(self) -> Iterator[RecordedRequest]:
+        """Iterate over the requests in the order of the recordings."""
+        return iter(self._requests)
+
+    def add_exchange(self, comparable_request: ComparableRequest, exchange: Exchange, *, is_poll: bool) -> None:
+        """Add an exchange to the recorded request with the same compared values, or to a new one.
+
+        Polls of different conversations are kept apart, because job ids may repeat.
+        """
+        masked = frozenset(name for name, value in comparable_request.compared_values.items() if MASK in value)
+        key = _build_request_key(comparable_request, masked)
+        for number in self._by_key.get(key, ()):
+            recorded = self._requests[number]
+            if recorded.comparable_request == comparable_request and (
+                not is_poll or recorded.conversation_id == exchange.conversation_id
+            ):
+                recorded.exchanges.append(exchange)
+                return
+        self._masked_names[comparable_request.operation_id].add(masked)
+        self._by_key[key].append(len(self._requests))
+        self._requests.append(RecordedRequest(comparable_request, exchange.conversation_id, is_poll, [exchange]))
+        if is_poll:
+            self._polls[exchange.conversation_id].append(self._requests[-1])
+
+    def find_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
+        """Return the recorded requests that `comparable_request` matches, in the order of the recordings."""
+        keys = {
+            _build_request_key(comparable_request, masked)
+            for masked in self._masked_names.get(comparable_request.operation_id, ())
+        }
+        numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
+        return [self._requests[n] for n in numbers if comparable_request.matches(self._requests[n].comparable_request)]
+
+    def list_polls(self, conversation_id: str) -> list[RecordedRequest]:
+        """Return the polls in the conversation `conversation_id`."""
+        return self._polls.get(conversation_id, [])
+
+
+def _build_request_key(comparable_request: ComparableRequest, names_of_masked_values: frozenset[str]) -> _RequestKey:
+    """Return a key by which requests are looked up. It ignores the values that `names_of_masked_values` names.
+
+    Requests to the same operation have equal keys if they differ in no other value.
+    """
+    values = frozenset(
+        item for item in comparable_request.compared_values.items() if item[0] not in names_of_masked_values
+    )
+    return (
+        comparable_request.operation_id,
+        names_of_masked_values.intersection(comparable_request.compared_values),
+        values,
+    )
+
+
+# Selects the recorded response for a request, without sockets and clocks.
+
 
 _MAX_DIFFERENCES_SHOWN = 6
 

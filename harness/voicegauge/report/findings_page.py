@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.conformance.report import CheckReport, export_check_report
-from voicegauge.drift.report import ComparedInput, DriftLevel, DriftReport
-from voicegauge.drift.report_formats import export_drift_report
+from voicegauge.drift.report import ComparedInput, DriftLevel, DriftReport, export_drift_report
 from voicegauge.errors import UsageError
 from voicegauge.files import read_file
 from voicegauge.model.base import Provenance

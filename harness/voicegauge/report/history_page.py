@@ -11,7 +11,7 @@ from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, MetricSeries,
 from voicegauge.bench.run_history import HistoryEvent, LevelChange, RunHistory
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
-from voicegauge.report._chart_axes import AxisScale, build_linear_scale, build_point_scale
+from voicegauge.report._charts import AxisScale, build_linear_scale, build_point_scale
 from voicegauge.report._page_assets import create_template_environment, load_assets
 from voicegauge.report._text_format import capitalize_sentence, format_ms, format_percent, format_usd
 

@@ -18,11 +18,11 @@ from voicegauge.files import write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
 from voicegauge.printable_text import escape_unprintable
-from voicegauge.report._chart_axes import AxisScale
-from voicegauge.report._latency_charts import (
+from voicegauge.report._charts import (
     CURVE_HEIGHT,
     CURVE_WIDTH,
     PHASE_LABELS,
+    AxisScale,
     LatencyChart,
     build_latency_chart,
     choose_shared_time_axis,

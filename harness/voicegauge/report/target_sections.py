@@ -19,7 +19,7 @@ from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, Headers
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import FailureKind
 from voicegauge.model.run import Run, TargetRef
-from voicegauge.report._latency_charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
+from voicegauge.report._charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
 from voicegauge.report._result_tables import format_time_bounds
 from voicegauge.report._text_format import format_ms
 from voicegauge.report.report_data import FailureGroup, RunReport

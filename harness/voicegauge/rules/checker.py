@@ -15,9 +15,8 @@ from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange
 from voicegauge.model.finding import Finding, FindingLocation
-from voicegauge.rules.applicability import select_applicable_rules
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
-from voicegauge.rules.registry import RULE_BY_ID, Rule, Violation
+from voicegauge.rules.registry import RULE_BY_ID, Rule, Violation, select_applicable_rules
 
 MAX_EVIDENCE_CHARACTERS = 240
 """Maximum number of characters in the evidence of a finding, which is about three lines of a terminal."""
