@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import enum
 import functools
 import random
@@ -403,7 +404,7 @@ class ProviderConnection:
         pinned_address: str | None = None,
         max_total_s: float | None = None,
     ) -> Exchange:
-        """Send `request` and return its exchange.
+        """Send `request` with its credentials, and again with a new token if the provider rejects the token.
 
         Args:
             request: a request made with `build_request`.
@@ -416,18 +417,13 @@ class ProviderConnection:
         """
         observer = self._traffic_observer
         if observer is not None and observer.must_await_response(operation_id):
+            unobserved = copy.copy(self)
+            unobserved._traffic_observer = None  # noqa: SLF001 - a copy of this object
             return await observer.observe(
-                request, operation_id, lambda: self._send_unobserved(request, operation_id, pinned_address, max_total_s)
+                request,
+                operation_id,
+                lambda: unobserved.send(request, operation_id, pinned_address=pinned_address, max_total_s=max_total_s),
             )
-        exchange = await self._send_unobserved(request, operation_id, pinned_address, max_total_s)
-        if observer is not None:
-            observer.note_response(exchange)
-        return exchange
-
-    async def _send_unobserved(
-        self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
-    ) -> Exchange:
-        """Send a request with its credentials, and again with a new token if the provider rejects the token."""
         has_new_token = False
         while True:
             detector = create_stream_end_detector(self.contract, operation_id)
@@ -449,10 +445,11 @@ class ProviderConnection:
                 detector.store_parsed_events(exchange)
             is_rejected = exchange.response.status == HTTPStatus.UNAUTHORIZED
             if has_new_token or not (is_rejected and self._authenticator.forget_token(request)):
+                if observer is not None:
+                    observer.note_response(exchange)
                 return exchange
-            has_new_token = (
-                True  # the provider has ended the token early; it rejected the request, so it charged nothing
-            )
+            # The provider has ended the token early. It rejected the request, so it charged nothing.
+            has_new_token = True
 
     async def send_operation(
         self,

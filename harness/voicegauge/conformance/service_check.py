@@ -298,43 +298,31 @@ async def check_service(
         collector.add_skipped_result(skipped.id, skipped.skip_reason)
     for target, reason in plan.left_out_reason_by_target.items():
         collector.add_left_out_target(target, reason)
-    reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}
-    for name in (
-        plan.targets_without_delivery if not settings.fuzz_request_count else ()
-    ):  # random requests are judged too
-        limit = f"its delivery is beyond the limit of {plan.max_billable_requests} billable requests"
-        collector.add_unjudged_item(name, reasons.get(name, limit))
-    with open_receiver_for_cases(plan.cases, settings.callback_receiver, settings.provenance) as receiver:
-        settings = replace(settings, callback_receiver=receiver)
-        await _check_services(targets, plan, settings, collector, on_case_started)
-
-
-async def _check_services(
-    targets: Sequence[BaseTarget],
-    plan: CasePlan,
-    settings: CheckSettings,
-    collector: ResultCollector,
-    on_case_started: Callable[[ConformanceCase], None] | None,
-) -> None:
-    contracts = {target.contract.id: target.contract for target in targets}
+    if not settings.fuzz_request_count:  # random requests are judged too
+        reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}
+        beyond_limit = f"its delivery is beyond the limit of {plan.max_billable_requests} billable requests"
+        for name in plan.targets_without_delivery:
+            collector.add_unjudged_item(name, reasons.get(name, beyond_limit))
     collector.emulator_command = settings.reproduction.emulator_command
     limit = BillableRequestLimit(
         plan.max_billable_requests,
         sum(one.accepted_by_earlier_runs_count for one in settings.case_journal_by_provider.values()),
     )
-    async with _open_transport(settings) as transport:
-        for contract in contracts.values():
-            cases = [case for case in plan.cases if case.provider == contract.id]
-            called = {case.operation for case in cases}
-            async with _open_service(contract, transport, settings, collector, called) as service:
-                try:
-                    concurrency = settings.get_concurrency(contract)
-                    runner = CaseRunner(service, settings.rules, collector, limit, concurrency=concurrency)
-                    await runner.run_cases(cases, on_case_started)
-                    await _fuzz_service(service, targets, settings, collector)
-                except BudgetError as error:
-                    collector.stop_message = str(error)
-                    return
+    with open_receiver_for_cases(plan.cases, settings.callback_receiver, settings.provenance) as receiver:
+        settings = replace(settings, callback_receiver=receiver)
+        async with _open_transport(settings) as transport:
+            for contract in {target.contract.id: target.contract for target in targets}.values():
+                cases = [case for case in plan.cases if case.provider == contract.id]
+                called = {case.operation for case in cases}
+                async with _open_service(contract, transport, settings, collector, called) as service:
+                    try:
+                        concurrency = settings.get_concurrency(contract)
+                        runner = CaseRunner(service, settings.rules, collector, limit, concurrency=concurrency)
+                        await runner.run_cases(cases, on_case_started)
+                        await _fuzz_service(service, targets, settings, collector)
+                    except BudgetError as error:
+                        collector.stop_message = str(error)
+                        return
 
 
 async def _fuzz_service(
