@@ -203,7 +203,7 @@ def find_max_ramp_load(config: RunConfig, load_type: Literal["concurrency", "rat
     return min(limiter.requests_per_minute / 60 if limiter is not None else MAX_RAMP_RATE, MAX_RAMP_RATE)
 
 
-def _check_rate(request: BenchRequest, targets: Collection[BaseTarget]) -> None:
+def _check_request_rate(request: BenchRequest, targets: Collection[BaseTarget]) -> None:
     """Reject a rate that is higher than the user's account plan with a provider allows.
 
     Raises:
@@ -429,7 +429,7 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
         raise UsageError(f"--ramp takes one target, not {len(targets)}: name one")
     if request.stop_when_decided and len(targets) < 2:
         raise UsageError("--stop-when-decided compares targets: name two or more")
-    _check_rate(request, targets)
+    _check_request_rate(request, targets)
     validate_fault_names(request.faults, collect_contracts(targets))
 
 

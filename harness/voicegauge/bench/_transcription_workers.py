@@ -236,7 +236,7 @@ def _hide_main_module_from_children() -> Iterator[None]:
 MAX_CLIPS_IN_FLIGHT_ON_CLUSTER = 64
 """Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
 WORKER_CHECK_INTERVAL_S = 2.0
-"""Time without a result, in seconds, after which a pool looks whether a cluster still has workers."""
+"""Time without a result, in seconds, after which a pool checks that its cluster still has workers."""
 TranscriptionProgressReporter = Callable[[int, int], None]
 """Function that is called with the number of clips transcribed so far and the number of all clips."""
 

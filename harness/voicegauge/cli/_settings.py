@@ -83,7 +83,7 @@ def find_output_problem(value: str, folder: Path, *, is_folder: bool) -> str | N
 def _find_problem_of_existing(root: Path, path_in_root: PurePath, *, is_folder: bool) -> str | None:
     if not root.is_symlink() and not root.exists():
         return None
-    record = _read_record(root)
+    record = _read_output_record(root)
     if record is None:
         return f"{root.name!r} is a folder that voicegauge did not create"
     if not is_folder and (root / path_in_root).exists() and str(path_in_root) not in record.files:
@@ -98,7 +98,7 @@ def claim_output(value: PurePath, folder: Path, *, is_folder: bool) -> None:
         StorageError: a file cannot be written.
     """
     root = folder / value.parts[0]
-    record = _read_record(root) or _OutputRecord(secrets.token_hex(16))
+    record = _read_output_record(root) or _OutputRecord(secrets.token_hex(16))
     name = str(PurePath(*value.parts[1:]))
     if not is_folder and name not in record.files:
         record.files.append(name)
@@ -106,7 +106,7 @@ def claim_output(value: PurePath, folder: Path, *, is_folder: bool) -> None:
     write_file(_get_record_file(root), json.dumps(dataclasses.asdict(record)).encode())
 
 
-def _read_record(root: Path) -> _OutputRecord | None:
+def _read_output_record(root: Path) -> _OutputRecord | None:
     """Return what is remembered about a folder; `None` if voicegauge did not create the folder that is there now."""
     if root.is_symlink() or not root.is_dir():
         return None
@@ -156,7 +156,7 @@ def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file:
     return next(filter(None, reasons), None)
 
 
-def _find_reason_of_limit(declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
+def _explain_refused_limit(declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
     try:
         is_within = float(value) <= declared.default  # false for nan too
     except (TypeError, ValueError):
@@ -164,25 +164,25 @@ def _find_reason_of_limit(declared: DeclaredOption, value: Any, _folder: Path) -
     return None if is_within else f"it raises the limit of {declared.default:g}"
 
 
-def _find_reason_of_name(_declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
+def _explain_refused_name(_declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
     return None if _PLAIN_NAME_PATTERN.fullmatch(str(value)) else f"{value!r} is not a plain name"
 
 
-def _find_reason_of_input(_declared: DeclaredOption, value: Any, folder: Path) -> str | None:
+def _explain_refused_input(_declared: DeclaredOption, value: Any, folder: Path) -> str | None:
     return None if is_path_inside(folder, str(value)) else f"{value!r} is outside of this folder"
 
 
-def _find_reason_of_output(declared: DeclaredOption, value: Any, folder: Path) -> str | None:
+def _explain_refused_output(declared: DeclaredOption, value: Any, folder: Path) -> str | None:
     if value == "-":
         return None
     return find_output_problem(str(value), folder, is_folder=declared.spec.path.is_output_folder)
 
 
 _REASON_FINDERS: Mapping[Trust, Callable[[DeclaredOption, Any, Path], str | None]] = {
-    Trust.UP_TO_DEFAULT: _find_reason_of_limit,
-    Trust.PLAIN_NAME: _find_reason_of_name,
-    Trust.PATH_IN_FOLDER: _find_reason_of_input,
-    Trust.NEW_OUTPUT: _find_reason_of_output,
+    Trust.UP_TO_DEFAULT: _explain_refused_limit,
+    Trust.PLAIN_NAME: _explain_refused_name,
+    Trust.PATH_IN_FOLDER: _explain_refused_input,
+    Trust.NEW_OUTPUT: _explain_refused_output,
 }
 
 

@@ -102,7 +102,11 @@ def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dic
 
 
 def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
-    """Return the voice sample under the field that the target accepts, URL or upload; empty if there is no sample."""
+    """Return the field that holds the voice sample, its URL or the uploaded file, whichever the target accepts.
+
+    Returns:
+        One field with its value; empty if the request has no voice sample.
+    """
     sample = speech_request.voice_sample
     if sample is None:
         return {}

@@ -152,7 +152,7 @@ def find_undocumented_properties(
 
 
 class DocumentedProperty(NamedTuple):
-    """A property that at least one schema lists."""
+    """A property of a JSON body that at least one of the schemas of the body documents."""
 
     path: str
     """JSON pointer in which `*` replaces list indices."""

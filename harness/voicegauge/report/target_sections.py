@@ -163,7 +163,7 @@ class PhaseTime(NamedTuple):
 
 
 class ErrorRow(NamedTuple):
-    """Errors of one language, or of one category of texts in one language."""
+    """A row of the table of word or character errors: one language, or one category of texts in it."""
 
     language: str
     category: str
@@ -207,7 +207,7 @@ class TargetSection(NamedTuple):
     target_checks: tuple[TargetCheck, ...]
     """The findings of saved conformance checks about the target."""
     target_drifts: tuple[TargetDrift, ...]
-    """The changes of the target's provider that saved results of `drift` list."""
+    """Changes of the provider's documents or traffic, from the saved results of `voicegauge drift`."""
 
 
 def build_target_sections(
