@@ -10,7 +10,7 @@ the spread of the other targets (Smyth 2004), so that five nights of one target 
 The sides are a baseline of one or several runs and a new run, or two targets of one run. Texts
 are paired, so that each text is compared with itself. Two things make the paired difference
 uncertain: the choice of texts in the suite, and drift, because services are faster or slower for
-hours at a time (see `drift_spread.py`). Two targets of one run are measured in the same
+hours at a time. Two targets of one run are measured in the same
 minutes; drift that they share cancels out.
 """
 
@@ -106,6 +106,8 @@ def estimate_drift_variance(
             freedom += target_drift.session_degrees_of_freedom
         return EstimatedVariance(squares / freedom, freedom)
     informative = [other for other in other_target_drifts if other.run_count >= MIN_RUNS_TO_MEASURE_DRIFT]
+    # The other targets say how much services drift in general. Their weight is limited to that of the assumption that
+    # they replace, so that a target that drifts more than the others is soon judged by its own nights.
     weight = min(PRIOR_DEGREES_OF_FREEDOM, float(sum(other.run_count - 1 for other in informative)))
     typical = float(np.mean([other.variance_between_runs for other in informative])) if informative else 0.0
     variance = (weight * typical + freedom * target_drift.variance_between_runs) / (weight + freedom)

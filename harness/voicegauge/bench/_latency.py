@@ -325,9 +325,14 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
     ended = next((i for i, seen in enumerate(observations) if job and _is_terminal(job, seen.state)), None)
     if job is None or ended is None:
         return _JobPhaseBounds()
+    # The request asked the service to hold its response until the job ends (Prefer: wait, RFC 7240), so that no poll
+    # blurs the moment.
     if ended == 0 and target.response.wait_preference is not None:
         first_byte_ms = submit_times.first_byte_ms
         return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
+    # The job ended between two polls. Its time is kept as an interval and never replaced by the poll that saw the end,
+    # or by the middle of the interval: both make a target look slower the less often it is polled, by up to the poll
+    # interval.
     completion = _compute_state_entry_bounds(observations, ended, submit_times)
     stated_duration = read_stated_duration(delivery.exchanges[observations[ended].exchange_index], job)
     completion = (
@@ -342,6 +347,8 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
     # The job left the queue before it ended, which the provider's timestamps may have narrowed.
     high_ms = min(entry.high_ms, completion.high_ms)
     queue = Interval(low_ms=min(entry.low_ms, high_ms), high_ms=high_ms)
+    # Interval arithmetic: the shortest processing is the earliest end minus the latest start. The two bounds are not
+    # independent, so that the interval may be wider than necessary, never too narrow.
     processing = Interval(low_ms=max(completion.low_ms - queue.high_ms, 0.0), high_ms=completion.high_ms - queue.low_ms)
     return _JobPhaseBounds(queue, processing, completion)
 
@@ -386,6 +393,8 @@ def _narrow_bounds(
     high_ms = min(
         observed_bounds.high_ms, submit_times.complete_ms + stated_duration.duration_ms + stated_duration.resolution_ms
     )
+    # The duration needs no common clock: both timestamps are the provider's, and only their difference is used.
+    # Timestamps that contradict what was observed, such as those of a cached result, say nothing about this job.
     return Interval(low_ms=low_ms, high_ms=high_ms) if low_ms <= high_ms else observed_bounds
 
 

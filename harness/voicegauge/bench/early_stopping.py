@@ -59,6 +59,9 @@ class ConfidenceSequence:
             return None
         deviation = math.sqrt(self._squares / (self.count - 1))
         growth = self.count * self._mixture + 1
+        # Theorem 2.2. It holds asymptotically, because the standard deviation is estimated. Sequences that hold for any
+        # number of observations, such as empirical Bernstein bounds of the clipped ratios, are wider, so that sampling
+        # would end later.
         margin = math.sqrt(2 * growth / (self.count**2 * self._mixture) * math.log(math.sqrt(growth) / self._alpha))
         return self.mean - deviation * margin, self.mean + deviation * margin
 

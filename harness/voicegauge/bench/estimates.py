@@ -216,6 +216,10 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
     if text_count < MIN_TEXTS_FOR_INTERVAL:
         note = f"no interval from fewer than {MIN_TEXTS_FOR_INTERVAL} texts"
         return Estimate(value=value, low=None, high=None, sample_count=len(times), note=note)
+    # Ranks instead of resampling: the estimator converges with the cube root of the number of samples (Groeneboom and
+    # Wellner 1992), and for estimators of this kind the ordinary bootstrap fails (Sen, Banerjee and Woodroofe 2010).
+    # The number of texts counts, not that of samples, because the samples of one text resemble each other; this errs on
+    # the side of a wide interval.
     error = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2) * math.sqrt(fraction * (1 - fraction) / text_count)
     low, high = (distribution.find_quantile(min(max(fraction + sign * error, 0.0), 1.0)) for sign in (-1, 1))
     low, high = min(low, value), max(high, value)
@@ -244,6 +248,9 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / (RELATIVE_SMOOTHING_WIDTH * width)) ** 2)
     kernel /= kernel.sum()
     masses: FloatArray = np.full(len(centers), 1 / len(centers))
+    # Each step divides every time among the cells of its interval in proportion to the present estimate (E), adds up
+    # the shares (M), and smooths them (S). Smoothing the final estimate once would keep the gaps that the iteration has
+    # dug. The number of steps is fixed, because with smoothing the likelihood need not increase.
     for _ in range(SMOOTHING_ITERATIONS):
         masses = masses * ((counts / np.maximum(inside @ masses, 1e-300)) @ inside)
         masses = np.convolve(masses, kernel)[reach : reach + len(centers)]
@@ -264,6 +271,8 @@ class _CensoredDistribution:
         high_ms = np.maximum([time.high_ms for time in times], low_ms)
         low_ms, high_ms = _widen_to_distinct_bounds(low_ms, high_ms)
         # A time lies after its lower bound, unless both are equal.
+        # Intervals are open below and closed above: at the time of the earlier poll the job was seen running. Closed
+        # intervals would touch at every poll, and the estimator would put probability on the poll itself.
         low_ms = np.where(low_ms < high_ms, np.nextafter(low_ms, np.inf), low_ms)
         ends = np.unique(high_ms)
         # For each upper bound, the nearest lower bound: an interval with no other bound inside.
@@ -289,6 +298,7 @@ class _CensoredDistribution:
     def _fit(self) -> FloatArray:
         """Return the probability of each innermost interval."""
         count, inside = len(self._ends), self._is_inside
+        # It begins with equal probabilities: an interval that begins with 0 would keep 0 in every step.
         masses: FloatArray = np.full(count, 1 / count)
         for _ in range(MAX_ITERATIONS):
             likelihoods = np.maximum(inside @ masses, 1e-300)

@@ -97,6 +97,9 @@ class _SampleQueue:
 
     def take_next(self) -> PlannedSample | None:
         """Return the first sample whose provider accepts a request now; `None` if all of them have to wait."""
+        # Targets of a provider that is at its limit are passed over, but only for a few rounds. Without a bound, the
+        # fast providers would be finished in the first minutes, and differences between targets could be differences
+        # between hours.
         for row in islice(self._rounds, MAX_LEAD_ROUNDS + 1):
             for index, planned in enumerate(row):
                 limit = self._limit_by_target.get(planned.target)
@@ -144,6 +147,9 @@ async def send_open_loop(
                 await clock.sleep(wait_s)
             if should_stop_sending():
                 return
+            # Latency counts from the time at which the request was due, not at which it was sent. Counting from the
+            # sending hides the wait whenever this machine or the service is late (coordinated omission: Gil Tene, "How
+            # NOT to measure latency").
             tasks.create_task(_await_to_end(send_sample(planned, start_s + after_s)))
 
 

@@ -42,11 +42,15 @@ class Reservation:
             charged_usd: the charge that the provider reported, which counts instead. If it exceeds the reservation and
                 the budget, it counts as spent nevertheless, and nothing more can be reserved.
         """
+        # Several layers may end a request: its response, an error, a cancelled task. Only the first counts, or money
+        # would be released that a later layer has spent.
         if not self._is_open:
             return
         self._is_open = False
         spent = self._micro_usd if may_be_charged else 0
         spent = spent if charged_usd is None else convert_to_micro_usd(charged_usd)
+        # In one step and in whole millionths of a dollar. Two steps would let another task reserve in between what is
+        # about to be spent, and floating-point sums of many small prices drift from the amount that the user allowed.
         self._ledger.change_amounts(-self._micro_usd, spent)
         if self._on_settled is not None:
             self._on_settled(spent)
@@ -238,6 +242,9 @@ class RateLimiter:
     async def wait_for_request(self) -> None:
         """Wait until one more request may be sent, and count that request."""
         async with self._queue:
+            # The lock makes requests pass in order, and it is held during the wait: without it, all that wait would
+            # wake at the same time and exceed the limit. The window slides, because a fixed minute allows twice the
+            # limit around its end.
             if len(self._times) == self._times.maxlen:
                 remaining_s = self._times[0] + RATE_LIMIT_WINDOW_S - self._clock.monotonic()
                 if remaining_s > 0:

@@ -38,6 +38,8 @@ def classify_billing_status(http_status: int, retry_policy: RetryPolicy) -> Bill
     """
     if 200 <= http_status < 300:
         return BillingStatus.ACCEPTED
+    # Counting every 5xx as free would overspend the budget when a gateway times out after the model has run; counting
+    # every 5xx as charged would end a run after a few "model is loading". The documents decide about 503 alone.
     is_refused = http_status == HTTPStatus.SERVICE_UNAVAILABLE and http_status in retry_policy.retried_statuses
     return BillingStatus.AMBIGUOUS if http_status >= 500 and not is_refused else BillingStatus.REJECTED
 
@@ -98,6 +100,8 @@ class Settlement:
         )
 
     def _update_billing_status(self, billing_status: BillingStatus) -> None:
+        # If the connection of the first attempt was lost, it may have been performed. A rejection of the second
+        # attempt, such as "too many requests", is then no proof that nothing was charged, so that the doubt stays.
         if not self._is_repeated or billing_status.may_be_charged:
             self.status = billing_status
 
@@ -114,6 +118,8 @@ class Settlement:
         A charge that is impossible, such as a negative one, is ignored.
         """
         amount = exchange.read_response_number(charge_location)
+        # The response is the provider's: a negative charge would refill the budget, and NaN would make every comparison
+        # with it false. The reserved price then stays.
         if amount is None or not _is_plausible_charge(amount):
             return
         if credit_spec is None:
@@ -234,6 +240,8 @@ def settle_request(
         return
     provider = operation.contract.provider
     with settle_when_done(reservation, usage_priced_request) as settlement:
+        # The earlier process was killed before it saw a response. It counts as charged until this request with the same
+        # key is accepted, which the provider then charges once.
         if repeats_earlier_request:
             settlement.status = BillingStatus.AMBIGUOUS
         if submit_observer is not None:

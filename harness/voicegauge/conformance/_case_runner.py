@@ -138,6 +138,10 @@ class CasesInFlight:
         if self._concurrency == 1:
             await self._send_one_by_one(cases, take_result)
             return
+        # Cases are sent in any order, but judged in the order of the plan, from a window that moves over it. Results
+        # taken as they come would need less code, but then two runs would differ: rules compare a delivery with an
+        # earlier one, a budget ends a run at the first case that it cannot pay for, and a journal goes on after the
+        # last case that was judged.
         waiting = iter(cases)
         while True:
             self._extend_window(waiting)
@@ -150,8 +154,10 @@ class CasesInFlight:
                 continue
             assert first.task is not None
             sent = first.task.result()
+            # A request reserves the most that it may cost, so cases in flight together may reserve more than they will
+            # be charged. A case that failed for that reason alone gets another turn with the whole budget; without it,
+            # a check with several cases in flight would skip cases that a check with one case at a time sends.
             if sent.exceeds_budget and not first.must_run_alone:
-                # The others may have reserved more than they will be charged.
                 first.must_run_alone, first.task = True, None
                 continue
             if self._tasks_in_flight:
@@ -164,6 +170,8 @@ class CasesInFlight:
         this_task = asyncio.current_task()
         for case in cases:
             sent = await self._send_case(case)
+            # `send_case` does not raise a cancellation, so that what was received before Ctrl-C is kept. It is noted
+            # here, and raised only now.
             if this_task is not None and this_task.cancelling():
                 self._interrupted_case = sent
                 raise asyncio.CancelledError
@@ -172,6 +180,7 @@ class CasesInFlight:
 
     async def cancel(self, take_result: Callable[[SentCase], None]) -> None:
         """Cancel the cases in flight, and call `take_result` with each result, in the order of the plan."""
+        # Tasks are cancelled and then awaited: each returns what it has received, which may have been paid for.
         for task in self._tasks_in_flight:
             task.cancel()
         if self._tasks_in_flight:
@@ -197,6 +206,8 @@ class CasesInFlight:
             places = 1 if planned.must_run_alone else self._concurrency
             if in_flight >= places or waiting_bytes > MAX_UNJUDGED_RESPONSE_BYTES:
                 return
+            # A case without a lane passes one that waits for its lane. Only within a lane does the order matter: cases
+            # that create, list and delete resources of one account see the resources of each other.
             if planned.task is None and planned.lane not in busy_lanes:
                 planned.task = asyncio.create_task(self._send_case(planned.case))
                 in_flight += 1

@@ -115,6 +115,9 @@ _DIGIT_SEPARATORS = (
 
 def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     """Return all occurrences of `secrets` in `data`, in order. Overlapping occurrences are merged."""
+    # The secrets are known, so their spellings are searched for in the data. The other way, decoding whatever looks
+    # encoded and searching the results, fails where it matters: base64 and hexadecimal digits also occur in ordinary
+    # text, an encoded part may begin at any digit, and nested encodings multiply the results.
     known = [secret for secret in secrets if secret and len(data) >= _compute_min_spelling_bytes(secret)]
     if not known:
         return []
@@ -147,6 +150,8 @@ def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatc
         yield from _find_separated_matches(window, secrets, separators)
     if not any(sign in window for sign in (b"%", b"\\", b"&")):
         return
+    # Escapes are decoded twice: first without offsets, which is faster, and with offsets only if that found something.
+    # A recording has many escapes and nearly never a secret.
     parts = _ESCAPE_SPLIT_PATTERN.split(window)
     parts[1::2] = map(_decode_escape, parts[1::2])
     if len(parts) == 1 or next(_find_matches(b"".join(parts), secrets), None) is None:
@@ -210,6 +215,8 @@ def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
             continue
         for spelling in _list_spellings(secret):
             searched = lowered if spelling.ignores_case else data
+            # An excerpt may end inside of a secret. A third of a key is worth masking; fewer characters would also
+            # match ordinary words that only begin like the key.
             beginning = spelling.spelled_secret[: len(spelling.spelled_secret) // 3]
             start = searched.find(beginning, max(len(data) - len(spelling.spelled_secret) + 1, 0))
             while start >= 0 and not spelling.spelled_secret.startswith(searched[start:]):
@@ -287,6 +294,7 @@ def _is_named_credential(data: bytes, start_offset: int, end_offset: int) -> boo
         data[max(start_offset - _CREDENTIAL_WORD_SEARCH_BYTES, 0) : start_offset],
         data[end_offset : end_offset + _CREDENTIAL_WORD_SEARCH_BYTES],
     )
+    # A key such as "test" would otherwise be masked in "testing" and "latest", which would falsify what is recorded.
     if re.match(rb"[\w-]", after) or re.search(rb"[\w-]\Z", before):
         return False
     return (
@@ -334,6 +342,8 @@ def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
         quote(encoded, safe=""),
     ):
         yield _build_any_case_spelling("as plain text, with escapes", text)
+    # Hexadecimal digits, base64 and UTF-16 are made of the bytes of one letter case, so that ignoring the case of the
+    # digits does not find a secret that was changed to lower case before it was encoded.
     for variant in (secret, secret.lower(), secret.upper()):
         value = variant.encode("utf-8", "surrogatepass")
         yield _build_any_case_spelling(_HEXADECIMAL, value.hex())
@@ -348,6 +358,9 @@ def _build_any_case_spelling(description: str, text: str) -> _Spelling:
 
 def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
     """Yield the base64 of `secret` at each alignment, without the digits that also encode neighboring bytes."""
+    # Three bytes become four digits, so the digits of a secret depend on its offset modulo 3 in what was encoded, as in
+    # "user:key" of Basic authentication (RFC 4648, section 4). Digits at both ends that also hold bits of the neighbors
+    # are unknown and left out of the search; `_extend_by_shared_digits` masks them too.
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + secret)
         whole_bits = 8 * (shift + len(secret))

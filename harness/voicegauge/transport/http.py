@@ -483,6 +483,8 @@ class Transport:
                     response, timing = await self._send_to_host(
                         request, url, host, trace, pinned_address, detect_stream_end
                     )
+        # The limit can end any phase. What may have left this machine may be charged, so in doubt the request counts as
+        # sent.
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
             raise TimedOutError(message, request_was_sent=trace.may_have_been_sent or self.in_process) from None
@@ -495,6 +497,8 @@ class Transport:
         if not self._send_interval_s:
             return
         loop = asyncio.get_running_loop()
+        # The turn is taken before the wait, without awaiting in between. Were it taken after the wait, requests that
+        # wait at the same time would all see the same free moment and leave together.
         turn_s = max(self._next_send_s, loop.time())
         self._next_send_s = turn_s + self._send_interval_s
         if turn_s > loop.time():
@@ -514,8 +518,12 @@ class Transport:
         detect_stream_end: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
         outgoing = self._build_httpcore_request(request, url, trace, pinned_address)
+        # A proxy resolves the name itself, so that a request through it would not go to the address that was checked.
+        # Such requests are sent directly.
         proxy = None if pinned_address is not None else find_proxy(request.url)
         pool = self._find_or_open_pool(proxy, host if pinned_address is not None else None)
+        # A context variable, because httpcore tells its streams nothing about the request that uses them: a pooled
+        # connection serves many requests, and the stream finds the one of the task that reads from it.
         NETWORK_OBSERVER.set(trace)
         response = await pool.handle_async_request(outgoing)
         headers = _decode_headers(response.headers)
@@ -523,6 +531,8 @@ class Transport:
             body = await self._read_body(
                 response, trace, host, detect_stream_end if _is_streamed_response(headers) else None
             )
+        # The headers have arrived, so the service did respond: the status is kept, and who pays is known from it. Any
+        # other lost connection leaves that open.
         except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
             message = str(build_transport_error(error, host, trace, self._timeouts))
             raise IncompleteResponseError(message, response.status, headers) from error

@@ -137,8 +137,13 @@ class _StreamProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's has another base class
 
     def data_received(self, data: bytes) -> None:
+        # The time is taken here and not where `read` returns. The event loop calls this for every socket that is ready
+        # before it runs any task, so with many requests in flight the task that reads may run milliseconds after the
+        # bytes arrived.
         self.received.append(_ReceivedBytes(data, time.perf_counter()))
         self._buffered_bytes += len(data)
+        # Without a limit a server could send faster than its response is read, until memory is full: asyncio's
+        # protocols have no flow control of their own, unlike its streams.
         if self._buffered_bytes > MAX_BUFFERED_BYTES and self._is_reading and self._transport is not None:
             self._transport.pause_reading()
             self._is_reading = False
@@ -182,6 +187,8 @@ class _StreamProtocol(asyncio.Protocol):
 
     def pop_received_bytes(self, max_bytes: int) -> _ReceivedBytes:
         """Remove and return at most `max_bytes` that arrived together."""
+        # Chunks that arrived one after the other are not joined: each keeps its own time, and the simulated player
+        # needs to know which audio had arrived when.
         first = self.received.popleft()
         if len(first.data) > max_bytes:
             self.received.appendleft(_ReceivedBytes(first.data[max_bytes:], first.arrival_time_s))
@@ -225,6 +232,9 @@ class _TimedStream(httpcore.AsyncNetworkStream):
             return
         started_s = time.perf_counter()
         pieces = memoryview(buffer)
+        # In pieces, so that the end of the last `write` is close to the time at which the operating system took the
+        # last byte. A single `write` of a large upload returns at once, and its time would be counted as time of the
+        # server.
         for start in range(0, len(buffer), MAX_BYTES_PER_WRITE):
             if self._transport.is_closing():
                 raise httpcore.WriteError("the connection is closed")
@@ -239,6 +249,9 @@ class _TimedStream(httpcore.AsyncNetworkStream):
 
     async def aclose(self) -> None:
         """Close the connection without waiting for the other side."""
+        # `close` begins an orderly end: over TLS it sends close_notify and waits up to 30 s for that of the other side.
+        # One turn of the loop sends ours; `abort` then frees the socket at once. `abort` alone would look like a lost
+        # connection.
         self._transport.close()
         await asyncio.sleep(0)
         self._transport.abort()
@@ -259,6 +272,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
             if _is_caused_by_missing_tls(error):
                 raise httpcore.ConnectError(_NO_TLS_MESSAGE) from error
             raise
+        # asyncio returns no transport if the connection was lost while the handshake ended.
         if transport is None:
             raise httpcore.ConnectError(_NO_TLS_MESSAGE)
         protocol.connection_made(transport)

@@ -181,6 +181,9 @@ class RawConnectionPool:
         try:
             response = await connection.send_and_receive_headers(request_head, request)
         except (httpcore.ReadError, httpcore.RemoteProtocolError):
+            # A server may close an idle connection in the moment in which a request is sent on it. Only that is
+            # repeated, and only for methods that change nothing (RFC 9110, section 9.2.2): the server may have
+            # performed a POST before it closed.
             if idle_connection is None or idle_connection.has_received or request.method not in _SAFE_METHODS:
                 raise
             connection = await self._connect(server, request)
@@ -317,6 +320,8 @@ class _RawResponseBody:
 def _encode_request_head(request: httpcore.Request) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method, request.url.target)]
     lines += [b"%b: %b" % header for header in request.headers]
+    # A line break in a header would end it and begin another header, or another request (request splitting). The line
+    # breaks of the whole head are counted, because a check of each part would miss the part that somebody adds later.
     request_head = b"\r\n".join([*lines, b"", b""])
     if request_head.count(b"\n") != len(lines) + 1 or request_head.count(b"\r") != len(lines) + 1:
         raise httpcore.LocalProtocolError("a header has a line break")
