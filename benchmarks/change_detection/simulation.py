@@ -14,9 +14,9 @@ import numpy as np
 
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
+from voicegauge.model.price import PriceClaim, PricePart
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
-    AmountPerUnit,
     Manifest,
     Run,
     ScoreSet,
@@ -35,7 +35,15 @@ FAILURE = Failure(kind="server_error", message="500", http_status=500)
 AUDIO = AudioFacts(
     sha256="a" * 64, file_path="audio/a.wav", size_bytes=1, media_type=None, container="wav", audio_duration_s=2.0
 )
-PRICE = TargetPrice(description="simulated", usd=AmountPerUnit(amount=0.01, unit="request"))
+PRICE = TargetPrice(
+    description="simulated",
+    claims=(
+        PriceClaim(
+            claimant="price_page",
+            parts=(PricePart(unit="request", usd_per_unit=0.01, units_per_request=1, max_units_per_request=1),),
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

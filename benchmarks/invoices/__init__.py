@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
+import voicegauge
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.monthly_cost import (
@@ -83,7 +85,8 @@ class InvoiceCase(Record, frozen=True, kw_only=True):
         if self.texts is not None:
             groups += build_request_groups(target, ["a" * self.texts.characters], self.texts.number, plans)
         (bill,) = compute_monthly_bills(target, groups)
-        return bill.total_usd
+        # Of prices that only third parties state, the case is about the lowest.
+        return bill.price.usd if bill.price.usd is not None else bill.price.low_usd
 
     def _build_group(self, one: EqualRequests, price: PriceSpec) -> RequestGroup:
         characters = (
@@ -97,3 +100,46 @@ class InvoiceCase(Record, frozen=True, kw_only=True):
 def load_cases() -> tuple[InvoiceCase, ...]:
     """Read the cases in `cases.yaml`."""
     return msgspec.convert(yaml.safe_load(CASES_FILE.read_text(encoding="utf-8")), tuple[InvoiceCase, ...])
+
+
+PRICES_FILE = Path(__file__).parent / "prices.yaml"
+PRICED_CHARACTERS_PER_MONTH = 1_000_000
+"""Number of characters of the month whose price `prices.yaml` states."""
+
+
+class FoundPrice(Record, frozen=True, kw_only=True):
+    """A price of a million characters that was found independently of the contracts."""
+
+    usd: float
+    source: str
+    date: dt.date
+
+
+class PriceCase(Record, frozen=True, kw_only=True):
+    """The price of a million characters with one target, worked by hand."""
+
+    target: str
+    prices: dict[int, str]
+    """What must be shown, by the number of characters of each text."""
+    worked: str
+    """How the prices follow from the documents."""
+    found: tuple[FoundPrice, ...]
+
+    def compute_prices(self, catalogue: Catalogue) -> dict[int, str]:
+        """Return what `voicegauge cost` shows, by the number of characters of each text."""
+        return {length: self._compute_price(catalogue, length) for length in self.prices}
+
+    def _compute_price(self, catalogue: Catalogue, text_length: int) -> str:
+        estimate = voicegauge.estimate_cost(
+            self.target,
+            text_length=text_length,
+            characters_per_month=PRICED_CHARACTERS_PER_MONTH,
+            contracts=catalogue,
+        )
+        (cost,) = [one for one in estimate.costs if one.is_cheapest_plan]
+        return cost.price_per_1m_characters.describe()
+
+
+def load_price_cases() -> tuple[PriceCase, ...]:
+    """Read the cases in `prices.yaml`."""
+    return msgspec.convert(yaml.safe_load(PRICES_FILE.read_text(encoding="utf-8")), tuple[PriceCase, ...])

@@ -1,4 +1,4 @@
-"""Prints invoices worked by hand beside what voicegauge computes. Fails if one differs by a cent."""
+"""Prints invoices and prices worked by hand beside what voicegauge computes. Fails if one differs by a cent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from rich.table import Table
 
-from invoices import load_cases
+from invoices import load_cases, load_price_cases
 from voicegauge.cli._console import create_console
 from voicegauge.contract.catalogue import load_catalogue
 
@@ -23,6 +23,13 @@ def main() -> int:
         shown = "unknown" if computed_usd is None else f"${computed_usd:,.2f}"
         table.add_row(case.name, f"${case.invoice_usd:,.2f}", shown, pages)
     create_console().print(table)
+    prices = Table("target", "100 characters", "500 characters", "2,000 characters", "found independently")
+    for price in load_price_cases():
+        computed = price.compute_prices(catalogue)
+        wrong += computed != price.prices
+        found = "\n".join(f"${one.usd:g} ({one.date}, {one.source})" for one in price.found)
+        prices.add_row(price.target, *computed.values(), found)
+    create_console().print(prices)
     return int(wrong > 0)
 
 

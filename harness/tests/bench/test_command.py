@@ -159,7 +159,7 @@ def test_the_dry_run_shows_prices_and_sends_nothing(
     out, err = capsys.readouterr()
     assert "LIVE: acme sends the key in " in err
     plan = json.loads(out)
-    assert (plan["schema"], plan["request_count"]) == ("voicegauge/bench-plan/1", 5)
+    assert (plan["schema"], plan["request_count"]) == ("voicegauge/bench-plan/2", 5)
     assert plan["cost_usd"] == pytest.approx(0.05)
     assert submits(emulator) == 0
     assert not (tmp_path / "runs").exists()

@@ -12,7 +12,6 @@ from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Target
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model.base import Provenance, VoiceSample
-from voicegauge.model.run import AmountPerUnit
 
 LIVE = Provenance.LIVE
 SETTINGS = st.builds(
@@ -107,8 +106,8 @@ def test_the_plan_is_priced_by_request_and_by_character(suite: Suite, targets: d
     assert quoted["acme/now"].usd == pytest.approx(characters * 0.1 / 1000)
     assert quoted["acme/unpriced"].usd is None
     refs = {target.id: target for target in made.targets}
-    assert refs["acme/job"].price.usd == AmountPerUnit(amount=0.01, unit="request")
-    assert refs["acme/now"].price.usd == AmountPerUnit(amount=pytest.approx(0.0001), unit="character")
+    assert [claim.compute_usd(700) for claim in refs["acme/job"].price.claims] == [0.01]
+    assert [claim.compute_usd(700) for claim in refs["acme/now"].price.claims] == [pytest.approx(0.07)]
     assert refs["acme/now"].max_characters == 400
 
 
@@ -126,9 +125,9 @@ def test_a_recommended_length_is_not_the_longest_text_of_a_target(voicegauge_cat
 
 def test_a_price_given_by_the_user_leaves_the_credits_unchanged(voicegauge_catalogue: Catalogue) -> None:
     ref = build_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
-    assert ref.price.usd == AmountPerUnit(amount=0.01, unit="request")
-    assert ref.price.credits == AmountPerUnit(amount=2.0, unit="character")
-    assert (ref.price.description, ref.price.sources) == ("$0.01 / request (--price)", ())
+    assert [claim.compute_usd(500) for claim in ref.price.claims] == [0.01, None, None]
+    assert [claim.compute_credits(500) for claim in ref.price.claims] == [None, 1000, 500]  # Kokoro is disputed
+    assert ref.price.description == "$0.01 / request (--price)"
 
 
 def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_sent(

@@ -15,7 +15,8 @@ from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
-from voicegauge.model.run import AmountPerUnit, Run, ScoreSet, TargetAccountPlan, TargetPrice
+from voicegauge.model.price import PlanClaim
+from voicegauge.model.run import Run, ScoreSet
 from voicegauge.model.sample import Cost, Sample, Score, Streaming
 
 from ..builders.runs import FAILED, build_run, build_sample, build_score, build_score_set, build_target_ref, price_per
@@ -155,7 +156,7 @@ def test_completion_of_a_job_has_a_lower_and_an_upper_bound() -> None:
 
 def test_cost_is_stated_at_a_text_length() -> None:
     (found,) = summarize_targets(build_run((build_sample(1),)), text_length=100)
-    assert found.cost.usd_per_request == 0.01
+    assert found.cost.price_per_request.usd == 0.01
     assert (found.cost.text_length, found.cost.usd_per_1m_characters) == (100, pytest.approx(100.0))
 
 
@@ -171,71 +172,81 @@ def test_a_charge_that_is_not_the_price_is_shown() -> None:
 def test_a_price_per_minute_uses_the_measured_audio() -> None:
     ref = build_target_ref(price=price_per("minute", 0.6))
     spoken = build_sample(1, words="x" * 50, audio_s=5.0)
-    (found,) = summarize_targets(build_run((spoken,), targets=(ref,)), text_length=100)
-    assert found.cost.usd_per_1m_characters == pytest.approx(0.6 * 10 / 60 * 10_000)
+    live, rehearsed = (
+        summarize_targets(build_run((spoken,), targets=(ref,), provenance=provenance), text_length=100)[0]
+        for provenance in (Provenance.LIVE, Provenance.EMULATED)
+    )
+    assert live.cost.usd_per_1m_characters == pytest.approx(0.6 * 10 / 60 * 10_000)
+    # What an emulator speaks is made up: 15 characters per second are assumed, and half of that at most.
+    assert rehearsed.cost.usd_per_1m_characters == pytest.approx(0.6 * 100 / 15 / 60 * 10_000)
+    assert rehearsed.cost.price_per_1m_characters.max_usd == pytest.approx(2 * 0.6 * 100 / 15 / 60 * 10_000)
 
 
 @given(characters=st.integers(1, 5000), limit=st.one_of(st.none(), st.integers(1, 1000)))
 def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: int | None) -> None:
-    line = PriceFunction(fixed_usd_per_request=0.01, usd_per_character=0.0001, max_characters=limit)
+    (by_request,) = price_per("request", 0.01).claims
+    (by_character,) = price_per("character", 0.0001).claims
+    both = msgspec.structs.replace(by_request, parts=(*by_request.parts, *by_character.parts))
+    line = PriceFunction(claims=(both,), max_characters=limit)
     requests = math.ceil(characters / limit) if limit else 1
-    assert line.compute_text_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
+    assert line.compute_text_range(characters).usd == pytest.approx(requests * 0.01 + characters * 0.0001)
 
 
 PLANS = (
-    TargetAccountPlan(
+    PlanClaim(
         name="free", monthly_fee_usd=0, included_units_per_month=10_000, usd_per_extra_unit=0, allows_extra_units=False
     ),
-    TargetAccountPlan(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
-    TargetAccountPlan(
-        name="large", monthly_fee_usd=49, included_units_per_month=1_250_000, usd_per_extra_unit=0.000045
-    ),
-    TargetAccountPlan(name="unknown fee", included_units_per_month=9_000_000, usd_per_extra_unit=0.000001),
+    PlanClaim(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
+    PlanClaim(name="large", monthly_fee_usd=49, included_units_per_month=1_250_000, usd_per_extra_unit=0.000045),
+    PlanClaim(name="unknown fee", included_units_per_month=9_000_000, usd_per_extra_unit=0.000001),
 )
 
 
 @pytest.mark.parametrize(
     ("volume", "plan", "usd"),
     [
-        (10_000, "free", 0),
-        (10_001, "small", 10),
+        (10_000, "small", 10),  # what is free makes no price lower
         (979_000, "small", 48.95),
         (981_000, "large", 49),
         (3_250_000, "large", 139),
     ],
 )
 def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: float) -> None:
-    price = TargetPrice(description="", usd=AmountPerUnit(amount=0.00005, unit="character"), account_plans=PLANS)
-    ref = msgspec.structs.replace(build_target_ref(), price=price)
+    ref = build_target_ref(price=price_per("character", 0.00005, plans=PLANS))
     (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), characters_per_month=volume)
-    assert (found.cost.account_plan_name, found.cost.usd_per_month) == (plan, pytest.approx(usd))
+    assert (found.cost.account_plan_name, found.cost.price_per_month.usd) == (plan, pytest.approx(usd))
     assert found.cost.usd_per_1m_characters == pytest.approx(usd / volume * 1e6)
+    assert found.cost.free_quotas == ("10,000 characters per month (free)",)
 
 
 def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> None:
     spoken = build_sample(1, words="x" * 50, audio_s=5.0)  # a tenth of a second per character
-    plans = (TargetAccountPlan(name="pro", monthly_fee_usd=5, included_units_per_month=100, usd_per_extra_unit=0.03),)
+    plans = (PlanClaim(name="pro", monthly_fee_usd=5, included_units_per_month=100, usd_per_extra_unit=0.03),)
 
     def find_month_usd(unit: str) -> float | None:
-        price = TargetPrice(description="", usd=AmountPerUnit(amount=0.1, unit=unit), account_plans=plans)
-        ref = msgspec.structs.replace(build_target_ref(), price=price, max_characters=400)
-        made = build_run((spoken,), targets=(ref,))
+        size = 60 if unit == "minute" else 1  # a claim counts seconds of audio
+        of_unit = tuple(
+            msgspec.structs.replace(plan, included_units_per_month=100 * size, usd_per_extra_unit=0.03 / size)
+            for plan in plans
+        )
+        ref = build_target_ref(price=price_per(unit, 0.1, plans=of_unit))
+        ref = msgspec.structs.replace(ref, max_characters=400)
+        made = build_run((spoken,), targets=(ref,), provenance=Provenance.LIVE)
         (found,) = summarize_targets(made, text_length=500, characters_per_month=120_000)
-        return found.cost.usd_per_month
+        return found.cost.price_per_month.usd
 
     assert find_month_usd("minute") == pytest.approx(5 + (200 - 100) * 0.03)
     assert find_month_usd("request") == pytest.approx(5 + (480 - 100) * 0.03)  # 240 texts of two requests
 
 
 def test_credits_are_converted_at_the_rate_of_the_user() -> None:
-    price = TargetPrice(description="2 credits / request", credits=AmountPerUnit(amount=2, unit="request"))
-    ref = msgspec.structs.replace(build_target_ref(), price=price)
+    ref = build_target_ref(price=price_per("request", credits=2))
     sample = msgspec.structs.replace(build_sample(1), cost=Cost(price_credits=2, charged_credits=3))
     made = build_run((sample,), targets=(ref,))
     provider = ref.id.partition("/")[0]
     assert convert_credits_to_usd(made, {"another": 1.0}) is made
     (found,) = summarize_targets(convert_credits_to_usd(made, {provider: 0.01}), text_length=100)
-    assert (found.cost.usd_per_request, found.cost.charged_usd_per_request) == (0.02, 0.03)
+    assert (found.cost.price_per_request.usd, found.cost.charged_usd_per_request) == (0.02, 0.03)
     assert found.cost.usd_per_1m_characters == pytest.approx(200)
 
 

@@ -10,10 +10,11 @@ import pytest
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.model.base import Provenance
-from voicegauge.model.run import TargetAccountPlan
+from voicegauge.model.price import PlanClaim
+from voicegauge.model.run import TargetPrice
 from voicegauge.model.sample import Cost
 
-from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref, price_per
+from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref, price_claim, price_per
 
 SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
 ROOM = 1_000
@@ -57,12 +58,12 @@ def test_with_room_each_target_has_one_line(printed: Printed) -> None:
     assert LEFT_OUT not in below
 
 
-@pytest.mark.parametrize(("width", "gone"), [(110, 0), (100, 1), (90, 2), (82, 3)])
+@pytest.mark.parametrize(("width", "gone"), [(112, 0), (102, 1), (92, 2), (84, 3)])
 def test_a_narrow_table_cuts_no_figure_and_names_what_it_leaves_out(printed: Printed, width: int, gone: int) -> None:
     whole, _ = printed(ROOM)
     table, below = printed(width)
     assert max(map(len, table.splitlines())) <= width
-    spare = {"job done ms": "4..4004", "$/1M chars": "2500.00", "p95 ms": "5077"}
+    spare = {"job done ms": "4..4004", "$/1M chars": "$2,500.00", "p95 ms": "5077"}
     names = list(spare)[:gone]
     assert (f"{LEFT_OUT}{', '.join(names)};" in below) == bool(gone)
     lost = {figure for figure in whole.split() if any(map(str.isdigit, figure))} - set(table.split())
@@ -75,10 +76,12 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(ROOM))
-    plan = TargetAccountPlan(name="pro", monthly_fee_usd=10, included_units_per_month=0, usd_per_extra_unit=1.25)
+    plan = PlanClaim(name="pro", monthly_fee_usd=10, included_units_per_month=0, usd_per_extra_unit=1.25)
+    disputed = (price_claim("request", 1.25), price_claim("request", 2.5, date="2026-01-01"))
     prices = {
-        SHORT: msgspec.structs.replace(price_per("request", 1.25), is_disputed=True),
-        LONG: msgspec.structs.replace(price_per("request", 1.25), is_stated_by_provider=False, account_plans=(plan,)),
+        SHORT: TargetPrice(description="", claims=disputed),
+        LONG: price_per("request", 1.25, plans=(plan,)),
+        "acme/third": TargetPrice(description="", claims=(price_claim("request", 1.25, claimant="third_party"),)),
     }
     made = build_run(
         tuple(build_sample(target=name, cost=Cost(price_usd=1.25)) for name in prices),
@@ -86,9 +89,12 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
     )
     print_summaries(summarize_targets(made), None, made.manifest)
     out = capsys.readouterr().out
-    assert "$1.2500†" in next(line for line in out.splitlines() if SHORT in line).split()
-    assert {"$1.2500§", "2501.00§‡"} <= set(next(line for line in out.splitlines() if LONG in line).split())
-    assert "† disputed: the provider's documents contradict each other" in out
+    by_target = {name: next(line for line in out.splitlines() if name in line) for name in prices}
+    assert "$2,500.00 (disputed: $5,000.00)" in by_target[SHORT]
+    assert "$2,501.00‡" in by_target[LONG].split()
+    assert "($2,500.00) (third party)" in by_target["acme/third"]
+    assert "disputed: documents of the provider contradict each other" in out
+    assert "third party: what others state" in out
     assert f"‡ with the cheapest account plan for 10,000,000 characters per month: {LONG} pro" in out
 
 

@@ -15,21 +15,20 @@ from voicegauge.bench.run_store import save_audio, save_run
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
+from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.run import (
-    AmountPerUnit,
     AsrErrorFloor,
     Manifest,
     Run,
     ScoreSet,
     SuiteRef,
-    TargetAccountPlan,
     TargetPrice,
     TargetRef,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
 from voicegauge.speech.encoding import encode
 
-from .runs import build_manifest
+from .runs import build_manifest, price_claim
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -84,7 +83,7 @@ class Voice:
     charged_usd: float | None = None
     price: str = "$0.015 / request (document.txt)"
     max_characters: int | None = None
-    plans: tuple[TargetAccountPlan, ...] = ()
+    plans: tuple[PlanClaim, ...] = ()
 
 
 VOICES = (
@@ -133,17 +132,15 @@ PLANNED = (
         usd=None,
         usd_per_character=0.00005,
         plans=(
-            TargetAccountPlan(
+            PlanClaim(
                 name="free",
                 monthly_fee_usd=0,
                 included_units_per_month=10_000,
                 usd_per_extra_unit=0,
                 allows_extra_units=False,
             ),
-            TargetAccountPlan(
-                name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005
-            ),
-            TargetAccountPlan(
+            PlanClaim(name="small", monthly_fee_usd=10, included_units_per_month=200_000, usd_per_extra_unit=0.00005),
+            PlanClaim(
                 name="large", monthly_fee_usd=199, included_units_per_month=5_700_000, usd_per_extra_unit=0.000035
             ),
         ),
@@ -154,9 +151,7 @@ PLANNED = (
         700,
         0.07,
         max_characters=300,
-        plans=(
-            TargetAccountPlan(name="pro", monthly_fee_usd=20, included_units_per_month=1_000, usd_per_extra_unit=0.01),
-        ),
+        plans=(PlanClaim(name="pro", monthly_fee_usd=20, included_units_per_month=1_000, usd_per_extra_unit=0.01),),
     ),
 )
 """Targets with account plans."""
@@ -256,22 +251,19 @@ def _target(voice: Voice) -> TargetRef:
         title=voice.title,
         contract_version="2026-11-20",
         contract_sha256=hashlib.sha256(voice.id.encode()).hexdigest(),
-        price=TargetPrice(
-            description=voice.price,
-            usd=_usd(voice),
-            account_plans=voice.plans,
-            is_disputed=voice.disputed,
-            sources=("Pricing page, 2026-11-20",),
-        ),
+        price=TargetPrice(description=voice.price, claims=_claims(voice)),
         max_characters=voice.max_characters,
         languages=("en", "de"),
     )
 
 
-def _usd(voice: Voice) -> AmountPerUnit | None:
+def _claims(voice: Voice) -> tuple[PriceClaim, ...]:
     if voice.usd_per_character is not None:
-        return AmountPerUnit(amount=voice.usd_per_character, unit="character")
-    return None if voice.usd is None else AmountPerUnit(amount=voice.usd, unit="request")
+        return (price_claim("character", voice.usd_per_character, plans=voice.plans),)
+    if voice.usd is None:
+        return ()
+    claims = (price_claim("request", voice.usd, plans=voice.plans),)
+    return (*claims, price_claim("request", 2 * voice.usd, date="2026-01-01")) if voice.disputed else claims
 
 
 def _sample(
@@ -303,7 +295,6 @@ def _sample(
         cost=Cost(
             price_usd=_price(voice, text),
             charged_usd=voice.charged_usd,
-            is_price_disputed=voice.disputed,
         ),
         failure=failure,
         failed_exchange=None if failure is None else _exchange(message),

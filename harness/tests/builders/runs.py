@@ -9,9 +9,9 @@ from collections.abc import Callable
 from voicegauge.bench._change_estimates import ErrorCount, SessionTime
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure, Interval
+from voicegauge.model.price import Claimant, PlanClaim, PriceClaim, PricePart
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
-    AmountPerUnit,
     Manifest,
     Run,
     ScoreSet,
@@ -25,13 +25,43 @@ TARGET = "acme/voice-1"
 SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, text_count=8)
 
 
-def price_per(unit: str, usd: float | None = None, credits: float | None = None) -> TargetPrice:
-    """A price per `unit`, in dollars or in credits."""
-    dollars, in_credits = (
-        None if amount is None else AmountPerUnit(amount=amount, unit=unit)  # type: ignore[arg-type]  # one of three words
-        for amount in (usd, credits)
+_PART_UNITS: dict[str, tuple[str, float]] = {
+    "request": ("request", 1.0),
+    "character": ("character", 1.0),
+    "minute": ("audio_second", 60.0),
+}
+
+
+def price_claim(
+    unit: str,
+    usd: float | None = None,
+    credits: float | None = None,
+    *,
+    claimant: Claimant = "price_page",
+    plans: tuple[PlanClaim, ...] = (),
+    date: str = "2026-11-20",
+) -> PriceClaim:
+    """A claim about the price per request, character or minute of audio, in dollars or in credits."""
+    part_unit, size = _PART_UNITS[unit]
+    typical, highest = {"request": (0.0, 0.0), "character": (1.0, 1.0)}.get(unit, (1 / 15, 2 / 15))
+    part = PricePart(
+        unit=part_unit,  # type: ignore[arg-type]  # one of three words
+        usd_per_unit=None if usd is None else usd / size,
+        credits_per_unit=None if credits is None else credits / size,
+        units_per_request=float(unit == "request"),
+        max_units_per_request=float(unit == "request"),
+        units_per_character=typical,
+        max_units_per_character=highest,
     )
-    return TargetPrice(description="made up", usd=dollars, credits=in_credits)
+    return PriceClaim(claimant=claimant, parts=(part,), plans=plans, title="Pricing page", date=date)
+
+
+def price_per(
+    unit: str, usd: float | None = None, credits: float | None = None, *, plans: tuple[PlanClaim, ...] = ()
+) -> TargetPrice:
+    """A price per request, character or minute of audio, in dollars or in credits."""
+    claims = () if usd is None and credits is None else (price_claim(unit, usd, credits, plans=plans),)
+    return TargetPrice(description="made up", claims=claims)
 
 
 def build_target_ref(name: str = TARGET, *, usd: float | None = 0.01, price: TargetPrice | None = None) -> TargetRef:

@@ -82,7 +82,8 @@ components:
 )
 TEXT = "Good morning, everyone"
 BOUND_USD = len(TEXT) * (0.6 + 2 * 12) / 1_000_000
-REPORTED_USD = len(TEXT) // 2 * (0.6 + 2 * 12) / 1_000_000
+REPORTED_USD = (round(0.25 * len(TEXT)) * 0.6 + round(1.4 * len(TEXT)) * 12) / 1_000_000
+"""The price of the usage that the contract calls typical, which the emulator reports."""
 """The emulator uses half of the documented bound."""
 
 
@@ -165,6 +166,7 @@ def test_a_benchmark_states_the_price_of_the_reported_usage(acme, tmp_path) -> N
         out=tmp_path / "runs",
     )
     cost = result.targets[0].cost
-    # Half of the bound of 1 input token and 2 output tokens per character; whole tokens are reported.
-    assert cost.usd_per_1m_characters == pytest.approx(0.3 + 12, rel=0.05)
+    assert cost.price_per_request.usd == pytest.approx(cost.charged_usd_per_request)
+    # A rehearsal invents the usage, so that the documented one makes the price of a million characters.
+    assert cost.price_per_1m_characters.describe() == "$16.95 (at most $24.60)"
     assert not cost.charge_differs_from_price

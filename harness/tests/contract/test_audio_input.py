@@ -84,7 +84,8 @@ def test_zero_credits_are_zero_dollars(ttsai) -> None:
 
 
 def test_a_range_of_prices_is_two_alternatives(ttsai) -> None:
-    assert "4,000 or 3,000 characters / minute of audio" in describe_price(ttsai.audio_input_targets["stems-demucs"])
+    text = describe_price(ttsai.audio_input_targets["stems-demucs"])
+    assert text == "4,000 characters / minute of audio; disputed: 3,000 characters / minute of audio"
 
 
 def test_names_differ_from_those_of_speech_targets(ttsai) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from invoices import InvoiceCase, load_cases
+from invoices import InvoiceCase, PriceCase, load_cases, load_price_cases
 
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec
@@ -13,6 +13,17 @@ from voicegauge.contract.monthly_cost import RequestGroup, build_request_groups,
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case.name)
 def test_an_invoice_is_right_to_the_cent(case: InvoiceCase, voicegauge_catalogue: Catalogue) -> None:
     assert case.compute_invoice_usd(voicegauge_catalogue) == case.invoice_usd
+
+
+@pytest.mark.parametrize("case", load_price_cases(), ids=lambda case: case.target)
+def test_a_price_at_three_text_lengths_is_what_follows_by_hand(
+    case: PriceCase, voicegauge_catalogue: Catalogue
+) -> None:
+    assert case.compute_prices(voicegauge_catalogue) == case.prices
+
+
+def test_prices_of_every_provider_are_worked_by_hand(voicegauge_catalogue: Catalogue) -> None:
+    assert {case.target.partition("/")[0] for case in load_price_cases()} == set(voicegauge_catalogue.provider_ids)
 
 
 @pytest.mark.parametrize(

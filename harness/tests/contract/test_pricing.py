@@ -6,19 +6,20 @@ import re
 
 import pytest
 
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.pricing import (
     PriceQuote,
-    UnitPrice,
     compute_reported_cost,
-    compute_unit_prices,
     describe_price,
     is_billable,
     is_rounded_amount,
+    list_all_claims,
     list_price_sources,
     parse_price_override,
     quote_price,
 )
 from voicegauge.errors import ContractError, UsageError
+from voicegauge.model.price import PriceRange, compute_price_range
 
 PRICE = "x-pricing: {unit: 1k_characters, usd_per_unit: 0.02, source: {document_name: acme.md}}"
 
@@ -48,7 +49,6 @@ def priced(acme, load):
 def test_the_price_of_500_characters(priced, price, usd, text) -> None:
     target = priced(price)
     assert quote_price(target, 500).price_usd == pytest.approx(usd)
-    assert not quote_price(target, 500).is_disputed
     assert describe_price(target) == text
 
 
@@ -57,52 +57,80 @@ def test_a_price_per_minute_applies_to_known_audio(priced) -> None:
     assert quote_price(priced("{unit: minute, usd_per_unit: 0.3}"), 500, audio_s=120).price_usd == pytest.approx(0.6)
 
 
-def test_of_disputed_prices_the_highest_is_reserved(priced) -> None:
+def find_range(target: BaseTarget, characters: int = 500) -> PriceRange:
+    return compute_price_range(
+        [one.claim for one in list_all_claims(target)],
+        lambda claim, is_at_most: claim.compute_usd(characters, is_at_most=is_at_most),
+    )
+
+
+def test_of_disputed_prices_the_first_of_a_date_counts_and_the_highest_is_reserved(priced) -> None:
     target = priced(
         "{unit: request, alternatives: [{unit: request, usd_per_unit: 0.01}, {unit: 1k_characters, usd_per_unit: 0.1}]}"
     )
-    assert quote_price(target, 50) == (0.01, None, True)
-    assert quote_price(target, 500) == (0.05, None, True)
-    assert describe_price(target) == "$0.01 / request or $0.1 / 1,000 characters (disputed)"
+    assert quote_price(target, 50) == (0.01, None, 0.01)
+    assert quote_price(target, 500) == (0.01, None, 0.05)
+    assert describe_price(target) == "$0.01 / request; disputed: $0.1 / 1,000 characters"
+    assert find_range(target).describe() == "$0.0100 (disputed: $0.0500)"
+
+
+SOURCES = """
+    page.md: {title: Pricing page, date: 2026-03-01, publisher: price_page}
+    quoted.md: {title: Notes, date: 2026-09-01, publisher: quoted_price_page, is_normative: false}
+    blog.md: {title: Blog, date: 2026-10-01, is_normative: false}
+    shop.md: {title: Shop, date: 2026-11-01, publisher: reseller, is_normative: false}
+"""
+
+
+@pytest.fixture
+def claimed(acme, load):
+    """Return the target with claims, each of which is the name of a document and an amount per 1,000 characters."""
+
+    def build(*claims: str, **fields: str):
+        prices = [f"{{unit: 1k_characters, {claim}}}" for claim in claims]
+        first = prices[0].removesuffix("}")
+        price = f"{first}, alternatives: [{', '.join(prices[1:])}]}}"
+        text = acme.replace(PRICE, f"x-pricing: {price}").replace("  sources:\n", f"  sources:{SOURCES}")
+        return load(text).find_target_by_name("swift")
+
+    return build
 
 
 @pytest.mark.parametrize(
-    ("characters", "usd"), [(50, UnitPrice(0.01, "request")), (500, UnitPrice(0.0001, "character"))]
+    ("claims", "text", "reserved_usd"),
+    [
+        (["page 10"], "$10.00", 10),
+        (["page 10", "blog 35"], "$10.00 (third party: $35.00)", 35),
+        (["page 10", "blog 35", "blog 5"], "$10.00 (third parties: $5.00 to $35.00)", 35),
+        (["page 10", "blog 10"], "$10.00", 10),
+        (["page 10", "shop 35"], "$10.00", 10),
+        (["shop 35", "page 10"], "$10.00", 10),
+        (["page 10", "quoted 12"], "$12.00 (quoted, disputed: $10.00)", 12),
+        (["quoted 12", "page 10"], "$12.00 (quoted, disputed: $10.00)", 12),
+        (["blog 15", "blog 46"], "($15.00 to $46.00, third parties)", 46),
+        (["blog 15"], "($15.00, third party)", 15),
+        (["shop 15"], "", None),
+        (["page 10 is_of_other_model: true", "blog 15"], "($15.00, third party)", 15),
+        (["page 77 exactness: upper_bound"], "(at most $77.00)", 77),
+        (["page 77 exactness: upper_bound", "blog 15"], "($15.00, third party, at most $77.00)", 77),
+    ],
 )
-def test_the_highest_alternative_keeps_its_unit(priced, characters, usd) -> None:
-    target = priced(
-        "{unit: request, alternatives: [{unit: request, usd_per_unit: 0.01}, {unit: 1k_characters, usd_per_unit: 0.1}]}"
-    )
-    assert compute_unit_prices(target, characters) == (usd, None)
+def test_the_newest_claim_that_binds_the_provider_counts_and_others_are_shown_beside_it(
+    claimed, claims, text, reserved_usd
+) -> None:
+    fields = []
+    for claim in claims:
+        name, amount, *others = claim.split(" ", 2)
+        own = "".join(f", {other}" for other in others)
+        fields.append(f"usd_per_unit: {amount}, source: {{document_name: {name}.md}}{own}")
+    target = claimed(*fields)
+    assert find_range(target, 1_000).describe() == text
+    assert quote_price(target, 1_000).reserved_usd == reserved_usd
 
 
-@pytest.mark.parametrize(
-    ("characters", "credits"), [(50, UnitPrice(2, "request")), (500, UnitPrice(0.01, "character"))]
-)
-def test_the_highest_alternative_in_credits_keeps_its_unit(priced, characters, credits) -> None:
-    target = priced(
-        "{unit: request, alternatives: "
-        "[{unit: request, credits_per_unit: 2}, {unit: 1k_characters, credits_per_unit: 10}]}"
-    )
-    assert compute_unit_prices(target, characters) == (None, credits)
-    target = priced(
-        "{unit: request, alternatives: "
-        "[{unit: request, credits_per_unit: 2}, {unit: 1k_characters, credits_per_unit: 10}]}",
-        "credits: {usd_per_credit: 0.5}",
-    )
-    assert compute_unit_prices(target, characters) == (UnitPrice(credits.amount / 2, credits.unit), credits)
-
-
-def test_dollars_and_credits_each_have_their_unit(priced) -> None:
+def test_dollars_and_credits_may_be_of_different_claims(priced) -> None:
     target = priced("{unit: minute, credits_per_unit: 9, alternatives: [{unit: request, usd_per_unit: 0.02}]}")
-    assert compute_unit_prices(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
-    assert compute_unit_prices(
-        priced("{unit: 1m_characters, credits_per_unit: 5}", "credits: {usd_per_credit: 2}"), 500
-    ) == (
-        UnitPrice(1e-5, "character"),
-        UnitPrice(5e-6, "character"),
-    )
-    assert compute_unit_prices(priced(""), 500) == (None, None)
+    assert quote_price(target, 900) == (0.02, 9, 0.02)
 
 
 def test_a_stated_price_takes_precedence_over_alternatives(priced) -> None:
@@ -110,24 +138,24 @@ def test_a_stated_price_takes_precedence_over_alternatives(priced) -> None:
         "{unit: request, credits_per_unit: 2, alternatives: [{unit: request, credits_per_unit: 9}]}",
         "credits: {usd_per_credit: 0.5}",
     )
-    assert quote_price(target, 1) == (1.0, 2.0, True)
-    assert describe_price(target) == "2 or 9 credits / request (disputed)"
+    assert quote_price(target, 1) == (1.0, 2.0, 4.5)
+    assert describe_price(target) == "2 credits / request; disputed: 9 credits / request"
 
 
 def test_credits_are_converted_with_the_documented_price(priced) -> None:
     assert quote_price(priced("{unit: request, credits_per_unit: 50}", "credits: {usd_per_credit: 0.001}"), 1) == (
         0.05,
         50,
-        False,
+        0.05,
     )
-    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1) == (None, 50, False)
+    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1) == (None, 50, None)
     assert quote_price(
         priced("{unit: 1k_characters, credits_per_unit: 50}", "credits: {usd_per_credit: 0.01}"), 500
-    ) == (0.25, 25, False)
+    ) == (0.25, 25, 0.25)
     target = priced(
         "{unit: request, usd_per_unit: 0.1, credits_per_unit: 50}", "credits: {name: coins, usd_per_credit: 1}"
     )
-    assert quote_price(target, 1) == (0.1, 50, False)
+    assert quote_price(target, 1) == (0.1, 50, 0.1)
     assert describe_price(target) == "$0.1 / request, 50 coins / request"
 
 
@@ -135,13 +163,13 @@ def test_the_price_of_the_user_takes_precedence(priced) -> None:
     disputed = priced(
         "{unit: request, alternatives: [{unit: request, usd_per_unit: 0.01}, {unit: request, usd_per_unit: 0.03}]}"
     )
-    assert quote_price(disputed, 1, user_price_usd=0.02) == (0.02, None, False)
-    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1, user_price_usd=0.02) == (0.02, 50, False)
+    assert quote_price(disputed, 1, user_price_usd=0.02) == (0.02, None, 0.02)
+    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1, user_price_usd=0.02) == (0.02, 50, 0.02)
 
 
 def test_an_undocumented_price_is_described_as_such(priced) -> None:
     target = priced("")
-    assert quote_price(target, 500) == (None, None, False)
+    assert quote_price(target, 500) == (None, None, None)
     assert quote_price(target, 500, user_price_usd=0.2).price_usd == 0.2
     assert describe_price(target) == "not documented"
 
@@ -196,22 +224,15 @@ def test_a_malformed_price_of_the_user_is_quoted(text) -> None:
 
 
 def test_what_costs_no_credits_is_free_although_the_price_of_a_credit_is_not_known(priced) -> None:
-    assert quote_price(priced("{unit: request, credits_per_unit: 0}"), 500) == (0.0, 0.0, False)
+    assert quote_price(priced("{unit: request, credits_per_unit: 0}"), 500) == (0.0, 0.0, 0.0)
 
 
 def test_an_alternative_without_an_amount_in_a_currency_is_left_out(priced) -> None:
     target = priced(
         "{unit: request, alternatives: [{unit: request, credits_per_unit: 2}, {unit: request, usd_per_unit: 0.5}]}"
     )
-    assert quote_price(target, 1) == (0.5, 2.0, True)
-    assert describe_price(target) == "$0.5 / request, 2 credits / request"
-
-
-def test_a_stated_unit_price_takes_precedence_over_a_higher_alternative(priced) -> None:
-    target = priced("{unit: 1k_characters, usd_per_unit: 0.1, alternatives: [{unit: request, usd_per_unit: 9}]}")
-    assert compute_unit_prices(target, 500) == (UnitPrice(0.0001, "character"), None)
-    target = priced("{unit: minute, credits_per_unit: 2}", "credits: {usd_per_credit: 0.5}")
-    assert compute_unit_prices(target, 500) == (UnitPrice(1.0, "minute"), UnitPrice(2.0, "minute"))
+    assert quote_price(target, 1) == (0.5, 2.0, 0.5)
+    assert describe_price(target) == "$0.5 / request; disputed: 2 credits / request"
 
 
 def test_large_amounts_are_described_with_separators(priced) -> None:
@@ -225,7 +246,7 @@ def test_one_price_beside_a_document_without_any_is_not_disputed(priced) -> None
     target = priced(
         "{unit: request, source: {document_name: acme.md}, alternatives: [{unit: request, usd_per_unit: 2}]}"
     )
-    assert quote_price(target, 500) == (2, None, False)
+    assert quote_price(target, 500) == (2, None, 2)
     assert list_price_sources(target) == ()  # acme.md states no amount
 
 
@@ -235,9 +256,9 @@ def test_the_documents_that_state_a_price_are_named_once(priced) -> None:
         "alternatives: [{unit: request, usd_per_unit: 2"
     )
     assert list_price_sources(priced(f"{stated}, source: {{document_name: acme.md}}}}]}}")) == (
-        "Acme speech API, 2026-11-21",
+        "Acme speech API, 2026-11-21, https://acme.example/docs",
     )
-    assert list_price_sources(priced(f"{stated}}}]}}")) == ("Acme speech API, 2026-11-21",)
+    assert len(list_price_sources(priced(f"{stated}}}]}}"))) == 1
     assert list_price_sources(priced("{unit: request, usd_per_unit: 1}")) == ()
     assert list_price_sources(priced("")) == ()
 
@@ -292,13 +313,23 @@ OUTPUT = "{unit: 1m_tokens, usd_per_unit: 12, part_label: output, usage: {max_pe
 )
 def test_the_upper_bound_of_a_price_that_depends_on_the_response(priced, price, usd, text) -> None:
     target = priced(price)
-    assert quote_price(target, 500).price_usd == pytest.approx(usd)
+    quote = quote_price(target, 500)
+    assert quote.price_usd == (pytest.approx(usd) if "usage" not in price else None)
+    assert quote.reserved_usd == pytest.approx(usd * (1 if "usage" in price else 2))  # slow speech takes twice the time
     assert describe_price(target) == text
-    dollars, _ = compute_unit_prices(target, 500)
-    if "audio" in text:
-        assert dollars.unit == "minute"
-    else:
-        assert dollars == UnitPrice(pytest.approx(usd / 500), "estimated_character")
+    (claimed,) = list_all_claims(target)
+    assert claimed.claim.exactness == ("upper_bound" if "usage" in price else "typical")
+    assert claimed.claim.compute_usd(500, is_at_most=True) == pytest.approx(quote.reserved_usd)
+
+
+def test_typical_usage_makes_a_price_that_can_be_compared(priced) -> None:
+    target = priced(
+        "{unit: 1m_tokens, usd_per_unit: 12, "
+        "usage: {max_per_request: 200, max_per_character: 6, typical_per_request: 10, typical_per_character: 1.5}}"
+    )
+    quote = quote_price(target, 1_000)
+    assert (quote.price_usd, quote.reserved_usd) == (pytest.approx(1_510 * 12e-6), pytest.approx(6_200 * 12e-6))
+    assert find_range(target, 1_000).scale(1_000).describe() == "$18.12 (at most $74.40)"
 
 
 REPORTED = "usage: {max_per_character: 1, reported_usage_location: body#/id}"
@@ -353,34 +384,29 @@ def test_what_a_response_reports_has_a_cost(priced, price, characters, cost) -> 
     """1,000 tokens or seconds are reported, wherever the contract documents that a number of them is."""
     target = priced(price, "credits: {usd_per_credit: 0.25}")
     quote = compute_reported_cost(target, characters, lambda usage: 1000 if usage.reported_usage_location else None)
-    assert quote == (None if cost is None else PriceQuote(pytest.approx(cost[0]), cost[1], is_disputed=False))
+    assert quote == (None if cost is None else PriceQuote(pytest.approx(cost[0]), cost[1], pytest.approx(cost[0])))
     assert compute_reported_cost(target, characters, lambda _: None) is None
 
 
-@pytest.mark.parametrize(("characters", "unit"), [(10, "request"), (1000, "estimated_character")])
-def test_the_highest_alternative_may_be_an_upper_bound(priced, characters, unit) -> None:
+@pytest.mark.parametrize(("characters", "usd"), [(10, 0.1), (1000, 1.0)])
+def test_the_highest_claim_may_be_an_upper_bound(priced, characters, usd) -> None:
     tokens = "{unit: 1m_tokens, usd_per_unit: 1000, usage: {max_per_character: 1}}"
     target = priced(f"{{unit: request, alternatives: [{tokens}, {{unit: request, usd_per_unit: 0.1}}]}}")
-    dollars, _ = compute_unit_prices(target, characters)
-    assert dollars == UnitPrice(pytest.approx(0.1 if unit == "request" else 0.001), unit)
+    assert quote_price(target, characters) == (0.1, None, pytest.approx(usd))
 
 
 def test_a_price_of_several_parts_is_described_in_each_currency(priced) -> None:
     target = priced(
-        "{unit: 1m_tokens, usd_per_unit: 1, credits_per_unit: 20, usage: {max_per_request: 5}, "
+        "{unit: 1m_tokens, usd_per_unit: 1, credits_per_unit: 20, usage: {max_per_request: 5, typical_per_request: 5}, "
         "added_parts: [{unit: request, part_label: call, usd_per_unit: 0.25, credits_per_unit: 2}, "
         "{unit: request, usd_per_unit: 0.25, credits_per_unit: 0}], "
         "alternatives: [{unit: request, usd_per_unit: 3}]}"
     )
     assert describe_price(target) == (
-        "$1 / 1,000,000 tokens + $0.25 / request (call) + $0.25 / request or $3 / request (disputed), "
-        "20 credits / 1,000,000 tokens + 2 credits / request (call) + 0 credits / request"
+        "$1 / 1,000,000 tokens + $0.25 / request (call) + $0.25 / request, "
+        "20 credits / 1,000,000 tokens + 2 credits / request (call) + 0 credits / request; disputed: $3 / request"
     )
-    assert compute_unit_prices(target, 50) == (
-        UnitPrice(pytest.approx(0.500005 / 50), "estimated_character"),
-        UnitPrice(pytest.approx(2.0001 / 50), "estimated_character"),
-    )
-    assert compute_unit_prices(target, 0)[0] == UnitPrice(pytest.approx(0.500005), "estimated_character")
+    assert quote_price(target, 50) == (pytest.approx(0.500005), pytest.approx(2.0001), 3)
 
 
 PLANS = "x-limits: {plan_limits: {free: {}, pro: {}}}\nx-provider:"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from voicegauge.bench.cost import PriceFunction
@@ -17,7 +18,7 @@ from voicegauge.bench.target_samples import resample_targets
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.report._ranking import RankingWeights, rank_targets
-from voicegauge.report._text_format import MISSING_TEXT, format_usd
+from voicegauge.report._text_format import MISSING_TEXT
 from voicegauge.report.html_page import write_report
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, PLANNED, VOICES, crowd, hostile_voices, make_run
@@ -239,17 +240,16 @@ def test_the_chosen_text_length_sets_every_price_as_the_library_does(
         page.get_by_label("Characters per month").fill("2000000")
         shown = 0
         for price in page.locator("[data-price]").all():
-            data = price.evaluate("one => ({...(one.closest('[data-fixed]')?.dataset ?? {})})")
+            data = price.evaluate("one => one.closest('[data-claims]')?.dataset.claims")
             if not data:
                 continue
-            line = PriceFunction(
-                fixed_usd_per_request=float(data["fixed"]),
-                usd_per_character=float(data["character"]),
-                max_characters=int(data["maxCharacters"]) if data["maxCharacters"] else None,
-            )
-            million = line.compute_usd_per_1m_characters(length)
-            expected = {"text": line.compute_text_usd(length), "million": million, "month": 2 * million}
-            assert price.text_content() == format_usd(expected[price.get_attribute("data-price") or ""])
+            line = msgspec.json.decode(data, type=PriceFunction)
+            million = line.compute_range_per_1m_characters(length, 2_000_000)
+            expected = {"text": line.compute_text_range(length), "million": million, "month": million.scale(2)}
+            found = expected[price.get_attribute("data-price") or ""]
+            assert price.text_content() == found.format_amount()
+            remark = price.evaluate("one => one.closest('[data-value]')?.querySelector('[data-remark]')?.textContent")
+            assert remark in (None, found.format_remark())
             shown += 1
         assert shown == 4 * len(VOICES)  # one has no price, one never answers but has one
         assert f"in texts of {length:,} characters" in page.locator("[data-price-detail]").inner_text()
@@ -267,8 +267,11 @@ def test_the_chosen_volume_selects_the_cheapest_plan_as_the_library_does(
         page.get_by_label("Characters per month").fill(str(volume))
         for target in expected:
             row = page.locator(".comparison tbody tr", has=page.locator(f'[data-value="{target.target}"]'))
-            for unit, usd in (("month", target.cost.usd_per_month), ("million", target.cost.usd_per_1m_characters)):
-                assert row.locator(f'[data-price="{unit}"]').text_content() == format_usd(usd)
+            for unit, price in (
+                ("month", target.cost.price_per_month),
+                ("million", target.cost.price_per_1m_characters),
+            ):
+                assert row.locator(f'[data-price="{unit}"]').text_content() == price.format_amount()
             assert set(row.locator("[data-plan]").all_text_contents()) == {target.cost.account_plan_name}
         assert trouble == []
 

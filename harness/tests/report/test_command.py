@@ -96,14 +96,14 @@ def test_the_text_length_is_stated_and_counts(folder: Path, capsys: pytest.Captu
     report = json.loads(capsys.readouterr().out)
     assert report["text_length"] == 50
     cost = report["runs"][0]["targets"][0]["cost"]
-    assert cost["usd_per_1m_characters"] == pytest.approx(VOICES[0].usd * 1e6 / 50)  # type: ignore[operator]
+    assert cost["price_per_1m_characters"]["usd"] == pytest.approx(VOICES[0].usd * 1e6 / 50)  # type: ignore[operator]
 
 
 def test_the_monthly_volume_is_stated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert voicegauge(["report", str(folder), "--json", "-", "--characters-per-month", "2M"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["characters_per_month"] == 2_000_000
-    assert report["runs"][0]["targets"][0]["cost"]["usd_per_month"] == pytest.approx(VOICES[0].usd * 4_000)  # type: ignore[operator]
+    assert report["runs"][0]["targets"][0]["cost"]["price_per_month"]["usd"] == pytest.approx(VOICES[0].usd * 4_000)  # type: ignore[operator]
     assert voicegauge(["report", str(folder), "--format", "markdown", "--characters-per-month", "2M"]) == 0
     assert "per month 2,000,000 characters" in capsys.readouterr().out
     assert voicegauge(["report", str(folder), "--json", "-", "--credit-rate", "nobody=0.1"]) == 2

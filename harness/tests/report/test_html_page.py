@@ -16,12 +16,13 @@ from voicegauge.bench.comparison import compare_runs
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
-from voicegauge.model.run import AmountPerUnit, Run
+from voicegauge.model.run import Run
 from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import analyze_runs
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
+from ..builders.runs import price_per
 
 
 class Skeleton(HTMLParser):
@@ -168,11 +169,11 @@ def test_a_run_without_clips_says_why(tmp_path: Path) -> None:
 
 
 def test_prices_of_speech_to_text_are_per_minute_and_hour_of_audio(tmp_path: Path) -> None:
-    by_minute = AmountPerUnit(amount=0.006, unit="minute")
+    by_minute = price_per("minute", 0.006)
     folder, run = make_run(tmp_path, VOICES[:2], repetitions=1)
     replace = msgspec.structs.replace
     first, second = run.manifest.targets
-    targets = replace(first, price=replace(first.price, usd=by_minute)), second
+    targets = replace(first, price=by_minute), second
     samples = tuple(
         replace(sample, audio=sample.audio and replace(sample.audio, audio_duration_s=30.0), transcript="words")
         for sample in run.samples
@@ -306,7 +307,11 @@ def poisoned(run: Run, text: str) -> Run:
             t,
             id=name[t.id],
             title=text,
-            price=replace(t.price, description=text, sources=(text,)),
+            price=replace(
+                t.price,
+                description=text,
+                claims=tuple(replace(claim, title=text, url=text, note=text) for claim in t.price.claims),
+            ),
             contract_version=text,
             contract_sha256=text,
         )

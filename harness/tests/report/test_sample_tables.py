@@ -20,6 +20,7 @@ from voicegauge.errors import MissingExtraError
 from voicegauge.model.run import Run
 from voicegauge.model.sample import Sample
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
+from voicegauge.report.csv_markdown import PRICE_COLUMNS
 
 from ..builders.report_runs import BROKEN, VOICES, make_run
 
@@ -79,7 +80,7 @@ def test_csv_and_parquet_have_what_the_data_frame_has(saved: tuple[Path, Run], t
     assert (field.metadata[b"unit"], table.schema.field("target").nullable) == (b"s", False)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "samples.csv").read_text(encoding="utf-8"))))
     assert len(rows) == table.num_rows
-    assert list(rows[0]) == table.column_names
+    assert list(rows[0]) == [*table.column_names, *PRICE_COLUMNS]
     assert rows[0]["started_at"] == "2026-11-21T09:12:32+00:00"
     assert {row["status"] for row in rows} == {"success", "failure"}
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import AmbiguousRequest, Failure
-from voicegauge.model.run import AmountPerUnit, Run, TargetPrice
+from voicegauge.model.run import Run, TargetPrice
 from voicegauge.report._ranking import RANKED_RESAMPLE_COUNT, Ranking
 from voicegauge.report._run_comparison import list_main_facts
 from voicegauge.report._scatter_plot import PlottedCircle, Rectangle, separate_circles
@@ -20,6 +21,7 @@ from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, make_run
+from ..builders.runs import price_claim, price_per
 
 FAST = Voice("acme/fast", "Fast", 500, 0.05, job=False, usd=0.01, max_characters=500)
 SLOW = Voice("acme/slow", "Slow", 1_500, 0.05, job=False, usd=0.02)
@@ -93,10 +95,10 @@ def test_missing_and_disputed_prices_are_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (VOICES[0], VOICES[5], VOICES[6]), repetitions=2)
     verdict, ranking = summarize((folder, run))
     assert "prices not comparable: 1 target has no documented price" in verdict.headline
-    assert "contradict each other: pebble/stone." in details(verdict)["price"]
+    assert "documents of the provider contradict each other" in details(verdict)["price"]
     assert ranking.weights.price == 0
 
-    credit_price = TargetPrice(description="7 credits / request", credits=AmountPerUnit(amount=7, unit="request"))
+    credit_price = price_per("request", credits=7)
     last = msgspec.structs.replace(run.manifest.targets[-1], price=credit_price)
     samples = tuple(
         msgspec.structs.replace(sample, cost=msgspec.structs.replace(sample.cost, price_usd=None, price_credits=7.0))
@@ -111,28 +113,31 @@ def test_missing_and_disputed_prices_are_named(tmp_path: Path) -> None:
 
 def test_a_cheapest_target_with_a_disputed_price_says_so_in_the_headline(tmp_path: Path) -> None:
     verdict, _ = summarize(make_run(tmp_path, (FAST, VOICES[5]), repetitions=1))
-    assert "acme/fast is the cheapest (the price of pebble/stone is disputed)" in verdict.headline
-
-
-def test_of_many_disputed_prices_those_that_are_compared_are_named(tmp_path: Path) -> None:
-    costly = tuple(Voice(f"acme/costly-{i}", "Costly", 500, 0.05, usd=0.5, disputed=True) for i in range(4))
-    cheap = Voice("acme/cheap", "Cheap", 500, 0.05, usd=0.01, disputed=True)
-    verdict, _ = summarize(make_run(tmp_path, (*costly, cheap), repetitions=1, texts=3))
-    assert "contradict each other: acme/cheap, acme/costly-0, acme/costly-1 and 2 others." in details(verdict)["price"]
-
-
-def test_a_price_that_only_a_third_party_states_is_not_a_dispute(tmp_path: Path) -> None:
-    folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=1)
-    first = run.manifest.targets[0]
-    targets = (
-        msgspec.structs.replace(first, price=msgspec.structs.replace(first.price, is_stated_by_provider=False)),
-        *run.manifest.targets[1:],
-    )
-    manifest = msgspec.structs.replace(run.manifest, targets=targets)
-    verdict, _ = summarize((folder, msgspec.structs.replace(run, manifest=manifest)))
     assert "acme/fast is the cheapest" in verdict.headline
+    assert "pebble/stone, $100.00 (disputed: $200.00)" in details(verdict)["price"]
+
+
+def test_a_target_is_the_cheapest_only_if_no_range_of_prices_overlaps_with_its_own(tmp_path: Path) -> None:
+    expensive, cheap = (Voice(f"acme/{usd}", "Voice", 500, 0.05, usd=usd, disputed=usd < 0.05) for usd in (0.05, 0.03))
+    verdict, ranking = summarize(make_run(tmp_path, (expensive, cheap), repetitions=1, texts=3))
+    assert "acme/0.03 is not surely the cheapest: the ranges of prices overlap" in verdict.headline
+    assert ranking.weights.price == 1
+
+
+def test_a_price_that_only_a_third_party_states_is_a_range_and_has_no_rank(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=1)
+    claims = tuple(price_claim("request", usd, claimant="third_party") for usd in (0.01, 0.02))
+    reseller = price_claim("request", 9, claimant="reseller")
+    first = msgspec.structs.replace(
+        run.manifest.targets[0], price=TargetPrice(description="", claims=(*claims, reseller))
+    )
+    manifest = msgspec.structs.replace(run.manifest, targets=(first, *run.manifest.targets[1:]))
+    verdict, ranking = summarize((folder, msgspec.structs.replace(run, manifest=manifest)))
+    assert "prices not comparable: 1 target has no price of the provider" in verdict.headline
     assert "isputed" not in verdict.headline + details(verdict)["price"]
-    assert "does not bind it: acme/fast." in details(verdict)["price"]
+    assert ranking.weights.price == 0
+    (summary,) = [t for t in summarize_targets(msgspec.structs.replace(run, manifest=manifest)) if t.target == first.id]
+    assert summary.cost.comparison_price.describe() == "($20.00 to $40.00, third parties)"
 
 
 def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ plan_check = function_of(CheckRequest, run_plan_check, name="plan_check")
 
 def are_requests_free_of_charge(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
     """Whether no request to the targets costs anything, as with a server of the user's own."""
-    return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).price_usd == 0 for target in targets)
+    return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).reserved_usd == 0 for target in targets)
 
 
 def plan_requested_cases(
@@ -132,7 +132,7 @@ def _find_unpriced_targets(targets: Sequence[BaseTarget], prices: Mapping[str, f
     unpriced = [
         target.id
         for target in targets
-        if quote_price(target, 1, user_price_usd=prices.get(target.id)).price_usd is None
+        if quote_price(target, 1, user_price_usd=prices.get(target.id)).reserved_usd is None
     ]
     return unpriced if len(unpriced) < len(targets) else []
 

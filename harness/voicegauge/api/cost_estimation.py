@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from voicegauge.api.local_requests import MAX_TEXT_LENGTH_CHARACTERS, CostRequest
 from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue
@@ -17,11 +18,13 @@ from voicegauge.contract.monthly_cost import (
     RequestGroup,
     UsageBasis,
     build_request_groups,
+    compute_bill_without_plan,
     compute_monthly_bills,
 )
-from voicegauge.contract.pricing import describe_price, list_price_sources
+from voicegauge.contract.pricing import describe_price, list_all_claims, list_price_sources, list_priced_claims
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record
+from voicegauge.model.price import PriceClaim, PriceRange
 from voicegauge.options import function_of, validate_request
 
 """Largest value of `text_length` that is accepted."""
@@ -34,17 +37,19 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     account_plan: str | None
     """Name of the account plan; `None` if the price has no plans."""
     is_cheapest_plan: bool
-    """Whether no other plan of the target costs less. If no plan has a price in dollars, it is the first plan."""
-    cost_usd: float | None
-    """The fee of the plan, plus the price of the usage that the fee does not include, in dollars rounded to the cent.
-    `None` if the price is not known in dollars, or if the plan does not allow this volume."""
+    """Whether no other plan of the target costs less, free quotas aside."""
+    is_free_quota: bool
+    """Whether this is what accounts get without a fee. It is stated on its own, and makes no other price lower."""
+    price: PriceRange
+    """The fee of the plan, plus the price of the usage that the fee does not include, in dollars rounded to the cent,
+    by each claim that counts. Without amounts if no price is known in dollars or the plan does not allow as much."""
     fee_usd: float | None
     """The monthly fee of the plan; `None` if there is no plan, or no document states the fee."""
     used_credits: float | None
     """Credits that the requests use, including those that the fee covers; `None` if no document states a price in
     credits."""
-    usd_per_1m_characters: float | None
-    """`cost_usd` for each million characters of the texts, in dollars; `None` if `cost_usd` is `None`."""
+    price_per_1m_characters: PriceRange
+    """`price` for each million characters of the texts, in dollars."""
     request_count: float
     """Number of requests. A text takes several requests if it is longer than the documented maximum length."""
     charged_characters: float
@@ -53,18 +58,20 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """Whether the texts of the month need more usage than the plan includes, and the plan sells no additional usage."""
     usage_basis: UsageBasis
     """How the charged usage is known: exactly, from an estimated duration of the audio, or only as an upper bound."""
-    is_disputed: bool
-    """Whether the documents contradict each other about the price. If so, the highest alternative counts."""
     price_description: str
     """The documented price with the account plan, in words."""
+    free_units_per_month: float | None
+    """For a free quota, how many characters or requests it is per month; otherwise `None`."""
+    claims: tuple[PriceClaim, ...]
+    """What each document states about the price, with its date and address."""
     sources: tuple[str, ...]
-    """Titles and dates of the documents that state the price."""
+    """Titles, dates and addresses of the documents that state the price."""
 
 
 class CostEstimate(Record, frozen=True, kw_only=True):
     """The result of `estimate_cost`, which `voicegauge cost --json` writes as JSON."""
 
-    schema: str = "voicegauge/cost/1"
+    schema: str = "voicegauge/cost/2"
     characters_per_month: int
     text_length: float
     """Number of characters of a text; with own texts, their mean length."""
@@ -76,7 +83,7 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
     """Compute what targets cost in a month, with each account plan. Nothing is sent.
 
     >>> estimate = voicegauge.estimate_cost("openai/tts-1", characters_per_month=2_000_000)
-    >>> estimate.costs[0].cost_usd
+    >>> estimate.costs[0].price.usd
     30.0
 
     Returns:
@@ -118,18 +125,53 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
     price = target.pricing
     documented_plans = list(price.plan_names) if price is not None else []
     named: list[str | None] = [*([name for name in documented_plans if name in plan_names] or documented_plans)]
-    bills: list[tuple[MonthlyBill, Sequence[RequestGroup]]] = []
+    bills: list[_PlannedBill] = []
     for name in named or [None]:
         limits = plan_names if name is None else [name]
         groups = _build_request_groups(target, request, own_texts, limits)
-        bills += [(bill, groups) for bill in compute_monthly_bills(target, groups) if bill.plan_name == name]
-    known = [bill.total_usd for bill, _ in bills if bill.total_usd is not None]
-    cheapest = min(known, default=None)
-    first = next((i for i, (bill, _) in enumerate(bills) if bill.total_usd == cheapest and not bill.exceeds_plan), 0)
+        bills += [
+            _PlannedBill(bill, groups, _find_free_units(target, bill.plan_name))
+            for bill in compute_monthly_bills(target, groups)
+            if bill.plan_name == name
+        ]
+    if bills and all(one.free_units is not None for one in bills):
+        groups = _build_request_groups(target, request, own_texts, plan_names)
+        usual = compute_bill_without_plan(target, groups)
+        if usual is not None:
+            bills.insert(0, _PlannedBill(usual, groups, None))
+    paid = [one for one in bills if one.free_units is None]
+    # A plan whose fee is not known may cost more than it saves.
+    with_fee = [one for one in paid if one.bill.plan_name is None or one.bill.fee_usd is not None]
+    cheapest = min(with_fee, key=lambda one: _get_order_usd(one.bill), default=None) or max(
+        paid, key=lambda one: _get_order_usd(one.bill), default=None
+    )
     return [
-        _build_monthly_cost(target, bill, groups, request.characters_per_month, is_cheapest_plan=index == first)
-        for index, (bill, groups) in enumerate(bills)
+        _build_monthly_cost(target, one, request.characters_per_month, is_cheapest_plan=one is cheapest)
+        for one in bills
     ]
+
+
+class _PlannedBill(NamedTuple):
+    """A bill with the requests that it is for; `free_units` is the size of a free quota, `None` if it is none."""
+
+    bill: MonthlyBill
+    request_groups: Sequence[RequestGroup]
+    free_units: float | None
+
+
+def _get_order_usd(bill: MonthlyBill) -> float:
+    """Return the amount by which plans are compared; infinite if it is unknown or the plan does not allow as much."""
+    if bill.exceeds_plan:
+        return math.inf
+    amounts = (bill.price.usd, bill.price.low_usd, bill.price.high_usd)
+    return next((amount for amount in amounts if amount is not None), math.inf)
+
+
+def _find_free_units(target: Target, plan_name: str | None) -> float | None:
+    """Return how many units a plan includes without a fee; `None` if it has a fee or includes none."""
+    plans = [plan for one in list_priced_claims(target) for plan in one.claim.plans if plan.name == plan_name]
+    free = [plan.included_units_per_month for plan in plans if plan.is_free_quota]
+    return free[0] if free else None
 
 
 def _build_request_groups(
@@ -147,25 +189,27 @@ def _build_request_groups(
 
 def _build_monthly_cost(
     target: Target,
-    bill: MonthlyBill,
-    request_groups: Sequence[RequestGroup],
+    planned_bill: _PlannedBill,
     characters_per_month: int,
     *,
     is_cheapest_plan: bool,
 ) -> MonthlyCost:
+    bill, request_groups, free_units = planned_bill
     return MonthlyCost(
         target=target.id,
         account_plan=bill.plan_name,
         is_cheapest_plan=is_cheapest_plan,
-        cost_usd=bill.total_usd,
+        is_free_quota=free_units is not None,
+        price=bill.price,
         fee_usd=bill.fee_usd,
         used_credits=bill.total_credits,
-        usd_per_1m_characters=None if bill.total_usd is None else bill.total_usd / characters_per_month * 1_000_000,
+        price_per_1m_characters=bill.price.scale(1_000_000 / characters_per_month),
         request_count=math.fsum(group.request_count for group in request_groups),
         charged_characters=math.fsum(group.request_count * group.characters_per_request for group in request_groups),
         exceeds_plan=bill.exceeds_plan,
         usage_basis=bill.usage_basis,
-        is_disputed=bill.is_disputed,
         price_description=describe_price(target, () if bill.plan_name is None else (bill.plan_name,)),
+        free_units_per_month=free_units,
+        claims=tuple(one.claim for one in list_all_claims(target)),
         sources=list_price_sources(target),
     )

@@ -441,7 +441,7 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
         for provider in items
         if provider in caller_prices
         for name, item in items[provider].items()
-        if caller_prices[provider] == 0 or quote_price(item, 1).price_usd is None
+        if caller_prices[provider] == 0 or quote_price(item, 1).reserved_usd is None
     }
     return of_providers | {name: usd for name, usd in caller_prices.items() if name not in items}
 
@@ -463,7 +463,7 @@ def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
     return {
         name: describe_price(item)
         for name, item in items.items()
-        if not (isinstance(item, Operation) and item.targets) and quote_price(item, 1).price_usd
+        if not (isinstance(item, Operation) and item.targets) and quote_price(item, 1).reserved_usd
     }
 
 

@@ -258,7 +258,7 @@ def build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jour
         started_at=last.submitted_at,
         submit_count=purchases.attempt_count,
         poll_count=0,
-        cost=Cost(charged_usd=last.charged_usd, is_price_disputed=planned_sample.price.is_disputed),
+        cost=Cost(charged_usd=last.charged_usd),
         failure=Failure(kind="interrupted", message=last.ambiguous_reason, http_status=last.http_status),
         is_billing_ambiguous=True,
     )
@@ -271,13 +271,13 @@ def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget)
     """
     is_delivered = delivery.failure is None
     if target.pricing is not None and reports_usage(target.pricing) and delivery.charged_usd is not None:
-        price_quote = PriceQuote(delivery.charged_usd, delivery.charged_credits, price_quote.is_disputed)
+        price_quote = PriceQuote(delivery.charged_usd, delivery.charged_credits, price_quote.reserved_usd)
     return Cost(
         price_usd=price_quote.price_usd if is_delivered else None,
         price_credits=price_quote.price_credits if is_delivered else None,
         charged_usd=delivery.charged_usd,
         charged_credits=delivery.charged_credits,
-        is_price_disputed=price_quote.is_disputed,
+        reserved_usd=price_quote.reserved_usd if is_delivered else None,
     )
 
 

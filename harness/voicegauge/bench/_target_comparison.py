@@ -24,9 +24,9 @@ from voicegauge.bench._change_estimates import (
 from voicegauge.bench._metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.target_samples import TargetSamples
-from voicegauge.contract.pricing import ASSUMED_SPEECH_CHARACTERS_PER_S
 from voicegauge.model.job import Interval
-from voicegauge.model.run import AmountPerUnit, TargetRef
+from voicegauge.model.price import find_best_claim
+from voicegauge.model.run import TargetPrice, TargetRef
 from voicegauge.model.sample import Latency, Sample
 
 MetricUnit = Literal["ms", "rate", "usd", "credits"]
@@ -214,8 +214,8 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
     credits if both sides have charges in credits, otherwise in dollars.
     """
     before, after = target.target_in_baseline.price, target.target_in_run.price
-    price_in_usd = _estimate_text_price(before.usd), _estimate_text_price(after.usd)
-    price_in_credits = _estimate_text_price(before.credits), _estimate_text_price(after.credits)
+    price_in_usd = _compute_text_usd(before), _compute_text_usd(after)
+    price_in_credits = _compute_text_credits(before), _compute_text_credits(after)
     note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
     candidates: list[tuple[MetricId, MetricUnit, ExactChange | None]] = [
         ("price", "usd", _build_exact_change(*price_in_usd, note)),
@@ -231,16 +231,18 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
     return [found[metric] for metric in ("price", "charged") if metric in found]
 
 
-def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
-    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters; `None` if no price is documented.
+def _compute_text_usd(price: TargetPrice) -> float | None:
+    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters by the claim that counts.
 
     For a price per minute, the duration of the audio is estimated from the number of characters.
     """
-    if amount_per_unit is None:
-        return None
-    minutes = DEFAULT_TEXT_LENGTH / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
-    factor = {"request": 1.0, "minute": minutes}.get(amount_per_unit.unit, DEFAULT_TEXT_LENGTH)
-    return amount_per_unit.amount * factor
+    best = find_best_claim(price.claims)
+    return None if best is None else best.compute_usd(DEFAULT_TEXT_LENGTH)
+
+
+def _compute_text_credits(price: TargetPrice) -> float | None:
+    best = find_best_claim(price.claims, lambda claim: claim.compute_credits(1) is not None)
+    return None if best is None else best.compute_credits(DEFAULT_TEXT_LENGTH)
 
 
 def _compare_mean_charges(

@@ -8,17 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.suites import Suite, SuiteText
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.pricing import (
     PriceQuote,
-    UnitPrice,
-    compute_unit_prices,
     describe_price,
-    is_price_stated_by_provider,
-    list_price_sources,
+    list_all_claims,
     quote_price,
 )
 from voicegauge.errors import BudgetError, DataError, UsageError
@@ -30,7 +27,8 @@ from voicegauge.model.base import (
     convert_to_micro_usd,
     sum_usd,
 )
-from voicegauge.model.run import AmountPerUnit, RunKind, SuiteRef, TargetPrice, TargetRef
+from voicegauge.model.price import PriceClaim, PricePart
+from voicegauge.model.run import RunKind, SuiteRef, TargetPrice, TargetRef
 
 
 class BenchPlanSettings(Record, frozen=True, kw_only=True):
@@ -80,13 +78,14 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
     request_count: int
     character_count: int
     usd: float | None
-    """Expected cost in US dollars; `None` if no document states a price and the user gave none."""
+    """Expected cost in US dollars; `None` if no document that binds the provider states a price, nor the user."""
     credits: float | None
     """Expected cost in the provider's own credits; `None` if no price in credits is known."""
     price_text: str
     """The documented price as text, such as "$0.015 / request"."""
-    is_price_disputed: bool
-    """Whether the documents contradict each other about the price."""
+    reserved_usd: float | None
+    """The highest cost in US dollars that a document leads to, which the budget must allow; `None` if none states
+    one."""
 
 
 class BenchPlan(Record, frozen=True, kw_only=True):
@@ -114,6 +113,11 @@ class BenchPlan(Record, frozen=True, kw_only=True):
         """Total of the known prices in dollars."""
         return sum_usd(target.usd or 0.0 for target in self.target_costs)
 
+    @property
+    def reserved_usd(self) -> float:
+        """The highest total in dollars that documents lead to, which a budget must allow."""
+        return sum_usd(target.reserved_usd or 0.0 for target in self.target_costs)
+
     def check_budget(self, max_cost_usd: float) -> None:
         """Reject a plan that costs more than the budget, before anything is sent.
 
@@ -121,17 +125,18 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             UsageError: a price is unknown.
             BudgetError: the plan costs more than `max_cost_usd`.
         """
-        unknown = [target for target in self.target_costs if target.usd is None]
+        unknown = [target for target in self.target_costs if target.reserved_usd is None]
         if unknown:
             name = unknown[0].target
             rate = (
                 f", or that of a credit with --credit-rate {name.partition('/')[0]}=USD" if unknown[0].credits else ""
             )
             raise UsageError(f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}")
-        if convert_to_micro_usd(self.cost_usd) > convert_budget_to_micro_usd(max_cost_usd):
+        if convert_to_micro_usd(self.reserved_usd) > convert_budget_to_micro_usd(max_cost_usd):
+            at_most = "" if self.reserved_usd == self.cost_usd else "up to "
             raise BudgetError(
-                f"{self.request_count} requests cost ${self.cost_usd:.4f}, more than --max-cost {max_cost_usd:g}: "
-                "raise it, or plan fewer requests with --limit"
+                f"{self.request_count} requests cost {at_most}${self.reserved_usd:.4f}, more than --max-cost "
+                f"{max_cost_usd:g}: raise it, or plan fewer requests with --limit"
             )
 
 
@@ -300,6 +305,7 @@ def _build_planned_target_cost(
     planned = [one for row in rounds for one in row if one.target == target.id]
     dollars = [one.price.price_usd for one in planned if one.price.price_usd is not None]
     credits = [one.price.price_credits for one in planned if one.price.price_credits is not None]
+    reserved = [one.price.reserved_usd for one in planned if one.price.reserved_usd is not None]
     return PlannedTargetCost(
         target=target.id,
         request_count=len(planned),
@@ -307,7 +313,7 @@ def _build_planned_target_cost(
         usd=sum_usd(dollars) if len(dollars) == len(planned) else None,
         credits=sum(credits) if credits else None,
         price_text=_describe_target_price(target, user_price_usd),
-        is_price_disputed=any(one.price.is_disputed for one in planned),
+        reserved_usd=sum_usd(reserved) if len(reserved) == len(planned) else None,
     )
 
 
@@ -318,9 +324,6 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         target: the target.
         user_price_usd: the user's own price per request, which replaces the contract's.
     """
-    dollars, in_credits = compute_unit_prices(target, DEFAULT_TEXT_LENGTH)
-    if user_price_usd is not None:
-        dollars = UnitPrice(user_price_usd, "request")
     return TargetRef(
         id=target.id,
         title=target.target_spec.title,
@@ -328,12 +331,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         contract_sha256=target.contract.document.sha256,
         price=TargetPrice(
             description=_describe_target_price(target, user_price_usd),
-            usd=_convert_to_amount_per_unit(dollars),
-            account_plans=() if dollars is None else dollars.plans,
-            credits=_convert_to_amount_per_unit(in_credits),
-            is_disputed=quote_price(target, DEFAULT_TEXT_LENGTH, user_price_usd=user_price_usd).is_disputed,
-            is_stated_by_provider=user_price_usd is not None or is_price_stated_by_provider(target),
-            sources=list_price_sources(target) if user_price_usd is None else (),
+            claims=_list_claims(target, user_price_usd),
         ),
         max_characters=_find_max_characters(target),
         languages=target.target_spec.supported_languages,
@@ -345,8 +343,18 @@ def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> 
     return describe_price(target) if user_price_usd is None else f"${user_price_usd:g} / request (--price)"
 
 
-def _convert_to_amount_per_unit(unit_price: UnitPrice | None) -> AmountPerUnit | None:
-    return None if unit_price is None else AmountPerUnit(amount=unit_price.amount, unit=unit_price.unit)
+def _list_claims(target: BaseTarget, user_price_usd: float | None) -> tuple[PriceClaim, ...]:
+    """Return what documents state about the price; the user's own price if there is one, which nobody disputes."""
+    if user_price_usd is None:
+        return tuple(one.claim for one in list_all_claims(target))
+    part = PricePart(unit="request", usd_per_unit=user_price_usd, units_per_request=1, max_units_per_request=1)
+    own = PriceClaim(claimant="provider_text", parts=(part,))
+    in_credits = (
+        replace(one.claim, parts=tuple(replace(one_part, usd_per_unit=None) for one_part in one.claim.parts))
+        for one in list_all_claims(target)
+        if one.claim.compute_credits(1) is not None
+    )
+    return (own, *in_credits)
 
 
 def _find_max_characters(target: BaseTarget) -> int | None:

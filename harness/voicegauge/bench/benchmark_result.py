@@ -53,13 +53,15 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
 class BenchPlanResult(Record, frozen=True, kw_only=True):
     """Requests and expected cost of a benchmark (`--dry-run`)."""
 
-    schema: str = "voicegauge/bench-plan/1"
+    schema: str = "voicegauge/bench-plan/2"
     provenance: Provenance
     suite: SuiteRef
     settings: BenchPlanSettings
     request_count: int
     cost_usd: float
     """Total cost in dollars over the targets with a known price."""
+    reserved_usd: float
+    """The highest total in dollars that documents lead to, which `--max-cost` must allow."""
     targets: tuple[PlannedTargetCost, ...]
     unsupported_target_ids: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""
@@ -82,6 +84,7 @@ def summarize_bench_plan(
         settings=plan.settings,
         request_count=plan.request_count,
         cost_usd=plan.cost_usd,
+        reserved_usd=plan.reserved_usd,
         targets=plan.target_costs,
         unsupported_target_ids=plan.unsupported_target_ids,
         missing_key_variables=dict(missing_key_variables or {}),

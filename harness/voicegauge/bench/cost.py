@@ -3,104 +3,90 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.contract.pricing import is_rounded_amount
 from voicegauge.model.base import Record
-from voicegauge.model.run import AmountPerUnit, Run, TargetAccountPlan, TargetRef
+from voicegauge.model.price import (
+    BINDING_CLAIMANTS,
+    COUNTED_CLAIMANTS,
+    MonthlyPrice,
+    PlanClaim,
+    PriceClaim,
+    PricePart,
+    PriceRange,
+    compute_price_range,
+    find_best_claim,
+)
+from voicegauge.model.run import Run, TargetRef
 from voicegauge.model.sample import Cost, Sample
 
 
-class AccountPlanPrice(Record, frozen=True, kw_only=True):
-    """The price of one account plan: a monthly fee, the units that it includes, and the price of further units.
-
-    A unit is a request or a character.
-    """
-
-    name: str
-    monthly_fee_usd: float
-    included_units: float
-    """Number of units per month that the fee pays for."""
-    unit: Literal["request", "character"]
-    usd_per_extra_unit: float
-    """Price in US dollars of a unit beyond the included ones."""
-    allows_extra_units: bool
-    """Whether units beyond the included ones can be bought."""
-
-    def compute_monthly_usd(self, request_count: float, character_count: float) -> float | None:
-        """Return the price in US dollars of a month with this volume; `None` if the plan does not allow the volume."""
-        beyond = max(0.0, (request_count if self.unit == "request" else character_count) - self.included_units)
-        return (
-            None if beyond and not self.allows_extra_units else self.monthly_fee_usd + beyond * self.usd_per_extra_unit
-        )
-
-
-class MonthlyPrice(NamedTuple):
-    """The price of a month in US dollars, and the account plan with which it is reached."""
-
-    usd: float
-    account_plan_name: str | None
-    """Name of the cheapest account plan that allows the month's volume; `None` if the price has no plans."""
-
-
 class PriceFunction(Record, frozen=True, kw_only=True):
-    """The price of a text as a linear function of the text's length.
+    """The price of a text as a function of its length, by every claim that counts."""
 
-    A price per minute of audio is converted to a price per character with the audio durations measured in the run.
-    """
-
-    fixed_usd_per_request: float
-    """Fixed price of each request in US dollars, in addition to the price for its length."""
-    usd_per_character: float
+    claims: tuple[PriceClaim, ...]
     max_characters: int | None = None
     """Number of characters that one request may have at most; `None` if no document states a limit."""
-    account_plans: tuple[AccountPlanPrice, ...] = ()
-    """The account plans with a documented fee. The price of a month is that of the cheapest of them."""
+    audio_s_per_character: float | None = None
+    """Seconds of audio for each character, as measured in the run; `None` counts the assumed number."""
 
-    def count_requests(self, character_count: int) -> int:
-        """Return the number of requests that a text with this number of characters takes."""
-        return max(math.ceil(character_count / self.max_characters), 1) if self.max_characters else 1
-
-    def compute_text_usd(self, character_count: int) -> float:
-        """Return the price of a text in US dollars, as if no account plan included any units.
-
-        Args:
-            character_count: number of characters of the text.
-        """
-        return (
-            self.fixed_usd_per_request * self.count_requests(character_count) + self.usd_per_character * character_count
+    def compute_text_range(self, text_length: int) -> PriceRange:
+        """Return the price of a text of `text_length` characters, without a plan."""
+        return compute_price_range(
+            self.claims,
+            lambda claim, is_at_most: claim.compute_text_usd(
+                text_length,
+                self.max_characters,
+                is_at_most=is_at_most,
+                audio_s_per_character=self.audio_s_per_character,
+            ),
         )
 
-    def compute_monthly_price(self, text_length: int, characters_per_month: int) -> MonthlyPrice:
+    def compute_monthly_range(self, text_length: int, characters_per_month: int) -> PriceRange:
         """Return the price of `characters_per_month` characters that are sent as texts of `text_length` characters.
 
-        It is the price with the cheapest account plan that allows this volume, or without a plan if there is none.
+        By each claim, it is the price with the cheapest plan that allows this volume, or without plans.
         """
-        texts = characters_per_month / text_length
-        requests = texts * self.count_requests(text_length)
-        with_plans = [
-            (plan.compute_monthly_usd(requests, characters_per_month), plan.name) for plan in self.account_plans
-        ]
-        known = [MonthlyPrice(usd, name) for usd, name in with_plans if usd is not None]
-        without_plan = MonthlyPrice(self.compute_text_usd(text_length) * texts, None)
-        return min(known, key=lambda month: month.usd, default=without_plan)
 
-    def compute_usd_per_1m_characters(
+        def compute_usd(claim: PriceClaim, is_at_most: bool) -> float | None:
+            month = self._compute_month(claim, text_length, characters_per_month, is_at_most=is_at_most)
+            return None if month is None else month.usd
+
+        return compute_price_range(self.claims, compute_usd)
+
+    def find_cheapest_plan(self, text_length: int, characters_per_month: int) -> str | None:
+        """Return the name of the cheapest plan by the claim that counts; `None` without a plan."""
+        best = find_best_claim(self.claims)
+        if best is None:
+            return None
+        month = self._compute_month(best, text_length, characters_per_month)
+        return None if month is None else month.account_plan_name
+
+    def compute_range_per_1m_characters(
         self, text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
-    ) -> float:
-        """Return the price in US dollars per million characters, if a month has `characters_per_month` characters."""
-        return self.compute_monthly_price(text_length, characters_per_month).usd / characters_per_month * 1_000_000
+    ) -> PriceRange:
+        """Return the price of a million characters, if a month has `characters_per_month` characters."""
+        return self.compute_monthly_range(text_length, characters_per_month).scale(1_000_000 / characters_per_month)
+
+    def _compute_month(
+        self, claim: PriceClaim, text_length: int, characters_per_month: int, *, is_at_most: bool = False
+    ) -> MonthlyPrice | None:
+        return claim.compute_monthly_price(
+            text_length,
+            characters_per_month,
+            self.max_characters,
+            is_at_most=is_at_most,
+            audio_s_per_character=self.audio_s_per_character,
+        )
 
 
 class TargetCost(Record, frozen=True, kw_only=True):
     """Mean cost of a target's requests, and its prices in comparable units."""
 
-    usd_per_request: float | None
-    """Mean documented price of a request in US dollars; `None` if no document states a price."""
     credits_per_request: float | None
     """Mean documented price of a request in the provider's own credits; `None` if no document states one."""
     charged_usd_per_request: float | None
@@ -110,33 +96,27 @@ class TargetCost(Record, frozen=True, kw_only=True):
     """Number of samples for which the provider reported a charge."""
     charge_differs_from_price: bool
     """Whether at least one reported charge differs from the documented price by more than a rounding error."""
-    usd_per_1m_characters: float | None
+    price_per_request: PriceRange
+    """Mean price of a request in US dollars, with what limits it."""
+    price_per_1m_characters: PriceRange
     """Price in US dollars of a million characters, sent as texts of `text_length` characters, with the cheapest account
     plan for `characters_per_month`."""
-    usd_per_month: float | None
+    price_per_month: PriceRange
     """Price in US dollars of `characters_per_month` with the account plan `account_plan_name`."""
+    price_per_audio_minute: PriceRange
+    """Price in US dollars per minute of audio; without amounts if the price has another unit or nobody states one. For
+    a target that takes audio, a price in another unit is divided by the minutes of audio of the samples."""
     account_plan_name: str | None
     """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
-    usd_per_audio_minute: float | None
-    """Price in US dollars per minute of audio; `None` if the price has another unit or no document states a price.
-
-    For a target that takes audio, a price in another unit is divided by the minutes of audio of the samples.
-    """
     credits_per_audio_minute: float | None
     text_length: int
-    """Text length at which `usd_per_1m_characters` is stated."""
+    """Text length at which `price_per_1m_characters` is stated."""
     characters_per_month: int
-    """Number of characters of the month for which `usd_per_month` and `usd_per_1m_characters` are stated."""
+    """Number of characters of the month for which `price_per_month` and `price_per_1m_characters` are stated."""
     price_function: PriceFunction | None
-    """Price as a function of the text length; see `estimate_price_function` for when it is `None`."""
-    is_price_disputed: bool
-    """Whether the documents contradict each other about the price.
-
-    If so, the user's own price is shown, or else the highest documented one.
-    """
-    is_price_stated_by_provider: bool
-    """Whether the price is stated by a document that binds the provider, or by the user; `False` if only third parties
-    state it."""
+    """Price as a function of the text length; `None` if no claim that counts states one in dollars."""
+    free_quotas: tuple[str, ...]
+    """What accounts get without a fee, such as "1,000,000 characters per month (default)". No price is lower for it."""
     price_text: str
     """The documented price as text, such as "$0.015 / request"."""
     takes_audio: bool = False
@@ -144,12 +124,22 @@ class TargetCost(Record, frozen=True, kw_only=True):
     character, per month and of account plans are `None`."""
 
     @property
-    def comparison_price_usd(self) -> float | None:
-        """The price in dollars by which targets are compared; `None` if it is not known.
+    def comparison_price(self) -> PriceRange:
+        """The price by which targets are compared.
 
         It is per minute of audio if the target takes audio, or else per million characters.
         """
-        return self.usd_per_audio_minute if self.takes_audio else self.usd_per_1m_characters
+        return self.price_per_audio_minute if self.takes_audio else self.price_per_1m_characters
+
+    @property
+    def comparison_price_usd(self) -> float | None:
+        """The price in dollars by which targets are ranked; `None` if no claim that binds the provider states one."""
+        return self.comparison_price.usd
+
+    @property
+    def usd_per_1m_characters(self) -> float | None:
+        """The price of a million characters in US dollars; `None` if no claim that binds the provider states one."""
+        return self.price_per_1m_characters.usd
 
 
 def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, float]) -> Run:
@@ -162,7 +152,8 @@ def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, fl
     rates = {
         target.id: usd_per_credit_by_provider[provider]
         for target in run.manifest.targets
-        if (provider := target.id.partition("/")[0]) in usd_per_credit_by_provider and target.price.usd is None
+        if (provider := target.id.partition("/")[0]) in usd_per_credit_by_provider
+        and any(claim.compute_usd(1) is None for claim in target.price.claims)
     }
     if not rates:
         return run
@@ -172,16 +163,27 @@ def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, fl
 
 
 def _add_usd_price(target: TargetRef, usd_per_credit: float) -> TargetRef:
-    credits = target.price.credits
-    if credits is None:
-        return target
-    usd = replace(credits, amount=credits.amount * usd_per_credit)
+    claims = tuple(_convert_claim(claim, usd_per_credit) for claim in target.price.claims)
     description = f"{target.price.description}, at ${usd_per_credit:g} per credit (--credit-rate)"
-    return replace(target, price=replace(target.price, usd=usd, description=description))
+    return replace(target, price=replace(target.price, claims=claims, description=description))
+
+
+def _convert_claim(claim: PriceClaim, usd_per_credit: float) -> PriceClaim:
+    if claim.compute_usd(1) is not None:
+        return claim
+    parts = tuple(
+        replace(part, usd_per_unit=part.credits_per_unit * usd_per_credit)
+        if part.usd_per_unit is None and part.credits_per_unit is not None
+        else part
+        for part in claim.parts
+    )
+    return replace(claim, parts=parts)
 
 
 def _add_usd_cost(sample: Sample, usd_per_credit: float) -> Sample:
     cost = sample.cost
+    if cost.price_usd is not None:
+        return sample
     price, charge = (
         None if amount is None else amount * usd_per_credit for amount in (cost.price_credits, cost.charged_credits)
     )
@@ -200,6 +202,7 @@ def compute_target_cost(
     characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
     *,
     takes_audio: bool = False,
+    uses_measurements: bool = False,
 ) -> TargetCost:
     """Compute the cost of a target from the costs of its samples.
 
@@ -209,42 +212,90 @@ def compute_target_cost(
         text_length: text length at which the price per million characters is stated.
         characters_per_month: number of characters of a month.
         takes_audio: whether audio is sent to the target.
+        uses_measurements: whether the samples are real, so that their audio and usage count; see
+            `build_price_function`.
     """
 
     def average_over_samples(select_value: Callable[[Sample], float | None]) -> float | None:
         known = [found for sample in samples if (found := select_value(sample)) is not None]
         return sum(known) / len(known) if known else None
 
-    def compute_amount_per_audio_minute(
-        price: AmountPerUnit | None, get_amount: Callable[[Cost], float | None]
-    ) -> float | None:
-        if price is not None and price.unit == "minute":
-            return price.amount
-        return _average_amount_per_audio_minute(samples, get_amount) if takes_audio else None
-
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
-    line = None if takes_audio else estimate_price_function(target, samples)
-    month = line.compute_monthly_price(text_length, characters_per_month) if line else None
+    line = None if takes_audio else build_price_function(target, samples, uses_measurements=uses_measurements)
+    month = line.compute_monthly_range(text_length, characters_per_month) if line else PriceRange()
+    usd_per_request = average_over_samples(lambda s: s.cost.price_usd)
     return TargetCost(
-        usd_per_request=average_over_samples(lambda s: s.cost.price_usd),
         credits_per_request=average_over_samples(lambda s: s.cost.price_credits),
         charged_usd_per_request=average_over_samples(lambda s: s.cost.charged_usd),
         charged_credits_per_request=average_over_samples(lambda s: s.cost.charged_credits),
         charged_sample_count=len(charged),
         charge_differs_from_price=any(_charge_differs_from_price(s.cost) for s in charged),
-        usd_per_1m_characters=month.usd / characters_per_month * 1_000_000 if month else None,
-        usd_per_month=month.usd if month else None,
-        account_plan_name=month.account_plan_name if month else None,
-        usd_per_audio_minute=compute_amount_per_audio_minute(target.price.usd, lambda cost: cost.price_usd),
-        credits_per_audio_minute=compute_amount_per_audio_minute(target.price.credits, lambda cost: cost.price_credits),
+        price_per_request=_compute_request_range(target.price.claims, samples, usd_per_request),
+        price_per_1m_characters=month.scale(1_000_000 / characters_per_month),
+        price_per_month=month,
+        price_per_audio_minute=_compute_minute_range(target.price.claims, samples, takes_audio=takes_audio),
+        account_plan_name=line.find_cheapest_plan(text_length, characters_per_month) if line else None,
+        credits_per_audio_minute=_compute_credits_per_minute(target.price.claims, samples, takes_audio=takes_audio),
         text_length=text_length,
         characters_per_month=characters_per_month,
         price_function=line,
-        is_price_disputed=target.price.is_disputed,
-        is_price_stated_by_provider=target.price.is_stated_by_provider,
+        free_quotas=tuple(map(_describe_free_quota, target.price.free_quotas)),
         price_text=target.price.description,
         takes_audio=takes_audio,
     )
+
+
+def _describe_free_quota(plan: PlanClaim) -> str:
+    # Quotas are documented in characters; those in other units are stated without one.
+    return f"{plan.included_units_per_month or 0:,.0f} characters per month ({plan.name})"
+
+
+def _compute_request_range(
+    claims: Sequence[PriceClaim], samples: Sequence[Sample], usd_per_request: float | None
+) -> PriceRange:
+    """Return the mean price of the delivered samples, by each claim. That of the best claim is `usd_per_request`."""
+    delivered = [sample for sample in samples if not sample.failure]
+    if not delivered:
+        return PriceRange()
+
+    def compute_usd(claim: PriceClaim, is_at_most: bool) -> float | None:
+        amounts = []
+        for sample in delivered:
+            length = max(len(sample.text), 1)
+            audio_s = get_sample_audio_duration_s(sample)
+            per_character = None if audio_s is None else audio_s / length
+            amounts.append(claim.compute_usd(length, is_at_most=is_at_most, audio_s_per_character=per_character))
+        known = [amount for amount in amounts if amount is not None]
+        return sum(known) / len(known) if known else None
+
+    found = compute_price_range(claims, compute_usd)
+    return found if usd_per_request is None else replace(found, usd=usd_per_request)
+
+
+def _compute_minute_range(claims: Sequence[PriceClaim], samples: Sequence[Sample], *, takes_audio: bool) -> PriceRange:
+    """Return the price of a minute of audio, by each claim that states one."""
+
+    def compute_usd(claim: PriceClaim, _is_at_most: bool) -> float | None:
+        if all(part.unit == "audio_second" for part in claim.parts):
+            return claim.compute_usd(60, audio_s_per_character=1.0)
+        return None
+
+    found = compute_price_range(claims, compute_usd)
+    if found.high_usd is not None or not takes_audio:
+        return found
+    measured = _average_amount_per_audio_minute(samples, lambda cost: cost.price_usd)
+    return PriceRange(usd=measured, low_usd=measured, high_usd=measured)
+
+
+def _compute_credits_per_minute(
+    claims: Sequence[PriceClaim], samples: Sequence[Sample], *, takes_audio: bool
+) -> float | None:
+    for claim in claims:
+        if all(part.unit == "audio_second" for part in claim.parts):
+            credits = claim.compute_credits(60, audio_s_per_character=1.0)
+            if credits is not None:
+                return float(f"{credits:.12g}")  # 2,000 a minute, without the error of 60 times a sixtieth
+    return _average_amount_per_audio_minute(samples, lambda cost: cost.price_credits) if takes_audio else None
 
 
 def _average_amount_per_audio_minute(
@@ -268,66 +319,75 @@ def _charge_differs_from_price(cost: Cost) -> bool:
     )
 
 
-def estimate_price_function(target: TargetRef, samples: Sequence[Sample]) -> PriceFunction | None:
+def build_price_function(
+    target: TargetRef, samples: Sequence[Sample], *, uses_measurements: bool
+) -> PriceFunction | None:
     """Return the target's price as a function of text length.
 
     Args:
         target: the target with its price.
-        samples: samples of the target; for a price per minute, they show the minutes of audio per character, and for a
-            price that depends on tokens or seconds of computing, the price per character.
+        samples: samples of the target. They show the seconds of audio for each character, and for a price by tokens or
+            seconds of computing, what a character costs.
+        uses_measurements: whether the samples are real. What an emulator speaks and reports is made up, so that the
+            assumed and documented numbers count instead.
 
     Returns:
-        The price; `None` if no document states a price in dollars, or if a price per minute
-        cannot be converted because no sample has audio.
+        The price; `None` if no document states a price in dollars.
     """
-    price = target.price.usd
-    if price is None:
+    claims = [claim for claim in target.price.claims if claim.claimant in COUNTED_CLAIMANTS]
+    if uses_measurements:
+        claims = [_use_measured_price(claim, samples) for claim in claims]
+    claims = [_use_counted_characters(claim, claims, samples) for claim in claims]
+    priced = tuple(
+        # Title, address and note of the documents are in the manifest.
+        replace(claim, title="", url=None, note=None)
+        for claim in claims
+        if claim.compute_usd(1) is not None
+    )
+    if not priced:
         return None
-    fixed_usd, usd_per_character, units_per_character = 0.0, 0.0, 1.0
-    match price.unit:
-        case "request":
-            fixed_usd = price.amount
-        case "character":
-            usd_per_character = price.amount
-        case "minute":
-            minutes = _estimate_audio_minutes_per_character(samples)
-            if minutes is None:
-                return None
-            usd_per_character, units_per_character = price.amount * minutes, minutes
-        case "estimated_character":
-            measured = _average_usd_per_character(samples)
-            usd_per_character = price.amount if measured is None else measured
-    unit: Literal["request", "character"] = "request" if price.unit == "request" else "character"
     return PriceFunction(
-        fixed_usd_per_request=fixed_usd,
-        usd_per_character=usd_per_character,
+        claims=priced,
         max_characters=target.max_characters,
-        account_plans=tuple(_iterate_account_plan_prices(target.price.account_plans, unit, units_per_character)),
+        audio_s_per_character=_measure_audio_s_per_character(samples) if uses_measurements else None,
     )
 
 
-def _iterate_account_plan_prices(
-    account_plans: Sequence[TargetAccountPlan], unit: Literal["request", "character"], units_per_character: float
-) -> Iterator[AccountPlanPrice]:
-    """Yield the price of each account plan whose fee is documented, per request or per character.
+def _use_measured_price(claim: PriceClaim, samples: Sequence[Sample]) -> PriceClaim:
+    """Return the claim with the measured price of a character as its typical one, if it depends on reported usage."""
+    if claim.claimant not in BINDING_CLAIMANTS or not any(
+        part.unit in ("token", "compute_second") for part in claim.parts
+    ):
+        return claim
+    measured = _average_usd_per_character(samples)
+    if measured is None:
+        return claim
+    bounds = tuple(replace(part, units_per_request=0.0, units_per_character=0.0) for part in claim.parts)
+    typical = PricePart(unit="character", usd_per_unit=measured, units_per_character=1.0)
+    return replace(claim, exactness="typical", parts=(typical, *bounds))
 
-    Args:
-        account_plans: the account plans.
-        unit: the unit of the yielded prices. A plan that charges for something else, such as minutes of audio, is
-            converted to characters.
-        units_per_character: what one character takes of what the plans charge for, such as 0.001 minutes of audio; 1
-            if `unit` is "request".
-    """
-    for plan in account_plans:
-        if plan.monthly_fee_usd is not None and units_per_character > 0:
-            yield AccountPlanPrice(
-                name=plan.name,
-                monthly_fee_usd=plan.monthly_fee_usd,
-                included_units=(plan.included_units_per_month or 0.0) / units_per_character,
-                unit=unit,
-                usd_per_extra_unit=plan.usd_per_extra_unit * units_per_character,
-                allows_extra_units=plan.allows_extra_units,
-            )
+
+def _use_counted_characters(claim: PriceClaim, claims: Sequence[PriceClaim], samples: Sequence[Sample]) -> PriceClaim:
+    """Return the claim with the characters that the run's texts count, if some characters count twice or not at all."""
+    best = find_best_claim(claims)
+    if best is None or all(part.counts_each_character_once for part in claim.parts):
+        return claim
+    priced = [sample for sample in samples if sample.cost.price_usd is not None]
+    expected_usd = math.fsum(best.compute_usd(len(sample.text)) or 0.0 for sample in priced)
+    if not expected_usd:
+        return claim
+    factor = math.fsum(sample.cost.price_usd or 0.0 for sample in priced) / expected_usd
+    parts = tuple(
+        part
+        if part.counts_each_character_once
+        else replace(
+            part,
+            units_per_character=part.units_per_character * factor,
+            max_units_per_character=part.max_units_per_character * factor,
+        )
+        for part in claim.parts
+    )
+    return replace(claim, parts=parts)
 
 
 def _average_usd_per_character(samples: Sequence[Sample]) -> float | None:
@@ -337,7 +397,7 @@ def _average_usd_per_character(samples: Sequence[Sample]) -> float | None:
     return math.fsum(price for _, price in prices) / characters if characters else None
 
 
-def _estimate_audio_minutes_per_character(samples: Sequence[Sample]) -> float | None:
+def _measure_audio_s_per_character(samples: Sequence[Sample]) -> float | None:
     durations = [(len(s.text), audio_s) for s in samples if (audio_s := get_sample_audio_duration_s(s)) is not None]
     characters = sum(length for length, _ in durations)
-    return sum(audio_s for _, audio_s in durations) / 60 / characters if characters else None
+    return sum(audio_s for _, audio_s in durations) / characters if characters else None

@@ -228,6 +228,7 @@ def summarize_targets(
             text_length,
             characters_per_month,
             takes_audio=run.manifest.kind != "speech",
+            uses_measurements=run.manifest.provenance is Provenance.LIVE,
         )
         summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost, seed)
         unscored = {s.language for s in samples} & set(score_set.unsupported_languages if score_set else ())

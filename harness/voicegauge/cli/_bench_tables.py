@@ -16,6 +16,7 @@ from voicegauge.cli._console import (
     print_table,
 )
 from voicegauge.model.base import Provenance
+from voicegauge.model.price import PriceRange, explain_price_remarks
 from voicegauge.model.run import Manifest, RampResult, ScoreSet
 from voicegauge.printable_text import format_count
 
@@ -37,7 +38,7 @@ def print_plan(plan: BenchPlanResult) -> None:
         "target", "requests", "characters", "price", "cost", right_aligned_columns=("requests", "characters", "cost")
     )
     for line in plan.targets:
-        cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
+        cost = _format_planned_cost(line.usd, line.reserved_usd)
         rows.add_row(line.target, str(line.request_count), str(line.character_count), line.price_text, cost)
     print_table(terminal, rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
@@ -49,11 +50,21 @@ def print_plan(plan: BenchPlanResult) -> None:
 
 
 def _format_plan_price(plan: BenchPlanResult) -> str:
-    unpriced = sum(line.usd is None for line in plan.targets)
+    unpriced = sum(line.reserved_usd is None for line in plan.targets)
     if unpriced == len(plan.targets):
         return "price not known in dollars"
     without = f", without {format_count(unpriced, 'target')} whose price is not known in dollars" if unpriced else ""
-    return f"${plan.cost_usd:.4f} in all{without}"
+    return f"{_format_planned_cost(plan.cost_usd, plan.reserved_usd)} in all{without}"
+
+
+def _format_planned_cost(usd: float | None, reserved_usd: float | None) -> str:
+    """Return an expected cost as text: "$0.0420", or with what it may be at most: "$0.0420 (at most $0.1900)"."""
+    if reserved_usd is None:
+        return "not known in dollars"
+    if usd is None:
+        return f"at most ${reserved_usd:.4f}"
+    at_most = f" (at most ${reserved_usd:.4f})" if f"{reserved_usd:.4f}" != f"{usd:.4f}" else ""
+    return f"${usd:.4f}{at_most}"
 
 
 class _ResultColumn(NamedTuple):
@@ -276,21 +287,14 @@ def _shows_interval(summary: TargetSummary) -> bool:
     return any(one is not None and one.low is not None for one in shown)
 
 
-_DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
+_PLAN_MARK = "‡"
 
 
 def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plans: bool) -> list[str]:
-    """Return an explanation of each price mark that occurs in the table."""
+    """Return an explanation of each remark that occurs beside a price, and the free quotas."""
     notes = []
-    if any(one.cost.is_price_disputed for one in summaries):
-        notes.append(
-            f"{_DISPUTED_MARK} disputed: the provider's documents contradict each other; your own price counts, "
-            "or else the highest documented one"
-        )
-    if any(not one.cost.is_price_stated_by_provider for one in summaries):
-        notes.append(
-            f"{_THIRD_PARTY_MARK} no document of the provider states this price, only one that does not bind it"
-        )
+    notes += explain_price_remarks([one.cost.comparison_price for one in summaries])
+    notes += [f"free quota of {one.target}: {quota}" for one in summaries for quota in one.cost.free_quotas]
     plans = (
         [f"{one.target} {one.cost.account_plan_name}" for one in summaries if one.cost.account_plan_name]
         if names_account_plans
@@ -302,13 +306,6 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plan
             f"{_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: {', '.join(plans)}"
         )
     return notes
-
-
-def _format_price_marks(cost: TargetCost) -> str:
-    """Return the marks beside a price, each of which stands for a reason why the price may not apply."""
-    return (_DISPUTED_MARK if cost.is_price_disputed else "") + (
-        "" if cost.is_price_stated_by_provider else _THIRD_PARTY_MARK
-    )
 
 
 def _warn_of_closed_vocabulary(score_set: ScoreSet) -> str | Text:
@@ -349,26 +346,26 @@ def _format_median_time_bounds(bounds: BoundEstimates | None) -> str:
 
 
 def _format_price_per_request(cost: TargetCost) -> str:
-    if cost.usd_per_request is not None:
-        return f"${cost.usd_per_request:.4f}{_format_price_marks(cost)}"
-    if cost.credits_per_request is None:
-        return _NO_VALUE_TEXT
-    return f"{cost.credits_per_request:.0f}\ncredits{_format_price_marks(cost)}"
+    return _format_price(cost.price_per_request) or _format_credits(cost.credits_per_request)
 
 
 def _format_price_per_minute(cost: TargetCost) -> str:
     """Return the price per minute of audio as text; `_NO_VALUE_TEXT` if the target is not priced by duration."""
-    if cost.usd_per_audio_minute is not None:
-        return f"${cost.usd_per_audio_minute:.4f}{_format_price_marks(cost)}"
-    if cost.credits_per_audio_minute is None:
-        return _NO_VALUE_TEXT
-    return f"{cost.credits_per_audio_minute:.0f}\ncredits{_format_price_marks(cost)}"
+    return _format_price(cost.price_per_audio_minute) or _format_credits(cost.credits_per_audio_minute)
 
 
 def _format_price_per_million_characters(cost: TargetCost) -> str:
-    if cost.usd_per_1m_characters is None:
-        return _NO_VALUE_TEXT
-    return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.account_plan_name else ''}"
+    return _format_price(cost.price_per_1m_characters, _PLAN_MARK if cost.account_plan_name else "") or _NO_VALUE_TEXT
+
+
+def _format_price(price: PriceRange, mark: str = "") -> str:
+    """Return a price with what limits it in the next line; an empty text if nobody states a price in dollars."""
+    amount, remark = price.format_amount(), price.format_remark()
+    return "\n".join(filter(None, (f"{amount}{mark}" if amount else "", f"({remark})" if remark else "")))
+
+
+def _format_credits(credits: float | None) -> str:
+    return _NO_VALUE_TEXT if credits is None else f"{credits:.0f}\ncredits"
 
 
 def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:

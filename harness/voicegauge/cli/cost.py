@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from voicegauge.api.local_requests import CostRequest
 from voicegauge.cli._commands import command_of
-from voicegauge.cli._console import MIN_WIDE_TERMINAL_WIDTH, create_console, create_table, print_table, show_result
+from voicegauge.cli._console import (
+    MIN_WIDE_TERMINAL_WIDTH,
+    create_console,
+    create_table,
+    print_escaped,
+    print_table,
+    show_result,
+)
 from voicegauge.cli._output_options import JsonOutput
+from voicegauge.model.price import PriceClaim, explain_price_remarks
 from voicegauge.options import Trust, option, request
+from voicegauge.outputs.exported_report import escape_markdown
 
 if TYPE_CHECKING:
     from voicegauge.api.cost_estimation import CostEstimate, MonthlyCost
@@ -18,7 +29,12 @@ if TYPE_CHECKING:
 
 MAX_NARROW_TARGET_WIDTH = 41
 """Largest width, in columns, of a cell with the name of a target and remarks about it in a narrow terminal."""
-_REMARK_BY_USAGE_BASIS = {"exact": "", "estimated_duration": "length of the audio estimated", "upper_bound": "at most"}
+_REMARK_BY_USAGE_BASIS = {
+    "exact": "",
+    "estimated_duration": "length of the audio estimated",
+    "typical": "typical usage",
+    "upper_bound": "",
+}
 
 
 @request
@@ -27,6 +43,12 @@ class CostOutputs(JsonOutput):
 
     all_plans: bool = option(
         default=False, help="Print every plan of a target, not only the cheapest.", found_file=Trust.ANY_VALUE
+    )
+    format_name: Literal["text", "csv", "markdown"] = option(
+        default="text",
+        flag="--format",
+        help="Print a table, or CSV or Markdown with the document of each claim about a price.",
+        found_file=Trust.ANY_VALUE,
     )
 
 
@@ -40,35 +62,142 @@ def command(request: CostRequest, outputs: CostOutputs) -> None:
     from voicegauge.api.cost_estimation import run_estimate_cost
 
     estimate = run_estimate_cost(request)
-    show_result(
-        estimate,
-        outputs.json_path,
-        lambda: _print_estimate(estimate, all_plans=outputs.all_plans, has_own_texts=request.texts is not None),
-    )
+    shown = [cost for cost in estimate.costs if outputs.all_plans or cost.is_cheapest_plan or cost.is_free_quota]
+    shown.sort(key=_get_sort_key)
+    if outputs.format_name == "csv":
+        show_result(estimate, outputs.json_path, lambda: print_escaped(_render_csv(shown), with_newline=False))
+    elif outputs.format_name == "markdown":
+        show_result(
+            estimate, outputs.json_path, lambda: print_escaped(_render_markdown(estimate, shown), with_newline=False)
+        )
+    else:
+        show_result(
+            estimate,
+            outputs.json_path,
+            lambda: _print_estimate(estimate, shown, has_own_texts=request.texts is not None),
+        )
 
 
-def _print_estimate(estimate: CostEstimate, *, all_plans: bool, has_own_texts: bool) -> None:
+def _get_sort_key(cost: MonthlyCost) -> tuple[bool, float, str, bool]:
+    """Order targets by price. Those without a price that can be compared follow, then free quotas."""
+    usd = cost.price.usd
+    known = next((amount for amount in (usd, cost.price.low_usd, cost.price.high_usd) if amount is not None), math.inf)
+    return cost.is_free_quota, (math.inf if usd is None else 0.0) + known, cost.target, cost.is_cheapest_plan
+
+
+def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has_own_texts: bool) -> None:
     out = create_console()
-    shown = [cost for cost in estimate.costs if all_plans or cost.is_cheapest_plan]
     is_wide = out.width >= MIN_WIDE_TERMINAL_WIDTH
     amount_headings = ("per month", "per 1M characters")
     headings = ("target", "plan", *amount_headings, "") if is_wide else ("target", "plan", *amount_headings)
     table = create_table(*headings, right_aligned_columns=amount_headings)
     if not is_wide:
         table.columns[0].no_wrap, table.columns[0].max_width = False, MAX_NARROW_TARGET_WIDTH
-    for cost in sorted(shown, key=lambda one: math.inf if one.cost_usd is None else one.cost_usd):
-        amounts = (_format_usd(cost.cost_usd), _format_usd(cost.usd_per_1m_characters))
+    for cost in shown:
+        if cost.is_free_quota:
+            continue
+        amounts = (cost.price.format_amount() or "-", cost.price_per_1m_characters.describe() or "-")
         remark = _describe_remarks(cost, has_own_texts=has_own_texts)
+        plan = cost.account_plan or ""
         if is_wide:
-            table.add_row(cost.target, cost.account_plan or "", *amounts, remark)
+            table.add_row(cost.target, plan, *amounts, remark)
         else:
-            table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, cost.account_plan or "", *amounts)
+            table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, plan, *amounts)
     print_table(out, table)
     out.print(
         f"{_format_character_count(estimate.characters_per_month)} per month, "
         f"in texts of {_format_character_count(estimate.text_length)}"
     )
+    for line in [*_describe_free_quotas(shown), *explain_price_remarks([cost.price for cost in shown])]:
+        out.print(line, soft_wrap=True)
     _print_missing_credit_prices(shown)
+
+
+def _describe_free_quotas(costs: Sequence[MonthlyCost]) -> list[str]:
+    """Return a line for each free quota, with the targets that have it."""
+    targets: dict[tuple[str, float, str], list[str]] = {}
+    for cost in costs:
+        if cost.free_units_per_month is not None:
+            provider, _, name = cost.target.partition("/")
+            targets.setdefault((provider, cost.free_units_per_month, cost.account_plan or ""), []).append(name)
+    return [
+        f"free quota of {provider}: {_format_character_count(units)} per month without a fee ({plan}): "
+        f"{', '.join(names)}"
+        for (provider, units, plan), names in targets.items()
+    ]
+
+
+_CSV_COLUMNS = (
+    "target",
+    "plan",
+    "is_free_quota",
+    "usd_per_month",
+    "usd_per_1m_characters",
+    "low_usd_per_1m_characters",
+    "high_usd_per_1m_characters",
+    "price_text",
+    "credits_per_month",
+    "fee_usd",
+    "usage_basis",
+    "documented_price",
+    "claims",
+)
+
+
+def _render_csv(costs: Sequence[MonthlyCost]) -> str:
+    """Return one line for each cost, with the documents of its claims. Missing values are empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for cost in costs:
+        price = cost.price_per_1m_characters
+        writer.writerow(
+            [
+                cost.target,
+                cost.account_plan or "",
+                int(cost.is_free_quota),
+                cost.price.usd,
+                price.usd,
+                price.low_usd,
+                price.high_usd,
+                price.describe(),
+                cost.used_credits,
+                cost.fee_usd,
+                cost.usage_basis,
+                cost.price_description,
+                "; ".join(map(_describe_claim, cost.claims)),
+            ]
+        )
+    return out.getvalue()
+
+
+def _render_markdown(estimate: CostEstimate, costs: Sequence[MonthlyCost]) -> str:
+    """Return a table of the costs, followed by the documents of their claims."""
+    volume = _format_character_count(estimate.characters_per_month)
+    lines = [
+        f"{volume} per month, in texts of {_format_character_count(estimate.text_length)}.",
+        "",
+        "| Target | Plan | Per month | Per 1M characters | Claims |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
+    for cost in costs:
+        if cost.is_free_quota:
+            continue
+        cells = (
+            cost.target,
+            cost.account_plan or "",
+            cost.price.format_amount() or "-",
+            cost.price_per_1m_characters.describe() or "-",
+            "; ".join(map(_describe_claim, cost.claims)),
+        )
+        lines.append(f"| {' | '.join(escape_markdown(cell) for cell in cells)} |")
+    notes = [*_describe_free_quotas(costs), *explain_price_remarks([cost.price for cost in costs])]
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
+
+
+def _describe_claim(claim: PriceClaim) -> str:
+    """Return who made a claim, when and where: "price_page, 2026-11-22, Pricing, https://..."."""
+    return ", ".join(filter(None, (claim.claimant.replace("_", " "), claim.date, claim.title, claim.url or "")))
 
 
 def _format_character_count(count: float) -> str:
@@ -85,11 +214,7 @@ def _print_missing_credit_prices(costs: Sequence[MonthlyCost]) -> None:
 
 
 def _needs_credit_price(cost: MonthlyCost) -> bool:
-    return cost.cost_usd is None and cost.used_credits is not None and not cost.exceeds_plan
-
-
-def _format_usd(amount_usd: float | None) -> str:
-    return "-" if amount_usd is None else f"${amount_usd:,.2f}"
+    return cost.price.usd is None and cost.used_credits is not None and not cost.exceeds_plan
 
 
 def _describe_remarks(cost: MonthlyCost, *, has_own_texts: bool) -> str:
@@ -99,6 +224,5 @@ def _describe_remarks(cost: MonthlyCost, *, has_own_texts: bool) -> str:
         f"{cost.used_credits:,.0f} credits" if cost.used_credits is not None else "",
         f"fee ${cost.fee_usd:,.2f}" if cost.fee_usd else "",
         _REMARK_BY_USAGE_BASIS[cost.usage_basis],
-        "disputed" if cost.is_disputed else "",
     ]
     return ", ".join(filter(None, remarks))

@@ -118,7 +118,7 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], url
         out.print(f"  {contract.provider.title}", soft_wrap=True)
         options = "" if is_bundled(contract.document.path) else f" {own}"
         targets = (*contract.targets.values(), *contract.audio_input_targets.values())
-        if any(quote_price(target, 1).price_usd is None for target in targets):
+        if any(quote_price(target, 1).reserved_usd is None for target in targets):
             options += f" --price {contract.id}=0"
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}", soft_wrap=True)
         for server in contract.servers.values() if len(contracts) == 1 else ():

@@ -135,7 +135,7 @@ class Client(ProviderConnection):
         parts, key = self._add_idempotency_key(target, map_speech_request(target, speech_request), request_to_repeat)
         request = self.build_request(target.operation, parts)
         characters = target.count_charged_characters(speech_request.text)
-        price = quote_price(target, characters, user_price_usd=price_usd).price_usd
+        price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(target, characters) if price_usd is None else None
         with self._reserve_and_settle(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
@@ -180,7 +180,7 @@ class Client(ProviderConnection):
         parts = build_audio_input_request(audio_input_target, audio, fields)
         parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat)
         request = self.build_request(audio_input_target.operation, parts)
-        price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).price_usd
+        price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
         with self._reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(

@@ -53,7 +53,7 @@ def compute_price_usd(
         character_count,
         audio_s=audio_duration_s or None,
         user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
-    ).price_usd
+    ).reserved_usd
 
 
 def compute_case_price_usd(

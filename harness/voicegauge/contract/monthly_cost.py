@@ -7,19 +7,29 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from voicegauge.contract.contract import BaseTarget, Target
 from voicegauge.contract.extension.pricing import UNITS_COUNTED_FROM_TEXT, PriceSpec
-from voicegauge.contract.pricing import count_units, get_unit_size, round_up_quantity
+from voicegauge.contract.pricing import (
+    PricedClaim,
+    count_units,
+    get_unit_size,
+    has_typical_usage,
+    list_priced_claims,
+    round_up_units,
+)
+from voicegauge.model.price import PriceRange, compute_price_range, find_best_claim
 
 _CENT_USD = Decimal("0.01")
 _EXACT_USD_DECIMALS = 9
 """Number of decimals to which a computed amount in dollars is exact in spite of binary floating point."""
 
 
-UsageBasis = Literal["exact", "estimated_duration", "upper_bound"]
-"""How the number of charged units is known: exactly, from an estimated duration of the audio, or only as a documented
-upper bound."""
-_USAGE_BASES_FROM_BEST_TO_WORST: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "upper_bound")
+UsageBasis = Literal["exact", "estimated_duration", "typical", "upper_bound"]
+"""How the number of charged units is known: exactly, from an estimated duration of the audio, as what is typical, or
+only as a documented upper bound."""
+_USAGE_BASES_FROM_BEST_TO_WORST: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "typical", "upper_bound")
 """All values of `UsageBasis`, the most certain one first."""
 
 
@@ -66,23 +76,31 @@ class MonthlyBill(NamedTuple):
     """Name of the account plan; `None` if the price has no plans."""
     fee_usd: float | None
     """Fee of the plan; `None` if there is no plan, or no document states the fee."""
-    total_usd: float | None
-    """The fee and the price of all units beyond the included ones, rounded to the cent; `None` if the price is not
-    known in dollars, or if the plan does not allow as much."""
+    price: PriceRange
+    """The fee and the price of all units beyond the included ones, rounded to the cent, by each claim; without amounts
+    if no price is known in dollars, or if the plan does not allow as much."""
     total_credits: float | None
     """Number of credits that all requests use; `None` if the price has none."""
     exceeds_plan: bool
     """Whether the requests need more units than the plan includes, although no more can be bought."""
     usage_basis: UsageBasis
     """How the number of units is known."""
-    is_disputed: bool
-    """Whether documents contradict each other about the price. If the price has no amount, its highest alternative
-    counts."""
+
+    @property
+    def total_usd(self) -> float | None:
+        """The bill by the claim that counts; `None` if no claim that binds the provider has an amount in dollars."""
+        return self.price.usd
 
 
 def round_to_cents(amount_usd: float) -> float:
     """Round an amount to whole cents as invoices do: half a cent is rounded up."""
     return float(Decimal(repr(round(amount_usd, _EXACT_USD_DECIMALS))).quantize(_CENT_USD, ROUND_HALF_UP))
+
+
+def compute_bill_without_plan(target: BaseTarget, request_groups: Sequence[RequestGroup]) -> MonthlyBill | None:
+    """Return the bill of a month by the price itself, without any account plan; `None` if no price is documented."""
+    claims = list_priced_claims(target)
+    return _build_bill(claims, request_groups, None) if claims else None
 
 
 def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
@@ -97,30 +115,56 @@ def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGr
     Returns:
         The bills in the order in which the contract lists the plans; empty if no price is documented.
     """
-    price = target.pricing
-    if price is None:
+    claims = list_priced_claims(target)
+    if not claims:
         return ()
-    currency = target.contract.provider.credits
-    credit_usd = currency.usd_per_credit if currency else None
-    own_plans = [name for name in price.plan_names if name in target.contract.account_plans]
-    plan_names: list[str | None] = [*(own_plans or price.plan_names)] or [None]
-    return tuple(_choose_bill_by_price_or_alternative(price, request_groups, name, credit_usd) for name in plan_names)
+    best = find_best_claim([one.claim for one in claims])
+    # Plans that only a third party states do not change the price that the provider states.
+    with_plans = [one for one in claims if best is None or one.claim is best]
+    names = list(dict.fromkeys(name for one in with_plans for part in one.price.parts for name in part.plan_prices))
+    own_plans = [name for name in names if name in target.contract.account_plans]
+    plan_names: list[str | None] = [*(own_plans or names)] or [None]
+    return tuple(_build_bill(claims, request_groups, name) for name in plan_names)
 
 
-def _choose_bill_by_price_or_alternative(
-    price: PriceSpec, request_groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
+def _build_bill(
+    claims: Sequence[PricedClaim], request_groups: Sequence[RequestGroup], plan_name: str | None
 ) -> MonthlyBill:
-    """Return the bill by the price itself if its dollar amount is known, else the highest bill by an alternative."""
-    stated, *others = (
-        compute_monthly_bill(reading, request_groups, plan_name, credit_usd) for reading in price.price_and_alternatives
+    """Return the bill by the claim that counts, with the range of the others. Claims without the plan do not count."""
+    claims = [_mark_known_usage(one, request_groups) for one in claims]
+    is_of_plan = [plan_name is None or any(plan_name in part.plan_prices for part in one.price.parts) for one in claims]
+    with_plan = [one for one, is_chosen in zip(claims, is_of_plan, strict=True) if is_chosen] or list(claims)
+    bills = {
+        (id(one.claim), is_at_most): compute_monthly_bill(
+            one.price, request_groups, plan_name, one.credit_usd, is_at_most=is_at_most
+        )
+        for one in with_plan
+        for is_at_most in (False, True)
+    }
+    by_claim = [bills[id(one.claim), False] for one in with_plan]
+    price = compute_price_range(
+        [one.claim for one in with_plan], lambda claim, is_at_most: bills[id(claim), is_at_most].total_usd
     )
-    known = [bill for bill in others if bill.total_usd is not None or bill.exceeds_plan]
-    chosen = stated
-    if stated.total_usd is None and not stated.exceeds_plan and known:
-        chosen = max(known, key=lambda bill: math.inf if bill.total_usd is None else bill.total_usd)
-    credits = stated.total_credits if stated.total_credits is not None else chosen.total_credits
-    with_amount = sum(bill.total_usd is not None or bill.total_credits is not None for bill in (stated, *others))
-    return chosen._replace(total_credits=credits, is_disputed=with_amount > 1)
+    best = find_best_claim(
+        [one.claim for one in with_plan], lambda claim: bills[id(claim), False].total_usd is not None
+    )
+    chosen = by_claim[0] if best is None else bills[id(best), False]
+    credits = [bill.total_credits for bill in by_claim if bill.total_credits is not None]
+    return chosen._replace(
+        price=price,
+        total_credits=chosen.total_credits if chosen.total_credits is not None else next(iter(credits), None),
+        fee_usd=next((bill.fee_usd for bill in (chosen, *by_claim) if bill.fee_usd is not None), None),
+        exceeds_plan=all(bill.exceeds_plan for bill in by_claim),
+    )
+
+
+def _mark_known_usage(priced_claim: PricedClaim, request_groups: Sequence[RequestGroup]) -> PricedClaim:
+    """Return the claim as an exact one if the requests say how many tokens or seconds they use."""
+    parts = [part for part in priced_claim.price.parts if part.usage is not None]
+    known = all(_determine_usage_basis(part, group) == "exact" for part in parts for group in request_groups)
+    if not parts or not known:
+        return priced_claim
+    return priced_claim._replace(claim=replace(priced_claim.claim, exactness="exact"))
 
 
 def compute_monthly_bill(
@@ -128,6 +172,8 @@ def compute_monthly_bill(
     request_groups: Sequence[RequestGroup],
     plan_name: str | None = None,
     credit_usd: float | None = None,
+    *,
+    is_at_most: bool = False,
 ) -> MonthlyBill:
     """Return the bill of a month by the price itself, without its disputed alternatives.
 
@@ -136,6 +182,7 @@ def compute_monthly_bill(
         request_groups: the requests of the month.
         plan_name: name of the account plan. Parts of the price that have no price for this plan have the usual price.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
+        is_at_most: whether the highest usage counts instead of the typical one, where it is not known.
     """
     fees: list[float] = []
     dollars: list[float | None] = []
@@ -143,7 +190,7 @@ def compute_monthly_bill(
     exceeds_plan = False
     for price_part in price.parts:
         units = math.fsum(
-            request_group.request_count * _count_units_per_request(price_part, request_group)
+            request_group.request_count * _count_units_per_request(price_part, request_group, is_at_most=is_at_most)
             for request_group in request_groups
         )
         plan = price_part.plan_prices.get(plan_name) if plan_name is not None else None
@@ -169,10 +216,11 @@ def compute_monthly_bill(
     known_usd = [usd for usd in dollars if usd is not None]
     known_credits = [amount for amount in credits if amount is not None]
     is_known = len(known_usd) == len(dollars) and not exceeds_plan
+    total_usd = round_to_cents(math.fsum([*fees, *known_usd])) if is_known else None
     return MonthlyBill(
         plan_name=plan_name,
         fee_usd=math.fsum(fees) if fees else None,
-        total_usd=round_to_cents(math.fsum([*fees, *known_usd])) if is_known else None,
+        price=PriceRange(usd=total_usd, low_usd=total_usd, high_usd=total_usd),
         total_credits=math.fsum(known_credits) if len(known_credits) == len(credits) else None,
         exceeds_plan=exceeds_plan,
         usage_basis=max(
@@ -183,16 +231,17 @@ def compute_monthly_bill(
             ),
             key=_USAGE_BASES_FROM_BEST_TO_WORST.index,
         ),
-        is_disputed=False,
     )
 
 
-def _count_units_per_request(price_part: PriceSpec, request_group: RequestGroup) -> float:
+def _count_units_per_request(price_part: PriceSpec, request_group: RequestGroup, *, is_at_most: bool) -> float:
     """Return the number of units that one request of the group is charged for."""
     used = request_group.usage_per_request.get(price_part.part_label or "") if price_part.usage is not None else None
     if used is not None:
-        return round_up_quantity(price_part, used) / get_unit_size(price_part)
-    return count_units(price_part, request_group.characters_per_request, request_group.audio_s_per_request)
+        return round_up_units(price_part, used) / get_unit_size(price_part)
+    return count_units(
+        price_part, request_group.characters_per_request, request_group.audio_s_per_request, is_at_most=is_at_most
+    )
 
 
 def _determine_usage_basis(price_part: PriceSpec, request_group: RequestGroup) -> UsageBasis:
@@ -202,4 +251,6 @@ def _determine_usage_basis(price_part: PriceSpec, request_group: RequestGroup) -
         return "exact"
     if price_part.usage is None:
         return "estimated_duration"
-    return "exact" if (price_part.part_label or "") in request_group.usage_per_request else "upper_bound"
+    if (price_part.part_label or "") in request_group.usage_per_request:
+        return "exact"
+    return "typical" if has_typical_usage(price_part.usage) else "upper_bound"

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
-from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec, PriceUnit, UsageSpec
+from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec, PriceUnit, UsageSpec
 from voicegauge.contract.extension.sources import SourceDocument
 from voicegauge.errors import UsageError
-from voicegauge.model.run import TargetAccountPlan
+from voicegauge.model.price import (
+    BINDING_CLAIMANTS,
+    COUNTED_CLAIMANTS,
+    EXACT_AMOUNT_TOLERANCE,
+    Claimant,
+    PlanClaim,
+    PriceClaim,
+    PricePart,
+    find_best_claim,
+    round_up_quantity,
+)
 
 ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
 """Estimated number of characters spoken per second, for prices per minute of audio. English is spoken at about 150
@@ -20,8 +30,9 @@ words, or 900 characters, per minute."""
 MAX_CREDIT_USD = 1_000
 """Highest price of one credit in dollars that the user may set, so that a mistyped number is noticed."""
 
-EXACT_AMOUNT_TOLERANCE = 1e-6
-"""Relative tolerance for equal amounts, because sums of decimal fractions are not exact in binary floating point."""
+SLOWEST_SPEECH_CHARACTERS_PER_S = ASSUMED_SPEECH_CHARACTERS_PER_S / 2
+"""Estimated number of characters per second of slow speech, for the highest price of a text by the minute."""
+
 ROUNDED_AMOUNT_TOLERANCE = 0.01
 """Largest relative difference that is taken for rounding. A larger difference is another price."""
 
@@ -44,11 +55,12 @@ class PriceQuote(NamedTuple):
     """The price of one request."""
 
     price_usd: float | None
-    """The price in dollars; `None` if neither a document nor the user states it."""
+    """The price in dollars by the newest claim that binds the provider, with typical usage, or as the user states it;
+    `None` if there is neither."""
     price_credits: float | None
-    is_disputed: bool
-    """Whether documents contradict each other about the price. If the price has no amount, its highest alternative
-    counts."""
+    reserved_usd: float | None
+    """The highest price in dollars that a claim leads to, with the highest usage: what a budget reserves. `None` if
+    nobody states a price in dollars."""
 
 
 def parse_price_override(text: str) -> tuple[str, float]:
@@ -108,38 +120,81 @@ def quote_price(
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
         user_price_usd: price of one request in dollars that the user set; it takes precedence over the contract.
     """
-    price = target.pricing
-    if price is None:
-        return PriceQuote(user_price_usd, None, is_disputed=False)
-    currency = target.contract.provider.credits
-    credit_usd = currency.usd_per_credit if currency else None
-    prices = price.price_and_alternatives
-    stated, *others = (
-        _compute_cost(one, credit_usd, lambda price_part: count_units(price_part, character_count, audio_s))
-        for one in prices
+    claims = list_priced_claims(target)
+    typical, highest = (
+        {id(one): one.compute_cost(character_count, audio_s, is_at_most=is_at_most) for one in claims}
+        for is_at_most in (False, True)
     )
-    credits = _choose_first_or_highest_amount(stated.credits, [other.credits for other in others])
+    credits = [cost.credits for cost in typical.values() if cost.credits is not None]
+    best_credits = _find_best(claims, lambda one: typical[id(one)].credits is not None)
+    price_credits = typical[id(best_credits)].credits if best_credits is not None else max(credits, default=None)
     if user_price_usd is not None:
-        return PriceQuote(user_price_usd, credits, is_disputed=False)
-    with_amount = sum(one.usd is not None or one.credits is not None for one in (stated, *others))
-    return PriceQuote(
-        _choose_first_or_highest_amount(stated.usd, [other.usd for other in others]),
-        credits,
-        is_disputed=with_amount > 1,
-    )
+        return PriceQuote(user_price_usd, price_credits, user_price_usd)
+    best = _find_best(claims, lambda one: typical[id(one)].usd is not None)
+    reserved = [cost.usd for costs in (typical, highest) for cost in costs.values() if cost.usd is not None]
+    return PriceQuote(typical[id(best)].usd if best is not None else None, price_credits, max(reserved, default=None))
 
 
-def _choose_first_or_highest_amount(
-    first_amount: float | None, alternative_amounts: list[float | None]
-) -> float | None:
-    return (
-        first_amount
-        if first_amount is not None
-        else max((other for other in alternative_amounts if other is not None), default=None)
-    )
+class PricedClaim(NamedTuple):
+    """One claim about the price of a target: the price as the contract has it, and the claim as runs save it."""
+
+    price: PriceSpec
+    claim: PriceClaim
+    credit_usd: float | None
+
+    @property
+    def states_usd(self) -> bool:
+        """Whether the price is known in dollars."""
+        return self.compute_cost(1).usd is not None
+
+    def compute_cost(
+        self, character_count: int, audio_s: float | None = None, *, is_at_most: bool = False
+    ) -> CostInUsdAndCredits:
+        """Return what a request costs; the most that it costs if `is_at_most` is true."""
+        return _compute_cost(
+            self.price,
+            self.credit_usd,
+            lambda part: count_units(part, character_count, audio_s, is_at_most=is_at_most),
+        )
 
 
-class _CostInUsdAndCredits(NamedTuple):
+def list_priced_claims(target: BaseTarget | Operation) -> list[PricedClaim]:
+    """Return the claims about the price of a target that count, in the order of the contract."""
+    return [one for one in list_all_claims(target) if one.claim.claimant in COUNTED_CLAIMANTS]
+
+
+def list_all_claims(target: BaseTarget | Operation, plan_names: Collection[str] = ()) -> list[PricedClaim]:
+    """Return every claim about the price of a target, also those of resellers and about other models.
+
+    Args:
+        target: the target or the operation that is requested.
+        plan_names: names of account plans; without them, the plans with which the contract was loaded count.
+    """
+    if target.pricing is None:
+        return []
+    price, contract = target.pricing.select_plan(plan_names), target.contract
+    currency = contract.provider.credits
+    credit_usd = currency.usd_per_credit if currency else None
+    return [
+        PricedClaim(
+            one,
+            build_price_claim(one, contract.provider.sources, credit_usd, price.character_counting),
+            credit_usd,
+        )
+        for one in price.price_and_alternatives
+        if _states_amount(one)
+    ]
+
+
+def _find_best(claims: Sequence[PricedClaim], has_amount: Callable[[PricedClaim], bool]) -> PricedClaim | None:
+    usable = {id(one.claim): one for one in claims if has_amount(one)}
+    best = find_best_claim([one.claim for one in usable.values()], lambda _: True)
+    return None if best is None else usable[id(best)]
+
+
+class CostInUsdAndCredits(NamedTuple):
+    """A cost in dollars and in the provider's credits; each is `None` if it is not known."""
+
     usd: float | None
     credits: float | None
 
@@ -148,10 +203,10 @@ def _compute_cost(
     price: PriceSpec,
     credit_usd: float | None,
     count_units: Callable[[PriceSpec], float],
-) -> _CostInUsdAndCredits:
+) -> CostInUsdAndCredits:
     """Return the cost in dollars and credits. A price in credits alone is converted with the price of one credit."""
     costs = [_compute_part_cost(price_part, credit_usd, count_units(price_part)) for price_part in price.parts]
-    return _CostInUsdAndCredits(
+    return CostInUsdAndCredits(
         _sum_if_known([cost.usd for cost in costs]), _sum_if_known([cost.credits for cost in costs])
     )
 
@@ -161,13 +216,26 @@ def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(amounts) else None
 
 
-def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_count: float) -> _CostInUsdAndCredits:
+def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_count: float) -> CostInUsdAndCredits:
     credits = None if price_part.credits_per_unit is None else price_part.credits_per_unit * unit_count
     if price_part.usd_per_unit is not None:
-        return _CostInUsdAndCredits(price_part.usd_per_unit * unit_count, credits)
+        return CostInUsdAndCredits(price_part.usd_per_unit * unit_count, credits)
     if price_part.credits_per_unit == 0:  # free, even if the price of a credit is unknown
-        return _CostInUsdAndCredits(0.0, 0.0)
-    return _CostInUsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
+        return CostInUsdAndCredits(0.0, 0.0)
+    return CostInUsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
+
+
+def compute_claimed_cost(target: BaseTarget | Operation, price: PriceSpec, character_count: int) -> CostInUsdAndCredits:
+    """Return what a text costs by one claim alone.
+
+    Args:
+        target: the requested target.
+        price: its price, or one of the alternatives. Its own alternatives are ignored.
+        character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
+    """
+    currency = target.contract.provider.credits
+    credit_usd = currency.usd_per_credit if currency else None
+    return _compute_cost(price, credit_usd, lambda part: count_units(part, character_count, None))
 
 
 def compute_reported_cost(
@@ -187,7 +255,7 @@ def compute_reported_cost(
     for price_part in price.parts:
         reported = read_usage(price_part.usage) if price_part.usage is not None else None
         if reported is not None:
-            counts[id(price_part)] = round_up_quantity(price_part, reported) / get_unit_size(price_part)
+            counts[id(price_part)] = round_up_units(price_part, reported) / get_unit_size(price_part)
         elif price_part.unit == "request":
             counts[id(price_part)] = 1.0
         elif price_part.depends_only_on_text and character_count is not None:
@@ -198,7 +266,7 @@ def compute_reported_cost(
     cost = _compute_cost(
         price, currency.usd_per_credit if currency else None, lambda price_part: counts[id(price_part)]
     )
-    return PriceQuote(cost.usd, cost.credits, is_disputed=False)
+    return PriceQuote(cost.usd, cost.credits, cost.usd)
 
 
 def reports_usage(price: PriceSpec) -> bool:
@@ -207,28 +275,15 @@ def reports_usage(price: PriceSpec) -> bool:
     return any(usage is not None and (usage.reported_usage_location or usage.event_usage_location) for usage in usages)
 
 
-class UnitPrice(NamedTuple):
-    """The price of one unit."""
-
-    amount: float
-    unit: CostUnit
-    plans: tuple[TargetAccountPlan, ...] = ()
-    """The account plans that have a price of their own; empty for a price in credits."""
-
-
-CostUnit = Literal["request", "character", "minute", "estimated_character"]
-"""What a price is for. `minute` is a minute of audio. `estimated_character`: the price depends on
-tokens, computing time or the kind of characters; the amount is the most that one character can cost."""
-
 _QuantityKind = Literal["request", "character", "minute", "usage"]
-_SIZE_AND_QUANTITY_KIND_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _QuantityKind]] = {
-    "request": (1, "request"),
-    "1k_characters": (1_000, "character"),
-    "1m_characters": (1_000_000, "character"),
-    "1m_tokens": (1_000_000, "usage"),
-    "second": (1 / 60, "minute"),
-    "minute": (1, "minute"),
-    "compute_second": (1, "usage"),
+_QUANTITY_KIND_BY_PRICE_UNIT: dict[PriceUnit, _QuantityKind] = {
+    "request": "request",
+    "1k_characters": "character",
+    "1m_characters": "character",
+    "1m_tokens": "usage",
+    "second": "minute",
+    "minute": "minute",
+    "compute_second": "usage",
 }
 _SIZE_BY_PRICE_UNIT: dict[PriceUnit, float] = {
     "request": 1,
@@ -247,36 +302,47 @@ def get_unit_size(price_part: PriceSpec) -> float:
     return _SIZE_BY_PRICE_UNIT[price_part.unit]
 
 
-def round_up_quantity(price_part: PriceSpec, quantity: float) -> float:
+def round_up_units(price_part: PriceSpec, quantity: float) -> float:
     """Return what a request with `quantity` characters, tokens or seconds is charged for, in the same unit."""
-    rounded = (
-        quantity
-        if price_part.rounding_step is None
-        else math.ceil(quantity / price_part.rounding_step - EXACT_AMOUNT_TOLERANCE) * price_part.rounding_step
-    )
-    return max(rounded, price_part.min_charged_quantity)
+    return round_up_quantity(quantity, price_part.rounding_step, price_part.min_charged_quantity)
 
 
-def count_units(price: PriceSpec, character_count: int, audio_s: float | None) -> float:
-    """Return the number of units that a request is charged for; the upper bound if it depends on the response.
+def count_units(price: PriceSpec, character_count: int, audio_s: float | None, *, is_at_most: bool = False) -> float:
+    """Return the number of units that a request is charged for.
 
     Args:
         price: a part of a price.
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
+        is_at_most: if the number depends on the response, whether the highest one is returned instead of the typical
+            one. If no typical number is documented, it is the highest one in any case.
     """
-    unit = _SIZE_AND_QUANTITY_KIND_BY_PRICE_UNIT[price.unit][1]
+    unit = _QUANTITY_KIND_BY_PRICE_UNIT[price.unit]
     if unit == "request":
         return 1.0
+    quantity: float = character_count
     if unit == "minute" and audio_s is not None:
         quantity = audio_s
-    elif price.usage is not None:
-        quantity = compute_usage_bound(price.usage, character_count)
-    elif unit == "minute":
-        quantity = character_count / ASSUMED_SPEECH_CHARACTERS_PER_S
-    else:
-        quantity = character_count
-    return round_up_quantity(price, quantity) / get_unit_size(price)
+    elif unit != "character":
+        per_request, per_character = _find_units_of_response(price, is_at_most=is_at_most)
+        quantity = per_request + per_character * character_count
+    return round_up_units(price, quantity) / get_unit_size(price)
+
+
+def _find_units_of_response(price: PriceSpec, *, is_at_most: bool) -> tuple[float, float]:
+    """Return the tokens or seconds of a request without text, and those of each character in addition."""
+    usage = price.usage
+    if usage is None:
+        speed = SLOWEST_SPEECH_CHARACTERS_PER_S if is_at_most else ASSUMED_SPEECH_CHARACTERS_PER_S
+        return 0.0, 1 / speed
+    if is_at_most or not has_typical_usage(usage):
+        return usage.max_per_request, usage.max_per_character
+    return usage.typical_per_request or 0.0, usage.typical_per_character or 0.0
+
+
+def has_typical_usage(usage: UsageSpec) -> bool:
+    """Whether a document says what requests typically use."""
+    return usage.typical_per_request is not None or usage.typical_per_character is not None
 
 
 def compute_usage_bound(usage: UsageSpec, character_count: int) -> float:
@@ -284,86 +350,99 @@ def compute_usage_bound(usage: UsageSpec, character_count: int) -> float:
     return usage.max_per_request + usage.max_per_character * character_count
 
 
-def compute_unit_prices(target: BaseTarget, character_count: int) -> tuple[UnitPrice | None, UnitPrice | None]:
-    """Return the unit price of `target` in dollars and the one in credits; each is `None` if it is not documented.
+def build_price_claim(
+    price: PriceSpec,
+    sources: Mapping[str, SourceDocument],
+    credit_usd: float | None = None,
+    counting: CharacterCounting | None = None,
+) -> PriceClaim:
+    """Return what one document states about a price, in the form in which runs save it.
 
-    If the price itself has no amount, the alternative with the highest cost for a text of `character_count` characters
-    is returned.
+    Args:
+        price: the price, or one of the alternatives to it. Its own alternatives are ignored.
+        sources: the documents of the contract, by file name.
+        credit_usd: price of one credit in dollars; `None` if it is unknown.
+        counting: how characters are counted; by default, as the price itself says.
     """
-    price = target.pricing
-    if price is None:
-        return None, None
-    currency = target.contract.provider.credits
-    credit_usd = currency.usd_per_credit if currency else None
-    counts_each_character_once = price.character_counting == CharacterCounting()
-    documented_prices = [
-        _DocumentedPrice.compute_costs(
-            one, credit_usd, character_count, counts_each_character_once=counts_each_character_once
-        )
-        for one in price.price_and_alternatives
-    ]
-    return _select_unit_price(documented_prices, "usd"), _select_unit_price(documented_prices, "credits")
+    counts_once = (counting or price.character_counting) == CharacterCounting()
+    document = sources.get(price.source.document_name) if price.source is not None else None
+    parts = tuple(_build_part(part, credit_usd, counts_each_character_once=counts_once) for part in price.parts)
+    has_only_bounds = any(part.usage is not None and not has_typical_usage(part.usage) for part in price.parts)
+    is_about = any(part.unit in ("minute", "second") or part.usage is not None for part in price.parts)
+    return PriceClaim(
+        claimant=_find_claimant(price, document),
+        exactness="upper_bound" if has_only_bounds else "typical" if is_about else price.exactness,
+        parts=parts,
+        plans=tuple(_iterate_plan_claims(price, credit_usd)) if len(parts) == 1 else (),
+        title="" if document is None else document.title,
+        date="" if document is None else document.date,
+        url=None if document is None else document.url,
+        note=price.source.note if price.source is not None else None,
+    )
 
 
-class _DocumentedPrice(NamedTuple):
-    """A price or one of its disputed alternatives: its unit, what one unit costs, and what a text costs."""
-
-    unit: CostUnit
-    unit_cost: _CostInUsdAndCredits
-    text_cost: _CostInUsdAndCredits
-    plans: tuple[TargetAccountPlan, ...] = ()
-
-    @classmethod
-    def compute_costs(
-        cls, price: PriceSpec, credit_usd: float | None, character_count: int, *, counts_each_character_once: bool
-    ) -> _DocumentedPrice:
-        text_cost = _compute_cost(price, credit_usd, lambda price_part: count_units(price_part, character_count, None))
-        size, unit = _SIZE_AND_QUANTITY_KIND_BY_PRICE_UNIT[price.unit]
-        is_rounded = price.rounding_step is not None or price.min_charged_quantity > 0
-        if (
-            unit == "usage"
-            or price.added_parts
-            or (unit == "character" and (is_rounded or not counts_each_character_once))
-        ):
-            size, unit_cost = max(character_count, 1), text_cost
-            return cls("estimated_character", _divide_cost(unit_cost, size), text_cost)
-        unit_cost = _divide_cost(_compute_cost(price, credit_usd, lambda _: 1.0), size)
-        return cls(unit, unit_cost, text_cost, tuple(_iterate_plan_prices(price, credit_usd, size)))
+def _find_claimant(price: PriceSpec, document: SourceDocument | None) -> Claimant:
+    if price.is_of_other_model:
+        return "other_model"
+    if document is None:
+        return "provider_text"
+    publisher = document.publisher or ("provider" if document.is_normative else "third_party")
+    return "provider_text" if publisher == "provider" else publisher
 
 
-def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: float) -> Iterator[TargetAccountPlan]:
+_UNIT_OF_PART_BY_PRICE_UNIT: dict[
+    PriceUnit, Literal["request", "character", "token", "audio_second", "compute_second"]
+] = {
+    "request": "request",
+    "1k_characters": "character",
+    "1m_characters": "character",
+    "1m_tokens": "token",
+    "second": "audio_second",
+    "minute": "audio_second",
+    "compute_second": "compute_second",
+}
+
+
+def _build_part(price_part: PriceSpec, credit_usd: float | None, *, counts_each_character_once: bool) -> PricePart:
+    cost = _compute_part_cost(price_part, credit_usd, 1 / get_unit_size(price_part))
+    unit = _UNIT_OF_PART_BY_PRICE_UNIT[price_part.unit]
+    typical, highest = (
+        (1.0, 0.0)
+        if unit == "request"
+        else (0.0, 1.0)
+        if unit == "character"
+        else _find_units_of_response(price_part, is_at_most=is_at_most)
+        for is_at_most in (False, True)
+    )
+    return PricePart(
+        unit=unit,
+        usd_per_unit=cost.usd,
+        credits_per_unit=cost.credits,
+        units_per_request=typical[0],
+        units_per_character=typical[1],
+        max_units_per_request=highest[0],
+        max_units_per_character=highest[1],
+        rounding_step=price_part.rounding_step,
+        min_charged_units=price_part.min_charged_quantity,
+        counts_each_character_once=counts_each_character_once or unit != "character",
+    )
+
+
+def _iterate_plan_claims(price: PriceSpec, credit_usd: float | None) -> Iterator[PlanClaim]:
+    size = get_unit_size(price)
     for name, plan in price.plan_prices.items():
         usd = plan.usd_per_unit
         if usd is None and plan.credits_per_unit is not None and credit_usd is not None:
             usd = plan.credits_per_unit * credit_usd
         if usd is not None:
-            included = None if plan.included_units_per_month is None else plan.included_units_per_month * unit_size
-            yield TargetAccountPlan(
+            included = None if plan.included_units_per_month is None else plan.included_units_per_month * size
+            yield PlanClaim(
                 name=name,
                 monthly_fee_usd=plan.monthly_fee_usd,
                 included_units_per_month=included,
-                usd_per_extra_unit=usd / unit_size,
+                usd_per_extra_unit=usd / size,
                 allows_extra_units=plan.allows_extra_units,
             )
-
-
-def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCredits:
-    return _CostInUsdAndCredits(*(None if amount is None else amount / divisor for amount in cost))
-
-
-def _select_unit_price(
-    documented_prices: Sequence[_DocumentedPrice], currency: Literal["usd", "credits"]
-) -> UnitPrice | None:
-    """Return the unit price by the first documented price, or by the alternative with the highest cost for the text.
-
-    An alternative counts only if the first price has no amount in `currency`. `None` if no price has one.
-    """
-    known = [reading for reading in documented_prices if getattr(reading.unit_cost, currency) is not None]
-    if not known:
-        return None
-    is_stated = known[0] is documented_prices[0]
-    chosen = known[0] if is_stated else max(known, key=lambda reading: getattr(reading.text_cost, currency))
-    return UnitPrice(getattr(chosen.unit_cost, currency), chosen.unit, chosen.plans if currency == "usd" else ())
 
 
 _LABEL_BY_PRICE_UNIT: dict[PriceUnit, str] = {
@@ -377,54 +456,76 @@ _LABEL_BY_PRICE_UNIT: dict[PriceUnit, str] = {
 }
 
 
+_CLAIMANT_LABELS: dict[Claimant, str] = {
+    "price_page": "",
+    "quoted_price_page": "quoted",
+    "provider_text": "",
+    "third_party": "third party",
+    "reseller": "reseller, not counted",
+    "other_model": "another model, not counted",
+}
+"""What is written beside a claim about a price."""
+
+
 def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] = ()) -> str:
-    """Return the price as text, including disputed alternatives: "$0.015 / request".
+    """Return the price as text, with who states it: "$0.08 / 1,000 characters (quoted)".
+
+    The claim that counts comes first. Without one, as when only third parties state a price, all are in parentheses.
 
     Args:
         target: the target or the operation that is requested.
         plan_names: names of account plans; without them, the plans with which the contract was loaded count.
     """
-    if target.pricing is None:
+    claims = list_all_claims(target, plan_names)
+    if not claims:
         return "not documented"
-    price = target.pricing.select_plan(plan_names)
     currency = target.contract.provider.credits
-    dollars = _format_amounts(price.price_and_alternatives, lambda price_part: price_part.usd_per_unit, "$", "")
-    credits = _format_amounts(
-        price.price_and_alternatives,
-        lambda price_part: price_part.credits_per_unit,
-        "",
-        f" {currency.name if currency else 'credits'}",
-    )
-    text = ", ".join(filter(None, (dollars, credits)))
+    credits_name = currency.name if currency else "credits"
+    binding = [one for one in claims if one.claim.claimant in BINDING_CLAIMANTS]
+    first = _find_best(claims, lambda one: one.states_usd) or _find_best(claims, lambda _: True)
+    first = first or next(iter(binding), None)
+    texts = [] if first is None else [_describe_claim(first, credits_name, is_first=True)]
+    others = [text for one in claims if one is not first and (text := _describe_claim(one, credits_name))]
+    text = "; ".join(dict.fromkeys([*texts, *others]))
+    if first is None:
+        text = f"({text})"
     has_cheaper_plan = any(
         (plan.usd_per_unit, plan.credits_per_unit) != (price_part.usd_per_unit, price_part.credits_per_unit)
-        for reading in price.price_and_alternatives
-        for price_part in reading.parts
+        for one in claims
+        for price_part in one.price.parts
         for plan in price_part.plan_prices.values()
+        if not _is_free_quota(plan)
     )
     return f"{text} (at most; depends on --plan)" if has_cheaper_plan else text
 
 
+def _is_free_quota(plan: PlanPrice) -> bool:
+    return plan.monthly_fee_usd == 0 and plan.included_units_per_month is not None
+
+
+def _describe_claim(priced_claim: PricedClaim, credits_name: str, *, is_first: bool = False) -> str:
+    """Return a claim as text: "$0.08 / 1,000 characters (quoted)", or "third party: $0.1 / 1,000 characters"."""
+    price, claim = priced_claim.price, priced_claim.claim
+    dollars = _format_amounts(price, lambda price_part: price_part.usd_per_unit, "$", "")
+    credits = _format_amounts(price, lambda price_part: price_part.credits_per_unit, "", f" {credits_name}")
+    amounts = ", ".join(filter(None, (dollars, credits)))
+    label = _CLAIMANT_LABELS[claim.claimant]
+    if claim.exactness == "upper_bound" and price.exactness == "upper_bound":
+        amounts = f"at most {amounts}"
+    if is_first:
+        return f"{amounts} ({label})" if label else amounts
+    return f"{label or 'disputed'}: {amounts}" if amounts else ""
+
+
 def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
-    """Return the titles and dates of the documents that state the price, without duplicates."""
-    return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in _list_price_documents(target)))
-
-
-def is_price_stated_by_provider(target: BaseTarget) -> bool:
-    """Whether a normative document states an amount of the price. `True` also if the price names no document."""
-    documents = _list_price_documents(target)
-    return not documents or any(document.is_normative for document in documents)
-
-
-def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
-    """Return the documents that state an amount of the price; empty if no price is documented."""
-    price = target.pricing
-    if price is None:
-        return []
-    sources = target.contract.provider.sources
-    return [
-        sources[one.source.document_name] for one in price.price_and_alternatives if one.source and _states_amount(one)
-    ]
+    """Return the titles, dates and addresses of the documents that state the price, without duplicates."""
+    return tuple(
+        dict.fromkeys(
+            ", ".join(filter(None, (one.claim.title, one.claim.date, one.claim.url)))
+            for one in list_all_claims(target)
+            if one.claim.title
+        )
+    )
 
 
 def _states_amount(price: PriceSpec) -> bool:
@@ -435,27 +536,15 @@ def _states_amount(price: PriceSpec) -> bool:
 
 
 def _format_amounts(
-    prices: Sequence[PriceSpec],
-    get_amount: Callable[[PriceSpec], float | None],
-    currency_prefix: str,
-    currency_suffix: str,
+    price: PriceSpec, get_amount: Callable[[PriceSpec], float | None], currency_prefix: str, currency_suffix: str
 ) -> str:
-    """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; "" if there are no amounts."""
-
-    def format_part(price_part: PriceSpec) -> str:
-        return f"{currency_prefix}{get_amount(price_part):,.12g}"
-
-    by_unit: dict[str, dict[str, None]] = {}
-    for reading in prices:
-        if all(get_amount(price_part) is not None for price_part in reading.parts):
-            added = "".join(
-                f" + {format_part(price_part)}{currency_suffix} / {_describe_unit(price_part)}"
-                for price_part in reading.added_parts
-            )
-            by_unit.setdefault(f"{_describe_unit(reading)}{added}", {})[format_part(reading)] = None
-    texts = [f"{' or '.join(prices)}{currency_suffix} / {unit}" for unit, prices in by_unit.items()]
-    disputed = sum(len(prices) for prices in by_unit.values()) > 1
-    return " or ".join(texts) + (" (disputed)" if disputed else "")
+    """Format the amounts of one currency, such as "$0.6 / 1,000,000 tokens"; "" if there are none."""
+    if any(get_amount(price_part) is None for price_part in price.parts):
+        return ""
+    return " + ".join(
+        f"{currency_prefix}{get_amount(price_part):,.12g}{currency_suffix} / {_describe_unit(price_part)}"
+        for price_part in price.parts
+    )
 
 
 def _describe_unit(price_part: PriceSpec) -> str:

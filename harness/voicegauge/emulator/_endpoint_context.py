@@ -110,9 +110,9 @@ class JobStore:
             Rejection: the balance is too low.
         """
         if isinstance(price, PriceSpec):
-            price = PriceQuote(price.usd_per_unit, price.credits_per_unit, is_disputed=False)
+            price = PriceQuote(price.usd_per_unit, price.credits_per_unit, price.usd_per_unit)
         uses_credits = self._contract.provider.credits is not None
-        amount = (price.price_credits if uses_credits else price.price_usd) if price else None
+        amount = (price.price_credits if uses_credits else _choose_usd(price)) if price else None
         if amount is None:
             return None
         if account.is_keyless:
@@ -256,6 +256,11 @@ class JobStore:
         state = self.update_job_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None
         return known is not None and known.terminal_outcome == "success"
+
+
+def _choose_usd(price: PriceQuote) -> float | None:
+    """Return the price in dollars; that of third parties if no document that binds the provider states one."""
+    return price.price_usd if price.price_usd is not None else price.reserved_usd
 
 
 def fill_constant_placeholders(target: Target, rng: random.Random) -> dict[Location, object]:

@@ -14,7 +14,7 @@ from voicegauge.contract.document_parts import Example, MediaType, Parameter
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
-from voicegauge.contract.pricing import compute_usage_bound
+from voicegauge.contract.pricing import compute_usage_bound, has_typical_usage
 from voicegauge.emulator._job_state import EmulatedJob, GeneratedAudio
 from voicegauge.emulator._request import (
     IncomingRequest,
@@ -223,7 +223,8 @@ def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) 
 
 
 _USED_SHARE_OF_MAX_USAGE = 0.5
-"""Share of the documented maximum of tokens or seconds that every emulated request uses. The number is invented."""
+"""Share of the documented maximum of tokens or seconds that an emulated request uses if no typical number is
+documented. The share is invented."""
 
 
 def write_usage(response: EmulatedResponse, target: Target, character_count: int) -> None:
@@ -247,7 +248,12 @@ def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[Usag
     """
     for part in target.pricing.parts if target.pricing is not None else ():
         if part.usage is not None:
-            used = compute_usage_bound(part.usage, character_count) * _USED_SHARE_OF_MAX_USAGE
+            usage = part.usage
+            used = (
+                (usage.typical_per_request or 0.0) + (usage.typical_per_character or 0.0) * character_count
+                if has_typical_usage(usage)
+                else compute_usage_bound(usage, character_count) * _USED_SHARE_OF_MAX_USAGE
+            )
             yield part.usage, max(round(used), 1) if part.unit == "1m_tokens" else round(used, 6)
 
 

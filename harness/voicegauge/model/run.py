@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from voicegauge.hosts import is_loopback
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Provenance, Record, SignedCount
 from voicegauge.model.job import AmbiguousRequest, OpenJob
+from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.sample import Sample, Score
 from voicegauge.model.sample_table import SampleRow, build_data_frame
 
@@ -189,7 +190,7 @@ class RampResult(Record, frozen=True, kw_only=True):
 # Records of a saved benchmark run: its manifest, samples and score sets.
 
 
-RUN_SCHEMA_VERSION = 4
+RUN_SCHEMA_VERSION = 5
 """Version of the format of run.json; it is increased when a key is renamed or its meaning changes."""
 
 RunKind = Literal["speech", "transcription", "conversion"]
@@ -207,48 +208,29 @@ class SuiteRef(Record, frozen=True, kw_only=True):
     """Number of texts that were selected with --language, --category and --limit."""
 
 
-class AmountPerUnit(Record, frozen=True, kw_only=True):
-    """A price for one unit of a request, in dollars or in the provider's credits."""
-
-    amount: NonNegativeNumber
-    unit: Literal["request", "character", "minute", "estimated_character"]
-    """What the amount is charged for: a request, a character of text, or a minute of audio. `estimated_character`: the
-    price depends on tokens, computing time or the kind of characters; the amount is the most that one character can
-    cost."""
-
-
-class TargetAccountPlan(Record, frozen=True, kw_only=True):
-    """The price of a target with one account plan, as its contract documented it."""
-
-    name: str
-    monthly_fee_usd: NonNegativeNumber | None = None
-    """Fee of the plan per month in dollars; `None` if no document states it."""
-    included_units_per_month: NonNegativeNumber | None = None
-    """Number of units per month that the fee pays for, in the unit of the target's price."""
-    usd_per_extra_unit: NonNegativeNumber
-    """Price in US dollars of a unit beyond the included ones."""
-    allows_extra_units: bool = True
-    """Whether units beyond the included ones can be bought."""
-
-
 class TargetPrice(Record, frozen=True, kw_only=True):
     """The price of a target as its contract documented it, or as the user gave it with --price."""
 
     description: str
     """The price as text for people, such as "$0.015 / request"."""
-    usd: AmountPerUnit | None = None
-    """The price in US dollars; `None` if no document states one."""
-    credits: AmountPerUnit | None = None
-    """The price in credits; `None` if no document states one."""
-    account_plans: tuple[TargetAccountPlan, ...] = ()
-    """The account plans that the price in dollars depends on."""
-    is_disputed: bool = False
-    """Whether the documents contradict each other about the price."""
-    is_stated_by_provider: bool = True
-    """Whether the price is stated by a document that binds the provider, or by the user; `False` if only others state
-    it, such as third parties or client libraries."""
-    sources: tuple[str, ...] = ()
-    """Titles and dates of the documents that state the price."""
+    claims: tuple[PriceClaim, ...] = ()
+    """What each document states about the price, in the order of the contract; empty if none states one. Claims of
+    resellers and about other models are among them, but do not count."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Titles, dates and addresses of the documents that state the price."""
+        return tuple(
+            dict.fromkeys(
+                ", ".join(filter(None, (claim.title, claim.date, claim.url))) for claim in self.claims if claim.title
+            )
+        )
+
+    @property
+    def free_quotas(self) -> tuple[PlanClaim, ...]:
+        """What accounts get without a fee each month. It makes no price lower."""
+        plans = {plan.name: plan for claim in self.claims for plan in claim.plans if plan.is_free_quota}
+        return tuple(plans.values())
 
 
 class TargetRef(Record, frozen=True, kw_only=True):

@@ -127,15 +127,15 @@ class Cost(Record, frozen=True, kw_only=True, gc=False):
     """The documented price of one sample and the charge that the provider reported."""
 
     price_usd: NonNegativeNumber | None = None
-    """The documented price in US dollars; `None` if it is not known."""
+    """The price in US dollars by the newest document that binds the provider; `None` if there is none."""
     price_credits: NonNegativeNumber | None = None
     """The documented price in the provider's credits; `None` if it is not known."""
     charged_usd: NonNegativeNumber | None = None
     """The reported charge in US dollars; `None` if it is not known."""
     charged_credits: NonNegativeNumber | None = None
     """The reported charge in the provider's credits; `None` if it is not known."""
-    is_price_disputed: bool = False
-    """Whether the documents contradict each other about the price."""
+    reserved_usd: NonNegativeNumber | None = None
+    """The highest price in US dollars that a document leads to, which the budget reserved; `None` if it is unknown."""
 
 
 class Sample(Record, frozen=True, kw_only=True, gc=False):

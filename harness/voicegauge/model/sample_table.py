@@ -219,7 +219,9 @@ _RESULT_COLUMNS = (
         "Silence before the first 10 ms with an RMS above 0.01.",
         "sample.audio.speech_onset_s",
     ),
-    _build_column("price_usd", "number", "USD", "Documented price.", "sample.cost.price_usd"),
+    _build_column(
+        "price_usd", "number", "USD", "Price by the newest document that binds the provider.", "sample.cost.price_usd"
+    ),
     _build_column("price_credits", "number", "credits", "Documented price in credits.", "sample.cost.price_credits"),
     _build_column("charged_usd", "number", "USD", "Charge that the provider reported.", "sample.cost.charged_usd"),
     _build_column(
@@ -229,12 +231,8 @@ _RESULT_COLUMNS = (
         "Charge in credits that the provider reported.",
         "sample.cost.charged_credits",
     ),
-    _build_required_column(
-        "price_disputed",
-        "boolean",
-        "",
-        "Whether documents contradict each other about the price.",
-        "sample.cost.is_price_disputed",
+    _build_column(
+        "reserved_usd", "number", "USD", "Highest price that a document leads to.", "sample.cost.reserved_usd"
     ),
     SampleColumn("asr", "text", "", "ASR engine of the scores.", lambda row: row.asr if row.score else None),
     _build_column(

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary
+from voicegauge.model.price import PriceRange
 from voicegauge.report._text_format import (
     MISSING_TEXT,
     RANGE_DASH,
@@ -454,24 +455,27 @@ def _build_processing_time_cell(target: TargetSummary) -> TableCell:
 
 def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
     cost = target.cost
-    if cost.usd_per_request is None:
+    price = cost.price_per_request
+    if not price.format_amount():
         return _build_credits_cell(cost.credits_per_request)
     charged = cost.charged_usd_per_request
-    detail = f"charged {format_usd(charged)}" if cost.charge_differs_from_price and charged is not None else ""
-    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _format_price_dispute(target))
+    if cost.charge_differs_from_price and charged is not None:
+        return TableCell(price.format_amount(), price.usd, f"charged {format_usd(charged)}")
+    return _build_price_cell(price)
+
+
+def _build_price_cell(price: PriceRange, unit: PriceUnit | None = None, account_plan: str | None = None) -> TableCell:
+    """Return a cell with a price and what limits it. A price that cannot be compared has no number to sort by."""
+    return TableCell(
+        price.format_amount(), price.usd, price.format_remark(), price_unit=unit, account_plan=account_plan or ""
+    )
 
 
 def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
-    price = target.cost.usd_per_1m_characters
-    if price is None:
+    price = target.cost.price_per_1m_characters
+    if not price.format_amount():
         return _explain_missing_price(target)
-    return TableCell(
-        format_usd(price),
-        price,
-        _format_price_dispute(target),
-        price_unit="million",
-        account_plan=target.cost.account_plan_name or "",
-    )
+    return _build_price_cell(price, "million", target.cost.account_plan_name)
 
 
 def _explain_missing_price(target: TargetSummary) -> TableCell:
@@ -480,32 +484,24 @@ def _explain_missing_price(target: TargetSummary) -> TableCell:
         return EMPTY_CELL
     if cost.credits_per_request is not None:
         return TableCell(MISSING_TEXT, None, "charges credits")
-    return TableCell(MISSING_TEXT, None, "no price documented") if cost.usd_per_request is None else EMPTY_CELL
+    return TableCell(MISSING_TEXT, None, "no price documented")
 
 
 def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
-    price, plan = target.cost.usd_per_month, target.cost.account_plan_name
-    if price is None:
-        return EMPTY_CELL
-    return TableCell(
-        format_usd(price), price, _format_price_dispute(target), price_unit="month", account_plan=plan or ""
-    )
+    price = target.cost.price_per_month
+    return _build_price_cell(price, "month", target.cost.account_plan_name) if price.format_amount() else EMPTY_CELL
 
 
 def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:
-    price = target.cost.usd_per_audio_minute
-    if price is None:
+    price = target.cost.price_per_audio_minute
+    if not price.format_amount():
         return _build_credits_cell(target.cost.credits_per_audio_minute)
-    return TableCell(format_usd(price), price, _format_price_dispute(target))
+    return _build_price_cell(price)
 
 
 def _build_credits_cell(amount: float | None) -> TableCell:
     # No sort key: credits of different providers are not comparable.
     return EMPTY_CELL if amount is None else TableCell(format_number(amount, 1), None, "credits")
-
-
-def _format_price_dispute(target: TargetSummary) -> str:
-    return "disputed" if target.cost.is_price_disputed else ""
 
 
 def _build_failures_cell(target: TargetSummary) -> TableCell:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.resampling import DifferenceInterval
+from voicegauge.model.price import format_price_usd
 
 # Formats numbers, intervals and untrusted text for a report.
 
@@ -61,15 +61,8 @@ def format_percent(rate: float | None) -> str:
 
 
 def format_usd(value: float | None) -> str:
-    """Format a price with two decimals from one dollar, otherwise with four, so that $0.0150 and $0.0025 line up.
-
-    A price too small for four decimals gets two significant digits, so that only a price of zero is shown as zero.
-    """
-    if value is None:
-        return MISSING_TEXT
-    if 0 < value < 0.001:
-        return f"${value:.{1 - math.floor(math.log10(value))}f}"
-    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+    """Format a price as `format_price_usd` does; a dash if it is missing."""
+    return MISSING_TEXT if value is None else format_price_usd(value)
 
 
 def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None = None) -> str:

@@ -11,6 +11,7 @@ from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.resampling import JointResamples
 from voicegauge.bench.target_summaries import ErrorRate, TargetSummary, describe_disturbed_samples
 from voicegauge.model.base import Provenance, Record
+from voicegauge.model.price import explain_price_remarks
 from voicegauge.model.run import Manifest, ScoreSet
 from voicegauge.report._text_format import (
     MAX_NAMED_TARGETS,
@@ -189,32 +190,36 @@ def _build_statement_on_intelligibility(summary: str, detail: str) -> VerdictSta
 
 def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     """Return what the verdict says about prices; `None` if nothing was delivered."""
-    # By price: of many disputed prices, those that the statement compares are named.
     delivered = sorted(run.targets_with_deliveries, key=_get_price_or_infinity)
     if not delivered:
         return None
     priced = [(target, usd) for target in delivered if (usd := target.cost.comparison_price_usd) is not None]
     reasons = _describe_missing_prices([target for target in delivered if target.cost.comparison_price_usd is None])
-    remarks = join_sentences(
-        _describe_disputes([target for target in delivered if target.cost.is_price_disputed]),
-        _describe_prices_of_others([target for target in delivered if not target.cost.is_price_stated_by_provider]),
-    )
+    remarks = join_sentences(*explain_price_remarks([target.cost.comparison_price for target in delivered]))
     if not priced:
-        return _build_statement_on_price("no price in dollars", join_sentences(f"{reasons.capitalize()}", remarks))
+        return _build_statement_on_price(
+            "no price of a provider in dollars", join_sentences(f"{reasons.capitalize()}", remarks)
+        )
     cheapest = describe_cheapest_target(priced)
     if reasons:
         among = f"Of the {format_count_with_noun(len(priced), 'target')} with a price in dollars, {cheapest}"
         return _build_statement_on_price(f"prices not comparable: {reasons}", join_sentences(among, remarks))
-    remark = _format_disputed_remark([target.target for target, _ in priced if target.cost.is_price_disputed])
+    return _build_statement_on_price(_summarize_prices(priced), join_sentences(cheapest, remarks))
+
+
+def _summarize_prices(priced: Sequence[tuple[TargetSummary, float]]) -> str:
+    """Return which target is the cheapest; `priced` has the targets with their prices, lowest first."""
     if len(priced) == 1:
-        return _build_statement_on_price(f"{_describe_price(*priced[0])}{remark}", join_sentences(cheapest, remarks))
-    lowest = [target.target for target, usd in priced if usd == priced[0][1]]
+        return _describe_price(priced[0][0])
+    lowest = [target for target, usd in priced if usd == priced[0][1]]
     if len(lowest) == len(priced):
-        return _build_statement_on_price(f"all cost the same{remark}", join_sentences(cheapest, remarks))
-    verb = "is" if len(lowest) == 1 else "are"
-    return _build_statement_on_price(
-        f"{format_target_names(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, remarks)
-    )
+        return "all cost the same"
+    names = [target.target for target in lowest]
+    verb = "is" if len(names) == 1 else "are"
+    others = [target.cost.comparison_price for target, _ in priced if target not in lowest]
+    is_sure = all(one.cost.comparison_price.is_surely_below(other) for one in lowest for other in others)
+    claim = "the cheapest" if is_sure else "not surely the cheapest: the ranges of prices overlap"
+    return f"{format_target_names(names, names[0])} {verb} {claim}"
 
 
 def _get_price_or_infinity(target: TargetSummary) -> float:
@@ -227,14 +232,13 @@ def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) 
     The page's script writes the same sentence for another text length.
     """
     (cheapest, usd), *others = priced_targets
-    text = f"{cheapest.target} costs {_describe_price(cheapest, usd)}"
+    text = f"{cheapest.target} costs {_describe_price(cheapest)}"
     if not cheapest.cost.takes_audio:
         text += f" in texts of {cheapest.cost.text_length:,} characters"
-    following = next(((target, other) for target, other in others if other > usd), None)
+    following = next((target for target, other in others if other > usd), None)
     if following is None:
         return text
-    target, other = following
-    return f"{text}, and the next, {target.target}, {format_usd(other)}"
+    return f"{text}, and the next, {following.target}, {following.cost.comparison_price.describe()}"
 
 
 def join_sentences(*sentences: str) -> str:
@@ -242,14 +246,21 @@ def join_sentences(*sentences: str) -> str:
     return " ".join(f"{text.rstrip('.')}." for text in sentences if text)
 
 
-def _describe_price(target: TargetSummary, usd: float) -> str:
-    return f"{format_usd(usd)} for a {'minute of audio' if target.cost.takes_audio else 'million characters'}"
+def _describe_price(target: TargetSummary) -> str:
+    price = target.cost.comparison_price.describe()
+    return f"{price} for a {'minute of audio' if target.cost.takes_audio else 'million characters'}"
 
 
 def _describe_missing_prices(targets: list[TargetSummary]) -> str:
-    in_credits = [target for target in targets if target.cost.credits_per_request is not None]
-    unknown = len(targets) - len(in_credits)
+    of_others = [target for target in targets if target.cost.comparison_price.high_usd is not None]
+    in_credits = [t for t in targets if t not in of_others and t.cost.credits_per_request is not None]
+    unknown = len(targets) - len(in_credits) - len(of_others)
     parts = []
+    if of_others:
+        parts.append(
+            f"{format_count_with_noun(len(of_others), 'target')} {'has' if len(of_others) == 1 else 'have'} no price "
+            "of the provider, only upper bounds or prices of third parties"
+        )
     if in_credits:
         parts.append(
             f"{format_count_with_noun(len(in_credits), 'target')} charge{'s' if len(in_credits) == 1 else ''} credits"
@@ -259,30 +270,6 @@ def _describe_missing_prices(targets: list[TargetSummary]) -> str:
             f"{format_count_with_noun(unknown, 'target')} {'has' if unknown == 1 else 'have'} no documented price"
         )
     return join_words(parts)
-
-
-def _describe_disputes(targets: list[TargetSummary]) -> str:
-    if not targets:
-        return ""
-    names = format_target_names([target.target for target in targets], targets[0].target)
-    return (
-        f"Disputed, because the provider's documents contradict each other: {names}. "
-        "Your own price counts if you gave one, or else the highest documented one"
-    )
-
-
-def _describe_prices_of_others(targets: list[TargetSummary]) -> str:
-    if not targets:
-        return ""
-    names = format_target_names([target.target for target in targets], targets[0].target)
-    return f"No document of the provider states a price, only another one that does not bind it: {names}"
-
-
-def _format_disputed_remark(names: list[str]) -> str:
-    if not names:
-        return ""
-    noun, verb = ("price", "is") if len(names) == 1 else ("prices", "are")
-    return f" (the {noun} of {format_target_names(names, names[0])} {verb} disputed)"
 
 
 def _build_statement_on_price(summary: str, detail: str) -> VerdictStatement:
@@ -445,9 +432,7 @@ def _describe_duration(run: MeasuredRun) -> str:
 def _describe_documented_cost(run: MeasuredRun) -> str:
     """Return a sentence about what the counted requests cost at documented prices; empty if no price is known."""
     prices = [
-        (target.cost.usd_per_request, target.sample_count)
-        for target in run.targets
-        if target.cost.usd_per_request is not None
+        (usd, target.sample_count) for target in run.targets if (usd := target.cost.price_per_request.usd) is not None
     ]
     if not prices:
         return ""

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from voicegauge.bench.cost import compute_target_cost
+from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.target_samples import group_counted_samples_by_target
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.price import explain_price_remarks
 from voicegauge.model.run import Run
 from voicegauge.model.sample_table import SAMPLE_COLUMNS, ColumnValue
 from voicegauge.printable_text import escape_unprintable
@@ -23,19 +27,44 @@ _SPREADSHEET_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
 
 
+PRICE_COLUMNS = ("target_usd", "target_low_usd", "target_high_usd", "target_price_unit", "target_price_text")
+"""Columns with the price of a sample's target: by the claim that counts, the lowest and the highest one, what it is
+for, and as other reports show it."""
+
+
 def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
     """Render one row per sample with the latest scores of its run; warm-up samples are included and marked.
 
-    The columns are `SAMPLE_COLUMNS`; booleans are 0 and 1. Texts that a spreadsheet would evaluate as a formula are
-    prefixed with an apostrophe.
+    The columns are `SAMPLE_COLUMNS` and `PRICE_COLUMNS`. Booleans are 0 and 1. Texts that a spreadsheet would evaluate
+    as a formula are prefixed with an apostrophe.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(column.name for column in SAMPLE_COLUMNS)
+    writer.writerow([*(column.name for column in SAMPLE_COLUMNS), *PRICE_COLUMNS])
     for _, run in runs:
+        prices = _compute_price_values(run)
         for row in run.iterate_sample_rows():
-            writer.writerow(_format_csv_value(column.read(row)) for column in SAMPLE_COLUMNS)
+            values = [*(column.read(row) for column in SAMPLE_COLUMNS), *prices[row.sample.target]]
+            writer.writerow(map(_format_csv_value, values))
     return out.getvalue()
+
+
+def _compute_price_values(run: Run) -> dict[str, list[ColumnValue]]:
+    """Return the values of `PRICE_COLUMNS` by target id."""
+    samples = group_counted_samples_by_target(run)
+    values: dict[str, list[ColumnValue]] = {}
+    for target in run.manifest.targets:
+        cost = compute_target_cost(
+            target,
+            samples[target.id],
+            DEFAULT_TEXT_LENGTH,
+            takes_audio=run.manifest.kind != "speech",
+            uses_measurements=run.manifest.provenance is Provenance.LIVE,
+        )
+        price = cost.comparison_price
+        unit = "minute of audio" if cost.takes_audio else f"1M characters in texts of {cost.text_length}"
+        values[target.id] = [price.usd, price.low_usd, price.high_usd, unit, price.describe()]
+    return values
 
 
 def _format_csv_value(value: ColumnValue) -> str | int | float | None:
@@ -105,8 +134,11 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
 def _format_price_notes(run: RunReport, characters_per_month: int) -> list[str]:
     """Return Markdown paragraphs that explain the remarks beside prices; empty if no price has a remark."""
     notes = []
-    if any(target.cost.is_price_disputed for target in run.targets):
-        notes += ["disputed: the provider's documents contradict each other about the price.", ""]
+    for note in explain_price_remarks([target.cost.comparison_price for target in run.targets]):
+        notes += [f"{_escape_markdown(note)}.", ""]
+    for target in run.targets:
+        for quota in target.cost.free_quotas:
+            notes += [f"Free quota of {_escape_markdown(target.target)}: {_escape_markdown(quota)}.", ""]
     if any(target.cost.account_plan_name for target in run.targets):
         plans = f"with the cheapest account plan for {characters_per_month:,} characters per month, which is named."
         notes += [f"Prices per 1M characters and per month are {plans}", ""]

@@ -204,7 +204,7 @@ def _iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
             if target.rtf is None
             else target.rtf.value,
             ("voicegauge_error_rate", "Word error rate; character error rate without words"): _get_error_rate(target),
-            ("voicegauge_price_usd_per_request", "Mean price per request"): target.cost.usd_per_request,
+            ("voicegauge_price_usd_per_request", "Mean price per request"): target.cost.price_per_request.usd,
         }
         for (name, about), value in values.items():
             if value is not None:

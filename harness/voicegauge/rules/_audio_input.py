@@ -318,7 +318,7 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     ):
         return
     exact = quote_price(call.audio_input_target, 0, audio_s=call.uploaded_audio.duration_s)
-    documented = exact.price_credits if unit is not None else exact.price_usd
+    documented = exact.price_credits if unit is not None else exact.price_usd or exact.reserved_usd
     message = f"charged {amount:g} for {call.uploaded_audio.duration_s:.2f} s; documented: {documented or 0:g}"
     own = (
         f"{call.audio_input_target.pointer}/pricing"

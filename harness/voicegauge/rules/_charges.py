@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
-
-import msgspec
 
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
 from voicegauge.contract.extension.resources import ChatSpec
-from voicegauge.contract.pricing import compute_usage_bound, is_rounded_amount, quote_price
+from voicegauge.contract.pricing import compute_claimed_cost, compute_usage_bound, is_rounded_amount
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call
@@ -188,11 +185,8 @@ def _compute_documented_price(target: Target, price: PriceSpec, character_count:
     """
     if not price.depends_only_on_text:
         return None  # tokens and seconds are not known from the request
-    priced = target
-    if price is not target.pricing:
-        priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
-    quoted = quote_price(priced, character_count)
-    return quoted.price_usd if target.contract.provider.credits is None else quoted.price_credits
+    cost = compute_claimed_cost(target, price, character_count)
+    return cost.usd if target.contract.provider.credits is None else cost.credits
 
 
 def _is_documented_amount(charged_amount: float, exact_amount: float, rounded_up_amount: float) -> bool:

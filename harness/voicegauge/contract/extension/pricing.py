@@ -24,13 +24,18 @@ _UNICODE_NAME_PREFIXES_OF_HAN = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 
 
 class UsageSpec(Record, frozen=True, kw_only=True):
-    """Upper bounds of the tokens or seconds that a request uses, and where the response reports their number."""
+    """Tokens or seconds that a request uses, typically and at most, and where the response reports their number."""
 
     max_per_request: NonNegativeFloat = 0.0
     """Upper bound for a request without text, in tokens or seconds."""
     max_per_character: NonNegativeFloat = 0.0
     """Upper bound for each character of the text, in tokens or seconds, in addition to `max_per_request`. The price of
     these bounds is reserved before the request is sent."""
+    typical_per_request: NonNegativeFloat | None = None
+    """Typical number of tokens or seconds for a request without text."""
+    typical_per_character: NonNegativeFloat | None = None
+    """Typical number of tokens or seconds for each character, in addition to `typical_per_request`. If neither is
+    documented, the price is known as an upper bound only, and is not compared with others."""
     reported_usage_location: Location | None = None
     """Location of the number of tokens or seconds in the response, or for a job in the status response."""
     event_usage_location: EventLocation | None = None
@@ -117,9 +122,14 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     """Prices by account plan (`x-limits.plan_limits`). Without a named plan, the price itself counts, so no plan has a
     higher price."""
     source: SourceReference | None = None
+    exactness: Literal["exact", "typical", "upper_bound"] = "exact"
+    """Whether the amount is charged, is about what is charged, or is the most that is charged. The number of tokens or
+    seconds has bounds of its own in `usage`."""
+    is_of_other_model: bool = False
+    """Whether the document states the price for another model or version. Such a price never counts."""
     alternatives: tuple[PriceSpec, ...] = ()
-    """Contradicting prices that other documents state. If the price itself has no amount, the highest alternative is
-    reserved before a request is sent."""
+    """Claims of other documents. The newest one that binds the provider counts; the highest one is reserved before a
+    request is sent. Prices of resellers and of other models never count."""
 
     @property
     def parts(self) -> tuple[PriceSpec, ...]:

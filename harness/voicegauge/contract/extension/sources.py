@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -45,10 +45,18 @@ class SourceReference(Record, frozen=True, kw_only=True):
     disputes: tuple[Dispute, ...] = ()
 
 
+Publisher = Literal["price_page", "quoted_price_page", "provider", "third_party", "reseller"]
+"""Who states the prices of a document: the provider on its price page, or on that page as others quote it because it
+was not read itself; the provider in another text; somebody else; or somebody who sells the service at own prices."""
+
+
 class SourceDocument(Record, frozen=True, kw_only=True):
     """A document from which the contract was written."""
 
     title: str
+    publisher: Publisher | None = None
+    """Who states the prices of the document; by default the provider if the document is normative, otherwise a third
+    party."""
     date: str
     """The date of the document, or the date when it was read: YYYY-MM-DD."""
     is_normative: bool = True

@@ -6,7 +6,7 @@ const readTarget = (row, characters, volume) => ({
   speed: row.dataset.speed === "" ? null : Number(row.dataset.speed),
   intelligibility: row.dataset.intelligibility === "" ? null : Number(row.dataset.intelligibility),
   // The price of a target that takes audio does not depend on the length of a text.
-  usd: priceOf(row, characters, volume)?.million ?? (row.dataset.usd === undefined ? null : Number(row.dataset.usd)),
+  usd: priceOf(row, characters, volume)?.million.usd ?? (row.dataset.usd === undefined ? null : Number(row.dataset.usd)),
   speedResamples: row.dataset.speedResamples.split(" ").filter(Boolean).map(Number),
   intelligibilityResamples: row.dataset.intelligibilityResamples.split(" ").filter(Boolean).map(Number),
 });
