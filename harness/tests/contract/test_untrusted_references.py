@@ -171,3 +171,49 @@ def test_selecting_the_operations_that_an_overlay_describes_takes_linear_time(tm
     _measure_overlay_cpu_s(tmp_path, 10)
     few, many = (_measure_overlay_cpu_s(tmp_path, count) for count in (250, 2_000))
     assert many < 24 * few
+
+
+DOUBLING = {
+    "combines": lambda link: {"anyOf": [link, {"allOf": [link]}]},
+    "requires": lambda link: {"required": ["a", "b"], "properties": {"a": link, "b": {"$ref": link["$ref"]}}},
+    "requires items": lambda link: {"type": "array", "minItems": 2, "items": link},
+}
+
+
+@pytest.mark.parametrize("kind", DOUBLING)
+def test_schemas_that_double_with_each_step_are_rejected(tmp_path, kind) -> None:
+    """Forty steps would make a million millions of schemas, or values in one request."""
+    for name, steps in (("few", 10), ("many", 40)):
+        links = {f"L{i}": DOUBLING[kind]({"$ref": f"#/components/schemas/L{i + 1}"}) for i in range(steps)}
+        schemas = msgspec.json.encode({"schemas": {**links, f"L{steps}": {"type": "string"}}}).decode()
+        (tmp_path / name).mkdir()
+        path = write_contract(
+            tmp_path / name,
+            "{required: [text], properties: {text: {type: string}, x: {$ref: '#/components/schemas/L0'}}}",
+            f"components: {schemas}\n",
+        )
+        if name == "few":
+            load_contract(path)
+            continue
+        with pytest.raises(ContractError, match=rf"openapi.yaml:\d+: .*the schema {kind.split()[0]} more than 10,000"):
+            load_contract(path)
+
+
+def _measure_ring_cpu_s(tmp_path: Path, schema_count: int) -> float:
+    """Each schema reaches all others."""
+    schemas = {
+        f"L{i}": {"properties": {"next": {"$ref": f"#/components/schemas/L{(i + 1) % schema_count}"}}}
+        for i in range(schema_count)
+    }
+    (tmp_path / str(schema_count)).mkdir()
+    components = f"components: {msgspec.json.encode({'schemas': schemas}).decode()}\n"
+    path = write_contract(tmp_path / str(schema_count), "{type: object}", components)
+    before = time.process_time()
+    load_contract(path)
+    return time.process_time() - before
+
+
+def test_schemas_that_all_refer_to_each_other_take_linear_time(tmp_path) -> None:
+    _measure_ring_cpu_s(tmp_path, 10)  # imports the validator
+    few, many = (_measure_ring_cpu_s(tmp_path, count) for count in (200, 1_600))
+    assert many < 32 * few

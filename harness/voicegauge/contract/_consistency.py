@@ -18,6 +18,7 @@ from voicegauge.contract._data_consistency import (
     check_submit,
     check_webhook,
 )
+from voicegauge.contract._schema_sizes import check_schema_sizes
 from voicegauge.contract._speech_consistency import check_speech, check_target
 from voicegauge.contract.contract import BaseTarget, Contract, Operation
 from voicegauge.contract.document_parts import Example, walk_objects
@@ -236,6 +237,7 @@ def check_schemas(schemas: Schemas, document: Document) -> None:
         ContractError: a schema cannot be used, or its default does not fit it; the message has the line of the first
             such schema.
     """
+    check_schema_sizes(document)
     for pointer, node in walk_objects(document.data):
         parent, _, key = pointer.rpartition("/")
         is_component = parent == "/components/schemas"

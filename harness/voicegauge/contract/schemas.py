@@ -154,6 +154,8 @@ class Schemas:
         self.document = document
         self._uri = f"voicegauge:///{document.sha256}"
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._compiled_pointers: set[str] = set()
+        """Pointers to schemas that are part of a validator, which is not necessarily kept."""
 
     @functools.cached_property
     def _registry(self) -> jsonschema_rs.Registry:
@@ -187,14 +189,34 @@ class Schemas:
         Raises:
             ContractError: a keyword has a wrong value, or a pattern or a reference is wrong.
         """
-        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
         try:
-            jsonschema_rs.meta.validate(read_pointer(self.document.data, pointer_tokens))
+            jsonschema_rs.meta.validate(self._read_at(pointer))
         except jsonschema_rs.ValidationError as error:
             at = f"{pointer}{format_json_pointer(error.instance_path)}"
             raise self.document.build_error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
         # Most of the schemas of a large document are never used; each compiled one takes up to a third of a megabyte.
-        self._compile_validator(pointer)
+        # A validator contains what its schema refers to, so that schemas that refer to each other are compiled once.
+        if pointer not in self._compiled_pointers:
+            self._compile_validator(pointer)
+            self._compiled_pointers |= self._find_reachable_pointers(pointer)
+
+    def _find_reachable_pointers(self, pointer: str) -> set[str]:
+        """Return `pointer`, and the pointers to which references lead from there, without those known as compiled."""
+        found, waiting = {pointer}, [pointer]
+        while waiting:
+            nodes = [self._read_at(waiting.pop())]
+            while nodes:
+                node = nodes.pop()
+                nodes += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+                reference = node.get("$ref") if isinstance(node, dict) else None
+                target = unquote(reference[1:]) if isinstance(reference, str) and reference.startswith("#/") else None
+                if target is not None and target not in found and target not in self._compiled_pointers:
+                    found.add(target)
+                    waiting.append(target)
+        return found
+
+    def _read_at(self, pointer: str) -> Any:
+        return read_pointer(self.document.data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
 
     def check_default(self, pointer: str, default: Any) -> None:
         """Check that the default of the schema at `pointer` is valid against it.
