@@ -7,8 +7,8 @@ import statistics
 
 import pytest
 
-from voicegauge.bench.estimates import CensoredTime, estimate_censored_quantile
-from voicegauge.bench.target_samples import resample_targets
+from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.client.connection import GOLDEN_RATIO_CONJUGATE
 from voicegauge.model.base import Provenance
@@ -59,6 +59,27 @@ def test_the_median_of_jobs_of_a_minute_is_found_within_a_percent_by_polls_every
     assert max(errors) < 0.01
 
 
+def test_where_polls_cannot_tell_the_range_is_shown_and_contains_the_truth() -> None:
+    """Jobs of 200 ms, polled after 1 s: all that is known is that they took less."""
+    found = estimate_censored_quantile([CensoredTime(n, 0.0, 1_000.0) for n in range(24)], 0.5)
+    assert found is not None
+    assert found.is_range
+    assert (found.low, found.high) == (0.0, 1_000.0)
+    assert "between two polls" in found.note
+
+
+def test_polls_at_different_times_tell_what_polls_at_the_same_time_cannot() -> None:
+    rng = random.Random(1)
+    phases_ms = [POLL_MS * ((0.3 + number * GOLDEN_RATIO_CONJUGATE) % 1) for number in range(40)]
+    found = estimate_censored_quantile(polled([rng.gauss(1_000, 50) for _ in phases_ms], phases_ms), 0.5)
+    assert found is not None
+    assert not found.is_range
+    assert found.value == pytest.approx(1_000, rel=0.2)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 1_000 < found.high
+
+
 def test_few_times_have_no_upper_percentile() -> None:
     times = [CensoredTime(n, 0.0, float(n)) for n in range(9)]
     assert estimate_censored_quantile(times, 0.9) is None
@@ -91,8 +112,8 @@ def test_verdicts_follow_the_total_latency_that_tables_show() -> None:
     run = build_run((*direct, *job), targets=refs, provenance=Provenance.LIVE)
     summaries = summarize_targets(run)
     assert [summary.is_among_fastest for summary in summaries] == [True, False]
-    ranking = rank_targets(summaries, resample_targets(run, None))
-    assert [(ranked.target, ranked.speed_points, ranked.share_ranked_first) for ranked in ranking.targets] == [
-        ("acme/direct", 100.0, 1.0),
-        ("acme/job", 45.0, 0.0),
+    ranking = rank_targets(summaries, measure_target_differences(run, None))
+    assert [(ranked.target, ranked.speed_points, ranked.group) for ranked in ranking.targets] == [
+        ("acme/direct", 100.0, 1),
+        ("acme/job", 45.0, 2),
     ]

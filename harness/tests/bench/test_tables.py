@@ -34,7 +34,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
                 target=name,
                 repetition=repetition,
                 total_latency_ms=5_000 + 11.0 * text,
-                done=(text, 4_000.0 + text),
+                done=(90.0 + text, 104.0 + text),
                 cost=Cost(price_usd=1.25),
             )
             for name in names
@@ -63,7 +63,7 @@ def test_a_narrow_table_cuts_no_figure_and_names_what_it_leaves_out(printed: Pri
     whole, _ = printed(ROOM)
     table, below = printed(width)
     assert max(map(len, table.splitlines())) <= width
-    spare = {"job done ms": "4..4004", "$/1M chars": "$2,500.00", "p95 ms": "5077"}
+    spare = {"job done ms": "94..108", "$/1M chars": "$2,500.00", "p95 ms": "5077"}
     names = list(spare)[:gone]
     assert (f"{LEFT_OUT}{', '.join(names)};" in below) == bool(gone)
     lost = {figure for figure in whole.split() if any(map(str.isdigit, figure))} - set(table.split())

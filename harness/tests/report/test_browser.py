@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import pytest
 
 from voicegauge.bench.cost import PriceFunction
 from voicegauge.bench.run_store import load_run
-from voicegauge.bench.target_samples import resample_targets
+from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.report._ranking import RankingWeights, rank_targets
@@ -212,22 +211,22 @@ def test_print_keeps_every_column(browser: Browser, pages: dict[str, Path]) -> N
 def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: dict[str, Path]) -> None:
     run = load_run(pages["live"].parent / "live")
     targets = summarize_targets(run, run.score_sets[-1])
-    resamples = resample_targets(run, run.score_sets[-1])
+    differences = measure_target_differences(run, run.score_sets[-1])
     with opened(browser, pages["live"], DESK) as (page, trouble):
         shown = page.locator(".ranked li")
         for speed, intelligibility, price in ((2, 2, 0), (1, 4, 0), (4, 0, 3), (0, 0, 4)):
             for label, weight in (("Speed", speed), ("Intelligibility", intelligibility), ("Price", price)):
                 page.get_by_role("slider", name=label).fill(str(weight))
             weights = RankingWeights(speed=speed, intelligibility=intelligibility, price=price)
-            expected = rank_targets(targets, resamples, weights=weights).targets
+            ranking = rank_targets(targets, differences, weights=weights)
+            expected = ranking.targets
             points = [MISSING_TEXT if one.points is None else f"{one.points:.0f}" for one in expected]
             assert shown.locator("[data-points]").all_inner_texts() == points
-            shares = [
-                f"first in {math.floor(one.share_ranked_first * 100 + 0.5 + 1e-9)}%"
-                for one in expected
-                if one.share_ranked_first is not None
-            ]
-            assert shown.locator("[data-share]").all_inner_texts()[: len(shares)] == shares
+            groups = [f"group {one.group}" for one in expected if one.group is not None]
+            assert groups
+            assert shown.locator("[data-group]").all_inner_texts()[: len(groups)] == groups
+            line = page.locator("[data-decision-line]").inner_text()
+            assert line.partition(": ")[2] == f"{ranking.decision.partition(': ')[2]}."
         assert trouble == []
 
 

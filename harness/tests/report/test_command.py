@@ -163,10 +163,10 @@ def test_a_run_is_read_and_resampled_once_for_several_outputs(
         monkeypatch.setattr(module, name, call)
 
     count_calls(reports, "load_run")
-    count_calls(report_data, "resample_targets")
+    count_calls(report_data, "measure_target_differences")
     page, numbers = tmp_path / "page.html", tmp_path / "report.json"
     assert voicegauge(["report", str(folder), "--out", str(page), "--json", str(numbers)]) == 0
-    assert sorted(calls) == ["load_run", "resample_targets"]
+    assert sorted(calls) == ["load_run", "measure_target_differences"]
     assert json.loads(numbers.read_text())["runs"][0]["ranking"]
 
 

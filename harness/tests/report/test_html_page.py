@@ -274,7 +274,7 @@ def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_p
 
 
 def test_a_highlight_is_explained_only_where_there_is_one(typical: str, tmp_path: Path) -> None:
-    assert "Highlighted</span> in a column" in typical
+    assert "Highlighted</span>: the lowest" in typical
     alone = page_of(make_run(tmp_path, VOICES[:1], repetitions=1))
     assert "Highlighted" not in alone
     assert "No target stands out in any column." in alone

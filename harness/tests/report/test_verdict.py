@@ -11,10 +11,9 @@ import pytest
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import AmbiguousRequest, Failure
-from voicegauge.model.run import Run, TargetPrice
-from voicegauge.report._ranking import RANKED_RESAMPLE_COUNT, Ranking
+from voicegauge.model.run import KnownWords, Run, TargetPrice
+from voicegauge.report._ranking import Ranking
 from voicegauge.report._run_comparison import list_main_facts
-from voicegauge.report._scatter_plot import PlottedCircle, Rectangle, separate_circles
 from voicegauge.report._verdict import RunVerdict
 from voicegauge.report.csv_markdown import render_markdown
 from voicegauge.report.html_page import render_page
@@ -32,13 +31,19 @@ def summarize(run: tuple[Path, Run]) -> tuple[RunVerdict, Ranking]:
     return report.verdict, report.ranking
 
 
+def summaries(verdict: RunVerdict) -> dict[str, str]:
+    return {statement.topic: statement.summary for statement in verdict.statements}
+
+
 def details(verdict: RunVerdict) -> dict[str, str]:
     return {statement.topic: statement.detail for statement in verdict.statements}
 
 
-def test_the_headline_has_speed_with_its_interval_intelligibility_and_price(tmp_path: Path) -> None:
-    verdict, _ = summarize(make_run(tmp_path, (FAST, SLOW), repetitions=4))
-    speed, intelligibility, price = verdict.headline.rstrip(".").split("; ")
+def test_the_headline_decides_and_short_facts_have_speed_intelligibility_and_price(tmp_path: Path) -> None:
+    verdict, ranking = summarize(make_run(tmp_path, (FAST, SLOW), repetitions=4))
+    assert verdict.headline == "With equal weights for speed and price: acme/fast."
+    assert verdict.headline == f"{ranking.decision}."
+    speed, intelligibility, price, _ = summaries(verdict).values()
     assert speed.startswith("acme/fast is 2.")
     assert speed.endswith("times as fast as acme/slow")
     assert "The times of jobs include the wait for the poll" not in details(verdict)["speed"]  # no target is a job
@@ -49,22 +54,28 @@ def test_the_headline_has_speed_with_its_interval_intelligibility_and_price(tmp_
 
 
 def test_indistinguishable_targets_are_named_together(tmp_path: Path) -> None:
-    twin = Voice("acme/twin", "Twin", 485, 0.05, job=False)
+    twin = Voice("acme/twin", "Twin", 485, 0.05, job=False, usd=0.01, max_characters=500)
     verdict, _ = summarize(make_run(tmp_path / "a", (FAST, twin, SLOW), repetitions=2))
-    assert " are the fastest" in verdict.headline
-    assert "are indistinguishable" in details(verdict)["speed"]
+    names = {"acme/fast", "acme/twin"}
+    assert {f"{one} cannot be distinguished from the fastest, {(names - {one}).pop()}" for one in names} & {
+        summaries(verdict)["speed"]
+    }
+    assert "1 target is slower" in details(verdict)["speed"]
     verdict, _ = summarize(make_run(tmp_path / "b", (FAST, twin), repetitions=2))
-    assert verdict.headline.startswith("no clear difference in speed; ")
+    assert summaries(verdict)["speed"] == "no clear difference in speed"
+    assert " or " in verdict.headline
 
 
 def test_a_difference_below_the_asr_errors_is_not_claimed_without_saying_so(tmp_path: Path) -> None:
     clear = Voice("acme/clear", "Clear", 500, 0.0)
-    verdict, _ = summarize(make_run(tmp_path, (clear, Voice("acme/poor", "Poor", 500, 0.035)), repetitions=4))
+    verdict, _ = summarize(make_run(tmp_path, (clear, Voice("acme/poor", "Poor", 500, 0.035)), repetitions=16))
     assert "The times of jobs include the wait for the poll" in details(verdict)["speed"]
-    assert "acme/clear makes the fewest errors, by less than the ASR's own error" in verdict.headline
+    assert (
+        "acme/clear makes the fewest errors, by less than the ASR's own error" in summaries(verdict)["intelligibility"]
+    )
     assert "own error rate on clean speech of these texts is 4.2%" in details(verdict)["intelligibility"]
     verdict, _ = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))
-    assert "acme/clear makes the fewest errors;" in verdict.headline
+    assert summaries(verdict)["intelligibility"] == "acme/clear makes the fewest errors"
     assert "ASR" not in details(verdict)["intelligibility"]
 
 
@@ -77,9 +88,7 @@ def test_differences_below_the_asr_errors_do_not_separate_targets_in_the_ranking
     assert (ranking.has_tied_errors, ranking.weights.intelligibility) == (True, 0)
     page = render_page(analyzed)
     assert "Intelligibility does not separate these targets" in page
-    assert set(re.findall(r'data-intelligibility-resamples="([\d ]+)"', page)) == {
-        " ".join(["100"] * RANKED_RESAMPLE_COUNT)
-    }
+    assert set(re.findall(r'data-intelligibility-leads="([-\d ]+)"', page)) == {"0 0"}
     _, ranking = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))
     assert not ranking.has_tied_errors
     assert ranking.targets[0].target == "acme/clear"
@@ -94,7 +103,7 @@ def test_equal_error_rates_have_no_difference(tmp_path: Path) -> None:
 def test_missing_and_disputed_prices_are_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (VOICES[0], VOICES[5], VOICES[6]), repetitions=2)
     verdict, ranking = summarize((folder, run))
-    assert "prices not comparable: 1 target has no documented price" in verdict.headline
+    assert "prices not comparable: 1 target has no documented price" in summaries(verdict)["price"]
     assert "documents of the provider contradict each other" in details(verdict)["price"]
     assert ranking.weights.price == 0
 
@@ -108,19 +117,19 @@ def test_missing_and_disputed_prices_are_named(tmp_path: Path) -> None:
     )
     manifest = msgspec.structs.replace(run.manifest, targets=(*run.manifest.targets[:-1], last))
     verdict, _ = summarize((folder, msgspec.structs.replace(run, manifest=manifest, samples=samples)))
-    assert "prices not comparable: 1 target charges credits" in verdict.headline
+    assert "prices not comparable: 1 target charges credits" in summaries(verdict)["price"]
 
 
 def test_a_cheapest_target_with_a_disputed_price_says_so_in_the_headline(tmp_path: Path) -> None:
     verdict, _ = summarize(make_run(tmp_path, (FAST, VOICES[5]), repetitions=1))
-    assert "acme/fast is the cheapest" in verdict.headline
+    assert "acme/fast is the cheapest" in summaries(verdict)["price"]
     assert "pebble/stone, $100.00 (disputed: $200.00)" in details(verdict)["price"]
 
 
 def test_a_target_is_the_cheapest_only_if_no_range_of_prices_overlaps_with_its_own(tmp_path: Path) -> None:
     expensive, cheap = (Voice(f"acme/{usd}", "Voice", 500, 0.05, usd=usd, disputed=usd < 0.05) for usd in (0.05, 0.03))
     verdict, ranking = summarize(make_run(tmp_path, (expensive, cheap), repetitions=1, texts=3))
-    assert "acme/0.03 is not surely the cheapest: the ranges of prices overlap" in verdict.headline
+    assert "acme/0.03 is not surely the cheapest: the ranges of prices overlap" in summaries(verdict)["price"]
     assert ranking.weights.price == 1
 
 
@@ -133,7 +142,7 @@ def test_a_price_that_only_a_third_party_states_is_a_range_and_has_no_rank(tmp_p
     )
     manifest = msgspec.structs.replace(run.manifest, targets=(first, *run.manifest.targets[1:]))
     verdict, ranking = summarize((folder, msgspec.structs.replace(run, manifest=manifest)))
-    assert "prices not comparable: 1 target has no price of the provider" in verdict.headline
+    assert "prices not comparable: 1 target has no price of the provider" in summaries(verdict)["price"]
     assert "isputed" not in verdict.headline + details(verdict)["price"]
     assert ranking.weights.price == 0
     (summary,) = [t for t in summarize_targets(msgspec.structs.replace(run, manifest=manifest)) if t.target == first.id]
@@ -184,14 +193,14 @@ def test_a_rate_of_requests_replaces_the_concurrency(tmp_path: Path) -> None:
 def test_too_few_texts_are_not_compared(tmp_path: Path) -> None:
     verdict, ranking = summarize(make_run(tmp_path, (FAST, SLOW), repetitions=3, texts=4))
     assert "too few texts to compare speed; too few texts to compare intelligibility" in verdict.headline
-    assert [one.share_ranked_first for one in ranking.targets] == [None, None]
+    assert [one.group for one in ranking.targets] == [None, None]
 
 
 def test_speech_to_text_is_about_accuracy_and_transcripts(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=2, provenance=Provenance.LIVE)
     transcription = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, kind="transcription"))
     verdict, _ = summarize((folder, transcription))
-    assert "no clear difference in accuracy" in verdict.headline
+    assert "no clear difference in accuracy" in summaries(verdict)["intelligibility"]
     assert "until the transcript was complete" in details(verdict)["speed"]
 
 
@@ -210,7 +219,9 @@ def test_of_many_targets_three_are_named_and_the_others_are_counted_with_a_link(
     run = make_run(tmp_path, (FAST, *lost), repetitions=1, texts=3)
     analyzed = analyze_runs([run])
     verdict = analyzed.report.runs[0].verdict
-    assert "quay/lost-0, quay/lost-1, quay/lost-2 and 3 others delivered nothing" in verdict.headline
+    assert "quay/lost-0, quay/lost-1, quay/lost-2 and 3 others delivered nothing" in summaries(verdict)[
+        "reliability"
+    ].replace("Quay", "quay")
     assert details(verdict)["reliability"].count("quay/lost-") == 3
     assert details(verdict)["reliability"].endswith("3 others failed 6 requests.")
     assert 'quay/lost-2 and <a href="#comparison">3 others</a> delivered nothing' in render_page(analyzed)
@@ -220,30 +231,54 @@ def test_different_texts_are_not_compared(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST, SLOW), languages=LANGUAGES_ALL, repetitions=1)
     english = tuple(s for s in run.samples if s.language == "en" or s.target == FAST.id)
     verdict, ranking = summarize((folder, msgspec.structs.replace(run, samples=english)))
-    assert "intelligibility not comparable" in verdict.headline
+    assert "intelligibility not comparable" in summaries(verdict)["intelligibility"]
     assert ranking.weights.intelligibility == 0
 
 
-def test_the_ranking_has_points_and_the_share_of_resamples_in_which_a_target_is_first(tmp_path: Path) -> None:
+def test_the_ranking_has_points_and_groups_that_can_be_distinguished(tmp_path: Path) -> None:
     twin = Voice("acme/twin", "Twin", 500, 0.05, job=False, usd=0.01, max_characters=500)
     _, ranking = summarize(make_run(tmp_path, (SLOW, twin, FAST), repetitions=2))
     assert [one.target for one in ranking.targets][2] == "acme/slow"
     slow = ranking.targets[2]
     assert slow.speed_points == pytest.approx(100 / 3, abs=3)
     assert slow.price_points == pytest.approx(50)
-    shares = [one.share_ranked_first or 0.0 for one in ranking.targets]
-    assert sum(shares) == pytest.approx(1)
-    assert slow.share_ranked_first == 0
-    assert all(0.02 < share < 0.98 for share in shares[:2])
+    assert [one.group for one in ranking.targets] == [1, 1, 2]
+    assert ranking.decision in {
+        f"With equal weights for speed and price: acme/{one} or acme/{other}"
+        for one, other in (("fast", "twin"), ("twin", "fast"))
+    }
 
 
-def test_overlapping_circles_are_moved_apart_within_the_frame() -> None:
-    frame = Rectangle(0, 0, 300, 300)
-    circles = [PlottedCircle(150, 150, 9)] * 12 + [PlottedCircle(299, 1, 17), PlottedCircle(20, 280, 9)]
-    moved = separate_circles(circles, frame)
-    for i, one in enumerate(moved):
-        assert one.radius <= one.x <= 300 - one.radius
-        assert one.radius <= one.y <= 300 - one.radius
-        for other in moved[i + 1 :]:
-            assert ((one.x - other.x) ** 2 + (one.y - other.y) ** 2) ** 0.5 >= one.radius + other.radius
-    assert moved[-1] == circles[-1]  # it did not overlap
+def test_a_free_target_leaves_the_price_points_of_the_others_apart(tmp_path: Path) -> None:
+    own = Voice("own/server", "Own", 2_000, 0.05, job=False, usd=0.0)
+    verdict, ranking = summarize(make_run(tmp_path, (own, FAST, SLOW), repetitions=2))
+    points = {one.target: one.price_points for one in ranking.targets}
+    assert points == pytest.approx({"own/server": 100, "acme/fast": 100, "acme/slow": 50})
+    assert verdict.headline.startswith("With equal weights for speed and price: acme/fast")
+
+
+def test_error_rates_that_must_not_be_interpreted_are_in_no_headline_and_no_ranking(tmp_path: Path) -> None:
+    bad = Voice("acme/bad", "Bad", 500, 0.6)
+    folder, run = make_run(tmp_path, (FAST, bad), repetitions=2)
+    unknown = KnownWords(word_count=90, unknown_word_count=34)
+    scores = msgspec.structs.replace(run.score_sets[-1], has_closed_vocabulary=True, known_words=unknown)
+    verdict, ranking = summarize((folder, msgspec.structs.replace(run, score_sets=(scores,))))
+    assert ranking.weights.intelligibility == 0
+    assert summaries(verdict)["intelligibility"] == "intelligibility not measured"
+    assert "34 of 90 words unknown" in details(verdict)["intelligibility"]
+    assert "intelligibility" not in verdict.headline
+
+
+def test_a_charge_that_differs_from_the_documented_price_is_in_the_headline(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=1)
+    samples = tuple(
+        msgspec.structs.replace(one, cost=msgspec.structs.replace(one.cost, charged_usd=0.02))
+        if one.target == FAST.id
+        else one
+        for one in run.samples
+    )
+    charged = folder, msgspec.structs.replace(run, samples=samples)
+    verdict, _ = summarize(charged)
+    assert verdict.headline.endswith("; acme/fast charged 2 times the documented price.")
+    assert "acme/fast charged 2 times the documented price" in render_markdown(analyze_runs([charged]))
+    assert "acme/fast charged 2 times the documented price" in render_page(analyze_runs([charged]))

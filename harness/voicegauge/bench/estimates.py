@@ -1,47 +1,51 @@
-"""Estimates metrics with confidence intervals, also from times that are known only between two bounds.
+"""Estimates the metrics of one run, with confidence intervals that hold for few texts.
 
-The errors and the reference words (or characters) of a text stay together, so that a resampled error rate is still a
-ratio of sums (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
-evaluation"). With too few samples, an estimate or an end of its interval is `None`, and a note says why.
+The texts of a suite are a sample of all texts that a target could synthesize, and the samples of one text resemble each
+other. Every interval therefore counts texts, not samples. Intervals are chosen by their simulated coverage
+(`benchmarks/interval_coverage`): percentile bootstrap intervals of 8 or 24 texts cover 75 to 90% instead of 95%.
 
-The distribution is estimated by nonparametric maximum likelihood (Turnbull 1976, "The empirical distribution function
-with arbitrarily grouped, censored and truncated data"), by the self-consistency iteration of that paper. The package
-lifelines has this estimator too, but requires pandas, matplotlib and autograd, and takes a second to import.
+- Quantiles have intervals between order statistics (Nyblom 1992, "Note on interpolated order statistics"), for the
+  number of independent samples that the samples are worth.
+- Rates such as WER are ratios of sums (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR
+  performance evaluation"). Their interval is Student's, of the logarithm, from leaving out one text at a time
+  (jackknife: Efron and Tibshirani 1993, chapter 11).
+- Shares have Wilson's interval (Wilson 1927), for the number of independent samples that the samples are worth (Rao and
+  Scott 1992).
 
-This estimator puts all probability into a few short intervals, so that its median varies much from one set of polls to
-the next. The median is therefore estimated by the same iteration with smoothing in each step (Silverman, Jones, Wilson
-and Nychka 1990, "A smoothed EM approach to indirect estimation problems"), which errs about half as much. Other
-quantiles are estimated without smoothing, because it widens the distribution.
+With too few samples, an estimate or an end of its interval is `None`, and a note says why.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 
 from voicegauge.bench.resampling import (
     CONFIDENCE_LEVEL,
     FloatArray,
-    ResampledSpread,
+    IntegerArray,
     SampledValues,
     ValuesWithTextIds,
-    resample_texts,
 )
 from voicegauge.model.base import Record
 
-# Estimates the metrics of one run, with confidence intervals over resampled texts.
+# Estimates quantiles, with intervals between order statistics.
 
 
 MIN_TEXTS_FOR_INTERVAL = 5
 """Smallest number of texts from which the spread between texts is estimated."""
 MIN_P95_SAMPLES = 20
 """Smallest number of samples for a 95th percentile: of 20 samples, one lies above it."""
-MIN_P95_UPPER_BOUND_SAMPLES = 100
-"""Smallest number of samples for an upper bound of the 95th percentile: of 100 samples, five lie above it."""
+MIN_TEXTS_ABOVE_QUANTILE = 3
+"""An upper end of an interval needs so many texts that this number is expected to lie above the quantile: 60 for the
+95th percentile. More samples of fewer texts do not show how slow the slowest texts are."""
+MAX_EXACT_SAMPLE_COUNT = 1000
+"""Largest number of samples for which the interval of a quantile is computed from the binomial distribution, and not
+from its normal approximation."""
+NORMAL_QUANTILE = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
 
 
 class Estimate(Record, frozen=True, kw_only=True):
@@ -51,11 +55,14 @@ class Estimate(Record, frozen=True, kw_only=True):
     low: float | None
     """Lower end of the interval; `None` if there are too few data."""
     high: float | None
-    """Upper end of the interval; `None` if there are too few data."""
+    """Upper end of the interval; `None` if there are too few data: `low` is then a bound at the same level."""
     sample_count: int
     """Number of samples from which the value was computed."""
     note: str = ""
     """Why an end of the interval is missing, or how it was computed; empty if it is the usual one."""
+    is_range: bool = False
+    """Whether polling cannot tell where in the interval the value lies: `value` is then a guess, and the interval is
+    what should be shown."""
 
 
 class BoundEstimates(Record, frozen=True, kw_only=True):
@@ -68,61 +75,203 @@ class BoundEstimates(Record, frozen=True, kw_only=True):
     high: Estimate
 
 
-def estimate_quantile(values: ValuesWithTextIds | SampledValues, fraction: float, *, seed: int = 0) -> Estimate | None:
+def estimate_quantile(values: ValuesWithTextIds | SampledValues, fraction: float) -> Estimate | None:
     """Estimate a quantile of `values`, linearly interpolated.
 
     Args:
         values: pairs of a text id and a value; or values that were sorted before, for several estimates.
         fraction: 0.5 for the median.
-        seed: seed of the resampling.
 
     Returns:
         The estimate; `None` if there are no values, or if `fraction` exceeds 0.9 and there are fewer than
-        `MIN_P95_SAMPLES` values. With fewer than `MIN_P95_UPPER_BOUND_SAMPLES`, the interval has no upper end.
+        `MIN_P95_SAMPLES` values. The interval has no upper end if fewer than `MIN_TEXTS_ABOVE_QUANTILE` texts are
+        expected above the quantile.
     """
-    is_upper_tail = fraction > 0.9
-    if not len(values) or (is_upper_tail and len(values) < MIN_P95_SAMPLES):
+    if not len(values) or (fraction > 0.9 and len(values) < MIN_P95_SAMPLES):
         return None
     sampled = values if isinstance(values, SampledValues) else SampledValues(values)
-    spread = resample_texts(
-        sampled.text_count,
-        lambda weights: sampled.compute_weighted_quantiles(weights, fraction),
-        seed=seed,
+    low, high, note = find_quantile_interval(sampled, sampled, fraction)
+    value = sampled.compute_quantile(fraction)
+    return Estimate(
+        value=value,
+        low=None if low is None else min(low, value),
+        high=None if high is None else max(high, value),
+        sample_count=len(values),
+        note=note,
     )
-    estimate = _build_estimate(sampled.compute_quantile(fraction), spread, sampled.text_count, len(values))
-    if is_upper_tail and len(values) < MIN_P95_UPPER_BOUND_SAMPLES and estimate.high is not None:
-        note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_UPPER_BOUND_SAMPLES}"
-        return Estimate(
-            value=estimate.value, low=estimate.low, high=None, sample_count=estimate.sample_count, note=note
-        )
-    return estimate
 
 
-def estimate_median(values: ValuesWithTextIds | SampledValues, *, seed: int = 0) -> Estimate | None:
+def estimate_median(values: ValuesWithTextIds | SampledValues) -> Estimate | None:
     """Estimate the median of `values`; `None` if there are no values."""
-    return estimate_quantile(values, 0.5, seed=seed)
+    return estimate_quantile(values, 0.5)
 
 
-def estimate_mean(values: ValuesWithTextIds | SampledValues, *, seed: int = 0) -> Estimate | None:
-    """Estimate the arithmetic mean of `values`; `None` if there are no values."""
-    if not len(values):
-        return None
-    sampled = values if isinstance(values, SampledValues) else SampledValues(values)
-    sums = sampled.compute_sum_and_count_by_text()
-    spread = resample_texts(sampled.text_count, lambda weights: _divide_sums(weights @ sums), seed=seed)
-    return _build_estimate(float(sampled.values.mean()), spread, sampled.text_count, len(values))
-
-
-def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
-    """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
-
-    If every numerator is 0, resampling finds no spread. The upper end is then 3 divided by the sum of denominators
-    ("rule of three": Hanley and Lippman-Hand 1983).
+def find_quantile_interval(
+    lower_bounds: SampledValues, upper_bounds: SampledValues, fraction: float
+) -> tuple[float | None, float | None, str]:
+    """Return the ends of the interval of a quantile, and why one is missing.
 
     Args:
-        fractions: tuples (text id, numerator, denominator), one for each sample; samples of one text are resampled
-            together.
-        seed: seed of the resampling.
+        lower_bounds: a lower bound of the value of each sample; the values themselves if they are known.
+        upper_bounds: an upper bound of the value of each sample, in the same way.
+        fraction: 0.5 for the median.
+    """
+    text_count = lower_bounds.text_count
+    if text_count < MIN_TEXTS_FOR_INTERVAL:
+        return None, None, f"no interval from fewer than {MIN_TEXTS_FOR_INTERVAL} texts"
+    tail = (1 - CONFIDENCE_LEVEL) / 2
+    high = _find_order_statistic(upper_bounds, fraction, tail, is_upper=True)
+    needed = math.ceil(MIN_TEXTS_ABOVE_QUANTILE / (1 - fraction) - 1e-9)
+    if fraction > 0.5 and (high is None or text_count < needed):
+        low = _find_order_statistic(lower_bounds, fraction, 2 * tail, is_upper=False)
+        return low, None, f"no upper bound from {text_count} texts; it takes {needed} or more"
+    return _find_order_statistic(lower_bounds, fraction, tail, is_upper=False), high, ""
+
+
+def _find_order_statistic(
+    sampled: SampledValues, fraction: float, tail_probability: float, *, is_upper: bool
+) -> float | None:
+    """Return one end of the interval of a quantile: the value at an interpolated rank; `None` if there is none.
+
+    For the median of a few texts, whose samples are worth fewer than 6 independent ones, it is the smallest or the
+    largest value.
+    """
+    is_below = sampled.values <= sampled.compute_quantile(fraction)
+    effective = round(_estimate_effective_count(is_below.astype(np.float64), sampled.text_numbers, sampled.text_count))
+    count = len(sampled)
+    rank = _find_lower_rank(max(effective, 1), 1 - fraction if is_upper else fraction, tail_probability)
+    if rank is None:
+        if fraction != 0.5:
+            return None
+        rank = 1.0
+    if is_upper:
+        rank = max(effective, 1) + 1 - rank
+    position = min(max(rank * (count + 1) / (max(effective, 1) + 1), 1.0), float(count))
+    return float(np.interp(position, np.arange(1, count + 1), sampled.values))
+
+
+def _find_lower_rank(sample_count: int, fraction: float, tail_probability: float) -> float | None:
+    """Return the interpolated rank, from 1, of the lower end of the interval of a quantile (Nyblom 1992).
+
+    `None` if even the smallest value is above the quantile with a higher probability than `tail_probability`.
+    """
+    if sample_count > MAX_EXACT_SAMPLE_COUNT:
+        deviation = math.sqrt(sample_count * fraction * (1 - fraction))
+        return max(sample_count * fraction - NormalDist().inv_cdf(1 - tail_probability) * deviation + 0.5, 1.0)
+    logs = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, sample_count + 1)))))
+    counts = np.arange(sample_count + 1)
+    log_masses = logs[-1] - logs - logs[::-1] + counts * math.log(fraction) + counts[::-1] * math.log1p(-fraction)
+    # The probability that the value at rank d is above the quantile: that fewer than d values are below it.
+    is_above = np.concatenate(([0.0], np.cumsum(np.exp(log_masses))))[: sample_count + 1]
+    rank = int(np.searchsorted(is_above, tail_probability, side="right")) - 1
+    if rank < 1:
+        return None
+    if rank >= sample_count:
+        return float(sample_count)
+    missing, exceeding = tail_probability - float(is_above[rank]), float(is_above[rank + 1]) - tail_probability
+    if missing <= 0:
+        return float(rank)
+    odds = rank * (1 - fraction) * exceeding / ((sample_count - rank) * fraction * missing)
+    return rank + 1 / (1 + odds)
+
+
+def _estimate_effective_count(values: FloatArray, text_numbers: IntegerArray, text_count: int) -> float:
+    """Return how many independent samples the samples of some texts are worth, to estimate the mean of `values`.
+
+    It is the number of samples, divided by the design effect (Kish 1965) and by the factor by which Student's quantile
+    exceeds the normal one, because the design effect is estimated from `text_count` texts (Korn and Graubard 1998).
+    """
+    count = len(values)
+    variance = float(values.var())
+    if count == text_count or text_count < 2 or variance == 0:
+        return float(count)
+    sums = np.bincount(text_numbers, weights=values - values.mean(), minlength=text_count)
+    between = text_count / (text_count - 1) * float(np.sum(sums**2)) / count**2
+    effect = min(max(between * count / variance, 1.0), count / text_count)
+    if effect < 1.01:
+        return float(count)
+    return count / effect * (NORMAL_QUANTILE / approximate_student_quantile(text_count - 1)) ** 2
+
+
+def approximate_student_quantile(degrees_of_freedom: int) -> float:
+    """Return the quantile of Student's t distribution for `CONFIDENCE_LEVEL`, both tails together.
+
+    It is the expansion 26.7.5 of Abramowitz and Stegun, which is exact to 0.3% from 4 degrees of freedom on. SciPy has
+    it, but reports are also made where SciPy is not installed.
+    """
+    z, n = NORMAL_QUANTILE, float(degrees_of_freedom)
+    return (
+        z
+        + (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )
+
+
+# Estimates shares, means, and ratios of sums such as WER.
+
+
+RARE_EVENT_BOUNDS = {2: 0.3554, 1: 0.0513}
+"""For one or two events, the Poisson mean that so many or more events have with a probability of 5%: the lower end of
+the modified Wilson interval (Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion")."""
+
+
+def estimate_share(values: Iterable[tuple[Hashable, bool]]) -> Estimate | None:
+    """Estimate the share of samples with a property, such as a failure, with Wilson's interval.
+
+    Args:
+        values: for each sample, the id of its text and whether it has the property.
+
+    Returns:
+        The estimate; `None` if there are no samples.
+    """
+    sampled = SampledValues([(text, float(value)) for text, value in values])
+    if not len(sampled):
+        return None
+    share = float(sampled.values.mean())
+    count = _estimate_effective_count(sampled.values, sampled.text_numbers, sampled.text_count)
+    squared = NORMAL_QUANTILE**2
+    center = (share + squared / (2 * count)) / (1 + squared / count)
+    margin = NORMAL_QUANTILE / (1 + squared / count) * math.sqrt(share * (1 - share) / count + squared / (4 * count**2))
+    # Wilson's interval excludes rates near 0 too often if one or two samples have the property, and those near 1 alike.
+    low, high = center - margin, center + margin
+    for missed, bound in RARE_EVENT_BOUNDS.items():
+        if 0 < share * count < missed + 0.5:
+            low = min(low, bound / count)
+        if 0 < (1 - share) * count < missed + 0.5:
+            high = max(high, 1 - bound / count)
+    # Rounding leaves 1e-17 where the interval begins at 0 or ends at 1.
+    return Estimate(
+        value=share,
+        low=0.0 if share == 0 else max(low, 0.0),
+        high=1.0 if share == 1 else min(high, 1.0),
+        sample_count=len(sampled),
+    )
+
+
+def estimate_mean(values: ValuesWithTextIds | SampledValues, *, unit: float | None = None) -> Estimate | None:
+    """Estimate the arithmetic mean of values that are never negative; `None` if there are no values.
+
+    Args:
+        values: pairs of a text id and a value.
+        unit: smallest value above 0 that can occur, such as 1 for counts; `None` if there is none, as for times.
+    """
+    sampled = values if isinstance(values, SampledValues) else SampledValues(values)
+    if not len(sampled):
+        return None
+    sums = sampled.compute_sum_and_count_by_text()
+    return _estimate_ratio(sums, float(sampled.values.mean()), len(sampled), unit)
+
+
+def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]]) -> Estimate | None:
+    """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
+
+    The interval is Student's, of the logarithm of the ratio, from leaving out one text at a time. Its upper end is at
+    least 3 divided by the sum of denominators ("rule of three": Hanley and Lippman-Hand 1983), also if every numerator
+    is 0.
+
+    Args:
+        fractions: tuples (text id, numerator, denominator), one for each sample. Numerators are counts.
 
     Returns:
         The estimate; `None` if there are no fractions.
@@ -137,185 +286,36 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]], *
     if not sums_by_text:
         return None
     table: FloatArray = np.array(list(sums_by_text.values()), dtype=np.float64)
-    total = table.sum(axis=0)
-
-    def compute_ratios(weights: FloatArray) -> FloatArray:
-        return _divide_sums(weights @ table)
-
-    estimate = _build_estimate(
-        float(_divide_sums(total)), resample_texts(len(table), compute_ratios, seed=seed), len(table), n
-    )
-    if total[0] or estimate.high is None:
-        return estimate
-    high, note = 3 / max(total[1], 3.0), f"none in {total[1]:g}: the upper end is 3 in {total[1]:g}"
-    return Estimate(value=0.0, low=0.0, high=high, sample_count=n, note=note)
+    numerator, denominator = table.sum(axis=0)
+    return _estimate_ratio(table, float(numerator) / max(float(denominator), 1.0), n, 1.0)
 
 
-def _divide_sums(numerator_and_denominator_sums: FloatArray) -> FloatArray:
-    # A denominator of at least 1 keeps a resample of empty references finite.
-    quotient: FloatArray = numerator_and_denominator_sums[..., 0] / np.maximum(
-        numerator_and_denominator_sums[..., 1], 1.0
-    )
-    return quotient
-
-
-def _build_estimate(value: float, spread: ResampledSpread | None, text_count: int, sample_count: int) -> Estimate:
-    if spread is None or text_count < MIN_TEXTS_FOR_INTERVAL:
-        return Estimate(
-            value=value,
-            low=None,
-            high=None,
-            sample_count=sample_count,
-            note=f"no interval from fewer than {MIN_TEXTS_FOR_INTERVAL} texts",
-        )
-    return Estimate(value=value, low=spread.low, high=spread.high, sample_count=sample_count)
-
-
-# Estimates quantiles of times that are known only between two bounds, such as the end of a polled job.
-
-
-MAX_ITERATIONS = 400
-"""Largest number of iterations of the estimation without smoothing."""
-MIN_PROBABILITY_CHANGE = 1e-6
-"""Smallest change of the probability of an interval: the iteration ends when every probability changes by less."""
-RELATIVE_SMOOTHING_WIDTH = 0.2
-"""Standard deviation of the smoothing, relative to the typical time between two polls."""
-CELLS_PER_POLL_INTERVAL = 20
-"""Number of cells between two polls; the smoothed probability is constant in each cell."""
-SMOOTHING_ITERATIONS = 200
-"""Number of iterations of the estimation with smoothing."""
-MAX_DISTINCT_BOUNDS = 400
-"""Largest number of distinct bounds. If there are more, intervals are widened until at most this number remains."""
-
-
-class CensoredTime(NamedTuple):
-    """Lower and upper bound of a time of one sample, in milliseconds; both are equal if the time is known exactly."""
-
-    text_id: Hashable
-    low_ms: float
-    high_ms: float
-
-
-def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -> Estimate | None:
-    """Estimate a quantile of `times`, with a 95% interval that is computed from ranks (Conover 1999, section 3.2).
+def _estimate_ratio(sums_by_text: FloatArray, value: float, sample_count: int, unit: float | None) -> Estimate:
+    """Estimate the ratio of two sums.
 
     Args:
-        times: the bounds of each time.
-        fraction: 0.5 for the median.
-
-    Returns:
-        The estimate; `None` if there are no times, or if `fraction` is above 0.5 and less than one time is expected to
-        lie above the quantile.
+        sums_by_text: for each text, its numerator and its denominator.
+        value: the ratio.
+        sample_count: number of samples.
+        unit: as in `estimate_mean`.
     """
-    is_upper_tail = fraction > 0.9
-    if not times or (fraction > 0.5 and len(times) * (1 - fraction) < 1 - 1e-9):
-        return None
-    distribution = _CensoredDistribution(times)
-    value = estimate_smoothed_median(times) if fraction == 0.5 else distribution.find_quantile(fraction)
-    text_count = len({time.text_id for time in times})
+    text_count = len(sums_by_text)
     if text_count < MIN_TEXTS_FOR_INTERVAL:
         note = f"no interval from fewer than {MIN_TEXTS_FOR_INTERVAL} texts"
-        return Estimate(value=value, low=None, high=None, sample_count=len(times), note=note)
-    # Ranks instead of resampling: the estimator converges with the cube root of the number of samples (Groeneboom and
-    # Wellner 1992), and for estimators of this kind the ordinary bootstrap fails (Sen, Banerjee and Woodroofe 2010).
-    # The number of texts counts, not that of samples, because the samples of one text resemble each other; this errs on
-    # the side of a wide interval.
-    error = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2) * math.sqrt(fraction * (1 - fraction) / text_count)
-    low, high = (distribution.find_quantile(min(max(fraction + sign * error, 0.0), 1.0)) for sign in (-1, 1))
-    low, high = min(low, value), max(high, value)
-    if is_upper_tail and len(times) < MIN_P95_UPPER_BOUND_SAMPLES:
-        note = f"no upper bound from {len(times)} samples; it takes {MIN_P95_UPPER_BOUND_SAMPLES}"
-        return Estimate(value=value, low=low, high=None, sample_count=len(times), note=note)
-    return Estimate(value=value, low=low, high=high, sample_count=len(times))
-
-
-def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
-    """Return the median in ms, estimated with smoothing; the ordinary median if most times are known exactly."""
-    bounds = np.array([(time.low_ms, max(time.high_ms, time.low_ms)) for time in times])
-    width = float(np.median(bounds[:, 1] - bounds[:, 0]))
-    if width == 0:
-        return _CensoredDistribution(times).find_quantile(0.5)
-    start = float(np.quantile(bounds[:, 0], 0.05)) - width
-    end = float(np.quantile(bounds[:, 1], 0.95)) + width
-    step = max(width / CELLS_PER_POLL_INTERVAL, (end - start) / MAX_DISTINCT_BOUNDS)
-    centers = np.arange(start + step / 2, end, step)
-    # Far from the median it does not matter where a time lies; equal bounds are counted, which limits memory.
-    rounded = np.round((np.clip(bounds, centers[0], centers[-1]) - start) / step * 4) * step / 4 + start
-    limited, counts = np.unique(rounded, axis=0, return_counts=True)
-    is_inside = (limited[:, :1] - step / 2 <= centers) & (centers <= limited[:, 1:] + step / 2)
-    inside = is_inside.astype(np.float64)
-    reach = math.ceil(4 * RELATIVE_SMOOTHING_WIDTH * width / step)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / (RELATIVE_SMOOTHING_WIDTH * width)) ** 2)
-    kernel /= kernel.sum()
-    masses: FloatArray = np.full(len(centers), 1 / len(centers))
-    # Each step divides every time among the cells of its interval in proportion to the present estimate (E), adds up
-    # the shares (M), and smooths them (S). Smoothing the final estimate once would keep the gaps that the iteration has
-    # dug. The number of steps is fixed, because with smoothing the likelihood need not increase.
-    for _ in range(SMOOTHING_ITERATIONS):
-        masses = masses * ((counts / np.maximum(inside @ masses, 1e-300)) @ inside)
-        masses = np.convolve(masses, kernel)[reach : reach + len(centers)]
-        masses /= masses.sum()
-    totals = np.cumsum(masses)
-    index = int(np.searchsorted(totals, 0.5))
-    return float(centers[index] + step * ((0.5 - totals[index]) / masses[index] + 0.5))
-
-
-class _CensoredDistribution:
-    """The estimated distribution of censored times: all its probability lies in the innermost intervals.
-
-    An innermost interval extends from a lower bound to an upper bound, and contains no other bound of any time.
-    """
-
-    def __init__(self, times: Sequence[CensoredTime]) -> None:
-        low_ms = np.array([time.low_ms for time in times])
-        high_ms = np.maximum([time.high_ms for time in times], low_ms)
-        low_ms, high_ms = _widen_to_distinct_bounds(low_ms, high_ms)
-        # A time lies after its lower bound, unless both are equal.
-        # Intervals are open below and closed above: at the time of the earlier poll the job was seen running. Closed
-        # intervals would touch at every poll, and the estimator would put probability on the poll itself.
-        low_ms = np.where(low_ms < high_ms, np.nextafter(low_ms, np.inf), low_ms)
-        ends = np.unique(high_ms)
-        # For each upper bound, the nearest lower bound: an interval with no other bound inside.
-        starts = np.unique(low_ms)
-        nearest = starts[np.maximum(np.searchsorted(starts, ends, side="right") - 1, 0)]
-        previous_ends = np.concatenate(([-np.inf], ends[:-1]))
-        is_innermost = nearest >= previous_ends
-        self._starts, self._ends = nearest[is_innermost], ends[is_innermost]
-        self._is_inside = (
-            (low_ms[:, None] <= self._starts[None, :]) & (self._ends[None, :] <= high_ms[:, None])
-        ).astype(np.float64)
-
-        self._masses = self._fit()
-
-    def find_quantile(self, fraction: float) -> float:
-        """Return a quantile in milliseconds, interpolated linearly within its innermost interval."""
-        totals = np.cumsum(self._masses)
-        index = min(int(np.searchsorted(totals, fraction - 1e-9)), len(totals) - 1)
-        mass = float(self._masses[index])
-        share = min(max((fraction - float(totals[index]) + mass) / max(mass, 1e-12), 0.0), 1.0)
-        return float(self._starts[index] + share * (self._ends[index] - self._starts[index]))
-
-    def _fit(self) -> FloatArray:
-        """Return the probability of each innermost interval."""
-        count, inside = len(self._ends), self._is_inside
-        # It begins with equal probabilities: an interval that begins with 0 would keep 0 in every step.
-        masses: FloatArray = np.full(count, 1 / count)
-        for _ in range(MAX_ITERATIONS):
-            likelihoods = np.maximum(inside @ masses, 1e-300)
-            updated: FloatArray = masses * ((1 / likelihoods) @ inside) / len(inside)
-            change = float(np.abs(updated - masses).max())
-            masses = updated
-            if change < MIN_PROBABILITY_CHANGE:
-                break
-        return masses
-
-
-def _widen_to_distinct_bounds(low_ms: FloatArray, high_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds, in milliseconds, widened where needed so that at most `MAX_DISTINCT_BOUNDS` are distinct."""
-    bounds = np.unique(np.concatenate((low_ms, high_ms)))
-    if len(bounds) <= MAX_DISTINCT_BOUNDS:
-        return low_ms, high_ms
-    grid = np.quantile(bounds, np.linspace(0, 1, MAX_DISTINCT_BOUNDS))
-    lower = grid[np.maximum(np.searchsorted(grid, low_ms, side="right") - 1, 0)]
-    upper = grid[np.minimum(np.searchsorted(grid, high_ms, side="left"), len(grid) - 1)]
-    return lower, upper
+        return Estimate(value=value, low=None, high=None, sample_count=sample_count, note=note)
+    numerators, denominators = sums_by_text.T
+    total, units = float(numerators.sum()), max(float(denominators.sum()), 1.0)
+    if total == 0 and unit is None:
+        note = f"none in {sample_count}: no upper bound"
+        return Estimate(value=0.0, low=0.0, high=None, sample_count=sample_count, note=note)
+    # Half a unit keeps the logarithm finite if a single text has all errors.
+    smallest = unit if unit is not None else float(numerators[numerators > 0].mean())
+    ceiling = 3 * smallest / max(units, 3.0)
+    if total == 0:
+        note = f"none in {units:g}: the upper end is 3 in {units:g}"
+        return Estimate(value=0.0, low=0.0, high=ceiling, sample_count=sample_count, note=note)
+    left_out = np.log((total - numerators + smallest / 2) / np.maximum(units - denominators, 1.0))
+    error = math.sqrt((text_count - 1) / text_count * float(np.sum((left_out - left_out.mean()) ** 2)))
+    factor = math.exp(min(approximate_student_quantile(text_count - 1) * error, 700.0))
+    high = max(value * factor, ceiling)
+    return Estimate(value=value, low=value / factor, high=high, sample_count=sample_count)

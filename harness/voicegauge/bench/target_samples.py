@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from voicegauge.bench._change_estimates import ErrorCount, SessionTime
-from voicegauge.bench.resampling import JointResamples, TargetMeasurements, draw_joint_resamples
+from voicegauge.bench.target_differences import TargetDifferences, TargetMeasurements, compare_all_targets
 from voicegauge.errors import DataError
 from voicegauge.model.job import Interval
 from voicegauge.model.run import Run, ScoreSet
@@ -150,15 +150,16 @@ def group_target_samples(run: Run, score_set: ScoreSet | None) -> dict[str, Targ
     return {target: TargetSamples(samples, scores) for target, samples in group_counted_samples_by_target(run).items()}
 
 
-def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> JointResamples:
-    """Resample the texts of a run, for all targets in the order of the manifest.
+def measure_target_differences(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> TargetDifferences:
+    """Compare all targets of a run with each other, in the order of the manifest.
 
-    Error rates are in words if any target was scored in words, else in characters.
+    Error rates are in words if any target was scored in words, else in characters. If the scores say that their error
+    rates must not be interpreted, they are not compared.
 
     Args:
         run: the run; warm-up samples are left out.
         score_set: one of the run's score sets.
-        seed: seed of the resampling.
+        seed: seed of the permutations.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
@@ -167,11 +168,14 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
     errors = [target.count_errors_by_sample("word") for target in targets]
     if not any(errors):
         errors = [target.count_errors_by_sample("character") for target in targets]
+    is_interpretable = score_set is not None and score_set.is_interpretable
     measurements = [
         TargetMeasurements(
             latencies_ms=[(time.text_id, time.time_ms) for time in target.total_latencies],
-            error_counts=[(count.text_id, count.errors, count.reference_units) for count in counts],
+            error_counts=[(count.text_id, count.errors, count.reference_units) for count in counts]
+            if is_interpretable
+            else [],
         )
         for target, counts in zip(targets, errors, strict=True)
     ]
-    return draw_joint_resamples(measurements, seed=seed)
+    return compare_all_targets(measurements, seed=seed)

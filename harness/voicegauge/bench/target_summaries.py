@@ -13,35 +13,34 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import (
     BoundEstimates,
-    CensoredTime,
     Estimate,
-    estimate_censored_quantile,
     estimate_mean,
     estimate_median,
     estimate_quantile,
     estimate_ratio_of_sums,
+    estimate_share,
 )
-from voicegauge.bench.resampling import (
-    JointResamples,
-    SampledValues,
-    determine_pareto_membership,
-    flag_indistinguishable_from_lowest,
-)
+from voicegauge.bench.resampling import SampledValues
+from voicegauge.bench.target_differences import TargetDifferences, list_not_clearly_higher, list_undominated
 from voicegauge.bench.target_samples import (
     ScoredSamples,
     ScoresBySample,
     find_audio_ready_bounds,
     group_counted_samples_by_target,
-    resample_targets,
+    measure_target_differences,
 )
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.job import Interval
 from voicegauge.model.run import Run, ScoreSet, TargetRef
 from voicegauge.model.sample import Latency, Sample, Score, Streaming
+
+MAX_NAMED_CHARGES = 3
+"""Largest number of targets with wrong charges that a sentence names; if there are more, it counts the others."""
 
 
 class ErrorRate(Record, frozen=True, kw_only=True):
@@ -53,6 +52,8 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     unit: Literal["word", "character"]
     corpus_rate: Estimate
     """Number of all errors divided by number of all reference units, as usually published."""
+    delivered_rate: Estimate | None
+    """The same rate over the samples that delivered audio, so that it does not count failures; `None` without any."""
     mean: Estimate
     """Mean of the error rates of single samples."""
     median: Estimate
@@ -63,7 +64,7 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     deletions: int
     insertions: int
     text_count: int
-    """Number of different texts; the intervals are computed by resampling the texts."""
+    """Number of different texts; the intervals are computed by leaving out one text at a time."""
     sample_count_by_audio_content: dict[str, int]
     """Number of samples by audio content: speech, silence, missing, undecodable."""
 
@@ -123,6 +124,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     disturbed_sample_count: int
     """Number of samples whose times are imprecise because voicegauge itself was too busy."""
     failure_count: int
+    failure_rate: Estimate | None
+    """Share of failed samples; `None` without samples."""
     failure_count_by_kind: dict[str, int]
     """Number of failures by kind, most frequent first."""
     mean_submit_count: float | None
@@ -182,10 +185,10 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Languages of samples that have no error rate because the ASR engine does not support them."""
     cost: TargetCost
     is_pareto_optimal: bool
-    """Whether the target is in the Pareto set: no other target of the set is clearly better in latency or errors and
-    clearly worse in neither.
+    """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
 
-    Clearly better: the 95% interval of the difference, computed text by text, excludes 0.
+    Clear differences are found text by text, for all targets together: a run of equal targets has any with a
+    probability of 5% at most (`bench/target_differences.py`).
     """
     is_among_fastest: bool
     """Whether the target has the lowest median total latency of the run, or is not clearly slower than the one that
@@ -200,8 +203,7 @@ def summarize_targets(
     *,
     text_length: int = DEFAULT_TEXT_LENGTH,
     characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
-    resamples: JointResamples | None = None,
-    seed: int = 0,
+    differences: TargetDifferences | None = None,
 ) -> tuple[TargetSummary, ...]:
     """Summarize each target of a run, in the order of the manifest.
 
@@ -210,8 +212,7 @@ def summarize_targets(
         score_set: one of the run's score sets; without a score set, the summaries have no error rates.
         text_length: text length at which the price per million characters is stated.
         characters_per_month: number of characters of a month, which decides which account plan is the cheapest.
-        resamples: the result of `resample_targets` for the same arguments, if the caller has it.
-        seed: seed of the resampling behind the intervals.
+        differences: the result of `measure_target_differences` for the same arguments, if the caller has it.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
@@ -230,27 +231,25 @@ def summarize_targets(
             takes_audio=run.manifest.kind != "speech",
             uses_measurements=run.manifest.provenance is Provenance.LIVE,
         )
-        summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost, seed)
+        summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost)
         unscored = {s.language for s in samples} & set(score_set.unsupported_languages if score_set else ())
         summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
     if run.manifest.is_rehearsal:
         return tuple(summaries)  # invented times and voices mark no target as better than another
-    return _add_comparison_fields(summaries, resamples or resample_targets(run, score_set, seed=seed))
+    return _add_comparison_fields(summaries, differences or measure_target_differences(run, score_set))
 
 
-def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
+def _add_comparison_fields(
+    summaries: Sequence[TargetSummary], differences: TargetDifferences
+) -> tuple[TargetSummary, ...]:
     """Return the summaries with the fields that depend on the other targets of the run, such as `is_pareto_optimal`."""
-    faster, clearer = (
-        resamples.compute_clearly_lower_matrix(values)
-        for values in (resamples.median_latencies_ms, resamples.error_rates)
-    )
-    in_pareto_set = determine_pareto_membership([faster, clearer])
-    fastest = flag_indistinguishable_from_lowest([get_median_latency_ms(one) for one in summaries], faster)
-    clearest = flag_indistinguishable_from_lowest([get_error_rate(one) for one in summaries], clearer)
+    undominated = list_undominated([differences.log_latency, differences.error_rate])
+    fastest = list_not_clearly_higher([get_median_latency_ms(one) for one in summaries], differences.log_latency)
+    clearest = list_not_clearly_higher([get_error_rate(one) for one in summaries], differences.error_rate)
     return tuple(
         msgspec.structs.replace(
             one,
-            is_pareto_optimal=in_pareto_set[i]
+            is_pareto_optimal=undominated[i]
             and get_median_latency_ms(one) is not None
             and get_error_rate(one) is not None,
             is_among_fastest=fastest[i],
@@ -272,6 +271,27 @@ def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
     return f"during {disturbed:,} of {samples:,} samples this machine was too busy for precise times"
 
 
+def describe_wrong_charges(summaries: Sequence[TargetSummary]) -> str:
+    """Return how far the charges of targets are from their documented prices; empty if they agree."""
+    wrong = [one for one in summaries if one.cost.charge_differs_from_price]
+    parts = [_describe_wrong_charge(one) for one in wrong[:MAX_NAMED_CHARGES]]
+    if len(wrong) > MAX_NAMED_CHARGES:
+        parts.append(f"{len(wrong) - MAX_NAMED_CHARGES} more charged something else than documented")
+    return "; ".join(parts)
+
+
+def _describe_wrong_charge(summary: TargetSummary) -> str:
+    cost = summary.cost
+    pairs = (
+        (cost.charged_usd_per_request, cost.price_per_request.usd),
+        (cost.charged_credits_per_request, cost.credits_per_request),
+    )
+    for charged, documented in pairs:
+        if charged is not None and documented and charged != documented:
+            return f"{summary.target} charged {charged / documented:.3g} times the documented price"
+    return f"{summary.target} charged something else than documented"
+
+
 def get_median_latency_ms(summary: TargetSummary) -> float | None:
     """Return the median total latency of a target in ms, as tables show it; `None` if it delivered nothing."""
     return summary.total_latency_ms.value if summary.total_latency_ms else None
@@ -289,7 +309,6 @@ def _summarize_target(
     scored_samples: ScoredSamples,
     provenance: Provenance,
     cost: TargetCost,
-    seed: int,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
     latencies = [(s.text_id, s.latency) for s in samples if s.failure is None and s.latency is not None]
@@ -300,27 +319,26 @@ def _summarize_target(
         if (interval := latency.completion_ms) is not None
     ]
     totals = SampledValues(_select_times_by_text(latencies, _get_total_latency_ms))
-    total_ms, total_p95_ms = (estimate_quantile(totals, fraction, seed=seed) for fraction in (0.5, 0.95))
+    total_ms, total_p95_ms = (estimate_quantile(totals, fraction) for fraction in (0.5, 0.95))
 
     def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
-        return estimate_median(_select_values_by_text(samples, select_value), seed=seed)
+        return estimate_median(_select_values_by_text(samples, select_value))
 
     def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
-        return estimate_median(_select_times_by_text(latencies, select_time), seed=seed)
+        return estimate_median(_select_times_by_text(latencies, select_time))
 
     def estimate_median_bounds(select_interval: Callable[[Latency], Interval | None]) -> BoundEstimates | None:
         bounds = [(text, found) for text, latency in latencies if (found := select_interval(latency)) is not None]
-        low = estimate_median([(text, interval.low_ms) for text, interval in bounds], seed=seed)
-        high = estimate_median([(text, interval.high_ms) for text, interval in bounds], seed=seed)
+        low = estimate_median([(text, interval.low_ms) for text, interval in bounds])
+        high = estimate_median([(text, interval.high_ms) for text, interval in bounds])
         return BoundEstimates(low=low, high=high) if low and high else None
 
     wer, cer = (
-        compute_error_rate([pair for pair in scored_samples if pair[1].unit == unit], seed=seed)
-        for unit in ("word", "character")
+        compute_error_rate([pair for pair in scored_samples if pair[1].unit == unit]) for unit in ("word", "character")
     )
 
     def estimate_audio_ready_time(fraction: float) -> Estimate | None:
-        return _estimate_quantile_of_times([time for _, time in ready], fraction, seed)
+        return _estimate_quantile_of_times([time for _, time in ready], fraction)
 
     return TargetSummary(
         target=target.id,
@@ -329,6 +347,7 @@ def _summarize_target(
         sample_count=len(samples),
         disturbed_sample_count=sum(sample.is_disturbed for sample in samples),
         failure_count=sum(kinds.values()),
+        failure_rate=estimate_share((sample.text_id, sample.failure is not None) for sample in samples),
         failure_count_by_kind=dict(kinds.most_common()),
         mean_submit_count=sum(s.submit_count for s in samples) / len(samples) if samples else None,
         submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
@@ -347,14 +366,14 @@ def _summarize_target(
         ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
         total_latency_ms=total_ms,
         total_latency_p95_ms=total_p95_ms,
-        streaming=_summarize_streaming(samples, seed),
+        streaming=_summarize_streaming(samples),
         audio_duration_s=estimate_median_value(get_sample_audio_duration_s),
-        rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5, seed),
+        rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5),
         characters_per_s=estimate_median_value(_compute_characters_per_s),
         wer=wer,
         cer=cer,
-        error_rates_by_category=_compute_rates_by_category(scored_samples, seed),
-        error_rates_by_language=_compute_rates_by_language(scored_samples, wer, cer, seed),
+        error_rates_by_category=_compute_rates_by_category(scored_samples),
+        error_rates_by_language=_compute_rates_by_language(scored_samples, wer, cer),
         cost=cost,
         # Set by `summarize_targets`, which sees all targets.
         is_pareto_optimal=False,
@@ -363,7 +382,7 @@ def _summarize_target(
     )
 
 
-def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary | None:
+def _summarize_streaming(samples: Sequence[Sample]) -> StreamSummary | None:
     if all(sample.streaming is None for sample in samples):
         return None
 
@@ -374,16 +393,16 @@ def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary 
 
     def estimate_share_late_at_most(limit_ms: float) -> Estimate | None:
         deficits_ms = select_streaming_values(lambda stream: stream.worst_deficit_ms)
-        return estimate_mean([(text, float(deficit_ms < limit_ms)) for text, deficit_ms in deficits_ms], seed=seed)
+        return estimate_share((text, deficit_ms < limit_ms) for text, deficit_ms in deficits_ms)
 
     return StreamSummary(
-        first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms), seed=seed),
-        first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms), seed=seed),
-        gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms), seed=seed),
-        gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms), seed=seed),
+        first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms)),
+        first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms)),
+        gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms)),
+        gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms)),
         # Means: underruns are rare, so that their median would be 0 for nearly every target.
-        underruns_per_sample=estimate_mean(select_streaming_values(lambda stream: stream.underruns), seed=seed),
-        stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms), seed=seed),
+        underruns_per_sample=estimate_mean(select_streaming_values(lambda stream: stream.underruns), unit=1.0),
+        stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms)),
         share_late_at_most_50_ms=estimate_share_late_at_most(50.0),
         share_late_at_most_100_ms=estimate_share_late_at_most(100.0),
         share_late_at_most_200_ms=estimate_share_late_at_most(200.0),
@@ -421,10 +440,10 @@ def _collect_real_time_factors(samples_with_ready_time: Iterable[tuple[Sample, C
     ]
 
 
-def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float, seed: int) -> Estimate | None:
+def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float) -> Estimate | None:
     """Estimate a quantile of times; by resampling if all times are known exactly, else from their bounds."""
     if all(time.low_ms == time.high_ms for time in times):
-        return estimate_quantile([(time.text_id, time.high_ms) for time in times], fraction, seed=seed)
+        return estimate_quantile([(time.text_id, time.high_ms) for time in times], fraction)
     return estimate_censored_quantile(times, fraction)
 
 
@@ -433,18 +452,21 @@ def _compute_characters_per_s(sample: Sample) -> float | None:
     return len(sample.text) * 1000 / latency_ms if latency_ms else None
 
 
-def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
+def compute_error_rate(scored_samples: ScoredSamples) -> ErrorRate | None:
     """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
     corpus = estimate_ratio_of_sums(
-        ((s.text_id, score.errors, score.reference_unit_count) for s, score in scored_samples), seed=seed
+        ((s.text_id, score.errors, score.reference_unit_count) for s, score in scored_samples)
     )
     rates = SampledValues([(s.text_id, score.error_rate) for s, score in scored_samples])
-    median_rate, mean_rate = estimate_median(rates, seed=seed), estimate_mean(rates, seed=seed)
+    median_rate, mean_rate = estimate_median(rates), estimate_mean(rates)
     if not (corpus and median_rate and mean_rate):
         return None
     return ErrorRate(
         unit=scored_samples[0][1].unit,
         corpus_rate=corpus,
+        delivered_rate=estimate_ratio_of_sums(
+            (s.text_id, score.errors, score.reference_unit_count) for s, score in scored_samples if s.failure is None
+        ),
         mean=mean_rate,
         median=median_rate,
         reference_units=sum(score.reference_unit_count for _, score in scored_samples),
@@ -456,17 +478,17 @@ def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> Error
     )
 
 
-def _compute_rates_by_category(scored_samples: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
+def _compute_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryErrorRate, ...]:
     groups = _group_scored_samples(scored_samples, lambda sample: (sample.language, sample.category))
     return tuple(
         CategoryErrorRate(language=language, category=category, error_rate=rate)
         for (language, category), group in groups.items()
-        if (rate := compute_error_rate(group, seed=seed))
+        if (rate := compute_error_rate(group))
     )
 
 
 def _compute_rates_by_language(
-    scored_samples: ScoredSamples, wer: ErrorRate | None, cer: ErrorRate | None, seed: int
+    scored_samples: ScoredSamples, wer: ErrorRate | None, cer: ErrorRate | None
 ) -> tuple[LanguageErrorRate, ...]:
     groups = _group_scored_samples(scored_samples, lambda sample: sample.language)
     # All samples of a single language were counted in one unit, so its rate is known already.
@@ -474,7 +496,7 @@ def _compute_rates_by_language(
     return tuple(
         LanguageErrorRate(language=language, error_rate=rate)
         for language, group in groups.items()
-        if (rate := known or compute_error_rate(group, seed=seed))
+        if (rate := known or compute_error_rate(group))
     )
 
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary, describe_disturbed_samples
+from voicegauge.bench.target_summaries import (
+    ErrorRate,
+    StreamSummary,
+    TargetSummary,
+    describe_disturbed_samples,
+    describe_wrong_charges,
+)
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,
@@ -94,7 +100,7 @@ _RESULT_COLUMNS = (
     _TOTAL_LATENCY_COLUMN,
     _TOTAL_LATENCY_P95_COLUMN,
     _COMPLETION_TIME_COLUMN,
-    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, decimals=2, shows_interval=False)),
+    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, decimals=2, shows_interval=False), ""),
     _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
     _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
     _PRICE_PER_MINUTE_COLUMN,
@@ -247,7 +253,8 @@ def _build_legend(
     ]
     if len(summaries) > 1 and any(one.is_pareto_optimal for one in summaries):
         lines.append(
-            "* no other target is clearly faster or more intelligible without being clearly worse in the other"
+            "* no other target is clearly faster or more intelligible without being clearly worse in the other; of "
+            "runs of equal targets, 5% at most lack a mark"
         )
     shows_million = _PRICE_PER_MILLION_CHARACTERS_COLUMN not in hidden_columns and not all(
         one.cost.takes_audio for one in summaries
@@ -267,17 +274,41 @@ def _build_legend(
             lines.append(
                 f"not scored: {', '.join(score_set.unsupported_languages)}, which {score_set.asr} does not know"
             )
+    if charges := describe_wrong_charges(summaries):
+        lines.append(Text(charges, style="red"))
     if hidden_columns:
         names = ", ".join(column.heading.replace("\n", " ") for column in hidden_columns)
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
     lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
+    return [*lines, *_describe_failures(summaries)]
+
+
+def _describe_failures(summaries: Sequence[TargetSummary]) -> list[str | Text]:
+    """Return a line for each target of which requests failed."""
+    from rich.text import Text
+
+    lines: list[str | Text] = []
     for one in summaries:
         if one.failure_count:
             kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_count_by_kind.items())
             lines.append(
-                Text.assemble((one.target, "red"), f": {one.failure_count} of {one.sample_count} failed ({kinds})")
+                Text.assemble(
+                    (one.target, "red"),
+                    f": {one.failure_count} of {one.sample_count} failed ({kinds}){_describe_failure_rate(one)}",
+                )
             )
     return lines
+
+
+def _describe_failure_rate(summary: TargetSummary) -> str:
+    """Return the share of failures with its interval, and the error rate of the audio that was delivered."""
+    failed, rate = summary.failure_rate, summary.wer or summary.cer
+    text = f": {failed.low:.0%} to {failed.high:.0%}" if failed and failed.low is not None and failed.high else ""
+    if rate is None or rate.delivered_rate is None:
+        return text
+    name = "WER" if rate.unit == "word" else "CER"
+    rates = f"{rate.delivered_rate.value:.1%}, with failures {rate.corpus_rate.value:.1%}"
+    return f"{text}; {name} of the delivered audio {rates}"
 
 
 def _shows_interval(summary: TargetSummary) -> bool:
@@ -335,6 +366,8 @@ def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
 def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_interval: bool = True) -> str:
     if estimate is None:
         return _NO_VALUE_TEXT
+    if estimate.is_range and estimate.low is not None and estimate.high is not None:
+        return f"{estimate.low:.{decimals}f}..\n{estimate.high:.{decimals}f}"
     value = f"{estimate.value:.{decimals}f}"
     if not shows_interval or estimate.low is None or estimate.high is None:
         return value

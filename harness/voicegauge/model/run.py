@@ -407,6 +407,11 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
     error_floors: tuple[AsrErrorFloor, ...] = ()
     """The ASR engine's own errors on clean reference speech, for each language that was measured."""
 
+    @property
+    def is_interpretable(self) -> bool:
+        """Whether error rates say something about targets: not if the engine is known to lack words of the texts."""
+        return self.known_words is None or not self.known_words.unknown_word_count
+
 
 class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
     """Scores of one run that were computed with one ASR engine and one normalizer."""

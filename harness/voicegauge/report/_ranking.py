@@ -1,8 +1,7 @@
-"""Ranks the targets of a run by weighted points for speed, intelligibility and price."""
+"""Ranks the targets of a run by weighted points, in groups that can be distinguished."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from voicegauge.bench.cost import TargetCost
-from voicegauge.bench.resampling import FloatArray, JointResamples
+from voicegauge.bench.resampling import FloatArray
+from voicegauge.bench.target_differences import TargetDifferences
 from voicegauge.bench.target_summaries import TargetSummary, get_error_rate, get_median_latency_ms
 from voicegauge.model.base import Record
-from voicegauge.report._text_format import MISSING_TEXT
+from voicegauge.model.price import PriceRange
+from voicegauge.report._text_format import MISSING_TEXT, format_count_with_noun, join_words
 
 # Ranks the targets of a run by weighted points for speed, intelligibility and price.
 
@@ -21,8 +22,7 @@ from voicegauge.report._text_format import MISSING_TEXT
 MAX_POINTS = 100.0
 POINTS_LOST_PER_ERROR_RATE = 500.0
 """Points lost for an error rate that is higher than the lowest one by 1 (100%): 5 for each percentage point."""
-RANKED_RESAMPLE_COUNT = 200
-"""Number of resamples that are ranked. A page contains their points, so that it can rank them by other weights."""
+MEASURES = ("speed", "intelligibility", "price")
 
 
 class RankingWeights(Record, frozen=True, kw_only=True):
@@ -39,15 +39,17 @@ class RankedTarget(Record, frozen=True, kw_only=True):
     target: str
     points: float | None
     """Weighted mean of the points for speed, intelligibility and price."""
-    share_ranked_first: float | None
-    """Share of resamples in which the target ranks first; `None` if there are too few texts, or it has no points."""
+    group: int | None
+    """Number of the group, from 1: all targets of a group cannot be distinguished from its first one. `None` without
+    points, or if there are too few texts to tell targets apart."""
     speed_points: float | None
     """Points for the median total latency: 100 times that of the fastest target, divided by that of this target."""
     intelligibility_points: float | None
     """Points for the error rate: 100 for the lowest one, and 5 less for each percentage point above it. If
     `Ranking.has_tied_errors` is true, all targets have the same points."""
     price_points: float | None
-    """Points for the price in dollars: 100 times that of the cheapest target, divided by that of this target."""
+    """Points for the price in dollars: 100 times that of the cheapest target that is not free, divided by that of this
+    target; 100 for a free one."""
 
 
 class Ranking(Record, frozen=True, kw_only=True):
@@ -60,40 +62,57 @@ class Ranking(Record, frozen=True, kw_only=True):
     has_tied_errors: bool = False
     """Whether the ASR engine's own error rate is at least as large as every difference between targets: then they all
     have the same points for the error rate."""
+    decision: str = ""
+    """One line without a full stop: the targets to choose by the weights, and by single measures if those are others;
+    empty if fewer than two targets have points."""
 
 
-class ResampledPoints(NamedTuple):
-    """Rounded points of the targets in each resample. Arrays have a row per resample and a column per target.
+class CertainLeads(NamedTuple):
+    """By how many points each target (rows) is ahead of each other one (columns) at least, per measure.
 
-    Only targets that delivered something are included.
+    Whole numbers, rounded down; negative if the other target may be ahead. Only targets that delivered something are
+    included.
     """
 
     targets: tuple[str, ...]
-    speed_points: FloatArray
-    intelligibility_points: FloatArray
+    speed: FloatArray
+    intelligibility: FloatArray
 
 
-def compute_resampled_points(
-    targets: Sequence[TargetSummary], resamples: JointResamples, *, has_tied_errors: bool = False
-) -> ResampledPoints:
-    """Compute the points of each resample; a missing value counts as 0 points.
+def compute_certain_leads(
+    targets: Sequence[TargetSummary], differences: TargetDifferences, *, has_tied_errors: bool = False
+) -> CertainLeads:
+    """Compute how far each target is ahead of each other one at least.
 
     Args:
-        targets: all targets of the run, in the order of the columns of `resamples`.
-        resamples: the resampled latencies and error rates.
+        targets: all targets of the run, in the order of `differences`.
+        differences: the differences between the targets, whose intervals hold together.
         has_tied_errors: as in `Ranking`.
     """
     columns = _find_indices_of_delivering_targets(targets)
-    error_points = _compute_points_by_error_rate_in_rows(resamples.error_rates[:RANKED_RESAMPLE_COUNT, columns])
-    if has_tied_errors:
-        error_points = np.where(np.isnan(error_points), np.nan, MAX_POINTS)
-    return ResampledPoints(
-        targets=tuple(targets[i].target for i in columns),
-        speed_points=_round_points(
-            _compute_points_by_ratio_in_rows(resamples.median_latencies_ms[:RANKED_RESAMPLE_COUNT, columns])
-        ),
-        intelligibility_points=_round_points(error_points),
+    names = tuple(targets[i].target for i in columns)
+    speed_points, error_points = (
+        np.array([0.0 if value is None else value for value in values])
+        for values in (
+            _compute_points_by_ratio([get_median_latency_ms(targets[i]) for i in columns]),
+            _compute_points_by_error_rate([get_error_rate(targets[i]) for i in columns]),
+        )
     )
+    grid = np.ix_(columns, columns)
+    # Lower bounds of the log ratio of the other target's latency, and of the difference of its error rate.
+    slowness = differences.log_latency.lower_bounds[grid].T
+    errors = differences.error_rate.lower_bounds[grid].T
+    speed = speed_points[:, None] * (1 - np.exp(-np.maximum(slowness, -700.0)))
+    intelligibility = np.minimum(POINTS_LOST_PER_ERROR_RATE * errors, error_points[:, None])
+    if has_tied_errors:
+        intelligibility = np.zeros_like(intelligibility)
+    return CertainLeads(names, _limit_leads(speed, speed_points), _limit_leads(intelligibility, error_points))
+
+
+def _limit_leads(leads: FloatArray, points: FloatArray) -> FloatArray:
+    """Round leads down; no other target has more than `MAX_POINTS`."""
+    limited: FloatArray = np.floor(np.maximum(leads, points[:, None] - MAX_POINTS))
+    return limited
 
 
 def _find_indices_of_delivering_targets(targets: Sequence[TargetSummary]) -> list[int]:
@@ -102,26 +121,28 @@ def _find_indices_of_delivering_targets(targets: Sequence[TargetSummary]) -> lis
 
 def rank_targets(
     targets: Sequence[TargetSummary],
-    resamples: JointResamples,
+    differences: TargetDifferences,
     *,
     weights: RankingWeights | None = None,
     has_comparable_errors: bool = True,
     has_tied_errors: bool = False,
+    quality_name: str = "intelligibility",
 ) -> Ranking:
     """Rank the targets of one run.
 
     Args:
-        targets: all targets of the run, in the order of the columns of `resamples`.
-        resamples: the resampled latencies and error rates.
+        targets: all targets of the run, in the order of `differences`.
+        differences: the differences between the targets.
         weights: how much each measure counts; by default those of `Ranking.weights`.
-        has_comparable_errors: whether the error rates of the targets are of the same texts.
+        has_comparable_errors: whether the error rates of the targets are of the same texts, and may be interpreted.
         has_tied_errors: as in `Ranking`.
+        quality_name: word for what error rates measure, for `Ranking.decision`.
     """
     ranked = [targets[i] for i in _find_indices_of_delivering_targets(targets)]
     latencies = [get_median_latency_ms(target) for target in ranked]
     errors = [get_error_rate(target) for target in ranked]
     prices = [target.cost.comparison_price_usd for target in ranked]
-    weights = weights or RankingWeights(
+    default = RankingWeights(
         speed=1.0,
         intelligibility=float(has_comparable_errors and not has_tied_errors and None not in errors and bool(errors)),
         price=float(None not in prices and bool(prices)),
@@ -129,28 +150,143 @@ def rank_targets(
     error_points = _compute_points_by_error_rate(errors)
     if has_tied_errors:
         error_points = [None if value is None else MAX_POINTS for value in error_points]
-    points = [_compute_points_by_ratio(latencies), error_points, _compute_points_by_ratio(prices)]
-    resampled_points = compute_resampled_points(targets, resamples, has_tied_errors=has_tied_errors)
-    shares = _compute_shares_ranked_first(points, resampled_points, weights)
-    found = [
-        RankedTarget(
-            target=target.target,
-            points=_compute_weighted_mean([measure[i] for measure in points], weights),
-            share_ranked_first=shares[i],
-            speed_points=points[0][i],
-            intelligibility_points=points[1][i],
-            price_points=points[2][i],
-        )
-        for i, target in enumerate(ranked)
-    ]
-    found.sort(key=lambda one: (one.points is None, -(one.points or 0.0), one.target))
-    return Ranking(weights=weights, targets=tuple(found), has_tied_errors=has_tied_errors)
+    table = _PointTable(
+        tuple(target.target for target in ranked),
+        (_compute_points_by_ratio(latencies), error_points, compute_price_points(prices)),
+        _compute_price_point_ranges([target.cost.comparison_price for target in ranked]),
+        compute_certain_leads(targets, differences, has_tied_errors=has_tied_errors),
+        differences.has_enough_texts,
+    )
+    used = weights or default
+    order, groups = table.rank(used)
+    points = table.weigh(used)
+    return Ranking(
+        weights=used,
+        targets=tuple(
+            RankedTarget(
+                target=table.names[i],
+                points=points[i],
+                group=groups[i],
+                speed_points=table.points[0][i],
+                intelligibility_points=table.points[1][i],
+                price_points=table.points[2][i],
+            )
+            for i in order
+        ),
+        has_tied_errors=has_tied_errors,
+        decision=_describe_decision(table, used, quality_name),
+    )
+
+
+class _PointTable(NamedTuple):
+    """The points of the targets for each measure, and how far each is certainly ahead of each other."""
+
+    names: tuple[str, ...]
+    points: tuple[list[float | None], list[float | None], list[float | None]]
+    """Points for speed, intelligibility and price."""
+    price_ranges: list[tuple[float, float]]
+    """Fewest and most points for the price by any claim that counts."""
+    leads: CertainLeads
+    has_enough_texts: bool
+
+    def weigh(self, weights: RankingWeights) -> list[float | None]:
+        """Return the weighted mean of the points of each target."""
+        return [
+            _compute_weighted_mean([measure[i] for measure in self.points], weights) for i in range(len(self.names))
+        ]
+
+    def rank(self, weights: RankingWeights) -> tuple[list[int], list[int | None]]:
+        """Return the numbers of the targets, best first, and the group of each target.
+
+        A group has a first target and all later ones that it is not certainly ahead of.
+        """
+        points = self.weigh(weights)
+        order = sorted(range(len(points)), key=lambda i: (points[i] is None, -(points[i] or 0.0), self.names[i]))
+        groups: list[int | None] = [None] * len(points)
+        remaining = [i for i in order if points[i] is not None] if self.has_enough_texts else []
+        number = 0
+        while remaining:
+            number += 1
+            first = remaining[0]
+            for i in remaining:
+                if i == first or not self._is_certainly_ahead(first, i, weights):
+                    groups[i] = number
+            remaining = [i for i in remaining if groups[i] is None]
+        return order, groups
+
+    def list_first_group(self, weights: RankingWeights) -> list[str]:
+        """Return the targets that cannot be distinguished from the first one, the first one first."""
+        order, groups = self.rank(weights)
+        return [self.names[i] for i in order if groups[i] == 1]
+
+    def _is_certainly_ahead(self, first: int, other: int, weights: RankingWeights) -> bool:
+        lead = weights.price * (self.price_ranges[first][0] - self.price_ranges[other][1])
+        # A measure that does not count must not matter where it is unknown.
+        if weights.speed:
+            lead += weights.speed * float(self.leads.speed[first, other])
+        if weights.intelligibility:
+            lead += weights.intelligibility * float(self.leads.intelligibility[first, other])
+        return lead > 1e-9
+
+
+def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name: str) -> str:
+    """Return the line that says which target to choose; the page's script writes the same for other weights."""
+    used = [name for name in MEASURES if getattr(weights, name)]
+    chosen = table.list_first_group(weights)
+    if not used or not chosen or sum(value is not None for value in table.weigh(weights)) < 2:
+        return ""
+    names = [quality_name if name == "intelligibility" else name for name in used]
+    lead = "With equal weights" if len(used) == len(MEASURES) else f"With equal weights for {join_words(names)}"
+    if len(used) == 1:
+        lead = f"By {names[0]} alone"
+    parts = [f"{lead}: {format_choice(chosen)}"]
+    for name, word in zip(used, names, strict=True):
+        only = table.list_first_group(RankingWeights(**{other: float(other == name) for other in MEASURES}))
+        if len(used) > 1 and only and chosen[0] not in only:
+            parts.append(f"{format_choice(only)} if only {word} counts")
+    return "; ".join(parts)
+
+
+def format_choice(names: Sequence[str]) -> str:
+    """Return the names of targets that cannot be distinguished: "a", "a or b", "a, b, c or 3 others"."""
+    if len(names) == 1:
+        return names[0]
+    shown = list(names[:3]) if len(names) > 3 else list(names[:-1])
+    rest = format_count_with_noun(len(names) - 3, "other") if len(names) > 3 else names[-1]
+    return f"{', '.join(shown)} or {rest}"
 
 
 def _compute_points_by_ratio(values: Sequence[float | None]) -> list[float | None]:
-    """Return 100 points for the lowest value, and 50 for twice that value; if the lowest is 0, 0 for all others."""
+    """Return 100 points for the lowest value, and 50 for twice that value."""
     lowest = min((value for value in values if value is not None), default=0.0)
     return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
+
+
+def compute_price_points(prices: Sequence[float | None]) -> list[float | None]:
+    """Return 100 points for the lowest price above 0 and for free targets, and 50 for twice the lowest price above 0.
+
+    A free target, such as a server of one's own, would otherwise leave 0 points for every other one.
+    """
+    lowest = min((value for value in prices if value), default=0.0)
+    return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in prices]
+
+
+def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[float, float]]:
+    """Return for each price the points at its upper and at its lower end; 0 without a price."""
+    lowest = min((price.usd for price in prices if price.usd), default=0.0)
+
+    def compute_points(usd: float | None) -> float:
+        return 0.0 if usd is None else MAX_POINTS * min(lowest / usd if usd else 1.0, 1.0)
+
+    return [
+        (
+            compute_points(price.usd if price.high_usd is None else price.high_usd),
+            compute_points(price.usd if price.low_usd is None else price.low_usd),
+        )
+        if price.usd is not None
+        else (0.0, 0.0)
+        for price in prices
+    ]
 
 
 def _compute_points_by_error_rate(values: Sequence[float | None]) -> list[float | None]:
@@ -161,59 +297,11 @@ def _compute_points_by_error_rate(values: Sequence[float | None]) -> list[float 
     ]
 
 
-def _compute_points_by_ratio_in_rows(values: FloatArray) -> FloatArray:
-    if not values.size:
-        return values
-    points: FloatArray = MAX_POINTS * np.nanmin(values, axis=1, keepdims=True) / values
-    return points
-
-
-def _compute_points_by_error_rate_in_rows(values: FloatArray) -> FloatArray:
-    if not values.size or np.isnan(values).all():
-        return values
-    lowest = np.nanmin(values, axis=1, keepdims=True)
-    points: FloatArray = np.maximum(0.0, MAX_POINTS - POINTS_LOST_PER_ERROR_RATE * (values - lowest))
-    return points
-
-
-def _round_points(points: FloatArray) -> FloatArray:
-    """Round half up, as the page does; a missing value counts as 0 points."""
-    rounded: FloatArray = np.floor(np.nan_to_num(points) + 0.5)
-    return rounded
-
-
 def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeights) -> float | None:
     pairs = [(weight, value) for weight, value in zip(_to_weight_tuple(weights), points, strict=True) if weight]
     if not pairs or any(value is None for _, value in pairs):
         return None
     return sum(weight * (value or 0.0) for weight, value in pairs) / sum(weight for weight, _ in pairs)
-
-
-def _compute_shares_ranked_first(
-    points: Sequence[Sequence[float | None]], resampled_points: ResampledPoints, weights: RankingWeights
-) -> list[float | None]:
-    """Return the share of resamples in which each target ranks first.
-
-    A resample in which several targets have the most points counts for each of them in equal parts.
-    """
-    count = len(points[0])
-    is_ranked = [_compute_weighted_mean([measure[i] for measure in points], weights) is not None for i in range(count)]
-    if not len(resampled_points.speed_points) or not any(is_ranked):
-        return [None] * count
-    prices = np.array([_round_price_points(value) for value in points[2]])
-    totals = (
-        weights.speed * resampled_points.speed_points
-        + weights.intelligibility * resampled_points.intelligibility_points
-        + weights.price * prices
-    )
-    totals[:, [not ranked for ranked in is_ranked]] = -np.inf
-    is_first = totals >= totals.max(axis=1, keepdims=True) - 1e-9
-    shares = (is_first / is_first.sum(axis=1, keepdims=True)).mean(axis=0)
-    return [float(share) if ranked else None for share, ranked in zip(shares, is_ranked, strict=True)]
-
-
-def _round_price_points(points: float | None) -> float:
-    return float(np.floor((points or 0.0) + 0.5))
 
 
 def _to_weight_tuple(weights: RankingWeights) -> tuple[float, float, float]:
@@ -239,26 +327,28 @@ class RankedRow(NamedTuple):
     """The points as text, rounded; a dash if the target has none."""
     points_value: float
     """The points with one decimal; 0 if the target has none."""
-    share_ranked_first_text: str
+    group_text: str
+    """Whether the target can be distinguished from the first one."""
     speed_points_text: str
     """Points for speed as text; empty if the target has none."""
     intelligibility_points_text: str
-    resampled_speed_points: str
-    """Points for speed in each resample, as whole numbers joined by spaces."""
-    resampled_intelligibility_points: str
+    speed_leads: str
+    """Points for speed by which the target is certainly ahead of each target, in the order of the rows: whole numbers,
+    joined by spaces."""
+    intelligibility_leads: str
 
 
 def build_ranked_rows(
     ranking: Ranking,
     targets: Sequence[TargetSummary],
-    resampled_points: ResampledPoints,
+    leads: CertainLeads,
     anchor_by_target: dict[str, str],
 ) -> tuple[RankedRow, ...]:
     """Return the rows of the ranking of one run, best first."""
     costs = {target.target: target.cost for target in targets}
     rows = []
-    for rank, ranked in enumerate(ranking.targets, 1):
-        column = resampled_points.targets.index(ranked.target)
+    order = [leads.targets.index(ranked.target) for ranked in ranking.targets]
+    for rank, (ranked, column) in enumerate(zip(ranking.targets, order, strict=True), 1):
         rows.append(
             RankedRow(
                 rank=rank,
@@ -267,32 +357,30 @@ def build_ranked_rows(
                 cost=costs[ranked.target],
                 points_text=MISSING_TEXT if ranked.points is None else f"{ranked.points:.0f}",
                 points_value=round(ranked.points or 0.0, 1),
-                share_ranked_first_text=_format_share_ranked_first(ranked),
+                group_text=_describe_group(ranked),
                 speed_points_text=_format_points(ranked.speed_points),
                 intelligibility_points_text=_format_points(ranked.intelligibility_points),
-                resampled_speed_points=_format_points_in_each_resample(resampled_points.speed_points, column),
-                resampled_intelligibility_points=_format_points_in_each_resample(
-                    resampled_points.intelligibility_points, column
-                ),
+                speed_leads=_format_leads(leads.speed[column, order]),
+                intelligibility_leads=_format_leads(leads.intelligibility[column, order]),
             )
         )
     return tuple(rows)
 
 
-def _format_share_ranked_first(ranked_target: RankedTarget) -> str:
+def _describe_group(ranked_target: RankedTarget) -> str:
     if ranked_target.points is None:
         return "not ranked: a number is missing"
-    if ranked_target.share_ranked_first is None:
+    if ranked_target.group is None:
         return "too few texts"
-    return f"first in {math.floor(ranked_target.share_ranked_first * 100 + 0.5 + 1e-9)}%"
+    return f"group {ranked_target.group}"
 
 
 def _format_points(points: float | None) -> str:
     return "" if points is None else f"{points:.4f}"
 
 
-def _format_points_in_each_resample(points: FloatArray, target_column: int) -> str:
-    return " ".join(str(int(value)) for value in points[:, target_column])
+def _format_leads(leads: FloatArray) -> str:
+    return " ".join(str(int(value)) for value in leads)
 
 
 def sort_by_rank(targets: Sequence[TargetSummary], ranked_rows: Sequence[RankedRow]) -> list[TargetSummary]:
@@ -312,16 +400,12 @@ def describe_weights(ranking: Ranking) -> str:
     used = [name for name in names if getattr(ranking.weights, name)]
     tied = ["intelligibility"] if ranking.has_tied_errors else []
     left_out = [name for name in names if name not in (*used, *tied)]
-    text = f"By {_join_words(used)}, equally." if len(used) > 1 else f"By {_join_words(used)}."
+    text = f"By {join_words(used)}, equally." if len(used) > 1 else f"By {join_words(used)}."
     return (
-        f"{text} {_join_words(left_out).capitalize()}: not comparable for all targets, so not counted."
+        f"{text} {join_words(left_out).capitalize()}: not comparable for all targets, so not counted."
         if left_out
         else text
     )
-
-
-def _join_words(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def build_anchors(targets: Sequence[str], run_letter: str) -> dict[str, str]:

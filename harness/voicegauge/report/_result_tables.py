@@ -129,7 +129,7 @@ def _build_heat_cell(error_rate: ErrorRate | None) -> HeatCell:
 PriceUnit = Literal["million", "month"]
 """What a price is for: a million characters, or all characters of a month."""
 
-INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
+INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "delivered", "month", "latency95")
 """Keys of the columns that the page shows at first, most important first; at most `MAX_INITIAL_COLUMNS` of them are
 shown. For targets that take audio, "minute" comes before "million"."""
 MAX_INITIAL_COLUMNS = 6
@@ -146,9 +146,6 @@ class TableCell(NamedTuple):
     """Second line of the cell: the interval, or a remark."""
     tooltip: str = ""
     """Number of samples, and why an end of the interval is missing."""
-    interval_low: float | None = None
-    """Lower end of the confidence interval; `None` if there is none."""
-    interval_high: float | None = None
     price_unit: PriceUnit | None = None
     """What a price is for if it depends on the length of the text, so that the page can compute it again for another
     length; `None` for any other cell."""
@@ -207,6 +204,15 @@ def build_comparison_columns(
             -1,
             lambda t: _build_error_rate_cell(t.cer),
             standalone_heading="Character errors",
+        ),
+        TableColumn(
+            "delivered",
+            "Errors",
+            "of delivered audio",
+            "%",
+            -1,
+            _build_delivered_rate_cell,
+            standalone_heading="Errors of delivered audio",
         ),
         TableColumn(
             "latency",
@@ -306,11 +312,7 @@ def build_comparison_rows(
     if is_rehearsal:
         plain = [TableRow(target, cells, (False,) * len(columns)) for target, cells in table]
         return tuple(sorted(plain, key=lambda row: row.summary.target))
-    best = [
-        _flag_best_targets(targets, column.key)
-        or _flag_best_cells([cells[i] for _, cells in table], column.better_direction)
-        for i, column in enumerate(columns)
-    ]
+    best = [_flag_best_targets(targets, column.key) or _flag_lowest_prices(targets, column.key) for column in columns]
     rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
     return tuple(sorted(rows, key=get_row_sort_key))
 
@@ -350,49 +352,52 @@ def _flag_best_targets(targets: Sequence[TargetSummary], column_key: str) -> lis
     return marked if sum(marked) < sum(known) else [False] * len(targets)
 
 
-def _flag_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
-    """Return for each cell whether it is marked: the best cell, and those whose interval overlaps that of the best.
+def _flag_lowest_prices(targets: Sequence[TargetSummary], column_key: str) -> list[bool]:
+    """Return for each target whether its price is marked: the lowest one, and those whose range overlaps with it.
 
-    No cell is marked if all would be.
+    No price is marked if all would be. The numbers of columns without prices are not compared with each other, so none
+    of them is marked.
     """
-    known = [cell for cell in cells if cell.sort_value is not None]
-    if not better_direction or len(known) < 2:
-        return [False] * len(cells)
-    best = min(known, key=lambda cell: -better_direction * (cell.sort_value or 0.0))
-    marked = [
-        cell.sort_value is not None and (cell.sort_value == best.sort_value or _intervals_overlap(cell, best))
-        for cell in cells
-    ]
-    return marked if sum(marked) < len(known) else [False] * len(cells)
+    if column_key not in _PRICE_BY_COLUMN:
+        return [False] * len(targets)
+    prices = [_PRICE_BY_COLUMN[column_key](target) for target in targets]
+    known = [price for price in prices if price.usd is not None]
+    if len(known) < 2:
+        return [False] * len(targets)
+    lowest = min(known, key=lambda price: price.usd or 0.0)
+    marked = [price.usd is not None and not lowest.is_surely_below(price) for price in prices]
+    return marked if sum(marked) < len(known) else [False] * len(targets)
 
 
-def _intervals_overlap(first_cell: TableCell, second_cell: TableCell) -> bool:
-    if first_cell.interval_low is None or first_cell.interval_high is None:
-        return False
-    if second_cell.interval_low is None or second_cell.interval_high is None:
-        return False
-    return first_cell.interval_low <= second_cell.interval_high and second_cell.interval_low <= first_cell.interval_high
+_PRICE_BY_COLUMN: dict[str, Callable[[TargetSummary], PriceRange]] = {
+    "request": lambda target: target.cost.price_per_request,
+    "minute": lambda target: target.cost.price_per_audio_minute,
+    "million": lambda target: target.cost.price_per_1m_characters,
+    "month": lambda target: target.cost.price_per_month,
+}
 
 
 def _build_error_rate_cell(error_rate: ErrorRate | None) -> TableCell:
     if error_rate is None:
         return EMPTY_CELL
     e = error_rate.corpus_rate
-    return TableCell(
-        format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e), e.low, e.high
-    )
+    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e))
+
+
+def _build_delivered_rate_cell(target: TargetSummary) -> TableCell:
+    """Return the error rate of the audio that was delivered; empty unless requests failed."""
+    rate = target.wer or target.cer
+    if rate is None or rate.delivered_rate is None or not target.failure_count:
+        return EMPTY_CELL
+    e = rate.delivered_rate
+    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e))
 
 
 def _build_time_cell(estimate: Estimate | None) -> TableCell:
     if estimate is None:
         return EMPTY_CELL
     return TableCell(
-        format_ms(estimate.value),
-        estimate.value,
-        format_interval(estimate),
-        _describe_sample_count(estimate),
-        estimate.low,
-        estimate.high,
+        format_ms(estimate.value), estimate.value, format_interval(estimate), _describe_sample_count(estimate)
     )
 
 
@@ -417,20 +422,19 @@ def _build_underruns_cell(target: TargetSummary) -> TableCell:
         return EMPTY_CELL
     stalled = target.streaming.stall_time_ms
     cell = _build_number_cell(target.streaming.underruns_per_sample, 2)
-    return cell._replace(second_line=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
+    if not stalled or not stalled.value:
+        return cell
+    return cell._replace(second_line=f"{cell.second_line}, {format_ms(stalled.value)} ms stalled")
 
 
 def _build_number_cell(estimate: Estimate | None, decimals: int) -> TableCell:
     if estimate is None:
         return EMPTY_CELL
-    text = format_number(estimate.value, decimals)
+    interval = format_interval(estimate, 1, decimals)
+    if estimate.is_range:
+        return TableCell(interval, estimate.value, "between polls", _describe_sample_count(estimate))
     return TableCell(
-        text,
-        estimate.value,
-        format_interval(estimate, 1, decimals),
-        _describe_sample_count(estimate),
-        estimate.low,
-        estimate.high,
+        format_number(estimate.value, decimals), estimate.value, interval, _describe_sample_count(estimate)
     )
 
 
@@ -508,5 +512,7 @@ def _build_failures_cell(target: TargetSummary) -> TableCell:
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_count_by_kind.items())
     if not target.sample_count:
         return EMPTY_CELL
+    rate = target.failure_rate
+    interval = f"{format_interval(rate, 100, 0)}%" if rate else ""
     share = target.failure_count / target.sample_count
-    return TableCell(f"{target.failure_count}/{target.sample_count}", share, "", kinds)
+    return TableCell(f"{target.failure_count}/{target.sample_count}", share, interval, kinds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.resampling import DifferenceInterval
+from voicegauge.bench.target_differences import DifferenceInterval
 from voicegauge.model.price import format_price_usd
 
 # Formats numbers, intervals and untrusted text for a report.

@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.resampling import JointResamples
-from voicegauge.bench.target_summaries import ErrorRate, TargetSummary, describe_disturbed_samples
+from voicegauge.bench.target_differences import TargetDifferences
+from voicegauge.bench.target_summaries import (
+    ErrorRate,
+    TargetSummary,
+    describe_disturbed_samples,
+    describe_wrong_charges,
+)
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.price import explain_price_remarks
 from voicegauge.model.run import Manifest, ScoreSet
 from voicegauge.report._text_format import (
     MAX_NAMED_TARGETS,
+    capitalize_sentence,
     format_count_with_noun,
     format_error_rate,
     format_factor,
@@ -55,8 +61,8 @@ class MeasuredRun(NamedTuple):
     manifest: Manifest
     scores: ScoreSet | None
     targets: Sequence[TargetSummary]
-    """All targets, in the order of the columns of `resamples`."""
-    resamples: JointResamples
+    """All targets, in the order of `differences`."""
+    differences: TargetDifferences
     duration_s: float | None = None
     """Time from the first measured request to the end of the last one, in seconds; `None` without any."""
     ramp_samples_note: str = ""
@@ -73,8 +79,13 @@ class MeasuredRun(NamedTuple):
         """The targets of which at least one request succeeded."""
         return [target for target in self.targets if target.failure_count < target.sample_count]
 
-    def find_resample_column(self, target: TargetSummary) -> int:
-        """Return the number of the column, counted from 0, that a target has in `resamples`."""
+    @property
+    def has_interpretable_errors(self) -> bool:
+        """Whether the error rates say something about the targets; also true without scores."""
+        return self.scores is None or self.scores.is_interpretable
+
+    def find_index(self, target: TargetSummary) -> int:
+        """Return the number, counted from 0, that a target has in `differences`."""
         return next(i for i, one in enumerate(self.targets) if one is target)
 
 
@@ -95,11 +106,8 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
         return _build_statement_on_intelligibility(
             "errors were not counted", "No ASR engine transcribed the audio: `voicegauge score` does."
         )
-    if run.has_uneven_languages:
-        return _build_statement_on_intelligibility(
-            f"{_choose_quality_word(run)} not comparable",
-            "The targets were not measured in the same languages, so not with the same texts.",
-        )
+    if unusable := _describe_unusable_error_rates(run):
+        return unusable
     best, worst = rated_targets[0], rated_targets[-1]
     rate_name, rate_text = _format_rate_name(best.error_rate), format_error_rate(best.error_rate.corpus_rate)
     rates_text = f"{rate_name} of {best.summary.target}: {rate_text}"
@@ -109,7 +117,7 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
             f"{rates_text}.",
         )
     rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.error_rate.corpus_rate)}"
-    if not run.resamples.has_enough_texts:
+    if not run.differences.has_enough_texts:
         return _build_statement_on_intelligibility(
             f"too few texts to compare {_choose_quality_word(run)}",
             f"{rates_text}. Differences have an interval from 5 texts on.",
@@ -117,11 +125,24 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
     return _compare_targets(run, rated_targets, rates_text)
 
 
+def _describe_unusable_error_rates(run: MeasuredRun) -> VerdictStatement | None:
+    """Return the statement about error rates that say nothing about the targets; `None` if they do."""
+    if run.has_uneven_languages:
+        return _build_statement_on_intelligibility(
+            f"{_choose_quality_word(run)} not comparable",
+            "The targets were not measured in the same languages, so not with the same texts.",
+        )
+    if run.scores and not run.scores.is_interpretable:
+        return _build_statement_on_intelligibility(
+            f"{_choose_quality_word(run)} not measured",
+            f"The ASR engine does not know the words of these texts: {run.scores.known_words or 'none is known'}.",
+        )
+    return None
+
+
 def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str) -> VerdictStatement:
     best, worst = rated_targets[0], rated_targets[-1]
-    difference = run.resamples.estimate_error_rate_difference(
-        run.find_resample_column(worst.summary), run.find_resample_column(best.summary)
-    )
+    difference = run.differences.error_rate.find_interval(run.find_index(worst.summary), run.find_index(best.summary))
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
     if difference and round(difference.low, 3) == 0 == round(difference.high, 3):
         interval = " There is no difference."
@@ -132,8 +153,9 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
             f"no clear difference in {_choose_quality_word(run)}",
             " ".join(filter(None, (f"{rates_text}.{interval}", doubt))),
         )
-    verb = "makes" if len(equal) == 1 else "make"
-    claim = f"{format_target_names(equal, best.summary.target)} {verb} the fewest errors"
+    claim = f"{best.summary.target} makes the fewest errors"
+    if len(equal) > 1:
+        claim = describe_inseparable(equal, best.summary.target, "with the fewest errors")
     if doubt:
         claim += ", by less than the ASR's own error"
     return _build_statement_on_intelligibility(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
@@ -195,7 +217,10 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
         return None
     priced = [(target, usd) for target in delivered if (usd := target.cost.comparison_price_usd) is not None]
     reasons = _describe_missing_prices([target for target in delivered if target.cost.comparison_price_usd is None])
-    remarks = join_sentences(*explain_price_remarks([target.cost.comparison_price for target in delivered]))
+    remarks = join_sentences(
+        capitalize_sentence(describe_wrong_charges(run.targets)),
+        *explain_price_remarks([target.cost.comparison_price for target in delivered]),
+    )
     if not priced:
         return _build_statement_on_price(
             "no price of a provider in dollars", join_sentences(f"{reasons.capitalize()}", remarks)
@@ -359,7 +384,7 @@ def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
         median += " The times of jobs include the wait for the poll that saw their end."
     if not others:
         return _build_statement_on_speed(f"{best.target} takes {format_time(time)}", median)
-    if not run.resamples.has_enough_texts:
+    if not run.differences.has_enough_texts:
         return _build_statement_on_speed(
             "too few texts to compare speed", f"{median} Differences have an interval from 5 texts on."
         )
@@ -367,15 +392,23 @@ def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
     slower = [target for target, _ in timed if not target.is_among_fastest]
     if not slower:
         return _build_statement_on_speed("no clear difference in speed", median)
-    factor = run.resamples.estimate_latency_ratio(run.find_resample_column(slower[0]), run.find_resample_column(best))
+    factor = run.differences.estimate_latency_ratio(run.find_index(slower[0]), run.find_index(best))
     lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
     if len(equal) == 1:
         return _build_statement_on_speed(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
-    names = format_target_names(equal, best.target)
+    summary = describe_inseparable(equal, best.target, "fastest")
+    rest = f"{format_count_with_noun(len(slower), 'target')} {'is' if len(slower) == 1 else 'are'} slower"
     return _build_statement_on_speed(
-        f"{names} are the fastest",
-        f"{names} are indistinguishable. {best.target} is {lead}, the next. {median}",
+        summary, f"{capitalize_sentence(summary)}; {rest}: {best.target} is {lead}. {median}"
     )
+
+
+def describe_inseparable(names: Sequence[str], best: str, superlative: str) -> str:
+    """Return the statement about targets that cannot be distinguished from the best one."""
+    others = [name for name in names if name != best]
+    if len(others) > MAX_NAMED_TARGETS:
+        return f"{len(others):,} targets cannot be distinguished from the {superlative}, {best}"
+    return f"{join_words(others)} cannot be distinguished from the {superlative}, {best}"
 
 
 def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
@@ -445,8 +478,13 @@ def _describe_documented_cost(run: MeasuredRun) -> str:
 # Builds the verdict of a run from the statements on speed, intelligibility, price and reliability.
 
 
-def build_run_verdict(run: MeasuredRun) -> RunVerdict:
-    """Return the verdict of `run`: sentences about its numbers, each with the uncertainty of the numbers."""
+def build_run_verdict(run: MeasuredRun, decision: str = "") -> RunVerdict:
+    """Return the verdict of `run`: sentences about its numbers, each with the uncertainty of the numbers.
+
+    Args:
+        run: the numbers of the run.
+        decision: `Ranking.decision`, which is the headline if there is one; otherwise the facts are.
+    """
     if not run.targets_with_deliveries:
         return RunVerdict(
             headline=_mark_rehearsal(run, describe_total_failure(run)),
@@ -463,7 +501,11 @@ def build_run_verdict(run: MeasuredRun) -> RunVerdict:
         build_reliability_statement(run),
     )
     statements = tuple(statement for statement in found if statement)
-    return RunVerdict(headline=join_headline(statements), statements=statements, cautions=_list_cautions(run))
+    headline = join_headline(statements)
+    if decision:
+        charges = describe_wrong_charges(run.targets)
+        headline = "; ".join(filter(None, (decision, charges))) + "."
+    return RunVerdict(headline=headline, statements=statements, cautions=_list_cautions(run))
 
 
 def _mark_rehearsal(run: MeasuredRun, sentence: str) -> str:

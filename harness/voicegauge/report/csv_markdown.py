@@ -183,7 +183,7 @@ def _format_unresolved_requests(run: RunReport) -> list[str]:
 
 def _join_column_headings(group: str, label: str) -> str:
     # Markdown has no spanning heads: "p50" or "Request" would not be clear without the group.
-    return f"{group} {label}" if group in {"Total latency", "Price"} else label
+    return f"{group} {label}" if group in {"Errors", "Total latency", "Price"} else label
 
 
 def _format_run_heading(run: RunReport) -> str:

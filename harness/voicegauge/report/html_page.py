@@ -29,11 +29,11 @@ from voicegauge.report._charts import (
 )
 from voicegauge.report._page_assets import create_template_environment, load_assets
 from voicegauge.report._ranking import (
+    CertainLeads,
     RankedRow,
-    ResampledPoints,
     build_anchors,
     build_ranked_rows,
-    compute_resampled_points,
+    compute_certain_leads,
     describe_weights,
     sort_by_rank,
 )
@@ -244,15 +244,11 @@ def render_page(
             time_axis,
             clip_players,
             saved_run=saved,
-            resampled_points=compute_resampled_points(
-                run.targets,
-                resamples,
-                has_tied_errors=run.ranking.has_tied_errors,
-            ),
+            leads=compute_certain_leads(run.targets, compared, has_tied_errors=run.ranking.has_tied_errors),
             check_and_drift_reports=check_and_drift_reports,
         )
-        for name, run, clip_players, (_, saved), resamples in zip(
-            names, report.runs, players, analyzed_runs.runs, analyzed_runs.resamples, strict=True
+        for name, run, clip_players, (_, saved), compared in zip(
+            names, report.runs, players, analyzed_runs.runs, analyzed_runs.differences, strict=True
         )
     ]
     differences = compare_with_first_run([run for _, run in analyzed_runs.runs], names)
@@ -282,13 +278,13 @@ def _build_run_view(
     players: Sequence[ClipPlayer],
     *,
     saved_run: Run,
-    resampled_points: ResampledPoints,
+    leads: CertainLeads,
     check_and_drift_reports: CheckAndDriftReports,
 ) -> RunView:
     sizes = (WIDE_PLOT_SIZE_PX, NARROW_PLOT_SIZE_PX) if filter_plottable_targets(run_report.targets) else ()
     rows = build_comparison_rows(run_report.targets, columns, is_rehearsal=run_report.manifest.is_rehearsal)
     anchors = build_anchors([target.target for target in run_report.targets], run_letter)
-    ranked = build_ranked_rows(run_report.ranking, run_report.targets, resampled_points, anchors)
+    ranked = build_ranked_rows(run_report.ranking, run_report.targets, leads, anchors)
     numbered = sort_by_rank(run_report.targets, ranked)
     ordered = [row.summary for row in rows]
     return RunView(

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
-from voicegauge.bench.resampling import JointResamples
-from voicegauge.bench.target_samples import resample_targets
+from voicegauge.bench.target_differences import TargetDifferences
+from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.errors import DataError
 from voicegauge.model.base import Record
@@ -101,8 +101,8 @@ class AnalyzedRuns(NamedTuple):
     runs: Sequence[tuple[Path, Run]]
     """Each run with its folder."""
     report: BenchReport
-    resamples: Sequence[JointResamples]
-    """The resamples of each run, from which the page computes its rankings."""
+    differences: Sequence[TargetDifferences]
+    """The differences between the targets of each run, from which the page computes its rankings."""
 
 
 def analyze_runs(
@@ -125,18 +125,18 @@ def analyze_runs(
     """
     if not runs:
         raise DataError("there is no run to report: give a run's folder or its run.json")
-    resamples = [resample_targets(run, find_latest_scores(run)) for _, run in runs]
+    differences = [measure_target_differences(run, find_latest_scores(run)) for _, run in runs]
     report = BenchReport(
         voicegauge_version=__version__,
         text_length=text_length,
         characters_per_month=characters_per_month,
         rehearsal_label=describe_rehearsal([run.manifest for _, run in runs]),
         runs=tuple(
-            _summarize_run(run, resampled, text_length, characters_per_month, max_clips)
-            for (_, run), resampled in zip(runs, resamples, strict=True)
+            _summarize_run(run, compared, text_length, characters_per_month, max_clips)
+            for (_, run), compared in zip(runs, differences, strict=True)
         ),
     )
-    return AnalyzedRuns(runs, report, resamples)
+    return AnalyzedRuns(runs, report, differences)
 
 
 def find_latest_scores(run: Run) -> ScoreSet | None:
@@ -145,15 +145,22 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
 
 
 def _summarize_run(
-    run: Run, resamples: JointResamples, text_length: int, characters_per_month: int, max_clips: int
+    run: Run, differences: TargetDifferences, text_length: int, characters_per_month: int, max_clips: int
 ) -> RunReport:
     scores = find_latest_scores(run)
     worst = select_worst_clips(run.samples, scores.scores, max_clips=max_clips) if scores else ()
     targets = summarize_targets(
-        run, scores, text_length=text_length, characters_per_month=characters_per_month, resamples=resamples
+        run, scores, text_length=text_length, characters_per_month=characters_per_month, differences=differences
     )
     measured = MeasuredRun(
-        run.manifest, scores, targets, resamples, run.measure_duration_s(), run.describe_ramp_numbers()
+        run.manifest, scores, targets, differences, run.measure_duration_s(), run.describe_ramp_numbers()
+    )
+    ranking = rank_targets(
+        () if run.manifest.is_rehearsal else targets,
+        differences,
+        has_comparable_errors=not measured.has_uneven_languages and measured.has_interpretable_errors,
+        has_tied_errors=has_errors_within_asr_floor(measured),
+        quality_name="accuracy" if run.manifest.kind == "transcription" else "intelligibility",
     )
     return RunReport(
         manifest=run.manifest,
@@ -168,13 +175,8 @@ def _summarize_run(
         )
         if scores
         else (),
-        verdict=build_run_verdict(measured),
-        ranking=rank_targets(
-            () if run.manifest.is_rehearsal else targets,
-            resamples,
-            has_comparable_errors=not measured.has_uneven_languages,
-            has_tied_errors=has_errors_within_asr_floor(measured),
-        ),
+        verdict=build_run_verdict(measured, ranking.decision),
+        ranking=ranking,
         has_uneven_languages=measured.has_uneven_languages,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,

@@ -1,4 +1,4 @@
-// Ranks the targets by the reader's weights, in the run and in each resample, as `rank_targets` does.
+// Ranks the targets by the reader's weights, in groups that can be distinguished, as `rank_targets` does.
 const MEASURES = ["speed", "intelligibility", "price"];
 
 const readTarget = (row, characters, volume) => ({
@@ -6,14 +6,21 @@ const readTarget = (row, characters, volume) => ({
   speed: row.dataset.speed === "" ? null : Number(row.dataset.speed),
   intelligibility: row.dataset.intelligibility === "" ? null : Number(row.dataset.intelligibility),
   // The price of a target that takes audio does not depend on the length of a text.
+  range: priceOf(row, characters, volume)?.million,
   usd: priceOf(row, characters, volume)?.million.usd ?? (row.dataset.usd === undefined ? null : Number(row.dataset.usd)),
-  speedResamples: row.dataset.speedResamples.split(" ").filter(Boolean).map(Number),
-  intelligibilityResamples: row.dataset.intelligibilityResamples.split(" ").filter(Boolean).map(Number),
+  place: Number(row.dataset.place) - 1,
+  speedLeads: row.dataset.speedLeads.split(" ").map(Number),
+  intelligibilityLeads: row.dataset.intelligibilityLeads.split(" ").map(Number),
 });
 
 const addPricePoints = (targets) => {
-  const lowest = Math.min(...targets.map(({ usd }) => usd ?? Infinity));
-  for (const target of targets) target.price = target.usd === null ? null : target.usd ? (100 * lowest) / target.usd : 100;
+  const lowest = Math.min(...targets.map(({ usd }) => usd || Infinity));
+  const pointsOf = (usd) => (usd ? 100 * Math.min(lowest / usd, 1) : 100);
+  for (const target of targets) {
+    target.price = target.usd === null ? null : target.usd ? (100 * lowest) / target.usd : 100;
+    target.fewest = target.usd === null ? 0 : pointsOf(target.range?.high ?? target.usd);
+    target.most = target.usd === null ? 0 : pointsOf(target.range?.low ?? target.usd);
+  }
 };
 
 const weigh = (target, weights) => {
@@ -23,34 +30,68 @@ const weigh = (target, weights) => {
   return used.reduce((total, measure) => total + weights[measure] * target[measure], 0) / sum;
 };
 
-const shareFirst = (targets, weights) => {
-  const ranked = targets.filter(({ points }) => points !== null);
-  const count = ranked[0]?.speedResamples.length ?? 0;
-  for (const target of ranked) target.first = count ? 0 : null;
-  for (let i = 0; i < count; i += 1) {
-    const totals = ranked.map((target) =>
-      weights.speed * target.speedResamples[i] + weights.intelligibility * target.intelligibilityResamples[i]
-      + weights.price * Math.floor((target.price ?? 0) + 0.5));
-    const highest = Math.max(...totals);
-    const winners = ranked.filter((_, j) => totals[j] >= highest - 1e-9);
-    for (const winner of winners) winner.first += 1 / winners.length / count;
+// How far a target is ahead of another one at least; a measure that does not count must not matter where it is unknown.
+const leadOf = (first, other, weights) =>
+  (weights.speed ? weights.speed * first.speedLeads[other.place] : 0)
+  + (weights.intelligibility ? weights.intelligibility * first.intelligibilityLeads[other.place] : 0)
+  + weights.price * (first.fewest - other.most);
+
+// Sorts the targets, and sets the points and the group of each one.
+const group = (targets, weights) => {
+  for (const target of targets) { target.points = weigh(target, weights); target.group = null; }
+  targets.sort((a, b) => (a.points === null) - (b.points === null) || (b.points ?? 0) - (a.points ?? 0) || (a.row.dataset.name < b.row.dataset.name ? -1 : 1));
+  let remaining = targets.filter(({ points }) => points !== null);
+  for (let number = 1; remaining.length; number += 1) {
+    const [first] = remaining;
+    for (const target of remaining) if (target === first || leadOf(first, target, weights) <= 1e-9) target.group = number;
+    remaining = remaining.filter((target) => target.group === null);
   }
 };
 
-const rank = (ranking, weights, characters, volume) => {
+const chooseFirst = (targets, weights) => {
+  group(targets, weights);
+  return targets.filter((target) => target.group === 1).map(({ row }) => row.dataset.name);
+};
+
+// As `format_choice` does.
+const joinChoice = (names) => {
+  if (names.length === 1) return names[0];
+  if (names.length > 3) return `${names.slice(0, 3).join(", ")} or ${names.length - 3} other${names.length > 4 ? "s" : ""}`;
+  return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+};
+
+const decide = (targets, weights, quality) => {
+  const used = MEASURES.filter((measure) => weights[measure]);
+  const chosen = chooseFirst(targets, weights);
+  if (!used.length || targets.filter(({ points }) => points !== null).length < 2) return "";
+  const parts = [`With your weights: ${joinChoice(chosen)}`];
+  if (used.length > 1) for (const measure of used) {
+    const only = chooseFirst(targets, Object.fromEntries(MEASURES.map((other) => [other, Number(other === measure)])));
+    if (only.length && !only.includes(chosen[0])) parts.push(`${joinChoice(only)} if only ${measure === "intelligibility" ? quality : measure} counts`);
+  }
+  return `${parts.join("; ")}.`;
+};
+
+const rank = (ranking, weights, characters, volume, isUsual) => {
+  const list = one("ol", ranking);
   const targets = all("li[data-name]", ranking).map((row) => readTarget(row, characters, volume));
   if (!targets.length) return;
   addPricePoints(targets);
-  for (const target of targets) target.points = weigh(target, weights);
-  shareFirst(targets, weights);
-  targets.sort((a, b) => (a.points === null) - (b.points === null) || (b.points ?? 0) - (a.points ?? 0));
-  for (const { row, points, first } of targets) {
+  const hasEnoughTexts = list.dataset.enoughTexts === "1";
+  const line = one("[data-decision-line]", ranking.closest("[data-run]"));
+  line.dataset.usual ??= line.innerHTML;
+  const decision = hasEnoughTexts && !isUsual ? decide(targets, weights, list.dataset.quality) : "";
+  if (decision) line.textContent = decision;
+  else line.innerHTML = line.dataset.usual;
+  group(targets, weights);
+  for (const target of targets) {
+    const { row, points } = target;
     one("[data-points]", row).textContent = points === null ? "–" : points.toFixed(0);
     one("meter", row).value = points ?? 0;
-    const share = first === null ? "too few texts" : `first in ${Math.floor(first * 100 + 0.5 + 1e-9)}%`;
-    one("[data-share]", row).textContent = points === null ? "not ranked: a number is missing" : share;
+    const known = hasEnoughTexts ? `group ${target.group}` : "too few texts";
+    one("[data-group]", row).textContent = points === null ? "not ranked: a number is missing" : known;
   }
-  one("ol", ranking).append(...targets.map(({ row }) => row));
+  list.append(...targets.map(({ row }) => row));
   updatePoints(ranking.closest("[data-run]"), targets);
 };
 
@@ -89,8 +130,9 @@ const startNeeds = (form, table) => {
       input.setAttribute("aria-valuetext", WORDS[weights[measure]]);
     }
     updatePrices(read("characters"), read("volume"));
-    for (const ranking of all("[data-ranking]")) rank(ranking, weights, read("characters"), read("volume"));
     const changed = MEASURES.some((measure) => form.elements[measure].value !== usual[measure]);
+    const isUsual = Object.entries(usual).every(([name, value]) => form.elements[name].value === value);
+    for (const ranking of all("[data-ranking]")) rank(ranking, weights, read("characters"), read("volume"), isUsual);
     for (const [note, text] of notes) note.textContent = changed ? "By your weights." : text;
     table.sortAgain();
     return true;

@@ -1,0 +1,1 @@
+"""Measures how often a run of equal targets has a false statement."""

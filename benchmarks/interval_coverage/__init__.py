@@ -1,0 +1,1 @@
+"""Measures how often the intervals of a run contain the true number."""
