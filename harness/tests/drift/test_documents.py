@@ -140,7 +140,9 @@ def test_a_schema_with_exponentially_many_paths_is_compared_in_time(drift: Drift
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("swagger: '2.0'\n", "must be an OpenAPI 3 document"),
+        ("swagger: '1.2'\n", "must be an OpenAPI 3 document"),
+        ("swagger: '2.0'\ninfo: {title: a, version: '1'}\npaths: []\n", "3: is not valid Swagger 2.0"),
+        ("interactions: []\n", "voicegauge convert"),
         ("openapi: 2.0\n", "must be an OpenAPI 3 document"),
         ("openapi: 3.1.0\npaths: []\n", "must be a mapping from paths"),
         ("openapi: 3.1.0\npaths: {/a: {get: {requestBody: {$ref: '#/nowhere'}}}}\n", "leads nowhere"),

@@ -1,4 +1,4 @@
-"""Assembles a document from files, of any version of OpenAPI, and validates it.
+"""Assembles a document from files, of any version of OpenAPI or in Swagger 2.0, and validates it.
 
 The differences of 3.0 and 3.1: https://learn.openapis.org/upgrading/v3.0-to-v3.1.html
 """
@@ -21,6 +21,7 @@ from voicegauge.contract._overlays import (
     reject_unfinished_values,
     select_described_operations,
 )
+from voicegauge.contract._swagger import convert_swagger, is_swagger
 from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEYS, walk_objects
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer, is_inside_document_folder
 from voicegauge.errors import ContractError
@@ -39,8 +40,11 @@ def embed_external_files(document: Document) -> Document:
     """Return the document with all files that it refers to embedded under the key `x-files`.
 
     A path item that is in another file is put in place of its reference. A reference to a file that cannot be read, or
-    is not in the folder of the document, stays as it is, and is reported if it is followed.
+    is not in the folder of the document, stays as it is, and is reported if it is followed. A document in Swagger 2.0
+    is converted to OpenAPI 3.0.
     """
+    if is_swagger(document):
+        document = convert_swagger(document)
     if not any(_is_external_reference(reference) for reference in _iterate_references(document.data)):
         return document
     embedding = _FileEmbedder(document)
@@ -255,8 +259,20 @@ def check_openapi_version(document: Document) -> None:
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith(_SUPPORTED_OPENAPI_VERSIONS):
         key = "swagger" if "swagger" in document.data else "openapi"
-        found = f"not {document.data[key]!r}" if key in document.data else "but has no key 'openapi'"
-        raise document.build_error(f"/{key}", f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, {found}")
+        found = f"not {document.data[key]!r}" if key in document.data else describe_other_document(document)
+        supported = "an OpenAPI document of version 3.0, 3.1 or 3.2, or Swagger 2.0"
+        raise document.build_error(f"/{key}", f"must be {supported}, {found}")
+
+
+_RECORDING_KEYS = ("interactions", "http_interactions", "log")
+"""Keys at the root of recordings: cassettes of VCR in Python and Ruby, and HAR files."""
+
+
+def describe_other_document(document: Document) -> str:
+    """Return what a document without the key `openapi` is, with what to do about it."""
+    if any(key in document.data for key in _RECORDING_KEYS):
+        return "and is a recording of another tool: voicegauge convert makes one of voicegauge of it first"
+    return "but has no key 'openapi'"
 
 
 def normalize_openapi(document: Document) -> None:

@@ -184,6 +184,8 @@ def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
 # Iterates over the objects of a document. Values that are plain data, such as examples, are skipped.
 
 
+HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+"""Keys of a path item that are operations."""
 EXTENSION_KEYS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),

@@ -14,7 +14,7 @@ import msgspec
 from voicegauge.contract._consistency import check_consistency, check_references, check_schemas
 from voicegauge.contract.contract import Contract, Operation, Server
 from voicegauge.contract.document_assembly import read_contract_document, validate_openapi
-from voicegauge.contract.document_parts import Parameter
+from voicegauge.contract.document_parts import HTTP_METHODS, Parameter
 from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import PriceSpec
@@ -32,7 +32,6 @@ from voicegauge.formats.locations import Location, read_pointer
 
 _HEADERS_DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
 """Headers that OpenAPI describes by media types and security schemes instead of parameters."""
-HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _SpecT = TypeVar("_SpecT")
 
 
@@ -88,9 +87,12 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
         nodes.append((f"{base}/servers", item.get("servers", [])))
         nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in HTTP_METHODS if m in item]
     found: dict[str, Server] = {}
+    encrypted_urls = {str(node.get("url", "")).rstrip("/") for _, servers in nodes for node in servers}
     for pointer, servers in nodes:
         for index, node in enumerate(servers):
             server = _read_server(document, f"{pointer}/{index}", node)
+            if "x-name" not in node and server.url.replace("http://", "https://", 1) in encrypted_urls - {server.url}:
+                continue  # Amazon's documents list each host twice; a key is sent encrypted where that is possible
             for known in found.values():
                 if (known.name == server.name) != (known.url == server.url):
                     reason = f"the servers {known.name!r} and {server.name!r} share a name or a URL: set x-name"

@@ -29,6 +29,7 @@ from voicegauge.contract.proposed_parts import (
     find_resources,
     find_speech_field,
     find_speech_operations,
+    guess_text_field,
 )
 from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import (
@@ -220,6 +221,11 @@ class OverlayWriter:
     ) -> Iterator[_Action]:
         fields = candidate_operation.request_fields
         mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(fields, name))}
+        locations: dict[str, Any] = {name: field.location for name, field in mapped.items()}
+        if "text" not in mapped:
+            guessed = guess_text_field(fields)
+            self._todo.append(f"the field of {candidate_operation.path} that has the text to speak")
+            locations = {"text": CommentedValue(guessed.location, TODO) if guessed else TODO, **locations}
         job = candidate_operation.job
         response: Any
         if job is not None:
@@ -229,7 +235,7 @@ class OverlayWriter:
             if candidate_operation.audio is None:
                 response = CommentedValue(response, TODO)
         extension = {
-            "request_fields": {name: field.location for name, field in mapped.items()},
+            "request_fields": locations,
             "response": response,
             "targets": targets,
         }

@@ -35,7 +35,7 @@ class ProposedField(NamedTuple):
 
 
 def list_body_fields(schemas: Schemas, schema: Any) -> Iterator[tuple[str, ProposedField]]:
-    """Yield the properties of an object, and those of the objects in it, by location."""
+    """Yield the properties of an object, and those of the objects and lists of objects in it, by location."""
     yield from _iterate_fields(schemas, schema, "body#", 0, is_parent_required=True)
 
 
@@ -51,6 +51,10 @@ def _iterate_fields(
         yield at, ProposedField(at, value, is_required)
         if depth == 0:
             yield from _iterate_fields(schemas, value, at, depth + 1, is_parent_required=is_required)
+            if "items" in value:
+                yield from _iterate_fields(
+                    schemas, value["items"], f"{at}/0", depth + 1, is_parent_required=is_required
+                )
 
 
 def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
@@ -395,10 +399,9 @@ def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) ->
 
 
 def find_speech_operations(document: Document, operation_names: Sequence[str]) -> Iterator[SpeechOperation]:
-    """Yield the operations whose request has a text to speak.
+    """Yield the named operations; without names, those that may produce speech and whose request has a text to speak.
 
-    They are among `operation_names`, or without names among the operations that may produce speech. An operation that
-    is not valid OpenAPI is skipped.
+    An operation that is not valid OpenAPI is skipped.
 
     Raises:
         ContractError: such an operation was named, or all operations are invalid.
@@ -419,7 +422,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
             error = error or invalid
             continue
         is_any_valid = True
-        if find_speech_field(fields, "text") is not None:
+        if operation_names or find_speech_field(fields, "text") is not None:
             audio = _find_response_audio(Schemas(part), node[method])
             started = {} if audio else list_response_fields(Schemas(part), node[method])
             media_types = _list_audio_media_types(Schemas(part), node[method])
@@ -447,8 +450,29 @@ def _iterate_request_fields(
 
 
 def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) -> ProposedField | None:
-    """Return the request field with a usual name of `speech_field` (see `SPEECH_FIELD_NAMES`); `None` without one."""
-    return find_field_by_name(fields, SPEECH_FIELD_NAMES[speech_field])
+    """Return the request field with a usual name of `speech_field` (see `SPEECH_FIELD_NAMES`); `None` without one.
+
+    An encoding beside a container is not a format: only both together decide what the audio is.
+    """
+    found = find_field_by_name(fields, SPEECH_FIELD_NAMES[speech_field])
+    if found is not None and speech_field == "format" and "encoding" in found.location:
+        beside = found.location.rpartition("/")[0]
+        if any(one.rpartition("/")[0] == beside and "container" in one for one in fields):
+            return None
+    return found
+
+
+def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
+    """Return the field that may be the text to speak, of an operation that the user named.
+
+    Required texts without a list of values come first, then those that may be longest.
+    """
+    texts = [
+        field
+        for field in fields.values()
+        if field.is_text and "enum" not in field.schema and "format" not in field.schema and "body" in field.location
+    ]
+    return max(texts, key=lambda one: (one.is_required, one.schema.get("maxLength", 0)), default=None)
 
 
 def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_assembly import find_contract_files, read_openapi_document
+from voicegauge.contract.document_assembly import describe_other_document, find_contract_files, read_openapi_document
 from voicegauge.contract.loading import load_contract
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._client_use_loading import load_client_uses
@@ -170,7 +170,7 @@ def compare_operations_with_official_document(
 def _require_openapi_3(document: Document) -> Document:
     version = str(document.data.get("openapi", ""))
     if not version.startswith("3."):
-        found = f"not {version!r}" if version else "and has no key 'openapi'"
+        found = f"not {version!r}" if version else describe_other_document(document)
         raise document.build_error("/openapi", f"must be an OpenAPI 3 document, {found}")
     if not isinstance(document.data.get("paths", {}), dict):
         raise document.build_error("/paths", "must be a mapping from paths to their operations")
@@ -335,19 +335,32 @@ def propose_contract_patch(
 
 
 def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> tuple[InputKind, Path]:
-    """Return the kind and the path of an input. A path takes precedence over a provider with the same id."""
+    """Return the kind and the path of an input.
+
+    A path takes precedence over a provider with the same id, but for a folder with neither contracts nor recordings.
+    """
     path = Path(path_or_provider_id)
-    if path.is_dir():
-        return _find_input_in_folder(path)
-    if path.exists():
-        return ("recording" if path.suffix.lower() == ".har" else "contract"), path
     catalogue = load_catalogue(contract_folders)
+    is_known = path_or_provider_id in catalogue.provider_ids
+    if path.is_dir() and not (is_known and _is_unrelated_folder(path)):
+        return _find_input_in_folder(path)
+    if path.is_file():
+        return ("recording" if path.suffix.lower() == ".har" else "contract"), path
     if path_or_provider_id in catalogue.provider_ids:
         known = catalogue.find_provider(path_or_provider_id).document.path
         return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known
     raise UsageError(
         f"{path_or_provider_id}: no such file or folder, and no provider with this id: voicegauge providers lists them"
     )
+
+
+def _is_unrelated_folder(folder: Path) -> bool:
+    if any(folder.rglob("*.har")):
+        return False
+    try:
+        return not find_contract_files(folder)
+    except ContractError:
+        return True
 
 
 def _find_input_in_folder(folder: Path) -> tuple[InputKind, Path]:

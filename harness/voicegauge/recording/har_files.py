@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -62,7 +63,9 @@ def load_har(path: Path) -> Recording:
         hint = "voicegauge convert makes one of a HAR file or cassette of another tool"
         raise DataError(f"{path}: is not a recording of voicegauge: {error}; {hint}") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}{describe_json_error(error, raw)}") from error
+        is_cassette = re.search(rb"^(http_)?interactions:", raw[:4096], re.MULTILINE) is not None
+        hint = "; it is a cassette of another tool: run voicegauge convert first" if is_cassette else ""
+        raise DataError(f"{path}{describe_json_error(error, raw)}{hint}") from error
     if log.version != "1.2":
         raise DataError(f"{path}: has HAR version {log.version[:20]!r}; only 1.2 can be read")
     if log.metadata.schema_version != HAR_SCHEMA_VERSION:

@@ -1,0 +1,224 @@
+"""Converts Swagger 2.0 documents to OpenAPI 3.0, so that everything else reads one grammar.
+
+The differences: https://swagger.io/specification/v2/ against https://spec.openapis.org/oas/v3.0.3. Paths and operations
+keep their places, so that overlays and error messages name the places of the original.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import Any
+
+from voicegauge.contract.document_parts import HTTP_METHODS
+from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer
+from voicegauge.formats.located_yaml import Document
+
+_REFERENCE_PREFIXES = {
+    "#/definitions/": "#/components/schemas/",
+    "#/parameters/": "#/components/parameters/",
+    "#/responses/": "#/components/responses/",
+}
+_SCHEMA_KEYS = frozenset(
+    {
+        *("type", "format", "items", "default", "enum", "pattern", "multipleOf", "uniqueItems"),
+        *("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
+        *("maxLength", "minLength", "maxItems", "minItems"),
+    }
+)
+"""Keys of a Swagger parameter or header that belong to its schema in OpenAPI 3."""
+_DEFAULT_MEDIA_TYPE = "application/json"
+_FILE_MEDIA_TYPE = "application/octet-stream"
+_OAUTH2_FLOWS = {"application": "clientCredentials", "accessCode": "authorizationCode"}
+
+
+def is_swagger(document: Document) -> bool:
+    """Whether a document is of version 2.0, which is called Swagger."""
+    return str(document.data.get("swagger", "")) == "2.0"
+
+
+def convert_swagger(document: Document) -> Document:
+    """Return a Swagger 2.0 document as OpenAPI 3.0.
+
+    Raises:
+        ContractError: the document is not valid; the message has the line of the first error.
+    """
+    error = next(_create_validator().iter_errors(document.data), None)
+    if error is not None:
+        reason = " ".join(error.message.split())[:MAX_REASON_CHARACTERS]
+        raise document.build_error(format_json_pointer(error.instance_path), f"is not valid Swagger 2.0: {reason}")
+    return document.replace_data(_Conversion(document.data).convert())
+
+
+@functools.cache
+def _create_validator() -> Any:
+    import jsonschema_rs
+    from openapi_spec_validator.schemas import schema_v2
+
+    return jsonschema_rs.Draft4Validator(dict(schema_v2))
+
+
+class _Conversion:
+    """The conversion of one document."""
+
+    def __init__(self, swagger: dict[str, Any]) -> None:
+        self._swagger = _rewrite_references(copy.deepcopy(swagger))
+
+    def convert(self) -> dict[str, Any]:
+        swagger = self._swagger
+        kept = {
+            key: value
+            for key, value in swagger.items()
+            if key in {"info", "tags", "externalDocs", "security"} or key.startswith("x-")
+        }
+        paths = swagger.get("paths", {})
+        return {
+            "openapi": "3.0.3",
+            **kept,
+            "servers": [{"url": url} for url in self._list_server_urls()],
+            "paths": {path: self._convert_path_item(item) for path, item in paths.items()},
+            "components": self._convert_components(),
+        }
+
+    def _list_server_urls(self) -> list[str]:
+        """Return one URL; https is preferred, because keys are sent to it."""
+        host, base = self._swagger.get("host", ""), self._swagger.get("basePath", "").rstrip("/")
+        schemes = self._swagger.get("schemes", ["https"])
+        scheme = "https" if "https" in schemes else next(iter(schemes), "https")
+        return [f"{scheme}://{host}{base}"] if host else ([base] if base else [])
+
+    def _convert_components(self) -> dict[str, Any]:
+        swagger = self._swagger
+        components: dict[str, Any] = {"schemas": swagger.get("definitions", {})}
+        plain = {
+            name: _convert_parameter(parameter)
+            for name, parameter in swagger.get("parameters", {}).items()
+            if parameter.get("in") not in {"body", "formData"}
+        }
+        responses = {
+            name: self._convert_response(response, self._swagger.get("produces", []))
+            for name, response in swagger.get("responses", {}).items()
+        }
+        schemes = {
+            name: _convert_security_scheme(scheme) for name, scheme in swagger.get("securityDefinitions", {}).items()
+        }
+        optional = {"parameters": plain, "responses": responses, "securitySchemes": schemes}
+        return components | {key: value for key, value in optional.items() if value}
+
+    def _convert_path_item(self, item: Any) -> Any:
+        if not isinstance(item, dict):
+            return item
+        shared = [self._resolve_parameter(one) for one in item.get("parameters", [])]
+        converted = {
+            key: self._convert_operation(value, shared) if key in HTTP_METHODS and isinstance(value, dict) else value
+            for key, value in item.items()
+            if key != "parameters"
+        }
+        plain = [_convert_parameter(one) for one in shared if one.get("in") not in {"body", "formData"}]
+        return {**converted, "parameters": plain} if plain else converted
+
+    def _resolve_parameter(self, parameter: dict[str, Any]) -> dict[str, Any]:
+        """Return a body or form parameter in place of a reference to it: OpenAPI 3 has it elsewhere."""
+        name = str(parameter.get("$ref", "")).removeprefix("#/components/parameters/")
+        found = self._swagger.get("parameters", {}).get(name)
+        return found if isinstance(found, dict) else parameter
+
+    def _convert_operation(self, operation: dict[str, Any], shared: list[dict[str, Any]]) -> dict[str, Any]:
+        own = [self._resolve_parameter(one) for one in operation.get("parameters", [])]
+        consumed = operation.get("consumes", self._swagger.get("consumes", []))
+        produced = operation.get("produces", self._swagger.get("produces", []))
+        left_out = {"parameters", "consumes", "produces", "responses", "schemes"}
+        converted = {key: value for key, value in operation.items() if key not in left_out}
+        plain = [_convert_parameter(one) for one in own if one.get("in") not in {"body", "formData"}]
+        if plain:
+            converted["parameters"] = plain
+        body = _build_request_body([*shared, *own], consumed)
+        if body is not None:
+            converted["requestBody"] = body
+        converted["responses"] = {
+            status: self._convert_response(response, produced)
+            for status, response in operation.get("responses", {}).items()
+        }
+        return converted
+
+    def _convert_response(self, response: Any, produced: list[str]) -> Any:
+        if not isinstance(response, dict) or "$ref" in response:
+            return response
+        schema = response.get("schema")
+        converted = {key: value for key, value in response.items() if key not in {"schema", "examples", "headers"}}
+        if "headers" in response:
+            converted["headers"] = {name: _convert_parameter(header) for name, header in response["headers"].items()}
+        if schema is not None:
+            is_file = schema.get("type") == "file"
+            body = {"schema": {"type": "string", "format": "binary"} if is_file else schema}
+            examples = response.get("examples", {})
+            converted["content"] = {
+                media_type: {**body, **({"example": examples[media_type]} if media_type in examples else {})}
+                for media_type in _choose_media_types(produced, is_file=is_file)
+            }
+        return converted
+
+
+def _rewrite_references(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rewrite_references(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    rewritten = {key: _rewrite_references(item) for key, item in value.items()}
+    reference = rewritten.get("$ref")
+    if isinstance(reference, str):
+        for old, new in _REFERENCE_PREFIXES.items():
+            if reference.startswith(old):
+                rewritten["$ref"] = new + reference.removeprefix(old)
+    return rewritten
+
+
+def _convert_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter, or a header of a response, with its schema in a key of its own."""
+    if "$ref" in parameter:
+        return parameter
+    kept = {key: value for key, value in parameter.items() if key not in {*_SCHEMA_KEYS, "collectionFormat"}}
+    return {**kept, "schema": {key: value for key, value in parameter.items() if key in _SCHEMA_KEYS}}
+
+
+def _build_request_body(parameters: list[dict[str, Any]], consumed: list[str]) -> dict[str, Any] | None:
+    body = next((one for one in parameters if one.get("in") == "body"), None)
+    if body is not None:
+        content = {media_type: {"schema": body.get("schema", {})} for media_type in consumed or [_DEFAULT_MEDIA_TYPE]}
+        return {"required": body.get("required", False), "content": content}
+    fields = [one for one in parameters if one.get("in") == "formData"]
+    if not fields:
+        return None
+    has_file = any(field.get("type") == "file" for field in fields)
+    media_type = "multipart/form-data" if has_file else "application/x-www-form-urlencoded"
+    properties = {field["name"]: _build_form_field(field) for field in fields if "name" in field}
+    required = [field["name"] for field in fields if field.get("required") and "name" in field]
+    schema = {"type": "object", "properties": properties, **({"required": required} if required else {})}
+    chosen = [one for one in consumed if one.startswith("multipart/") or "urlencoded" in one] or [media_type]
+    return {"required": bool(required), "content": {one: {"schema": schema} for one in chosen}}
+
+
+def _build_form_field(field: dict[str, Any]) -> dict[str, Any]:
+    schema = {key: value for key, value in field.items() if key in _SCHEMA_KEYS}
+    if schema.get("type") == "file":
+        schema |= {"type": "string", "format": "binary"}
+    return {**schema, **({"description": field["description"]} if "description" in field else {})}
+
+
+def _choose_media_types(produced: list[str], *, is_file: bool) -> list[str]:
+    """Return the media types of one response. Swagger has one list for all responses of an operation, errors too."""
+    files = [one for one in produced if one.startswith(("audio/", "video/", "image/")) or one == _FILE_MEDIA_TYPE]
+    if is_file:
+        return files or [_FILE_MEDIA_TYPE]
+    return [one for one in produced if one not in files] or [_DEFAULT_MEDIA_TYPE]
+
+
+def _convert_security_scheme(scheme: dict[str, Any]) -> dict[str, Any]:
+    if scheme.get("type") == "basic":
+        return {**scheme, "type": "http", "scheme": "basic"}
+    if scheme.get("type") != "oauth2":
+        return scheme
+    flow = scheme.get("flow", "")
+    urls = {key: scheme[key] for key in ("authorizationUrl", "tokenUrl") if key in scheme}
+    kept = {key: value for key, value in scheme.items() if key in {"type", "description"} or key.startswith("x-")}
+    return {**kept, "flows": {_OAUTH2_FLOWS.get(flow, flow): {**urls, "scopes": scheme.get("scopes", {})}}}
