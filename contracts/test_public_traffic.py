@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.model.finding import Finding
+from voicegauge.recording.redaction import Redactor
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import JobHistory
@@ -39,7 +41,10 @@ def build_call(
     operation = contract.find_operation(operation_id)
     url = operation.server.url + re.sub(r"{\w+}", "a", operation.path)
     request = Request(method=operation.method, url=url)
-    response = Response(status=status, headers=(("Content-Type", media_type),), body=json.dumps(body).encode())
+    named = contract.limits.rate_limit_header_names
+    limits = {"limit": "60", "remaining": "0", "reset": "2000000000", "retry_after": "1"}
+    headers = (("Content-Type", media_type), *((name, limits[kind]) for kind, name in named.items()))
+    response = Response(status=status, headers=headers, body=json.dumps(body).encode())
     return Call(operation, Exchange(provider=contract.id, operation=operation_id, request=request, response=response))
 
 
@@ -132,3 +137,93 @@ def test_each_wav_of_elevenlabs_has_a_meaning(rate: int) -> None:
         found = target.find_audio_format(f"wav_{rate}")
         assert found is not None
         assert (found.codec, found.sample_rate_hz) == ("wav", rate)
+
+
+def test_a_file_itself_may_be_sent_to_deepgram_for_a_transcript() -> None:
+    contract = CATALOGUE.find_provider("deepgram")
+    operation = contract.find_operation("transcribeUrl")
+    request = Request(
+        method="POST",
+        url="https://api.deepgram.com/v1/listen?model=nova-3",
+        headers=(("Content-Type", "audio/wav"),),
+        body=b"RIFF",
+    )
+    refusal = {"err_code": "Bad Request", "err_msg": "corrupt or unsupported data", "request_id": "a"}
+    answer = Response(status=400, headers=(("Content-Type", "application/json"),), body=json.dumps(refusal).encode())
+    exchange = Exchange(provider=contract.id, operation=operation.id, request=request, response=answer)
+    assert {finding.severity for finding in judge(Call(operation, exchange))} <= {Severity.DISPUTED, Severity.WARNING}
+
+
+def test_a_documented_model_is_kept_although_an_undocumented_header_repeats_it() -> None:
+    contract = CATALOGUE.find_provider("deepgram")
+    url = "https://api.deepgram.com/v1/speak?model=aura-2-thalia-en"
+    request = Request(method="POST", url=url, headers=(("Authorization", "Token k-0123456789abcdef"),), body=b"{}")
+    headers = (("Content-Type", "audio/mpeg"), ("dg-model-name", "aura-2-thalia-en"))
+    response = Response(status=200, headers=headers, body=b"ID3")
+    exchange = Exchange(provider=contract.id, operation="speak", request=request, response=response)
+    assert Redactor(contract, ["k-0123456789abcdef"]).mask_exchange(exchange).request.url == url
+
+
+def list_refusals(contract: Contract, operation_id: str) -> Iterator[tuple[int, Any, str]]:
+    """Yield status, body and media type of refusals: those with a documented example, and those of public reports.
+
+    Public reports show the body of a documented error with a status that no document lists, and pages of a gateway.
+    """
+    operation = contract.find_operation(operation_id)
+    errors = [
+        (int(status), example.value, media_type)
+        for status, response in operation.responses.items()
+        if status.isdigit() and int(status) >= 400
+        for media_type, media in response.media_types.items()
+        for example in media.examples
+    ]
+    yield from errors
+    if errors:
+        _, body, media_type = errors[0]
+        for status in (401, 402, 403, 404, 405, 409, 413, 429, 500, 503):
+            if str(status) not in operation.responses:
+                yield status, body, media_type
+    for status in (502, 503, 504, 520):
+        yield status, "<html><body>Bad gateway</body></html>", "text/html"
+
+
+@pytest.mark.parametrize("provider", CATALOGUE.provider_ids)
+def test_no_refusal_that_a_service_documents_or_was_seen_to_send_is_an_error(provider: str) -> None:
+    contract = CATALOGUE.find_provider(provider)
+    judged = 0
+    for operation in contract.operations.values():
+        for status, body, media_type in list_refusals(contract, operation.id):
+            found = judge(build_call(contract, operation.id, status, body, media_type))
+            assert [one for one in found if one.severity is Severity.ERROR] == [], (operation.id, status, media_type)
+            judged += 1
+    assert judged >= 5 * len(contract.operations)
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "body"),
+    [
+        ("elevenlabs", 401, {"detail": {"status": "invalid_api_key", "message": "Invalid API key"}}),
+        ("elevenlabs", 402, {"detail": {"status": "payment_required", "message": "Free users cannot use it."}}),
+        ("elevenlabs", 403, {"detail": {"status": "missing_permissions", "message": "Not allowed."}}),
+        ("elevenlabs", 404, {"detail": {"status": "voice_not_found", "message": "A voice was not found."}}),
+        (
+            "openai",
+            403,
+            {"error": {"message": "No access", "type": "invalid_request_error", "param": None, "code": None}},
+        ),
+        (
+            "openai",
+            404,
+            {"error": {"message": "No model", "type": "x", "param": None, "code": "model_not_found"}},
+        ),
+        ("mistral", 400, {"object": "error", "message": "Invalid model", "type": "invalid_model", "code": "1500"}),
+        ("mistral", 404, {"detail": "Not Found"}),
+        ("deepgram", 402, {"err_code": "ASR_PAYMENT_REQUIRED", "err_msg": "No credit", "request_id": "a"}),
+    ],
+)
+def test_a_refusal_seen_in_public_reports_is_no_error(provider: str, status: int, body: Any) -> None:
+    contract = CATALOGUE.find_provider(provider)
+    for operation in contract.operations.values():
+        if operation.speech is not None:
+            found = judge(build_call(contract, operation.id, status, body))
+            assert {finding.severity for finding in found} <= {Severity.WARNING, Severity.DISPUTED}, found

@@ -391,7 +391,9 @@ class Redactor:
             other |= collector.other
             documented |= collector.documented
         for name, value in parse_qsl(urlsplit(request.url).query):
-            if not self._documented.is_query_documented(operation, name) and not self.is_kept([name]):
+            if self._documented.is_query_documented(operation, name):
+                documented.add(value)  # such as a model, which an undocumented header of the response repeats
+            elif not self.is_kept([name]):
                 (named if may_name_credential(name) else other).add(value)
         found = {one for one in named if _is_secret(one)} | {one for one in other - documented if _may_be_key(one)}
         return sorted(found, key=len, reverse=True)[:_MAX_EXCHANGE_SECRETS]

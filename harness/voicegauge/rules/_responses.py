@@ -83,7 +83,12 @@ def _check_content_type(call: Call) -> Iterator[Violation]:
     if find_documented_body(call, media_type) is None:
         sent = f"is {media_type!r}" if media_type else "is missing"
         known = " or ".join(call.documented_response.media_types)
-        yield Violation(f"Content-Type {sent}; documented: {known}", f"{call.documented_response.pointer}/content")
+        yield Violation(
+            f"Content-Type {sent}; documented: {known}",
+            f"{call.documented_response.pointer}/content",
+            # The page of a gateway in front of a service that is down is not a response of the service.
+            is_warning=call.status >= 500 and media_type == "text/html",
+        )
 
 
 @register_rule(
