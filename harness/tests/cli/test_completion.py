@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from voicegauge.cli._completion import complete_name
+from voicegauge.cli._options import complete_name
 from voicegauge.options import Completion
 
 

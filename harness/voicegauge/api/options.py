@@ -64,7 +64,7 @@ def _parse_credit_price(text: str) -> tuple[str, float]:
 
 
 def _parse_allowed_key(text: str) -> str:
-    from voicegauge.client.key_consent import parse_allowed_key
+    from voicegauge.client.key_destinations import parse_allowed_key
 
     return parse_allowed_key(text)
 

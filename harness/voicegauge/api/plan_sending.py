@@ -16,8 +16,7 @@ from voicegauge.api.target_selection import find_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.daily_spending import DailyBudget
-from voicegauge.client.key_consent import check_key_consent, read_permitted_key
-from voicegauge.client.key_destinations import find_key_destinations
+from voicegauge.client.key_destinations import check_key_consent, find_key_destinations, read_permitted_key
 from voicegauge.client.keys import ClientKey
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.conformance import service_check

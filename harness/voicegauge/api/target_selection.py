@@ -15,8 +15,7 @@ import msgspec
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.client.client import Client
-from voicegauge.client.key_consent import read_permitted_key
-from voicegauge.client.key_destinations import find_key_destinations
+from voicegauge.client.key_destinations import find_key_destinations, read_permitted_key
 from voicegauge.client.ledger import find_account_plan_limits
 from voicegauge.client.model_and_voice_names import (
     ModelAndVoiceNames,

@@ -11,7 +11,7 @@ from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate, RampSettings
 from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import DailyBudget, open_ledger
-from voicegauge.client.key_consent import read_permitted_key
+from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.emulator.process import RunningEmulator

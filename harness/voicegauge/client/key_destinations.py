@@ -1,15 +1,19 @@
-"""Tells to which hosts a key is sent."""
+"""Tells to which hosts a key is sent, and requires the user's consent where no bundled contract names the host."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from voicegauge.client.http_request import Origin, RequestBuilder
+from voicegauge.client.http_request import Origin, RequestBuilder, parse_origin
+from voicegauge.client.keys import ClientKey, read_client_key
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled
 from voicegauge.errors import UsageError
+from voicegauge.files import read_file
 from voicegauge.hosts import build_server_url, is_loopback
 
 
@@ -70,3 +74,93 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
 def _format_origin(origin: Origin) -> str:
     scheme, host, port = origin
     return build_server_url(host, port, scheme).removesuffix(":443" if scheme == "https" else ":80")
+
+
+# Requires the user's consent before a key goes to a host that no bundled contract names for it.
+
+
+ALLOWED_KEYS_VARIABLE = "VOICEGAUGE_ALLOW_KEYS"
+"""Environment variable with pairs that the user allows, separated by spaces."""
+_PAIR_PATTERN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+
+
+def parse_allowed_key(text: str) -> str:
+    """Read a pair of a variable and a host, such as "ACME_KEY=api.acme.example:8443", and return it in its usual form.
+
+    Raises:
+        UsageError: it is not such a pair.
+    """
+    found = _PAIR_PATTERN.fullmatch(text.strip())
+    if found is None:
+        raise UsageError("write VARIABLE=HOST[:PORT], such as ACME_KEY=api.acme.example")
+    variable, host, port = found.groups()
+    return f"{variable}={host.lower()}{port or ''}".removesuffix(":443")
+
+
+def read_permitted_key(
+    contract: Contract, base_urls: Mapping[str, str], allowed_keys: Collection[str]
+) -> ClientKey | None:
+    """Return the API key of a provider, as `read_client_key` does, if it may go to the hosts that will receive it.
+
+    Raises:
+        MissingKeyError: the key, or a value that is sent along with it, is not set.
+        UsageError: see `check_key_consent`; or the key has characters that a header cannot contain.
+    """
+    check_key_consent(contract, base_urls, allowed_keys)
+    return read_client_key(contract)
+
+
+def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_keys: Collection[str]) -> None:
+    """Check that every host that will receive a key of a contract is allowed to.
+
+    Allowed are the pairs of bundled contracts, a server on this machine that the user names as base URL, and
+    `allowed_keys`. Every server that the user names may receive the keys of a bundled contract. A variable that is not
+    set needs no consent.
+
+    Args:
+        contract: the contract of the provider.
+        base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
+        allowed_keys: pairs that the user allows, as `parse_allowed_key` reads them.
+
+    Raises:
+        UsageError: a pair is not allowed; the message says how to allow it.
+    """
+    if is_bundled(contract.document.path):
+        return
+    named = {parse_origin(url) for url in base_urls.values()}
+    allowed = {parse_allowed_key(text) for text in allowed_keys}
+    origins = sorted(
+        one for one in RequestBuilder(contract, base_urls).origins if not (one in named and is_loopback(one[1]))
+    )
+    refused: dict[str, list[str]] = {}
+    for variable in contract.key_variables if origins else ():
+        if not os.environ.get(variable, "").strip():
+            continue
+        bundled = _list_bundled_uses(variable)
+        hosts = [_format_host(one) for one in origins if not any(one in uses for uses in bundled.values())]
+        hosts = [host for host in hosts if f"{variable}={host}" not in allowed]
+        if hosts:
+            owner = f" (the key of {', '.join(bundled)})" if bundled else ""
+            refused[f"{variable}{owner} to {', '.join(hosts)}"] = [f"--allow-key {variable}={host}" for host in hosts]
+    if refused:
+        flags = " ".join(flag for flags in refused.values() for flag in flags)
+        raise UsageError(
+            f"{contract.document.path} sends the key in {' and '.join(refused)}, which no bundled contract does: "
+            f"if you trust it with that key, pass {flags}, or set {ALLOWED_KEYS_VARIABLE}"
+        )
+
+
+def _list_bundled_uses(variable: str) -> Mapping[str, frozenset[Origin]]:
+    """Return the bundled providers whose key is in a variable, with the origins of their servers."""
+    found = {}
+    for provider, path in load_catalogue().bundled_paths.items():
+        if variable.encode() in read_file(path):  # loading all of them takes a second
+            contract = load_catalogue().find_provider(provider)
+            if variable in contract.key_variables:
+                found[provider] = RequestBuilder(contract, {}).origins
+    return found
+
+
+def _format_host(origin: Origin) -> str:
+    scheme, host, port = origin
+    return build_server_url(host, port, scheme).partition("://")[2].removesuffix(":443")
