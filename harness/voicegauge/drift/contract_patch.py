@@ -37,6 +37,10 @@ from voicegauge.formats.located_yaml import (
 from voicegauge.formats.locations import MISSING, read_pointer
 
 # Adds keys and items to a YAML or JSON document without changing its comments, order and formatting.
+#
+# Only the new text is inserted, at offsets that the parser reports. Writing the whole document again with ruamel.yaml,
+# which keeps comments, changes other lines too: with its best settings 123 of 12,625 lines of the contracts in this
+# repository, and takes two seconds for the longest. A reviewer would have to tell those lines from the proposed ones.
 
 
 _YAML_MERGE_TAG = "tag:yaml.org,2002:merge"
