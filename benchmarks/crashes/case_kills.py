@@ -202,7 +202,7 @@ def _judge_end(killed: KilledCommand, real: RealCommand, unbroken: UnbrokenCheck
 def _missing_cases(folder: Path, listed: set[str]) -> list[str]:
     """Return the cases that are neither recorded nor listed as lost."""
     recorded = {
-        entry["_group"]
+        entry["_conversation"]
         for path in (folder / "fixtures").rglob("*.har")
         for entry in json.loads(path.read_bytes())["log"]["entries"]
     }

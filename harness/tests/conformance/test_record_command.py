@@ -65,8 +65,8 @@ def test_missing_cases_are_added_and_the_others_unchanged(record, tmp_path) -> N
     path = tmp_path / "fixtures" / "pixelapi" / "voice-design.har"
     document = json.loads(path.read_text())
     entries = document["log"]["entries"]
-    gone = next(entry["_group"] for entry in entries if "delivery" not in entry["_group"])
-    document["log"]["entries"] = [entry for entry in entries if entry["_group"] != gone]
+    gone = next(entry["_conversation"] for entry in entries if "delivery" not in entry["_conversation"])
+    document["log"]["entries"] = [entry for entry in entries if entry["_conversation"] != gone]
     path.write_text(json.dumps(document))
     before = load_har(path).exchanges
     status, _, output = record("pixelapi/voice-design", "--emulated")

@@ -183,7 +183,7 @@ def test_all_secrets_in_one_file(tmp_path) -> None:
     assert find_secret_spelling(_written(tmp_path), secrets.values()) is None
     assert sum(saved.redaction_count_by_location.values()) >= len(LIKELY)
     assert (
-        json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["scrubbed"]
+        json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["redactionCountByLocation"]
         == saved.redaction_count_by_location
     )
 

@@ -34,7 +34,8 @@ a path to another folder."""
 class HarStruct(Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of all structs in this module.
 
-    Field names are in camel case in the file. Unknown fields are ignored, as HAR 1.2 requires of readers.
+    Field names are in camel case in the file. HAR 1.2 requires that the names of additional fields begin with an
+    underscore, and that readers ignore unknown fields. Durations and sizes have their unit in the name here only.
     """
 
 
@@ -52,7 +53,7 @@ class HarFormField(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     value: str = ""
     file_name: str | None = None
     content_type: str | None = None
-    sidecar_name: SidecarName | None = field(default=None, name="_file")
+    file: SidecarName | None = field(default=None, name="_file")
 
 
 class HarRequestBody(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,7 +62,7 @@ class HarRequestBody(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     mime_type: str
     form_fields: tuple[HarFormField, ...] = field(default=(), name="params")
     text: str = ""
-    sidecar_name: SidecarName | None = field(default=None, name="_file")
+    file: SidecarName | None = field(default=None, name="_file")
 
 
 class HarRequest(HarStruct, frozen=True, kw_only=True):
@@ -86,7 +87,7 @@ class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: int = field(name="size")
     mime_type: str
     text: str = ""
-    sidecar_name: SidecarName | None = field(default=None, name="_file")
+    file: SidecarName | None = field(default=None, name="_file")
 
 
 class HarResponse(HarStruct, frozen=True, kw_only=True):
@@ -135,12 +136,12 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     cache: dict[str, str] = {}
     """Always empty. HAR 1.2 requires this field."""
     timings: HarTimings
-    provider_id: str = field(name="_provider")
-    operation_id: str = field(name="_operation")
-    conversation_id: str | None = field(default=None, name="_group")
+    provider: str = field(name="_provider")
+    operation: str = field(name="_operation")
+    conversation: str | None = field(default=None, name="_conversation")
     """Id that the exchanges of one conversation share; `None` if the exchange is alone in its
     conversation."""
-    measured_timing: Timing | None = field(default=None, name="_timing")
+    timing: Timing | None = field(default=None, name="_timing")
     """The full measurement with the arrival time of each chunk, which `timings` cannot contain; `None` if nothing was
     measured."""
 
@@ -159,10 +160,10 @@ class HarMetadata(HarStruct, frozen=True, kw_only=True):
     provenance: Provenance
     provider: str
     contract_version: str
-    contract_sha256: str = field(name="contractSha256")
+    contract_sha256: str
     recorded_at: str
     """Time of the recording in UTC, as an ISO 8601 text."""
-    redaction_count_by_location: dict[str, int] = field(default_factory=dict, name="scrubbed")
+    redaction_count_by_location: dict[str, int] = field(default_factory=dict)
     """Number of masked values by location, such as "request header authorization"."""
 
 
@@ -172,7 +173,7 @@ class HarLog(HarStruct, frozen=True, kw_only=True):
     version: str
     creator: HarCreator
     entries: tuple[HarEntry, ...]
-    metadata: HarMetadata = field(name="_voicegauge")
+    voicegauge: HarMetadata = field(name="_voicegauge")
 
 
 class HarFile(HarStruct, frozen=True, kw_only=True):

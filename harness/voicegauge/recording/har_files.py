@@ -68,26 +68,26 @@ def load_har(path: Path) -> Recording:
         raise DataError(f"{path}{describe_json_error(error, raw)}{hint}") from error
     if log.version != "1.2":
         raise DataError(f"{path}: has HAR version {log.version[:20]!r}; only 1.2 can be read")
-    if log.metadata.schema_version != HAR_SCHEMA_VERSION:
-        version = f"{log.metadata.schema_version}, this voicegauge reads version {HAR_SCHEMA_VERSION}"
+    if log.voicegauge.schema_version != HAR_SCHEMA_VERSION:
+        version = f"{log.voicegauge.schema_version}, this voicegauge reads version {HAR_SCHEMA_VERSION}"
         raise DataError(f"{path}: is a recording of schema version {version}: record it again")
     sidecar_reader = SidecarReader(path)
     return Recording(
-        provenance=log.metadata.provenance,
-        provider=log.metadata.provider,
-        contract_version=log.metadata.contract_version,
-        contract_sha256=log.metadata.contract_sha256,
-        recorded_at=log.metadata.recorded_at,
+        provenance=log.voicegauge.provenance,
+        provider=log.voicegauge.provider,
+        contract_version=log.voicegauge.contract_version,
+        contract_sha256=log.voicegauge.contract_sha256,
+        recorded_at=log.voicegauge.recorded_at,
         exchanges=tuple(_build_exchange(sidecar_reader, entry) for entry in log.entries),
-        redaction_count_by_location=log.metadata.redaction_count_by_location,
+        redaction_count_by_location=log.voicegauge.redaction_count_by_location,
     )
 
 
 def _build_exchange(sidecar_reader: SidecarReader, entry: HarEntry) -> Exchange:
     post, content = entry.request.post_data, entry.response.content
     return Exchange(
-        provider=entry.provider_id,
-        operation=entry.operation_id,
+        provider=entry.provider,
+        operation=entry.operation,
         request=Request(
             method=entry.request.method,
             url=entry.request.url,
@@ -97,16 +97,16 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: HarEntry) -> Exchange:
         response=Response(
             status=entry.response.status,
             headers=_build_headers(entry.response.headers),
-            body=sidecar_reader.read_body(content.text, content.sidecar_name),
+            body=sidecar_reader.read_body(content.text, content.file),
         ),
-        timing=entry.measured_timing,
-        conversation_id=entry.conversation_id,
+        timing=entry.timing,
+        conversation_id=entry.conversation,
     )
 
 
 def _build_request_body(sidecar_reader: SidecarReader, har_body: HarRequestBody) -> bytes:
     if not har_body.form_fields:
-        return sidecar_reader.read_body(har_body.text, har_body.sidecar_name)
+        return sidecar_reader.read_body(har_body.text, har_body.file)
     fields = {param.name: _build_form_value(sidecar_reader, param) for param in har_body.form_fields}
     return encode_body(har_body.mime_type, fields)[1]
 
@@ -115,7 +115,7 @@ def _build_form_value(sidecar_reader: SidecarReader, har_field: HarFormField) ->
     if har_field.file_name is None:
         return har_field.value
     media_type = har_field.content_type or "application/octet-stream"
-    data = sidecar_reader.read_body(har_field.value, har_field.sidecar_name)
+    data = sidecar_reader.read_body(har_field.value, har_field.file)
     return UploadedFile(filename=har_field.file_name, media_type=media_type, data=data)
 
 
@@ -193,7 +193,7 @@ def _build_har_file(recording: Recording, sidecar_writer: SidecarWriter) -> HarF
         build_har_entry(exchange, recording.recorded_at, sidecar_writer) for exchange in recording.exchanges
     )
     creator = HarCreator(name="voicegauge", version=__version__)
-    return HarFile(log=HarLog(version="1.2", creator=creator, entries=entries, metadata=metadata))
+    return HarFile(log=HarLog(version="1.2", creator=creator, entries=entries, voicegauge=metadata))
 
 
 def build_har_metadata(recording: Recording) -> HarMetadata:
@@ -224,10 +224,10 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: Sideca
         request=_build_har_request(exchange.request, sidecar_writer),
         response=_build_har_response(exchange.response, sidecar_writer),
         timings=convert_to_har_timings(timing),
-        provider_id=exchange.provider,
-        operation_id=exchange.operation,
-        conversation_id=exchange.conversation_id,
-        measured_timing=timing,
+        provider=exchange.provider,
+        operation=exchange.operation,
+        conversation=exchange.conversation_id,
+        timing=timing,
     )
 
 
@@ -251,16 +251,14 @@ def _build_har_request_body(request: Request, sidecar_writer: SidecarWriter) -> 
         params = tuple(_build_har_form_field(name, value, sidecar_writer) for name, value in fields.items())
         return HarRequestBody(mime_type=mime_type, form_fields=params)
     text, name = sidecar_writer.store_body(request.body, get_bare_media_type(mime_type))
-    return HarRequestBody(mime_type=mime_type, text=text, sidecar_name=name)
+    return HarRequestBody(mime_type=mime_type, text=text, file=name)
 
 
 def _build_har_form_field(name: str, value: str | UploadedFile, sidecar_writer: SidecarWriter) -> HarFormField:
     if isinstance(value, str):
         return HarFormField(name=name, value=value)
     text, file = sidecar_writer.store_body(value.data, get_bare_media_type(value.media_type))
-    return HarFormField(
-        name=name, value=text, file_name=value.filename, content_type=value.media_type, sidecar_name=file
-    )
+    return HarFormField(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
 
 
 def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> HarResponse:
@@ -269,7 +267,7 @@ def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> Ha
     return HarResponse(
         status=response.status,
         headers=_build_har_headers(response.headers),
-        content=HarContent(size_bytes=len(response.body), mime_type=mime_type, text=text, sidecar_name=name),
+        content=HarContent(size_bytes=len(response.body), mime_type=mime_type, text=text, file=name),
         redirect_url=response.find_header("location") or "",
         body_size=len(response.body),
     )
