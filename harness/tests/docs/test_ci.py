@@ -38,7 +38,7 @@ def test_the_pipelines_have_the_expected_parts() -> None:
     assert live["env"] == {"PIXELAPI_KEY": "${{ secrets.PIXELAPI_KEY }}"}
     assert GITLAB["speech"]["artifacts"]["reports"] == {"junit": "junit.xml"}
     assert len(HELP_BY_COMMAND) >= 10
-    assert {command.split()[0] for command in HELP_BY_COMMAND} == {"voicegauge", "pytest", "curl"}
+    assert {command.split()[0] for command in HELP_BY_COMMAND} == {"voicegauge", "pytest"}
 
 
 def test_every_option_and_fixture_of_the_plugin_is_documented() -> None:
