@@ -33,6 +33,22 @@ def names_this_machine(host_header: str, other_names: Collection[str] = ()) -> b
     return name is not None and "@" not in host_header and (is_loopback(name) or name in other_names)
 
 
+_SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+
+
+def to_socket_url(url: str) -> str:
+    """Return an http or https URL with ws or wss; any other text unchanged."""
+    scheme, separator, rest = url.partition("://")
+    return f"{_SOCKET_SCHEMES.get(scheme, scheme)}{separator}{rest}"
+
+
+def to_http_url(url: str) -> str:
+    """Return a ws or wss URL with http or https; any other text unchanged."""
+    scheme, separator, rest = url.partition("://")
+    return f"{_HTTP_SCHEMES.get(scheme, scheme)}{separator}{rest}"
+
+
 def build_server_url(host: str, port: int, scheme: str = "http") -> str:
     """Return the URL of the server that listens on `port` of `host`; an IPv6 address is put in brackets."""
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

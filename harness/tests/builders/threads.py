@@ -58,7 +58,7 @@ def _run_emulator(config: EmulatorProcessConfig) -> Iterator[Callable[[], Emulat
         app = create_app(contracts, config.settings, control_route_host_names=[config.host])
     except VoicegaugeError as error:
         raise UsageError(str(error)) from error
-    with running_app(app, port=config.port) as url:
+    with running_app(app, port=config.port, accepts_sockets=True) as url:
         startup = EmulatorStartupMessage(
             port=int(url.rpartition(":")[2]), provider_ids=tuple(one.id for one in contracts)
         )

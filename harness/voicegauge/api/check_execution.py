@@ -40,7 +40,7 @@ from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.contract import BaseTarget, Contract, SocketTarget, Target
 from voicegauge.contract.pricing import quote_price
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.fault_injection import FAULTS
@@ -82,7 +82,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         ask_servers_for_names=False,
         listener=listener,
     )
-    chosen = select_targets(catalogue, request.targets, request.live)
+    chosen = select_targets(catalogue, request.targets, request.live, with_sockets=True)
     prices = resolve_prices(catalogue, request.prices)
     if request.live is not None:
         announce_key_hosts(collect_contracts(chosen), request.live, listener)
@@ -277,10 +277,19 @@ def announce_ineffective_faults(
     for name in faults:
         fault, _, place = name.partition("@")
         reached = [target for target in targets if place in ("", target.contract.id, target.id)]
-        if fault not in FAULTS or not reached or not all(isinstance(target, Target) for target in reached):
+        if fault not in FAULTS or not reached:
             continue
-        if not any(FAULTS[fault].applies_to(target) for target in reached if isinstance(target, Target)):
+        if not all(isinstance(target, Target | SocketTarget) for target in reached):
+            continue
+        if not any(_has_effect(fault, target) for target in reached):
             listener.notice(f"the fault {fault} has no effect here: {FAULTS[fault].description}")
+
+
+def _has_effect(fault_id: str, target: BaseTarget) -> bool:
+    fault = FAULTS[fault_id]
+    if isinstance(target, SocketTarget):
+        return fault.socket is not None and fault.applies_to_socket(target)
+    return fault.socket is None and isinstance(target, Target) and fault.applies_to(target)
 
 
 def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptions | None) -> Path | None:

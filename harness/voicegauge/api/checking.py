@@ -128,7 +128,7 @@ def run_check(request: CheckRequest) -> CheckReport:
         listener=listener,
         max_wait_s=request.max_wait_s,
     )
-    targets = select_targets(catalogue, request.targets, request.live)
+    targets = select_targets(catalogue, request.targets, request.live, with_sockets=True)
     announce_ineffective_faults(targets, request.faults, listener)
     request = replace(request, prices=resolve_prices(catalogue, request.prices))
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)

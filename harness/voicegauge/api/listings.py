@@ -14,7 +14,7 @@ from voicegauge.api.local_requests import ProvidersRequest
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_catalogue, to_name_tuple
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, Target
+from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, SocketTarget, Target
 from voicegauge.contract.document_parts import walk_objects
 from voicegauge.contract.loading import is_bundled
 from voicegauge.contract.pricing import describe_price
@@ -36,7 +36,7 @@ class TargetRow(Record, frozen=True, kw_only=True):
     input_kind: Literal["text", "audio"]
     """What is sent to the target: text to speak, or audio to transcribe or convert."""
     response_kind: str
-    """What the target responds with: "job", "audio" or "transcript"."""
+    """What the target responds with: "job", "audio" or "transcript"; "conversation" for turns over a WebSocket."""
     price: str
     """The documented price in words."""
     languages: tuple[str, ...]
@@ -337,6 +337,7 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         operations=tuple(map(_build_operation_row, contract.operations.values())),
         targets=(
             *map(_build_speech_target_row, contract.targets.values()),
+            *map(_build_socket_target_row, contract.socket_targets.values()),
             *map(_build_audio_input_target_row, contract.audio_input_targets.values()),
         ),
     )
@@ -354,8 +355,12 @@ def _build_audio_input_target_row(target: AudioInputTarget) -> TargetRow:
     return _build_target_row(target, "audio", "transcript" if target.transcription is not None else "audio")
 
 
+def _build_socket_target_row(target: SocketTarget) -> TargetRow:
+    return _build_target_row(target, "text", "conversation", formats=tuple(target.target_spec.formats))
+
+
 def _build_target_row(
-    target: Target | AudioInputTarget,
+    target: Target | AudioInputTarget | SocketTarget,
     input_kind: Literal["text", "audio"],
     response_kind: str,
     *,

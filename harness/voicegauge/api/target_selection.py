@@ -363,7 +363,11 @@ def select_providers(catalogue: Catalogue, provider_names: str | Sequence[str]) 
 
 
 def select_targets(
-    catalogue: Catalogue, target_names: str | Sequence[str], live_options: LiveOptions | None
+    catalogue: Catalogue,
+    target_names: str | Sequence[str],
+    live_options: LiveOptions | None,
+    *,
+    with_sockets: bool = False,
 ) -> list[BaseTarget]:
     """Return the named targets, after checking that the caller's base URLs and account plans belong to them.
 
@@ -372,12 +376,13 @@ def select_targets(
         target_names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
         live_options: options whose base URLs and account plans are compared with those in the contracts; `None` if
             nothing is sent to a live service.
+        with_sockets: whether a provider stands for its targets on WebSockets too.
 
     Raises:
         UnknownNameError: a name is not a provider or a target, or none of their providers has an account plan.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
-    targets = catalogue.select_targets(to_name_tuple(target_names))
+    targets = catalogue.select_targets(to_name_tuple(target_names), with_sockets=with_sockets)
     if live_options is not None:
         contracts = collect_contracts(targets)
         check_base_url_servers(live_options.base_urls, contracts)
@@ -468,7 +473,11 @@ def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
 
 def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTarget | Operation]:
     operations = {f"{contract.id}/{name}": operation for name, operation in contract.operations.items()}
-    targets: list[BaseTarget] = [*contract.targets.values(), *contract.audio_input_targets.values()]
+    targets: list[BaseTarget] = [
+        *contract.targets.values(),
+        *contract.audio_input_targets.values(),
+        *contract.socket_targets.values(),
+    ]
     return {target.id: target for target in targets} | operations
 
 

@@ -44,13 +44,32 @@ CaseKind = Literal[
     "plain-http",
     "fuzzing",
     "lifecycle",
+    "conversation",
 ]
 """The kind of a case. `delivery`: speech from submit to downloaded audio; `fuzzing`: a random request; `lifecycle`: a
-resource, or a job or batch without audio, from creation to its end. For the others see `ExpectedResponse.case_kind`."""
+resource, or a job or batch without audio, from creation to its end; `conversation`: turns on WebSockets. For the others
+see `ExpectedResponse.case_kind`."""
 
 
 ApiKeyValidity = Literal["valid", "missing", "wrong"]
 """Which API key a request has: the user's (`valid`), none (`missing`), or one that no account has (`wrong`)."""
+
+
+SocketScenarioKind = Literal["turns", "parallel", "format", "interruptions", "key", "contexts"]
+"""What is done on a connection. `turns`: a text whole, in pieces, and with a flush in its middle. `parallel`: two turns
+at once. `format`: the same text in two formats. `interruptions`: turns that are cancelled, each followed by another.
+`key`: a handshake without a valid key. `contexts`: more contexts than allowed."""
+
+
+class SocketScenario(Record, frozen=True, kw_only=True):
+    """What a case does on WebSockets."""
+
+    kind: SocketScenarioKind
+    format_name: str | None = None
+    """Name of the other format of a `format` scenario."""
+    interruption_count: int = 0
+    turn_count: int = 0
+    """Number of turns that may be charged."""
 
 
 class UploadPadding(Record, frozen=True, kw_only=True):
@@ -125,8 +144,15 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     is_in_every_plan: bool = False
     """Whether the single call is in every plan, also in one with as few billable requests as possible. It then
     represents its operation, as a delivery represents a speech target."""
+    socket_scenario: SocketScenario | None = None
+    """What the case does on WebSockets; `None` for a case over HTTP."""
     is_fuzzed: bool = False
     """Whether the request was generated at random."""
+
+    @property
+    def charged_request_count(self) -> int:
+        """Number of requests that are charged one by one: the turns of a case on WebSockets."""
+        return max(self.socket_scenario.turn_count, 1) if self.socket_scenario is not None else 1
 
     @property
     def kind(self) -> CaseKind:
@@ -135,6 +161,8 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
             return "fuzzing"
         if self.is_lifecycle:
             return "lifecycle"
+        if self.socket_scenario is not None and self.socket_scenario.kind != "key":
+            return "conversation"
         return "delivery" if self.speech_request is not None else self.expected_response.case_kind
 
     @property

@@ -46,6 +46,7 @@ from voicegauge.cases.operations import (
     plan_rejection_reason_cases,
 )
 from voicegauge.cases.pairwise import plan_combination_cases
+from voicegauge.cases.sockets import plan_socket_cases
 from voicegauge.cases.valid_requests import (
     DEFAULT_TEXT,
     build_valid_speech_request,
@@ -54,7 +55,7 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.cases.webhooks import add_webhook_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, Target
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, SocketTarget, Target
 from voicegauge.contract.pricing import is_billable
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError
@@ -525,6 +526,11 @@ def _iterate_all_cases(
 ) -> Iterator[ConformanceCase | SkippedCase]:
     planned: set[tuple[str, str]] = set()
     planned_branches: set[str] = set()
+    for target in targets:
+        if isinstance(target, SocketTarget):
+            yield from plan_socket_cases(
+                target, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
+            )
     speaking = [target for target in targets if isinstance(target, Target)]
     for target in speaking:
         is_first = (target.contract.id, target.operation.id) not in planned

@@ -14,6 +14,7 @@ from voicegauge.client.keys import build_credentials
 from voicegauge.client.speech_request import RequestParts, choose_media_type
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.errors import UsageError
+from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request
 from voicegauge.transport.bodies import encode_body, find_file_padding
 from voicegauge.version import __version__
@@ -65,11 +66,12 @@ class RequestBuilder:
             UsageError: a base URL is not valid.
         """
         self._contract = contract
+        base_urls = {name: to_http_url(url) for name, url in base_urls.items()}
         for name, url in base_urls.items():
             if name:
                 contract.find_server(name)
             if parse_origin(url) is None:
-                raise UsageError(f"--base-url {url!r} must be absolute, with http or https and without a user")
+                raise UsageError(f"--base-url {url!r} must be absolute, with http, https, ws or wss and without a user")
         self._bases = {
             name: base_urls.get(name, base_urls.get("", server.url)).rstrip("/")
             for name, server in contract.servers.items()

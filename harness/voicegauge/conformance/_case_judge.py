@@ -99,6 +99,7 @@ class CaseJudge:
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
         is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url_parameter is None
+        is_single_call = is_single_call and case.socket_scenario is None
         if is_single_call and exchange.operation == case.operation:
             command = self._service.build_repeat_command(exchange)
             if command is not None:  # otherwise its upload is too large for a command

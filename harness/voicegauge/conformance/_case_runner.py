@@ -11,6 +11,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
@@ -444,6 +445,9 @@ class CaseRunner:
         finally:
             exchanges = [*sent_case.exchanges, *sent_case.incomplete_exchanges]
             spent = count_spending(self._contract, exchanges, sent_case.spent_usd)
+            if sent_case.case.socket_scenario is not None:
+                is_charged = sent_case.case.is_billable and sent_case.status == HTTPStatus.SWITCHING_PROTOCOLS
+                spent = msgspec.structs.replace(spent, billable_request_count=int(is_charged))
             self._limit.count_case(spent)
             self._latest_spending = spent
             if self._is_free_case(sent_case.case):

@@ -259,11 +259,24 @@ class CaseSender:
 
     def _choose_sender(self, case: ConformanceCase) -> Callable[[ConformanceCase, SentCase], Awaitable[None]]:
         """Return the method that sends all requests of `case`, and adds what is received to a `SentCase`."""
+        if case.socket_scenario is not None:
+            return self._converse
         if case.callback_url_parameter is not None:
             return self._send_webhook_case
         if case.is_lifecycle:
             return self._send_lifecycle
         return self._send_call if case.speech_request is None else self._send_delivery
+
+    async def _converse(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        """Do on WebSockets what a case says."""
+        if self._service.settings.emulator_app is not None:
+            sent_case.no_verdict_reason = "an application in this process has no sockets"
+            return
+        # Imported here because the library of WebSockets takes a tenth of a second to import.
+        from voicegauge.conformance._socket_sender import SocketSender
+
+        target = self._contract.socket_targets[case.target_name or ""]
+        await SocketSender(self._service, case, target, sent_case).send()
 
     async def _send_call(self, case: ConformanceCase, sent_case: SentCase) -> None:
         """Send a single call, and again after an incomplete response. A response that is incomplete twice is a defect.

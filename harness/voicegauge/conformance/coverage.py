@@ -335,7 +335,9 @@ class CoverageCounter:
         return followed, broken
 
     def _iterate_rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
-        operations = list(self._iterate_covered_operations(contract))
+        judged = {operation for _, operation in self._counters.judged}
+        sockets = [operation for operation in contract.socket_operations.values() if operation in judged]
+        operations = [*self._iterate_covered_operations(contract), *sockets]
         stated = {rule.id for operation in operations for rule in find_applicable_rules(operation)}
         if not any(operation.resource is not None for operation in operations):
             # An operation may accept the id of a resource that the check does not create.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,7 +28,7 @@ PricedItem = BaseTarget | Operation
 def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
     """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
     name = case.target_name or ""
-    target = contract.targets.get(name) or contract.audio_input_targets.get(name)
+    target = contract.targets.get(name) or contract.audio_input_targets.get(name) or contract.socket_targets.get(name)
     return target or (contract.find_operation(case.operation) if case.calls_billable_operation else None)
 
 
@@ -37,9 +38,13 @@ def build_price_name(priced_item: PricedItem) -> str:
 
 
 def compute_price_usd(
-    priced_item: PricedItem, price_usd_by_name: Mapping[str, float], character_count: int, audio_duration_s: float = 0.0
+    priced_item: PricedItem,
+    price_usd_by_name: Mapping[str, float],
+    character_count: int,
+    audio_duration_s: float = 0.0,
+    request_count: int = 1,
 ) -> float | None:
-    """Return the price of one request in dollars; `None` if it is unknown.
+    """Return the price of one request in dollars, or of several that together have a text; `None` if it is unknown.
 
     Args:
         priced_item: the target or operation that is charged.
@@ -47,13 +52,15 @@ def compute_price_usd(
             returns. They replace prices in the contract.
         character_count: number of characters in the text.
         audio_duration_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
+        request_count: number of requests that are charged one by one, such as the turns of a WebSocket.
     """
-    return quote_price(
+    price_usd = quote_price(
         priced_item,
-        character_count,
+        math.ceil(character_count / request_count),
         audio_s=audio_duration_s or None,
         user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
     ).reserved_usd
+    return None if price_usd is None else price_usd * request_count
 
 
 def compute_case_price_usd(
@@ -72,7 +79,9 @@ def compute_case_price_usd(
         return None
     if not case.is_billable:
         return compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
-    return _compute_highest_price_usd([item], price_usd_by_name, case.text_character_count, case.audio_duration_s)
+    return _compute_highest_price_usd(
+        [item], price_usd_by_name, case.text_character_count, case.audio_duration_s, case.charged_request_count
+    )
 
 
 def compute_lifecycle_step_price_usd(
@@ -115,12 +124,13 @@ def _compute_highest_price_usd(
     price_usd_by_name: Mapping[str, float],
     character_count: int,
     audio_duration_s: float = 0.0,
+    request_count: int = 1,
 ) -> float:
-    known = [
-        usd
+    prices = (
+        compute_price_usd(item, price_usd_by_name, character_count, audio_duration_s, request_count)
         for item in priced_items
-        if (usd := compute_price_usd(item, price_usd_by_name, character_count, audio_duration_s)) is not None
-    ]
+    )
+    known = [usd for usd in prices if usd is not None]
     if not known:
         name = build_price_name(priced_items[0])
         contract = priced_items[0].contract
@@ -236,7 +246,13 @@ def price_plan(
         usd = reserved_usd = (
             0.0
             if item is None
-            else compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
+            else compute_price_usd(
+                item,
+                price_usd_by_name,
+                case.text_character_count,
+                case.audio_duration_s,
+                case.charged_request_count,
+            )
         )
         if not case.is_billable:
             usd = 0.0  # a rejected request is free

@@ -333,6 +333,7 @@ def _build_case_result(
         verdict=verdict,  # type: ignore[arg-type]
         status=status,
         not_judged_reason=not_judged_reason,
-        is_delivery=case.speech_request is not None and not case.expects_job_failure,
+        is_delivery=(case.speech_request is not None and not case.expects_job_failure)
+        or (case.socket_scenario is not None and case.socket_scenario.kind == "turns"),
         message_by_violated_rule=dict(message_by_violated_rule),
     )

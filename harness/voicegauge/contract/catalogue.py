@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, SocketTarget, Target
 from voicegauge.contract.document_assembly import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.pricing import check_credit_price
@@ -110,11 +110,17 @@ class Catalogue:
                 "provider", provider_id, self._contracts, listing_command="voicegauge providers"
             ) from None
 
-    def select_targets(self, names: Sequence[str]) -> list[BaseTarget]:
+    @property
+    def socket_targets(self) -> dict[str, SocketTarget]:
+        """All targets that speak over a WebSocket, by full id."""
+        return {t.id: t for contract in self for t in contract.socket_targets.values()}
+
+    def select_targets(self, names: Sequence[str], *, with_sockets: bool = False) -> list[BaseTarget]:
         """Return the targets for names such as "provider" or "provider/target"; all speech targets if `names` is empty.
 
         A provider stands for its speech targets; a target that audio is sent to is selected by its own name, or by its
-        provider if that has no speech targets.
+        provider if that has no speech targets. A target that speaks over a WebSocket is selected by its own name, or
+        with its provider if `with_sockets` is set or the provider has no other target.
 
         Raises:
             ContractError: a provider has no target.
@@ -122,18 +128,18 @@ class Catalogue:
             UsageError: a name is that of an operation; the message names its targets.
         """
         if not names:
-            return list(self.targets.values())
-        chosen = {target.id: target for name in names for target in self._find_targets(name)}
+            return [*self.targets.values(), *(self.socket_targets.values() if with_sockets else ())]
+        chosen = {target.id: target for name in names for target in self._find_targets(name, with_sockets=with_sockets)}
         return list(chosen.values())
 
-    def _find_targets(self, name: str) -> list[BaseTarget]:
+    def _find_targets(self, name: str, *, with_sockets: bool) -> list[BaseTarget]:
         provider, _, target_name = name.partition("/")
         contract = self._contracts.get(provider)
         if contract is not None and name == provider:
-            return _list_provider_targets(contract)
+            return _list_provider_targets(contract, with_sockets=with_sockets)
         targets: dict[str, BaseTarget] = {}
         if contract is not None:
-            targets = {**contract.targets, **contract.audio_input_targets}
+            targets = {**contract.targets, **contract.audio_input_targets, **contract.socket_targets}
         if target_name not in targets:
             raise self._build_unknown_target_error(name)
         return [targets[target_name]]
@@ -143,20 +149,22 @@ class Catalogue:
         contract = self._contracts.get(provider)
         operation = contract.operations.get(operation_id) if contract is not None else None
         if operation is None:
-            names = [*self.targets, *self.audio_input_targets, *self._contracts]
+            names = [*self.targets, *self.audio_input_targets, *self.socket_targets, *self._contracts]
             return UnknownNameError("target", name, names, listing_command="voicegauge providers")
         served = ", ".join(target.id for target in operation.targets)
         hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
         return UsageError(f"{name} is an operation, not a target: {hint}")
 
 
-def _list_provider_targets(contract: Contract) -> list[BaseTarget]:
+def _list_provider_targets(contract: Contract, *, with_sockets: bool) -> list[BaseTarget]:
     """Return the targets that the name of a provider stands for.
 
     Raises:
         ContractError: there are none.
     """
     found: list[BaseTarget] = [*contract.targets.values()] or [*contract.audio_input_targets.values()]
+    if with_sockets or not found:
+        found += contract.socket_targets.values()
     if not found:
         raise contract.document.build_error("/paths", "describes no target: x-speech on an operation names its targets")
     return found

@@ -28,9 +28,11 @@ from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, 
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
 from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec, ResourceUse
+from voicegauge.contract.extension.sockets import SocketFormat, SocketSpec, SocketTargetSpec
 from voicegauge.contract.extension.sources import Dispute, SourceDocument
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechResponse, SpeechSpec, TargetSpec
 from voicegauge.contract.schemas import Schemas, find_matching_branch, find_max_length
+from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, Location, LocationValues, read_pointer
@@ -190,6 +192,8 @@ class Operation(ContractPart):
     submit: SubmitSpec | None = None
     audio_input: AudioInputSpec | None = None
     """`x-transcription` or `x-conversion`, for an operation that audio is sent to."""
+    socket: SocketChannel | None = None
+    """The messages of a WebSocket, for a channel of the AsyncAPI document. The method is then that of the handshake."""
 
     @property
     def needs_key(self) -> bool:
@@ -294,7 +298,12 @@ class Operation(ContractPart):
     def targets(self) -> Iterator[BaseTarget]:
         """The targets that this operation serves. Speech targets come first."""
         contract = self.contract
-        for target in (*contract.targets.values(), *contract.audio_input_targets.values()):
+        targets = (
+            *contract.targets.values(),
+            *contract.audio_input_targets.values(),
+            *contract.socket_targets.values(),
+        )
+        for target in targets:
             if target.operation is self:
                 yield target
 
@@ -363,7 +372,7 @@ class BaseTarget(ABC):
     name: str
     """Name of the target, unique within the provider: "xtts-v2", "stt-whisper"."""
     operation: Operation = field(repr=False)
-    target_spec: TargetSpec | AudioInputTargetSpec = field(repr=False)
+    target_spec: TargetSpec | AudioInputTargetSpec | SocketTargetSpec = field(repr=False)
     pointer: str
     """JSON pointer to the target in the document."""
 
@@ -581,6 +590,48 @@ class AudioInputTarget(BaseTarget):
 
 
 @dataclass(frozen=True, eq=False)
+class SocketTarget(BaseTarget):
+    """A target that speaks over a WebSocket."""
+
+    target_spec: SocketTargetSpec = field(repr=False)
+
+    @property
+    def socket(self) -> SocketChannel:
+        """The messages of the target's channel."""
+        assert self.operation.socket is not None
+        return self.operation.socket
+
+    @property
+    def spec(self) -> SocketSpec:
+        """The `x-socket` of the target's channel."""
+        return self.socket.spec
+
+    @property
+    def response(self) -> SpeechResponse:
+        """Nothing: the response is a conversation."""
+        return SpeechResponse()
+
+    @property
+    def default_format(self) -> SocketFormat:
+        """The format that is asked for if none is named."""
+        return next(iter(self.target_spec.formats.values()))
+
+    def collect_constants(self, audio_format: SocketFormat | None = None) -> dict[Location, Any]:
+        """Return the values of every connection by location: the constants, the voice, the language, and the format."""
+        spec, target, values = self.spec, self.target_spec, dict[Location, Any]()
+        if spec.voice_location is not None and target.default_voice is not None:
+            values[spec.voice_location] = target.default_voice
+        if spec.language_location is not None and target.default_language is not None:
+            values[spec.language_location] = target.default_language
+        return {**values, **target.request_constants, **(audio_format or self.default_format).request_constants}
+
+    def count_charged_characters(self, text: str) -> int:
+        """Return the number of characters that a text is charged for, as the provider counts them."""
+        counting = CharacterCounting() if self.pricing is None else self.pricing.character_counting
+        return counting.count_characters(text, has_markup=False)
+
+
+@dataclass(frozen=True, eq=False)
 class Contract:
     """A loaded contract document. Load a contract with `load_contract`."""
 
@@ -596,6 +647,8 @@ class Contract:
     read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
     """A function that reads the operations of the document. It is called after the contract was created, because
     operations refer to it."""
+    read_socket_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False, default=lambda _: iter(()))
+    """A function that reads the channels of the AsyncAPI document, as `read_operations` does."""
     account_plans: frozenset[str] = frozenset()
     """Names of the account's plans, whose prices apply; if it is empty, the highest documented prices apply."""
 
@@ -650,6 +703,26 @@ class Contract:
                 found[name] = AudioInputTarget(name, operation, spec, f"{at}/{escape_pointer_token(name)}")
         return found
 
+    @functools.cached_property
+    def socket_operations(self) -> Mapping[str, Operation]:
+        """The channels of WebSockets by id.
+
+        Raises:
+            ContractError: a channel does not fit the grammar of `x-socket`.
+        """
+        return {operation.id: operation for operation in self.read_socket_operations(self)}
+
+    @functools.cached_property
+    def socket_targets(self) -> Mapping[str, SocketTarget]:
+        """The targets that speak over a WebSocket, by name."""
+        found = {}
+        for operation in self.socket_operations.values():
+            assert operation.socket is not None
+            for name, spec in operation.socket.spec.targets.items():
+                pointer = f"{operation.pointer}/x-socket/targets/{escape_pointer_token(name)}"
+                found[name] = SocketTarget(name, operation, spec, pointer)
+        return found
+
     @property
     def id(self) -> str:
         """The provider id."""
@@ -694,11 +767,13 @@ class Contract:
         return self._find_by_name("server", name, self.servers)
 
     def find_operation(self, operation_id: str) -> Operation:
-        """Return the operation with that id.
+        """Return the operation or the channel with that id.
 
         Raises:
             UnknownNameError: the document has nothing with that name.
         """
+        if operation_id in self.socket_operations:
+            return self.socket_operations[operation_id]
         return self._find_by_name("operation", operation_id, self.operations)
 
     def find_target_by_name(self, name: str) -> Target:

@@ -14,6 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
+from voicegauge.contract._asyncapi_document import (
+    build_standalone_document,
+    embed_asyncapi,
+    find_asyncapi_file,
+    read_asyncapi_document,
+)
 from voicegauge.contract._overlays import (
     apply_overlay,
     find_extended_file,
@@ -326,9 +332,10 @@ def _upgrade_nullable(node: dict[str, Any]) -> None:
 
 _CONTRACT_FILE_PATTERNS = (
     *("*.yaml", "*.yml", "*.json"),
-    *(f"*/{name}.{suffix}" for name in ("openapi", "overlay") for suffix in ("yaml", "yml", "json")),
+    *(f"*/{name}.{suffix}" for name in ("openapi", "overlay", "asyncapi") for suffix in ("yaml", "yml", "json")),
 )
 _OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
+_ASYNCAPI_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?asyncapi"?\s*:""", re.MULTILINE)
 _SEARCHED_HEAD_BYTES = 4096
 """Number of bytes at the beginning of a file that are searched for the key `overlay`, which only overlays have."""
 
@@ -359,15 +366,20 @@ def read_openapi_document(path: Path) -> Document:
 def read_contract_document(path: Path) -> Document:
     """Read the document of a contract as `read_openapi_document` does, and convert it to OpenAPI 3.1 or 3.2.
 
+    The AsyncAPI document beside it is embedded. A provider without HTTP has an AsyncAPI document only.
+
     Raises:
         ContractError: a file cannot be read, is not OpenAPI 3.0, 3.1 or 3.2, has a misspelled key, or an overlay does
             not fit.
     """
+    if is_asyncapi_file(path):
+        return build_standalone_document(read_asyncapi_document(path))
     document = read_openapi_document(path)
     if not is_overlay_file(path):  # the document that an overlay extends is the provider's, with keys of its own
         reject_misspelled_keys(document)
     normalize_openapi(document)
-    return document
+    asyncapi_path = find_asyncapi_file(path)
+    return document if asyncapi_path is None else embed_asyncapi(document, read_asyncapi_document(asyncapi_path))
 
 
 def find_overlay_base(path: Path) -> Path | None:
@@ -395,14 +407,31 @@ def find_contract_files(folder: Path) -> list[Path]:
         raise ContractError(
             folder, None, "no contract found: expected <provider>/openapi.yaml or <provider>/overlay.yaml"
         )
+    found = [path for path in found if not (is_asyncapi_file(path) and _has_openapi_document(path))]
     bases = {resolve_links(find_extended_file(read_document(path))) for path in found if is_overlay_file(path)}
     return [path for path in found if resolve_links(path) not in bases]
 
 
+def _has_openapi_document(asyncapi_path: Path) -> bool:
+    """Whether an OpenAPI document is beside an AsyncAPI document, so that both are one contract."""
+    names = [f"{name}.{suffix}" for name in ("openapi", "overlay") for suffix in ("yaml", "yml", "json")]
+    return any(asyncapi_path.with_name(name).is_file() for name in names)
+
+
 def is_overlay_file(path: Path) -> bool:
     """Whether a file is an OpenAPI Overlay, judged by its first lines."""
+    return _has_key_in_first_lines(path, _OVERLAY_KEY_PATTERN)
+
+
+def is_asyncapi_file(path: Path) -> bool:
+    """Whether a file is an AsyncAPI document, or an overlay of one, judged by its first lines and its name."""
+    is_named_so = path.stem == "asyncapi-overlay" and is_overlay_file(path)
+    return is_named_so or _has_key_in_first_lines(path, _ASYNCAPI_KEY_PATTERN)
+
+
+def _has_key_in_first_lines(path: Path, pattern: re.Pattern[bytes]) -> bool:
     try:
         with open_file(path) as file:
-            return _OVERLAY_KEY_PATTERN.search(file.read(_SEARCHED_HEAD_BYTES)) is not None
+            return pattern.search(file.read(_SEARCHED_HEAD_BYTES)) is not None
     except OSError:
         return False

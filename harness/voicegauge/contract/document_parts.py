@@ -190,10 +190,12 @@ EXTENSION_KEYS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),
         *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook", "x-stream"),
-        *("x-idempotency", "x-submit", "x-pagination"),
+        *("x-idempotency", "x-submit", "x-pagination", "x-socket", "x-asyncapi"),
     )
 )
 """The keys whose grammar `voicegauge.contract.extension` defines."""
+ASYNCAPI_KEY = "x-asyncapi"
+"""Key under which the AsyncAPI document of a contract is embedded."""
 EMBEDDED_FILES_KEY = "x-files"
 """Key under which the other files of a document are embedded, each under a number."""
 _NAME_MAPPING_KEYS = frozenset(
@@ -201,6 +203,7 @@ _NAME_MAPPING_KEYS = frozenset(
         *("callbacks", "content", "definitions", "dependentSchemas", "encoding", "examples", "headers", "links"),
         *("parameters", "paths", "pathItems", "patternProperties", "properties", "requestBodies", "responses"),
         *("schemas", "securitySchemes", "variables", "webhooks", "$defs"),
+        *("channels", "client_messages", "formats"),
         *("plan_limits", "plan_prices", "sources", "states", "targets", "upload_limits"),
         EMBEDDED_FILES_KEY,
     )

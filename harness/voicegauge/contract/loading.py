@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.contract._asyncapi import read_socket_operations
 from voicegauge.contract._consistency import check_consistency, check_references, check_schemas
 from voicegauge.contract.contract import Contract, Operation, Server
 from voicegauge.contract.document_assembly import read_contract_document, validate_openapi
@@ -60,8 +61,9 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
         limits=convert_record(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
         key_specs=_read_key_specs(document),
         read_operations=_read_operations,
+        read_socket_operations=read_socket_operations,
     )
-    _ = contract.operations  # read now, so that errors are raised here
+    _ = contract.operations, contract.socket_operations  # read now, so that errors are raised here
     return contract
 
 

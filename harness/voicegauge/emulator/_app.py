@@ -62,7 +62,8 @@ def create_app(
             await Response(status_code=431, headers={"Connection": "close"})(scope, receive, send)
             return
         # Only control routes use Starlette's router, because the contract determines the routes of a provider.
-        controlling = scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/")
+        is_socket = scope["type"] == "websocket"
+        controlling = not is_socket and (scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/"))
         await (control if controlling else providers)(scope, receive, send)
 
     return app

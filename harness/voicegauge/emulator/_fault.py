@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.contract import Operation, SocketTarget, Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
+from voicegauge.emulator._socket_steps import SocketFault
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 
@@ -73,6 +74,10 @@ class Fault:
     find_rejection_reason: Callable[[ParsedRequest, int], str | None] | None = None
     """Function that returns a rejection reason, or `None` to accept the request. Its second argument is the number of
     requests to the operation so far, including this one."""
+    socket: SocketFault | None = None
+    """How the fault changes WebSockets; `None` if it concerns HTTP only."""
+    applies_to_socket: Callable[[SocketTarget], bool] = lambda _: True
+    """As `applies_to`, for a fault of WebSockets."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""
     response_delay_s: float = 0.0

@@ -38,6 +38,8 @@ from voicegauge.emulator._response import EmulatedResponse, add_documented_heade
 from voicegauge.emulator._response_bodies import build_error_response
 from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._response_streams import send_stream
+from voicegauge.emulator._socket_connection import SocketServices
+from voicegauge.emulator._socket_endpoint import SocketEndpoint, reject_handshake
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec
 from voicegauge.emulator._webhooks import WebhookNotifier
@@ -145,6 +147,9 @@ class EmulatedProvider:
         self._submits = JobSubmissionEndpoint(context)
         self._jobs = JobEndpoint(context, self._batches)
         self._audio_inputs = AudioInputEndpoint(context)
+        self.sockets = SocketEndpoint(
+            contract, SocketServices(settings, synthesizer, fault_injector), clock, self.accounts
+        )
         self.webhooks = WebhookNotifier(
             response_builder=self._builder,
             clock=clock,
@@ -351,8 +356,8 @@ class EmulatedProviders:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond to one request to a provider."""
-        if scope["type"] != "http":
+        """Respond to one request to a provider, or to the handshake and the messages of a WebSocket."""
+        if scope["type"] not in ("http", "websocket"):
             return
         path = read_raw_path(scope)
         provider_id, _, rest = path.lstrip("/").partition("/")
@@ -361,7 +366,16 @@ class EmulatedProviders:
             path = f"/{rest}"
         elif len(self.providers) == 1:  # clients whose base URL has only a host reach it, too
             provider, prefix = next(iter(self.providers.values())), ""
-        else:
+        if scope["type"] == "websocket":
+            if provider is None:
+                await receive()
+                await reject_handshake(send, HTTPStatus.NOT_FOUND, "no such provider")
+            else:
+                body = ReceivedBody(b"", None, 0)
+                incoming_request = _build_incoming_request({**scope, "method": "GET"}, prefix, path, body)
+                await provider.sockets.serve(incoming_request, scope, receive, send)
+            return
+        if provider is None:
             known = ", ".join(f"/{name}" for name in self.providers)
             await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
             return

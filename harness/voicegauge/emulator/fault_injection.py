@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract.contract import BaseTarget, Contract, Operation, Target
+from voicegauge.contract.contract import BaseTarget, Contract, Operation, SocketTarget, Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.emulator._body_faults import BODY_FAULTS, STREAM_FAULTS
@@ -16,6 +16,8 @@ from voicegauge.emulator._job_faults import JOB_FAULTS, RESOURCE_FAULTS
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
+from voicegauge.emulator._socket_faults import SOCKET_FAULTS
+from voicegauge.emulator._socket_steps import SocketFault
 from voicegauge.emulator._speech_faults import AUDIO_FAULTS, PARAMETER_FAULTS, TIMESTAMP_FAULTS
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest, read_speech_field
 from voicegauge.emulator._webhook_faults import WEBHOOK_FAULTS
@@ -35,6 +37,7 @@ FAULTS: Mapping[str, Fault] = {
         UPLOAD_FAULTS,
         JOB_FAULTS,
         RESOURCE_FAULTS,
+        SOCKET_FAULTS,
         STREAM_FAULTS,
         TIMESTAMP_FAULTS,
         WEBHOOK_FAULTS,
@@ -52,12 +55,12 @@ class _InjectedFault:
     fault: Fault
     provider_id: str | None = None
     """Id of the only provider with this fault; `None` if it applies to all providers."""
-    target: Target | None = None
+    target: Target | SocketTarget | None = None
     """The only target with this fault; `None` if the fault is not limited to a target."""
     operation_id: str | None = None
     """Id of the only operation with this fault; `None` if the fault is not limited to an operation."""
 
-    def applies_to(self, target: Target | None, request_operations: Sequence[Operation | None]) -> bool:
+    def applies_to(self, target: Target | SocketTarget | None, request_operations: Sequence[Operation | None]) -> bool:
         """Whether the fault applies to a request.
 
         A fault of one target applies to every request to the target's operations while `target` is `None`.
@@ -104,10 +107,17 @@ class FaultInjector:
         """Replace all faults by those of `other_injector`."""
         self.names, self._injected = other_injector.names, other_injector._injected
 
-    def _find_applicable_faults(self, target: Target | None, *request_operations: Operation | None) -> Iterator[Fault]:
+    def _find_applicable_faults(
+        self, target: Target | SocketTarget | None, *request_operations: Operation | None
+    ) -> Iterator[Fault]:
         for injected in self._injected:
             if injected.applies_to(target, request_operations):
                 yield injected.fault
+
+    def list_socket_faults(self, target: SocketTarget) -> list[SocketFault]:
+        """Return how faults change the WebSockets of a target."""
+        found = self._find_applicable_faults(target, target.operation)
+        return [fault.socket for fault in found if fault.socket is not None and fault.applies_to_socket(target)]
 
     def change_response(self, response: EmulatedResponse) -> None:
         """Change a response before it is sent."""
@@ -220,8 +230,10 @@ def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _In
     if provider not in contracts:
         raise UnknownNameError("provider", provider, contracts)
     contract = contracts[provider]
-    if not location or location in contract.targets:
-        return _InjectedFault(FAULTS[fault_id], provider, target=contract.targets.get(location))
-    if location not in contract.operations:
-        raise UnknownNameError(f"{provider} target or operation", location, [*contract.targets, *contract.operations])
+    targets: dict[str, Target | SocketTarget] = {**contract.targets, **contract.socket_targets}
+    if not location or location in targets:
+        return _InjectedFault(FAULTS[fault_id], provider, target=targets.get(location))
+    operations = [*contract.operations, *contract.socket_operations]
+    if location not in operations:
+        raise UnknownNameError(f"{provider} target or operation", location, [*targets, *operations])
     return _InjectedFault(FAULTS[fault_id], provider, operation_id=location)

@@ -15,9 +15,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator._app import create_app
+from voicegauge.emulator._socket_endpoint import SOCKET_ABORT_EXTENSION_KEY
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.hosts import build_server_url
@@ -79,6 +81,7 @@ class ClientLimitingMixin(asyncio.Protocol):
         """Apply the limit of connections, and start to wait for the first request."""
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
+        self._has_left = False
         self._write_timer: asyncio.TimerHandle | None = None
         self._reads_body = False
         self._has_received = False
@@ -104,6 +107,8 @@ class ClientLimitingMixin(asyncio.Protocol):
         """Handle bytes of a request, and limit the time for the bytes that are still missing."""
         self._has_received = True
         super().data_received(data)
+        if self._has_left:
+            return
         if self.transport.is_closing():
             self._stop_timer()
         elif self.request_state == "body":
@@ -116,6 +121,13 @@ class ClientLimitingMixin(asyncio.Protocol):
             if is_waiting_for_headers and self._timer is None:
                 self.start_timer(self.client_limits.headers_timeout_s)
             self._reads_body = False
+
+    def leave_connection(self) -> None:
+        """Stop all limits, because another protocol has the connection from now on."""
+        self._has_left = True
+        self.open_connections.pop(self, None)
+        self._stop_timer()
+        self._stop_write_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -187,6 +199,10 @@ class _ClientLimitingH11Protocol(ClientLimitingMixin, H11Protocol):
         state = self.conn.their_state
         return "body" if state is h11.SEND_BODY else "waiting" if state is h11.IDLE else "received"
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        super().handle_websocket_upgrade(event)
+        self.leave_connection()
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         next_request_bytes, _ = self.conn.trailing_data
@@ -204,6 +220,19 @@ def create_client_limiting_protocol(
         open_connections: ClassVar[dict[ClientLimitingMixin, None]] = {}
 
     return LimitedProtocol
+
+
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """The protocol of WebSockets, whose application can end the connection without a close frame."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[SOCKET_ABORT_EXTENSION_KEY] = self.transport.abort
+
+
+MAX_SOCKET_MESSAGE_BYTES = 1024 * 1024
+"""Largest message that a client may send over a WebSocket."""
 
 
 # Serves an ASGI application on a socket in this process.
@@ -259,7 +288,8 @@ def serve(
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
-    serve_app(create_app(contracts, settings, control_route_host_names=[host]), bound_socket, on_ready=on_ready)
+    app = create_app(contracts, settings, control_route_host_names=[host])
+    serve_app(app, bound_socket, on_ready=on_ready, accepts_sockets=True)
 
 
 def serve_app(
@@ -271,6 +301,7 @@ def serve_app(
     adds_date_header: bool = True,
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
+    accepts_sockets: bool = False,
 ) -> None:
     """Serve an ASGI application until it is stopped or interrupted.
 
@@ -283,6 +314,7 @@ def serve_app(
         adds_date_header: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
         protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
+        accepts_sockets: whether the application handles WebSockets.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -305,7 +337,9 @@ def serve_app(
     config = uvicorn.Config(
         app,
         http=create_client_limiting_protocol(client_limits, protocol_class),
-        ws="none",
+        ws=_WebSocketProtocol if accepts_sockets else "none",
+        ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # compression would delay audio
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -329,6 +363,7 @@ def running_app(
     adds_date_header: bool = True,
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
+    accepts_sockets: bool = False,
 ) -> Iterator[str]:
     """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
 
@@ -340,6 +375,7 @@ def running_app(
         adds_date_header: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
         protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
+        accepts_sockets: whether the application handles WebSockets.
 
     Raises:
         UsageError: the port is in use, or the server does not start.
@@ -361,6 +397,7 @@ def running_app(
             "adds_date_header": adds_date_header,
             "on_shutdown": on_shutdown,
             "protocol_class": protocol_class,
+            "accepts_sockets": accepts_sockets,
         },
         daemon=True,
     )

@@ -5,7 +5,7 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 
 # isort: off
 from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
-from voicegauge.rules import _audio, _timestamps, _metamorphic, _charges, _audio_input, _webhooks
+from voicegauge.rules import _audio, _timestamps, _metamorphic, _charges, _audio_input, _webhooks, _sockets
 
 # isort: on
 
@@ -18,6 +18,7 @@ __all__ = [
     "_metamorphic",
     "_outcomes",
     "_responses",
+    "_sockets",
     "_streams",
     "_timestamps",
     "_webhooks",

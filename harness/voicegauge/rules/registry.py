@@ -82,13 +82,14 @@ FaultTraffic = Literal[
     "socket",
     "timed-stream",
     "job-sequence",
+    "turns",
 ]
 """The traffic in which a fault is seen.
 
 Cases of a check: deliveries of speech; requests whose `ExpectedResponse.case_kind` has the same name; requests with
 filters ("list"); lifecycles of resources and batches; uploads of audio; callbacks. Other traffic: connections that
 break off, which only an emulator on a socket has; a stream that is received in real time; several jobs at once, or one
-that is cancelled or polled late, as `--fuzz` tries them ("job-sequence").
+that is cancelled or polled late, as `--fuzz` tries them ("job-sequence"); turns of WebSockets ("turns").
 """
 
 
@@ -311,6 +312,7 @@ def _iterate_extension_values(operation: Operation, extension_key: str) -> Itera
         "x-chat": [operation.chat],
         "x-transcription": [use] if isinstance(use, TranscriptionSpec) else [],
         "x-conversion": [use] if isinstance(use, ConversionSpec) else [],
+        "x-socket": [operation.socket.spec] if operation.socket is not None else [],
         "x-pricing": _list_price_specs(operation),
     }
     return [value for value in found[extension_key] if value is not None]
@@ -364,6 +366,8 @@ def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
 
 def _documents_response(operation: Operation, statement_path: str) -> bool:
     """Whether `operation` documents a part of a response, named as in "/4XX/headers/Retry-After"."""
+    if operation.socket is not None:
+        return not statement_path  # the messages of a WebSocket are its responses
     statuses, part, name = (*statement_path.split("/")[1:4], "*", "*", "*")[:3]
     matching = [
         r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))

@@ -12,6 +12,7 @@ from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, 
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
 from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec
+from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import SpeechField, SpeechSpec
 from voicegauge.formats.locations import Location, LocationValues
@@ -62,7 +63,7 @@ def build_json_schema() -> dict[str, Any]:
     records = (
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
         *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec, KeySpec, SubmitSpec),
-        PaginationSpec,
+        *(PaginationSpec, SocketSpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_build_location_schema)
     for name, fields in (

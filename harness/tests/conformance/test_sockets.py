@@ -1,0 +1,155 @@
+"""WebSockets: every planted fault is found by its rule, and correct services have no finding."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.client.socket_session import SocketSession, open_session
+from voicegauge.client.text_pieces import TextPacing, split_into_tokens
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.errors import BudgetError
+from voicegauge.model.base import Severity
+from voicegauge.rules.checker import Checker
+from voicegauge.rules.registry import FaultExample, Rule
+from voicegauge.rules.socket_subjects import SocketConnection, SpokenTurn
+from voicegauge.transport.http import Transport
+
+from ..builders.fault_examples import assert_found, list_fault_examples
+
+TARGETS = (
+    "cartesia/sonic-3.5-socket",
+    "elevenlabs/flash-multi-context",
+    "elevenlabs/flash-stream-input",
+    "deepgram/aura-2-socket",
+)
+_KIND_BY_FAULT = {
+    "socket-key-ignored": "key",
+    "socket-limit-ignored": "contexts",
+    "socket-close-code": "contexts",
+    "socket-other-context": "parallel",
+    "socket-audio-leaked": "parallel",
+    "socket-rate-ignored": "format",
+    "socket-audio-stale": "interruptions",
+    "socket-cancel-ignored": "interruptions",
+}
+"""The cases that show a fault; "turns" for all others. Fewer cases make the tests faster but not weaker."""
+
+
+def choose_cases(fault_id: str) -> Callable[[ConformanceCase], bool]:
+    kind = _KIND_BY_FAULT.get(fault_id, "turns")
+    return lambda case: case.socket_scenario is not None and case.socket_scenario.kind == kind
+
+
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("turns"))
+def test_an_injected_fault_is_found_by_its_rule(
+    rule: Rule, example: FaultExample, inject_faults, voicegauge_emulator: RunningEmulator, check
+) -> None:
+    inject_faults(example.fault_id)
+    report = check([example.target_id], emulator=voicegauge_emulator, only=choose_cases(example.fault_id))
+    assert_found(rule, example, {finding.rule for finding in report.findings if finding.severity is Severity.ERROR})
+    found = next(finding for finding in report.findings if finding.rule == rule.id)
+    assert found.where.contract_file is not None
+    assert found.where.contract_file.endswith("asyncapi.yaml")
+    assert found.where.contract_line
+    assert found.reproduction_command is not None
+    assert "--case" in found.reproduction_command
+    assert "emulated-key" not in str(report)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_correct_services_have_no_finding(target: str, voicegauge_emulator: RunningEmulator, check) -> None:
+    report = check([target], emulator=voicegauge_emulator)
+    assert report.findings == ()
+    assert {case.verdict for case in report.case_results} == {"passed"}
+    assert {case.target for case in report.case_results} == {target}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault_id", ["socket-audio-stale", "socket-cancel-ignored"])
+def test_a_fault_of_interruptions_is_found_with_every_cancelling_provider(
+    fault_id: str, inject_faults, voicegauge_emulator: RunningEmulator, check
+) -> None:
+    inject_faults(fault_id)
+    report = check(["deepgram/aura-2-socket"], emulator=voicegauge_emulator, only=choose_cases(fault_id))
+    assert {"socket-speech-differs", "socket-audio-after-cancel"} & {one.rule for one in report.findings}
+
+
+@pytest.mark.slow
+def test_a_hundred_turns_with_other_paces_have_no_finding(
+    voicegauge_emulator: RunningEmulator, voicegauge_catalogue: Catalogue
+) -> None:
+    texts = (
+        "Where is the station? It is over there.",
+        "Yes.",
+        "A long walk in the rain, and then some tea. Good night!",
+    )
+
+    async def speak(number: int) -> list[str]:
+        generator = random.Random(number)
+        target = voicegauge_catalogue.select_targets([TARGETS[number % len(TARGETS)]])[0]
+        async with Transport() as transport:
+            base_urls = {"": voicegauge_emulator.base_url(target.contract.id)}
+            client = Client(target.contract, transport, base_urls=base_urls, key="k")
+            session = SocketSession(client, target)
+            pace = TextPacing(
+                pieces_per_s=generator.choice([None, 50, 400]), burst=generator.randint(1, 4), seed=number
+            )
+            async with open_session(session):
+                count = 1 if target.spec.turn.is_only_one else 3
+                for _ in range(count):
+                    await session.speak(generator.choice(texts), pace)
+            traffic, checker = session.build_traffic(), Checker("emulated")
+            connection = SocketConnection(target, traffic)
+            spoken = [
+                SpokenTurn(target, traffic, turn, target.default_format, session.timeout_s)
+                for turn in connection.conversation.turns
+            ]
+            assert len(spoken) == count
+            return [f"{one.rule}: {one.message}" for s in (connection, *spoken) for one in checker.iterate_findings(s)]
+
+    for number in range(100):
+        assert asyncio.run(speak(number)) == []
+
+
+def test_a_case_is_not_sent_if_it_costs_more_than_the_budget(
+    voicegauge_emulator: RunningEmulator, voicegauge_catalogue: Catalogue
+) -> None:
+    from voicegauge.cases.plan import plan_cases
+    from voicegauge.conformance._request_sender import SentCase
+    from voicegauge.conformance._socket_sender import SocketSender
+    from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+
+    target = voicegauge_catalogue.select_targets(["deepgram/aura-2-socket"])[0]
+    plan = plan_cases([target], is_emulated=True, include_all_billable_cases=True)
+    case = next(one for one in plan.cases if one.id.endswith(": turns"))
+
+    async def send(budget_usd: float) -> tuple[Ledger, SentCase]:
+        async with Transport() as transport:
+            base_urls = {"": voicegauge_emulator.base_url("deepgram")}
+            ledger, sent = Ledger(budget_usd), SentCase(case)
+            client = Client(target.contract, transport, base_urls=base_urls, key="k", ledger=ledger)
+            service = CheckedService(target.contract, client, CheckSettings(), ledger)
+            await SocketSender(service, case, target, sent).send()
+            return ledger, sent
+
+    with pytest.raises(BudgetError):
+        asyncio.run(send(0.0001))
+    ledger, sent = asyncio.run(send(1.0))
+    assert ledger.spent_usd == pytest.approx(0.03 * case.text_character_count / 1000, rel=0.01)
+    assert sent.status == 101
+
+
+def test_pieces_of_a_text_join_to_the_text() -> None:
+    text = "  An extraordinarily long word, and\nsome short ones. "
+    for seed in range(20):
+        pieces = list(split_into_tokens(text, seed))
+        assert "".join(pieces) == text
+        assert len(pieces) > 8

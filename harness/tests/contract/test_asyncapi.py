@@ -1,0 +1,227 @@
+"""WebSockets in contracts: AsyncAPI 2.6 and 3.0, alone and beside an OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_contract
+from voicegauge.errors import ContractError
+
+VERSION_2 = """\
+asyncapi: 2.6.0
+info: {title: Parrot, version: "1"}
+servers: {main: {url: "ws://127.0.0.1:9000", protocol: ws}}
+x-provider:
+  id: parrot
+  title: Parrot
+  key_variable: PARROT_KEY
+  sources: {page.md: {title: Page, date: "2026-11-24"}}
+channels:
+  /speak:
+    CLIENT:
+      message: {oneOf: [{$ref: "#/components/messages/Say"}, {$ref: "#/components/messages/Stop"}]}
+    SERVER:
+      message: {oneOf: [{$ref: "#/components/messages/Sound"}, {$ref: "#/components/messages/Ready"}]}
+    x-socket: &socket
+      id: speak
+      client_operation: CLIENT
+      client_messages:
+        text: {message: Say, value: {say: "{text}"}}
+        end: {message: Stop, value: {stop: true}}
+      server_messages:
+        - {message: Sound, event: audio, value: {sound: "{audio}"}}
+        - {message: Ready, event: turn-end, value: {ready: yes}}
+      targets:
+        polly:
+          title: Polly
+          formats: {pcm: {codec: pcm_s16le, sample_rate_hz: 16000}}
+components:
+  messages:
+    Say: {payload: {type: object, required: [say], properties: {say: {type: string, nullable: true}}}}
+    Stop: {payload: {type: object, required: [stop]}}
+    Sound: {payload: {type: object, required: [sound], properties: {sound: {type: string}}}}
+    Ready: {payload: {type: object, required: [ready], properties: {ready: {const: "yes"}}}}
+"""
+VERSION_3 = """\
+asyncapi: 3.0.0
+info: {title: Parrot, version: "1"}
+servers: {main: {host: "127.0.0.1:9000", protocol: ws}}
+x-provider:
+  id: parrot
+  title: Parrot
+  key_variable: PARROT_KEY
+  sources: {page.md: {title: Page, date: "2026-11-24"}}
+channels:
+  speech:
+    address: /speak
+    messages:
+      Say: {payload: {type: object, required: [say], properties: {say: {type: string}}}}
+      Stop: {payload: {type: object, required: [stop]}}
+      Sound: {payload: {type: object, required: [sound], properties: {sound: {type: string}}}}
+      Ready: {payload: {schemaFormat: "application/schema+json", schema: {type: object, required: [ready]}}}
+    x-socket:
+      id: speak
+      client_messages:
+        text: {message: Say, value: {say: "{text}"}}
+        end: {message: Stop, value: {stop: true}}
+      server_messages:
+        - {message: Sound, event: audio, value: {sound: "{audio}"}}
+        - {message: Ready, event: turn-end, value: {ready: "yes"}}
+      targets:
+        polly:
+          title: Polly
+          formats: {pcm: {codec: pcm_s16le, sample_rate_hz: 16000}}
+operations:
+  hear:
+    action: receive
+    channel: {$ref: "#/channels/speech"}
+    messages: [{$ref: "#/channels/speech/messages/Say"}, {$ref: "#/channels/speech/messages/Stop"}]
+  speak:
+    action: send
+    channel: {$ref: "#/channels/speech"}
+    messages: [{$ref: "#/channels/speech/messages/Sound"}, {$ref: "#/channels/speech/messages/Ready"}]
+"""
+
+
+def write(folder: Path, text: str, name: str = "asyncapi.yaml") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def build_version_2(client: str, server: str) -> str:
+    return VERSION_2.replace("CLIENT", client).replace("SERVER", server)
+
+
+@pytest.mark.parametrize(
+    "text", [build_version_2("publish", "subscribe"), build_version_2("subscribe", "publish"), VERSION_3]
+)
+def test_both_versions_and_both_points_of_view_are_read(text: str, tmp_path: Path) -> None:
+    contract = load_contract(write(tmp_path, text))
+    assert contract.id == "parrot"
+    assert contract.servers["main"].url == "http://127.0.0.1:9000"
+    target = contract.socket_targets["polly"]
+    assert (target.operation.path, target.operation.method) == ("/speak", "GET")
+    socket = target.socket
+    assert set(socket.client_schemas) == {"Say", "Stop"}
+    assert set(socket.server_schemas) == {"Sound", "Ready"}
+    assert [one.kind for one in socket.read_server_message(b'{"ready":"yes"}', is_binary=False)] == ["turn-end"]
+    assert socket.read_client_message(b'{"say":"Hello"}').text == "Hello"
+    assert list(socket.iterate_violations("server", b'{"sound":"AAA="}', is_binary=False)) == []
+
+
+def test_a_null_text_of_a_generated_document_is_valid(tmp_path: Path) -> None:
+    contract = load_contract(write(tmp_path, build_version_2("publish", "subscribe")))
+    socket = contract.socket_targets["polly"].socket
+    assert list(socket.iterate_violations("client", b'{"say":null}', is_binary=False)) == []
+
+
+def test_a_message_that_fits_nothing_is_described(tmp_path: Path) -> None:
+    socket = load_contract(write(tmp_path, VERSION_3)).socket_targets["polly"].socket
+    (violation,) = socket.iterate_violations("server", b'{"sound":1}', is_binary=False)
+    assert violation.reason == '(Sound) at /sound: 1 is not of type "string"'
+    assert [one.reason for one in socket.iterate_violations("server", b"{", is_binary=False)] == ["is not JSON"]
+    (binary,) = socket.iterate_violations("server", b"\0\1", is_binary=True)
+    assert "no binary message is documented" in binary.reason
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "reason"),
+    [
+        ("asyncapi: 3.0.0", "asyncapi: 1.2.0", 1, "must be an AsyncAPI document of version 2 or 3.0"),
+        ("message: Say, value", "message: Sing, value", 20, "'Sing' is not a message here; known: Say, Stop"),
+        ("text: {message: Say", "test: {message: Say", 20, "'test' is not one of the possible values"),
+        ("event: turn-end", "event: over", 24, "over"),
+        ("protocol: ws}", "protocol: mqtt}", 3, "needs a URL or host, and the protocol ws or wss"),
+        ("  id: parrot\n", "", 4, "id"),
+        ("event: audio, value", "event: audio, extra: 1, value", 23, "extra"),
+    ],
+)
+def test_an_error_has_file_and_line(old: str, new: str, line: int, reason: str, tmp_path: Path) -> None:
+    path = write(tmp_path, VERSION_3.replace(old, new, 1))
+    with pytest.raises(ContractError) as caught:
+        load_contract(path)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert reason in str(caught.value)
+
+
+def test_a_document_without_provider_is_rejected(tmp_path: Path) -> None:
+    start, end = VERSION_3.index("x-provider"), VERSION_3.index("channels")
+    path = write(tmp_path, VERSION_3[:start] + VERSION_3[end:])
+    with pytest.raises(ContractError, match="needs x-provider"):
+        load_contract(path)
+
+
+def test_a_folder_may_have_a_provider_with_websockets_only(tmp_path: Path) -> None:
+    write(tmp_path, VERSION_3, "parrot/asyncapi.yaml")
+    catalogue = load_catalogue([tmp_path])
+    assert [target.id for target in catalogue.select_targets(["parrot"])] == ["parrot/polly"]
+
+
+def test_a_provider_stands_for_its_websockets_only_if_asked() -> None:
+    catalogue: Catalogue = load_catalogue()
+    plain = {target.id for target in catalogue.select_targets(["cartesia"])}
+    all_of_it = {target.id for target in catalogue.select_targets(["cartesia"], with_sockets=True)}
+    assert all_of_it - plain == {"cartesia/sonic-3.5-socket", "cartesia/sonic-3-socket"}
+    assert catalogue.select_targets(["cartesia/sonic-3-socket"])[0].id == "cartesia/sonic-3-socket"
+
+
+BUNDLED = [target for contract in load_catalogue() for target in contract.socket_targets.values()]
+
+
+@pytest.mark.parametrize("target", BUNDLED, ids=[target.id for target in BUNDLED])
+def test_messages_of_bundled_contracts_fit_their_schemas_and_are_recognized(target) -> None:
+    socket, settings = target.socket, target.collect_constants()
+    for action in target.spec.client_messages:
+        message = socket.build_client_message(action, text="Hello. ", context="c-1", settings=settings, key="k")
+        assert message is not None
+        assert list(socket.iterate_violations("client", message.encode(), is_binary=False)) == []
+        intent = socket.read_client_message(message.encode())
+        assert action in intent.actions
+        assert intent.context == ("c-1" if '"c-1"' in message else None)
+    values = {"audio": b"ab", "words": ["a"], "starts": [0.5], "ends": [1.0], "reason": "r", "flush": 1, "id": "i"}
+    for one in target.spec.server_messages:
+        message = socket.build_server_message(one.event, context="c-1", **values)
+        if message is not None:
+            assert list(socket.iterate_violations("server", message.encode(), is_binary=False)) == []
+            assert one.event in {event.kind for event in socket.read_server_message(message.encode(), is_binary=False)}
+
+
+@pytest.fixture(scope="module")
+def cartesia() -> Contract:
+    return load_catalogue().find_provider("cartesia")
+
+
+@given(
+    data=st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.text(max_size=5)
+            | st.sampled_from(["chunk", "done", "timestamps"]),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["type", "data", "context_id", "word_timestamps", "words", "start"]), inner
+                )
+            ),
+            max_leaves=8,
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+def test_nothing_that_a_service_sends_raises_an_error(cartesia: Contract, data: bytes) -> None:
+    socket = cartesia.socket_targets["sonic-3.5-socket"].socket
+    for event in socket.read_server_message(data, is_binary=False):
+        assert event.audio is None or isinstance(event.audio, bytes)
+    list(socket.iterate_violations("server", data, is_binary=False))
+    socket.read_client_message(data)

@@ -1,0 +1,82 @@
+"""The official Python clients of Cartesia and Deepgram, unmodified, over the emulator's WebSockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import voicegauge
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.hosts import to_socket_url
+
+PIECES = ("Hello there. ", "How are ", "you?")
+KATIE = {"mode": "id", "id": "f786b574-daa5-4673-aa0c-cbe3e8534c02"}
+PCM = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[RunningEmulator]:
+    with voicegauge.emulate(["cartesia", "deepgram"], time_scale=0.02) as running:
+        yield running
+
+
+def test_cartesia_speaks_pieces_of_a_text_in_two_contexts(emulator: RunningEmulator) -> None:
+    from cartesia import Cartesia
+
+    url = emulator.base_url("cartesia")
+    with (
+        Cartesia(api_key="k", base_url=url, websocket_base_url=to_socket_url(url)) as client,
+        client.tts.websocket_connect() as connection,
+    ):
+        sizes = []
+        for _ in range(2):
+            context = connection.context(model_id="sonic-3.5", voice=KATIE, output_format=PCM)
+            for piece in PIECES:
+                context.push(piece)
+            context.no_more_inputs()
+            answers = list(context.receive())
+            assert {answer.type for answer in answers} == {"chunk", "timestamps", "done"}
+            assert answers[-1].type == "done"
+            sizes.append(sum(len(answer.audio or b"") for answer in answers if answer.type == "chunk"))
+    assert sizes[0] == sizes[1] > 24_000
+
+
+def test_deepgram_speaks_and_clears(emulator: RunningEmulator) -> None:
+    from deepgram import DeepgramClient
+    from deepgram.environment import DeepgramClientEnvironment
+    from deepgram.speak.v1.types import SpeakV1Text
+
+    url = emulator.base_url("deepgram")
+    socket_url = to_socket_url(url)
+    environment = DeepgramClientEnvironment(base=url, production=socket_url, agent=socket_url, agent_rest=url)
+    client = DeepgramClient(api_key="k", environment=environment)
+    with client.speak.v1.connect(model="aura-2-thalia-en", encoding="linear16", sample_rate=24000) as socket:
+        for piece in PIECES:
+            socket.send_text(SpeakV1Text(text=piece))
+        socket.send_flush()
+        size, kinds = 0, []
+        for message in socket:
+            size += len(message) if isinstance(message, bytes) else 0
+            kinds += [] if isinstance(message, bytes) else [message.type]
+            if kinds[-1:] == ["Flushed"]:
+                break
+        assert kinds == ["Metadata", "Flushed"]
+        assert size > 24_000
+        socket.send_text(SpeakV1Text(text=f"{' '.join(PIECES)} And a much longer second sentence."))
+        socket.send_clear()
+        assert next(message.type for message in socket if not isinstance(message, bytes)) == "Cleared"
+        socket.send_close()
+
+
+def test_a_wrong_key_is_rejected(emulator: RunningEmulator) -> None:
+    from cartesia import Cartesia
+    from websockets.exceptions import InvalidStatus
+
+    url = emulator.base_url("cartesia")
+    with (
+        Cartesia(api_key="invalid", base_url=url, websocket_base_url=to_socket_url(url)) as client,
+        pytest.raises(InvalidStatus, match="401"),
+        client.tts.websocket_connect(),
+    ):
+        pass

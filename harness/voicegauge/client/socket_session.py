@@ -1,0 +1,259 @@
+"""Speaks texts over one WebSocket connection: text in, audio out, several turns one after the other or at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from voicegauge.client.client import Client
+from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
+from voicegauge.client.keys import replace_key
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.client.text_pieces import TextPacing
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
+from voicegauge.contract.socket_messages import get_settings
+from voicegauge.contract.socket_turns import SocketTurn, TurnReader
+from voicegauge.errors import TransportError
+from voicegauge.model.exchange import Request
+from voicegauge.model.socket import SocketMessage, SocketTraffic
+from voicegauge.transport.http import create_ssl_context
+from voicegauge.transport.websocket import WebSocketConnection
+
+DEFAULT_TURN_TIMEOUT_S = 30.0
+"""Time in seconds without an end of a turn after which the client gives up."""
+SESSION_TIMEOUT_S = 5.0
+"""Time in seconds for the message that a connection is ready, where one is documented."""
+
+
+class SocketSession:
+    """One connection to a target, on which texts are spoken.
+
+    A session is used by one task at a time, except that other tasks may wait for turns.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        target: SocketTarget,
+        *,
+        audio_format: SocketFormat | None = None,
+        key: ApiKeyOrSentinel = USE_CLIENT_KEY,
+        timeout_s: float = DEFAULT_TURN_TIMEOUT_S,
+    ) -> None:
+        """Prepare a session.
+
+        Args:
+            client: builds the handshake with base URL and key.
+            target: the target that speaks.
+            audio_format: format to ask for; by default the target's first.
+            key: replaces the client's key; `None` sends none.
+            timeout_s: value of `timeout_s`.
+        """
+        self._client, self.target, self.timeout_s = client, target, timeout_s
+        self._constants = target.collect_constants(audio_format)
+        self._key = key
+        self._reader = TurnReader(target.socket)
+        self.connection = WebSocketConnection(self._take_message)
+        self._changed = asyncio.Event()
+        self._request = self._build_handshake()
+        self._count = 0
+
+    def _build_handshake(self) -> Request:
+        parts: dict[str, dict[str, object]] = {"path": {}, "query": {}, "header": {}}
+        for location, value in self._constants.items():
+            if not location.is_in_body:
+                parts[location.message_part][location.name] = value
+        request = RequestParts(
+            path_parameters=parts["path"],
+            query_parameters=parts["query"],
+            headers={name: str(value) for name, value in parts["header"].items()},
+        )
+        return self._client.build_request(self.target.operation, request, key=self._key)
+
+    @property
+    def _message_key(self) -> str | None:
+        if self._key is ApiKeySentinel.USE_CLIENT_KEY:
+            return self._client.key
+        return None if self._key is None else replace_key(self._client.key, self._key)
+
+    @property
+    def turns(self) -> list[SocketTurn]:
+        """The turns so far."""
+        return self._reader.conversation.turns
+
+    def build_traffic(self) -> SocketTraffic:
+        """Return the record of the connection so far."""
+        return self.connection.build_traffic(self._client.contract.id, self.target.operation.id, self._request)
+
+    async def open(self) -> None:
+        """Open the connection, and send what has to be sent first.
+
+        `build_traffic().status` has the status of the response, also if the service rejects the handshake.
+
+        Raises:
+            TransportError: there was no response.
+        """
+        await self._client.wait_for_rate_limit(self.target.operation)
+        context = None
+        if self._request.url.startswith("https:"):
+            context = create_ssl_context(http2=False)
+        try:
+            await self.connection.connect(self._request, ssl_context=context)
+        except TransportError as error:
+            error.args = (self._client.mask_secrets(str(error)),)
+            raise error from None
+        if not self.connection.is_open:
+            return
+        self._send("session", None)
+        if self.target.spec.has_event("session"):
+            await self._wait(lambda: bool(self._reader.conversation.session_events), SESSION_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """End the connection, with the message that the contract documents for that, if there is one."""
+        if self.connection.is_open and self._send("close", None):
+            await self._wait(lambda: not self.connection.is_open, SESSION_TIMEOUT_S)
+        await self.connection.close()
+
+    # The steps of a turn.
+
+    def begin_turn(self) -> str | None:
+        """Begin a turn, and return its context; `None` if messages do not name one."""
+        self._count += 1
+        context = str(uuid.uuid4()) if self.target.spec.has_contexts else None
+        self._send("start", context)
+        return context
+
+    async def send_text(self, context: str | None, text: str, pacing: TextPacing | None = None) -> None:
+        """Send a text, whole or in pieces at their times.
+
+        Raises:
+            TransportError: the connection has ended.
+        """
+        if pacing is None or not self.target.spec.turn.accepts_pieces:
+            self._send("text", context, text)
+            return
+        started_s = time.perf_counter()
+        for due_s, piece in pacing.split_text(text):
+            wait_s = due_s - (time.perf_counter() - started_s)
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            self._send("text", context, piece)
+
+    def flush(self, context: str | None) -> None:
+        """Ask for the speech of what was sent so far; nothing is sent if the contract has no such message."""
+        self._send("flush", context)
+
+    def end_turn(self, context: str | None) -> None:
+        """Say that no more text follows."""
+        turn = self.target.spec.turn
+        if turn.flushes_before_end:
+            self._send("flush", context)
+        self._send("flush" if turn.ends_with == "flush-end" else "end", context)
+
+    def cancel(self, context: str | None) -> None:
+        """Interrupt a turn, as the contract documents it; nothing is sent if it documents no such message."""
+        self._send("cancel", context)
+
+    def send(self, data: str | bytes) -> None:
+        """Send a message that is not built from the contract, such as a wrong one."""
+        self.connection.send(data)
+
+    def find_turn(self, context: str | None) -> SocketTurn:
+        """Return the latest turn of a context; without contexts, the latest turn.
+
+        Raises:
+            TransportError: nothing of the turn was sent.
+        """
+        for turn in reversed(self.turns):
+            if context is None or turn.context == context:
+                return turn
+        raise TransportError("nothing was sent for the turn", request_was_sent=False)
+
+    async def wait_for_first_audio(self, turn: SocketTurn) -> bool:
+        """Wait for the first audio of a turn; return whether it arrived in time."""
+        return await self._wait(lambda: turn.first_audio_ms is not None or self._has_failed(turn), self.timeout_s)
+
+    async def wait_for_flush(self, turn: SocketTurn, flush_count: int = 1) -> bool:
+        """Wait until the service has reported a number of flushes; return whether it did in time."""
+        return await self._wait(
+            lambda: turn.count_flush_ends() >= flush_count or self._has_failed(turn), self.timeout_s
+        )
+
+    async def wait_for_end(self, turn: SocketTurn, timeout_s: float | None = None) -> bool:
+        """Wait until a turn is complete; return whether it was in time."""
+        return await self._wait(
+            lambda: turn.finished_ms is not None or self._has_failed(turn),
+            self.timeout_s if timeout_s is None else timeout_s,
+        )
+
+    async def wait_for_close(self, timeout_s: float) -> bool:
+        """Wait until the service closes the connection; return whether it did in time."""
+        return await self._wait(lambda: not self.connection.is_open, timeout_s)
+
+    async def speak(self, text: str, pacing: TextPacing | None = None) -> SocketTurn:
+        """Speak one text in one turn, and wait for its end.
+
+        Raises:
+            TransportError: the connection has ended.
+        """
+        context = self.begin_turn()
+        await self.send_text(context, text, pacing)
+        self.end_turn(context)
+        turn = self.find_turn(context)
+        await self.wait_for_end(turn)
+        return turn
+
+    def _has_failed(self, turn: SocketTurn) -> bool:
+        return bool(turn.errors) or not self.connection.is_open
+
+    def _send(self, action: ClientAction, context: str | None, text: str | None = None) -> bool:
+        """Send the message for an action; return whether the contract has one."""
+        data = self.target.socket.build_client_message(
+            action,
+            text=text,
+            context=context,
+            settings=get_settings(self._constants),
+            key=self._message_key,
+        )
+        if data is None:
+            return False
+        self._reader.add_message(self.connection.send(data))
+        return True
+
+    def _take_message(self, message: SocketMessage) -> None:
+        self._reader.add_message(message)
+        self._changed.set()
+
+    async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition holds that messages can change; return whether it did in time."""
+        deadline_s = time.perf_counter() + timeout_s
+        while not condition():
+            left_s = deadline_s - time.perf_counter()
+            if left_s <= 0 or (not self.connection.is_open and not self._changed.is_set()):
+                return condition()
+            self._changed.clear()
+            waiting = [asyncio.ensure_future(one.wait()) for one in (self._changed, self.connection.ended)]
+            try:
+                await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waiting:
+                    task.cancel()
+        return True
+
+
+@asynccontextmanager
+async def open_session(session: SocketSession) -> AsyncIterator[SocketSession]:
+    """Open a session, and close it when the context ends.
+
+    Raises:
+        TransportError: there was no response to the handshake.
+    """
+    await session.open()
+    try:
+        yield session
+    finally:
+        await session.close()

@@ -1,0 +1,275 @@
+"""Does on WebSockets what a case says, and makes the subjects of the rules from it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from voicegauge.cases.case import ConformanceCase, SocketScenario
+from voicegauge.cases.sockets import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
+from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
+from voicegauge.client.settlement import settle_when_done
+from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
+from voicegauge.client.text_pieces import TextPacing
+from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
+from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.prices import compute_case_price_usd
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.extension.sockets import SocketFormat
+from voicegauge.contract.socket_turns import SocketTurn
+from voicegauge.errors import TransportError
+from voicegauge.model.job import BillingStatus
+from voicegauge.rules.socket_subjects import (
+    ComparedTurns,
+    ConnectionExpectation,
+    SocketConnection,
+    SpokenTurn,
+    TurnPair,
+)
+
+EMULATED_TURN_TIMEOUT_S = 3.0
+"""Time for a turn at the emulator, where nothing takes time, so that a missing end does not make a check slow."""
+LIMIT_TIMEOUT_S = 3.0
+"""Time that the service has to close a connection beyond its limit."""
+
+
+class SocketSender:
+    """Carries out one case on WebSockets."""
+
+    def __init__(
+        self, service: CheckedService, case: ConformanceCase, target: SocketTarget, sent_case: SentCase
+    ) -> None:
+        """Prepare to carry out `case`; what is received is added to `sent_case`."""
+        assert case.socket_scenario is not None
+        self._service, self._case, self._target, self._sent = service, case, target, sent_case
+        self._scenario: SocketScenario = case.socket_scenario
+        max_wait_s = service.settings.max_wait_s or DEFAULT_TURN_TIMEOUT_S
+        self._timeout_s = EMULATED_TURN_TIMEOUT_S if service.is_emulated else max_wait_s
+        self._expectation: ConnectionExpectation = "accepted"
+        self._sessions: list[tuple[SocketSession, SocketFormat]] = []
+        self._turns: list[tuple[SocketSession, SocketTurn]] = []
+        self._pairs: list[tuple[SocketTurn, SocketTurn, ComparedTurns]] = []
+
+    async def send(self) -> None:
+        """Carry out the case. Its whole price is reserved before, and counts as spent once text was sent.
+
+        Raises:
+            TransportError: there was no response to a handshake.
+            BudgetError: the case costs more than is left in the budget.
+            StorageError: the spending could not be noted.
+        """
+        ledger, journal, case = self._service.ledger, self._service.case_journal, self._case
+        price_usd = None
+        if ledger is not None and case.is_billable:
+            price_usd = compute_case_price_usd(self._target.contract, case, self._service.settings.price_usd_by_name)
+        reservation = None
+        if ledger is not None and price_usd is not None:
+            reservation = ledger.reserve(price_usd, self._target.id)
+        recorder = journal.create_submit_recorder(case.id, price_usd) if journal is not None else None
+        with settle_when_done(reservation) as settlement:
+            if recorder is not None and reservation is not None:
+                recorder.before_submit()
+            settlement.note_sending()
+            try:
+                await self._carry_out()
+            except TransportError as error:
+                if not error.request_was_sent and not self._has_sent_text:
+                    settlement.note_failure(error)
+                    if recorder is not None and reservation is not None:
+                        recorder.on_submit_not_sent()
+                    raise
+            finally:
+                await self._close_sessions()
+                self._add_subjects()
+            settlement.status = BillingStatus.ACCEPTED if self._has_sent_text else BillingStatus.NOT_SENT
+            if recorder is not None and reservation is not None:
+                status = HTTPStatus.OK if self._has_sent_text else HTTPStatus.UNAUTHORIZED
+                recorder.after_submit(int(status), settlement, None)
+
+    @property
+    def _has_sent_text(self) -> bool:
+        return any(turn.text for session, _ in self._sessions for turn in session.turns)
+
+    async def _carry_out(self) -> None:
+        kind = self._scenario.kind
+        if kind == "key":
+            self._expectation = "rejected"
+            await self._connect_with_wrong_key()
+        elif kind == "turns":
+            await self._speak_turns()
+        elif kind == "parallel":
+            await self._speak_in_parallel()
+        elif kind == "format":
+            await self._speak_in_formats()
+        elif kind == "interruptions":
+            await self._interrupt()
+        else:
+            self._expectation = "limit"
+            await self._exceed_contexts()
+
+    # Connections and turns.
+
+    async def _open(
+        self, audio_format: SocketFormat | None = None, key: ApiKeyOrSentinel = USE_CLIENT_KEY
+    ) -> SocketSession:
+        audio_format = audio_format or self._target.default_format
+        session = SocketSession(
+            self._service.client, self._target, audio_format=audio_format, key=key, timeout_s=self._timeout_s
+        )
+        await session.open()
+        self._sessions.append((session, audio_format))
+        return session
+
+    async def _find_open_session(self, audio_format: SocketFormat | None = None) -> SocketSession:
+        """Return the latest connection if it can have another turn, or a new one."""
+        wanted = audio_format or self._target.default_format
+        if self._sessions and not self._target.spec.turn.is_only_one:
+            session, used = self._sessions[-1]
+            if used is wanted and session.connection.is_open:
+                return session
+        return await self._open(wanted)
+
+    async def _speak(
+        self,
+        text: str,
+        *,
+        pacing: TextPacing | None = None,
+        flushed_part: str | None = None,
+        audio_format: SocketFormat | None = None,
+    ) -> SocketTurn | None:
+        """Speak a text in a turn; `None` if the connection was rejected.
+
+        Args:
+            text: the text.
+            pacing: how it is cut into pieces; by default it is sent whole.
+            flushed_part: the beginning of the text, after which a flush is sent.
+            audio_format: the format; by default the target's first.
+        """
+        session = await self._find_open_session(audio_format)
+        if not session.connection.is_open:
+            return None
+        context = session.begin_turn()
+        if flushed_part is not None:
+            await session.send_text(context, flushed_part)
+            session.flush(context)
+            await session.wait_for_first_audio(session.find_turn(context))
+            text = text[len(flushed_part) :]
+        await session.send_text(context, text, pacing)
+        session.end_turn(context)
+        return await self._finish_turn(session, session.find_turn(context))
+
+    async def _finish_turn(self, session: SocketSession, turn: SocketTurn) -> SocketTurn:
+        self._turns.append((session, turn))
+        await session.wait_for_end(turn)
+        return turn
+
+    def _compare(self, base: SocketTurn | None, changed: SocketTurn | None, comparison: ComparedTurns) -> None:
+        if base is not None and changed is not None:
+            self._pairs.append((base, changed, comparison))
+
+    # Scenarios.
+
+    async def _connect_with_wrong_key(self) -> None:
+        session = await self._open(key=API_KEY_BY_VALIDITY[self._case.api_key_validity])
+        if session.connection.is_open and self._service.is_emulated:
+            # Some services reject the key in the first message only. Text is sent to the emulator only, because a
+            # service that speaks for a wrong key may charge for it.
+            with contextlib.suppress(TransportError):
+                turn = await session.speak(ANSWER_TEXT)
+                await session.wait_for_end(turn)
+
+    async def _speak_turns(self) -> None:
+        spec, seed = self._target.spec, self._service.settings.seed
+        whole = await self._speak(TURN_TEXT)
+        if spec.turn.accepts_pieces:
+            self._compare(whole, await self._speak(TURN_TEXT, pacing=TextPacing(seed=seed)), "pieces")
+        if "flush" in spec.client_messages and spec.turn.ends_with != "flush-end" and whole is not None:
+            part = TURN_TEXT[: TURN_TEXT.index("We will")]
+            self._compare(whole, await self._speak(TURN_TEXT, flushed_part=part), "flush")
+
+    async def _speak_in_parallel(self) -> None:
+        alone = [await self._speak(text) for text in (TURN_TEXT, OTHER_TEXT)]
+        session = await self._find_open_session()
+        if not session.connection.is_open:
+            return
+        contexts = [session.begin_turn() for _ in range(2)]
+        texts = (TURN_TEXT, OTHER_TEXT)
+        for part in range(2):
+            for context, text in zip(contexts, texts, strict=True):
+                middle = text.index(". ") + 2
+                await session.send_text(context, text[:middle] if part == 0 else text[middle:])
+        turns = [session.find_turn(context) for context in contexts]
+        for context in contexts:
+            session.end_turn(context)
+        for turn in turns:
+            await self._finish_turn(session, turn)
+        for base, turn in zip(alone, turns, strict=True):
+            self._compare(base, turn, "parallel")
+
+    async def _speak_in_formats(self) -> None:
+        other = self._target.target_spec.formats[self._scenario.format_name or ""]
+        base = await self._speak(TURN_TEXT)
+        self._compare(base, await self._speak(TURN_TEXT, audio_format=other), "format")
+
+    async def _interrupt(self) -> None:
+        base = await self._speak(ANSWER_TEXT)
+        for _ in range(self._scenario.interruption_count):
+            session = await self._find_open_session()
+            if not session.connection.is_open:
+                return
+            context = session.begin_turn()
+            await session.send_text(context, LONG_TEXT)
+            if self._target.spec.turn.ends_with == "flush-end":
+                session.flush(context)
+            turn = session.find_turn(context)
+            await session.wait_for_first_audio(turn)
+            if self._target.spec.cancel_effect is None:
+                session.end_turn(context)  # the client leaves the context, and speaks in another one
+            else:
+                session.cancel(context)
+            if self._target.spec.cancel_effect != "stops" or self._target.spec.has_event("cancel-end"):
+                await session.wait_for_end(turn)
+            self._compare(base, await self._speak(ANSWER_TEXT), "after-cancel")
+
+    async def _exceed_contexts(self) -> None:
+        limit = self._target.spec.limits.contexts
+        session = await self._open()
+        assert limit is not None
+        for _ in range(limit.max_count + 1):
+            if not session.connection.is_open:
+                break
+            context = session.begin_turn()
+            if "start" not in self._target.spec.client_messages:
+                await session.send_text(context, ANSWER_TEXT)
+        await session.wait_for_close(LIMIT_TIMEOUT_S)
+
+    # What was received.
+
+    async def _close_sessions(self) -> None:
+        for session, _ in self._sessions:
+            with contextlib.suppress(TransportError):
+                await session.close()
+
+    def _add_subjects(self) -> None:
+        """Add the subjects of the rules. A lost connection is judged, not raised."""
+        spoken: dict[int, SpokenTurn] = {}
+        for session, audio_format in self._sessions:
+            traffic = session.build_traffic()
+            connection = SocketConnection(self._target, traffic, self._expectation)
+            self._sent.subjects.append(connection)
+            self._sent.exchanges.append(connection.exchange)
+            self._sent.status = traffic.status
+            if self._expectation == "accepted":
+                for turn in self._list_turns(session):
+                    # Read again from the traffic, which has what arrived later, and a close that ends the turn.
+                    read = connection.conversation.turns[turn.index]
+                    spoken[id(turn)] = SpokenTurn(self._target, traffic, read, audio_format, self._timeout_s)
+        self._sent.subjects += spoken.values()
+        for base, changed, comparison in self._pairs:
+            if id(base) in spoken and id(changed) in spoken:
+                one, other = spoken[id(base)], spoken[id(changed)]
+                self._sent.subjects.append(TurnPair(self._target, other.traffic, one, other, comparison))
+
+    def _list_turns(self, session: SocketSession) -> Sequence[SocketTurn]:
+        return [turn for owner, turn in self._turns if owner is session]

@@ -1,0 +1,205 @@
+"""Reads the channels of an AsyncAPI document as operations.
+
+The opening handshake of a WebSocket is a GET request (RFC 6455, section 4.1), so that what is known about operations
+holds for channels too: servers, keys, parameters, sources and disputes.
+
+https://www.asyncapi.com/docs/reference/specification/v2.6.0 and v3.0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from voicegauge.contract._asyncapi_document import build_server_url, get_mapping
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.document_parts import ASYNCAPI_KEY, Parameter
+from voicegauge.contract.extension.provider import LimitsSpec
+from voicegauge.contract.extension.sockets import SocketSpec
+from voicegauge.contract.record_reader import convert_record
+from voicegauge.contract.schemas import Schemas
+from voicegauge.contract.socket_messages import MessageSchema, SocketChannel
+from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.locations import MISSING, read_pointer
+
+
+def read_socket_operations(contract: Contract) -> Iterator[Operation]:
+    """Yield the channels of the embedded AsyncAPI document that have `x-socket`, as operations.
+
+    Raises:
+        ContractError: a channel does not fit the grammar, or names a message that the document does not have.
+    """
+    root = contract.document.data.get(ASYNCAPI_KEY)
+    if not isinstance(root, dict):
+        return
+    is_version_3 = str(root.get("asyncapi", "")).startswith("3.")
+    for name, node in get_mapping(root, "channels").items():
+        pointer = f"/{ASYNCAPI_KEY}/channels/{escape_pointer_token(name)}"
+        channel, pointer = contract.schemas.resolve_reference(node, pointer)
+        if "x-socket" in channel:
+            path = str(channel.get("address", name)) if is_version_3 else name
+            yield _read_channel(contract, root, channel, pointer, path, is_version_3=is_version_3)
+
+
+def _read_channel(
+    contract: Contract, root: dict[str, Any], channel: dict[str, Any], pointer: str, path: str, *, is_version_3: bool
+) -> Operation:
+    document = contract.document
+    spec = convert_record(document, channel["x-socket"], f"{pointer}/x-socket", SocketSpec)
+    if "text" not in spec.client_messages:
+        raise document.build_error(f"{pointer}/x-socket/client_messages", "needs a message with the text: text")
+    for action, message in spec.client_messages.items():
+        if (message.effect is None) == (action == "cancel"):
+            reason = "cancel needs its effect" if action == "cancel" else "effect belongs to cancel only"
+            raise document.build_error(f"{pointer}/x-socket/client_messages/{action}", reason)
+    read = _read_messages_of_version_3 if is_version_3 else _read_messages_of_version_2
+    client_key = spec.client_operation or ("receive" if is_version_3 else "publish")
+    server_key = {"publish": "subscribe", "subscribe": "publish", "send": "receive", "receive": "send"}[client_key]
+    socket = SocketChannel(
+        spec,
+        contract.schemas,
+        pointer,
+        read(contract.schemas, channel, pointer, client_key),
+        read(contract.schemas, channel, pointer, server_key),
+    )
+    _check_message_names(document, socket)
+    return Operation(
+        schemas=contract.schemas,
+        pointer=pointer,
+        part_data=channel,
+        contract=contract,
+        id=spec.id,
+        method="GET",
+        path=path,
+        parameters=tuple(_read_parameters(contract.schemas, channel, pointer)),
+        server=contract.servers[_find_server_name(contract, root, channel)],
+        security=tuple(_read_security(contract, root, channel.get(client_key))),
+        speech=None,
+        job=None,
+        pricing=None,
+        limits=convert_record(document, channel.get("x-limits", {}), f"{pointer}/x-limits", LimitsSpec),
+        socket=socket,
+    )
+
+
+def _check_message_names(document: Document, socket: SocketChannel) -> None:
+    pointer = f"{socket.pointer}/x-socket"
+    named = [
+        *(
+            (f"client_messages/{key}", one.message, socket.client_schemas)
+            for key, one in socket.spec.client_messages.items()
+        ),
+        *(
+            (f"server_messages/{index}", one.message, socket.server_schemas)
+            for index, one in enumerate(socket.spec.server_messages)
+        ),
+    ]
+    for part, name, schemas in named:
+        if name not in schemas:
+            known = ", ".join(schemas) or "none"
+            raise document.build_error(f"{pointer}/{part}/message", f"{name!r} is not a message here; known: {known}")
+
+
+def _read_messages_of_version_2(
+    schemas: Schemas, channel: dict[str, Any], pointer: str, operation_key: str
+) -> dict[str, MessageSchema]:
+    """Return the messages of `publish` or `subscribe` of a channel by name."""
+    message = read_pointer(channel, [operation_key, "message"])
+    if message is MISSING or not isinstance(message, dict):
+        return {}
+    base = f"{pointer}/{operation_key}/message"
+    listed = message.get("oneOf")
+    nodes = [(base, message)] if listed is None else [(f"{base}/oneOf/{i}", one) for i, one in enumerate(listed)]
+    found = [_read_message(schemas, node, at, "") for at, node in nodes]
+    return {one.name: one for one in found}
+
+
+def _read_messages_of_version_3(
+    schemas: Schemas, channel: dict[str, Any], pointer: str, operation_key: str
+) -> dict[str, MessageSchema]:
+    """Return the messages of the operations with the action `send` or `receive` of a channel by name."""
+    found: dict[str, MessageSchema] = {}
+    for name, operation in get_mapping(schemas.document.data[ASYNCAPI_KEY], "operations").items():
+        at = f"/{ASYNCAPI_KEY}/operations/{escape_pointer_token(name)}"
+        node, at = schemas.resolve_reference(operation, at)
+        referenced = get_mapping(node, "channel")
+        if node.get("action") != operation_key or schemas.resolve_reference(referenced)[1] != pointer:
+            continue
+        listed = node.get("messages")
+        if isinstance(listed, list):
+            nodes = [(f"{at}/messages/{i}", one, "") for i, one in enumerate(listed)]
+        else:
+            messages = get_mapping(channel, "messages")
+            nodes = [(f"{pointer}/messages/{escape_pointer_token(key)}", one, key) for key, one in messages.items()]
+        for place, one, key in nodes:
+            message = _read_message(schemas, one, place, key)
+            found[message.name] = message
+    return found
+
+
+def _read_message(schemas: Schemas, node: dict[str, Any], pointer: str, name: str) -> MessageSchema:
+    """Return one message. Its name is that in the channel or the components, else its `name` or `messageId`."""
+    if not name and isinstance(node.get("$ref"), str):
+        name = node["$ref"].rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+    message, pointer = schemas.resolve_reference(node, pointer)
+    name = name or str(message.get("name") or message.get("messageId") or "message")
+    payload = message.get("payload")
+    if not isinstance(payload, dict):
+        return MessageSchema(name, None, pointer, _is_binary_type(message.get("contentType")))
+    schema_pointer = f"{pointer}/payload"
+    if "schemaFormat" in payload and "schema" in payload:
+        payload, schema_pointer = payload["schema"], f"{schema_pointer}/schema"
+    schema = schemas.resolve_reference(payload)[0]
+    is_binary = schema.get("format") == "binary" or _is_binary_type(message.get("contentType"))
+    return MessageSchema(name, None if is_binary else schema_pointer, pointer, is_binary)
+
+
+def _is_binary_type(content_type: Any) -> bool:
+    return isinstance(content_type, str) and content_type.startswith(("audio/", "application/octet-stream"))
+
+
+def _read_parameters(schemas: Schemas, channel: dict[str, Any], pointer: str) -> Iterator[Parameter]:
+    """Yield the parameters of the path, and those of the query and the headers, which are bindings of WebSockets."""
+    for name, node in get_mapping(channel, "parameters").items():
+        data, at = schemas.resolve_reference(node, f"{pointer}/parameters/{escape_pointer_token(name)}")
+        data = data if "schema" in data else {"schema": {"type": "string"}, **data}
+        yield Parameter(schemas, at, data, name, "path", True)
+    bindings = read_pointer(channel, ["bindings", "ws"])
+    for key, place in (("query", "query"), ("headers", "header")):
+        part = bindings.get(key) if isinstance(bindings, dict) else None
+        if not isinstance(part, dict):
+            continue
+        schema, at = schemas.resolve_reference(part, f"{pointer}/bindings/ws/{key}")
+        required = schema.get("required", [])
+        for name, node in get_mapping(schema, "properties").items():
+            place_pointer = f"{at}/properties/{escape_pointer_token(name)}"
+            data = {"schema": node}
+            yield Parameter(schemas, place_pointer, data, name, place, name in required)  # type: ignore[arg-type]
+
+
+def _find_server_name(contract: Contract, root: dict[str, Any], channel: dict[str, Any]) -> str:
+    """Return the name of the server of a channel: the first that it names, else the first of the document."""
+    servers = get_mapping(root, "servers")
+    listed = channel.get("servers")
+    name = next(iter(servers), "")
+    if isinstance(listed, list) and listed:
+        first = listed[0]
+        name = first["$ref"].rpartition("/")[2] if isinstance(first, dict) else str(first)
+    url = build_server_url(servers.get(name, {})) if name in servers else None
+    names = (one.name for one in contract.servers.values() if url is None or one.url == url)
+    return next(names, next(iter(contract.servers)))
+
+
+def _read_security(contract: Contract, root: dict[str, Any], operation: Any) -> Iterator[dict[str, list[str]]]:
+    """Yield the alternatives to send the key: those of the operation, else those of the first server."""
+    nodes: Any = operation.get("security") if isinstance(operation, dict) else None
+    if nodes is None:
+        server: Any = next(iter(get_mapping(root, "servers").values()), {})
+        nodes = server.get("security") if isinstance(server, dict) else None
+    if nodes is None:
+        nodes = contract.document.data.get("security", [])
+    for node in nodes if isinstance(nodes, list) else []:
+        if isinstance(node, dict) and isinstance(node.get("$ref"), str):  # 3.0 refers to a scheme
+            yield {node["$ref"].rpartition("/")[2]: []}
+        elif isinstance(node, dict):
+            yield node

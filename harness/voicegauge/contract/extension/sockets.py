@@ -1,0 +1,206 @@
+"""Defines `x-socket` on a channel of an AsyncAPI document: speech over a WebSocket.
+
+AsyncAPI describes the messages and their schemas. These records state what the messages mean: which one has text, which
+one audio, what ends a turn, and what the limits are. A template of a message is written once. The client and the
+emulator send it, and both recognize it in what they receive.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import field
+
+from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceReference
+from voicegauge.contract.extension.speech import BaseTargetSpec
+from voicegauge.formats.locations import LocationValues, RequestLocation
+from voicegauge.model.base import Record
+
+# Defines the messages of a client.
+
+
+ClientAction = Literal["session", "start", "text", "flush", "end", "cancel", "close", "keep-alive"]
+"""What a message of the client asks for. `session`: settings, once after the connection was opened. `start`: begins a
+turn. `text`: text to speak. `flush`: speak what was sent so far. `end`: no more text follows in this turn. `cancel`:
+the speaker is interrupted. `close`: end the connection. `keep-alive`: nothing, but the connection or turn stays."""
+
+CancelEffect = Literal["stops", "finishes-segment", "finishes-turn"]
+"""What a service does after `cancel`. `stops`: it sends no more audio. `finishes-segment`: what is being generated is
+still sent, but not text that waits. `finishes-turn`: all text that was sent is still spoken."""
+
+
+class ClientMessage(Record, frozen=True, kw_only=True):
+    """The message with which a client asks for something."""
+
+    message: str
+    """Name of the message in the AsyncAPI document."""
+    value: dict[str, Any]
+    """The message. A text that is "{text}", "{context}", "{key}" or "{audio}" stands for the value itself."""
+    recognized_by: dict[str, tuple[Any, ...]] = {}
+    """Accepted values by JSON pointer, all of which a message has that asks for this; null accepts a missing value. By
+    default the fixed members of `value`."""
+    effect: CancelEffect | None = None
+    """For `cancel`: what it does. Required there."""
+    source: SourceReference | None = None
+
+
+# Defines the messages of a service.
+
+
+ServerEventKind = Literal[
+    "session", "turn-start", "audio", "timestamps", "flush-end", "turn-end", "cancel-end", "warning", "error", "other"
+]
+"""What a message of the service reports. `session`: the connection is ready. `turn-start`, `turn-end`: a turn begins,
+and is complete. `flush-end`: everything before a flush was sent. `cancel-end`: a cancellation was carried out."""
+
+
+class ServerMessage(Record, frozen=True, kw_only=True):
+    """A message of the service."""
+
+    message: str
+    """Name of the message in the AsyncAPI document."""
+    event: ServerEventKind
+    value: dict[str, Any] | None = None
+    """The message; `None` if it is binary audio. A text that is "{audio}" (base64), "{context}", "{words}", "{starts}",
+    "{ends}", "{durations}", "{flush}" (number of the flush), "{id}" (an id of the turn) or "{reason}" stands for the
+    value itself. Text around "{id}" is kept."""
+    recognized_by: dict[str, tuple[Any, ...]] = {}
+    """As in `ClientMessage`; by default the fixed texts of `value` at the top level."""
+    time_unit_s: PositiveFloat = 1.0
+    """Unit of "{starts}" and "{ends}" in seconds: 0.001 for milliseconds."""
+    source: SourceReference | None = None
+
+
+# Defines turns, limits and the emulation.
+
+
+class TurnSpec(Record, frozen=True, kw_only=True):
+    """When a turn is complete, and how turns relate to the connection."""
+
+    ends_with: Literal["turn-end", "flush-end", "close"] = "turn-end"
+    """The event after which a turn has no more audio; `close` if the connection is closed then."""
+    is_only_one: bool = False
+    """Whether a connection has one turn only."""
+    accepts_pieces: bool = True
+    """Whether the text of a turn may be sent in several messages."""
+    flushes_before_end: bool = False
+    """Whether a client flushes before it ends a turn, because the end alone drops text that waits."""
+    audio_is_between_start_and_end: bool = False
+    """Whether a document states that all audio of a turn arrives between its start and its end message."""
+    source: SourceReference | None = None
+
+
+class CountLimit(Record, frozen=True, kw_only=True):
+    """A limit of a count, and what the service does beyond it."""
+
+    max_count: PositiveInt
+    window_s: PositiveFloat | None = None
+    """Seconds within which is counted; `None` for what is open at the same time."""
+    close_code: int | None = None
+    """Code with which the connection is closed; `None` if the service sends a warning or an error instead."""
+    source: SourceReference | None = None
+
+
+class TimeLimit(Record, frozen=True, kw_only=True):
+    """A time after which the service closes something."""
+
+    max_s: PositiveFloat
+    close_code: int | None = None
+    """Code with which the connection is closed; `None` if only the turn ends."""
+    source: SourceReference | None = None
+
+
+class SocketLimits(Record, frozen=True, kw_only=True):
+    """The documented limits of a connection."""
+
+    contexts: CountLimit | None = None
+    """Contexts of one connection at the same time."""
+    flushes: CountLimit | None = None
+    inactivity: TimeLimit | None = None
+    """Time without a message of the client."""
+    context_expiry: TimeLimit | None = None
+    """Time after the last audio of a context that was not ended."""
+    message_bytes: CountLimit | None = None
+    """Size of one message of the client."""
+
+
+class SocketFormat(Record, frozen=True, kw_only=True):
+    """A format of the audio, and how a client asks for it."""
+
+    codec: str
+    """The codec, such as pcm_s16le, mulaw, mp3."""
+    sample_rate_hz: PositiveInt
+    request_constants: LocationValues = field(default_factory=LocationValues)
+    """Values by location that ask for the format, as in `SocketTargetSpec.request_constants`."""
+
+
+class SocketTargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
+    """One model or mode of a channel.
+
+    `request_constants` at "query.X", "path.X" and "header.X" belong to the URL and the handshake, those at "body#/X" to
+    the messages that `x-socket.settings_messages` names.
+    """
+
+    formats: dict[str, SocketFormat]
+    """The formats by name, the one that is used first."""
+    emulated_voice: str | None = None
+    """The espeak-ng variant of the emulator; by default that of all targets."""
+    emulated_words_per_minute: int = 165
+
+
+class SocketEmulation(Record, frozen=True, kw_only=True):
+    """The pace of the emulator. The numbers are invented: they are not measurements of the provider."""
+
+    first_audio_ms: float = 90.0
+    """Time from the request to speak to the first audio."""
+    frame_audio_s: PositiveFloat = 0.04
+    """Duration of the audio in one message."""
+    speed_factor: PositiveFloat = 4.0
+    """Speed at which audio is sent, relative to real time."""
+
+
+class SocketSpec(Record, frozen=True, kw_only=True):
+    """`x-socket` on a channel: text to speech over a WebSocket."""
+
+    id: str
+    """Name of the channel, as operations have ids: `speakOverWebSocket`."""
+    client_operation: Literal["publish", "subscribe", "send", "receive"] | None = None
+    """The operation of the AsyncAPI document that has the messages of the client, because documents disagree about the
+    point of view. By default `publish` in 2.6 and `receive` in 3.0, as the specification says for a server."""
+    client_messages: dict[ClientAction, ClientMessage]
+    server_messages: tuple[ServerMessage, ...]
+    settings_messages: tuple[ClientAction, ...] = ("text",)
+    """The messages of the client that have the constants, the voice and the language of a target."""
+    voice_location: RequestLocation | None = None
+    language_location: RequestLocation | None = None
+    turn: TurnSpec = TurnSpec()
+    limits: SocketLimits = SocketLimits()
+    close_codes: dict[str, str] = {}
+    """Meaning by code with which the service closes the connection; empty if no document lists the codes."""
+    targets: dict[str, SocketTargetSpec]
+    emulation: SocketEmulation = SocketEmulation()
+    source: SourceReference | None = None
+
+    @property
+    def has_contexts(self) -> bool:
+        """Whether messages name the turn that they belong to."""
+        return has_placeholder(self.client_messages["text"].value, "{context}")
+
+    @property
+    def cancel_effect(self) -> CancelEffect | None:
+        """What a cancellation does; `None` if a client cannot cancel."""
+        cancel = self.client_messages.get("cancel")
+        return cancel.effect if cancel is not None else None
+
+    def has_event(self, kind: ServerEventKind) -> bool:
+        """Whether a message of this kind is documented."""
+        return any(message.event == kind for message in self.server_messages)
+
+
+def has_placeholder(template: Any, placeholder: str) -> bool:
+    """Whether a template contains a placeholder such as "{context}" at any depth."""
+    if isinstance(template, dict):
+        return any(has_placeholder(item, placeholder) for item in template.values())
+    if isinstance(template, list):
+        return any(has_placeholder(item, placeholder) for item in template)
+    return isinstance(template, str) and placeholder in template

@@ -1,0 +1,383 @@
+"""Builds and reads the messages of a WebSocket, as `x-socket` describes them.
+
+The client and the emulator write messages from the templates of a contract, and recognize the messages of the other
+side by the same templates. Nothing here raises an error because of what was received.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from voicegauge.contract.extension.sockets import (
+    ClientAction,
+    ServerEventKind,
+    ServerMessage,
+    SocketSpec,
+)
+from voicegauge.contract.schemas import Schemas, SchemaViolation
+from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.locations import MISSING, Location, read_pointer, write_pointer
+
+# Fills templates, and finds placeholders in them.
+
+
+def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
+    """Return a copy of a template in which placeholders are replaced.
+
+    Args:
+        template: plain data, in which a text "{name}" stands for `values["name"]`.
+        values: the values by name. A member whose placeholder has no value is left out. A text that has more than a
+            placeholder keeps the rest; only texts can be inserted there.
+    """
+    if isinstance(template, dict):
+        filled = {key: fill_template(item, values) for key, item in template.items()}
+        return {key: item for key, item in filled.items() if item is not MISSING}
+    if isinstance(template, list):
+        return [item for part in template if (item := fill_template(part, values)) is not MISSING]
+    if not isinstance(template, str) or "{" not in template:
+        return template
+    if template.startswith("{") and template.endswith("}") and template[1:-1] in _PLACEHOLDER_NAMES:
+        return values.get(template[1:-1], MISSING)
+    for name in _PLACEHOLDER_NAMES:
+        template = template.replace(f"{{{name}}}", str(values.get(name, "")))
+    return template
+
+
+_PLACEHOLDER_NAMES = (
+    *("text", "context", "key"),
+    *("audio", "words", "starts", "ends", "durations", "flush", "id", "reason"),
+)
+
+
+def iterate_leaves(template: Any, pointer_tokens: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every value of a template that is not an object, with the keys that lead to it."""
+    if isinstance(template, dict):
+        for key, item in template.items():
+            yield from iterate_leaves(item, (*pointer_tokens, key))
+    else:
+        yield pointer_tokens, template
+
+
+def _find_placeholders(template: Any) -> dict[str, tuple[str, ...]]:
+    """Return the keys that lead to each placeholder of a template, by its name."""
+    return {
+        leaf[1:-1]: tokens
+        for tokens, leaf in iterate_leaves(template)
+        if isinstance(leaf, str) and leaf[:1] == "{" and leaf[1:-1] in _PLACEHOLDER_NAMES
+    }
+
+
+def _split_pointer(pointer: str) -> tuple[str, ...]:
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+
+
+class _MessagePattern:
+    """Recognizes the messages of one template, and reads the values of its placeholders."""
+
+    def __init__(
+        self, template: Any, recognized_by: Mapping[str, tuple[Any, ...]], needed_placeholders: tuple[str, ...]
+    ) -> None:
+        self.tokens_by_placeholder = _find_placeholders(template)
+        self._accepted = {_split_pointer(pointer): values for pointer, values in recognized_by.items()}
+        self._present: list[tuple[str, ...]] = []
+        if not self._accepted:
+            fixed = [
+                (tokens, leaf)
+                for tokens, leaf in iterate_leaves(template)
+                if not (isinstance(leaf, str) and "{" in leaf) and isinstance(leaf, str | bool | int)
+            ]
+            self._accepted = {tokens: (leaf,) for tokens, leaf in fixed}
+            self._present = [
+                self.tokens_by_placeholder[name] for name in needed_placeholders if name in self.tokens_by_placeholder
+            ]
+
+    def matches(self, message: Any) -> bool:
+        """Whether a message was written from the template."""
+        if not isinstance(message, dict):
+            return False
+        for tokens, accepted in self._accepted.items():
+            value = read_pointer(message, tokens)
+            if not any(_is_equal(None if value is MISSING else value, one) for one in accepted):
+                return False
+        return all(read_pointer(message, tokens) not in (MISSING, None) for tokens in self._present)
+
+    def read(self, message: Any, placeholder: str) -> Any:
+        """Return the value of a placeholder in a message; `None` if it is missing."""
+        tokens = self.tokens_by_placeholder.get(placeholder)
+        value = MISSING if tokens is None else read_pointer(message, tokens)
+        return None if value is MISSING else value
+
+
+def _is_equal(value: Any, accepted: Any) -> bool:
+    """Whether two JSON values are equal; `true` is not 1."""
+    return bool(type(value) is type(accepted) and value == accepted)
+
+
+# What a message means.
+
+
+class ClientIntent(NamedTuple):
+    """What a message of a client asks for."""
+
+    actions: frozenset[ClientAction]
+    """Everything that the message asks for; empty if the contract does not describe it."""
+    context: str | None = None
+    """The context that the message names; `None` if it names none."""
+    text: str = ""
+    """The text to speak; empty if the message has none."""
+    message: Any = None
+    """The parsed message; `None` if it is not JSON."""
+
+
+class ServerEvent(NamedTuple):
+    """What a message of a service reports. One message may report more than one event, such as audio with times."""
+
+    kind: ServerEventKind
+    context: str | None = None
+    audio: bytes | None = None
+    """Decoded audio; `None` if the event has none, or if it is not valid base64."""
+    words: tuple[str, ...] = ()
+    starts_s: tuple[float, ...] = ()
+    ends_s: tuple[float, ...] = ()
+    reason: str = ""
+    """Text of an error or a warning."""
+
+
+class MessageSchema(NamedTuple):
+    """A message that the AsyncAPI document names."""
+
+    name: str
+    schema_pointer: str | None
+    """JSON pointer to the schema of the payload; `None` if it has none."""
+    pointer: str
+    """JSON pointer to the message."""
+    is_binary: bool
+
+
+class MessageViolation(NamedTuple):
+    """Why a message does not fit the document."""
+
+    reason: str
+    contract_pointer: str
+    value_pointer: str | None = None
+
+
+Sender = Literal["client", "server"]
+
+
+# Reads and writes the messages of one channel.
+
+
+@dataclass(frozen=True, eq=False)
+class SocketChannel:
+    """The messages of one channel: their templates and schemas."""
+
+    spec: SocketSpec
+    schemas: Schemas = field(repr=False)
+    pointer: str
+    """JSON pointer to the channel."""
+    client_schemas: Mapping[str, MessageSchema]
+    """The messages of the client by name."""
+    server_schemas: Mapping[str, MessageSchema]
+
+    @functools.cached_property
+    def _client_patterns(self) -> Mapping[ClientAction, _MessagePattern]:
+        return {
+            action: _MessagePattern(message.value, message.recognized_by, ("text",))
+            for action, message in self.spec.client_messages.items()
+        }
+
+    @functools.cached_property
+    def _server_patterns(self) -> tuple[tuple[ServerMessage, _MessagePattern], ...]:
+        needed = ("audio", "words", "reason")
+        return tuple(
+            (message, _MessagePattern(message.value, message.recognized_by, needed))
+            for message in self.spec.server_messages
+            if message.value is not None
+        )
+
+    @functools.cached_property
+    def sends_binary_audio(self) -> bool:
+        """Whether the service sends audio as binary messages."""
+        return any(one.value is None and one.event == "audio" for one in self.spec.server_messages)
+
+    def build_client_message(
+        self,
+        action: ClientAction,
+        *,
+        text: str | None = None,
+        context: str | None = None,
+        settings: Mapping[Location, Any] | None = None,
+        key: str | None = None,
+    ) -> str | None:
+        """Return the message with which a client asks for something; `None` if the contract has no such message.
+
+        Args:
+            action: what to ask for.
+            text: the text to speak, for a message with text.
+            context: the context of the turn.
+            settings: values by location in the body, which messages named in `settings_messages` have.
+            key: the API key, for a message that sends it.
+        """
+        template = self.spec.client_messages.get(action)
+        if template is None:
+            return None
+        values = {"text": text, "context": context, "key": key}
+        message = fill_template(template.value, {name: value for name, value in values.items() if value is not None})
+        if action in self.spec.settings_messages:
+            for location, value in (settings or {}).items():
+                if location.is_in_body and read_pointer(message, location.pointer_tokens) is MISSING:
+                    message = write_pointer(message, location.pointer_tokens, value)
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+    def read_client_message(self, data: bytes) -> ClientIntent:
+        """Return what a text message of a client asks for."""
+        message = read_message(data)
+        actions: set[ClientAction] = set()
+        text, context = "", None
+        for action, pattern in self._client_patterns.items():
+            if not pattern.matches(message):
+                continue
+            actions.add(action)
+            found, named = pattern.read(message, "text"), pattern.read(message, "context")
+            text = found if isinstance(found, str) and action == "text" else text
+            context = named if isinstance(named, str) else context
+        if "text" in actions and not text.strip():
+            actions.discard("text")  # such as the blank that opens a context, or the empty text that ends a turn
+            text = ""
+        return ClientIntent(frozenset(actions), context, text, message)
+
+    def build_server_message(self, kind: ServerEventKind, **values: Any) -> str | None:
+        """Return the message with which a service reports an event; `None` if the contract has no such message.
+
+        Args:
+            kind: the kind of the event.
+            values: values of placeholders by name. Audio is bytes. Times are in seconds.
+        """
+        template = next((one for one in self.spec.server_messages if one.event == kind and one.value), None)
+        if template is None:
+            return None
+        return build_message(template, values)
+
+    def read_server_message(self, data: bytes, *, is_binary: bool) -> tuple[ServerEvent, ...]:
+        """Return the events that a message of a service reports; empty if the contract does not describe it."""
+        if is_binary:
+            return (ServerEvent("audio", audio=data),) if self.sends_binary_audio else ()
+        message = read_message(data)
+        return tuple(
+            _read_event(template, pattern, message)
+            for template, pattern in self._server_patterns
+            if pattern.matches(message)
+        )
+
+    def iterate_violations(self, sender: Sender, data: bytes, *, is_binary: bool) -> Iterator[MessageViolation]:
+        """Yield why a message fits none of the documented messages of its sender; nothing if it fits one."""
+        schemas = self.client_schemas if sender == "client" else self.server_schemas
+        if is_binary:
+            if not any(schema.is_binary for schema in schemas.values()):
+                yield MessageViolation("is binary, but no binary message is documented", self.pointer)
+            return
+        message = read_message(data)
+        if message is MISSING:
+            yield MessageViolation("is not JSON", self.pointer)
+            return
+        textual = [schema for schema in schemas.values() if not schema.is_binary]
+        if any(one.schema_pointer is None or self.schemas.is_valid(one.schema_pointer, message) for one in textual):
+            return
+        closest = self._find_closest_schema(sender, message, textual)
+        if closest is None:
+            names = ", ".join(schema.name for schema in textual) or "none"
+            yield MessageViolation(f"fits no documented message ({names})", self.pointer)
+            return
+        assert closest.schema_pointer is not None
+        for violation in self.schemas.iterate_violations(closest.schema_pointer, message):
+            yield _describe_violation(closest, violation)
+
+    def _find_closest_schema(self, sender: Sender, message: Any, schemas: list[MessageSchema]) -> MessageSchema | None:
+        """Return the schema of the message that a template recognizes, or else the only one whose constants it has."""
+        named: list[str] = []
+        if sender == "client":
+            named = [
+                self.spec.client_messages[action].message
+                for action, pattern in self._client_patterns.items()
+                if pattern.matches(message)
+            ]
+        else:
+            named = [one.message for one, pattern in self._server_patterns if pattern.matches(message)]
+        by_name = {schema.name: schema for schema in schemas}
+        if named and named[0] in by_name:
+            return by_name[named[0]]
+        return schemas[0] if len(schemas) == 1 else None
+
+
+def read_message(data: bytes) -> Any:
+    """Return a text message as JSON; `MISSING` if it is not JSON, or larger than what is accepted."""
+    try:
+        return read_json(data)
+    except UnreadableBodyError:
+        return MISSING
+
+
+def build_message(template: ServerMessage, values: Mapping[str, Any]) -> str:
+    """Return a message of a service from its template. Audio is bytes, times are in seconds."""
+    filled = dict(values)
+    if isinstance(filled.get("audio"), bytes):
+        filled["audio"] = base64.b64encode(filled["audio"]).decode()
+    for name in ("starts", "ends", "durations"):
+        if name in filled:
+            filled[name] = [_convert_unit(second, template.time_unit_s) for second in filled[name]]
+    return json.dumps(fill_template(template.value, filled), separators=(",", ":"), ensure_ascii=False)
+
+
+def _convert_unit(seconds: float, unit_s: float) -> float:
+    return round(seconds, 3) if unit_s == 1 else round(seconds / unit_s)
+
+
+def _read_event(template: ServerMessage, pattern: _MessagePattern, message: Any) -> ServerEvent:
+    context, audio, reason = (pattern.read(message, name) for name in ("context", "audio", "reason"))
+    starts = _read_times(pattern.read(message, "starts"), template.time_unit_s)
+    ends = _read_times(pattern.read(message, "ends"), template.time_unit_s)
+    durations = _read_times(pattern.read(message, "durations"), template.time_unit_s)
+    words = pattern.read(message, "words")
+    return ServerEvent(
+        template.event,
+        context if isinstance(context, str) else None,
+        _decode_base64(audio),
+        tuple(word for word in words if isinstance(word, str)) if isinstance(words, list) else (),
+        starts,
+        ends or tuple(start + one for start, one in zip(starts, durations, strict=False)),
+        reason if isinstance(reason, str) else "",
+    )
+
+
+def _decode_base64(text: Any) -> bytes | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _read_times(values: Any, unit_s: float) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        return ()
+    return tuple(value * unit_s for value in values if isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _describe_violation(schema: MessageSchema, violation: SchemaViolation) -> MessageViolation:
+    where = f" at {violation.value_pointer}" if violation.value_pointer else ""
+    return MessageViolation(
+        f"({schema.name}){where}: {violation.message}", violation.keyword_pointer, violation.value_pointer
+    )
+
+
+def get_settings(values: Mapping[Location, Any]) -> dict[Location, Any]:
+    """Return those of the constants of a target that belong to messages."""
+    return {location: value for location, value in values.items() if location.is_in_body}

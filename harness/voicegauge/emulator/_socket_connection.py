@@ -1,0 +1,572 @@
+"""One emulated WebSocket connection: speaks what the client sends, at the pace of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from starlette.types import Receive, Send
+
+from voicegauge.contract.contract import Operation, SocketTarget
+from voicegauge.contract.extension.sockets import SocketFormat
+from voicegauge.contract.socket_messages import ClientIntent
+from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep, StepPurpose
+from voicegauge.emulator._speech_synthesis import (
+    DEFAULT_ESPEAK_VARIANT,
+    FALLBACK_LANGUAGE,
+    SpeechSynthesizer,
+    SynthesisRequest,
+    build_speech_timings,
+)
+from voicegauge.emulator.fault_injection import FaultInjector
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.formats.locations import MISSING, Location, read_pointer
+from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for
+
+_SENTENCE_PATTERN = re.compile(r".*?[.!?]+(?=\s)\s*", re.DOTALL)
+_LEADING_SILENCE_S = 0.1
+_FAST_FRAME_INTERVAL_S = 0.002
+"""Time between two audio messages with a clock on which nothing takes time. A cancellation can still arrive between."""
+_FAST_FRAME_AUDIO_S = 0.2
+"""Duration of the audio in a message with such a clock."""
+_MAX_TURNS = 200
+"""Most open turns of one connection, if no document states a limit."""
+_MAX_WAITING_STEPS = 1000
+_SAMPLE_WIDTH_BYTES = {"pcm_s16le": 2, "pcm_s16be": 2, "pcm_s24le": 3, "pcm_f32le": 4}
+_NORMAL_CLOSE_CODE, _POLICY_CLOSE_CODE, _TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
+
+# One turn of a connection: speaks what the client sends, in order, at the pace of the contract.
+
+
+_Job = tuple[StepPurpose, str]
+"""Something to do for a turn, and the text to speak, if it is speech."""
+
+
+@dataclass
+class _Turn:
+    context: str | None
+    target: SocketTarget
+    audio_format: SocketFormat
+    language: str
+    buffer: str = ""
+    """Text that waits for the end of its sentence."""
+    jobs: asyncio.Queue[_Job] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING_STEPS))
+    worker: asyncio.Task[None] | None = None
+    index: int = 0
+    """Number of the turn in its connection."""
+    flush_count: int = 0
+    message_count: int = 0
+    audio: bytearray = field(default_factory=bytearray)
+    """All audio that was made for the turn."""
+    spoken_s: float = 0.0
+    is_cancelled: bool = False
+    is_over: bool = False
+    has_spoken: bool = False
+    next_audio_s: float = 0.0
+    """Time of `time.perf_counter` at which the next audio is due."""
+
+    @property
+    def bytes_per_second(self) -> int:
+        width = _SAMPLE_WIDTH_BYTES.get(self.audio_format.codec)
+        return 16_000 if self.audio_format.codec == "mp3" else self.audio_format.sample_rate_hz * (width or 1)
+
+
+class _ConnectionEndedError(Exception):
+    """The connection has ended, so that nothing more can be sent."""
+
+
+class SocketServices(NamedTuple):
+    """What all connections to a provider share."""
+
+    settings: EmulatorSettings
+    synthesizer: SpeechSynthesizer
+    fault_injector: FaultInjector
+
+
+class EmulatedSocket:
+    """One accepted connection."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        values: Mapping[Location, Any],
+        services: SocketServices,
+        send: Send,
+        abort: Callable[[], None],
+    ) -> None:
+        """Begin without turns.
+
+        Args:
+            operation: the channel.
+            values: what the handshake has at the locations of targets' constants.
+            services: what all connections share.
+            send: sends messages.
+            abort: ends the connection without a close frame.
+        """
+        assert operation.socket is not None
+        self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
+        self._values, self._send, self._abort = values, send, abort
+        self._settings, self._synthesizer, self._fault_injector = services
+        self._turns: dict[str | None, _Turn] = {}
+        self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
+        self._latest: _Turn | None = None
+        self._stale_audio = b""
+        """Audio of the latest turn that was cancelled, until the next turn speaks."""
+        self._turn_count = 0
+        self._flush_times: deque[float] = deque()
+        self._expiries: dict[str | None, asyncio.TimerHandle] = {}
+        self._settings_values: dict[Location, Any] = {}
+        self._count = 0
+        self._lock = asyncio.Lock()
+        self._is_closed = False
+
+    async def run(self, receive: Receive) -> None:
+        """Answer messages until the connection ends."""
+        limit = self._spec.limits.inactivity
+        try:
+            for_session = self._channel.build_server_message("session", id=self._create_id())
+            if for_session is not None:
+                await self._send_text(for_session)
+            while not self._is_closed:
+                try:
+                    timeout_s = None if limit is None else limit.max_s * self._settings.time_scale
+                    async with asyncio.timeout(timeout_s):
+                        event = await receive()
+                except TimeoutError:
+                    await self._close(limit.close_code if limit is not None else None, "inactivity")
+                    return
+                if event["type"] == "websocket.disconnect":
+                    return
+                if event["type"] == "websocket.receive":
+                    await self._take_message(event)
+        except _ConnectionEndedError:
+            return
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        for timer in self._expiries.values():
+            timer.cancel()
+        workers = [turn.worker for turn in self._turns.values() if turn.worker is not None]
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    def _create_id(self) -> str:
+        self._count += 1
+        return f"{self._settings.seed:08x}-{self._count:08x}"
+
+    # Messages of the client.
+
+    async def _take_message(self, event: Mapping[str, Any]) -> None:
+        text = event.get("text")
+        if text is None:
+            await self._reject("binary messages are not accepted")
+            return
+        data = str(text).encode(errors="surrogatepass")
+        size_limit = self._spec.limits.message_bytes
+        if size_limit is not None and len(data) > size_limit.max_count:
+            await self._close(size_limit.close_code or _TOO_BIG_CLOSE_CODE, "message too big")
+            return
+        intent = self._channel.read_client_message(data)
+        violation = next(self._channel.iterate_violations("client", data, is_binary=False), None)
+        if violation is not None:
+            await self._reject(violation.reason, intent.context)
+            return
+        if not intent.actions:
+            return
+        if "close" in intent.actions:
+            await self._finish_all()
+            await self._close(_NORMAL_CLOSE_CODE, "")
+            return
+        await self._act(intent)
+
+    async def _act(self, intent: ClientIntent) -> None:
+        self._remember_settings(intent)
+        if "cancel" in intent.actions:
+            await self._cancel(intent.context)
+            return
+        if not intent.actions & {"start", "text", "flush", "end"}:
+            return
+        turn = await self._find_or_open_turn(intent)
+        if turn is None:
+            return
+        if "text" in intent.actions:
+            await self._add_text(turn, intent.text)
+        if "flush" in intent.actions:
+            await self._flush(turn)
+        if "end" in intent.actions:
+            await self._put_rest(turn)
+            await turn.jobs.put(("end", ""))
+
+    def _remember_settings(self, intent: ClientIntent) -> None:
+        for location in self._list_setting_locations():
+            value = read_pointer(intent.message, location.pointer_tokens)
+            if value is not MISSING:
+                self._settings_values[location] = value
+
+    def _list_setting_locations(self) -> set[Location]:
+        found = {one for one in (self._spec.voice_location, self._spec.language_location) if one is not None}
+        for target in self._spec.targets.values():
+            found |= set(target.request_constants)
+            for audio_format in target.formats.values():
+                found |= set(audio_format.request_constants)
+        return {location for location in found if location.is_in_body}
+
+    def _read_value(self, location: Location) -> Any:
+        return (
+            self._settings_values.get(location, MISSING) if location.is_in_body else self._values.get(location, MISSING)
+        )
+
+    def _find_target(self) -> SocketTarget:
+        """Return the target whose constants the client has sent; the first one if it has sent those of none."""
+        targets = [one for one in self._operation.contract.socket_targets.values() if one.operation is self._operation]
+
+        def count_equal(target: SocketTarget) -> int:
+            constants = target.target_spec.request_constants
+            return sum(_contains(self._read_value(location), value) for location, value in constants.items())
+
+        return max(targets, key=count_equal)
+
+    def _find_format(self, target: SocketTarget) -> SocketFormat:
+        for audio_format in target.target_spec.formats.values():
+            constants = audio_format.request_constants
+            if constants and all(_contains(self._read_value(at), value) for at, value in constants.items()):
+                return audio_format
+        return target.default_format
+
+    async def _find_or_open_turn(self, intent: ClientIntent) -> _Turn | None:
+        key = intent.context if self._spec.has_contexts else None
+        turn = self._turns.get(key)
+        if turn is not None:
+            self._stop_expiry(key)
+            return turn
+        if self._spec.has_contexts and key in self._ended_contexts:
+            # Its end may have been sent twice; another text needs another context.
+            if "text" in intent.actions:
+                await self._reject(f"the context {key} has ended", key)
+            return None
+        if not intent.actions & {"start", "text"}:
+            return None
+        limit = self._spec.limits.contexts
+        faults = self._list_faults(self._find_target())
+        if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
+            steps = [SocketStep("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
+            await self._send_steps(None, self._change_steps(None, "limit", steps))
+            return None
+        if len(self._turns) >= _MAX_TURNS:
+            await self._close(_POLICY_CLOSE_CODE, "too many turns")
+            return None
+        target = self._find_target()
+        turn = _Turn(key, target, self._find_format(target), self._choose_language(target), index=self._turn_count)
+        self._turn_count += 1
+        self._turns[key] = turn
+        turn.worker = asyncio.create_task(self._work(turn))
+        return turn
+
+    def _choose_language(self, target: SocketTarget) -> str:
+        location = self._spec.language_location
+        value = self._read_value(location) if location is not None else MISSING
+        chosen = value if isinstance(value, str) else target.target_spec.default_language or FALLBACK_LANGUAGE
+        return chosen if has_voice_for(chosen) else FALLBACK_LANGUAGE
+
+    async def _add_text(self, turn: _Turn, text: str) -> None:
+        for fault in self._list_faults(turn.target):
+            if fault.change_text_piece is not None:
+                text = fault.change_text_piece(turn.message_count, text)
+        turn.message_count += 1
+        turn.buffer += text
+        if len(turn.buffer) > MAX_TEXT_CHARACTERS:
+            await self._reject(f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", turn.context)
+            turn.buffer = ""
+            return
+        while (found := _SENTENCE_PATTERN.match(turn.buffer)) is not None:
+            turn.buffer = turn.buffer[found.end() :]
+            await turn.jobs.put(("speech", found[0]))
+
+    async def _put_rest(self, turn: _Turn) -> None:
+        rest, turn.buffer = turn.buffer.strip(), ""
+        if rest:
+            await turn.jobs.put(("speech", rest))
+
+    async def _flush(self, turn: _Turn) -> None:
+        limit = self._spec.limits.flushes
+        if limit is not None:
+            now_s = time.perf_counter()
+            window_s = (limit.window_s or 60.0) * max(self._settings.time_scale, 0.0)
+            while self._flush_times and now_s - self._flush_times[0] > window_s:
+                self._flush_times.popleft()
+            is_enforced = self._settings.enforces_rate_limits
+            if is_enforced and len(self._flush_times) >= limit.max_count:
+                await self._report("warning", turn.context, "too many flushes")
+                return
+            self._flush_times.append(now_s)
+        turn.flush_count += 1
+        await self._put_rest(turn)
+        await turn.jobs.put(("flush", str(turn.flush_count)))
+
+    async def _cancel(self, context: str | None) -> None:
+        turn = self._turns.get(context if self._spec.has_contexts else None)
+        if turn is None:
+            if self._spec.has_event("cancel-end"):
+                await self._report("cancel-end", context)
+            return
+        if any(fault.ignores_cancel for fault in self._list_faults(turn.target)):
+            await self._report("cancel-end", turn.context)
+            return
+        effect = self._spec.cancel_effect
+        turn.buffer = ""
+        if effect == "finishes-turn":
+            await turn.jobs.put(("end", ""))
+            return
+        while not turn.jobs.empty():
+            turn.jobs.get_nowait()
+        self._stale_audio = bytes(turn.audio)
+        turn.is_cancelled = True
+        if effect == "stops":
+            if turn.worker is not None:
+                turn.worker.cancel()
+                await asyncio.gather(turn.worker, return_exceptions=True)
+            self._forget_turn(turn)
+            await self._send_steps(turn, self._change_steps(turn, "cancel", self._build_steps(turn, "cancel-end")))
+        else:
+            await turn.jobs.put(("end", ""))
+
+    async def _finish_all(self) -> None:
+        """Speak what was sent, before the connection is closed."""
+        for turn in list(self._turns.values()):
+            await self._put_rest(turn)
+            await turn.jobs.put(("end", ""))
+        workers = [turn.worker for turn in self._turns.values() if turn.worker is not None]
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    # Speech of one turn.
+
+    async def _work(self, turn: _Turn) -> None:
+        """Speak what the client asks for in a turn, until it ends."""
+        with contextlib.suppress(_ConnectionEndedError):
+            while not turn.is_over:
+                purpose, text = await turn.jobs.get()
+                if purpose == "speech":
+                    await self._speak(turn, text)
+                elif purpose == "flush":
+                    steps = self._build_steps(turn, "flush-end", flush=int(text))
+                    await self._send_steps(turn, self._change_steps(turn, "flush", steps))
+                    if self._spec.turn.ends_with == "flush-end":
+                        # Without contexts there is one voice, and the next text begins the next turn.
+                        turn.has_spoken, turn.spoken_s, turn.index = False, 0.0, turn.index + 1
+                        self._turn_count = turn.index + 1
+                else:
+                    await self._end_turn(turn)
+
+    async def _speak(self, turn: _Turn, text: str) -> None:
+        speech = await self._synthesizer.synthesize(self._build_synthesis(turn, text))
+        steps: list[SocketStep] = []
+        if not turn.has_spoken:
+            steps += self._build_steps(turn, "turn-start", id=self._create_id())
+        steps += self._build_times(turn, text, speech.audio_duration_s)
+        pace = self._spec.emulation
+        frame_audio_s = max(pace.frame_audio_s, _FAST_FRAME_AUDIO_S) if self._is_fast else pace.frame_audio_s
+        frame_bytes = max(round(frame_audio_s * turn.bytes_per_second), 4)
+        frame_bytes -= frame_bytes % 12 if frame_bytes > 12 else 0
+        audio = speech.audio_bytes
+        steps += [
+            SocketStep("audio", audio[start : start + frame_bytes], turn.context)
+            for start in range(0, len(audio), frame_bytes)
+        ]
+        turn.spoken_s += speech.audio_duration_s
+        now_s = time.perf_counter()
+        if not turn.has_spoken or turn.next_audio_s < now_s:
+            first_s = 0.0 if self._is_fast else pace.first_audio_ms / 1000 * self._settings.time_scale
+            turn.next_audio_s = now_s + (first_s if not turn.has_spoken else 0.0)
+        changed = self._change_steps(turn, "speech", steps)
+        turn.has_spoken = True
+        turn.audio += audio
+        await self._send_steps(turn, changed)
+        self._start_expiry(turn)
+
+    def _build_synthesis(self, turn: _Turn, text: str) -> SynthesisRequest:
+        spec = turn.target.target_spec
+        synthesis = SynthesisRequest(
+            text=text,
+            language=guess_language(text, turn.language),
+            espeak_variant=spec.emulated_voice or DEFAULT_ESPEAK_VARIANT,
+            words_per_minute=spec.emulated_words_per_minute,
+            pitch=50,
+            sample_rate_hz=turn.audio_format.sample_rate_hz,
+            leading_silence_s=0.0 if turn.has_spoken else _LEADING_SILENCE_S,
+            audio_format=turn.audio_format.codec,
+            seed=self._settings.seed,
+        )
+        for fault in self._list_faults(turn.target):
+            synthesis = synthesis if fault.change_synthesis is None else fault.change_synthesis(synthesis)
+        return synthesis
+
+    def _build_times(self, turn: _Turn, text: str, duration_s: float) -> list[SocketStep]:
+        if not self._spec.has_event("timestamps"):
+            return []
+        lead_s = 0.0 if turn.has_spoken else _LEADING_SILENCE_S
+        timings = build_speech_timings(text, "word", leading_silence_s=lead_s, audio_duration_s=duration_s)
+        starts = [turn.spoken_s + timing.start_s for timing in timings]
+        ends = [turn.spoken_s + (timing.end_s or timing.start_s) for timing in timings]
+        words = [timing.text for timing in timings]
+        return self._build_steps(turn, "timestamps", words=words, starts=starts, ends=ends)
+
+    async def _end_turn(self, turn: _Turn) -> None:
+        turn.is_over = True
+        steps = self._build_steps(turn, "turn-end", id=self._create_id())
+        if self._spec.turn.is_only_one:
+            steps.append(SocketStep("close", values={"code": _NORMAL_CLOSE_CODE, "reason": ""}))
+        changed = self._change_steps(turn, "end", steps)
+        self._forget_turn(turn)
+        await self._send_steps(turn, changed)
+
+    def _forget_turn(self, turn: _Turn) -> None:
+        self._stop_expiry(turn.context)
+        self._turns.pop(turn.context, None)
+        self._ended_contexts.append(turn.context)
+        self._latest = turn
+
+    def _start_expiry(self, turn: _Turn) -> None:
+        """End a context some time after its last audio, if the contract says so."""
+        limit = self._spec.limits.context_expiry
+        if limit is None or self._is_fast:
+            return
+        self._stop_expiry(turn.context)
+        delay_s = limit.max_s * self._settings.time_scale
+        loop = asyncio.get_running_loop()
+        self._expiries[turn.context] = loop.call_later(delay_s, turn.jobs.put_nowait, ("end", ""))
+
+    def _stop_expiry(self, context: str | None) -> None:
+        timer = self._expiries.pop(context, None)
+        if timer is not None:
+            timer.cancel()
+
+    # Sending.
+
+    @property
+    def _is_fast(self) -> bool:
+        return self._settings.clock != "real"
+
+    def _list_faults(self, target: SocketTarget) -> list[SocketFault]:
+        return self._fault_injector.list_socket_faults(target)
+
+    def _build_steps(self, turn: _Turn, kind: Any, **values: Any) -> list[SocketStep]:
+        """Return the step for an event; none if the contract has no such message."""
+        if not self._spec.has_event(kind):
+            return []
+        return [SocketStep(kind, context=turn.context, values=values)]
+
+    def _change_steps(self, turn: _Turn | None, purpose: StepPurpose, steps: list[SocketStep]) -> list[SocketStep]:
+        target = turn.target if turn is not None else self._find_target()
+        faults = [fault for fault in self._list_faults(target) if fault.change_steps is not None]
+        is_first_speech = purpose == "speech" and turn is not None and not turn.has_spoken
+        stale_audio = self._stale_audio if is_first_speech else b""
+        self._stale_audio = b"" if is_first_speech else self._stale_audio
+        other = next((one for one in self._turns.values() if one is not turn), None)
+        source = other if other is not None and other.audio else self._latest
+        source = turn if purpose in ("end", "flush") else source
+        scene = SocketScene(
+            target=target,
+            purpose=purpose,
+            context=turn.context if turn is not None else None,
+            bytes_per_second=turn.bytes_per_second if turn is not None else 1,
+            sample_width_bytes=_SAMPLE_WIDTH_BYTES.get(target.default_format.codec, 1),
+            was_flushed=turn is not None and turn.flush_count > 0,
+            other_context=other.context if other is not None else None,
+            other_audio=bytes(source.audio) if source is not None else b"",
+            stale_audio=stale_audio,
+            is_first_speech=is_first_speech,
+            turn_index=turn.index if turn is not None else 0,
+        )
+        for fault in faults:
+            assert fault.change_steps is not None
+            steps = fault.change_steps(scene, steps)
+        return steps
+
+    async def _send_steps(self, turn: _Turn | None, steps: list[SocketStep]) -> None:
+        pace = self._spec.emulation
+        interval_s = pace.frame_audio_s / pace.speed_factor * self._settings.time_scale
+        interval_s = min(interval_s, _FAST_FRAME_INTERVAL_S) if self._is_fast else interval_s
+        for step in steps:
+            if step.delay_s:
+                await asyncio.sleep(step.delay_s * self._settings.time_scale)
+            if step.kind == "audio" and turn is not None:
+                await asyncio.sleep(max(turn.next_audio_s - time.perf_counter(), 0.0))
+                turn.next_audio_s = max(turn.next_audio_s, time.perf_counter() - interval_s) + interval_s
+            await self._send_step(step)
+
+    async def _send_step(self, step: SocketStep) -> None:
+        if step.kind == "abort":
+            self._is_closed = True
+            self._abort()
+            raise _ConnectionEndedError
+        if step.kind == "close":
+            await self._close(step.values.get("code"), str(step.values.get("reason", "")))
+            return
+        if step.kind == "raw":
+            await self._send_text(step.text)
+            return
+        if step.kind == "audio" and self._channel.sends_binary_audio:
+            await self._call_send({"type": "websocket.send", "bytes": step.audio})
+            return
+        values: dict[str, Any] = {"id": self._create_id(), **step.values}
+        if step.kind == "audio":
+            values["audio"] = step.audio
+        if step.context is not None:
+            values["context"] = step.context
+        message = self._channel.build_server_message(step.kind, **values)
+        if message is not None and step.changed_members:
+            message = json.dumps({**json.loads(message), **step.changed_members})
+        if message is not None:
+            await self._send_text(message)
+
+    async def _report(self, kind: Any, context: str | None, reason: str = "") -> None:
+        """Send an event that belongs to no speech, if the contract has such a message."""
+        values: dict[str, Any] = {"reason": reason, "id": self._create_id()}
+        if context is not None:
+            values["context"] = context
+        message = self._channel.build_server_message(kind, **values)
+        if message is not None:
+            await self._send_text(message)
+
+    async def _reject(self, reason: str, context: str | None = None) -> None:
+        """Report an error, or close the connection if the contract has no message for errors."""
+        if self._spec.has_event("error"):
+            await self._report("error", context, reason)
+        else:
+            await self._close(_POLICY_CLOSE_CODE, reason)
+
+    async def _send_text(self, text: str) -> None:
+        await self._call_send({"type": "websocket.send", "text": text})
+
+    async def _call_send(self, event: dict[str, Any]) -> None:
+        if self._is_closed:
+            raise _ConnectionEndedError
+        try:
+            async with self._lock:
+                await self._send(event)
+        except (OSError, RuntimeError) as error:  # the client has gone
+            self._is_closed = True
+            raise _ConnectionEndedError from error
+
+    async def _close(self, code: int | None, reason: str) -> None:
+        if not self._is_closed:
+            close = {"type": "websocket.close", "code": code or _NORMAL_CLOSE_CODE, "reason": reason[:100]}
+            with contextlib.suppress(_ConnectionEndedError):
+                await self._call_send(close)
+            self._is_closed = True
+
+
+def _contains(value: Any, wanted: Any) -> bool:
+    """Whether a value is the wanted one, or an object with at least its members."""
+    if isinstance(wanted, dict) and isinstance(value, dict):
+        return all(_contains(value.get(key), item) for key, item in wanted.items())
+    return bool(value == wanted) or (isinstance(value, str) and value == str(wanted))

@@ -1,0 +1,331 @@
+"""Faults of WebSockets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep
+from voicegauge.emulator._speech_synthesis import SynthesisRequest
+
+_LEAKED_AUDIO_S = 1.5
+_LATE_AUDIO_S = 2.0
+_TIMESTAMP_SHIFT_S = 60.0
+_UNKNOWN_MESSAGE = '{"type":"heartbeat-v2","heartbeat":1}'
+_UNDOCUMENTED_CLOSE_CODE = 4999
+
+
+def _is_audio(step: SocketStep) -> bool:
+    return step.kind == "audio"
+
+
+def _reorder_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    """Send the second half of the audio before the first, in every second turn."""
+    if scene.turn_index % 2 == 0:
+        return steps
+    at = [index for index, step in enumerate(steps) if _is_audio(step)]
+    moved = [steps[index] for index in (*at[len(at) // 2 :], *at[: len(at) // 2])]
+    result = list(steps)
+    for index, step in zip(at, moved, strict=True):
+        result[index] = step
+    return result
+
+
+def _leave_out_end(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    ends_with = scene.target.spec.turn.ends_with
+    left_out = ("turn-end", "close") if ends_with != "flush-end" else ("flush-end",)
+    return [step for step in steps if step.kind not in left_out]
+
+
+def _name_other_context(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    """Send the audio under the name of another open context."""
+    if scene.other_context is None:
+        return steps
+    return [replace(step, context=scene.other_context) if _is_audio(step) else step for step in steps]
+
+
+def _leak_other_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    """Begin with audio of another turn."""
+    if not scene.other_audio or not scene.is_first_speech or not any(map(_is_audio, steps)):
+        return steps
+    return [SocketStep("audio", _cut_end(scene, scene.other_audio), scene.context), *steps]
+
+
+def _send_stale_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    """Begin a turn with audio of the one that was cancelled before."""
+    if not scene.stale_audio:
+        return steps
+    return [SocketStep("audio", _cut_end(scene, scene.stale_audio), scene.context), *steps]
+
+
+def _cut_end(scene: SocketScene, audio: bytes) -> bytes:
+    """Return the last seconds of some audio, in whole samples."""
+    length = int(_LEAKED_AUDIO_S * scene.bytes_per_second)
+    length -= length % scene.sample_width_bytes
+    return audio[-length:]
+
+
+def _repeat_audio_after_flush(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    if not scene.was_flushed or scene.purpose != "speech":
+        return steps
+    return [*steps, *(step for step in steps if _is_audio(step))]
+
+
+def _cut_last_byte(_: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    last = max((index for index, step in enumerate(steps) if _is_audio(step)), default=None)
+    return [replace(step, audio=step.audio[:-1]) if index == last else step for index, step in enumerate(steps)]
+
+
+def _lose_second_half(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    """Leave out the second half of the audio, in every second turn."""
+    if scene.turn_index % 2 == 0:
+        return steps
+    audio = [step for step in steps if _is_audio(step)]
+    lost = {id(step) for step in audio[len(audio) // 2 :]}
+    return [step for step in steps if id(step) not in lost]
+
+
+def _end_connection_in_audio(_: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    at = [index for index, step in enumerate(steps) if _is_audio(step)]
+    return [*steps[: at[len(at) // 2]], SocketStep("abort")] if at else steps
+
+
+def _delay_first_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    if not scene.is_first_speech or not steps:
+        return steps
+    return [replace(steps[0], delay_s=_LATE_AUDIO_S), *steps[1:]]
+
+
+def _add_unknown_message(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    return [SocketStep("raw", text=_UNKNOWN_MESSAGE), *steps] if scene.purpose == "speech" else steps
+
+
+def list_changeable_members(target: SocketTarget, kind: str) -> list[str]:
+    """Return the members of a message that have a fixed value and do not tell which message it is."""
+    message = next((one for one in target.spec.server_messages if one.event == kind and one.value), None)
+    if message is None or message.value is None:
+        return []
+    fixed = (
+        key
+        for key, item in message.value.items()
+        if isinstance(item, bool | int | float) or (isinstance(item, str) and "{" not in item)
+    )
+    return [key for key in fixed if f"/{key}" not in message.recognized_by]
+
+
+def _change_members(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    """Replace members with a fixed value by an object."""
+    return [
+        replace(
+            step,
+            changed_members={key: {"unexpected": True} for key in list_changeable_members(scene.target, step.kind)},
+        )
+        for step in steps
+    ]
+
+
+def _has_changeable_members(target: SocketTarget) -> bool:
+    return any(list_changeable_members(target, message.event) for message in target.spec.server_messages)
+
+
+def _shift_timestamps(_: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    return [
+        replace(
+            step,
+            values={
+                **step.values,
+                "starts": [second + _TIMESTAMP_SHIFT_S for second in step.values["starts"]],
+                "ends": [second + _TIMESTAMP_SHIFT_S for second in step.values["ends"]],
+            },
+        )
+        if step.kind == "timestamps"
+        else step
+        for step in steps
+    ]
+
+
+def _send_audio_after_end(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    if scene.purpose not in ("end", "flush") or not scene.other_audio:
+        return steps
+    length = scene.bytes_per_second // 10
+    length -= length % scene.sample_width_bytes
+    return [*steps, SocketStep("audio", scene.other_audio[:length], scene.context)]
+
+
+def _close_with_other_code(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+    if scene.purpose != "limit":
+        return steps
+    return [
+        replace(step, values={**step.values, "code": _UNDOCUMENTED_CLOSE_CODE}) if step.kind == "close" else step
+        for step in steps
+    ]
+
+
+def _halve_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak with 8 kHz whatever rate was asked for."""
+    return msgspec.structs.replace(synthesis, sample_rate_hz=8000)
+
+
+def _silence(synthesis: SynthesisRequest) -> SynthesisRequest:
+    return msgspec.structs.replace(synthesis, is_silent=True)
+
+
+def _lose_every_third_piece(index: int, text: str) -> str:
+    return "" if index % 3 == 2 else text
+
+
+def has_contexts(target: SocketTarget) -> bool:
+    """Whether messages name a context."""
+    return target.spec.has_contexts
+
+
+def _has_limit_of_contexts(target: SocketTarget) -> bool:
+    contexts = target.spec.limits.contexts
+    return contexts is not None and contexts.close_code is not None
+
+
+def _has_raw_samples(target: SocketTarget) -> bool:
+    return target.default_format.codec == "pcm_s16le"
+
+
+def _accepts_flush(target: SocketTarget) -> bool:
+    return "flush" in target.spec.client_messages
+
+
+def _accepts_cancel(target: SocketTarget) -> bool:
+    return "cancel" in target.spec.client_messages
+
+
+def _has_times(target: SocketTarget) -> bool:
+    return target.spec.has_event("timestamps")
+
+
+def _outlives_turns(target: SocketTarget) -> bool:
+    return not target.spec.turn.is_only_one
+
+
+SOCKET_FAULTS = (
+    Fault(
+        id="socket-audio-reordered",
+        description="The second half of the audio of every second turn is sent before the first half.",
+        socket=SocketFault(change_steps=_reorder_audio),
+    ),
+    Fault(
+        id="socket-end-missing",
+        description="The message that a turn is complete is not sent.",
+        socket=SocketFault(change_steps=_leave_out_end),
+    ),
+    Fault(
+        id="socket-other-context",
+        description="Audio names the context of another turn that is open.",
+        socket=SocketFault(change_steps=_name_other_context),
+        applies_to_socket=has_contexts,
+    ),
+    Fault(
+        id="socket-audio-leaked",
+        description="A turn begins with audio of another turn of the connection.",
+        socket=SocketFault(change_steps=_leak_other_audio),
+        applies_to_socket=_outlives_turns,
+    ),
+    Fault(
+        id="socket-audio-stale",
+        description="After a cancelled turn, the next one begins with audio of the cancelled one.",
+        socket=SocketFault(change_steps=_send_stale_audio),
+        applies_to_socket=_accepts_cancel,
+    ),
+    Fault(
+        id="socket-cancel-ignored",
+        description="A cancelled turn is spoken to its end.",
+        socket=SocketFault(ignores_cancel=True),
+        applies_to_socket=lambda target: target.spec.cancel_effect == "stops",
+    ),
+    Fault(
+        id="socket-silent",
+        description="The audio of a turn is silent.",
+        socket=SocketFault(change_synthesis=_silence),
+    ),
+    Fault(
+        id="socket-rate-ignored",
+        description="Speech has 8 kHz, whatever sample rate was asked for.",
+        socket=SocketFault(change_synthesis=_halve_rate),
+        applies_to_socket=lambda target: _has_raw_samples(target) and len(target.target_spec.formats) > 1,
+    ),
+    Fault(
+        id="socket-first-audio-late",
+        description="The first audio of a turn comes two seconds late.",
+        socket=SocketFault(change_steps=_delay_first_audio),
+        unfound_reason="A check does not measure times. `voicegauge bench` does.",
+    ),
+    Fault(
+        id="socket-closed-early",
+        description="The connection ends in the middle of the audio, without a close frame.",
+        socket=SocketFault(change_steps=_end_connection_in_audio),
+    ),
+    Fault(
+        id="socket-audio-repeated",
+        description="The audio that a flush asked for is sent twice.",
+        socket=SocketFault(change_steps=_repeat_audio_after_flush),
+        applies_to_socket=lambda target: _accepts_flush(target) and target.spec.turn.ends_with != "flush-end",
+    ),
+    Fault(
+        id="socket-samples-cut",
+        description="The samples of a turn have an odd number of bytes.",
+        socket=SocketFault(change_steps=_cut_last_byte),
+        applies_to_socket=_has_raw_samples,
+    ),
+    Fault(
+        id="socket-audio-lost",
+        description="The second half of the audio of every second turn is not sent.",
+        socket=SocketFault(change_steps=_lose_second_half),
+    ),
+    Fault(
+        id="socket-piece-lost",
+        description="Of a text that comes in pieces, every third piece is not spoken.",
+        socket=SocketFault(change_text_piece=_lose_every_third_piece),
+        applies_to_socket=lambda target: target.spec.turn.accepts_pieces,
+    ),
+    Fault(
+        id="socket-unknown-message",
+        description="The service sends a message that no document describes.",
+        socket=SocketFault(change_steps=_add_unknown_message),
+    ),
+    Fault(
+        id="socket-wrong-message",
+        description="Members of messages have another type than documented.",
+        socket=SocketFault(change_steps=_change_members),
+        applies_to_socket=_has_changeable_members,
+    ),
+    Fault(
+        id="socket-timestamps-shifted",
+        description="The times of words are a minute late.",
+        socket=SocketFault(change_steps=_shift_timestamps),
+        applies_to_socket=_has_times,
+    ),
+    Fault(
+        id="socket-audio-after-end",
+        description="Audio of a turn is sent after the message that it is complete.",
+        socket=SocketFault(change_steps=_send_audio_after_end),
+        applies_to_socket=_outlives_turns,
+    ),
+    Fault(
+        id="socket-key-ignored",
+        description="A connection without a key, or with a wrong one, is accepted.",
+        socket=SocketFault(ignores_key=True),
+        applies_to_socket=lambda target: target.needs_key,
+    ),
+    Fault(
+        id="socket-limit-ignored",
+        description="More contexts are opened than the limit allows.",
+        socket=SocketFault(ignores_limits=True),
+        applies_to_socket=_has_limit_of_contexts,
+    ),
+    Fault(
+        id="socket-close-code",
+        description="The connection is closed with a code that is not documented.",
+        socket=SocketFault(change_steps=_close_with_other_code),
+        applies_to_socket=_has_limit_of_contexts,
+    ),
+)

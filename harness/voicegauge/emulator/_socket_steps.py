@@ -1,0 +1,77 @@
+"""What the emulator sends in a turn of a WebSocket, step by step, and how a fault changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.extension.sockets import ServerEventKind
+from voicegauge.emulator._speech_synthesis import SynthesisRequest
+
+StepKind = ServerEventKind | Literal["raw", "abort", "close"]
+"""An event of the contract; a message that no template has; the end of the connection without a close frame; a close
+frame."""
+
+
+@dataclass
+class SocketStep:
+    """One message of the service, or the end of the connection."""
+
+    kind: StepKind
+    audio: bytes = b""
+    context: str | None = None
+    """The context that the message names; `None` if it names none."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Values of other placeholders of the template."""
+    text: str = ""
+    """The message itself, for a `raw` step."""
+    delay_s: float = 0.0
+    """Time before the step in addition to the pace, in seconds."""
+    changed_members: dict[str, Any] = field(default_factory=dict)
+    """Members of the message that a fault replaces, at its top level."""
+
+
+StepPurpose = Literal["speech", "flush", "end", "cancel", "limit"]
+"""Why steps are sent: a part of the text is spoken, a flush or a turn ends, a turn was cancelled, or a limit is
+exceeded."""
+
+
+@dataclass
+class SocketScene:
+    """What a fault knows of the connection when it changes steps."""
+
+    target: SocketTarget
+    purpose: StepPurpose
+    context: str | None
+    bytes_per_second: int
+    sample_width_bytes: int
+    was_flushed: bool = False
+    """Whether the client has flushed the turn."""
+    other_context: str | None = None
+    """The context of another turn that is open; `None` if there is none."""
+    other_audio: bytes = b""
+    """Audio of the other open turn, or else of the turn before; empty if there is none."""
+    stale_audio: bytes = b""
+    """Audio of the latest turn that was cancelled, if this is the first speech of a turn after it."""
+    is_first_speech: bool = True
+    """Whether the steps begin the audio of the turn."""
+    turn_index: int = 0
+    """Number of the turn in its connection, from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketFault:
+    """How a fault changes a WebSocket."""
+
+    change_steps: Callable[[SocketScene, list[SocketStep]], list[SocketStep]] | None = None
+    """Function that returns the steps to send instead."""
+    change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
+    """Function that returns the synthesis to perform instead."""
+    change_text_piece: Callable[[int, str], str] | None = None
+    """Function that returns the text of a message instead, given its number in the turn from 0."""
+    ignores_cancel: bool = False
+    """Whether a cancellation does not stop the audio."""
+    ignores_key: bool = False
+    ignores_limits: bool = False

@@ -1,0 +1,139 @@
+"""What the rules of WebSockets look at: connections, turns, and pairs of turns."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from voicegauge.contract.contract import Operation, SocketTarget
+from voicegauge.contract.extension.sockets import SocketFormat
+from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
+from voicegauge.contract.socket_turns import SocketConversation, SocketTurn, read_conversation
+from voicegauge.model.exchange import Exchange, Response
+from voicegauge.model.socket import SocketTraffic
+from voicegauge.rules.call import CheckSubject
+
+if TYPE_CHECKING:
+    from voicegauge.speech.decoding import DecodedAudio
+
+ConnectionExpectation = Literal["accepted", "rejected", "limit"]
+"""What a connection should come to: turns that are spoken; a handshake that is rejected because of the key; a close
+because a documented limit was exceeded."""
+
+
+@dataclass(frozen=True, eq=False)
+class SocketSubject(CheckSubject):
+    """One WebSocket connection."""
+
+    target: SocketTarget  # type: ignore[assignment]
+    traffic: SocketTraffic
+
+    @property
+    def operation(self) -> Operation:
+        """The channel."""
+        return self.target.operation
+
+    @functools.cached_property
+    def exchange(self) -> Exchange:
+        """The handshake."""
+        return Exchange(
+            provider=self.traffic.provider,
+            operation=self.traffic.operation,
+            request=self.traffic.request,
+            response=Response(status=self.traffic.status, headers=self.traffic.response_headers),
+        )
+
+    @property
+    def can_be_sent_again(self) -> bool:
+        """Whether a finding can name a command: that of the whole case."""
+        return True
+
+    @property
+    def description_pointer(self) -> str:
+        """JSON pointer to the `x-socket` of the channel."""
+        return f"{self.operation.pointer}/x-socket"
+
+
+@dataclass(frozen=True, eq=False)
+class SocketConnection(SocketSubject):
+    """A connection with all its messages."""
+
+    expectation: ConnectionExpectation = "accepted"
+
+    @functools.cached_property
+    def conversation(self) -> SocketConversation:
+        """The turns of the connection, and what belongs to none."""
+        return read_conversation(self.target.socket, self.traffic)
+
+
+@dataclass(frozen=True, eq=False)
+class SpokenTurn(SocketSubject):
+    """One turn of a connection that the service should have spoken."""
+
+    turn: SocketTurn
+    audio_format: SocketFormat
+    waited_s: float
+    """How long the client waited for the end of the turn, in seconds, if it did not come."""
+
+    @functools.cached_property
+    def decoded_audio(self) -> DecodedAudio | None:
+        """The samples of the turn; `None` if there are none, or if they cannot be decoded."""
+        from voicegauge.speech.decoding import RawAudioFormat, UndecodableAudioError, decode
+
+        data, codec = self.turn.audio_bytes, self.audio_format.codec
+        declared = (
+            RawAudioFormat(format=codec, sample_rate_hz=self.audio_format.sample_rate_hz)
+            if codec in RAW_SAMPLE_CODECS
+            else None
+        )
+        if codec == "pcm_s16le" and len(data) % 2:
+            data = data[:-1]  # another rule reports the missing byte
+        try:
+            return decode(data, declared_format=declared) if data else None
+        except UndecodableAudioError:
+            return None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the turn has no audible audio."""
+        from voicegauge.speech.audio_measurement import is_silent
+
+        decoded = self.decoded_audio
+        return decoded is None or is_silent(decoded.samples, decoded.sample_rate_hz)
+
+    @functools.cached_property
+    def active_duration_s(self) -> float | None:
+        """Duration of the audible speech in seconds; `None` if there is none."""
+        from voicegauge.speech.audio_measurement import measure_active_duration_s
+
+        decoded = self.decoded_audio
+        if decoded is None or self.is_silent:
+            return None
+        return measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
+
+
+ComparedTurns = Literal["pieces", "flush", "parallel", "format", "after-cancel"]
+"""How the second turn of a pair differs: its text came in pieces; a flush came in its middle; another turn was spoken
+at the same time; it has another format; it follows a cancelled turn."""
+DESCRIPTION_BY_COMPARISON: dict[ComparedTurns, str] = {
+    "pieces": "when it comes in pieces",
+    "flush": "with a flush in its middle",
+    "parallel": "while another turn is spoken on the same connection",
+    "format": "in another format",
+    "after-cancel": "after a turn that was cancelled",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class TurnPair(SocketSubject):
+    """Two complete turns with the same text."""
+
+    base: SpokenTurn
+    changed: SpokenTurn
+    comparison: ComparedTurns
+
+    @property
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
+        """The pointer to the description of the channel."""
+        return (self.description_pointer,)

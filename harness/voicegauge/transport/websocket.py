@@ -1,0 +1,268 @@
+"""One WebSocket connection, with the times of its messages.
+
+Built on picows, which hands over a frame in the callback of the socket: the time of arrival is taken before anything
+else runs. `benchmarks/socket_latency` compares it with another library. Compression is not offered, because it delays
+audio and would count as the service's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import picows
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
+
+from voicegauge.errors import TimedOutError, TransportError, UnreachableError
+from voicegauge.hosts import to_socket_url
+from voicegauge.model.exchange import Headers, Request
+from voicegauge.model.socket import (
+    ABNORMAL_CLOSE_CODE,
+    NO_STATUS_CLOSE_CODE,
+    SocketClose,
+    SocketMessage,
+    SocketSide,
+    SocketTraffic,
+)
+
+CONNECT_TIMEOUT_S = 15.0
+"""Longest time for the connection and the handshake, in seconds."""
+CLOSE_TIMEOUT_S = 2.0
+"""Time in seconds that the service has to answer a close frame."""
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Largest message that is accepted. Audio comes in messages of a few kilobytes."""
+MAX_CONNECTION_BYTES = 64 * 1024 * 1024
+"""Most bytes that are accepted in one connection: 20 minutes of samples with 48 kHz, as base64."""
+MAX_CONNECTION_MESSAGES = 200_000
+_REFUSED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-length", "accept-encoding"))
+"""Headers that the handshake sets itself, or that have no meaning in it."""
+
+MessageListener = Callable[[SocketMessage], None]
+
+
+_SILENT_LOGGER = logging.getLogger("voicegauge.websocket")
+"""What a service does wrong is reported, not logged."""
+_SILENT_LOGGER.propagate = False
+_SILENT_LOGGER.setLevel(logging.CRITICAL + 1)
+
+
+class _Listener(WSListener):
+    """Passes what happens on the socket to the connection."""
+
+    def __init__(self, connection: WebSocketConnection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._connection.take_connection(transport)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002 - the interface of picows
+        self._connection.take_frame(frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
+        self._connection.take_end()
+
+
+class WebSocketConnection:
+    """An open connection. Use `connect` to open one, and `close` to end it."""
+
+    def __init__(self, listener: MessageListener | None = None) -> None:
+        """Prepare a connection.
+
+        Args:
+            listener: is called with each message of the service, in the callback of the socket.
+        """
+        self._listener = listener
+        self._transport: WSTransport | None = None
+        self._opened_ns = 0
+        self._messages: list[SocketMessage] = []
+        self._fragments: list[bytes] = []
+        self._fragments_are_binary = False
+        self._received_bytes = 0
+        self._close: SocketClose | None = None
+        self.is_truncated = False
+        self.status = 0
+        self.response_headers: Headers = ()
+        self.handshake_ms: float | None = None
+        self.ended = asyncio.Event()
+        """Set when the connection has ended, or when the service has sent a close frame."""
+
+    @property
+    def now_ms(self) -> float:
+        """Milliseconds since the connection was opened."""
+        return (time.perf_counter_ns() - self._opened_ns) / 1e6
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._transport is not None and self._close is None and not self._transport.is_disconnected
+
+    async def connect(self, request: Request, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        """Open the connection with the handshake `request`, whose URL has http or https.
+
+        `status` has the status of the response, which may be another one than 101.
+
+        Raises:
+            TransportError: there was no response.
+        """
+        _ignore_errors_of_rejected_handshakes()
+        headers = [(name, value) for name, value in request.headers if name.lower() not in _REFUSED_HEADER_NAMES]
+        started_ns = time.perf_counter_ns()
+        self._opened_ns = started_ns
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await picows.ws_connect(
+                    lambda: _Listener(self),
+                    to_socket_url(request.url),
+                    ssl_context=ssl_context,
+                    extra_headers=headers,
+                    max_redirects=0,  # the key must not reach another host
+                    max_frame_size=MAX_MESSAGE_BYTES,
+                    websocket_handshake_timeout=CONNECT_TIMEOUT_S,
+                    logger_name=_SILENT_LOGGER,
+                    use_aiofastnet=False,
+                )
+        except picows.WSInvalidStatusError as error:
+            if error.response is None:
+                raise UnreachableError("the handshake has no response", request_was_sent=False) from error
+            self.status = int(error.response.status)
+            self.response_headers = tuple((str(name), str(value)) for name, value in error.response.headers.items())
+        except TimeoutError as error:
+            raise TimedOutError(
+                f"no WebSocket handshake within {CONNECT_TIMEOUT_S:g} s", request_was_sent=False
+            ) from error
+        except WSError as error:
+            raise UnreachableError(
+                f"the WebSocket handshake failed: {_describe(error)}", request_was_sent=False
+            ) from error
+        except OSError as error:
+            raise UnreachableError(f"cannot connect: {_describe(error)}", request_was_sent=False) from error
+        self.handshake_ms = (time.perf_counter_ns() - started_ns) / 1e6
+
+    def take_connection(self, transport: WSTransport) -> None:
+        """Note that the handshake has succeeded."""
+        self._opened_ns = time.perf_counter_ns()
+        self._transport, self.status = transport, 101
+        self.response_headers = tuple((str(name), str(value)) for name, value in transport.response.headers.items())
+
+    def take_frame(self, frame: WSFrame) -> None:
+        """Handle a frame. Its time is taken first."""
+        at_ms = (time.perf_counter_ns() - self._opened_ns) / 1e6
+        kind = frame.msg_type
+        if kind == WSMsgType.CLOSE:
+            self._note_close("server", at_ms, int(_read_close_code(frame)), frame.get_close_message())
+            assert self._transport is not None
+            if not self._transport.is_close_frame_sent:
+                self._transport.send_close(frame.get_close_code())
+            self._transport.disconnect()
+            return
+        if kind not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            return
+        data = frame.get_payload_as_bytes()
+        self._received_bytes += len(data)
+        if kind != WSMsgType.CONTINUATION:
+            self._fragments, self._fragments_are_binary = [], kind == WSMsgType.BINARY
+        self._fragments.append(data)
+        is_too_long = sum(map(len, self._fragments)) > MAX_MESSAGE_BYTES
+        if is_too_long or self._received_bytes > MAX_CONNECTION_BYTES or len(self._messages) > MAX_CONNECTION_MESSAGES:
+            self.is_truncated = True
+            self._note_close("client", at_ms, 1009, b"")
+            assert self._transport is not None
+            self._transport.disconnect(graceful=False)
+            return
+        if frame.fin:
+            joined = data if len(self._fragments) == 1 else b"".join(self._fragments)
+            message = SocketMessage(sender="server", at_ms=at_ms, data=joined, is_binary=self._fragments_are_binary)
+            self._fragments = []
+            self._messages.append(message)
+            if self._listener is not None:
+                self._listener(message)
+
+    def _note_close(self, side: SocketSide, at_ms: float, code: int, reason: bytes | None) -> None:
+        if self._close is None:
+            text = (reason or b"").decode(errors="replace")
+            self._close = SocketClose(closed_by=side, at_ms=at_ms, code=code, reason=text)
+        self.ended.set()
+
+    def take_end(self) -> None:
+        """Note that the connection has ended."""
+        if self._transport is not None:
+            self._note_close("server", self.now_ms, ABNORMAL_CLOSE_CODE, b"")
+
+    def send(self, data: str | bytes) -> SocketMessage:
+        """Send one message, and return it with its time.
+
+        Raises:
+            TransportError: the connection has ended.
+        """
+        if not self.is_open or self._transport is None:
+            raise TransportError("the connection has ended", request_was_sent=False)
+        is_binary = isinstance(data, bytes)
+        encoded = data if isinstance(data, bytes) else data.encode()
+        message = SocketMessage(sender="client", at_ms=self.now_ms, data=encoded, is_binary=is_binary)
+        self._messages.append(message)
+        self._transport.send(WSMsgType.BINARY if is_binary else WSMsgType.TEXT, encoded)
+        return message
+
+    async def close(self, code: int = 1000) -> None:
+        """Send a close frame, and wait until the connection has ended; end it if the service does not answer."""
+        if self._transport is None:
+            return
+        if self.is_open:
+            self._note_close("client", self.now_ms, code, b"")
+            self._transport.send_close(WSCloseCode(code))
+        with contextlib.suppress(TimeoutError, WSError, OSError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._transport.wait_disconnected()
+        self._transport.disconnect(graceful=False)
+
+    def build_traffic(self, provider: str, operation: str, request: Request) -> SocketTraffic:
+        """Return the record of the connection so far. `request` is the handshake, without what must not be recorded."""
+        return SocketTraffic(
+            provider=provider,
+            operation=operation,
+            request=request,
+            status=self.status,
+            response_headers=self.response_headers,
+            handshake_ms=self.handshake_ms,
+            messages=tuple(self._messages),
+            close=self._close,
+            is_truncated=self.is_truncated,
+        )
+
+
+def _ignore_errors_of_rejected_handshakes() -> None:
+    """Let the event loop not report that picows cannot read the body of a rejected handshake as frames.
+
+    Nobody waits for that result, because the status of the handshake was raised already.
+    """
+    loop = asyncio.get_running_loop()
+    former = loop.get_exception_handler()
+    if getattr(former, "ignores_errors_of_picows", False):
+        return
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), WSError):
+            return
+        if former is not None:
+            former(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    handle.ignores_errors_of_picows = True  # type: ignore[attr-defined]
+    loop.set_exception_handler(handle)
+
+
+def _read_close_code(frame: WSFrame) -> int:
+    code: Any = frame.get_close_code()
+    value = int(getattr(code, "value", code))
+    return value or NO_STATUS_CLOSE_CODE
+
+
+def _describe(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
