@@ -17,6 +17,8 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
     │   ├── TimedOutError          a phase of a request exceeded its time limit
     │   └── OversizeError          a body is larger than the limit
     ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
+    │   └── PartlyMeasuredError    exit 5: less was measured than the user demands; there is a result
+    │       └── TimeLimitError     the time that the user allows is over
     └── BudgetError                exit 4: the next request would exceed the budget
         └── OverchargedError       a request was charged more than its price
 """
@@ -34,6 +36,7 @@ EXIT_FINDINGS = 1
 EXIT_UNUSABLE_INPUT = 2
 EXIT_NOTHING_MEASURED = 3
 EXIT_BUDGET_EXCEEDED = 4
+EXIT_PARTLY_MEASURED = 5
 EXIT_INTERRUPTED = 130
 """The exit code that a shell reports for a program that was stopped with Ctrl-C."""
 
@@ -181,6 +184,16 @@ class NothingMeasuredError(VoicegaugeError):
     """Nothing was measured or judged, because every attempt failed or there was nothing to judge."""
 
     exit_code = EXIT_NOTHING_MEASURED
+
+
+class PartlyMeasuredError(NothingMeasuredError):
+    """Less was measured than the user demands. What was measured is saved and printed."""
+
+    exit_code = EXIT_PARTLY_MEASURED
+
+
+class TimeLimitError(PartlyMeasuredError):
+    """The time that the user allows for the command is over."""
 
 
 class BudgetError(VoicegaugeError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -17,11 +19,12 @@ import numpy as np
 import pytest
 from crashes.provider import CHARGED_USD, CONTRACTS, POLL_FAULTS, SUBMIT_FAULTS, SUITE, StandInProvider
 
+from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.run_store import JournalEvent, load_run, read_journal
 from voicegauge.cli import run as voicegauge
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
 from voicegauge.emulator.socket_server import running_app
-from voicegauge.errors import UsageError
+from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED, UsageError
 from voicegauge.speech.encoding import encode
 
 
@@ -128,7 +131,7 @@ def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_deman
 ) -> None:
     provider.faults.submits = [None, "connection lost after charging"]  # type: ignore[union-attr]
     result = tmp_path / "result.json"
-    assert bench("sync", more=("--asr", "none", "--json", str(result))) == 0
+    assert bench("sync", more=("--asr", "none", "--json", str(result))) == EXIT_PARTLY_MEASURED
     printed = " ".join(capsys.readouterr().out.split())
     assert "may have been charged, without a result: acme/sync/1/1/" in printed
     assert ", $0.0100: " in printed
@@ -169,13 +172,13 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
         with pytest.raises(BaseException):  # noqa: B017,PT011 - a group of the killed tasks
             bench("sync")
     assert "LIVE: 3 requests to acme, $0.0300 of at most $1\n" in capsys.readouterr().err
-    assert bench("sync") == 0
+    assert bench("sync") == EXIT_PARTLY_MEASURED
     announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0160 are spent already, of at most $1\n"
     assert announced in capsys.readouterr().err
     assert submits(provider) == 3
 
     provider.faults.submits = [None, "connection lost after charging"]  # type: ignore[union-attr]
-    assert bench("sync") == 0
+    assert bench("sync") == EXIT_PARTLY_MEASURED
     capsys.readouterr()
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
     announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0260 are spent already, of at most $1\n"
@@ -226,7 +229,7 @@ def test_an_expired_idempotency_key_is_not_used_again(
     journal.write_text(
         re.sub(r'"submitted_at":"[^"]+"', '"submitted_at":"2026-01-01T00:00:00.000+00:00"', journal.read_text())
     )
-    assert bench("idempotent") == 0
+    assert bench("idempotent") == EXIT_PARTLY_MEASURED
     assert submits(provider) == 3
     assert len(load_run(only_run(out)).ambiguous_requests) == 1
 
@@ -317,12 +320,47 @@ def test_what_other_commands_spend_today_counts(
     assert submits(provider) == 6
 
 
+def test_ctrl_c_again_while_a_stopped_run_is_saved_does_not_lose_the_summary(
+    bench: Bench, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt_and_measure(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return measure_audio(*arguments)
+
+    def interrupt(step: str) -> None:
+        if step == "submit charged":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("voicegauge.api.benchmarking.measure_audio", interrupt_and_measure)
+    provider.step = interrupt
+    assert bench("sync") == 130
+    assert "stopped: interrupted after 1 of 3 samples; they are saved in" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_benchmark_of_jobs_that_never_end_ends_in_time_and_is_continued(
+    bench: Bench, provider: StandInProvider, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.job_s = 10_000.0
+    result = tmp_path / "result.json"
+    limited = ("--asr", "none", "--no-report", "--concurrency", "4", "--json", str(result), "--max-time", "2")
+    assert bench("sync", "queued", more=limited) == EXIT_PARTLY_MEASURED
+    assert "stopped by --max-time after " in capsys.readouterr().err
+    found = json.loads(result.read_bytes())
+    assert (found["stop_reason"], found["manifest"]["is_finished"]) == ("time", False)
+    assert found["measured_sample_count"] >= 1
+    charges = len(provider.charges)
+    provider.job_s = 0.0
+    assert bench("sync", "queued") == 0
+    assert len(provider.charges) == 6
+    assert charges <= 6
+
+
 def test_buying_again_respects_the_budget(
     bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     provider.faults.submits = [None, *["connection lost after charging"] * 2]  # type: ignore[union-attr]
     budget = ("--asr", "none", "--no-report", "--max-cost", "0.03")
-    assert bench("sync", more=budget) == 0
+    assert bench("sync", more=budget) == EXIT_PARTLY_MEASURED
     assert bench("sync", more=(*budget, "--retry-ambiguous")) == 4
     assert "raise --max-cost" in capsys.readouterr().err
     assert submits(provider) == 3
@@ -396,7 +434,7 @@ def test_a_response_that_could_not_be_saved_is_listed(
     assert "$0.0080: the response (HTTP 200) arrived and could not be saved" in printed
     assert "No space left on device" in printed
     assert submits(provider) == 1
-    assert bench("sync") == 0
+    assert bench("sync") == EXIT_PARTLY_MEASURED
     assert submits(provider) == 3
     saved = load_run(only_run(out))
     assert [(sample.is_billing_ambiguous, sample.failure and sample.failure.kind) for sample in saved.samples].count(
@@ -421,12 +459,39 @@ def test_lost_samples_are_left_out_of_the_results(
         with pytest.raises((MemoryError, ExceptionGroup)):
             bench("sync")
     result = tmp_path / "result.json"
-    assert bench("sync", more=("--asr", "none", "--no-report", "--json", str(result))) == 0
+    assert bench("sync", more=("--asr", "none", "--no-report", "--json", str(result))) == EXIT_PARTLY_MEASURED
     found = json.loads(result.read_bytes())
     (target,) = found["targets"]
     assert (target["sample_count"], target["failure_count"]) == (2, 0)
     assert len(found["ambiguous_requests"]) == 1
     assert [sample.is_counted for sample in load_run(only_run(out)).samples].count(False) == 1
+
+
+def test_a_run_of_which_little_was_measured_has_a_status_of_its_own(
+    bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for share, status in (("0.6", 0), ("0.7", EXIT_PARTLY_MEASURED), (None, EXIT_PARTLY_MEASURED)):
+        provider.faults.submits = [None, None, "server error"]  # type: ignore[union-attr]
+        demanded = () if share is None else ("--fail-under", share)
+        assert bench("sync", more=("--asr", "none", "--no-report", *demanded)) == status
+    message = " ".join(capsys.readouterr().err.split())
+    assert "only 2 of 3 samples were measured: less than --fail-under 0.7" in message
+    assert "only 2 of 3 samples were measured: less than --fail-under 0.9" in message
+
+
+def test_silent_audio_is_not_measured(
+    bench: Bench, provider: StandInProvider, speech: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silence, result = encode(np.zeros(12_000, np.float32), 24_000, "wav")[0], tmp_path / "result.json"
+    provider.speak = lambda text: silence if "kettle" in text else speech
+    assert bench("sync", more=("--asr", "none", "--no-report", "--json", str(result))) == EXIT_PARTLY_MEASURED
+    assert "only 2 of 3 samples were measured, 1 of the others are silent" in " ".join(capsys.readouterr().err.split())
+    found = json.loads(result.read_bytes())
+    counts = [found[f"{name}_sample_count"] for name in ("planned", "measured", "silent")]
+    assert counts == [3, 2, 1]
+    provider.speak = lambda _: silence
+    assert bench("sync", more=("--asr", "none", "--no-report", "--fail-under", "0")) == EXIT_NOTHING_MEASURED
+    assert "the audio of all 3 samples is silent" in capsys.readouterr().err
 
 
 def test_a_run_of_an_older_format_is_not_bought_again(

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from voicegauge import cli
+from voicegauge.cli._check_tables import print_report
 from voicegauge.client.spending_journal import Journal, SubmitCompletedEvent, SubmitStartedEvent
 from voicegauge.conformance.case_journal import CaseFinishedEvent
 
@@ -257,6 +258,44 @@ def test_a_check_killed_before_its_report_was_printed_is_not_forgotten(acme, che
     assert again.report is not None
     assert again.report["spent_by_earlier_runs_usd"] == pytest.approx(spent_usd)
     assert again.report["ambiguous_requests"] == []
+
+
+def test_ctrl_c_again_while_the_result_is_printed_does_not_lose_it(acme, check, monkeypatch) -> None:
+    def interrupt(_: str) -> bool:
+        if len(acme.texts) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    def interrupt_and_print(report: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        print_report(report)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("voicegauge.cli._check_tables.print_report", interrupt_and_print)
+    acme.breaks_off = interrupt
+    before = signal.getsignal(signal.SIGINT)
+    result = check()
+    assert result.status == 130
+    assert "Incomplete: interrupted" in result.out
+    assert result.report is not None
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_check_of_a_service_that_stops_responding_ends_in_time_with_what_was_judged(acme, check, tmp_path) -> None:
+    check()
+    acme.silent_after = len(acme.keys) + 5
+    result = check("--max-time", "4")
+    acme.silent_after = None
+    assert result.status == 5
+    assert "Incomplete: --max-time 4 was over" in result.out
+    assert result.report is not None
+    assert result.report["stop_reason"] == "time"
+    assert [case["verdict"] for case in result.report["case_results"]].count("passed") == 5
+    assert len(result.report["ambiguous_requests"]) == 1
+    acme.silent_after = len(acme.keys)
+    result = check("--max-time", "2")
+    acme.silent_after = None
+    assert result.status == 3, "nothing was judged"
 
 
 def test_a_result_counts_as_printed_although_its_file_could_not_be_written(acme, arguments, tmp_path, capfd) -> None:

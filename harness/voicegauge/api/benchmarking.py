@@ -21,7 +21,7 @@ from voicegauge.api.benchmark_planning import (
     configure_load,
     find_reason_not_to_transcribe,
 )
-from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.event_loop import ignore_interrupts, restore_interrupt_handler, run_coroutine
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.plan_sending import (
     announce_rate_limits,
@@ -31,11 +31,14 @@ from voicegauge.api.plan_sending import (
 )
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
+from voicegauge.api.time_limit import TimeLimit
 from voicegauge.bench.audio_measurement import (
     count_samples_with_unknown_encoding,
     describe_unexpected_formats,
+    is_clip_silent,
     measure_audio,
 )
+from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.run_config import (
     ProviderAccess,
@@ -61,7 +64,7 @@ from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loop_delays
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.errors import BudgetError, TransportError, UsageError
+from voicegauge.errors import BudgetError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import Provenance, StopReason, sum_usd
 from voicegauge.model.job import describe_unresolved_requests
 from voicegauge.model.run import Run, ScoreSet, format_load
@@ -84,6 +87,7 @@ def finish_benchmark(
     stop_signal: StopSignal,
     *,
     unscored_reason: str | None,
+    time_limit: TimeLimit,
 ) -> BenchResult:
     """Save, score and summarize what was measured.
 
@@ -94,6 +98,7 @@ def finish_benchmark(
         outcome: the samples.
         stop_signal: why sending stopped early, if it did.
         unscored_reason: why nothing is transcribed; `None` if the run is transcribed.
+        time_limit: the time after which nothing more is transcribed.
 
     Raises:
         BudgetError: the budget was spent before anything was measured.
@@ -110,15 +115,21 @@ def finish_benchmark(
     )
     if stop_signal.requested and stop_signal.error is None:
         of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp_settings is None else ""
-        progress_made = f"interrupted after {len(outcome.samples)}{of_planned} samples"
+        cause = "stopped by --max-time" if stop_signal.is_time_over else "interrupted"
+        progress_made = f"{cause} after {len(outcome.samples)}{of_planned} samples"
         result = _build_result(
-            run_folder, run, request.text_length, stop_message=progress_made, stop_reason="interrupted"
+            run_folder,
+            run,
+            planned_benchmark.plan,
+            request.text_length,
+            stop_message=progress_made,
+            stop_reason="time" if stop_signal.is_time_over else "interrupted",
         )
         if request.on_result is not None:
             request.on_result(result)
         return result
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
-    scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark)
+    scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, time_limit)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
     elif unscored_reason:
@@ -131,9 +142,12 @@ def finish_benchmark(
         else None
     )
     stopped, stop_reason = _find_stop_message_and_reason(outcome, stop_signal)
+    if stopped is None and scores is None and unscored_reason is None and not time_limit.remaining_s:
+        stopped, stop_reason = "stopped by --max-time before the audio was transcribed", "time"
     result = _build_result(
         run_folder,
         run,
+        planned_benchmark.plan,
         request.text_length,
         scores=scores,
         report_file=page,
@@ -205,10 +219,22 @@ def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) 
     return None, None
 
 
-def _score_saved_run(run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark) -> ScoreSet | None:
+def _score_saved_run(
+    run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark, time_limit: TimeLimit
+) -> ScoreSet | None:
     try:
         with report_phase(planned_benchmark.listener, "transcribing") as transcribing:
-            return score_run(run_folder, run, asr_spec, report_progress=transcribing.update)
+
+            def report_progress(done_count: int, total_count: int) -> None:
+                transcribing.update(done_count, total_count)
+                time_limit.require_time()
+
+            return score_run(run_folder, run, asr_spec, report_progress=report_progress)
+    except TimeLimitError as error:
+        planned_benchmark.listener.notice(
+            f"no error rates: {error}; `voicegauge score {run_folder}` transcribes the run"
+        )
+        return None
     except KeyboardInterrupt:
         again = (
             f"`voicegauge score {run_folder}` transcribes the rest"
@@ -222,6 +248,7 @@ def _score_saved_run(run_folder: Path, run: Run, asr_spec: str, planned_benchmar
 def _build_result(
     run_folder: Path,
     run: Run,
+    plan: BenchPlan,
     text_length: int,
     *,
     scores: ScoreSet | None = None,
@@ -229,6 +256,10 @@ def _build_result(
     stop_message: str | None = None,
     stop_reason: StopReason | None = None,
 ) -> BenchResult:
+    measured = [one for one in run.samples if not one.is_warmup]
+    sends_whole_plan = run.manifest.ramp_load_type is None and run.manifest.early_stop is None
+    planned = [one for row in plan.rounds for one in row if not one.is_warmup]
+    silent_count = sum(one.failure is None and is_clip_silent(one) for one in measured)
     return BenchResult(
         provenance=run.manifest.provenance,
         rehearsal_label=run.manifest.rehearsal_label,
@@ -247,6 +278,9 @@ def _build_result(
         targets=summarize_targets(run, scores, text_length=text_length)
         if any(one.is_counted for one in run.samples)
         else (),
+        planned_sample_count=len(planned if sends_whole_plan else measured),
+        measured_sample_count=sum(one.failure is None for one in measured) - silent_count,
+        silent_sample_count=silent_count,
     )
 
 
@@ -439,6 +473,7 @@ def send_requests(
     journal_state: JournalState | None,
     stop_signal: StopSignal,
     listener: ProgressListener,
+    time_limit: TimeLimit,
 ) -> RunOutcome:
     """Send the planned requests and return the samples.
 
@@ -448,6 +483,7 @@ def send_requests(
         journal_state: what an interrupted run has sent; `None` for a new run.
         stop_signal: ends the run early.
         listener: receives progress and notices.
+        time_limit: when it is over, the requests in flight are dropped.
     """
     done = 0
     if journal_state is not None and not journal_state.is_empty:
@@ -466,7 +502,9 @@ def send_requests(
             sending.advance()
 
         return run_coroutine(
-            _run_until_interrupted(config, run_folder, journal_state, stop_signal, on_sample, listener)
+            _run_until_interrupted(
+                config, run_folder, journal_state, stop_signal, on_sample, listener, time_limit=time_limit
+            )
         )
 
 
@@ -477,8 +515,13 @@ async def _run_until_interrupted(
     stop_signal: StopSignal,
     on_sample: Callable[[Sample], None],
     listener: ProgressListener,
+    *,
+    time_limit: TimeLimit,
 ) -> RunOutcome:
-    """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight."""
+    """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight.
+
+    When `time_limit` is over, they are dropped too.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -489,6 +532,11 @@ async def _run_until_interrupted(
             stop_signal.request_stop()
             listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
 
+    def on_time_over() -> None:
+        stop_signal.is_time_over = True
+        stop_signal.request_stop()
+        task.cancel()
+
     def on_ramp_step(step_number: int, load: float) -> None:
         assert config.ramp_settings is not None, "only a ramp has steps"
         listener.ramp_step_started(step_number, format_load(config.ramp_settings.load_type, load))
@@ -496,6 +544,7 @@ async def _run_until_interrupted(
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:
         loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    timer = loop.call_later(time_limit.remaining_s, on_time_over) if math.isfinite(time_limit.remaining_s) else None
     try:
         return await run_plan(
             config,
@@ -506,8 +555,12 @@ async def _run_until_interrupted(
             on_ramp_step=on_ramp_step,
         )
     finally:
+        if timer is not None:
+            timer.cancel()
         if handles_signals:
             loop.remove_signal_handler(signal.SIGINT)
+            if stop_signal.requested and stop_signal.error is None and not stop_signal.is_time_over:
+                ignore_interrupts()
 
 
 # Measures latency, cost and intelligibility of targets in one call.
@@ -542,6 +595,7 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     check_region(request.region)
+    time_limit = TimeLimit(request.max_time_s)
     planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
     if live is not None:
         # A ramp stops when the budget is spent.
@@ -549,7 +603,7 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         open_live_access(planned)
         delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(planned)
-    with nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):
+    with restore_interrupt_handler(), nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):
         found = choose_run_to_continue(planned)
         stop = StopSignal()
         check_daily_budgets(planned, found)
@@ -557,8 +611,11 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         with open_run_config(planned) as config:
             config = add_measured_timing_error(config, planned.listener)
             folder = begin_run(Path(request.out), config, found, base_urls=planned.find_base_urls_by_server())
-            outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
-        return finish_benchmark(planned, config, folder, outcome, stop, unscored_reason=unscored_reason)
+            state = found.journal_state if found else None
+            outcome = send_requests(config, folder, state, stop, planned.listener, time_limit)
+        return finish_benchmark(
+            planned, config, folder, outcome, stop, unscored_reason=unscored_reason, time_limit=time_limit
+        )
 
 
 benchmark = function_of(BenchRequest, run_benchmark, name="benchmark")

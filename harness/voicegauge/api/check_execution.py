@@ -160,7 +160,7 @@ def finish_check(
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
         on_report(report)
-    journals.forget_requests(keep_ambiguous_requests=stop_reason == "interrupted")
+    journals.forget_requests(keep_ambiguous_requests=stop_reason in ("interrupted", "time"))
     return report
 
 

@@ -20,7 +20,7 @@ from voicegauge.api.check_execution import (
     plan_requested_cases,
     start_emulator,
 )
-from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import open_journals, send_plan
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
@@ -32,6 +32,7 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
+from voicegauge.api.time_limit import TimeLimit
 from voicegauge.cases.plan import CasePatterns, CasePlan, find_excluded_operations
 from voicegauge.cases.valid_requests import build_modified_request, build_request_case
 from voicegauge.conformance import service_check
@@ -44,7 +45,7 @@ from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import is_bundled, replace_key_variable
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.errors import ContractError, TransportError, UsageError
+from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import StopReason
 from voicegauge.options import function_of, validate_request
 from voicegauge.profiles.judging import judge_profile, load_profile, load_profile_contract
@@ -106,8 +107,8 @@ def run_check(request: CheckRequest) -> CheckReport:
 
     Returns:
         The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early
-        because of Ctrl-C, the budget, or a service that became unreachable. Resources that the check created in the
-        account were deleted; `resources.remaining_resources` lists those that could not be.
+        because of Ctrl-C, the budget, the time limit, or a service that became unreachable. Resources that the check
+        created in the account were deleted; `resources.remaining_resources` lists those that could not be.
 
     Raises:
         UsageError: arguments contradict each other, or a name is not known.
@@ -119,6 +120,7 @@ def run_check(request: CheckRequest) -> CheckReport:
         TransportError: not a single response was received.
     """
     validate_request(request)
+    time_limit = TimeLimit(request.max_time_s)
     listener = request.progress or ProgressListener()
     catalogue = adapt_to_own_servers(
         to_catalogue(request.contracts, request.live),
@@ -126,7 +128,7 @@ def run_check(request: CheckRequest) -> CheckReport:
         request.live,
         ask_servers_for_names=True,
         listener=listener,
-        max_wait_s=request.max_wait_s,
+        max_wait_s=_find_shorter_limit(request.max_wait_s, request.max_time_s),
     )
     targets = select_targets(catalogue, request.targets, request.live, with_sockets=True)
     announce_ineffective_faults(targets, request.faults, listener)
@@ -143,7 +145,10 @@ def run_check(request: CheckRequest) -> CheckReport:
             stale_recordings_fail=request.stale_recordings_fail,
         )
         return build_report(collector, None, rules)
-    with start_emulator(request, targets) as get_emulator:  # it starts while the cases are planned
+    with (
+        restore_interrupt_handler(),
+        start_emulator(request, targets) as get_emulator,
+    ):  # it starts while the cases are planned
         plan = plan_requested_cases(request, targets, request.prices, catalogue)
         # What a live check spends is in a journal until `on_report` has returned.
         with open_journals(
@@ -155,8 +160,12 @@ def run_check(request: CheckRequest) -> CheckReport:
             with open_check(
                 request, targets, plan, rules, get_emulator, collector=collector, journals=journals
             ) as settings:
-                stop_reason = send_plan(targets, plan, settings, collector, listener)
+                stop_reason = send_plan(targets, plan, settings, collector, listener, time_limit)
             return finish_check(collector, stop_reason, rules, journals, request.on_report)
+
+
+def _find_shorter_limit(*limits_s: float | None) -> float | None:
+    return min((limit_s for limit_s in limits_s if limit_s is not None), default=None)
 
 
 check = function_of(CheckRequest, run_check, name="check")
@@ -218,6 +227,7 @@ def run_profile_check(request: ProfileRequest) -> ProfileReport:
             faults=request.faults,
             seed=request.seed,
             max_wait_s=request.max_wait_s,
+            max_time_s=request.max_time_s,
             on_report=None if on_report is None else lambda one: on_report(judge_report(one)),
             progress=request.progress,
         )
@@ -281,9 +291,9 @@ def run_single_check(request: SingleCheckRequest) -> CheckReport:
     )
     plan = CasePlan(cases=(case,), excluded_operations=tuple(find_excluded_operations([target], ())))
     collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
-    with start_emulator(request, [target]) as get_emulator:
+    with restore_interrupt_handler(), start_emulator(request, [target]) as get_emulator:
         settings = build_service_settings(request, [target], get_emulator, journals)
-        stop = send_plan([target], plan, settings, collector, ProgressListener())
+        stop = send_plan([target], plan, settings, collector, ProgressListener(), TimeLimit(request.max_time_s))
         return build_report(collector, stop, journals=journals)
 
 
@@ -310,9 +320,12 @@ def run_job_steps(request: JobStepsRequest) -> CheckReport:
         settings = build_service_settings(request, [target], get_emulator, journals)
         stop: StopReason | None = None
         try:
-            run_coroutine(service_check.check_job_steps(target, request.steps, settings, collector))
+            steps = service_check.check_job_steps(target, request.steps, settings, collector)
+            run_coroutine(TimeLimit(request.max_time_s).run(steps))
         except KeyboardInterrupt:
             collector.stop_message, stop = "interrupted", "interrupted"
+        except TimeLimitError as error:
+            collector.stop_message, stop = str(error), "time"
         except TransportError as error:
             if not collector.exchange_count:
                 raise

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -20,6 +22,28 @@ def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     if not is_loop_running():
         return asyncio.run(coroutine)
     return _EventLoopThread(coroutine).run_to_result()
+
+
+@contextmanager
+def restore_interrupt_handler() -> Iterator[None]:
+    """When the context ends, restore the handler of Ctrl-C, which `ignore_interrupts` replaces."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C until `restore_interrupt_handler` ends.
+
+    Call this as soon as a first Ctrl-C has stopped the requests: whoever presses it again must still get the result.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, lambda *_: None)
 
 
 def is_loop_running() -> bool:

@@ -119,6 +119,21 @@ def max_wait_option() -> Any:
     )
 
 
+def max_time_option() -> Any:
+    """Declare `max_time_s`."""
+    return option(
+        default=None,
+        flag="--max-time",
+        help="Stop after SECONDS, with the result so far and exit status 5.",
+        default_text="as long as it takes",
+        metavar="SECONDS",
+        minimum=0,
+        excludes_bounds=True,
+        environment_variable="VOICEGAUGE_MAX_TIME",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
 def prices_option(*, requires: tuple[str, ...] = ()) -> Any:
     """Declare `prices`."""
     return option(

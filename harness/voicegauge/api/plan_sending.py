@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.event_loop import ignore_interrupts, run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import find_replaced_prices
+from voicegauge.api.time_limit import TimeLimit
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.daily_spending import DailyBudget
@@ -28,7 +29,7 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.data_folders import get_cache_folder, get_state_folder
-from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
+from voicegauge.errors import BudgetError, StorageError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import Provenance, StopReason, convert_budget_to_micro_usd, convert_to_micro_usd
 from voicegauge.model.job import describe_ambiguous_requests
 from voicegauge.printable_text import format_count
@@ -372,8 +373,11 @@ def send_plan(
     settings: CheckSettings,
     collector: ResultCollector,
     listener: ProgressListener,
+    time_limit: TimeLimit | None = None,
 ) -> StopReason | None:
     """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
+
+    Sending ends when `time_limit`, if any, is over.
 
     Raises:
         TransportError: not a single response was received.
@@ -383,10 +387,15 @@ def send_plan(
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(get_cache_folder() / "hypothesis"))
     try:
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
-            run_coroutine(check_service(targets, plan, settings, collector, sending.advance))
+            check = check_service(targets, plan, settings, collector, sending.advance)
+            run_coroutine(check if time_limit is None else time_limit.run(check))
     except KeyboardInterrupt:
+        ignore_interrupts()
         collector.stop_message = "interrupted"
         return "interrupted"
+    except TimeLimitError as error:
+        collector.stop_message = str(error)
+        return "time"
     except TransportError as error:
         if not collector.exchange_count:
             raise

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from voicegauge.api.event_loop import restore_interrupt_handler
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
@@ -28,6 +29,7 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
+from voicegauge.api.time_limit import TimeLimit
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
 from voicegauge.conformance.case_journal import CaseJournals
@@ -84,6 +86,9 @@ class RecordingRun:
     contracts: Mapping[str, Contract]
     fully_recorded_providers: Collection[str]
     """Ids of the providers of which every operation is recorded, not only those that the named targets need."""
+
+    time_limit: TimeLimit = field(default_factory=lambda: TimeLimit(None))
+    """The time after which nothing more is sent."""
 
     @property
     def fixtures_folder(self) -> Path:
@@ -184,7 +189,7 @@ class RecordingRun:
         recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
-            stop = send_plan(self.targets, rest, settings, collector, self.listener)
+            stop = send_plan(self.targets, rest, settings, collector, self.listener, self.time_limit)
         if recorder.is_emulated_service:
             journals.forget_requests()  # the emulator charges nothing
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
@@ -211,6 +216,7 @@ class RecordingRun:
                 replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s),
                 collector,
                 self.listener,
+                self.time_limit,
             )
         return _ReceivedCases(recorder.groups, _list_secrets_in_api_keys(settings), stop)
 
@@ -330,6 +336,7 @@ def run_record(request: RecordRequest) -> RecordResult:
         TransportError: not a single response was received.
     """
     validate_request(request)
+    time_limit = TimeLimit(request.max_time_s)
     if request.emulated == (request.live is not None):
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     catalogue = to_catalogue(request.contracts, request.live)
@@ -339,17 +346,21 @@ def run_record(request: RecordRequest) -> RecordResult:
         targets=chosen,
         contracts={contract.id: contract for contract in collect_contracts(chosen)},
         fully_recorded_providers=find_wholly_named_providers(catalogue, request.targets),
+        time_limit=time_limit,
     )
     updates, plan = recording.plan_updates()
     if request.overwrite is False:
         _reject_overwriting(updates)
     journal_folder = None if request.live is None else recording.fixtures_folder / UNFINISHED_RECORDINGS_FOLDER_NAME
-    with open_journals(
-        journal_folder,
-        recording.contracts.values(),
-        retry_ambiguous_requests=request.retry_ambiguous_requests,
-        skip_cases_without_verdict=True,
-    ) as journals:
+    with (
+        restore_interrupt_handler(),
+        open_journals(
+            journal_folder,
+            recording.contracts.values(),
+            retry_ambiguous_requests=request.retry_ambiguous_requests,
+            skip_cases_without_verdict=True,
+        ) as journals,
+    ):
         try:
             result = recording.send_and_write(updates, plan, journals)
         except DataError:  # everything was sent and counted; the error says what is not written

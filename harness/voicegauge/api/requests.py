@@ -15,6 +15,7 @@ from voicegauge.api.options import (
     contracts_option,
     faults_option,
     live_group,
+    max_time_option,
     max_wait_option,
     names_to_keep_option,
     names_to_mask_option,
@@ -75,6 +76,7 @@ class ServiceRequest:
     faults: Sequence[str] = faults_option(requires=("emulated",))
     prices: Mapping[str, float] = prices_option(requires=("live",))
     max_wait_s: float | None = max_wait_option()
+    max_time_s: float | None = max_time_option()
     seed: int = seed_option()
     contracts: ContractsOrFolders = contracts_option()
     progress: ProgressListener | None = progress_keyword()
@@ -268,6 +270,7 @@ class ProfileRequest:
     faults: Sequence[str] = faults_option(requires=("emulated",))
     seed: int = seed_option()
     max_wait_s: float | None = max_wait_option()
+    max_time_s: float | None = max_time_option()
     on_report: Callable[[ProfileReport], None] | None = keyword(
         default=None, help="Called with the report before the check counts as ended, see `check`."
     )
@@ -484,6 +487,7 @@ class BenchRequest:
         "run that got no result at all."
     )
     max_wait_s: float | None = max_wait_option()
+    max_time_s: float | None = max_time_option()
     seed: int = seed_option()
     contracts: ContractsOrFolders = contracts_option()
     on_result: Callable[[BenchResult], None] | None = keyword(
@@ -540,6 +544,7 @@ class RecordRequest:
     )
     prices: Mapping[str, float] = prices_option(requires=("live",))
     max_wait_s: float | None = max_wait_option()
+    max_time_s: float | None = max_time_option()
     seed: int = seed_option()
     contracts: ContractsOrFolders = contracts_option()
     on_result: Callable[[RecordResult], None] | None = keyword(

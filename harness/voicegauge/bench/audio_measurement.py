@@ -22,7 +22,7 @@ from voicegauge.files import read_file
 from voicegauge.model.job import Failure
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.rules.subjects import find_documented_default
-from voicegauge.speech.audio_measurement import EncodedAudio, PlaybackTimeline
+from voicegauge.speech.audio_measurement import FRAME_DURATION_S, EncodedAudio, PlaybackTimeline
 from voicegauge.speech.containers import find_container_of_media_type, sniff_container
 from voicegauge.speech.decoding import RawAudioFormat
 from voicegauge.speech.encoding import find_container_of_format
@@ -113,6 +113,15 @@ def count_samples_with_unknown_encoding(samples: Iterable[Sample]) -> dict[str, 
     return dict(
         Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_duration_s is None)
     )
+
+
+def is_clip_silent(sample: Sample) -> bool:
+    """Whether the audio of a sample could be decoded, and no part of it is audible."""
+    facts = sample.audio
+    if facts is None or facts.audio_duration_s is None or facts.leading_silence_s is None:
+        return False
+    # The leading silence of a clip without an audible frame is the whole clip, up to the length of a frame.
+    return facts.leading_silence_s >= facts.audio_duration_s - FRAME_DURATION_S
 
 
 def describe_unexpected_formats(samples: Iterable[Sample], targets: Mapping[str, BaseTarget]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, PlannedTargetCost
 from voicegauge.bench.target_summaries import TargetSummary
-from voicegauge.model.base import Provenance, Record, StopReason
+from voicegauge.model.base import Count, Provenance, Record, StopReason
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.run import Manifest, RampResult, SuiteRef
 from voicegauge.outputs.result_summary import SummarizedResult
@@ -48,6 +48,18 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     """Load under which the samples of `targets` were sent, such as "16 requests in flight"; for a ramp, the highest
     load that met the goal."""
     targets: tuple[TargetSummary, ...]
+    planned_sample_count: Count = 0
+    """Number of samples that should have been measured, without warm-up. Of a ramp, or of a run that its stop rule has
+    ended, it is the number of those that were sent."""
+    measured_sample_count: Count = 0
+    """Number of those that were measured: with a usable result, and with audio that is not silent."""
+    silent_sample_count: Count = 0
+    """Number of those whose audio is silent from beginning to end."""
+
+    @property
+    def measured_share(self) -> float:
+        """The share of the planned samples that were measured; 1 if none was planned."""
+        return self.measured_sample_count / self.planned_sample_count if self.planned_sample_count else 1.0
 
 
 class BenchPlanResult(Record, frozen=True, kw_only=True):

@@ -191,6 +191,8 @@ class StopSignal:
         self.requested = False
         self.error: VoicegaugeError | None = None
         """The error that is the reason to stop; `None` if the user stopped the run."""
+        self.is_time_over = False
+        """Whether the user stopped the run by a time limit."""
 
     def request_stop(self, error: VoicegaugeError | None = None) -> None:
         """Request the stop. If it is requested several times, the first error is reported."""

@@ -22,6 +22,7 @@ from voicegauge.errors import (
     EXIT_BUDGET_EXCEEDED,
     EXIT_INTERRUPTED,
     EXIT_NOTHING_MEASURED,
+    EXIT_PARTLY_MEASURED,
     EXIT_UNUSABLE_INPUT,
     UnknownNameError,
     VoicegaugeError,
@@ -43,6 +44,7 @@ EXIT_STATUS_BY_STOP_REASON: Mapping[StopReason, int] = {
     "interrupted": EXIT_INTERRUPTED,
     "budget": EXIT_BUDGET_EXCEEDED,
     "unreachable": EXIT_NOTHING_MEASURED,
+    "time": EXIT_PARTLY_MEASURED,
 }
 
 
@@ -139,7 +141,8 @@ def cli(settings: Path | None) -> None:
     """Conformance tests and benchmarks for hosted text-to-speech and voice-cloning APIs.
 
     Exit status: 0 success; 1 findings or regressions; 2 unusable input or settings;
-    3 nothing could be measured; 4 stopped by the budget; 130 interrupted by Ctrl-C.
+    3 nothing could be measured; 4 stopped by the budget; 5 only a part was measured or judged;
+    130 interrupted by Ctrl-C.
     """
 
 

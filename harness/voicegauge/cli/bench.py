@@ -9,12 +9,17 @@ from voicegauge.api.requests import BenchRequest
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, show_result
 from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
-from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError
+from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError, PartlyMeasuredError
 from voicegauge.model.base import Provenance
 from voicegauge.options import Trust, option, request
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from voicegauge.bench.benchmark_result import BenchResult
+
+
+DEFAULT_FAIL_UNDER = 0.9
+"""Share of the planned samples of a live benchmark that must be measured."""
 
 
 @request
@@ -22,6 +27,16 @@ class BenchOutputs(SummaryOutputs):
     """What the command prints and writes."""
 
     dry_run: bool = option(default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE)
+    fail_under: float | None = option(
+        default=None,
+        help="Fail with exit status 5 if less than this share of the planned samples was measured. Silent audio counts "
+        "as not measured.",
+        default_text=f"{DEFAULT_FAIL_UNDER:g} with --live, unless --ramp is given; otherwise 0",
+        metavar="SHARE",
+        minimum=0,
+        maximum=1,
+        found_file=Trust.ANY_VALUE,
+    )
 
 
 @command_of("bench", BenchRequest, BenchOutputs)
@@ -56,7 +71,14 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     )
     if result.stop_reason == "interrupted":
         return EXIT_INTERRUPTED
+    if result.stop_reason == "time":
+        error = PartlyMeasuredError if result.measured_sample_count else NothingMeasuredError
+        resumption = "; the same command resumes the run" if is_live and not result.manifest.is_finished else ""
+        raise error(f"{result.stop_message}; the run is saved in {result.folder}{resumption}")
     _raise_error_of_failed_run(result)
+    is_ramp = request.ramp is not None  # which goes on until requests fail
+    default_share = DEFAULT_FAIL_UNDER if is_live and not is_ramp else 0.0
+    _reject_partly_measured_run(result, default_share if outputs.fail_under is None else outputs.fail_under)
     return None
 
 
@@ -81,7 +103,7 @@ def _describe_unresolved_requests(result: BenchResult) -> list[str]:
     """
     from voicegauge.model.job import describe_unresolved_requests
 
-    open_jobs = () if result.stop_reason == "interrupted" else result.open_jobs
+    open_jobs = () if result.stop_reason in ("interrupted", "time") else result.open_jobs
     is_emulated = result.provenance is Provenance.EMULATED
     return describe_unresolved_requests(result.ambiguous_requests, open_jobs, is_emulated=is_emulated)
 
@@ -162,3 +184,23 @@ def _raise_error_of_failed_run(result: BenchResult) -> None:
         if result.provenance is not Provenance.EMULATED:
             lost += ": --retry-ambiguous pays for them again, --new-run for a new run"
         raise NothingMeasuredError(lost if samples else "no request was sent")
+
+
+def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
+    """Reject a run of which too little was measured, or whose audio is silent.
+
+    Raises:
+        NothingMeasuredError: all audio is silent.
+        PartlyMeasuredError: less than `min_share` of the planned samples was measured.
+    """
+    silent, measured, planned = result.silent_sample_count, result.measured_sample_count, result.planned_sample_count
+    if silent and not measured:
+        raise NothingMeasuredError(
+            f"the audio of all {format_count(silent, 'sample')} is silent" if silent > 1 else "the audio is silent"
+        )
+    if result.measured_share < min_share:
+        also_silent = f", {silent} of the others are silent" if silent else ""
+        raise PartlyMeasuredError(
+            f"only {measured} of {format_count(planned, 'sample')} were measured{also_silent}: less than --fail-under "
+            f"{min_share:g}"
+        )

@@ -280,6 +280,8 @@ def _write_reproduction_tests(report: CheckReport, folder: Path) -> None:
 def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> int:
     from voicegauge.model.base import Severity
 
+    if report.stop_reason == "time" and all(case.verdict == "skipped" for case in report.case_results):
+        raise NothingMeasuredError(f"no case came to a verdict: {report.stop_message}")
     if report.stop_reason is not None:
         return EXIT_STATUS_BY_STOP_REASON[report.stop_reason]
     failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)

@@ -13,6 +13,7 @@ from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, print_escaped, show_result
 from voicegauge.cli._output_options import JsonOutput
+from voicegauge.errors import NothingMeasuredError
 from voicegauge.model.job import describe_unresolved_requests
 from voicegauge.printable_text import format_count
 
@@ -47,7 +48,14 @@ def command(request: RecordRequest, output: JsonOutput) -> int | None:
             progress=TerminalProgress(),
         )
     )
-    return None if result.stop_reason is None else EXIT_STATUS_BY_STOP_REASON[result.stop_reason]
+    if result.stop_reason == "time" and not result.files:
+        raise NothingMeasuredError(f"nothing was recorded: {result.stop_message}")
+    if result.stop_reason is not None:
+        return EXIT_STATUS_BY_STOP_REASON[result.stop_reason]
+    if result.skip_reason_by_case and not result.files:
+        case, reason = next(iter(result.skip_reason_by_case.items()))
+        raise NothingMeasuredError(f"nothing was recorded; the first case: {case}: {reason}")
+    return None
 
 
 def _confirm_overwrite(file_to_overwrite: FileToOverwrite) -> bool:

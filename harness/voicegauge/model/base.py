@@ -13,9 +13,9 @@ from msgspec import Meta
 # The base class of all records, and two enumerations that they share.
 
 
-StopReason = Literal["interrupted", "budget", "unreachable"]
+StopReason = Literal["interrupted", "budget", "unreachable", "time"]
 """Why a check, a recording or a benchmark stopped early: Ctrl-C was pressed ("interrupted"), the budget was used up
-("budget"), or the service could not be reached ("unreachable")."""
+("budget"), the service could not be reached ("unreachable"), or the time that the user allows was over ("time")."""
 
 
 MAX_NUMBER = 1e15

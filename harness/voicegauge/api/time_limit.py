@@ -1,0 +1,67 @@
+"""Ends a command after the time that the user allows (`--max-time`), with what was judged or measured until then."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from voicegauge.errors import TimeLimitError
+
+CLEANUP_S = 10.0
+"""Seconds that a command has, after its time is over, to cancel jobs and to delete what it has created. What is left
+after that is deleted by the next command."""
+
+ResultT = TypeVar("ResultT")
+
+
+class TimeLimit:
+    """The time that one command may take, which begins when the limit is created."""
+
+    def __init__(self, max_time_s: float | None) -> None:
+        """Allow `max_time_s` seconds; `None` for as long as it takes."""
+        self._max_time_s, self._started_s = max_time_s, time.monotonic()
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds that are left; 0 if the time is over, infinite without a limit."""
+        if self._max_time_s is None:
+            return math.inf
+        return max(self._started_s + self._max_time_s - time.monotonic(), 0.0)
+
+    def require_time(self) -> None:
+        """Check that there is time left.
+
+        Raises:
+            TimeLimitError: the time is over.
+        """
+        if not self.remaining_s:
+            raise TimeLimitError(f"--max-time {self._max_time_s:g} was over")
+
+    async def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run `coroutine`, cancel it when the time is over, and again if it takes longer than `CLEANUP_S` to end.
+
+        Raises:
+            TimeLimitError: the time was over.
+        """
+        if self._max_time_s is None:
+            return await coroutine
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None, "a coroutine runs in a task"
+        timer: asyncio.TimerHandle | None = None
+
+        def cancel() -> None:
+            nonlocal timer
+            task.cancel()
+            timer = loop.call_later(CLEANUP_S, cancel)
+
+        timer = loop.call_later(self.remaining_s, cancel)
+        try:
+            return await coroutine
+        except asyncio.CancelledError:
+            self.require_time()
+            raise
+        finally:
+            timer.cancel()
