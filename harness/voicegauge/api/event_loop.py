@@ -40,7 +40,7 @@ def restore_interrupt_handler() -> Iterator[None]:
 def ignore_interrupts() -> None:
     """Ignore Ctrl-C until `restore_interrupt_handler` ends.
 
-    Call this as soon as a first Ctrl-C has stopped the requests: whoever presses it again must still get the result.
+    Call this as soon as a first Ctrl-C has stopped the requests: a second one must not lose the result.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, lambda *_: None)
