@@ -21,6 +21,7 @@ from voicegauge.api.benchmark_planning import (
     configure_load,
     find_reason_not_to_transcribe,
 )
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import ignore_interrupts, restore_interrupt_handler, run_coroutine
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.plan_sending import (
@@ -31,7 +32,6 @@ from voicegauge.api.plan_sending import (
 )
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
-from voicegauge.api.time_limit import TimeLimit
 from voicegauge.bench.audio_measurement import (
     count_samples_with_unknown_encoding,
     describe_unexpected_formats,
@@ -87,7 +87,7 @@ def finish_benchmark(
     stop_signal: StopSignal,
     *,
     unscored_reason: str | None,
-    time_limit: TimeLimit,
+    deadline: CommandDeadline,
 ) -> BenchResult:
     """Save, score and summarize what was measured.
 
@@ -98,7 +98,7 @@ def finish_benchmark(
         outcome: the samples.
         stop_signal: why sending stopped early, if it did.
         unscored_reason: why nothing is transcribed; `None` if the run is transcribed.
-        time_limit: the time after which nothing more is transcribed.
+        deadline: the time after which nothing more is transcribed.
 
     Raises:
         BudgetError: the budget was spent before anything was measured.
@@ -129,7 +129,7 @@ def finish_benchmark(
             request.on_result(result)
         return result
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
-    scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, time_limit)
+    scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, deadline)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
     elif unscored_reason:
@@ -142,7 +142,7 @@ def finish_benchmark(
         else None
     )
     stopped, stop_reason = _find_stop_message_and_reason(outcome, stop_signal)
-    if stopped is None and scores is None and unscored_reason is None and not time_limit.remaining_s:
+    if stopped is None and scores is None and unscored_reason is None and not deadline.remaining_s:
         stopped, stop_reason = "stopped by --max-time before the audio was transcribed", "time"
     result = _build_result(
         run_folder,
@@ -220,14 +220,14 @@ def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) 
 
 
 def _score_saved_run(
-    run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark, time_limit: TimeLimit
+    run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
 ) -> ScoreSet | None:
     try:
         with report_phase(planned_benchmark.listener, "transcribing") as transcribing:
 
             def report_progress(done_count: int, total_count: int) -> None:
                 transcribing.update(done_count, total_count)
-                time_limit.require_time()
+                deadline.require_time()
 
             return score_run(run_folder, run, asr_spec, report_progress=report_progress)
     except TimeLimitError as error:
@@ -473,7 +473,7 @@ def send_requests(
     journal_state: JournalState | None,
     stop_signal: StopSignal,
     listener: ProgressListener,
-    time_limit: TimeLimit,
+    deadline: CommandDeadline,
 ) -> RunOutcome:
     """Send the planned requests and return the samples.
 
@@ -483,7 +483,7 @@ def send_requests(
         journal_state: what an interrupted run has sent; `None` for a new run.
         stop_signal: ends the run early.
         listener: receives progress and notices.
-        time_limit: when it is over, the requests in flight are dropped.
+        deadline: when it has passed, the requests in flight are dropped.
     """
     done = 0
     if journal_state is not None and not journal_state.is_empty:
@@ -503,7 +503,7 @@ def send_requests(
 
         return run_coroutine(
             _run_until_interrupted(
-                config, run_folder, journal_state, stop_signal, on_sample, listener, time_limit=time_limit
+                config, run_folder, journal_state, stop_signal, on_sample, listener, deadline=deadline
             )
         )
 
@@ -516,11 +516,11 @@ async def _run_until_interrupted(
     on_sample: Callable[[Sample], None],
     listener: ProgressListener,
     *,
-    time_limit: TimeLimit,
+    deadline: CommandDeadline,
 ) -> RunOutcome:
     """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight.
 
-    When `time_limit` is over, they are dropped too.
+    When `deadline` has passed, they are dropped too.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -544,7 +544,7 @@ async def _run_until_interrupted(
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:
         loop.add_signal_handler(signal.SIGINT, on_interrupt)
-    timer = loop.call_later(time_limit.remaining_s, on_time_over) if math.isfinite(time_limit.remaining_s) else None
+    timer = loop.call_later(deadline.remaining_s, on_time_over) if math.isfinite(deadline.remaining_s) else None
     try:
         return await run_plan(
             config,
@@ -595,7 +595,7 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     check_region(request.region)
-    time_limit = TimeLimit(request.max_time_s)
+    deadline = CommandDeadline(request.max_time_s)
     planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
     if live is not None:
         # A ramp stops when the budget is spent.
@@ -612,9 +612,9 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
             config = add_measured_timing_error(config, planned.listener)
             folder = begin_run(Path(request.out), config, found, base_urls=planned.find_base_urls_by_server())
             state = found.journal_state if found else None
-            outcome = send_requests(config, folder, state, stop, planned.listener, time_limit)
+            outcome = send_requests(config, folder, state, stop, planned.listener, deadline)
         return finish_benchmark(
-            planned, config, folder, outcome, stop, unscored_reason=unscored_reason, time_limit=time_limit
+            planned, config, folder, outcome, stop, unscored_reason=unscored_reason, deadline=deadline
         )
 
 

@@ -20,6 +20,7 @@ from voicegauge.api.check_execution import (
     plan_requested_cases,
     start_emulator,
 )
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import open_journals, send_plan
@@ -32,7 +33,6 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
-from voicegauge.api.time_limit import TimeLimit
 from voicegauge.cases.plan import CasePatterns, CasePlan, find_excluded_operations
 from voicegauge.cases.valid_requests import build_modified_request, build_request_case
 from voicegauge.conformance import service_check
@@ -120,7 +120,7 @@ def run_check(request: CheckRequest) -> CheckReport:
         TransportError: not a single response was received.
     """
     validate_request(request)
-    time_limit = TimeLimit(request.max_time_s)
+    deadline = CommandDeadline(request.max_time_s)
     listener = request.progress or ProgressListener()
     catalogue = adapt_to_own_servers(
         to_catalogue(request.contracts, request.live),
@@ -160,7 +160,7 @@ def run_check(request: CheckRequest) -> CheckReport:
             with open_check(
                 request, targets, plan, rules, get_emulator, collector=collector, journals=journals
             ) as settings:
-                stop_reason = send_plan(targets, plan, settings, collector, listener, time_limit)
+                stop_reason = send_plan(targets, plan, settings, collector, listener, deadline)
             return finish_check(collector, stop_reason, rules, journals, request.on_report)
 
 
@@ -293,7 +293,7 @@ def run_single_check(request: SingleCheckRequest) -> CheckReport:
     collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
     with restore_interrupt_handler(), start_emulator(request, [target]) as get_emulator:
         settings = build_service_settings(request, [target], get_emulator, journals)
-        stop = send_plan([target], plan, settings, collector, ProgressListener(), TimeLimit(request.max_time_s))
+        stop = send_plan([target], plan, settings, collector, ProgressListener(), CommandDeadline(request.max_time_s))
         return build_report(collector, stop, journals=journals)
 
 
@@ -321,7 +321,7 @@ def run_job_steps(request: JobStepsRequest) -> CheckReport:
         stop: StopReason | None = None
         try:
             steps = service_check.check_job_steps(target, request.steps, settings, collector)
-            run_coroutine(TimeLimit(request.max_time_s).run(steps))
+            run_coroutine(CommandDeadline(request.max_time_s).run(steps))
         except KeyboardInterrupt:
             collector.stop_message, stop = "interrupted", "interrupted"
         except TimeLimitError as error:

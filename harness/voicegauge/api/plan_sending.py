@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import ignore_interrupts, run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import find_replaced_prices
-from voicegauge.api.time_limit import TimeLimit
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.daily_spending import DailyBudget
@@ -373,11 +373,11 @@ def send_plan(
     settings: CheckSettings,
     collector: ResultCollector,
     listener: ProgressListener,
-    time_limit: TimeLimit | None = None,
+    deadline: CommandDeadline | None = None,
 ) -> StopReason | None:
     """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
 
-    Sending ends when `time_limit`, if any, is over.
+    Sending ends at the `deadline`, if there is one.
 
     Raises:
         TransportError: not a single response was received.
@@ -388,7 +388,7 @@ def send_plan(
     try:
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
             check = check_service(targets, plan, settings, collector, sending.advance)
-            run_coroutine(check if time_limit is None else time_limit.run(check))
+            run_coroutine(check if deadline is None else deadline.run(check))
     except KeyboardInterrupt:
         ignore_interrupts()
         collector.stop_message = "interrupted"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
@@ -29,7 +30,6 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
-from voicegauge.api.time_limit import TimeLimit
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
 from voicegauge.conformance.case_journal import CaseJournals
@@ -87,7 +87,7 @@ class RecordingRun:
     fully_recorded_providers: Collection[str]
     """Ids of the providers of which every operation is recorded, not only those that the named targets need."""
 
-    time_limit: TimeLimit = field(default_factory=lambda: TimeLimit(None))
+    deadline: CommandDeadline = field(default_factory=lambda: CommandDeadline(None))
     """The time after which nothing more is sent."""
 
     @property
@@ -189,7 +189,7 @@ class RecordingRun:
         recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
-            stop = send_plan(self.targets, rest, settings, collector, self.listener, self.time_limit)
+            stop = send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
         if recorder.is_emulated_service:
             journals.forget_requests()  # the emulator charges nothing
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
@@ -216,7 +216,7 @@ class RecordingRun:
                 replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s),
                 collector,
                 self.listener,
-                self.time_limit,
+                self.deadline,
             )
         return _ReceivedCases(recorder.groups, _list_secrets_in_api_keys(settings), stop)
 
@@ -336,7 +336,7 @@ def run_record(request: RecordRequest) -> RecordResult:
         TransportError: not a single response was received.
     """
     validate_request(request)
-    time_limit = TimeLimit(request.max_time_s)
+    deadline = CommandDeadline(request.max_time_s)
     if request.emulated == (request.live is not None):
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     catalogue = to_catalogue(request.contracts, request.live)
@@ -346,7 +346,7 @@ def run_record(request: RecordRequest) -> RecordResult:
         targets=chosen,
         contracts={contract.id: contract for contract in collect_contracts(chosen)},
         fully_recorded_providers=find_wholly_named_providers(catalogue, request.targets),
-        time_limit=time_limit,
+        deadline=deadline,
     )
     updates, plan = recording.plan_updates()
     if request.overwrite is False:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from voicegauge.api.time_limit import TimeLimit
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.errors import EXIT_PARTLY_MEASURED, TimeLimitError
 
 
@@ -14,9 +14,9 @@ async def test_what_ends_in_time_is_returned() -> None:
     async def answer() -> int:
         return 42
 
-    assert await TimeLimit(1000.0).run(answer()) == 42
-    assert await TimeLimit(None).run(answer()) == 42
-    TimeLimit(None).require_time()
+    assert await CommandDeadline(1000.0).run(answer()) == 42
+    assert await CommandDeadline(None).run(answer()) == 42
+    CommandDeadline(None).require_time()
 
 
 async def test_what_takes_longer_is_cancelled() -> None:
@@ -30,13 +30,13 @@ async def test_what_takes_longer_is_cancelled() -> None:
             steps.append("cleaned up")
 
     with pytest.raises(TimeLimitError, match=r"--max-time 0\.01 was over") as caught:
-        await TimeLimit(0.01).run(wait_for_ever())
+        await CommandDeadline(0.01).run(wait_for_ever())
     assert steps == ["cleaned up"]
     assert caught.value.exit_code == EXIT_PARTLY_MEASURED
 
 
 async def test_a_cleanup_that_hangs_is_cancelled_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.api.time_limit.CLEANUP_S", 0.01)
+    monkeypatch.setattr("voicegauge.api.command_deadline.CLEANUP_S", 0.01)
     steps: list[str] = []
 
     async def hang() -> None:
@@ -47,12 +47,12 @@ async def test_a_cleanup_that_hangs_is_cancelled_too(monkeypatch: pytest.MonkeyP
             await asyncio.Event().wait()
 
     with pytest.raises(TimeLimitError):
-        await TimeLimit(0.01).run(hang())
+        await CommandDeadline(0.01).run(hang())
     assert steps == ["cleaning up"]
 
 
 async def test_a_cancellation_by_the_caller_is_no_time_limit() -> None:
-    task = asyncio.create_task(TimeLimit(1000.0).run(asyncio.Event().wait()))
+    task = asyncio.create_task(CommandDeadline(1000.0).run(asyncio.Event().wait()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -17,7 +17,7 @@ after that is deleted by the next command."""
 ResultT = TypeVar("ResultT")
 
 
-class TimeLimit:
+class CommandDeadline:
     """The time that one command may take, which begins when the limit is created."""
 
     def __init__(self, max_time_s: float | None) -> None:
