@@ -309,6 +309,12 @@ EXTENSION_EDITS = [
     *_value(f"{TRANSCRIPTION}/response/language_location", "transcript-language-location", "CPP"),
     *_value(f"{TRANSCRIPTION}/response/audio_duration_location", "transcript-length-location", "CPP"),
     *_value(f"{TRANSCRIPTION}/response/segments_location", "transcript-segments-location", "CBB"),
+    ExtensionEdit(
+        {"transcript-subtitles-added": C},
+        {"transcript-subtitles-removed": B},
+        put(f"{TRANSCRIPTION}/response/subtitle_format", "srt"),
+    ),
+    *_value(f"{TRANSCRIPTION}/response/segment_field_names/text_unit", "transcript-segment-unit", "--B", "word"),
     *_value(f"{TRANSCRIPTION}/response/segment_field_names/start_field", "transcript-segment-key", "--B", "from"),
     *_value(f"{TRANSCRIPTION}/response/segment_field_names/end_field", "transcript-segment-key", "--B", "to"),
     *_value(f"{TRANSCRIPTION}/response/segment_field_names/text_field", "transcript-segment-key", "--B", "said"),

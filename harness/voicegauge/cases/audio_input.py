@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from voicegauge.cases.valid_requests import (
     count_charged_characters,
     load_spoken_sentence,
     load_voice_sample,
+    set_body_value,
 )
 from voicegauge.client.audio_input import build_audio_input_request
 from voicegauge.client.speech_request import RequestParts
@@ -102,10 +104,14 @@ def _set_target_of_case(
     If the request uploads the bundled recording for voice cloning, the shorter recording of one sentence replaces it.
     """
     request = case.request
-    selected = (target for target in targets if _sends_target_constants(request or RequestParts(), target))
-    target = next(selected, default_target)
+    selected = [target for target in targets if _sends_target_constants(request or RequestParts(), target)]
+    target = max(selected, key=lambda one: len(one.target_spec.request_constants), default=default_target)
     sentence = choose_recorded_sentence(target)
-    if request is not None and find_uploaded_audio(target, case) == load_voice_sample().data:
+    location = target.audio_input.request_fields["audio"].location
+    if request is not None and isinstance(request.body, dict) and isinstance(location.read_body(request.body), str):
+        encoded = base64.b64encode(sentence.file.data).decode()  # in place of the text that stands for the audio
+        request = set_body_value(request, location.pointer_tokens, encoded)
+    elif request is not None and find_uploaded_audio(target, case) == load_voice_sample().data:
         request = msgspec.structs.replace(request, body={**request.body, _get_audio_field_name(target): sentence.file})
     return msgspec.structs.replace(
         case, target_name=target.name, request=request, audio_duration_s=sentence.audio_duration_s
@@ -127,12 +133,19 @@ def choose_recorded_sentence(target: AudioInputTarget) -> SpokenSentence:
 def find_uploaded_audio(target: AudioInputTarget, case: ConformanceCase) -> bytes | None:
     """Return the bytes of the recording that `case` uploads; `None` if it uploads no file."""
     body = case.request.body if case.request is not None else None
-    file = body.get(_get_audio_field_name(target)) if isinstance(body, dict) else None
+    location = target.audio_input.request_fields["audio"].location
+    file = location.read_body(body) if location.pointer_tokens else body
+    if isinstance(file, str) and file:
+        try:
+            return base64.b64decode(file, validate=True)
+        except ValueError:
+            return None
     return file.data if isinstance(file, UploadedFile) else None
 
 
 def _get_audio_field_name(target: AudioInputTarget) -> str:
-    return target.audio_input.request_fields["audio"].location.pointer_tokens[0]
+    """Return the form field of the audio, which is also its key in `x-limits.upload_limits`; "body" for a raw body."""
+    return target.audio_input.request_fields["audio"].location.field_name or "body"
 
 
 # Plans cases that upload recordings near each documented limit, or of kinds that no document mentions.

@@ -220,6 +220,8 @@ def add_required_fields(operation: Operation, request: RequestParts) -> RequestP
     Raises:
         UsageError: no value is known for a missing field.
     """
+    if not isinstance(request.body, dict):
+        return request
     return msgspec.structs.replace(request, body={**request.body, **_find_missing_fields(operation, request)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,11 +11,13 @@ from voicegauge.client._audio_download import fetch_audio
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.exchange_log import Deadline, DeliveryFailedError, ExchangeLog
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import AudioInputTarget
+from voicegauge.contract.contract import AudioInputTarget, Operation
 from voicegauge.contract.extension.audio_input import AudioInputField
-from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.extension.speech import FieldMapping, ResponseAudio
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.errors import UsageError
+from voicegauge.formats.bodies import is_form
+from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.model.job import Failure
 
@@ -47,18 +50,47 @@ def build_audio_input_request(
     spec, mappings = audio_input_target.target_spec, audio_input_target.audio_input.request_fields
     defaults: dict[AudioInputField, Any] = {"voice": spec.default_voice, "language": spec.default_language}
     given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
+    values: dict[Location, Any] = {location: copy.deepcopy(value) for location, value in spec.request_constants.items()}
+    for name, value in {**given, **fields}.items():
+        values[_find_mapping(audio_input_target, name).location] = _map_value(audio_input_target, name, value)
+    return _place_values(
+        audio_input_target.operation, _find_mapping(audio_input_target, "audio").location, audio, values
+    )
+
+
+def _find_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) -> FieldMapping:
+    mappings = audio_input_target.audio_input.request_fields
+    if field not in mappings:
+        raise UsageError(f"{audio_input_target.id} takes no {field.replace('_', ' ')}; it takes {', '.join(mappings)}")
+    return mappings[field]
+
+
+def _map_value(audio_input_target: AudioInputTarget, field: AudioInputField, value: Any) -> Any:
+    name = str(value).lower() if isinstance(value, bool) else str(value)
+    return _find_mapping(audio_input_target, field).provider_values.get(name, value)
+
+
+def _place_values(
+    operation: Operation, audio_location: Location, audio: UploadedFile, values: Mapping[Location, Any]
+) -> RequestParts:
+    """Return the request with the audio as its body, as a file of a form, or in base64 in a JSON body."""
+    parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": dict(operation.required_headers)}
+    takes_form = not operation.request_media or any(is_form(name) for name in operation.request_media)
     body: Any = None
-    for location, value in spec.request_constants.items():
-        body = location.write_body(body, copy.deepcopy(value))
-    for name, value in {**given, **fields, "audio": audio}.items():
-        mapping = mappings.get(name)
-        if mapping is None:
-            raise UsageError(
-                f"{audio_input_target.id} takes no {name.replace('_', ' ')}; it takes {', '.join(mappings)}"
-            )
-        mapped = value if isinstance(value, UploadedFile) else mapping.provider_values.get(str(value), value)
-        body = mapping.location.write_body(body, mapped)
-    return RequestParts(body=body, media_type="multipart/form-data")
+    if audio_location.is_in_body and audio_location.pointer_tokens:
+        body = audio_location.write_body(None, audio if takes_form else base64.b64encode(audio.data).decode())
+    for location, value in values.items():
+        if location.is_in_body:
+            body = location.write_body(body, value)
+        else:
+            parameters[location.message_part][location.name] = value
+    return RequestParts(
+        path_parameters=parameters["path"],
+        query_parameters=parameters["query"],
+        headers={name: str(value) for name, value in parameters["header"].items()},
+        body=audio if body is None else body,
+        media_type=audio.media_type if body is None else "multipart/form-data" if takes_form else "application/json",
+    )
 
 
 async def fetch_response_audio(

@@ -22,8 +22,10 @@ from voicegauge.client.settlement import Settlement, SubmitObserver, should_send
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.parsed_exchange import ParsedExchange
+from voicegauge.contract.transcripts import read_transcript
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location
+from voicegauge.formats.subtitles import UnreadableSubtitlesError
 from voicegauge.model.exchange import Request, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.recording.credentials import mask_record
@@ -130,10 +132,13 @@ class DeliveryTask:
         transcription = self._target.transcription
         assert transcription is not None, "a response without audio or a job is a transcript"
         location = transcription.response.text_location
-        text = submit_exchange.read_response_value(location)
-        if not isinstance(text, str):
+        try:
+            text, reason = read_transcript(submit_exchange, transcription.response), f"no text at {location}"
+        except UnreadableSubtitlesError as error:
+            text, reason = None, f"no {transcription.response.subtitle_format}: {error}"
+        if text is None:
             shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
-            message = self._connection.mask_secrets(f"the response has no text at {location}: {shown}")
+            message = self._connection.mask_secrets(f"the response has {reason}: {shown}")
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
         return ReceivedTranscript(text, self._last_exchange_index)
 

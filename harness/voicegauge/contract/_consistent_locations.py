@@ -84,7 +84,8 @@ def _check_location_is_documented(
     # One body with the location is enough, because a request may be sent as JSON or as a form, with different fields.
     structured = [m for m in media_types if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
     if location == Location("body"):
-        structured += [m for m in media_types if is_text(m.name)]
+        files = ("audio/", "video/", "application/octet-stream")
+        structured += [m for m in media_types if is_text(m.name) or m.name.startswith(files)]
     if not any(allows_location(m.schemas, m.schema, location.pointer_tokens) for m in structured):
         reason = f"{str(location)!r} is not in the documented {message_part} of {operation.id}"
         raise operation.contract.document.build_error(pointer, reason)

@@ -14,9 +14,9 @@ from voicegauge.contract._consistent_locations import (
     check_response_location,
 )
 from voicegauge.contract.callbacks import find_callback_body, find_status_operation
-from voicegauge.contract.contract import AudioInputSpec, BaseTarget, Operation
+from voicegauge.contract.contract import AudioInputSpec, AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionResponse, TranscriptionSpec
 from voicegauge.contract.extension.jobs import CallbackBodyLocations, JobSpec, StreamSpec, WebhookSpec
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.extension.resources import (
@@ -55,9 +55,10 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
     for audio_input_target in operation.contract.audio_input_targets.values():
         if audio_input_target.operation is operation:
             check_request_patterns(audio_input_target)
+            _check_own_response(audio_input_target)
     check_response_location(operation, f"{pointer}/response/charge_location", audio_input_spec.response.charge_location)
     if isinstance(audio_input_spec, TranscriptionSpec):
-        _check_transcript(operation, f"{pointer}/response", audio_input_spec)
+        _check_transcript(operation, f"{pointer}/response", audio_input_spec.response)
     else:
         _check_conversion(operation, f"{pointer}/response", audio_input_spec)
 
@@ -88,8 +89,21 @@ def check_pattern(document: Document, pointer: str, pattern: object) -> None:
         raise document.build_error(pointer, f"{pattern!r} is not a valid regular expression: {error}") from error
 
 
-def _check_transcript(operation: Operation, pointer: str, transcription_spec: TranscriptionSpec) -> None:
-    response = transcription_spec.response
+def _check_own_response(audio_input_target: AudioInputTarget) -> None:
+    """Check the `response` of a target.
+
+    Raises:
+        ContractError: the operation is not a transcription, or a location is not documented.
+    """
+    response, pointer = audio_input_target.target_spec.response, f"{audio_input_target.pointer}/response"
+    if response is None:
+        return
+    if audio_input_target.transcription is None:
+        raise audio_input_target.contract.document.build_error(pointer, "only a target of x-transcription has it")
+    _check_transcript(audio_input_target.operation, pointer, response)
+
+
+def _check_transcript(operation: Operation, pointer: str, response: TranscriptionResponse) -> None:
     check_response_location(operation, f"{pointer}/text_location", response.text_location)
     check_response_location(operation, f"{pointer}/language_location", response.language_location)
     check_response_location(operation, f"{pointer}/audio_duration_location", response.audio_duration_location)

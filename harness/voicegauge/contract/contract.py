@@ -316,6 +316,14 @@ class Operation(ContractPart):
         body, pointer = self.schemas.resolve_reference(node, f"{self.pointer}/requestBody")
         return read_media_types(ContractPart(self.schemas, pointer, body))
 
+    def find_request_media(self, media_type: str) -> MediaType | None:
+        """Return the documented request body of a media type, or of a range that has it, such as `audio/*`."""
+        documented = self.request_media
+        ranges = (media for name, media in documented.items() if name.endswith("/*"))
+        return documented.get(media_type) or next(
+            (media for media in ranges if media.name == "*/*" or media_type.startswith(media.name[:-1])), None
+        )
+
     @functools.cached_property
     def responses(self) -> Mapping[str, ResponseSpec]:
         """The documented responses by status."""
@@ -566,11 +574,14 @@ class AudioInputTarget(BaseTarget):
 
     target_spec: AudioInputTargetSpec = field(repr=False)
 
-    @property
+    @functools.cached_property
     def audio_input(self) -> AudioInputSpec:
-        """The `x-transcription` or `x-conversion` of the target's operation."""
-        assert self.operation.audio_input is not None
-        return self.operation.audio_input
+        """The `x-transcription` or `x-conversion` of the target's operation, with the response of the target."""
+        spec, response = self.operation.audio_input, self.target_spec.response
+        assert spec is not None
+        if response is None or not isinstance(spec, TranscriptionSpec):
+            return spec
+        return msgspec.structs.replace(spec, response=response)
 
     @property
     def transcription(self) -> TranscriptionSpec | None:

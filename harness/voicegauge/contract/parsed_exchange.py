@@ -23,6 +23,7 @@ from voicegauge.formats.bodies import (
     UnreadableBodyError,
     is_form,
     is_json,
+    is_plain_text,
     is_text,
     read_form,
     read_json,
@@ -138,7 +139,7 @@ class ParsedExchange:
         stored: tuple[Operation, RequestBody] | None = self._values.get("request_body")
         if stored is None or stored[0] is not operation:
             media_type = self.exchange.request.media_type
-            media = operation.request_media.get(media_type)
+            media = operation.find_request_media(media_type)
             stored = self._values["request_body"] = (
                 operation,
                 RequestBody(media, self._read_body_value(media_type, media)),
@@ -181,6 +182,8 @@ class ParsedExchange:
         """Return the value at a location of the response; `MISSING` if there is no value."""
         if location is None:
             return MISSING
+        if location.is_in_body and not location.pointer_tokens and is_plain_text(self.exchange.response.media_type):
+            return self.exchange.response.body.decode(errors="replace")
         body = self.response_json if location.is_in_body else MISSING  # audio is not parsed to read a header
         return location.read_response(body, self.exchange.response.headers)
 

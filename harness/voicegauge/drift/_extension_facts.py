@@ -63,6 +63,15 @@ TRANSCRIPTION_FACTS = (
     build_presence_fact("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
     build_required_value_fact("response/text_location", "transcript-location", "The location of the transcript", B),
     build_optional_value_fact(
+        "response/subtitle_format", "transcript-subtitles", "The format of a transcript as subtitles", (C, B, B)
+    ),
+    build_required_value_fact(
+        "response/segment_field_names/text_unit", "transcript-segment-unit", "Whether segments are phrases or words", B
+    ),
+    build_optional_value_fact(
+        "targets/*/response/text_location", "target-transcript", "The target's own transcript", (C, B, B)
+    ),
+    build_optional_value_fact(
         "response/language_location", "transcript-language-location", "The location of the detected language", (C, P, P)
     ),
     build_optional_value_fact(

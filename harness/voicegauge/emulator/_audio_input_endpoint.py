@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
 import zlib
 from collections.abc import Mapping
@@ -36,11 +37,13 @@ from voicegauge.emulator._speech_synthesis import (
 from voicegauge.emulator._transcription import (
     EMBEDDED_ASR_LANGUAGE,
     build_transcript_values,
+    format_subtitles,
     split_transcript_into_timed_phrases,
     transcribe_samples,
 )
 from voicegauge.emulator.fault_injection import FaultInjector
-from voicegauge.formats.locations import MISSING, Location
+from voicegauge.formats.bodies import is_json
+from voicegauge.formats.locations import EVERY_ITEM, MISSING, Location
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.espeak import has_voice_for
 
@@ -230,7 +233,8 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
                 return False
         return True
 
-    return next((target for target in targets if has_matching_constants(target)), targets[0])
+    matching = [target for target in targets if has_matching_constants(target)]
+    return max(matching, key=lambda target: len(target.target_spec.request_constants), default=targets[0])
 
 
 def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
@@ -244,6 +248,29 @@ def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, fie
     if isinstance(value, str):
         value = slot.find_provider_independent_value(value)
     return None if value is MISSING else value
+
+
+def read_uploaded_audio(request: ParsedRequest, location: Location) -> UploadedFile | None:
+    """Return the audio in a request: a file of a form, the body itself, or base64 in JSON; `None` if there is none."""
+    value = request.read_value(location)
+    if isinstance(value, UploadedFile):
+        return value
+    if isinstance(value, bytes):
+        return UploadedFile(filename="body", media_type="", data=value) if value else None
+    if isinstance(value, str) and value and location.pointer_tokens:
+        try:
+            return UploadedFile(filename="body", media_type="", data=base64.b64decode(value, validate=True))
+        except ValueError:
+            return None
+    return None
+
+
+def has_audio(request: ParsedRequest) -> bool:
+    """Whether a request is one with audio, and not one of another documented body, such as the URL of a file."""
+    spec, media = request.operation.audio_input, request.documented_media_type
+    location = spec.request_fields["audio"].location if spec is not None else None
+    is_raw = location is not None and location.is_in_body and not location.pointer_tokens
+    return not (is_raw and media is not None and is_json(media.name))
 
 
 def check_audio_uploads(request: ParsedRequest, fault_injector: FaultInjector) -> None:
@@ -343,8 +370,8 @@ class AudioInputEndpoint:
         if rejects_unsupported_values:
             check_audio_uploads(request, fault_injector)
         slot = target.audio_input.request_fields["audio"]
-        file = request.read_value(slot.location)
-        field = get_documented_field_name(slot)
+        file = read_uploaded_audio(request, slot.location)
+        field = get_documented_field_name(slot) or "body"
         if not isinstance(file, UploadedFile):
             raise Rejection("invalid", field, f"{field} is not a file")
         try:
@@ -369,15 +396,20 @@ class AudioInputEndpoint:
         is_named = isinstance(requested, str) and requested and requested.lower() != AUTOMATIC_LANGUAGE
         language = requested if is_named else EMBEDDED_ASR_LANGUAGE
         text = await transcribe_samples(decoded_audio.samples, decoded_audio.sample_rate_hz, language)
+        phrases = split_transcript_into_timed_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text)
         values = build_transcript_values(
             use.response,
-            split_transcript_into_timed_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
+            phrases,
             language=language,
             audio_duration_s=decoded_audio.duration_s,
-            include_word_times=read_audio_input_field(request, target, "timestamps") is True,
-            include_speaker_labels=read_audio_input_field(request, target, "diarize") is True,
+            include_word_times=_is_requested(read_audio_input_field(request, target, "timestamps")),
+            include_speaker_labels=_is_requested(read_audio_input_field(request, target, "diarize")),
         )
-        return AudioInputResult({use.response.text_location: text, **values})
+        if use.response.subtitle_format is not None:
+            text = format_subtitles(phrases, use.response.subtitle_format)
+        # Where a transcript is in several places, the first has all of it.
+        tokens = ["0" if token == EVERY_ITEM else token for token in use.response.text_location.pointer_tokens]
+        return AudioInputResult({Location("body", pointer_tokens=tokens): text, **values})
 
     async def _convert_upload(
         self,
@@ -488,6 +520,10 @@ class AudioInputEndpoint:
         return self._context.response_builder.build_audio_url(
             request.incoming_request.base_url, response_audio, name, generated_audio.audio_format
         )
+
+
+def _is_requested(value: object) -> bool:
+    return str(value).lower() == "true"
 
 
 def _create_silence() -> DecodedAudio:

@@ -12,6 +12,7 @@ from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import iterate_schemas_at
+from voicegauge.formats.locations import EVERY_ITEM, Location
 from voicegauge.model.exchange import UploadedFile
 
 # Implements the faults of status codes, headers and connections.
@@ -207,7 +208,14 @@ def replace_transcript(response: EmulatedResponse) -> None:
     audio_input = response.operation.audio_input if response.operation else None
     if response.kind != "audio-input" or not isinstance(audio_input, TranscriptionSpec):
         return
-    response.body = write_value_at(response.body, audio_input.response.text_location, UNRELATED_TRANSCRIPT)
+    if isinstance(response.body, bytes):  # a text, or subtitles, whose times stay
+        lines = response.body.decode().split("\n")
+        is_text = [bool(line) and "-->" not in line and not line.isdecimal() and line != "WEBVTT" for line in lines]
+        changed = (UNRELATED_TRANSCRIPT if spoken else line for line, spoken in zip(lines, is_text, strict=True))
+        response.body = "\n".join(changed).encode()
+        return
+    tokens = ["0" if token == EVERY_ITEM else token for token in audio_input.response.text_location.pointer_tokens]
+    response.body = write_value_at(response.body, Location("body", pointer_tokens=tokens), UNRELATED_TRANSCRIPT)
     segments = read_value_at(response.body, audio_input.response.segments_location)
     words = UNRELATED_TRANSCRIPT.split()
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
-from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads
+from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, has_audio
 from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContext, JobStore
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
@@ -289,7 +289,7 @@ class EmulatedProvider:
         rejects_unsupported_values: bool,
     ) -> EmulatedResponse:
         operation = request.operation
-        if operation.audio_input is not None:
+        if operation.audio_input is not None and has_audio(request):
             return await self._audio_inputs.respond(
                 request, account, rejects_unsupported_values=rejects_unsupported_values
             )

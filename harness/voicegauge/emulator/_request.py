@@ -269,7 +269,9 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         return None, MISSING
     content_type = incoming_request.find_header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
-    media = documented.get(name) or next((m for m in documented.values() if is_json(name) and is_json(m.name)), None)
+    media = operation.find_request_media(name) or next(
+        (m for m in documented.values() if is_json(name) and is_json(m.name)), None
+    )
     if media is None:
         raise Rejection("invalid", None, f"the body must be {' or '.join(documented)}, not {name or 'without a type'}")
     try:

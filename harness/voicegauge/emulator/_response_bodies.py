@@ -275,6 +275,14 @@ def write_values(
             response.body = write_value_at(response.body, location, copy.deepcopy(value))
 
 
+def write_text_body(response: EmulatedResponse, text: str, media_type: str | None) -> None:
+    """Make a text the whole body, with its media type or, by default, the first documented one that is a text."""
+    documented = response.response_spec.media_types if response.response_spec is not None else {}
+    name = media_type or next((name for name in documented if name.startswith("text/") and "event" not in name), None)
+    response.body, response.media_type = text.encode(), name or "text/plain"
+    response.documented_media_type = documented.get(response.media_type)
+
+
 def write_audio(
     response: EmulatedResponse,
     response_audio: ResponseAudio,

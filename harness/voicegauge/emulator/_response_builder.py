@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, Target
 from voicegauge.contract.document_parts import Example, MediaType, Parameter
+from voicegauge.contract.extension.audio_input import TranscriptionResponse
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
@@ -39,6 +40,7 @@ from voicegauge.emulator._response_bodies import (
     write_audio,
     write_charges_and_balances,
     write_job_times,
+    write_text_body,
     write_values,
 )
 from voicegauge.emulator._schema_values import PLACEHOLDER_URL
@@ -378,13 +380,7 @@ class ResponseBuilder:
             read_value_at(example.value, location) in (MISSING, value)
             for location, value in list(job_values.items())[1:]
         ]
-        documented = request.documented_media_type.examples if request.documented_media_type is not None else ()
-        example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
-        same = example_request is not None and all(
-            read_value_at(example_request, location) == value
-            for location, value in target.target_spec.request_constants.items()
-        )
-        return (*states, same)
+        return (*states, _shows_request_with(request, example, target.target_spec.request_constants))
 
     def build_status_response(self, request: ParsedRequest, job: EmulatedJob) -> EmulatedResponse:
         """Return the status response for a job in its current state."""
@@ -583,9 +579,19 @@ class ResponseBuilder:
             audio_url: the URL of `generated_audio`, for responses that link to it.
             charge: the amount charged; `None` if the request has no price.
         """
-        response = build_success_response(request.operation, "audio-input", build_default_body)
+        constants = target.target_spec.request_constants
+
+        def rank_example(example: Example) -> tuple[bool]:
+            return (_shows_request_with(request, example, constants),)
+
+        response = build_success_response(
+            request.operation, "audio-input", lambda media_spec: select_body_template(media_spec, rank_example)
+        )
         response.request = request
-        write_values(response, values_by_location)
+        transcription = target.transcription.response if target.transcription is not None else None
+        if transcription is not None and not transcription.text_location.pointer_tokens:
+            write_text_body(response, str(values_by_location[transcription.text_location]), transcription.media_type)
+        write_values(response, _complete_segments(response, transcription, values_by_location))
         audio = target.conversion.response.audio if target.conversion else None
         if audio is not None and generated_audio is not None:
             write_audio(response, audio, generated_audio.audio_format, audio_url, generated_audio.audio_bytes)
@@ -658,6 +664,32 @@ def _find_status_media_type_for_undocumented_state(
         read_value_at(example.value, job_spec.state_location) == job.state for example in media_spec.examples
     )
     return None if has_example else status_media
+
+
+def _shows_request_with(request: ParsedRequest, example: Example, constants: Mapping[Location, Any]) -> bool:
+    """Whether an example of a response belongs to a documented request that has the constants of a target."""
+    documented = request.documented_media_type.examples if request.documented_media_type is not None else ()
+    example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
+    return example_request is not None and all(
+        read_value_at(example_request, location) == value
+        for location, value in constants.items()
+        if location.is_in_body
+    )
+
+
+def _complete_segments(
+    response: EmulatedResponse, transcription: TranscriptionResponse | None, values: Mapping[Location, Any]
+) -> dict[Location, Any]:
+    """Return `values` with segments that also have the other fields of the first segment of the documented example."""
+    location = transcription.segments_location if transcription is not None else None
+    example = read_value_at(response.body, location)
+    if location is None or not isinstance(example, list) or not example or not isinstance(example[0], dict):
+        return dict(values)
+    segments = [{**example[0], **segment} for segment in values[location]]
+    for index, segment in enumerate(segments):
+        if isinstance(segment.get("id"), int):
+            segment["id"] = index
+    return {**values, location: segments}
 
 
 def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voicegauge.contract.extension.audio_input import TranscriptionResponse
 from voicegauge.emulator._request import Rejection
@@ -109,7 +109,7 @@ def build_transcript_values(
     """
     keys = response_locations.segment_field_names
     segments: list[dict[str, Any]] = []
-    for phrase in phrases:
+    for phrase in _split_into_words(phrases) if keys.text_unit == "word" else phrases:
         segment: dict[str, Any] = {
             keys.start_field: round(phrase.start_s, 2),
             keys.end_field: round(phrase.end_s, 2),
@@ -126,6 +126,30 @@ def build_transcript_values(
         response_locations.segments_location: segments,
     }
     return {location: value for location, value in values.items() if location is not None}
+
+
+def format_subtitles(phrases: list[Phrase], subtitle_format: Literal["srt", "vtt"]) -> str:
+    """Return the phrases as subtitles with one cue each."""
+    mark = "," if subtitle_format == "srt" else "."
+    blocks = [] if subtitle_format == "srt" else ["WEBVTT"]
+    for number, phrase in enumerate(phrases, start=1):
+        times = f"{_format_subtitle_time(phrase.start_s, mark)} --> {_format_subtitle_time(phrase.end_s, mark)}"
+        blocks.append("\n".join([*([str(number)] if subtitle_format == "srt" else []), times, " ".join(phrase.words)]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _format_subtitle_time(time_s: float, decimal_mark: str) -> str:
+    milliseconds = round(time_s * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{decimal_mark}{rest % 1000:03d}"
+
+
+def _split_into_words(phrases: list[Phrase]) -> list[Phrase]:
+    return [
+        Phrase(word["start"], word["end"], (word["word"],))
+        for phrase in phrases
+        for word in _estimate_word_times(phrase)
+    ]
 
 
 def _estimate_word_times(phrase: Phrase) -> list[dict[str, Any]]:

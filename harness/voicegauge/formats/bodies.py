@@ -184,6 +184,11 @@ def is_text(media_type: str) -> bool:
     return media_type == "text/plain" or media_type.endswith(("/xml", "+xml"))
 
 
+def is_plain_text(media_type: str) -> bool:
+    """Whether a body of this media type is a text for people, such as a transcript or subtitles."""
+    return media_type in ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
+
+
 def read_text(body: bytes) -> str:
     """Decode a body that is a single text in UTF-8.
 

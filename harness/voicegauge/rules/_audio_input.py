@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from voicegauge.contract.extension.audio_input import AudioInputField, ConversionSpec
+from voicegauge.contract.extension.audio_input import AudioInputField, ConversionSpec, TranscriptionResponse
 from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.transcripts import read_cues, read_transcript
 from voicegauge.formats.locations import MISSING, Location
+from voicegauge.formats.subtitles import UnreadableSubtitlesError
 from voicegauge.rules._charges import read_amount
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import AudioInputCall
 
+REFERENCE_LANGUAGE = "en"
+"""Language of the recording whose transcript is known."""
 MAX_TRANSCRIPT_WER = 0.5
 """Word error rate above which a transcript counts as wrong. Every recognizer has a lower rate on clean speech. The
 transcript of another recording has a higher rate."""
@@ -29,9 +34,13 @@ RELATIVE_CHARGE_TOLERANCE = 0.02
 def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     """Return the transcript in the response and its location; `None` if the response contains no transcript."""
     use = call.audio_input_target.audio_input
-    location = (
-        use.response.fact_locations.get("transcript") if isinstance(use, ConversionSpec) else use.response.text_location
-    )
+    if not isinstance(use, ConversionSpec):
+        try:
+            transcript = read_transcript(call.parsed_exchange, use.response)
+        except UnreadableSubtitlesError:
+            return None  # the rule transcript-format reports this
+        return None if transcript is None else (transcript, use.response.text_location)
+    location = use.response.fact_locations.get("transcript")
     text = call.read_response_value(location) if location else MISSING
     return (text, location) if isinstance(text, str) and location else None
 
@@ -40,7 +49,7 @@ def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     "transcript-wrong",
     subject_class=AudioInputCall,
     description="The transcript of clean speech has a word error rate below 50%.",
-    contract_condition="x-transcription.response.text_location, x-conversion.response.fact_locations.transcript",
+    contract_condition="x-transcription.targets, x-conversion.response.fact_locations.transcript",
     explanation=Explanation(
         consequence=(
             "A transcript with more wrong words than right ones belongs to other audio, or to another language."
@@ -54,7 +63,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score_transcript
 
     found = _find_transcript(call)
-    if call.reference_transcript is None or found is None:
+    if call.reference_transcript is None or found is None or not _is_reference_in_requested_language(call):
         return
     text, location = found
     scored = score_transcript(
@@ -64,17 +73,52 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
         message = f"word error rate {scored.error_rate:.0%} against the spoken text"
         yield Violation(
             message,
-            f"{call.description_pointer}/response",
+            call.response_pointer,
             location.json_pointer,
             f"transcript: {text!r}; reference: {call.reference_transcript!r}",
         )
+
+
+def _is_reference_in_requested_language(call: AudioInputCall) -> bool:
+    """Whether the request names no language, or that of the reference. With another one, other words are right."""
+    language = call.read_neutral_value("language")
+    named = language.lower() if isinstance(language, str) else ""
+    return named in ("", "auto", "multi") or re.split(r"[-_]", named)[0] == REFERENCE_LANGUAGE
+
+
+@register_rule(
+    "transcript-format",
+    subject_class=AudioInputCall,
+    description="Subtitles have the documented format, SRT or WebVTT.",
+    contract_condition="x-transcription.response.subtitle_format, x-transcription.targets.*.response.subtitle_format",
+    explanation=Explanation(
+        consequence="A player shows no subtitles, or shows their times as text.",
+        conforming_example="response_format=vtt returns a text that begins with WEBVTT.",
+        violating_example="response_format=vtt returns the transcript alone.",
+    ),
+    unshown_reason="No fault changes the format of subtitles.",
+)
+def _check_transcript_format(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.audio_input_target.transcription
+    if use is None or use.response.subtitle_format is None:
+        return
+    if not isinstance(call.parsed_exchange.read_response_value(use.response.text_location), str):
+        shown = call.exchange.response.media_type or "no Content-Type"
+        yield Violation(f"expected {use.response.subtitle_format}, got no text: {shown}", call.response_pointer)
+        return
+    try:
+        read_cues(call.parsed_exchange, use.response)
+    except UnreadableSubtitlesError as error:
+        yield Violation(f"this is not {use.response.subtitle_format}: {error}", call.response_pointer)
 
 
 @register_rule(
     "transcript-duration",
     subject_class=AudioInputCall,
     description="The duration in a transcript is that of the uploaded audio.",
-    contract_condition="x-transcription.response.audio_duration_location",
+    contract_condition=(
+        "x-transcription.response.audio_duration_location, x-transcription.targets.*.response.audio_duration_location"
+    ),
     explanation=Explanation(
         consequence="Transcription is charged by duration.",
         conforming_example="An upload of 4.0 s is reported as 4.0 s.",
@@ -91,7 +135,7 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
         message = f"the response states {named:g} s, but {call.uploaded_audio.duration_s:.2f} s were sent"
         yield Violation(
             message,
-            f"{call.description_pointer}/response/audio_duration_location",
+            f"{call.response_pointer}/audio_duration_location",
             str(use.response.audio_duration_location).partition("#")[2],
         )
 
@@ -100,7 +144,10 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     "transcript-segments",
     subject_class=AudioInputCall,
     description="Transcript segments are in order, end after they begin, and lie within the audio.",
-    contract_condition="x-transcription.response.segments_location",
+    contract_condition=(
+        "x-transcription.response.segments_location, x-transcription.targets.*.response.segments_location, "
+        "x-transcription.response.subtitle_format, x-transcription.targets.*.response.subtitle_format"
+    ),
     explanation=Explanation(
         consequence="Subtitles overlap, jump back, or come after the end.",
         conforming_example="0 to 1.5 s and 1.5 to 3 s in audio of 3 s",
@@ -110,18 +157,11 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
-    listed = call.read_response_value(use.response.segments_location) if use else MISSING
-    if use is None or call.uploaded_audio is None or not isinstance(listed, list):
+    if use is None or call.uploaded_audio is None:
         return
-    keys, before = use.response.segment_field_names, 0.0
-    at, pointer = (
-        f"{call.description_pointer}/response/segments_location",
-        str(use.response.segments_location).partition("#")[2],
-    )
-    for index, segment in enumerate(listed):
-        start, end = (
-            segment.get(key) if isinstance(segment, dict) else None for key in (keys.start_field, keys.end_field)
-        )
+    before, at = 0.0, f"{call.response_pointer}/segments_location"
+    pointer = str(use.response.segments_location).partition("#")[2]
+    for index, (start, end) in enumerate(_list_segment_times(call, use.response)):
         if not _is_number(start) or not _is_number(end):
             continue  # the rule response-schema reports this
         if start < before - SEGMENT_ORDER_TOLERANCE_S:
@@ -132,6 +172,19 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
             length = call.uploaded_audio.duration_s
             yield Violation(f"ends at {end:g} s, after the audio at {length:.2f} s", at, f"{pointer}/{index}")
         before = start
+
+
+def _list_segment_times(call: AudioInputCall, response: TranscriptionResponse) -> list[tuple[Any, Any]]:
+    """Return the start and the end of each segment, or of each cue of subtitles, as the response has them."""
+    try:
+        cues = read_cues(call.parsed_exchange, response)
+    except UnreadableSubtitlesError:
+        return []  # the rule transcript-format reports this
+    if cues is not None:
+        return [(cue.start_s, cue.end_s) for cue in cues]
+    keys, listed = response.segment_field_names, call.read_response_value(response.segments_location)
+    segments = [item if isinstance(item, dict) else {} for item in listed] if isinstance(listed, list) else []
+    return [(segment.get(keys.start_field), segment.get(keys.end_field)) for segment in segments]
 
 
 @register_rule(
@@ -151,7 +204,7 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     if (
         use is None
         or use.response.segment_field_names.words_field is None
-        or call.read_neutral_value("timestamps") is not True
+        or str(call.read_neutral_value("timestamps")).lower() != "true"  # in a query or a form, it is a text
     ):
         return
     listed = call.read_response_value(use.response.segments_location)

@@ -325,7 +325,7 @@ def _check_request_body_schema(call: Call) -> Iterator[Violation]:
     if not documented or not call.exchange.request.body:
         return
     media_type = call.exchange.request.media_type
-    media = documented.get(media_type)
+    media = call.operation.find_request_media(media_type)
     if media is None:
         at = next(iter(documented.values())).pointer.rpartition("/")[0]
         yield Violation(f"the request is {media_type or 'untyped'}; documented: {' or '.join(documented)}", at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.resources import ResourceSpec
 from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio
+from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, UploadedFile
@@ -44,8 +46,19 @@ class AudioInputCall(Call):
         return _decode_upload(file.data) if file is not None else None
 
     def _find_uploaded_file(self) -> UploadedFile | None:
-        field = self.audio_input_target.audio_input.request_fields["audio"].location.pointer_tokens[0]
-        return self.form.files.get(field) if self.form is not None else None
+        request = self.exchange.request
+        location = self.audio_input_target.audio_input.request_fields["audio"].location
+        if not location.pointer_tokens:
+            is_file = not (is_json(request.media_type) or is_form(request.media_type))
+            return UploadedFile(filename="", media_type=request.media_type, data=request.body) if is_file else None
+        if self.form is not None:
+            return self.form.files.get(location.pointer_tokens[0])
+        encoded = self.read_request(location)
+        try:
+            data = base64.b64decode(encoded, validate=True) if isinstance(encoded, str) else b""
+        except ValueError:
+            return None
+        return UploadedFile(filename="", media_type="", data=data) if data else None
 
     @functools.cached_property
     def decoded_response_audio(self) -> tuple[DecodedAudio | None, ...]:
@@ -65,6 +78,12 @@ class AudioInputCall(Call):
         """JSON pointer to the `x-transcription` or `x-conversion` of the operation."""
         key = "x-conversion" if self.audio_input_target.conversion else "x-transcription"
         return f"{self.operation.pointer}/{key}"
+
+    @property
+    def response_pointer(self) -> str:
+        """JSON pointer to the description of the response: that of the target, or else that of the operation."""
+        target = self.audio_input_target
+        return f"{self.description_pointer if target.target_spec.response is None else target.pointer}/response"
 
 
 @functools.lru_cache(maxsize=4)  # the cases of a plan upload the same few recordings many times

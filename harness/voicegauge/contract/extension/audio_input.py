@@ -6,6 +6,7 @@ from typing import Literal
 
 from voicegauge.contract.extension.speech import BaseTargetSpec, FieldMapping, ResponseAudio
 from voicegauge.formats.locations import Location
+from voicegauge.formats.subtitles import SubtitleFormat
 from voicegauge.model.base import Record
 
 AudioInputField = Literal[
@@ -53,18 +54,14 @@ class AudioInputEmulation(Record, frozen=True, kw_only=True):
     """Format of the audio in responses if the request names no format; by default the format of the upload."""
 
 
-class AudioInputTargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
-    """One model or mode of an operation that audio is sent to."""
-
-    emulation: AudioInputEmulation = AudioInputEmulation()
-
-
 class TranscriptSegmentFields(Record, frozen=True, kw_only=True):
     """The names of the fields of a transcript segment; times are in seconds."""
 
     start_field: str = "start"
     end_field: str = "end"
     text_field: str = "text"
+    text_unit: Literal["phrase", "word"] = "phrase"
+    """Whether each segment is a phrase or a single word."""
     speaker_field: str | None = None
     words_field: str | None = None
     """Name of the field with the list of words and their times, which is present if word timestamps were requested."""
@@ -74,6 +71,12 @@ class TranscriptionResponse(Record, frozen=True, kw_only=True):
     """Locations of the transcript and of what else the response to a transcription states."""
 
     text_location: Location
+    """Location of the transcript: "body#/text", or "body" for a response that is a text. `/*` in it stands for every
+    item of a list, whose texts are joined: "body#/results/*/alternatives/0/transcript"."""
+    subtitle_format: SubtitleFormat | None = None
+    """Format of a transcript that is subtitles."""
+    media_type: str | None = None
+    """Media type of a response that is a text; `None` if the document has only one."""
     language_location: Location | None = None
     audio_duration_location: Location | None = None
     """Location of the duration of the audio, in seconds."""
@@ -81,6 +84,15 @@ class TranscriptionResponse(Record, frozen=True, kw_only=True):
     segment_field_names: TranscriptSegmentFields = TranscriptSegmentFields()
     charge_location: Location | None = None
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
+
+
+class AudioInputTargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
+    """One model or mode of an operation that audio is sent to."""
+
+    response: TranscriptionResponse | None = None
+    """Where responses of a transcription to this target have the transcript, if its `request_constants` select another
+    kind of response than `x-transcription.response`: subtitles with {"body#/response_format": srt}."""
+    emulation: AudioInputEmulation = AudioInputEmulation()
 
 
 class TranscriptionSpec(Record, frozen=True, kw_only=True):

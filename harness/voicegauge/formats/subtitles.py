@@ -1,0 +1,62 @@
+"""Reads subtitles: SubRip (SRT) and WebVTT."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+SubtitleFormat = Literal["srt", "vtt"]
+"""Subtitle formats: SubRip, and WebVTT (https://www.w3.org/TR/webvtt1/)."""
+_VTT_SIGNATURE = "WEBVTT"
+_VTT_BLOCKS_WITHOUT_CUES = ("NOTE", "STYLE", "REGION")
+_TIME = {
+    "srt": r"(\d{2,}):([0-5]\d):([0-5]\d),(\d{3})",
+    "vtt": r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})",
+}
+_TIMING_PATTERNS = {name: re.compile(rf"\s*{time}[ \t]+-->[ \t]+{time}(?:[ \t].*)?") for name, time in _TIME.items()}
+_TAG_PATTERN = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]+>")
+
+
+class Cue(NamedTuple):
+    """A text that is shown for a while; times are in seconds from the start of the audio."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+class UnreadableSubtitlesError(ValueError):
+    """A text is not what its subtitle format requires; the message says where."""
+
+
+def read_subtitles(text: str, subtitle_format: SubtitleFormat) -> list[Cue]:
+    """Return the cues of subtitles in their order; tags in their texts are removed.
+
+    Raises:
+        UnreadableSubtitlesError: the text does not have the format.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if subtitle_format == "vtt":
+        header, _, text = text.partition("\n")
+        if not re.fullmatch(rf"{_VTT_SIGNATURE}(?:[ \t].*)?", header):
+            raise UnreadableSubtitlesError(f"it begins with {header[:40]!r}, not with {_VTT_SIGNATURE}")
+    blocks = [block for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
+    if subtitle_format == "vtt":
+        blocks = [block for block in blocks if not block.lstrip().startswith(_VTT_BLOCKS_WITHOUT_CUES)]
+        if blocks and "-->" not in blocks[0]:  # the rest of the header
+            blocks = blocks[1:]
+    return [_read_cue(block.strip("\n"), subtitle_format) for block in blocks]
+
+
+def _read_cue(block: str, subtitle_format: SubtitleFormat) -> Cue:
+    lines = block.split("\n")
+    index = 0 if "-->" in lines[0] else 1  # a cue may have a number or a name
+    found = _TIMING_PATTERNS[subtitle_format].fullmatch(lines[index]) if index < len(lines) else None
+    if found is None:
+        raise UnreadableSubtitlesError(f"a cue has no times: {lines[min(index, len(lines) - 1)][:60]!r}")
+    numbers = [int(group or 0) for group in found.groups()]
+    start_s, end_s = (
+        hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+        for hours, minutes, seconds, milliseconds in (numbers[:4], numbers[4:])
+    )
+    return Cue(start_s, end_s, _TAG_PATTERN.sub("", " ".join(lines[index + 1 :])).strip())
