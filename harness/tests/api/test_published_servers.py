@@ -24,21 +24,24 @@ from ..builders import published_server
 pytestmark = pytest.mark.slow
 
 KNOWN_FINDINGS = {
-    # Speed and formats have narrower limits, an unknown voice is replaced, stream_format is ignored, raw samples have
-    # another media type, models have no time, and a text of white space ends in an exception after the head.
+    # Speed and formats have narrower limits, an unknown voice or model is replaced, stream_format is ignored, raw
+    # samples have another media type, models have no time, and a text of white space ends in an exception after the
+    # head.
     "supertonic-server": {
         "disputed status-undocumented": 1,
-        "error accepts-invalid": 5,
+        "error accepts-invalid": 2,
+        "warning accepts-invalid": 4,
         "error content-type": 1,
         "error rejects-valid": 5,
         "error response-incomplete": 1,
         "error response-kind-ignored": 1,
         "error response-schema": 1,
     },
-    # Voice, speed and stream_format are ignored, the default is WAV, limits of values are missing, raw samples have
-    # another media type. Other formats than WAV need ffmpeg, which is not there.
+    # Voice, speed, model and stream_format are ignored, the default is WAV, limits of values are missing, raw samples
+    # have another media type. Other formats than WAV need ffmpeg, which is not there.
     "local-tts-studio": {
-        "error accepts-invalid": 7,
+        "error accepts-invalid": 4,
+        "warning accepts-invalid": 4,
         "error audio-format": 1,
         "error content-type": 1,
         "error rejects-valid": 3,

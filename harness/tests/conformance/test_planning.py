@@ -19,6 +19,8 @@ from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
 from voicegauge.conformance.prices import price_plan
 from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import adapt_contract_to_server
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Provenance
 
@@ -221,3 +223,25 @@ def test_large_bounds_are_varied_by_whole_numbers(bound: float, expected: list[t
 def test_a_required_language_gets_a_language() -> None:
     schema = {"type": "object", "required": ["language", "text"], "properties": {"language": {"type": "string"}}}
     assert find_fitting_value(TARGETS[0].operation.schemas, schema) == {"language": "en", "text": "Good morning"}
+
+
+@pytest.mark.parametrize(("provider", "field"), [("openai", "model"), ("inworld", "modelId"), ("ttsai", "model")])
+def test_an_unknown_model_is_in_every_plan(voicegauge_catalogue, provider, field) -> None:
+    targets = list(voicegauge_catalogue.find_provider(provider).targets.values())
+    plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=False, max_billable_requests=1)
+    (case,) = [one for one in plan.cases if f"{field} 'no-such-model'" in one.id][:1]
+    assert case.expected_response.acceptance == "rejected"
+    assert not case.is_billable
+
+
+def test_a_server_of_ones_own_that_lists_its_models_is_asked_for_another_one(voicegauge_catalogue) -> None:
+    def list_unknown_models(contract: Contract) -> list[str]:
+        plan = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable_cases=False)
+        return [case.id for case in plan.cases if "no-such-model" in case.id]
+
+    contract = voicegauge_catalogue.find_provider("openai-compatible")
+    assert list_unknown_models(contract) == []  # it may serve any model
+    adapted = adapt_contract_to_server(contract, model_names=["kokoro", "piper"], voice_names=[])
+    assert list_unknown_models(adapted) == [
+        "openai-compatible/createSpeech: model 'no-such-model', which does not exist"
+    ]

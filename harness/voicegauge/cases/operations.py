@@ -26,7 +26,7 @@ from voicegauge.contract.contract import AudioInputTarget, Operation, Target
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.emulator.settings import SCENARIO_HEADER
-from voicegauge.formats.locations import MISSING
+from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import ExpectedResponse
 
@@ -202,6 +202,59 @@ def plan_authentication_cases(
             request=request,
             api_key_validity=key,
         )
+
+
+UNKNOWN_MODEL = "no-such-model"
+"""A model that no service has."""
+
+
+def plan_unknown_model_cases(
+    target: Target, request: RequestParts, other_cases: Iterable[ConformanceCase]
+) -> Iterator[ConformanceCase]:
+    """Yield a request for a model that does not exist, if the schema allows any name.
+
+    Services use another model without a word, so that nobody notices a mistake in the name.
+
+    Args:
+        target: the target whose request is changed.
+        request: a valid request to the target.
+        other_cases: the other cases of the operation. Fields of which they test a value that is not listed are left
+            out.
+    """
+    descriptions = [case.expected_response.description for case in other_cases]
+    for location in _find_model_locations(target.operation):
+        name = location.pointer_tokens[-1]
+        if any(one.startswith(f"{name} ") and one.endswith("not one of its values") for one in descriptions):
+            continue
+        statuses = {
+            *find_rejection_statuses(target.operation, "not-found"),
+            *find_rejection_statuses(target.operation, "invalid"),
+        }
+        expected = ExpectedResponse(
+            acceptance="rejected",
+            statuses=tuple(sorted(statuses)),
+            case_kind="unknown-id",
+            description=f"{name} {UNKNOWN_MODEL!r}, which does not exist",
+            contract_pointer=f"{target.operation.pointer}/x-speech/targets",
+        )
+        yield build_case(
+            target.operation,
+            expected,
+            target_name=target.name,
+            request=set_body_value(request, location.pointer_tokens, UNKNOWN_MODEL),
+        )
+
+
+def _find_model_locations(operation: Operation) -> list[Location]:
+    """Return the fields of a body that select a target of an operation: by patterns, or by constants of all targets."""
+    targets = [target.target_spec for target in operation.targets]
+    patterns = {location: pattern for target in targets for location, pattern in target.request_patterns.items()}
+    found = [location for location, pattern in patterns.items() if not re.fullmatch(pattern, UNKNOWN_MODEL)]
+    for location in targets[0].request_constants if targets else ():
+        values = [target.request_constants.get(location) for target in targets]
+        if location not in patterns and len(set(map(str, values))) > 1 and all(isinstance(one, str) for one in values):
+            found.append(location)
+    return [location for location in found if location.message_part == "body" and location.pointer_tokens]
 
 
 def plan_rejection_reason_cases(

@@ -44,6 +44,7 @@ from voicegauge.cases.operations import (
     plan_operation_cases,
     plan_parameter_cases,
     plan_rejection_reason_cases,
+    plan_unknown_model_cases,
 )
 from voicegauge.cases.pairwise import plan_combination_cases
 from voicegauge.cases.sockets import plan_socket_cases
@@ -599,6 +600,7 @@ def _iterate_target_cases(
     branch_cases = _list_schema_branch_cases(target, request, planned_branch_pointers)
     if is_first_target_of_operation:
         cases += plan_body_cases(operation, request, target)
+        cases += plan_unknown_model_cases(target, request, [*cases, *branch_cases])
         cases += plan_optional_field_cases(target, request)
         cases += plan_unusual_text_cases(target, request)
         cases += plan_parameter_cases(operation, request, target)

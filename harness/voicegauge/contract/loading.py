@@ -19,7 +19,7 @@ from voicegauge.contract.document_parts import HTTP_METHODS, Parameter
 from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ListOperation, ProviderSpec
 from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec
 from voicegauge.contract.extension.speech import SpeechSpec
 from voicegauge.contract.record_reader import convert_record
@@ -312,27 +312,29 @@ def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
     return build_contract(document, Schemas(document))
 
 
-def limit_to_listed_voices(contract: Contract) -> Contract:
-    """Return the contract of a server that has only the voices in the documented examples of lists of voices.
+def limit_to_listed_names(contract: Contract) -> Contract:
+    """Return the contract of a server that has only the models and voices in the documented examples of lists of them.
 
     A contract without `self_hosted` is returned as it is.
     """
     spec = contract.provider.self_hosted
     if spec is None:
         return contract
-    voices = [
+    voices = _read_documented_names(contract, spec.voice_lists)
+    models = _read_documented_names(contract, [spec.model_list] if spec.model_list is not None else [])
+    return adapt_contract_to_server(contract, model_names=models, voice_names=voices) if voices or models else contract
+
+
+def _read_documented_names(contract: Contract, server_lists: Sequence[ListOperation]) -> tuple[str, ...]:
+    names = [
         name
-        for server_list in spec.voice_lists
+        for server_list in server_lists
         for response in contract.operations[server_list.operation_id].responses.values()
         for media in response.media_types.values()
         for example in media.examples
         for name in server_list.read_names(example.value)
     ]
-    return (
-        adapt_contract_to_server(contract, model_names=(), voice_names=tuple(dict.fromkeys(voices)))
-        if voices
-        else contract
-    )
+    return tuple(dict.fromkeys(names))
 
 
 def _remove_lists_without_operation(document_data: dict[str, Any], missing_operation_ids: Sequence[str]) -> None:
@@ -346,6 +348,8 @@ def _replace_missing_model(target_data: dict[str, Any], model_location: str, mod
     constants = target_data.setdefault("request_constants", {})
     if constants.get(model_location) not in model_names:
         constants[model_location] = model_names[0]
+    if model_location in target_data.get("request_patterns", {}):
+        target_data["request_patterns"][model_location] = "|".join(map(re.escape, model_names))
 
 
 def _limit_field_to_names(

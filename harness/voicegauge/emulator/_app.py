@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import limit_to_listed_voices
+from voicegauge.contract.loading import limit_to_listed_names
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._provider_app import EmulatedProviders
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
@@ -51,7 +51,7 @@ def create_app(
     from voicegauge.emulator._control import ControlGuard, build_control_routes
     from voicegauge.emulator.body_limits import are_headers_too_large
 
-    limited = tuple(limit_to_listed_voices(contract) for contract in contracts)
+    limited = tuple(limit_to_listed_names(contract) for contract in contracts)
     providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults)
     control = ControlGuard(
         Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), control_route_host_names

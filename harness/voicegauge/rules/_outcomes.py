@@ -109,6 +109,8 @@ def _is_rejection_only_implied(outcome: CaseOutcome) -> bool:
     Services convert "1.5" to a number and read values that their documents do not list yet.
     """
     *path, keyword = outcome.expected_response.contract_pointer.split("/")
+    if keyword == "targets":  # that a model does not exist follows from no document
+        return True
     if keyword not in ("type", "enum"):
         return False
     fields = {unescape_pointer_token(name) for parent, name in itertools.pairwise(path) if parent == "properties"}
