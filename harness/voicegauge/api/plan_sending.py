@@ -286,11 +286,21 @@ def describe_plan(plan: PricedPlan) -> str:
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
     requests = f"{'emulated' if emulated else 'live'}: {format_count(total.request_count, 'request')}"
-    if total.billable_request_count and not plan.price_usd and not plan.unpriced_names and not emulated:
-        return f"{requests}, none with a price"
+    if not plan.price_usd and not plan.unpriced_names and not emulated:
+        at_no_price = sum(case.is_billable for case in plan.cases)
+        return (
+            f"{requests}, {at_no_price} to be accepted; none costs anything" if at_no_price else f"{requests}, all free"
+        )
     requests = f"{requests}, {total.billable_request_count} billable"
     free = " (nothing is charged)" if emulated else ""
-    return f"{requests}, {_format_price(plan)}{free}"
+    return f"{requests}, {_format_price(plan)}{free}{_describe_worst_case(plan)}"
+
+
+def _describe_worst_case(plan: PricedPlan) -> str:
+    """Describe what a plan costs if the service accepts what it should reject; empty if that is not more."""
+    if plan.provenance is Provenance.EMULATED or plan.worst_case_usd <= plan.price_usd:
+        return ""
+    return f", ${plan.worst_case_usd:.4g} if the service accepts what it should reject"
 
 
 def describe_undeletable_resources(plan: PricedPlan) -> str:

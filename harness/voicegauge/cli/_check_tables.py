@@ -51,7 +51,8 @@ def print_plan(plan: PricedPlan) -> None:
     terminal = create_console()
     rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
     for case in plan.cases:
-        rows.add_row(case.id, case.expected_acceptance, _format_usd(case.price_usd) if case.is_billable else "free")
+        name = case.id if case.request_count == 1 else f"{case.id} ({case.request_count} requests)"
+        rows.add_row(name, case.expected_acceptance, _format_usd(case.price_usd) if case.is_billable else "free")
     print_table(terminal, rows)
     for one in plan.skipped_cases:
         terminal.print(f"not planned: {one.id}: {one.skip_reason}", style="dim", soft_wrap=True)

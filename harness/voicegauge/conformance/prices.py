@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from voicegauge.cases.case import CaseKind, ConformanceCase, SkippedCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.cases.valid_requests import count_charged_characters
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.conformance.lifecycle_plan import is_resource_lifecycle, plan_lifecycle
 from voicegauge.conformance.report import Spending, SpendingAccount, SpendingTotal
 from voicegauge.contract.contract import BaseTarget, Contract, Operation
 from voicegauge.contract.pricing import is_billable, quote_price
@@ -151,6 +153,11 @@ class PricedCase(Record, frozen=True, kw_only=True):
     """The expected response: "accepted", "rejected", or "either" if the documents say neither."""
     is_billable: bool
     """Whether the case may be accepted, and costs money if it is."""
+    request_count: int = 1
+    """Number of requests of the lifecycle of a resource if all are accepted; 1 for other cases, without polls and
+    downloads."""
+    billable_request_count: int = 0
+    """Number of those that cost money if they are accepted."""
     price_usd: float | None = None
     """Dollars if the response is as expected; `None` if the price is not known."""
     reserved_usd: float | None = None
@@ -194,6 +201,9 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     """Resources that the plan leaves in the account, because no document says how to delete them."""
     spending: Spending
     """Spending at the live service if every response is as expected. Spending for each rule is not included."""
+    worst_case_usd: float = 0.0
+    """The price of the plan in dollars if the service accepts what it should reject, too. It may be charged for more
+    than that only for requests that are sent again after a response that broke off."""
 
     @property
     def price_usd(self) -> float:
@@ -242,37 +252,20 @@ def price_plan(
     account, cases = SpendingAccount(), []
     unpriced: dict[str, None] = {}
     for case in plan.cases:
-        item = find_priced_item(contracts[case.provider], case)
-        usd = reserved_usd = (
-            0.0
-            if item is None
-            else compute_price_usd(
-                item,
-                price_usd_by_name,
-                case.text_character_count,
-                case.audio_duration_s,
-                case.charged_request_count,
-            )
-        )
-        if not case.is_billable:
-            usd = 0.0  # a rejected request is free
-        elif item is not None and usd is None:
-            unpriced[build_price_name(item)] = None
-        is_charged = case.is_billable and usd != 0
+        contract = contracts[case.provider]
+        if is_resource_lifecycle(contract, case):
+            priced = _price_lifecycle(contract, case, price_usd_by_name, provenance)
+        else:
+            priced = _price_case(contract, case, price_usd_by_name, unpriced)
         account.add_case(
-            case, SpendingTotal(request_count=1, billable_request_count=int(is_charged), spent_usd=usd or 0.0)
+            case,
+            SpendingTotal(
+                request_count=priced.request_count,
+                billable_request_count=priced.billable_request_count,
+                spent_usd=priced.price_usd or 0.0,
+            ),
         )
-        expects = case.expected_response.acceptance
-        cases.append(
-            PricedCase(
-                id=case.id,
-                kind=case.kind,
-                expected_acceptance=expects,
-                is_billable=case.is_billable,
-                price_usd=usd,
-                reserved_usd=reserved_usd,
-            )
-        )
+        cases.append(priced)
     return PricedPlan(
         provenance=provenance,
         target_ids=tuple(target.id for target in targets),
@@ -284,6 +277,59 @@ def price_plan(
         unpriced_names=tuple(unpriced),
         undeletable_resources=tuple(_iterate_undeletable_resources(plan, contracts)),
         spending=account.build_spending(),
+        worst_case_usd=sum_usd(max(one.price_usd or 0.0, one.reserved_usd or 0.0) for one in cases),
+    )
+
+
+def _price_case(
+    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float], unpriced: dict[str, None]
+) -> PricedCase:
+    """Return a case with its price; add the name of its target or operation to `unpriced` if that is not known."""
+    item = find_priced_item(contract, case)
+    usd = reserved_usd = (
+        0.0
+        if item is None
+        else compute_price_usd(
+            item, price_usd_by_name, case.text_character_count, case.audio_duration_s, case.charged_request_count
+        )
+    )
+    if not case.is_billable:
+        usd = 0.0  # a rejected request is free
+    elif item is not None and usd is None:
+        unpriced[build_price_name(item)] = None
+    return PricedCase(
+        id=case.id,
+        kind=case.kind,
+        expected_acceptance=case.expected_response.acceptance,
+        is_billable=case.is_billable,
+        billable_request_count=int(case.is_billable and usd != 0),
+        price_usd=usd,
+        reserved_usd=reserved_usd,
+    )
+
+
+def _price_lifecycle(
+    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float], provenance: Provenance
+) -> PricedCase:
+    """Return the lifecycle of a resource with the price of all its requests.
+
+    If a price is not known, a live check skips the lifecycle, so that none of its requests costs anything.
+    """
+    steps = plan_lifecycle(contract, case, is_emulated=provenance is Provenance.EMULATED)
+    prices: list[float] | None = None
+    with contextlib.suppress(UsageError):
+        prices = [
+            compute_lifecycle_step_price_usd(step.operation, step.request, price_usd_by_name) or 0.0 for step in steps
+        ]
+    return PricedCase(
+        id=case.id,
+        kind=case.kind,
+        expected_acceptance=case.expected_response.acceptance,
+        is_billable=case.is_billable,
+        request_count=len(steps),
+        billable_request_count=sum(price > 0 for price in prices or ()),
+        price_usd=None if prices is None else sum_usd(prices),
+        reserved_usd=None if prices is None else sum_usd(prices),
     )
 
 
