@@ -29,6 +29,8 @@ TARGETS = (
     "elevenlabs/flash-multi-context",
     "elevenlabs/flash-stream-input",
     "deepgram/aura-2-socket",
+    "deepgram/flux-tts-socket",
+    "lmnt/blizzard-session",
 )
 _KIND_BY_FAULT = {
     "socket-key-ignored": "key",

@@ -181,13 +181,16 @@ BUNDLED = [target for contract in load_catalogue() for target in contract.socket
 def test_messages_of_bundled_contracts_fit_their_schemas_and_are_recognized(target) -> None:
     socket, settings = target.socket, target.collect_constants()
     for action in target.spec.client_messages:
-        message = socket.build_client_message(action, text="Hello. ", context="c-1", settings=settings, key="k")
+        message = socket.build_client_message(
+            action, text="Hello. ", context="c-1", settings=settings, key="k", nonce=7
+        )
         assert message is not None
         assert list(socket.iterate_violations("client", message.encode(), is_binary=False)) == []
         intent = socket.read_client_message(message.encode())
         assert action in intent.actions
         assert intent.context == ("c-1" if '"c-1"' in message else None)
     values = {"audio": b"ab", "words": ["a"], "starts": [0.5], "ends": [1.0], "reason": "r", "flush": 1, "id": "i"}
+    values |= {"nonce": 7, "duration_ms": 10, "characters": 3}
     for one in target.spec.server_messages:
         message = socket.build_server_message(one.event, context="c-1", **values)
         if message is not None:

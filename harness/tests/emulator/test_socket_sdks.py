@@ -1,4 +1,4 @@
-"""The official Python clients of Cartesia and Deepgram, unmodified, over the emulator's WebSockets."""
+"""The official Python clients of Cartesia, Deepgram and LMNT, unmodified, over the emulator's WebSockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PCM = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[RunningEmulator]:
-    with voicegauge.emulate(["cartesia", "deepgram"], time_scale=0.02) as running:
+    with voicegauge.emulate(["cartesia", "deepgram", "lmnt"], time_scale=0.02) as running:
         yield running
 
 
@@ -67,6 +67,57 @@ def test_deepgram_speaks_and_clears(emulator: RunningEmulator) -> None:
         socket.send_clear()
         assert next(message.type for message in socket if not isinstance(message, bytes)) == "Cleared"
         socket.send_close()
+
+
+def test_deepgram_bounds_the_audio_of_each_turn_of_flux(emulator: RunningEmulator) -> None:
+    from deepgram import DeepgramClient
+    from deepgram.environment import DeepgramClientEnvironment
+    from deepgram.speak.v2.types import SpeakV2Speak
+
+    url = emulator.base_url("deepgram")
+    socket_url = to_socket_url(url)
+    environment = DeepgramClientEnvironment(base=url, production=socket_url, agent=socket_url, agent_rest=url)
+    client = DeepgramClient(api_key="k", environment=environment)
+    with client.speak.v2.connect(model="flux-haley-en", encoding="linear16", sample_rate="24000") as socket:
+        ids = []
+        for _ in range(2):
+            socket.send_speak(SpeakV2Speak(type="Speak", text="".join(PIECES)))
+            socket.send_flush()
+            kinds = []
+            for message in socket:
+                kinds.append("audio" if isinstance(message, bytes) else message.type)
+                if kinds[-1] == "SpeechMetadata":
+                    assert message.input_character_count == len("".join(PIECES))
+                    ids.append(message.speech_id)
+                    break
+            kinds = [kind for kind in kinds if kind != "Connected"]
+            assert (kinds[0], set(kinds[1:-1]), kinds[-1]) == ("SpeechStarted", {"audio"}, "SpeechMetadata")
+        assert len(set(ids)) == 2
+        socket.send_close()
+
+
+async def test_lmnt_speaks_in_a_session(emulator: RunningEmulator) -> None:
+    from lmnt import AsyncLmnt
+
+    async with AsyncLmnt(api_key="k", base_url=emulator.base_url("lmnt")) as client:
+        session = await client.speech.sessions.create(voice="leah", format="pcm_s16le", sample_rate=24000)
+        for piece in PIECES:
+            await session.send_text(piece)
+        nonce = await session.send_flush()
+        size = 0
+        async for message in session:
+            size += len(message.audio) if message.type == "audio" else 0
+            if message.type == "flush_complete":
+                assert message.nonce == nonce
+                break
+        assert size > 24_000
+        nonce = await session.send_reset()
+        async for message in session:
+            if message.type == "reset_complete":
+                assert message.nonce == nonce
+                break
+        await session.send_finish()
+        assert [message.type async for message in session] == []
 
 
 def test_a_wrong_key_is_rejected(emulator: RunningEmulator) -> None:

@@ -42,7 +42,7 @@ def plan_socket_cases(
         include_all_billable_cases: whether more than the turns of one connection are planned.
     """
     spec = target.spec
-    if target.needs_key:
+    if target.needs_key or spec.sends_key_in_message:
         yield _build_key_case(target, "missing")
         yield _build_key_case(target, "wrong")
     turns = 2 + ("flush" in spec.client_messages and spec.turn.ends_with != "flush-end")

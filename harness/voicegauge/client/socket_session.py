@@ -60,7 +60,7 @@ class SocketSession:
         self.connection = WebSocketConnection(self._take_message)
         self._changed = asyncio.Event()
         self._request = self._build_handshake()
-        self._count = 0
+        self._nonce = 0
 
     def _build_handshake(self) -> Request:
         parts: dict[str, dict[str, object]] = {"path": {}, "query": {}, "header": {}}
@@ -122,7 +122,6 @@ class SocketSession:
 
     def begin_turn(self) -> str | None:
         """Begin a turn, and return its context; `None` if messages do not name one."""
-        self._count += 1
         context = str(uuid.uuid4()) if self.target.spec.has_contexts else None
         self._send("start", context)
         return context
@@ -218,11 +217,16 @@ class SocketSession:
             context=context,
             settings=get_settings(self._constants),
             key=self._message_key,
+            nonce=self._count_message(),
         )
         if data is None:
             return False
         self._reader.add_message(self.connection.send(data))
         return True
+
+    def _count_message(self) -> int:
+        self._nonce += 1
+        return self._nonce
 
     def _take_message(self, message: SocketMessage) -> None:
         self._reader.add_message(message)

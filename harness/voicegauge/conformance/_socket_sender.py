@@ -172,9 +172,10 @@ class SocketSender:
 
     async def _connect_with_wrong_key(self) -> None:
         session = await self._open(key=API_KEY_BY_VALIDITY[self._case.api_key_validity])
+        if session.connection.is_open and self._target.spec.sends_key_in_message:
+            await session.wait_for_close(LIMIT_TIMEOUT_S)
         if session.connection.is_open and self._service.is_emulated:
-            # Some services reject the key in the first message only. Text is sent to the emulator only, because a
-            # service that speaks for a wrong key may charge for it.
+            # Text is sent to the emulator only, because a service that speaks for a wrong key may charge for it.
             with contextlib.suppress(TransportError):
                 turn = await session.speak(ANSWER_TEXT)
                 await session.wait_for_end(turn)

@@ -63,6 +63,7 @@ def _read_channel(
         read(contract.schemas, channel, pointer, server_key),
     )
     _check_message_names(document, socket)
+    operation = _find_operation(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
     return Operation(
         schemas=contract.schemas,
         pointer=pointer,
@@ -73,7 +74,7 @@ def _read_channel(
         path=path,
         parameters=tuple(_read_parameters(contract.schemas, channel, pointer)),
         server=contract.servers[_find_server_name(contract, root, channel)],
-        security=tuple(_read_security(contract, root, channel.get(client_key))),
+        security=tuple(_read_security(contract, root, operation)),
         speech=None,
         job=None,
         pricing=None,
@@ -188,6 +189,16 @@ def _find_server_name(contract: Contract, root: dict[str, Any], channel: dict[st
     url = build_server_url(servers.get(name, {})) if name in servers else None
     names = (one.name for one in contract.servers.values() if url is None or one.url == url)
     return next(names, next(iter(contract.servers)))
+
+
+def _find_operation(contract: Contract, action: str, channel_pointer: str) -> Any:
+    """Return the first operation of version 3 with an action on a channel; `None` if there is none."""
+    for operation in get_mapping(contract.document.data[ASYNCAPI_KEY], "operations").values():
+        referenced = get_mapping(operation, "channel")
+        is_here = contract.schemas.resolve_reference(referenced)[1] == channel_pointer
+        if operation.get("action") == action and is_here:
+            return operation
+    return None
 
 
 def _read_security(contract: Contract, root: dict[str, Any], operation: Any) -> Iterator[dict[str, list[str]]]:

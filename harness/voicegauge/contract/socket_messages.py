@@ -51,7 +51,8 @@ def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
 
 _PLACEHOLDER_NAMES = (
     *("text", "context", "key"),
-    *("audio", "words", "starts", "ends", "durations", "flush", "id", "reason"),
+    *("audio", "words", "starts", "ends", "durations", "flush", "id", "reason", "nonce"),
+    *("duration_ms", "characters"),
 )
 
 
@@ -133,6 +134,10 @@ class ClientIntent(NamedTuple):
     """The text to speak; empty if the message has none."""
     message: Any = None
     """The parsed message; `None` if it is not JSON."""
+    key: str | None = None
+    """The API key that the message has; `None` if it has none."""
+    nonce: Any = None
+    """A number of the client that the answer repeats; `None` if the message has none."""
 
 
 class ServerEvent(NamedTuple):
@@ -215,6 +220,7 @@ class SocketChannel:
         context: str | None = None,
         settings: Mapping[Location, Any] | None = None,
         key: str | None = None,
+        nonce: int | None = None,
     ) -> str | None:
         """Return the message with which a client asks for something; `None` if the contract has no such message.
 
@@ -224,11 +230,12 @@ class SocketChannel:
             context: the context of the turn.
             settings: values by location in the body, which messages named in `settings_messages` have.
             key: the API key, for a message that sends it.
+            nonce: a number that the answer repeats, for a message that has one.
         """
         template = self.spec.client_messages.get(action)
         if template is None:
             return None
-        values = {"text": text, "context": context, "key": key}
+        values = {"text": text, "context": context, "key": key, "nonce": nonce}
         message = fill_template(template.value, {name: value for name, value in values.items() if value is not None})
         if action in self.spec.settings_messages:
             for location, value in (settings or {}).items():
@@ -241,6 +248,7 @@ class SocketChannel:
         message = read_message(data)
         actions: set[ClientAction] = set()
         text, context = "", None
+        key, nonce = None, None
         for action, pattern in self._client_patterns.items():
             if not pattern.matches(message):
                 continue
@@ -248,10 +256,13 @@ class SocketChannel:
             found, named = pattern.read(message, "text"), pattern.read(message, "context")
             text = found if isinstance(found, str) and action == "text" else text
             context = named if isinstance(named, str) else context
+            sent_key, sent_nonce = pattern.read(message, "key"), pattern.read(message, "nonce")
+            key = sent_key if isinstance(sent_key, str) else key
+            nonce = sent_nonce if sent_nonce is not None else nonce
         if "text" in actions and not text.strip():
             actions.discard("text")  # such as the blank that opens a context, or the empty text that ends a turn
             text = ""
-        return ClientIntent(frozenset(actions), context, text, message)
+        return ClientIntent(frozenset(actions), context, text, message, key, nonce)
 
     def build_server_message(self, kind: ServerEventKind, **values: Any) -> str | None:
         """Return the message with which a service reports an event; `None` if the contract has no such message.

@@ -17,6 +17,7 @@ from starlette.types import Receive, Send
 from voicegauge.contract.contract import Operation, SocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_messages import ClientIntent
+from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
 from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep, StepPurpose
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
@@ -61,6 +62,11 @@ class _Turn:
     worker: asyncio.Task[None] | None = None
     index: int = 0
     """Number of the turn in its connection."""
+    id: str = ""
+    """Id of the turn in messages of the service."""
+    character_count: int = 0
+    nonce: Any = None
+    """Number of the latest flush or cancellation of the client; `None` if it sends none."""
     flush_count: int = 0
     message_count: int = 0
     audio: bytearray = field(default_factory=bytearray)
@@ -126,14 +132,14 @@ class EmulatedSocket:
         self._count = 0
         self._lock = asyncio.Lock()
         self._is_closed = False
+        self._has_key = False
 
     async def run(self, receive: Receive) -> None:
         """Answer messages until the connection ends."""
         limit = self._spec.limits.inactivity
         try:
-            for_session = self._channel.build_server_message("session", id=self._create_id())
-            if for_session is not None:
-                await self._send_text(for_session)
+            if "session" not in self._spec.client_messages:
+                await self._report("session", None)
             while not self._is_closed:
                 try:
                     timeout_s = None if limit is None else limit.max_s * self._settings.time_scale
@@ -161,7 +167,7 @@ class EmulatedSocket:
 
     def _create_id(self) -> str:
         self._count += 1
-        return f"{self._settings.seed:08x}-{self._count:08x}"
+        return f"{self._settings.seed % 0x10000:04x}{self._count:08x}"
 
     # Messages of the client.
 
@@ -182,16 +188,33 @@ class EmulatedSocket:
             return
         if not intent.actions:
             return
+        if "session" in intent.actions and not await self._accept_key(intent):
+            return
         if "close" in intent.actions:
             await self._finish_all()
             await self._close(_NORMAL_CLOSE_CODE, "")
             return
         await self._act(intent)
 
+    async def _accept_key(self, intent: ClientIntent) -> bool:
+        """Check the key of the first message, and report that the connection is ready; return whether it is."""
+        is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
+        ignores_key = any(fault.ignores_key for fault in self._list_faults(self._find_target()))
+        if self._spec.sends_key_in_message and is_missing and not ignores_key:
+            await self._report("error", None, "the API key is not valid")
+            await self._close(_POLICY_CLOSE_CODE, "unauthorized")
+            return False
+        self._has_key = True
+        await self._report("session", None)
+        return True
+
     async def _act(self, intent: ClientIntent) -> None:
         self._remember_settings(intent)
+        if self._spec.sends_key_in_message and not self._has_key:
+            await self._close(_POLICY_CLOSE_CODE, "the first message must have the key")
+            return
         if "cancel" in intent.actions:
-            await self._cancel(intent.context)
+            await self._cancel(intent)
             return
         if not intent.actions & {"start", "text", "flush", "end"}:
             return
@@ -200,6 +223,7 @@ class EmulatedSocket:
             return
         if "text" in intent.actions:
             await self._add_text(turn, intent.text)
+        turn.nonce = intent.nonce
         if "flush" in intent.actions:
             await self._flush(turn)
         if "end" in intent.actions:
@@ -265,7 +289,14 @@ class EmulatedSocket:
             await self._close(_POLICY_CLOSE_CODE, "too many turns")
             return None
         target = self._find_target()
-        turn = _Turn(key, target, self._find_format(target), self._choose_language(target), index=self._turn_count)
+        turn = _Turn(
+            key,
+            target,
+            self._find_format(target),
+            self._choose_language(target),
+            index=self._turn_count,
+            id=self._create_id(),
+        )
         self._turn_count += 1
         self._turns[key] = turn
         turn.worker = asyncio.create_task(self._work(turn))
@@ -282,6 +313,7 @@ class EmulatedSocket:
             if fault.change_text_piece is not None:
                 text = fault.change_text_piece(turn.message_count, text)
         turn.message_count += 1
+        turn.character_count += len(text)
         turn.buffer += text
         if len(turn.buffer) > MAX_TEXT_CHARACTERS:
             await self._reject(f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", turn.context)
@@ -312,14 +344,15 @@ class EmulatedSocket:
         await self._put_rest(turn)
         await turn.jobs.put(("flush", str(turn.flush_count)))
 
-    async def _cancel(self, context: str | None) -> None:
-        turn = self._turns.get(context if self._spec.has_contexts else None)
+    async def _cancel(self, intent: ClientIntent) -> None:
+        turn = self._turns.get(intent.context if self._spec.has_contexts else None)
         if turn is None:
             if self._spec.has_event("cancel-end"):
-                await self._report("cancel-end", context)
+                await self._report("cancel-end", intent.context, nonce=intent.nonce)
             return
+        turn.nonce = intent.nonce
         if any(fault.ignores_cancel for fault in self._list_faults(turn.target)):
-            await self._report("cancel-end", turn.context)
+            await self._report("cancel-end", turn.context, nonce=intent.nonce)
             return
         effect = self._spec.cancel_effect
         turn.buffer = ""
@@ -328,6 +361,7 @@ class EmulatedSocket:
             return
         while not turn.jobs.empty():
             turn.jobs.get_nowait()
+            turn.jobs.task_done()
         self._stale_audio = bytes(turn.audio)
         turn.is_cancelled = True
         if effect == "stops":
@@ -335,17 +369,19 @@ class EmulatedSocket:
                 turn.worker.cancel()
                 await asyncio.gather(turn.worker, return_exceptions=True)
             self._forget_turn(turn)
-            await self._send_steps(turn, self._change_steps(turn, "cancel", self._build_steps(turn, "cancel-end")))
+            steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce)
+            await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
         else:
-            await turn.jobs.put(("end", ""))
+            await turn.jobs.put(("cancel", ""))
 
     async def _finish_all(self) -> None:
         """Speak what was sent, before the connection is closed."""
-        for turn in list(self._turns.values()):
+        turns = list(self._turns.values())
+        for turn in turns:
             await self._put_rest(turn)
-            await turn.jobs.put(("end", ""))
-        workers = [turn.worker for turn in self._turns.values() if turn.worker is not None]
-        await asyncio.gather(*workers, return_exceptions=True)
+            if self._spec.has_contexts:
+                await turn.jobs.put(("end", ""))
+        await asyncio.gather(*(turn.jobs.join() for turn in turns))
 
     # Speech of one turn.
 
@@ -357,20 +393,26 @@ class EmulatedSocket:
                 if purpose == "speech":
                     await self._speak(turn, text)
                 elif purpose == "flush":
-                    steps = self._build_steps(turn, "flush-end", flush=int(text))
+                    steps = self._build_steps(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
                     await self._send_steps(turn, self._change_steps(turn, "flush", steps))
                     if self._spec.turn.ends_with == "flush-end":
-                        # Without contexts there is one voice, and the next text begins the next turn.
-                        turn.has_spoken, turn.spoken_s, turn.index = False, 0.0, turn.index + 1
-                        self._turn_count = turn.index + 1
+                        self._begin_next_turn(turn)
+                elif purpose == "cancel":
+                    steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce)
+                    await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
+                    if self._spec.has_contexts:
+                        await self._end_turn(turn)
+                    else:
+                        self._begin_next_turn(turn)
                 else:
                     await self._end_turn(turn)
+                turn.jobs.task_done()
 
     async def _speak(self, turn: _Turn, text: str) -> None:
         speech = await self._synthesizer.synthesize(self._build_synthesis(turn, text))
         steps: list[SocketStep] = []
         if not turn.has_spoken:
-            steps += self._build_steps(turn, "turn-start", id=self._create_id())
+            steps += self._build_steps(turn, "turn-start", id=turn.id)
         steps += self._build_times(turn, text, speech.audio_duration_s)
         pace = self._spec.emulation
         frame_audio_s = max(pace.frame_audio_s, _FAST_FRAME_AUDIO_S) if self._is_fast else pace.frame_audio_s
@@ -419,9 +461,22 @@ class EmulatedSocket:
         words = [timing.text for timing in timings]
         return self._build_steps(turn, "timestamps", words=words, starts=starts, ends=ends)
 
+    def _begin_next_turn(self, turn: _Turn) -> None:
+        """Let the next text begin another turn: without contexts, turns are spoken one after the other."""
+        turn.has_spoken, turn.spoken_s, turn.index, turn.id = False, 0.0, turn.index + 1, self._create_id()
+        turn.character_count = len(turn.buffer)
+        self._turn_count = turn.index + 1
+
     async def _end_turn(self, turn: _Turn) -> None:
+        duration_ms = round(turn.spoken_s * 1000)
+        steps = self._build_steps(
+            turn, "turn-end", id=turn.id, duration_ms=duration_ms, characters=turn.character_count
+        )
+        if not self._spec.has_contexts and not self._spec.turn.is_only_one:
+            await self._send_steps(turn, self._change_steps(turn, "end", steps))
+            self._begin_next_turn(turn)
+            return
         turn.is_over = True
-        steps = self._build_steps(turn, "turn-end", id=self._create_id())
         if self._spec.turn.is_only_one:
             steps.append(SocketStep("close", values={"code": _NORMAL_CLOSE_CODE, "reason": ""}))
         changed = self._change_steps(turn, "end", steps)
@@ -528,9 +583,9 @@ class EmulatedSocket:
         if message is not None:
             await self._send_text(message)
 
-    async def _report(self, kind: Any, context: str | None, reason: str = "") -> None:
+    async def _report(self, kind: Any, context: str | None, reason: str = "", nonce: Any = None) -> None:
         """Send an event that belongs to no speech, if the contract has such a message."""
-        values: dict[str, Any] = {"reason": reason, "id": self._create_id()}
+        values: dict[str, Any] = {"reason": reason, "id": self._create_id(), "nonce": nonce}
         if context is not None:
             values["context"] = context
         message = self._channel.build_server_message(kind, **values)

@@ -314,7 +314,7 @@ SOCKET_FAULTS = (
         id="socket-key-ignored",
         description="A connection without a key, or with a wrong one, is accepted.",
         socket=SocketFault(ignores_key=True),
-        applies_to_socket=lambda target: target.needs_key,
+        applies_to_socket=lambda target: target.needs_key or target.spec.sends_key_in_message,
     ),
     Fault(
         id="socket-limit-ignored",

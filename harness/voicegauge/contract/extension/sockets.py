@@ -35,7 +35,8 @@ class ClientMessage(Record, frozen=True, kw_only=True):
     message: str
     """Name of the message in the AsyncAPI document."""
     value: dict[str, Any]
-    """The message. A text that is "{text}", "{context}", "{key}" or "{audio}" stands for the value itself."""
+    """The message. A text that is "{text}", "{context}", "{key}" or "{nonce}" (a number that the answer repeats) stands
+    for the value itself."""
     recognized_by: dict[str, tuple[Any, ...]] = {}
     """Accepted values by JSON pointer, all of which a message has that asks for this; null accepts a missing value. By
     default the fixed members of `value`."""
@@ -62,8 +63,9 @@ class ServerMessage(Record, frozen=True, kw_only=True):
     event: ServerEventKind
     value: dict[str, Any] | None = None
     """The message; `None` if it is binary audio. A text that is "{audio}" (base64), "{context}", "{words}", "{starts}",
-    "{ends}", "{durations}", "{flush}" (number of the flush), "{id}" (an id of the turn) or "{reason}" stands for the
-    value itself. Text around "{id}" is kept."""
+    "{ends}", "{durations}", "{flush}" (number of the flush), "{nonce}" (that of the client), "{id}" (an id of the
+    turn), "{duration_ms}" (of the audio of the turn), "{characters}" (of its text) or "{reason}" stands for the value
+    itself. Text around "{id}" is kept."""
     recognized_by: dict[str, tuple[Any, ...]] = {}
     """As in `ClientMessage`; by default the fixed texts of `value` at the top level."""
     time_unit_s: PositiveFloat = 1.0
@@ -185,6 +187,12 @@ class SocketSpec(Record, frozen=True, kw_only=True):
     def has_contexts(self) -> bool:
         """Whether messages name the turn that they belong to."""
         return has_placeholder(self.client_messages["text"].value, "{context}")
+
+    @property
+    def sends_key_in_message(self) -> bool:
+        """Whether the first message has the API key, instead of the handshake."""
+        session = self.client_messages.get("session")
+        return session is not None and has_placeholder(session.value, "{key}")
 
     @property
     def cancel_effect(self) -> CancelEffect | None:
