@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +19,7 @@ from voicegauge.cli._check_tables import print_report
 from voicegauge.client.spending_journal import Journal, SubmitCompletedEvent, SubmitStartedEvent
 from voicegauge.conformance.case_journal import CaseFinishedEvent
 
+from ..builders.commands import RunningCommand
 from .conftest import ACME_KEY, Acme
 
 PRICE_USD = 0.001
@@ -61,8 +60,7 @@ def kill_after(acme: Acme, arguments: list[str], answered: int, number: int = si
     """Send a signal to the command while it waits for the response after `answered` audio responses."""
     acme.silent_after = len(acme.keys) + answered
     before = len(acme.keys)
-    command = [sys.executable, "-m", "voicegauge", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as process:
+    with RunningCommand(arguments) as process:
         while len(acme.keys) - before <= answered and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(number)
@@ -224,8 +222,7 @@ def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_all_requests_in_flight_at_a_kill_are_listed_and_none_is_sent_again(acme, arguments, check, number) -> None:
     acme.silent_after = 4
-    command = [sys.executable, "-m", "voicegauge", *arguments, "--concurrency", "3"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as process:
+    with RunningCommand([*arguments, "--concurrency", "3"]) as process:
         while acme.requests_in_flight < 3 and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(number)

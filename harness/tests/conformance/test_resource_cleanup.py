@@ -6,10 +6,7 @@ import asyncio
 import base64
 import copy
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +36,8 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.clock import VirtualClock
+
+from ..builders.commands import RunningCommand
 
 
 @pytest.fixture(scope="module")
@@ -491,17 +490,12 @@ def killed(folder, emulator) -> Callable[[int], int]:
     """Start a live check as a process, and send it a signal when it has created resources; returns its exit status."""
 
     def run(number: int) -> int:
-        command = [sys.executable, "-m", "voicegauge", "check", "acme", "--live", "--contracts", str(folder)]
-        process = subprocess.Popen(
-            [*command, "--base-url", emulator.base_url("acme")],
-            env=os.environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        where = ["--contracts", str(folder), "--base-url", emulator.base_url("acme")]
+        process = RunningCommand(["check", "acme", "--live", *where])
         while len(_stored(emulator)) < 2 and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(number)
-        return process.wait(60)
+        return process.wait()
 
     return run
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.secret_search import find_secret_spelling
 
+from ..builders.commands import RunningCommand
 from .conftest import ACME_KEY, Acme
 
 ANSWERED = 3
@@ -41,11 +40,10 @@ def killed(acme: Acme, arguments: list[str], tmp_path: Path) -> Path:
     """The folder of a recording that was killed after a few responses."""
     folder = tmp_path / "fixtures"
     acme.silent_after = ANSWERED
-    command = [sys.executable, "-m", "voicegauge", *arguments, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as process:
+    with RunningCommand([*arguments, str(folder)]) as process:
         while len(acme.keys) <= ANSWERED and process.poll() is None:
             time.sleep(0.02)
-        process.kill()
+        process.send_signal(signal.SIGKILL)
     acme.silent_after = None
     assert len(acme.keys) == ANSWERED + 1
     return folder
