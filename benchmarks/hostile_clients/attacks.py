@@ -23,7 +23,7 @@ class Attack(NamedTuple):
 
     name: str
     listener: str
-    """The attacked listener: "receiver" or "emulator"."""
+    """The attacked listener: "receiver", "emulator" or "proxy"."""
     count: int
     """Number of requests, or of connections that stay open."""
     request: Callable[[str, int], Iterable[bytes]]
@@ -39,6 +39,32 @@ def _head(method: str, path: str, *headers: str) -> bytes:
 def _post(path: str, body: bytes = b"", *headers: str) -> Iterable[bytes]:
     yield _head("POST", path, f"Content-Length: {len(body)}", *headers)
     yield body
+
+
+def _unfinished_body(path: str) -> Iterable[bytes]:
+    yield _head("POST", path, "Content-Length: 1000000")
+    yield b"{"
+
+
+def _endless_headers(path: str) -> Iterable[bytes]:
+    """Two hundred thousand lines in each request: four million in all."""
+    yield _head("POST", path)[:-2]
+    for _ in range(200):
+        yield b"X-A: b\r\n" * 1_000
+
+
+def _endless_trailers(path: str) -> Iterable[bytes]:
+    yield _head("POST", path, "Transfer-Encoding: chunked")
+    yield b"2\r\n{}\r\n0\r\n"
+    for _ in range(200):
+        yield b"X-A: b\r\n" * 1_000
+
+
+def _foreign(path: str, number: int) -> Iterable[bytes]:
+    """A request of a web page of another machine, or to a name that leads to this one (DNS rebinding)."""
+    if number % 2:
+        return _post(path, b"{}", "Origin: https://evil.test")
+    return [f"POST {path} HTTP/1.1\r\nHost: evil.test\r\nContent-Length: 2\r\n\r\n{{}}".encode()]
 
 
 def _endless_body(method: str, path: str, mebibytes: int) -> Iterable[bytes]:
@@ -130,6 +156,16 @@ ATTACKS = (
         lambda path, number: _post(path, b"", f"Authorization: Bearer key-number-{number}"),
     ),
     Attack("silent connections", "emulator", 900, lambda _path, _number: [], stays_open=True),
+    Attack("silent connections", "proxy", 600, lambda _path, _number: [], stays_open=True),
+    Attack("unfinished headers", "proxy", 600, lambda path, _number: [_head("POST", path)[:-2]], stays_open=True),
+    Attack("unfinished bodies", "proxy", 600, lambda path, _number: _unfinished_body(path), stays_open=True),
+    Attack("endless headers", "proxy", 20, lambda path, _number: _endless_headers(path)),
+    Attack("endless trailers", "proxy", 20, lambda path, _number: _endless_trailers(path)),
+    Attack("15 KiB of headers", "proxy", 1_000, lambda path, _number: _post(path, b"{}", *_many_headers(90))),
+    Attack("endless bodies", "proxy", 10, lambda path, _number: _endless_body("POST", path, 100)),
+    Attack("bodies of 30 MiB", "proxy", 40, lambda path, _number: _post(path, bytes(30 * MEBIBYTE))),
+    Attack("new keys", "proxy", 500, lambda path, number: _post(path, b"{}", f"Authorization: Bearer number-{number}")),
+    Attack("pages and hosts of others", "proxy", 1_000, _foreign),
 )
 
 

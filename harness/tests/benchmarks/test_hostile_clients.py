@@ -22,6 +22,8 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("receiver", "one URL: bodies of 1 MiB"),
         ("emulator", "control route: 1 GiB"),
         ("receiver", "unfinished headers"),
+        ("proxy", "endless headers"),
+        ("proxy", "pages and hosts of others"),
     ],
 )
 def test_a_genuine_request_is_answered_during_an_attack(listener: str, name: str) -> None:

@@ -22,7 +22,7 @@ RESPONSES = {response.name: response for response in hostile_responses()}
 @pytest.mark.parametrize(
     ("name", "deadline_s", "outcome"),
     [
-        ("JSON: gzip twice", 3600.0, "the recording is not written: a text of more than 4 MiB"),
+        ("JSON: gzip twice", 3600.0, "the response to the submit has no usable job id"),
         ("JSON: one byte of a status at a time", 3.0, "a delivery may take 3 s"),
     ],
 )

@@ -186,6 +186,17 @@ async def test_of_too_many_connections_the_oldest_idle_one_is_closed() -> None:
             writer.close()
 
 
+async def test_unfinished_bodies_do_not_occupy_all_connections() -> None:
+    async with _proxied(SHORT) as address:
+        connections = [await asyncio.open_connection(*address) for _ in range(SHORT.max_connections)]
+        for _, writer in connections:
+            writer.write(REQUEST + b"Content-Length: 5\r\n\r\n{")
+            await writer.drain()
+        assert (await _exchange(address, REQUEST + b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        for _, writer in connections:
+            writer.close()
+
+
 # A server of the user's own
 
 

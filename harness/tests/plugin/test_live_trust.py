@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import pytest
 
+from voicegauge.options import DeclaredOption, Trust
+from voicegauge.plugin._service_checks import get_plugin_flag, list_plugin_options
+
 NOTHING = "def test_nothing(): pass"
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        "--vg-live",
-        "--vg-allow-insecure-http",
-        "--vg-max-cost=100",
-        "--vg-plan=free",
-        "--vg-price=pixelapi=0",
-        "--vg-contracts=own",
-        "--vg-allow-key=ACME_KEY=evil.test",
-    ],
-)
-def test_an_ini_file_sets_no_option_of_live_tests(run_pytest, pytester: pytest.Pytester, option: str) -> None:
+VALUES = {
+    "--vg-max-cost": "=100",
+    "--vg-plan": "=free",
+    "--vg-price": "=pixelapi=0",
+    "--vg-contracts": "=own",
+    "--vg-allow-key": "=ACME_KEY=evil.test",
+}
+REFUSED = [one for one in list_plugin_options() if one.spec.found_file is not Trust.ANY_VALUE]
+
+
+@pytest.mark.parametrize("declared", REFUSED, ids=get_plugin_flag)
+def test_an_ini_file_sets_no_option_of_live_tests(
+    run_pytest, pytester: pytest.Pytester, declared: DeclaredOption
+) -> None:
+    """Every option that a found settings file may not set is refused here too."""
+    flag = get_plugin_flag(declared)
+    option = f"{flag}{VALUES.get(flag, '')}"
     pytester.makeini(f"[pytest]\naddopts = {option}\n")
     pytester.mkdir("own")
-    result = run_pytest(NOTHING, *([] if option == "--vg-live" else ["--vg-live"]))
+    result = run_pytest(NOTHING, *([] if flag == "--vg-live" else ["--vg-live"]))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    name = option.partition("=")[0]
-    result.stderr.fnmatch_lines([f"*{name} is set in *tox.ini, which may not decide about keys and money: *"])
+    result.stderr.fnmatch_lines([f"*{flag} is set in *tox.ini, which may not decide about keys and money: *"])
 
 
 def test_an_ini_file_sets_options_of_emulated_tests(run_pytest, pytester: pytest.Pytester) -> None:

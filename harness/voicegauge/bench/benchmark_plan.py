@@ -140,6 +140,10 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             )
 
 
+MAX_PLANNED_REQUESTS = 1_000_000
+"""Maximum number of requests of a benchmark: ten times those of the largest runs that are tested."""
+
+
 def plan_benchmark_requests(
     suite: Suite,
     targets: Sequence[BaseTarget],
@@ -164,7 +168,8 @@ def plan_benchmark_requests(
 
     Raises:
         DataError: no target supports a language of the suite.
-        UsageError: the targets do different things, or do something for which no error rate can be computed.
+        UsageError: the targets do different things, or do something for which no error rate can be computed; or there
+            are more than `MAX_PLANNED_REQUESTS`.
     """
     kind = determine_run_kind(targets)
     able = [t for t in targets if any(supports_language(t, text.language) for text in suite.texts)]
@@ -178,6 +183,12 @@ def plan_benchmark_requests(
         }
         for t in able
     }
+    per_session = sum(map(len, prices_by_text.values())) * settings.repetitions + len(able) * settings.warmup
+    if per_session * settings.sessions > MAX_PLANNED_REQUESTS:
+        count, limit = per_session * settings.sessions, MAX_PLANNED_REQUESTS
+        raise UsageError(
+            f"the benchmark has {count:,} requests, and may have {limit:,}: choose fewer --sessions or --repetitions"
+        )
     rounds = tuple(
         planned
         for session in range(1, settings.sessions + 1)

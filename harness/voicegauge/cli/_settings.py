@@ -73,6 +73,8 @@ def find_output_problem(value: str, folder: Path, *, is_folder: bool) -> str | N
         return f"{value!r} is outside of this folder"
     if any(part.startswith(".") for part in parts):
         return f"{value!r} is hidden"
+    if any(part.startswith("-") for part in parts):
+        return f"{value!r} reads like an option"
     if len(parts) < (1 if is_folder else 2):
         return f"{value!r} is not in a folder of its own, such as reports/{value or 'out.json'}"
     if not is_folder and PurePath(value).suffix.lower() not in OUTPUT_SUFFIXES:
@@ -173,7 +175,7 @@ def _explain_refused_input(_declared: DeclaredOption, value: Any, folder: Path) 
 
 
 def _explain_refused_output(declared: DeclaredOption, value: Any, folder: Path) -> str | None:
-    if value == "-":
+    if value == "-" and declared.shape.item_type is str:  # standard output; a `Path` would be a file of this name
         return None
     return find_output_problem(str(value), folder, is_folder=declared.spec.path.is_output_folder)
 

@@ -88,10 +88,17 @@ class ClientLimitingMixin(asyncio.Protocol):
         self._body_deadline = 0.0
         self.open_connections[self] = None
         if len(self.open_connections) > self.client_limits.max_connections:
-            surplus = next(one for one in self.open_connections if one is self or not one.has_request_in_progress)
+            surplus = self._choose_surplus_connection()
             del self.open_connections[surplus]
             surplus.transport.abort()
         self.start_timer(self.client_limits.headers_timeout_s)
+
+    def _choose_surplus_connection(self) -> ClientLimitingMixin:
+        """Return the oldest connection without a request, else the oldest without a complete one, else this one."""
+        others = [one for one in self.open_connections if one is not self]
+        idle = (one for one in others if not one.has_request_in_progress)
+        incomplete = (one for one in others if one.request_state == "body")
+        return next(idle, None) or next(incomplete, self)
 
     @property
     def has_request_in_progress(self) -> bool:

@@ -44,7 +44,9 @@ def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
     for _, run in runs:
         prices = _compute_price_values(run)
         for row in run.iterate_sample_rows():
-            values = [*(column.read(row) for column in SAMPLE_COLUMNS), *prices[row.sample.target]]
+            # A run that was not written by voicegauge may have samples of a target that it does not list.
+            price = prices.get(row.sample.target, [None] * len(PRICE_COLUMNS))
+            values = [*(column.read(row) for column in SAMPLE_COLUMNS), *price]
             writer.writerow(map(_format_csv_value, values))
     return out.getvalue()
 
