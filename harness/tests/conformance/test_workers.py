@@ -41,7 +41,18 @@ def live(pytester, acme, acme_contracts, monkeypatch):
     document.write_text(document.read_text().replace("https://api.acme.example", acme.url))
 
     def run_it(code: str, *more: str) -> pytest.RunResult:
-        options = ["--vg-live", "--vg-contracts", str(folder), "--vg-target", "acme", "-n", "2"]
+        consent = f"ACME_API_KEY={acme.url.removeprefix('http://')}"
+        options = [
+            "--vg-live",
+            "--vg-contracts",
+            str(folder),
+            "--vg-target",
+            "acme",
+            "--vg-allow-key",
+            consent,
+            "-n",
+            "2",
+        ]
         pytester.makepyfile(textwrap.dedent(code))
         return pytester.runpytest_subprocess(
             "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:respx", *options, *more
