@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 LIBRARY = ROOT / "harness" / "voicegauge"
 MAX_FOLDERS = 26
 """Folders with modules. More of them hide where something is."""
-MAX_PACKAGE_SHARE = 1 / 6
+MAX_PACKAGE_SHARE = 1 / 7
 """Largest share of the library's lines in one package."""
 TEXTS = (".py", ".md", ".yaml", ".toml", ".j2", ".js", ".css", ".json")
 
