@@ -11,7 +11,8 @@ Checks and recordings of the same provider are killed in the same way, and simul
 recording goes on where it was killed.
 
 Counted as a problem, which ends with exit status 1: the provider charged more than the ledger says or than the budget
-allows; a request was bought twice without a demand; a charge that the run does not show; a result, or the verdict of a
+allows; the account of a day lacks a charge; more requests were charged than --max-calls allows, over all lives of a
+check; a request was bought twice without a demand; a charge that the run does not show; a result, or the verdict of a
 case, that differs from that of an unbroken run in more than times and listed losses.
 """
 

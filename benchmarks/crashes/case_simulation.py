@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
@@ -20,6 +20,7 @@ from crashes.provider import RandomFaults, StandInProvider
 from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, report_all_but_kills, simulated_speech
 from crashes.verdict import ROUNDING_USD, RunVerdict
 from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import Journal, PurchaseAccount, SubmitStartedEvent, read_events
 from voicegauge.conformance.case_journal import (
@@ -44,6 +45,9 @@ from voicegauge.transport.clock import VirtualClock
 CaseCommand = Literal["check", "record"]
 KEY = "sk-acme-0123456789abcdef"
 URL = "http://acme.test"
+SIMULATED_DAY = datetime(2026, 3, 14, 23, 59, tzinfo=UTC)
+MAX_CALLS = 10
+"""Largest number of billable requests of some checks."""
 UNBROKEN_BUDGET_USD = 100.0
 """A budget that no plan exceeds."""
 
@@ -74,8 +78,25 @@ class SimulatedCaseUser:
     """Number of cases of a check in flight; a recording sends one at a time."""
     killed_in: list[str] = field(default_factory=list)
     """The step of each kill."""
+    is_over_night: bool = False
+    """Whether each command runs on another day than the one before it."""
+    commands: int = 0
+    """Number of commands that were started."""
     events: list[CaseEvent] = field(default_factory=list)
     """What all commands wrote to their journals."""
+
+    def open_daily_budget(self) -> DailyBudget:
+        """Return the account of what all commands spend in a day, on the day of the command that runs."""
+        day = SIMULATED_DAY + timedelta(days=self.commands if self.is_over_night else 0)
+        return DailyBudget(self.folder / "spending", self.contract.id, get_now=lambda: day)
+
+    def sum_days_usd(self) -> float:
+        """Return the dollars that were or may have been charged on all days."""
+        budgets = [
+            DailyBudget(self.folder / "spending", self.contract.id, get_now=lambda day=path.stem: _parse_day(day))
+            for path in (self.folder / "spending" / self.contract.id).glob("*.jsonl")
+        ]
+        return sum(budget.spent_today_usd for budget in budgets)
 
     @property
     def account(self) -> PurchaseAccount[CaseHistory]:
@@ -86,6 +107,7 @@ class SimulatedCaseUser:
         self, *, kill_at: int | str | None = None, retry_ambiguous: bool = False
     ) -> CaseOutcome | None:
         """Run the command once, killed at the step `kill_at`; return `None` if it was killed."""
+        self.commands += 1
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(report_all_but_kills)
         running: asyncio.Task[CaseOutcome] | None = None
@@ -130,6 +152,7 @@ class SimulatedCaseUser:
                 base_urls_by_provider={self.contract.id: {"": URL}},
                 api_key_by_provider={self.contract.id: KEY},
                 ledger=Ledger(self.max_cost_usd, spent_usd=journals.spent_by_earlier_runs_usd),
+                daily_budget_by_provider={self.contract.id: self.open_daily_budget()},
                 create_clock=lambda: self.clock,
                 save_exchanges=recorder.add_case if is_recording else None,
                 case_journal_by_provider=journals.journal_by_provider,
@@ -149,6 +172,10 @@ class SimulatedCaseUser:
             killer.step("after the report")
             journals.forget_requests(keep_ambiguous_requests=is_recording)
             return outcome
+
+
+def _parse_day(day: str) -> datetime:
+    return datetime.fromisoformat(f"{day}T12:00:00+00:00")
 
 
 @contextlib.contextmanager
@@ -267,15 +294,28 @@ def find_changed_verdicts(report: CheckReport, unbroken: CheckReport, lost_case_
     return problems
 
 
-def plan_command(command: CaseCommand, contract: Contract, *, all_billable: bool) -> CasePlan:
-    """Return the cases of a check or a recording of the whole provider; `all_billable` is for a check with --full."""
+def plan_command(
+    command: CaseCommand, contract: Contract, *, all_billable: bool, max_billable_requests: int | None = None
+) -> CasePlan:
+    """Return the cases of a check or a recording of the whole provider.
+
+    Args:
+        command: the command.
+        contract: the contract of the stand-in provider.
+        all_billable: whether a check has every valid request, as with --full.
+        max_billable_requests: value of --max-calls of a check.
+    """
     targets = list(contract.targets.values())
     if command == "record":
         return plan_cases_to_record(
             targets, is_emulated=False, include_every_case=False, fully_checked_providers={contract.id}
         )
     return plan_cases(
-        targets, is_emulated=False, include_all_billable_cases=all_billable, fully_checked_providers={contract.id}
+        targets,
+        is_emulated=False,
+        include_all_billable_cases=all_billable,
+        max_billable_requests=max_billable_requests,
+        fully_checked_providers={contract.id},
     )
 
 
@@ -312,15 +352,18 @@ async def simulate_cases(
     """
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
     clock = VirtualClock()
-    fault_probability = dice.choice([0.0, 0.05, 0.2])
+    fault_probability = dice.choice([0.0, 0.0, 0.05, 0.2])
     faults = RandomFaults(dice, fault_probability)
     provider = StandInProvider(simulated_speech, clock=clock, faults=faults, job_s=dice.uniform(0.05, 2.0))
-    budget_usd = dice.choice([0.03, 0.08, 0.2, UNBROKEN_BUDGET_USD])
+    budget_usd = dice.choice([0.03, 0.2, UNBROKEN_BUDGET_USD, UNBROKEN_BUDGET_USD])
     user = SimulatedCaseUser(command, folder, contract, plan, provider, clock, budget_usd, dice.choice([1, 2, 4]))
-    kills, commands, demands = dice.randint(0, 8), 0, 0
+    user.is_over_night = dice.random() < 0.2
+    kills, demands = dice.randint(0, 8), 0
+    is_faultless = not fault_probability
+    if command == "check" and dice.random() < 0.3:
+        user.plan = plan_command(command, contract, all_billable=True, max_billable_requests=MAX_CALLS)
     verdict = RunVerdict()
-    while commands < MAX_COMMANDS:
-        commands += 1
+    while user.commands < MAX_COMMANDS:
         kill_at = dice.randint(1, 80) if len(user.killed_in) < kills else None
         retry_ambiguous = bool(user.account.ids_with_ambiguous_last_request) and dice.random() < 0.2
         demands += retry_ambiguous
@@ -336,8 +379,14 @@ async def simulate_cases(
             ambiguous=ambiguous,
             events=user.events,
         )
+        if provider.charged_usd > user.sum_days_usd() + ROUNDING_USD:
+            verdict = dataclasses.replace(verdict, problems=(*verdict.problems, "a day's account lacks a charge"))
+        is_limited = user.plan.max_billable_requests is not None
+        if is_limited and is_faultless and not demands and len(provider.charges) > MAX_CALLS:
+            problem = f"{len(provider.charges)} requests were charged, --max-calls is {MAX_CALLS}"
+            verdict = dataclasses.replace(verdict, problems=(*verdict.problems, problem))
         if verdict.problems or outcome is not None:
-            is_comparable = not fault_probability and not demands and budget_usd == UNBROKEN_BUDGET_USD
+            is_comparable = is_faultless and not demands and not is_limited and budget_usd == UNBROKEN_BUDGET_USD
             if outcome is not None and outcome.report is not None and unbroken is not None and is_comparable:
                 lost = {one.sample_or_case_id for one in ambiguous}
                 problems = (*verdict.problems, *find_changed_verdicts(outcome.report, unbroken, lost))
@@ -345,4 +394,4 @@ async def simulate_cases(
             break
     else:
         verdict = dataclasses.replace(verdict, problems=(f"not finished after {MAX_COMMANDS} commands",))
-    return SimulatedRun(verdict, tuple(user.killed_in), commands, budget_usd)
+    return SimulatedRun(verdict, tuple(user.killed_in), user.commands, budget_usd)

@@ -159,6 +159,8 @@ class Acme:
         self.is_silent = False
         self.next_statuses: list[int] = []
         """Statuses of the next requests, before others are answered."""
+        self.retry_after_s = 0
+        """Seconds that their Retry-After asks to wait."""
         self.status_of_all: int | None = None
         self.error_body: object = {"error": "not now"}
         """The body with `status_of_all`."""
@@ -184,7 +186,7 @@ class Acme:
         while self.silent_after is not None and len(self.keys) > self.silent_after:  # noqa: ASYNC110 - a test's word
             await asyncio.sleep(0.01)
         if self.next_statuses:
-            return JSONResponse(self.error_body, self.next_statuses.pop(0), {"Retry-After": "0"})
+            return JSONResponse(self.error_body, self.next_statuses.pop(0), {"Retry-After": str(self.retry_after_s)})
         if self.status_of_all is not None:
             return JSONResponse(self.error_body, self.status_of_all)
         if key != f"Bearer {ACME_KEY}":
