@@ -19,7 +19,7 @@ from crashes.verdict import RunVerdict, differences, judge_run
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.run_store import load_run, read_journal
 from voicegauge.emulator.socket_server import running_app
-from voicegauge.errors import VoicegaugeError
+from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK, EXIT_PARTLY_MEASURED, VoicegaugeError
 from voicegauge.model.run import Run
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
@@ -145,8 +145,8 @@ def run_unbroken(folder: Path, targets: tuple[str, ...], *, is_scored: bool) -> 
         return load_run(run_folder)
 
 
-_STATUSES = (0, 3)
-"""Exit statuses of a finished benchmark: success, or that every request was lost by a kill."""
+_STATUSES = (EXIT_OK, EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED)
+"""Exit statuses of a finished benchmark: success, or that all or many requests were lost by kills."""
 
 
 def kill_repeatedly(
