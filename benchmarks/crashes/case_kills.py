@@ -19,7 +19,7 @@ from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import RunVerdict
 from voicegauge.conformance.report import CheckReport
 from voicegauge.emulator.socket_server import running_app
-from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_FINDINGS, EXIT_OK
+from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK
 
 LATENCY_S = 0.05
 JOB_S = 0.4
@@ -28,6 +28,9 @@ PHASES = ("first submit", "submitting", "polling", "saving", "resuming")
 finished; within the first seconds of a process."""
 MAX_KILLS = 6
 """Kills of one command, after which it is left alone until it ends."""
+STATUSES = (EXIT_OK, EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_BUDGET_EXCEEDED)
+"""Exit statuses of a command that was not killed. A recording has nothing left to record if only what kills have lost
+is missing."""
 COMMANDS_PER_BUDGET = 2
 """The budget pays for the plan this many times, because requests that should be rejected and were lost count as
 spent."""
@@ -160,7 +163,7 @@ def kill_command_repeatedly(
             moment = real.moment(phase, dice)
             process = real.start()
             if not process.kill(moment):
-                process.finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET_EXCEEDED))
+                process.finish(STATUSES)
                 break  # the command was faster
             killed.killed_in.append(phase)
             time.sleep(2 * LATENCY_S + 0.01)  # what the provider had begun is charged by then
@@ -169,7 +172,7 @@ def kill_command_repeatedly(
             if killed.verdict.problems:
                 return killed
         else:
-            real.start().finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET_EXCEEDED))
+            real.start().finish(STATUSES)
         _judge_end(killed, real, unbroken)
     return killed
 
