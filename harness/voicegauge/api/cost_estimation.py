@@ -12,7 +12,7 @@ from voicegauge.api.target_selection import collect_contracts, select_targets, t
 from voicegauge.bench.defaults import MAX_CHARACTERS_PER_MONTH
 from voicegauge.bench.suites import load_own_texts
 from voicegauge.client.ledger import find_account_plan_limits
-from voicegauge.contract.contract import BaseTarget, Target
+from voicegauge.contract.contract import BaseTarget, SocketTarget, Target
 from voicegauge.contract.monthly_cost import (
     MonthlyBill,
     RequestGroup,
@@ -120,6 +120,8 @@ def _check_character_count(count_name: str, count: int, max_count: int) -> None:
 
 def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: Sequence[str]) -> list[MonthlyCost]:
     plan_names = request.account_plans
+    if isinstance(target, SocketTarget):
+        raise UsageError(f"{target.id} speaks over a WebSocket: name a target over HTTP, whose price is the same")
     if not isinstance(target, Target):
         raise UsageError(f"{target.id} takes audio: name targets that speak")
     price = target.pricing

@@ -66,7 +66,7 @@ def parse_loopback_host(host: str) -> str:
 
 
 def _parse_upstream(url: str) -> str:
-    if not is_base_url(url):
+    if not is_base_url(url) or not url.startswith("http"):
         # The message does not repeat the value, because it may contain a password.
         raise UsageError("write http://HOST[:PORT][/PATH], or the same with https, without user or query")
     return url

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicegauge.errors import UsageError
+from voicegauge.hosts import to_http_url
 from voicegauge.options import Completion, PathKind, Trust, keyword, option, option_group, request
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def is_base_url(url: str) -> bool:
-    """Whether `url` is an http or https URL without user, query or fragment."""
+    """Whether `url` is an http, https, ws or wss URL without user, query or fragment."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if it is not a port number
     except ValueError:
         return False
     extra = "@" in parts.netloc or parts.query or parts.fragment or any(sign.isspace() for sign in url)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extra
+    return parts.scheme in {"http", "https", "ws", "wss"} and bool(parts.hostname) and not extra
 
 
 def parse_server_url(text: str) -> tuple[str, str]:
@@ -48,7 +49,7 @@ def _parse_base_url(url: str, usage: str) -> str:
     if not is_base_url(url):
         # The message does not repeat the value, because it may contain a password.
         raise UsageError(f"write {usage}, or the same with https, without user, query or fragment")
-    return url.rstrip("/")
+    return to_http_url(url.rstrip("/"))
 
 
 def _parse_price(text: str) -> tuple[str, float]:

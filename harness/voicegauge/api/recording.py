@@ -47,7 +47,7 @@ from voicegauge.conformance.recording_updates import (
 from voicegauge.conformance.report import find_common_failure_cause
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
-from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.contract import BaseTarget, Contract, SocketTarget
 from voicegauge.emulator.process import running_emulator
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance, StopReason
@@ -341,6 +341,8 @@ def run_record(request: RecordRequest) -> RecordResult:
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     catalogue = to_catalogue(request.contracts, request.live)
     chosen = select_targets(catalogue, request.targets, request.live)
+    if any(isinstance(target, SocketTarget) for target in chosen):
+        raise UsageError("WebSockets are not recorded yet: name targets over HTTP")
     recording = RecordingRun(
         request=replace(request, prices=resolve_prices(catalogue, request.prices)),
         targets=chosen,

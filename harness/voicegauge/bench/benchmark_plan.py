@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from voicegauge.bench.suites import Suite, SuiteText
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.contract.pricing import (
     PriceQuote,
     describe_price,
@@ -307,7 +307,7 @@ def _plan_warmup_round(
 
 
 def _count_characters(target: BaseTarget, text: str) -> int:
-    return target.count_charged_characters(text) if isinstance(target, Target) else len(text)
+    return target.count_charged_characters(text) if isinstance(target, Target | SocketTarget) else len(text)
 
 
 def _build_planned_target_cost(

@@ -7,10 +7,12 @@ or score anything, because a busy process would distort the times.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -49,7 +51,7 @@ from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.contract.pricing import PriceQuote, quote_price
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
@@ -58,6 +60,9 @@ from voicegauge.model.job import BillingStatus, Delivery
 from voicegauge.model.run import RampResult
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.transport.clock import Clock, RealClock, run_in_thread
+
+if TYPE_CHECKING:
+    from voicegauge.client.socket_delivery import SocketDeliveries
 
 # Sends the rounds of one session as its run is configured: in a closed loop, at a fixed rate, or as a ramp.
 
@@ -204,6 +209,7 @@ class _PlanRunner:
         self._repeatable = self._find_repeatable_requests()
         self._ledger: Ledger | None = None
         self._held: dict[str, Reservation] = {}
+        self._socket_deliveries: SocketDeliveries | None = None
         if config.max_cost_usd is not None:
             # Held before anything new is reserved: these are paid for, whenever it is their turn.
             pending = {name: job.counted_usd for name, job in earlier_journal_state.open_jobs.items()}
@@ -298,8 +304,23 @@ class _PlanRunner:
             if is_lost and planned.id not in self._samples:
                 self._finish_sample(build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
+    @contextlib.asynccontextmanager
+    async def _open_socket_deliveries(self) -> AsyncIterator[None]:
+        """Keep WebSockets open during a session, if a target speaks over them."""
+        if not any(isinstance(target, SocketTarget) for target in self._config.targets.values()):
+            yield
+            return
+        # Imported here because the library of WebSockets takes a tenth of a second to import.
+        from voicegauge.client.socket_delivery import SocketDeliveries
+
+        self._socket_deliveries = SocketDeliveries()
+        try:
+            yield
+        finally:
+            await self._socket_deliveries.close()
+
     async def _run_session(self, rounds: Sequence[SampleRound]) -> None:
-        async with self._config.open_transport() as transport:
+        async with self._config.open_transport() as transport, self._open_socket_deliveries():
             clients = open_clients(
                 self._contracts.values(),
                 self._config.access_by_provider,
@@ -484,6 +505,16 @@ class _PlanRunner:
                 submit_observer=observer,
                 price_usd=price_quote.price_usd,
                 cancel_on_interrupt=False,
+                request_to_repeat=self._find_request_to_repeat(planned_sample),
+            )
+        if isinstance(target, SocketTarget):
+            assert self._socket_deliveries is not None, "opened with the session"
+            return await self._socket_deliveries.speak(
+                client,
+                target,
+                planned_sample.text.text,
+                submit_observer=observer,
+                price_usd=self._config.user_price_usd_by_target.get(target.id),
                 request_to_repeat=self._find_request_to_repeat(planned_sample),
             )
         assert isinstance(target, Target), "a target without audio input synthesizes speech"

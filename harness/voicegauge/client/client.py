@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Self
 
 from voicegauge.client.audio_input import build_audio_input_request
@@ -227,6 +227,20 @@ class Client(ProviderConnection):
             else create_idempotency_key(target.operation)
         )
         return add_idempotency_key(target.operation, request_parts, key), key
+
+    def reserve_and_settle(
+        self, target: BaseTarget, price_usd: float | None, request_to_repeat: RequestToRepeat | None = None
+    ) -> AbstractContextManager[Settlement]:
+        """Reserve the price of a request that is not sent by this client, such as a turn of a WebSocket.
+
+        Returns:
+            A context manager that yields the settlement, which the block tells what is known about the charge.
+
+        Raises:
+            UsageError: there is a budget, and the price is unknown.
+            BudgetError: the price exceeds the rest of the budget.
+        """
+        return self._reserve_and_settle(target, price_usd, request_to_repeat, None)
 
     @contextmanager
     def _reserve_and_settle(

@@ -619,8 +619,16 @@ class SocketTarget(BaseTarget):
 
     @property
     def response(self) -> SpeechResponse:
-        """Nothing: the response is a conversation."""
-        return SpeechResponse()
+        """The audio of a turn, which arrives in pieces: the samples of the first format."""
+        audio_format = self.default_format
+        return SpeechResponse(
+            audio=ResponseAudio(
+                location=Location("body"),
+                delivery_method="bytes",
+                format=audio_format.codec,
+                sample_rate_hz=audio_format.sample_rate_hz,
+            )
+        )
 
     @property
     def default_format(self) -> SocketFormat:

@@ -93,6 +93,11 @@ class WebSocketConnection:
         """Set when the connection has ended, or when the service has sent a close frame."""
 
     @property
+    def opened_ms(self) -> float:
+        """When the connection was opened, in milliseconds of `time.perf_counter`."""
+        return self._opened_ns / 1e6
+
+    @property
     def now_ms(self) -> float:
         """Milliseconds since the connection was opened."""
         return (time.perf_counter_ns() - self._opened_ns) / 1e6

@@ -1,0 +1,118 @@
+"""Benchmarks of targets that speak over WebSockets: turns as deliveries, beside those over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+import voicegauge
+from voicegauge.client.client import Client
+from voicegauge.client.ledger import Ledger
+from voicegauge.client.socket_delivery import SocketDeliveries
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.errors import BudgetError
+from voicegauge.model.job import Delivery
+from voicegauge.transport.http import Transport
+
+CATALOGUE = load_catalogue()
+TEXT = "Hello there. How are you today?"
+ResultT = TypeVar("ResultT")
+
+
+def speak_with(
+    emulator: RunningEmulator,
+    target_id: str,
+    use: Callable[[Callable[[], Awaitable[Delivery]]], Awaitable[ResultT]],
+    *,
+    key: str = "k",
+    budget_usd: float = 1.0,
+) -> tuple[ResultT, float]:
+    """Return what `use` returns for a function that speaks `TEXT`, and what was spent."""
+    target = CATALOGUE.socket_targets[target_id]
+
+    async def run() -> tuple[ResultT, float]:
+        ledger = Ledger(budget_usd)
+        async with Transport() as transport:
+            base_urls = {"": emulator.base_url(target.contract.id)}
+            client = Client(target.contract, transport, base_urls=base_urls, key=key, ledger=ledger, max_wait_s=2)
+            deliveries = SocketDeliveries()
+            try:
+                result = await use(lambda: deliveries.speak(client, target, TEXT))
+            finally:
+                await deliveries.close()
+            return result, ledger.spent_usd
+
+    return asyncio.run(run())
+
+
+async def speak_three_times(speak: Callable[[], Awaitable[Delivery]]) -> list[Delivery]:
+    return [await speak() for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("target_id", "is_kept"), [("cartesia/sonic-3.5-socket", True), ("elevenlabs/flash-stream-input", False)]
+)
+def test_turns_of_a_connection_are_timed_from_their_own_text(target_id: str, is_kept: bool) -> None:
+    with voicegauge.emulate(target_id.partition("/")[0], time_scale=0.1) as emulator:
+        delivered, spent_usd = speak_with(emulator, target_id, speak_three_times)
+    assert spent_usd > 0
+    timings = []
+    for delivery in delivered:
+        (exchange,) = delivery.exchanges
+        assert delivery.failure is None
+        assert exchange.timing is not None
+        assert delivery.audio == exchange.response.body
+        assert sum(size for _, size in exchange.timing.chunk_arrivals) == len(exchange.response.body) > 24_000
+        assert 0 < exchange.timing.ttfb_ms == exchange.timing.chunk_arrivals[0][0] < exchange.timing.total_ms
+        timings.append(exchange.timing)
+    # The handshake belongs to the first turn only, or to every turn if a connection has one.
+    assert [timing.connect_ms is not None for timing in timings] == [True, not is_kept, not is_kept]
+    assert len({timing.ttfb_ms for timing in timings}) == 3
+    assert timings[0].started_ms + timings[0].total_ms <= timings[1].started_ms
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("socket-closed-early", "network"), ("socket-end-missing", "timeout")],
+)
+def test_a_turn_that_does_not_end_is_a_failure(fault: str, kind: str) -> None:
+    with voicegauge.emulate("deepgram", time_scale=0.02, faults=[fault]) as emulator:
+        delivered, spent_usd = speak_with(emulator, "deepgram/aura-2-socket", lambda speak: speak())
+    assert delivered.failure is not None
+    assert delivered.failure.kind == kind
+    assert spent_usd == pytest.approx(0.03 * len(TEXT) / 1000, abs=1e-6)  # the text was sent, so it may be charged
+
+
+def test_a_rejected_connection_costs_nothing() -> None:
+    with voicegauge.emulate("cartesia", time_scale=0.02) as emulator:
+        delivery, spent_usd = speak_with(emulator, "cartesia/sonic-3.5-socket", lambda speak: speak(), key="invalid")
+    assert delivery.failure is not None
+    assert (delivery.failure.kind, delivery.failure.http_status, spent_usd) == ("rejected", 401, 0)
+
+
+def test_nothing_is_sent_beyond_the_budget() -> None:
+    with voicegauge.emulate("cartesia", time_scale=0.02) as emulator, pytest.raises(BudgetError):
+        speak_with(emulator, "cartesia/sonic-3.5-socket", lambda speak: speak(), budget_usd=0.000001)
+
+
+def test_targets_over_both_transports_are_in_one_run(tmp_path: Path) -> None:
+    names = ["cartesia/sonic-3.5-socket", "cartesia/sonic-3.5", "deepgram/aura-2-socket"]
+    texts = tmp_path / "texts.txt"
+    texts.write_text(f"{TEXT}\nAnother sentence, for a second sample.\n")
+    result = voicegauge.benchmark(
+        names, texts=texts, asr="none", warmup=0, write_html_report=False, out=tmp_path / "runs"
+    )
+    assert {target.target for target in result.targets} == set(names)
+    assert all(target.failure_count == 0 for target in result.targets)
+    for sample in voicegauge.load_run(result.folder).samples:
+        assert sample.latency is not None
+        assert sample.latency.ttfa_ms is not None
+        assert sample.streaming is not None
+        assert sample.audio is not None
+        assert sample.audio.audio_duration_s is not None
+        assert sample.audio.audio_duration_s > 1

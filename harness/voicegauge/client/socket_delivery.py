@@ -1,0 +1,183 @@
+"""Speaks single texts over WebSockets as deliveries, so that they are measured beside those over HTTP.
+
+A connection stays open for the next text, as a voice agent keeps it. The times of a delivery count from its text: the
+handshake is apart, and so are earlier turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from voicegauge.client.client import Client, RequestToRepeat
+from voicegauge.client.settlement import Settlement, SubmitObserver
+from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.socket_turns import SocketTurn
+from voicegauge.errors import TransportError
+from voicegauge.model.exchange import Exchange, Response, Timing
+from voicegauge.model.job import BillingStatus, Delivery, Failure
+
+
+class SocketDeliveries:
+    """Delivers texts, on connections that are kept until `close`."""
+
+    def __init__(self) -> None:
+        """Begin without connections."""
+        self._idle_by_target: dict[SocketTarget, list[SocketSession]] = {}
+
+    async def speak(
+        self,
+        client: Client,
+        target: SocketTarget,
+        text: str,
+        *,
+        submit_observer: SubmitObserver | None = None,
+        price_usd: float | None = None,
+        request_to_repeat: RequestToRepeat | None = None,
+    ) -> Delivery:
+        """Speak a text in one turn, and return its audio, or why there is none. Works like `Client.speak`.
+
+        Args:
+            client: builds the handshake, and has the budget.
+            target: the target that speaks.
+            text: the text, which is sent whole.
+            submit_observer: notified before the text is sent, and after the turn.
+            price_usd: the price of this turn in dollars; replaces the contract's price.
+            request_to_repeat: the earlier turn that this one repeats; `None` for a new one.
+
+        Raises:
+            UsageError: there is a budget, and the price is unknown.
+            BudgetError: the price exceeds the rest of the budget. Nothing was sent.
+        """
+        characters = target.count_charged_characters(text)
+        price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
+        with client.reserve_and_settle(target, price, request_to_repeat) as settlement:
+            return await self._deliver(client, target, text, settlement, submit_observer)
+
+    async def _deliver(
+        self,
+        client: Client,
+        target: SocketTarget,
+        text: str,
+        settlement: Settlement,
+        submit_observer: SubmitObserver | None,
+    ) -> Delivery:
+        if submit_observer is not None:
+            submit_observer.before_submit()
+        settlement.note_sending()
+        try:
+            session, is_new = await self._acquire(client, target)
+        except TransportError as error:
+            settlement.status = BillingStatus.NOT_SENT
+            if submit_observer is not None:
+                submit_observer.on_submit_not_sent()
+            return _build_failure(target, Failure(kind="network", message=str(error)), BillingStatus.NOT_SENT)
+        traffic = session.build_traffic()
+        if not session.connection.is_open:
+            settlement.status = BillingStatus.REJECTED
+            if submit_observer is not None:
+                submit_observer.after_submit(traffic.status, settlement, None)
+            message = f"the WebSocket was answered with status {traffic.status} instead of 101"
+            rejection = Failure(kind="rejected", message=message, http_status=traffic.status)
+            return _build_failure(target, rejection, BillingStatus.REJECTED)
+        started_at = time.time()
+        turn, error_message = await _speak(session, text)
+        settlement.status = BillingStatus.ACCEPTED
+        if submit_observer is not None:
+            submit_observer.after_submit(traffic.status, settlement, None)
+        failure = _find_failure(client, session, turn, error_message)
+        if failure is None and not target.spec.turn.is_only_one:
+            self._idle_by_target.setdefault(target, []).append(session)
+        else:
+            with contextlib.suppress(TransportError):
+                await session.close()
+        if failure is not None:
+            return _build_failure(target, failure, BillingStatus.ACCEPTED)
+        assert turn is not None, "otherwise it has failed"
+        exchange = _build_exchange(session, turn, started_at, is_new=is_new)
+        return Delivery(
+            target=target.id,
+            exchanges=(exchange,),
+            submit_count=1,
+            audio=exchange.response.body,
+            audio_exchange_index=0,
+            submit_exchange_index=0,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for sessions in self._idle_by_target.values():
+            for session in sessions:
+                with contextlib.suppress(TransportError):
+                    await session.close()
+        self._idle_by_target.clear()
+
+    async def _acquire(self, client: Client, target: SocketTarget) -> tuple[SocketSession, bool]:
+        """Return an open connection that no turn uses, and whether it is new."""
+        idle = self._idle_by_target.get(target, [])
+        while idle:
+            session = idle.pop()
+            if session.connection.is_open:
+                return session, False
+        session = SocketSession(client, target, timeout_s=client.max_wait_s or DEFAULT_TURN_TIMEOUT_S)
+        await session.open()
+        return session, True
+
+
+async def _speak(session: SocketSession, text: str) -> tuple[SocketTurn | None, str | None]:
+    """Speak a text; return the turn, and the message of an error of the connection."""
+    try:
+        return await session.speak(text), None
+    except TransportError as error:
+        return (session.turns[-1] if session.turns else None), str(error)
+
+
+def _find_failure(
+    client: Client, session: SocketSession, turn: SocketTurn | None, error_message: str | None
+) -> Failure | None:
+    if error_message is not None or turn is None:
+        return Failure(kind="network", message=client.mask_secrets(error_message or "nothing was sent"))
+    if turn.errors:
+        return Failure(kind="failed", message=client.mask_secrets(f"the service reports: {turn.errors[0]}")[:300])
+    if turn.finished_ms is None:
+        close = session.build_traffic().close
+        if close is not None:
+            return Failure(kind="network", message=f"the connection was closed in the turn, with code {close.code}")
+        return Failure(kind="timeout", message=f"no end of the turn within {session.timeout_s:g} s")
+    if not turn.audio_bytes:
+        return Failure(kind="audio", message="the turn has no audio")
+    return None
+
+
+def _build_failure(target: SocketTarget, failure: Failure, status: BillingStatus) -> Delivery:
+    return Delivery(target=target.id, exchanges=(), submit_count=1, billing_status=status, failure=failure)
+
+
+def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float, *, is_new: bool) -> Exchange:
+    """Return a turn as an exchange: the handshake as the request, the audio as the body, times from the last text."""
+    assert turn.last_text_ms is not None
+    assert turn.first_audio_ms is not None
+    assert turn.finished_ms is not None
+    traffic, sent_ms = session.build_traffic(), turn.last_text_ms
+    headers = tuple(header for header in traffic.response_headers if header[0].lower() != "content-length")
+    return Exchange(
+        provider=traffic.provider,
+        operation=traffic.operation,
+        request=traffic.request,
+        response=Response(status=traffic.status, headers=headers, body=turn.audio_bytes),
+        timing=Timing(
+            started_at=started_at,
+            started_ms=session.connection.opened_ms + sent_ms,
+            connection_wait_ms=0.0,
+            connect_ms=traffic.handshake_ms if is_new else None,
+            tls_ms=None,
+            send_ms=0.0,
+            ttfb_ms=turn.first_audio_ms - sent_ms,
+            receive_ms=turn.finished_ms - turn.first_audio_ms,
+            total_ms=turn.finished_ms - sent_ms,
+            chunk_arrivals=tuple((at - sent_ms, len(piece)) for at, piece in turn.audio),
+            http_version="WebSocket",
+        ),
+    )
