@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -227,3 +228,30 @@ def test_a_refusal_seen_in_public_reports_is_no_error(provider: str, status: int
         if operation.speech is not None:
             found = judge(build_call(contract, operation.id, status, body))
             assert {finding.severity for finding in found} <= {Severity.WARNING, Severity.DISPUTED}, found
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset", "messages"),
+    [
+        ("59", "1800000000", []),
+        ("60", "60", []),  # a number of seconds
+        ("61", "1800000000", ["X-RateLimit-Remaining is 61, more than X-RateLimit-Limit, 60"]),
+        ("0", "1700000000", ["X-RateLimit-Reset is 2023-11-14 22:13:20 UTC, before the response"]),
+        ("many", "soon", []),  # other rules judge the type
+    ],
+)
+def test_what_remains_of_a_rate_limit_adds_up(remaining: str, reset: str, messages: list[str]) -> None:
+    call = build_call(CATALOGUE.find_provider("ttsai"), "listVoices", 200, {"voices": []})
+    headers = (
+        ("Content-Type", "application/json"),
+        ("Date", "Tue, 24 Nov 2026 12:00:00 GMT"),
+        ("X-RateLimit-Limit", "60"),
+        ("X-RateLimit-Remaining", remaining),
+        ("X-RateLimit-Reset", reset),
+    )
+    response = msgspec.structs.replace(call.exchange.response, headers=headers)
+    judged = Call(call.operation, msgspec.structs.replace(call.exchange, response=response))
+    found = [finding for finding in judge(judged) if finding.rule == "rate-limit-inconsistent"]
+    assert len(found) == len(messages)
+    assert all(one.message.startswith(text) for one, text in zip(found, messages, strict=True))
+    assert {one.severity for one in found} <= {Severity.WARNING}

@@ -245,3 +245,16 @@ def test_a_server_of_ones_own_that_lists_its_models_is_asked_for_another_one(voi
     assert list_unknown_models(adapted) == [
         "openai-compatible/createSpeech: model 'no-such-model', which does not exist"
     ]
+
+
+def test_a_wrong_key_is_sent_to_a_server_for_which_a_key_is_set(voicegauge_catalogue) -> None:
+    targets = list(voicegauge_catalogue.find_provider("openai-compatible").targets.values())
+
+    def list_key_cases(keyed_provider_ids: list[str]) -> set[str]:
+        plan = plan_cases(
+            targets, is_emulated=False, include_all_billable_cases=False, keyed_provider_ids=keyed_provider_ids
+        )
+        return {case.expected_response.description for case in plan.cases if case.api_key_validity != "valid"}
+
+    assert list_key_cases([]) == set()
+    assert list_key_cases(["openai-compatible"]) == {"a request with a wrong key"}

@@ -199,8 +199,8 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
 }
 
 
-# Faults of features that the fictional contract lacks: streams, uploads, webhooks, timestamps and resources.
-NOT_IN_ACME = ("stream-", "upload-", "other-", "webhook-", "timestamps-")
+# Faults of features that the fictional contract lacks: streams, uploads, webhooks, timestamps, rate limits, resources.
+NOT_IN_ACME = ("stream-", "upload-", "other-", "webhook-", "timestamps-", "socket-", "wrong-rate-limit")
 RESOURCE_FAULTS = {
     "uses-deleted",
     "lists-deleted",

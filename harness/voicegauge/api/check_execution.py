@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -118,6 +119,7 @@ def plan_requested_cases(
         include_large_uploads=emulated or request.large_uploads or are_chosen,
         fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
         unpriced_target_ids=() if emulated else _find_unpriced_targets(targets, prices),
+        keyed_provider_ids=() if emulated else _list_providers_with_key(targets),
     )
     if isinstance(case_ids, CasePatterns):
         return case_ids.select_cases(plan)
@@ -125,6 +127,18 @@ def plan_requested_cases(
         # Who names both limits wants the most informative requests within them.
         plan = fit_plan_to_budget(plan, targets, prices, request.live.max_cost_usd)
     return select_cases(plan, case_ids) if case_ids else plan
+
+
+def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
+    """Return the ids of the servers of users whose key is set although not every such server requires one."""
+    providers = {target.contract.id: target.contract.provider for target in targets}
+    return [
+        name
+        for name, provider in providers.items()
+        if provider.is_key_optional
+        and provider.self_hosted is not None
+        and os.environ.get(provider.key_variable, "").strip()
+    ]
 
 
 def _find_unpriced_targets(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:

@@ -181,12 +181,22 @@ _CASE_KIND_BY_REJECTION_REASON: dict[RejectionReason, str] = {"invalid": "invali
 
 
 def plan_authentication_cases(
-    operation: Operation, request: RequestParts, target: Target | None
+    operation: Operation, request: RequestParts, target: Target | None, *, is_key_optional: bool = False
 ) -> Iterator[ConformanceCase]:
-    """Yield a request without a key and one with a wrong key."""
+    """Yield a request without a key and one with a wrong key.
+
+    Args:
+        operation: the operation that is called.
+        request: a valid request to it.
+        target: the target of the request; `None` if it has none.
+        is_key_optional: whether a request without a key may be accepted, so that only the wrong key is sent.
+    """
     pointer = f"{operation.pointer}/security" if "security" in operation.part_data else "/security"
     statuses = find_rejection_statuses(operation, "unauthorized")
-    for key, description in (("missing", "a request without a key"), ("wrong", "a request with a wrong key")):
+    keys = {"missing": "a request without a key", "wrong": "a request with a wrong key"}
+    for key, description in keys.items():
+        if is_key_optional and key == "missing":
+            continue
         expected = ExpectedResponse(
             acceptance="rejected",
             statuses=statuses,

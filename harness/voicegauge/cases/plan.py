@@ -427,6 +427,7 @@ def plan_cases(
     include_webhooks: bool = False,
     fully_checked_providers: Collection[str] | None = None,
     unpriced_target_ids: Collection[str] = (),
+    keyed_provider_ids: Collection[str] = (),
 ) -> CasePlan:
     """Plan the cases of `targets`, and of the operations without targets that they need.
 
@@ -444,13 +445,19 @@ def plan_cases(
         fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
             targets are all among `targets`.
         unpriced_target_ids: targets that are left out because nobody knows what a request to them costs.
+        keyed_provider_ids: providers to which a key is sent although none is required: a wrong one should be rejected.
     """
     left_out = tuple(find_excluded_operations(targets, fully_checked_providers))
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
     items = _iterate_all_cases(
-        targets, spoken_text, left_out, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
+        targets,
+        spoken_text,
+        left_out,
+        keyed_provider_ids,
+        is_emulated=is_emulated,
+        include_all_billable_cases=include_all_billable_cases,
     )
     partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
     chosen = {(target.contract.id, target.name) for target in targets}
@@ -521,6 +528,7 @@ def _iterate_all_cases(
     targets: Sequence[BaseTarget],
     spoken_text: str,
     excluded_operations: Collection[str],
+    keyed_provider_ids: Collection[str],
     *,
     is_emulated: bool,
     include_all_billable_cases: bool,
@@ -542,6 +550,7 @@ def _iterate_all_cases(
                 spoken_text,
                 planned_branches,
                 is_first_target_of_operation=is_first,
+                has_optional_key=not target.needs_key and target.contract.id in keyed_provider_ids,
                 is_emulated=is_emulated,
                 include_all_billable_cases=include_all_billable_cases,
             )
@@ -585,6 +594,7 @@ def _iterate_target_cases(
     planned_branch_pointers: set[str],
     *,
     is_first_target_of_operation: bool,
+    has_optional_key: bool,
     is_emulated: bool,
     include_all_billable_cases: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
@@ -596,7 +606,11 @@ def _iterate_target_cases(
     speech = build_valid_speech_request(target, text=spoken_text)
     request = map_speech_request(target, speech)
     operation = target.operation
-    cases = list(plan_authentication_cases(operation, request, target)) if target.needs_key else []
+    cases = (
+        list(plan_authentication_cases(operation, request, target, is_key_optional=has_optional_key))
+        if target.needs_key or has_optional_key
+        else []
+    )
     branch_cases = _list_schema_branch_cases(target, request, planned_branch_pointers)
     if is_first_target_of_operation:
         cases += plan_body_cases(operation, request, target)

@@ -57,6 +57,20 @@ def make_retry_after_negative(response: EmulatedResponse) -> None:
     }
 
 
+def exceed_rate_limit(response: EmulatedResponse) -> None:
+    """Make the remaining requests one more than the rate limit."""
+    names = response.operation.limits.rate_limit_header_names if response.operation is not None else {}
+    by_name = {name.lower(): value for name, value in response.headers.items()}
+    limit = by_name.get(names.get("limit", "").lower())
+    wrong = {names.get("remaining", "").lower(): str(int(limit) + 1) if limit is not None else None}
+    response.headers = {name: wrong.get(name.lower()) or value for name, value in response.headers.items()}
+
+
+def documents_rate_limit(target: Target) -> bool:
+    """Whether responses to the target have both the limit and the number of remaining requests."""
+    return {"limit", "remaining"} <= target.operation.limits.rate_limit_header_names.keys()
+
+
 def documents_retry_after(target: Target) -> bool:
     """Whether some response of the operation documents Retry-After."""
     return any(name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers)
@@ -155,6 +169,12 @@ HTTP_FAULTS = (
         id="drops-connection",
         description="The connection is closed in the middle of every response.",
         change_response=cut_connection,
+    ),
+    Fault(
+        id="wrong-rate-limit",
+        description="More requests remain than the rate limit allows.",
+        change_response=exceed_rate_limit,
+        applies_to=documents_rate_limit,
     ),
     Fault(
         id="slow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -38,7 +39,7 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
 
     Raises:
         Rejection: no target matches, `rejects_unsupported_values` is set, and the contract documents an error for
-            unknown models.
+            unknown models, or is one for servers that list their own models.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
     scored = [
@@ -52,9 +53,16 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
         for media in errors
         for example in media.examples
     ):
-        location = next(location for target in targets for location in target.target_spec.request_constants)
-        raise Rejection("not-found", location.field_name, "no such model")
+        raise Rejection("not-found", _find_model_field(targets), "no such model")
+    server = request.operation.contract.provider.self_hosted
+    if rejects_unsupported_values and server is not None and server.model_list is not None:
+        raise Rejection("invalid", _find_model_field(targets), "no such model")
     return targets[0]
+
+
+def _find_model_field(targets: Sequence[Target]) -> str:
+    """Return the name of the field whose value selects one of the targets."""
+    return next(str(location.field_name) for target in targets for location in target.target_spec.request_constants)
 
 
 def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:

@@ -11,7 +11,7 @@ from voicegauge.contract.document_parts import MediaType, Parameter
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.schemas import SchemaViolation
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.dates import parse_http_date
+from voicegauge.formats.dates import parse_http_date, parse_timestamp
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
@@ -438,6 +438,52 @@ def _check_retry_after_invalid(call: Call) -> Iterator[Violation]:
     )
     pointer = next(documented, f"{call.operation.pointer}/responses")
     yield Violation(f"Retry-After {text!r:.80} {problem}", pointer, evidence=f"Retry-After: {text}")
+
+
+@register_rule(
+    "rate-limit-inconsistent",
+    subject_class=Call,
+    description="No more requests remain than the rate limit allows, and its window does not end in the past.",
+    contract_condition="x-limits.rate_limit_header_names.remaining, x-limits.rate_limit_header_names.reset",
+    severity=Severity.WARNING,
+    explanation=Explanation(
+        consequence="A client that paces its requests by these headers sends too many, or waits for nothing.",
+        conforming_example="X-RateLimit-Limit: 60, X-RateLimit-Remaining: 59",
+        violating_example="X-RateLimit-Limit: 60, X-RateLimit-Remaining: 61",
+    ),
+    needs="headers",
+    shown_by=(FaultExample("wrong-rate-limit", target_id="ttsai"),),
+)
+def _check_rate_limit_inconsistent(call: Call) -> Iterator[Violation]:
+    names = call.operation.limits.rate_limit_header_names
+    values = {role: call.exchange.response.find_header(name) for role, name in names.items()}
+    limit, remaining, reset = (_read_whole_number(values.get(role)) for role in ("limit", "remaining", "reset"))
+    own = f"{call.operation.pointer}/x-limits" if "x-limits" in call.operation.part_data else "/x-limits"
+    pointer = f"{own}/rate_limit_header_names"
+    if limit is not None and remaining is not None and remaining > limit:
+        yield Violation(
+            f"{names['remaining']} is {remaining}, more than {names['limit']}, {limit}",
+            f"{pointer}/remaining",
+            evidence=f"{names['limit']}: {limit}, {names['remaining']}: {remaining}",
+        )
+    responded_at = _find_response_time(call)
+    if reset is not None and reset >= MIN_UNIX_TIME_S and responded_at is not None:
+        reset_at = parse_timestamp(reset)
+        if reset_at is not None and reset_at < responded_at - timedelta(seconds=RETRY_DATE_TOLERANCE_S):
+            yield Violation(
+                f"{names['reset']} is {reset_at:%Y-%m-%d %H:%M:%S} UTC, before the response at "
+                f"{responded_at:%Y-%m-%d %H:%M:%S} UTC",
+                f"{pointer}/reset",
+                evidence=f"{names['reset']}: {reset}",
+            )
+
+
+MIN_UNIX_TIME_S = 1e9
+"""Smallest number that is read as a Unix time, in 2001; a smaller one is a number of seconds to wait."""
+
+
+def _read_whole_number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 16 else None
 
 
 def _find_response_time(call: Call) -> datetime | None:
