@@ -1,7 +1,7 @@
-"""Prints how often a ramp finds the capacity of a simulated server within 10%. Fails below 95 of 100 seeds.
+"""Prints how often a ramp finds the capacity of a server within 10%, and how often its interval contains it.
 
-The server performs as many requests at a time as its capacity, each for a random time (lognormal, sigma 0.5), and
-rejects more with 429 after a random 5 to 50 ms. Time is virtual.
+Two kinds of servers, in virtual time: one that rejects what is beyond its capacity with 429, and one that queues it.
+Fails if fewer than 19 of 20 are within 10%.
 """
 
 from __future__ import annotations
@@ -9,70 +9,210 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-from typing import Any
+import selectors
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal, NamedTuple
 
-from voicegauge.bench.load import StepMeasurements, parse_goal, search_highest_load
+from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.load import ArrivalRate, parse_goal, send_closed_loop, send_open_loop
+from voicegauge.bench.ramp import (
+    StepMeasurements,
+    compute_sent_share_of_requests_in_flight,
+    search_highest_load,
+)
 from voicegauge.model.job import Failure
+from voicegauge.model.run import RampResult
 from voicegauge.model.sample import Latency, Sample
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.clock import RealClock
 
-GOAL = "success>=0.99,total:p95<=2000ms"
+LOOSE, TIGHT = "success>=0.99", "success>=0.99,total:p95<={limit_ms:g}ms"
+TIGHT_FACTOR = 6.0
+"""The tight goal allows this factor of the median service time at the 95th percentile."""
 TOO_MANY = Failure(kind="rate_limited", message="429", http_status=429)
+SPREAD = 0.2
+"""Standard deviation of the logarithm of the service times."""
+MIN_SHARE_WITHIN = 0.95
+MAX_RATE = 300.0
 
 
-def build_sample(duration_s: float | None) -> Sample:
+class _LoopClock(RealClock):
+    """The time of the running event loop."""
+
+    def monotonic(self) -> float:
+        """Return the time of the loop, in seconds."""
+        return asyncio.get_running_loop().time()
+
+
+class _Selector(selectors.DefaultSelector):
+    """Moves the time of its loop forward instead of waiting."""
+
+    now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready now."""
+        self.now_s += timeout or 0.0
+        return super().select(0)
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in which waiting takes no time."""
+
+    def __init__(self) -> None:
+        self._virtual = _Selector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        """Return the virtual time, in seconds."""
+        return self._virtual.now_s
+
+
+def run_in_virtual_time(coroutine: Coroutine[Any, Any, RampResult]) -> RampResult:
+    """Run a ramp in an event loop in which waiting takes no time."""
+    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+        return runner.run(coroutine)
+
+
+class Server:
+    """A server that does so many requests at a time; further ones wait, or are rejected after 5 to 50 ms."""
+
+    def __init__(self, capacity: int, service_s: float, seed: int, *, rejects: bool) -> None:
+        """Start without any request."""
+        self._random = random.Random(f"{capacity}/{service_s}/{seed}")  # noqa: S311 - a simulation
+        self._free, self._rejects = asyncio.Semaphore(capacity), rejects
+        self._service_s = service_s
+
+    async def respond(self) -> bool:
+        """Do one request; return whether it was accepted."""
+        if self._rejects and self._free.locked():
+            await asyncio.sleep(self._random.uniform(0.005, 0.05))
+            return False
+        async with self._free:
+            await asyncio.sleep(self._service_s * self._random.lognormvariate(0, SPREAD))
+        return True
+
+
+def build_sample(duration_s: float, *, is_accepted: bool) -> Sample:
     """Return a sample that took so long, or was rejected."""
     fixed: dict[str, Any] = dict.fromkeys(("id", "target", "text_id", "text", "language", "category", "started_at"), "")
-    latency = None if duration_s is None else Latency(submit_latency_ms=0.0, total_latency_ms=duration_s * 1000)
-    failure = TOO_MANY if duration_s is None else None
+    latency = Latency(submit_latency_ms=duration_s * 1000, total_latency_ms=duration_s * 1000)
     numbers = {"session": 1, "repetition": 1, "submit_count": 1, "poll_count": 0}
-    return Sample(**fixed, **numbers, is_warmup=False, latency=latency, failure=failure)
+    return Sample(**fixed, **numbers, is_warmup=False, latency=latency, failure=None if is_accepted else TOO_MANY)
 
 
-async def ramp_server(capacity: int, seed: int) -> tuple[float | None, int]:
-    """Return the highest concurrency that met the goal, and the number of requests."""
-    clock, times, busy = VirtualClock(), random.Random(f"{capacity}/{seed}"), 0  # noqa: S311 - a simulation
+class Case(NamedTuple):
+    """One server and one way to ramp it."""
 
-    async def send() -> Sample:
-        nonlocal busy
-        if busy >= capacity:
-            await clock.sleep(times.uniform(0.005, 0.05))
-            return build_sample(None)
-        busy += 1
-        duration_s = times.lognormvariate(-1.2, 0.5)
-        await clock.sleep(duration_s)
-        busy -= 1
-        return build_sample(duration_s)
+    kind: Literal["rejects", "queues"]
+    load_type: Literal["concurrency", "rate"]
+    capacity: int
+    service_ms: float
+    goal: str
 
-    async def measure(level: float, requests: int) -> StepMeasurements:
-        remaining, samples, start_s = iter(range(requests)), list[Sample](), clock.monotonic()
-
-        async def send_in_turn() -> None:
-            for _ in remaining:
-                samples.append(await send())
-
-        await asyncio.gather(*(send_in_turn() for _ in range(int(level))))
-        return StepMeasurements(samples, clock.monotonic() - start_s)
-
-    goal = parse_goal(GOAL)
-    found = await search_highest_load(measure, goal, load_type="concurrency", first_load=1.0, max_load=64.0)
-    return found.highest_load, sum(step.request_count for step in found.steps)
+    @property
+    def true_load(self) -> float:
+        """The highest load without a growing queue, in the unit of the ramp."""
+        if self.load_type == "concurrency":
+            return float(self.capacity)
+        # The mean of lognormal times is above their median.
+        return self.capacity / (self.service_ms / 1000 * 2.718281828 ** (SPREAD**2 / 2))
 
 
-def main() -> int:
+async def ramp(case: Case, seed: int) -> RampResult:
+    """Ramp one simulated server in virtual time."""
+    clock = _LoopClock()
+    server = Server(case.capacity, case.service_ms / 1000, seed, rejects=case.kind == "rejects")
+
+    async def measure(load: float, request_count: int) -> StepMeasurements:
+        samples: list[tuple[float, Sample]] = []
+
+        async def send(_planned: PlannedSample, _due_s: float | None) -> None:
+            start_s = clock.monotonic()
+            is_accepted = await server.respond()
+            samples.append((start_s, build_sample(clock.monotonic() - start_s, is_accepted=is_accepted)))
+
+        rounds: Any = [(_Planned(),) for _ in range(request_count)]
+        start_s = clock.monotonic()
+        if case.load_type == "concurrency":
+            await send_closed_loop(rounds, int(load), send)
+        else:
+            await send_open_loop(rounds, ArrivalRate(load), send, clock=clock, seed=seed)
+        samples.sort(key=lambda one: one[0])
+        starts_s, taken = [start for start, _ in samples], [sample for _, sample in samples]
+        share = (
+            compute_sent_share_of_requests_in_flight(taken, starts_s, int(load))
+            if case.load_type == "concurrency"
+            else None
+        )
+        return StepMeasurements(taken, clock.monotonic() - start_s, share, starts_s)
+
+    max_load = 64.0 if case.load_type == "concurrency" else MAX_RATE
+    return await search_highest_load(
+        measure, parse_goal(case.goal), load_type=case.load_type, first_load=1.0, max_load=max_load
+    )
+
+
+class _Planned(NamedTuple):
+    target: str = "acme/voice"
+
+
+def find_load(found: RampResult) -> float | None:
+    """Return the load that a ramp states: the capacity, or without saturation the highest that met the goal."""
+    return found.capacity.load if found.capacity is not None else found.highest_load
+
+
+def contains_truth(found: RampResult, true_load: float) -> bool:
+    """Return whether the stated interval contains the true load."""
+    if found.capacity is not None:
+        return found.capacity.low <= true_load <= found.capacity.high
+    low, high = found.highest_load or 0.0, found.lowest_missed_load
+    return low <= true_load * 1.0001 and (high is None or true_load < high)
+
+
+def list_cases() -> list[Case]:
+    """Return the servers and goals that are simulated."""
+    cases = [Case("rejects", "concurrency", capacity, 300.0, LOOSE) for capacity in (8, 16, 32)]
+    for service_ms in (16.0, 100.0, 300.0):
+        for capacity in (8, 16, 32):
+            tight = TIGHT.format(limit_ms=TIGHT_FACTOR * service_ms)
+            for goal in (LOOSE, tight):
+                cases.append(Case("queues", "concurrency", capacity, service_ms, goal))
+                if capacity / service_ms * 1000 < MAX_RATE * 0.9:
+                    cases.append(Case("queues", "rate", capacity, service_ms, goal))
+    return cases
+
+
+def measure_case(case: Case, seeds: int, run: Callable[[Case, int], RampResult]) -> tuple[int, int, float]:
+    """Return how many ramps were within 10%, how many intervals hold, and the mean number of requests."""
+    found = [run(case, seed) for seed in range(seeds)]
+    loads = [find_load(one) for one in found]
+    within = sum(load is not None and abs(load / case.true_load - 1) <= 0.1 for load in loads)
+    contained = sum(contains_truth(one, case.true_load) for one in found)
+    requests = sum(step.request_count for one in found for step in one.steps) / seeds
+    return within, contained, requests
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the table, and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100)
-    seeds = parser.parse_args().seeds
-    print("| capacity | within 10% | requests, mean |\n|--:|--:|--:|")
+    parser = argparse.ArgumentParser(prog="python -m ramp", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    seeds = parser.parse_args(arguments).seeds
+    print(
+        "| server | load | goal | capacity | within 10% | interval contains it | requests, mean |\n"
+        "|---|---|---|--:|--:|--:|--:|"
+    )
     is_good = True
-    for capacity in (8, 16, 32):
-        found = [asyncio.run(ramp_server(capacity, seed)) for seed in range(seeds)]
-        close = sum(level is not None and abs(level / capacity - 1) <= 0.1 for level, _ in found)
-        is_good &= close >= 0.95 * seeds
-        print(f"| {capacity} | {close} of {seeds} | {sum(count for _, count in found) / seeds:.0f} |", flush=True)
+    for case in list_cases():
+        within, contained, requests = measure_case(case, seeds, lambda one, seed: run_in_virtual_time(ramp(one, seed)))
+        is_good &= within >= MIN_SHARE_WITHIN * seeds
+        server = f"{case.kind}, {case.service_ms:g} ms, {case.capacity} at a time"
+        print(
+            f"| {server} | {case.load_type} | {case.goal} | {case.true_load:.3g} | {within} of {seeds} "
+            f"| {contained} of {seeds} | {requests:.0f} |",
+            flush=True,
+        )
     return 0 if is_good else 1
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -14,10 +14,11 @@ from typing import Literal
 import msgspec
 import pytest
 
-from voicegauge.bench import load as load_search
+from voicegauge.bench import ramp as load_search
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.comparison import compare_runs
-from voicegauge.bench.load import RampSettings, StepMeasurements, parse_goal, search_highest_load, send_ramp
+from voicegauge.bench.load import parse_goal
+from voicegauge.bench.ramp import RampSettings, StepMeasurements, search_highest_load, send_ramp
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge
@@ -72,7 +73,7 @@ def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str =
 def test_the_capacity_of_a_server_is_found(capacity: int) -> None:
     found = search(capacity)
     assert (found.highest_load, found.meets_goal_at_max_load) == (capacity, False)
-    assert sum(step.request_count for step in found.steps) < 2500
+    assert sum(step.request_count for step in found.steps) < 5000
     best = max(found.steps, key=lambda step: step.goodput_per_s if step.meets_goal else 0.0)
     assert best.goodput_per_s == best.requests_per_s
 
@@ -234,7 +235,8 @@ def test_a_bound_that_this_machine_set_is_named_also_if_an_earlier_step_had_to_b
         steps=steps,
     )
     says = "1 requests/s meet rtf<=1; this machine sent only 50% of 2 requests/s, so the target may bear more"
-    assert found.describe() == says
+    assert found.describe() == f"inconclusive: {says}"
+    assert not found.is_conclusive
 
 
 def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:

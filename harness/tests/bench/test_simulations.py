@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from family_errors.__main__ import measure_false_statements, measure_power
 from interval_coverage.__main__ import contains, list_shapes, measure_coverage
+from ramp.__main__ import LOOSE, Case, contains_truth, find_load, ramp, run_in_virtual_time
 
 SHAPES = {f"{shape.number}, {shape.title}": shape for shape in list_shapes()}
 
@@ -37,3 +40,22 @@ def test_few_runs_of_equal_targets_have_a_false_statement_and_unequal_ones_are_d
     assert anywhere <= 3
     speed, _ = measure_power(5, 24, 3)
     assert speed > 0.9
+
+
+@pytest.mark.parametrize("goal", [LOOSE, f"{LOOSE},total:p95<=600ms"], ids=["loose", "tight"])
+@pytest.mark.parametrize("load_type", ["concurrency", "rate"])
+def test_a_ramp_finds_the_capacity_of_a_server_that_queues(
+    load_type: Literal["concurrency", "rate"], goal: str
+) -> None:
+    """Without a limit on times, a queue never misses the goal: its growth is what shows the capacity."""
+    case = Case("queues", load_type, 8, 100.0, goal)
+    found = run_in_virtual_time(ramp(case, 1))
+    assert found.is_conclusive
+    assert find_load(found) == pytest.approx(case.true_load, rel=0.1)
+    assert contains_truth(found, case.true_load)
+    assert found.highest_load is not None
+    assert found.highest_load == pytest.approx(case.true_load, rel=0.1)
+    assert "the capacity is " in found.describe()
+    assert any(step.verdict == "saturated" for step in found.steps)
+    loaded = [step for step in found.steps if step.load > 1]
+    assert all(step.duration_s > 3.9 or load_type == "concurrency" for step in loaded)

@@ -14,7 +14,7 @@ import pytest
 from voicegauge.bench.cost import PriceFunction
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_samples import measure_target_differences
-from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.bench.target_summaries import describe_wrong_charges, summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.report._ranking import RankingWeights, rank_targets
 from voicegauge.report._text_format import MISSING_TEXT
@@ -226,7 +226,8 @@ def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: d
             assert groups
             assert shown.locator("[data-group]").all_inner_texts()[: len(groups)] == groups
             line = page.locator("[data-decision-line]").inner_text()
-            assert line.partition(": ")[2] == f"{ranking.decision.partition(': ')[2]}."
+            decision = ranking.decision.partition(": ")[2]
+            assert line.partition(": ")[2] == f"{decision}; {describe_wrong_charges(targets)}."
         assert trouble == []
 
 

@@ -29,7 +29,8 @@ from voicegauge.api.target_selection import (
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, plan_benchmark_requests
 from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_plan
 from voicegauge.bench.early_stopping import StopRule
-from voicegauge.bench.load import ArrivalRate, RampSettings, parse_goal
+from voicegauge.bench.load import ArrivalRate, parse_goal
+from voicegauge.bench.ramp import RampSettings
 from voicegauge.bench.request_building import (
     find_targets_needing_voice_sample_url,
     needs_voice_sample,
@@ -139,7 +140,7 @@ MAX_RAMP_CONCURRENCY = 64.0
 """The highest concurrency that a ramp tries. With more requests in flight, times could not be measured precisely."""
 MAX_RAMP_RATE = 300.0
 """The highest rate that a ramp tries, in requests per second."""
-MAX_RAMP_REQUESTS = 4000
+MAX_RAMP_REQUESTS = 12_000
 """Number of requests that a ramp may send, which is enough for its search."""
 
 

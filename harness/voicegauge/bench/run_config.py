@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.early_stopping import StopRule
-from voicegauge.bench.load import ArrivalRate, RampSettings
+from voicegauge.bench.load import ArrivalRate
+from voicegauge.bench.ramp import RampSettings
 from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import DailyBudget, open_ledger
 from voicegauge.client.key_destinations import read_permitted_key

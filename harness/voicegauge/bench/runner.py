@@ -21,13 +21,11 @@ from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample, SampleRound
 from voicegauge.bench.load import (
     ProviderLimit,
-    RampStepListener,
-    SampleCollector,
     SampleSender,
     send_closed_loop,
     send_open_loop,
-    send_ramp,
 )
+from voicegauge.bench.ramp import LoadGate, RampStepListener, SampleCollector, send_ramp
 from voicegauge.bench.request_building import SpokenUpload, build_speech_request, synthesize_texts
 from voicegauge.bench.run_config import (
     MAX_IN_FLIGHT_AT_FIXED_RATE,
@@ -75,6 +73,7 @@ async def send_rounds(
     *,
     clock: Clock,
     should_stop_sending: Callable[[], bool],
+    load_gate: LoadGate,
     on_ramp_step: RampStepListener,
 ) -> RampResult | None:
     """Send rounds as `config` says.
@@ -86,6 +85,7 @@ async def send_rounds(
         collect_samples: returns the samples of one step of a ramp.
         clock: the clock of due times and durations.
         should_stop_sending: returns whether no further sample is to be sent at a fixed rate.
+        load_gate: the gate through which `send_sample` sends each request.
         on_ramp_step: called when a step of a ramp begins.
 
     Returns:
@@ -100,6 +100,7 @@ async def send_rounds(
             collect_samples,
             clock=clock,
             seed=seed,
+            load_gate=load_gate,
             on_ramp_step=on_ramp_step,
         )
     if config.arrival_rate is None:
@@ -226,6 +227,7 @@ class _PlanRunner:
         self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
         self._clock = config.clock or RealClock()
         self._loop_lag = EventLoopLag()
+        self._load_gate = LoadGate()
         self._ramp_result: RampResult | None = None
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
 
@@ -349,6 +351,7 @@ class _PlanRunner:
                 self._collect_sent_samples,
                 clock=self._clock,
                 should_stop_sending=self._should_stop_sending,
+                load_gate=self._load_gate,
                 on_ramp_step=self._on_ramp_step,
             )
 
@@ -398,10 +401,15 @@ class _PlanRunner:
     async def _measure_sample(
         self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
     ) -> None:
-        times = SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), self._convert_due_time_to_ms(due_s))
         price = self._quote_sample_price(planned_sample, target)
         try:
-            delivery = await self._request_delivery(planned_sample, target, client, price)
+            async with self._load_gate.hold(planned_sample.id, self._clock):
+                times = SampleTimes(
+                    datetime.now(UTC), asyncio.get_running_loop().time(), self._convert_due_time_to_ms(due_s)
+                )
+                if self._should_stop_sending():
+                    return
+                delivery = await self._request_delivery(planned_sample, target, client, price)
         except DeliveryInterruptedError as error:
             if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
                 await self._save_delivery(planned_sample, target, error.delivery, price, times)

@@ -9,7 +9,13 @@ from voicegauge.api.requests import BenchRequest
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, show_result
 from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
-from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError, PartlyMeasuredError
+from voicegauge.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING_MEASURED,
+    BudgetError,
+    NothingMeasuredError,
+    PartlyMeasuredError,
+)
 from voicegauge.model.base import Provenance
 from voicegauge.options import Trust, option, request
 from voicegauge.printable_text import format_count
@@ -79,6 +85,8 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     is_ramp = request.ramp is not None  # which goes on until requests fail
     default_share = DEFAULT_FAIL_UNDER if is_live and not is_ramp else 0.0
     _reject_partly_measured_run(result, default_share if outputs.fail_under is None else outputs.fail_under)
+    if result.ramp is not None and not result.ramp.is_conclusive:
+        return EXIT_NOTHING_MEASURED
     return None
 
 

@@ -108,7 +108,14 @@ class RampStep(Record, frozen=True, kw_only=True):
     value_by_condition: dict[str, Number | None]
     """The measured value of each condition of the goal."""
     meets_goal: bool
-    """Whether the goal was met at this load; `False` for an invalid step."""
+    """Whether the goal was met at this load, without saturation; `False` for an invalid step."""
+    achieved_load: NonNegativeNumber | None = None
+    """The load that this machine sent, in the unit of `load`, and by which the step is judged."""
+    is_saturated: bool = False
+    """Whether the service did not keep up: at a rate, the latency rose during the step; with more requests in flight,
+    the throughput did not rise."""
+    latency_growth: Number | None = None
+    """At a rate: by how much the latency rose, in seconds per second of the step; otherwise `None`."""
     sent_load_share: NonNegativeNumber | None = None
     """Share of the planned load that this machine sent, from 0 to 1: of the rate, or of the requests in flight; `None`
     if it is not known."""
@@ -120,7 +127,19 @@ class RampStep(Record, frozen=True, kw_only=True):
         """In words: whether the goal was met, or that the step is invalid and why."""
         if not self.is_valid and self.sent_load_share is not None:
             return f"invalid: {self.sent_load_share:.0%} of the load sent"
+        if self.is_saturated:
+            return "saturated"
         return "met" if self.meets_goal else "missed"
+
+
+class LoadCapacity(Record, frozen=True, kw_only=True):
+    """The load from which on a service does not keep up, estimated from steps that saturated it."""
+
+    load: NonNegativeNumber
+    low: NonNegativeNumber
+    """Lower end of the 95% interval."""
+    high: NonNegativeNumber
+    """Upper end of the 95% interval."""
 
 
 class RampResult(Record, frozen=True, kw_only=True):
@@ -132,6 +151,11 @@ class RampResult(Record, frozen=True, kw_only=True):
     """The goal, as the user wrote it."""
     highest_load: NonNegativeNumber | None
     """The highest load that met the goal; `None` if even the lowest one missed it."""
+    lowest_missed_load: NonNegativeNumber | None = None
+    """The lowest load above `highest_load` that missed the goal, saturated the service or could not be sent; `None` if
+    every load met the goal."""
+    capacity: LoadCapacity | None = None
+    """The capacity of the service; `None` if no load saturated it."""
     meets_goal_at_max_load: bool
     """Whether the goal was met even at the highest load that may be tried, so that the target may bear more."""
     is_search_complete: bool
@@ -142,7 +166,18 @@ class RampResult(Record, frozen=True, kw_only=True):
     def best_step_numbers(self) -> frozenset[int]:
         """Numbers, from 1, of the steps at the highest load that met the goal; empty if no load met it."""
         numbered = enumerate(self.steps, 1)
-        return frozenset(number for number, step in numbered if step.meets_goal and step.load == self.highest_load)
+        return frozenset(
+            number
+            for number, step in numbered
+            if step.meets_goal and self.highest_load in (step.load, step.achieved_load)
+        )
+
+    @property
+    def is_conclusive(self) -> bool:
+        """Whether the result is about the service: not if this machine could not send the load above it."""
+        if not self.is_search_complete:
+            return False
+        return self.capacity is not None or self._find_invalid_step_above_highest_load() is None
 
     @property
     def unit(self) -> str:
@@ -168,11 +203,17 @@ class RampResult(Record, frozen=True, kw_only=True):
             found = f"no load meets {self.goal}" if invalid is None else f"no load is known to meet {self.goal}"
         else:
             limit = ", the highest that may be tried," if self.meets_goal_at_max_load else ""
-            found = f"{self.highest_load:g} {self.unit}{limit} meet {self.goal}"
+            found = f"{self.highest_load:.4g} {self.unit}{limit} meet {self.goal}"
+        if self.capacity is not None:
+            one = self.capacity
+            found += f"; the capacity is {one.load:.3g} {self.unit} ({one.low:.3g} to {one.high:.3g})"
+            return found + unfinished
+        if self.highest_load is not None and self.lowest_missed_load is not None and invalid is None:
+            found += f", {self.lowest_missed_load:.4g} do not"
         if invalid is None or invalid.sent_load_share is None:
             return found + unfinished
         sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.unit}"
-        return f"{found}; {sent}, so the target may bear more{unfinished}"
+        return f"inconclusive: {found}; {sent}, so the target may bear more{unfinished}"
 
     def _find_invalid_step_above_highest_load(self) -> RampStep | None:
         """Return the last step at the lowest load above `highest_load` if that step is invalid, else `None`.
@@ -182,7 +223,7 @@ class RampResult(Record, frozen=True, kw_only=True):
         bound: RampStep | None = None
         for step in self.steps:
             is_above = self.highest_load is None or step.load > self.highest_load
-            if is_above and step.request_count and (bound is None or step.load <= bound.load):
+            if is_above and not step.meets_goal and step.request_count and (bound is None or step.load <= bound.load):
                 bound = step
         return None if bound is None or bound.is_valid else bound
 

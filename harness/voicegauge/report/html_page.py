@@ -13,7 +13,7 @@ import msgspec
 from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
@@ -172,6 +172,11 @@ class RunView(NamedTuple):
     def rehearsal_mark(self) -> str:
         """Word beside every name and chart of a rehearsal, such as "EMULATED"; empty for any other run."""
         return self.run_report.manifest.rehearsal_mark
+
+    @property
+    def wrong_charges(self) -> str:
+        """How far charges are from documented prices, for the headline; empty if they agree."""
+        return describe_wrong_charges(self.run_report.targets)
 
     @property
     def has_uneven_languages(self) -> bool:

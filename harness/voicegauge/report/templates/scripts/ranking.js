@@ -69,7 +69,7 @@ const decide = (targets, weights, quality) => {
     const only = chooseFirst(targets, Object.fromEntries(MEASURES.map((other) => [other, Number(other === measure)])));
     if (only.length && !only.includes(chosen[0])) parts.push(`${joinChoice(only)} if only ${measure === "intelligibility" ? quality : measure} counts`);
   }
-  return `${parts.join("; ")}.`;
+  return parts.join("; ");
 };
 
 const rank = (ranking, weights, characters, volume, isUsual) => {
@@ -81,7 +81,7 @@ const rank = (ranking, weights, characters, volume, isUsual) => {
   const line = one("[data-decision-line]", ranking.closest("[data-run]"));
   line.dataset.usual ??= line.innerHTML;
   const decision = hasEnoughTexts && !isUsual ? decide(targets, weights, list.dataset.quality) : "";
-  if (decision) line.textContent = decision;
+  if (decision) line.textContent = `${[decision, line.dataset.charges].filter(Boolean).join("; ")}.`;
   else line.innerHTML = line.dataset.usual;
   group(targets, weights);
   for (const target of targets) {

@@ -1,0 +1,542 @@
+"""Searches the highest load that a target bears: a ramp.
+
+A step sends requests under one load for a minimum duration (`MIN_STEP_DURATION_S`) and for many times the latency,
+because a queue grows slowly: a service that is sent 5% more than it can do delays each request by 5% of the time since
+the step began.
+A load is too high if the goal is missed, or if the service is saturated:
+
+- At a rate, the latency rises during the step. Its slope is what is sent beyond the capacity: if requests that are sent
+  at 84/s take longer by 50 ms each second, the service ends 84 / 1.05 = 80 of them in a second.
+- With a number of requests in flight, the throughput does not rise any more. The capacity is then the number at which
+  they would be in flight without a queue: the highest throughput, multiplied by the latency under low load (Denning and
+  Buzen 1978, "The operational analysis of queueing network models").
+
+The capacity has an interval, and is tried itself in the last step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import math
+import statistics
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
+from voicegauge.bench.load import (
+    ArrivalRate,
+    Goal,
+    SampleSender,
+    find_time_percentile,
+    send_closed_loop,
+    send_open_loop,
+    succeeded_at_first_attempt,
+)
+from voicegauge.model.run import LoadCapacity, RampResult, RampStep
+from voicegauge.model.sample import Sample
+from voicegauge.transport.clock import Clock
+
+# Computes how much of the planned load this machine sent, because a busy machine sends less than planned.
+
+
+MIN_SENT_LOAD_SHARE = 0.75
+"""Smallest share of the planned load that a step of a ramp must send. A step that sends less is invalid, because it
+says nothing about the planned load."""
+FULL_LOAD_SHARE = 0.95
+"""A step that sends less than this share of the planned load is judged as a step under the load that was achieved."""
+
+
+def compute_sent_share_of_requests_in_flight(
+    samples: Sequence[Sample], starts_s: Sequence[float], concurrency: int
+) -> float | None:
+    """Return the share of the planned concurrency that was in flight.
+
+    By Little's law, it is the mean latency multiplied by the number of requests that began in a second, divided by the
+    concurrency. The first requests are left out, because they begin all at once.
+
+    Args:
+        samples: the samples of one step, in the order in which they were sent.
+        starts_s: when each sample was sent, in seconds.
+        concurrency: planned number of requests in flight.
+
+    Returns:
+        The share, at most 1; `None` if the latency of a request is not known, or if there are too few requests.
+    """
+    latencies_s = [_get_latency_s(sample) for sample in samples[concurrency:]]
+    throughput = _measure_throughput(starts_s, concurrency)
+    if None in latencies_s or not latencies_s or throughput is None:
+        return None
+    mean_s = sum(latency_s for latency_s in latencies_s if latency_s is not None) / len(latencies_s)
+    return min(mean_s * throughput / concurrency, 1.0)
+
+
+def _measure_throughput(starts_s: Sequence[float], concurrency: int) -> float | None:
+    """Return the requests per second of a closed loop, in which each request but the first ones follows an end."""
+    later = sorted(starts_s)[concurrency:]
+    if len(later) < 2 or later[-1] <= later[0]:
+        return None
+    return (len(later) - 1) / (later[-1] - later[0])
+
+
+def _get_latency_s(sample: Sample) -> float | None:
+    latency = sample.latency
+    if latency is None:
+        return None
+    return (latency.submit_latency_ms if latency.total_latency_ms is None else latency.total_latency_ms) / 1000
+
+
+def compute_sent_share_of_rate(due_times_s: Iterable[float], samples: Iterable[Sample]) -> float | None:
+    """Return the share of the planned rate at which requests were sent.
+
+    A rate is the slope of a line through the times of the requests, so that a single late one changes little.
+
+    Args:
+        due_times_s: when each sample was due, in seconds.
+        samples: the samples, in the same order.
+
+    Returns:
+        The share, at most 1; `None` if fewer than three requests were timed.
+    """
+    due_and_sent = [
+        (due, due + sample.latency.start_delay_ms / 1000)
+        for due, sample in zip(due_times_s, samples, strict=True)
+        if sample.latency is not None and sample.latency.start_delay_ms is not None
+    ]
+    if len(due_and_sent) < 3 or len({due for due, _ in due_and_sent}) < 2:
+        return None
+    slope = statistics.linear_regression(*zip(*due_and_sent, strict=True)).slope
+    return min(1 / slope, 1.0) if slope > 0 else 1.0
+
+
+# Limits how many requests are in flight, apart from how many are prepared or saved.
+
+
+class LoadGate:
+    """Lets a number of requests through at a time, and notes when each of them begins.
+
+    Between two requests a slot prepares one and saves another, and sends nothing. There are therefore more slots than
+    requests in flight: the next request is prepared and waits here when one ends.
+    """
+
+    def __init__(self) -> None:
+        self._semaphore: asyncio.Semaphore | None = None
+        self.start_s_by_id: dict[str, float] = {}
+
+    def set_limit(self, requests_in_flight: int | None) -> None:
+        """Begin a step with this number of requests in flight; `None` for any number."""
+        self._semaphore = None if requests_in_flight is None else asyncio.Semaphore(requests_in_flight)
+        self.start_s_by_id = {}
+
+    @contextlib.asynccontextmanager
+    async def hold(self, sample_id: str, clock: Clock) -> AsyncIterator[None]:
+        """Wait until a request may be sent; it counts as in flight as long as the context lasts."""
+        async with self._semaphore or contextlib.nullcontext():
+            self.start_s_by_id[sample_id] = clock.monotonic()
+            yield
+
+
+# Measures whether a service is saturated by the load of a step.
+
+
+MAX_LATENCY_GROWTH = 0.03
+"""Seconds of latency for each second of a step up to which a rate counts as borne."""
+MIN_THROUGHPUT_GAIN = 0.5
+"""Smallest share of additional requests in flight that must become additional throughput."""
+MIN_LATENCY_RISE = 1.15
+"""Smallest factor by which the mean latency of a saturated service exceeds that under lower load."""
+STANDARD_ERRORS_OF_INTERVAL = 2.3
+"""Half the width of a 95% interval in standard errors, which are estimated from ten parts of a step."""
+MIN_RELATIVE_ERROR = 0.005
+"""Smallest standard error of a throughput: parts of a step are alike by chance."""
+THROUGHPUT_BATCH_COUNT = 10
+"""Number of parts of a step whose throughputs are compared to estimate its precision."""
+
+
+class StepMeasurements(NamedTuple):
+    """The measurements of one step of a ramp."""
+
+    samples: Sequence[Sample]
+    duration_s: float
+    """Duration of the step, from its first request to the end of its last one, in seconds."""
+    sent_load_share: float | None = None
+    """Share of the planned load that this machine sent; `None` if it is not known."""
+    starts_s: Sequence[float] = ()
+    """When each sample was sent, in seconds; empty if it is not known."""
+
+
+class Measured(NamedTuple):
+    """An estimate with its standard error."""
+
+    value: float
+    error: float
+
+
+def measure_latency_growth(measured: StepMeasurements) -> Measured | None:
+    """Return the slope of the latency over the time of sending, in seconds per second; `None` if it is not known.
+
+    The requests of the first and the last seconds count alike. Failed requests are left out.
+    """
+    pairs = [
+        (start_s, latency_s)
+        for start_s, sample in zip(measured.starts_s, measured.samples, strict=False)
+        if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
+    ]
+    if len(pairs) < 10:
+        return None
+    times_s, latencies_s = np.array(pairs).T
+    centered = times_s - times_s.mean()
+    squares = float(centered @ centered)
+    if squares == 0:
+        return None
+    slope = float(centered @ latencies_s) / squares
+    residuals = latencies_s - latencies_s.mean() - slope * centered
+    # Waits in a queue resemble each other: the error is that of the means of batches.
+    batches = [part.mean() for part in np.array_split(residuals, min(THROUGHPUT_BATCH_COUNT, len(pairs) // 5 or 1))]
+    spread = float(np.var(batches, ddof=1)) * len(pairs) / len(batches) if len(batches) > 1 else float(residuals.var())
+    return Measured(slope, math.sqrt(max(spread, float(residuals.var())) / squares))
+
+
+def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
+    latencies_s = [latency_s for sample in samples if (latency_s := _get_latency_s(sample)) is not None]
+    return sum(latencies_s) / len(latencies_s) if latencies_s else 0.0
+
+
+def measure_closed_loop_throughput(measured: StepMeasurements, concurrency: float) -> Measured:
+    """Return the requests per second of a step with a number of requests in flight."""
+    later = sorted(measured.starts_s)[round(concurrency) :]
+    if len(later) < 2 * THROUGHPUT_BATCH_COUNT or later[-1] <= later[0]:
+        value = len(measured.samples) / max(measured.duration_s, 1e-9)
+        return Measured(value, value / math.sqrt(max(len(measured.samples), 1)))
+    return _measure_event_rate(later)
+
+
+def measure_completion_rate(measured: StepMeasurements) -> Measured:
+    """Return the requests per second that a saturated service ends.
+
+    The first quarter of the ends is left out, because the queue was not full yet, and the last tenth, because the last
+    requests do not keep the whole service busy.
+    """
+    ends_s = sorted(
+        start_s + latency_s
+        for start_s, sample in zip(measured.starts_s, measured.samples, strict=False)
+        if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
+    )
+    return _measure_event_rate(ends_s[len(ends_s) // 4 : len(ends_s) - len(ends_s) // 10])
+
+
+def _measure_event_rate(times_s: Sequence[float]) -> Measured:
+    """Return the number of events per second; its error is from the durations of parts with equally many events."""
+    last = len(times_s) - 1
+    value = last / max(times_s[-1] - times_s[0], 1e-9)
+    edges = [times_s[index * last // THROUGHPUT_BATCH_COUNT] for index in range(THROUGHPUT_BATCH_COUNT + 1)]
+    durations = np.diff(edges)
+    relative = float(durations.std(ddof=1) / max(durations.mean(), 1e-9)) / math.sqrt(THROUGHPUT_BATCH_COUNT)
+    return Measured(value, value * max(relative, MIN_RELATIVE_ERROR))
+
+
+# Searches the highest load (concurrency or rate) that meets a goal by doubling, and then by bisection.
+
+
+MIN_REQUESTS_PER_STEP = 40
+"""Smallest number of requests of one step."""
+STEP_REQUESTS_PER_REQUEST_IN_FLIGHT = 4
+"""A step sends at least this number of requests, multiplied by the number of requests in flight."""
+MIN_STEP_DURATION_S = {"rate": 4.0, "concurrency": 1.0}
+"""Shortest time for which a step sends requests, in seconds: at a rate, a queue must have time to grow."""
+LATENCIES_PER_STEP = 8
+"""A step sends requests for at least this number of median latencies."""
+MAX_REQUESTS_PER_STEP = 2000
+"""Largest number of requests of one step."""
+RELATIVE_LOAD_RESOLUTION = 0.05
+"""The search stops at this relative distance between the highest load that met the goal and the lowest that missed it.
+"""
+TRIED_SHARE_OF_CAPACITY = 0.96
+"""Share of the estimated capacity that is tried as a rate: at the capacity itself, a queue has no mean length."""
+MAX_STEPS_PER_LOAD = 2
+"""Largest number of steps under one load. If the first step misses the goal or is invalid, a second one decides."""
+
+
+LoadMeasurer = Callable[[float, int], Awaitable[StepMeasurements]]
+"""Function (load, number of requests) that sends this number of requests under a load and returns the measurements."""
+
+
+async def search_highest_load(
+    measure_load: LoadMeasurer,
+    goal: Goal,
+    *,
+    load_type: Literal["concurrency", "rate"],
+    first_load: float,
+    max_load: float,
+) -> RampResult:
+    """Search the highest load that meets `goal` and does not saturate the service.
+
+    Args:
+        measure_load: sends the requests of one step.
+        goal: what the samples of a step must meet.
+        load_type: "concurrency" if the load is a number of requests in flight, which is a whole number; "rate" if it
+            is a number of requests per second.
+        first_load: the load of the first step.
+        max_load: the highest load that may be tried, such as the limit of the account's plan.
+    """
+    search = _LoadSearch(measure_load, goal, load_type, max_load)
+    load: float | None = min(first_load, max_load)
+    while load is not None and search.has_sent_requests_in_last_step:
+        await search.try_load(load)
+        load = search.choose_next_load()
+    return search.build_result()
+
+
+class _LoadSearch:
+    """State of a search: the steps so far, and between which loads the result lies."""
+
+    def __init__(
+        self, measure_load: LoadMeasurer, goal: Goal, load_type: Literal["concurrency", "rate"], max_load: float
+    ) -> None:
+        self._measure_load, self._goal, self._load_type, self._max_load = measure_load, goal, load_type, max_load
+        self._steps: list[RampStep] = []
+        self._met: float | None = None
+        self._missed: float | None = None
+        self._capacity: LoadCapacity | None = None
+        self._tried_capacity = False
+        self._base_latencies_s: list[float] = []
+        """Latencies of the steps that did not saturate the service."""
+        self._best_throughput: tuple[float, float] | None = None
+        """The load and the throughput of the highest load that did not saturate the service."""
+        self._typical_latency_s: float | None = None
+
+    @property
+    def has_sent_requests_in_last_step(self) -> bool:
+        """Whether the last step sent a request; true if there is no step. A step sends none if the run was stopped."""
+        return not self._steps or self._steps[-1].request_count > 0
+
+    async def try_load(self, load: float) -> None:
+        """Send a step, and a second one if the first misses the goal or is invalid."""
+        self._tried_capacity |= self._capacity is not None
+        for _ in range(MAX_STEPS_PER_LOAD):
+            measured = await self._measure_load(load, self._choose_request_count(load))
+            step = self._judge(load, measured)
+            self._steps.append(step)
+            if step.meets_goal:
+                self._met = load
+                return
+            if step.is_saturated or not measured.samples:
+                break
+        self._missed = load
+
+    def _choose_request_count(self, load: float) -> int:
+        minimum = MIN_REQUESTS_PER_STEP
+        if self._load_type == "concurrency":
+            minimum = max(minimum, round(STEP_REQUESTS_PER_REQUEST_IN_FLIGHT * load))
+        if self._typical_latency_s is None:
+            return minimum
+        duration_s = max(MIN_STEP_DURATION_S[self._load_type], LATENCIES_PER_STEP * self._typical_latency_s)
+        rate = load / max(self._typical_latency_s, 1e-3) if self._load_type == "concurrency" else load
+        return max(minimum, min(math.ceil(rate * duration_s), MAX_REQUESTS_PER_STEP))
+
+    def _judge(self, load: float, measured: StepMeasurements) -> RampStep:
+        samples, share = measured.samples, measured.sent_load_share
+        is_valid = share is None or share >= MIN_SENT_LOAD_SHARE
+        achieved = load if share is None or share >= FULL_LOAD_SHARE else load * share
+        growth = measure_latency_growth(measured) if self._load_type == "rate" else None
+        is_saturated = is_valid and bool(samples) and self._note_saturation(achieved, measured, growth)
+        is_met = is_valid and bool(samples) and not is_saturated and self._goal.is_met(samples)
+        if is_met:
+            self._note_base(achieved, measured)
+        return RampStep(
+            load=load,
+            achieved_load=achieved,
+            request_count=len(samples),
+            duration_s=measured.duration_s,
+            requests_per_s=len(samples) / max(measured.duration_s, 1e-9),
+            goodput_per_s=self._goal.count_samples_meeting_goal(samples) / max(measured.duration_s, 1e-9),
+            success_rate=sum(map(succeeded_at_first_attempt, samples)) / len(samples) if samples else None,
+            ttfa_p95_ms=find_time_percentile("ttfa", 95.0, samples),
+            total_latency_p95_ms=find_time_percentile("total", 95.0, samples),
+            value_by_condition=self._goal.measure_conditions(samples),
+            meets_goal=is_met,
+            is_saturated=is_saturated,
+            latency_growth=None if growth is None else growth.value,
+            sent_load_share=share,
+            is_valid=is_valid,
+        )
+
+    def _note_base(self, achieved: float, measured: StepMeasurements) -> None:
+        latencies_s = [one for sample in measured.samples if (one := _get_latency_s(sample)) is not None]
+        self._base_latencies_s += latencies_s
+        if latencies_s:
+            self._typical_latency_s = statistics.median(latencies_s)
+        if self._load_type == "concurrency":
+            throughput = measure_closed_loop_throughput(measured, achieved).value
+            if self._best_throughput is None or achieved > self._best_throughput[0]:
+                self._best_throughput = achieved, throughput
+
+    def _note_saturation(self, achieved: float, measured: StepMeasurements, growth: Measured | None) -> bool:
+        """Return whether the service is saturated under a load; if so, its capacity is estimated."""
+        if self._load_type == "rate":
+            if growth is None or growth.value < MAX_LATENCY_GROWTH or growth.value < 3 * growth.error:
+                return False
+            found = measure_completion_rate(measured)
+            margin = STANDARD_ERRORS_OF_INTERVAL * found.error
+            self._note_capacity(found.value, found.value - margin, found.value + margin)
+            return True
+        if self._best_throughput is None or achieved <= self._best_throughput[0]:
+            return False
+        base_load, base = self._best_throughput
+        found = measure_closed_loop_throughput(measured, achieved)
+        has_failures = not all(map(succeeded_at_first_attempt, measured.samples))
+        gain = (found.value / base - 1) / (achieved / base_load - 1)
+        latencies_s = np.array(self._base_latencies_s)
+        latency = float(latencies_s.mean())
+        # A throughput that does not rise while requests take as long as before is the limit of this machine.
+        is_slower = _compute_mean_latency_s(measured.samples) > MIN_LATENCY_RISE * latency
+        if has_failures or gain >= MIN_THROUGHPUT_GAIN or not is_slower:
+            return False
+        relative = math.hypot(
+            found.error / found.value, float(latencies_s.std()) / latency / math.sqrt(len(latencies_s))
+        )
+        load = found.value * latency
+        margin = max(STANDARD_ERRORS_OF_INTERVAL * relative * load, 0.5)
+        self._note_capacity(load, load - margin, load + margin)
+        return True
+
+    def _note_capacity(self, load: float, low: float, high: float) -> None:
+        """Keep the most precise estimate."""
+        known = self._capacity
+        if known is None or high - low < known.high - known.low:
+            self._capacity = LoadCapacity(load=load, low=max(low, 0.0), high=high)
+
+    def choose_next_load(self) -> float | None:
+        """Return the next load to try; `None` if the search is over."""
+        met, missed = self._met, self._missed
+        if missed is None:
+            return None if met is None or met >= self._max_load else min(met * 2, self._max_load)
+        if met is None:
+            return None
+        if self._capacity is not None and not self._tried_capacity:
+            load = self._choose_load_of_capacity(self._capacity)
+            if met < load < missed:
+                return load
+        is_whole = self._load_type == "concurrency"
+        if self._capacity is not None and met >= 0.9 * self._capacity.load:
+            return None
+        if missed - met <= (1 if is_whole else RELATIVE_LOAD_RESOLUTION * met):
+            return None
+        return float((met + missed) // 2) if is_whole else (met + missed) / 2
+
+    def _choose_load_of_capacity(self, capacity: LoadCapacity) -> float:
+        load = capacity.load if self._load_type == "concurrency" else TRIED_SHARE_OF_CAPACITY * capacity.load
+        return float(max(round(load), 1)) if self._load_type == "concurrency" else load
+
+    def build_result(self) -> RampResult:
+        """Return what was found."""
+        achieved = [
+            step.achieved_load or step.load for step in self._steps if step.meets_goal and step.load == self._met
+        ]
+        return RampResult(
+            load_type=self._load_type,
+            goal=self._goal.text,
+            highest_load=achieved[-1] if achieved else None,
+            lowest_missed_load=self._missed,
+            capacity=self._capacity,
+            meets_goal_at_max_load=self._met == self._max_load,
+            is_search_complete=self.has_sent_requests_in_last_step,
+            steps=tuple(self._steps),
+        )
+
+
+# Sends the samples of a plan step by step, under the loads that a ramp chooses.
+
+
+MIN_SPARE_SLOTS = 4
+"""Smallest number of requests that are prepared or saved beside those in flight."""
+
+
+class RampSettings(NamedTuple):
+    """What a ramp raises, the goal that must be met, and the highest load that it tries."""
+
+    load_type: Literal["concurrency", "rate"]
+    goal: Goal
+    max_load: float
+    """The highest load that may be tried."""
+    arrival_process: Literal["constant", "poisson"] = "constant"
+    """How requests are spaced if the ramp raises a rate; see `ArrivalRate`."""
+
+
+SampleCollector = Callable[[Sequence[PlannedSample], int], Awaitable[Sequence[Sample]]]
+"""Function (planned samples, number of the step) that returns the measured samples, with the duration of their audio.
+Planned samples that were not sent are left out."""
+RampStepListener = Callable[[int, float], None]
+"""Function (number of the step, counted from 1; load of the step) that is called when a step begins."""
+
+
+async def send_ramp(
+    rounds: Sequence[SampleRound],
+    settings: RampSettings,
+    send_sample: SampleSender,
+    collect_samples: SampleCollector,
+    *,
+    clock: Clock,
+    seed: int,
+    load_gate: LoadGate | None = None,
+    on_ramp_step: RampStepListener = lambda _number, _load: None,
+) -> RampResult:
+    """Search the highest load that meets the goal, with as many samples of `rounds` as the search takes.
+
+    Args:
+        rounds: the samples.
+        settings: what the ramp raises, and the goal.
+        send_sample: sends one sample.
+        collect_samples: returns the samples of one step.
+        clock: the clock of durations.
+        seed: seed of the intervals of a Poisson process.
+        load_gate: the gate through which `send_sample` sends each request; `None` if it has none.
+        on_ramp_step: called when a step begins.
+    """
+    step_numbers = itertools.count(1)
+    remaining: Iterator[PlannedSample] = itertools.chain.from_iterable(rounds)
+
+    async def measure_load(load: float, request_count: int) -> StepMeasurements:
+        step_number = next(step_numbers)
+        on_ramp_step(step_number, load)
+        step = list(itertools.islice(remaining, request_count))
+        step_rounds: list[SampleRound] = [(planned,) for planned in step]
+        due_s_by_id: dict[str, float] = {}
+        start_s_by_id: dict[str, float] = {}
+
+        async def send_and_note_times(planned_sample: PlannedSample, due_s: float | None) -> None:
+            start_s_by_id[planned_sample.id] = clock.monotonic()
+            due_s_by_id[planned_sample.id] = start_s_by_id[planned_sample.id] if due_s is None else due_s
+            await send_sample(planned_sample, due_s)
+
+        start_s = clock.monotonic()
+        if settings.load_type == "concurrency":
+            if load_gate is not None:
+                load_gate.set_limit(int(load))
+            spare = 0 if load_gate is None else max(int(load), MIN_SPARE_SLOTS)
+            await send_closed_loop(step_rounds, int(load) + spare, send_and_note_times)
+        else:
+            if load_gate is not None:
+                load_gate.set_limit(None)
+            rate = ArrivalRate(load, settings.arrival_process)
+            await send_open_loop(step_rounds, rate, send_and_note_times, clock=clock, seed=seed)
+        duration_s = clock.monotonic() - start_s
+        samples = await collect_samples(step, step_number)
+        start_s_by_id |= load_gate.start_s_by_id if load_gate is not None else {}
+        starts_s = [start_s_by_id[sample.id] for sample in samples]
+        if settings.load_type == "concurrency":
+            sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
+        else:
+            sent_share = compute_sent_share_of_rate([due_s_by_id[sample.id] for sample in samples], samples)
+        return StepMeasurements(samples, duration_s, sent_share, starts_s)
+
+    return await search_highest_load(
+        measure_load,
+        settings.goal,
+        load_type=settings.load_type,
+        first_load=1.0,
+        max_load=settings.max_load,
+    )
