@@ -76,8 +76,14 @@ def documents_are_validated_once() -> Iterator[None]:
 def times_are_calibrated_in_one_test_only() -> Iterator[None]:
     """Benchmarks skip the calibration, which starts a process and takes a third of a second."""
 
-    async def measure(concurrency: int, _open_transport: object) -> TimingError:
-        return TimingError(concurrency=concurrency, request_count=96, median_error_ms=0.1, p99_error_ms=1.0)
+    async def measure(concurrency: int, _open_transport: object, *, requests_per_s: float | None = None) -> TimingError:
+        return TimingError(
+            concurrency=concurrency,
+            requests_per_s=requests_per_s,
+            request_count=96,
+            median_error_ms=0.1,
+            p99_error_ms=1.0,
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("voicegauge.api.benchmarking.measure_timing_error", measure)

@@ -102,7 +102,7 @@ def test_audio_in_the_response_is_timed_from_the_submit(targets: dict[str, Targe
     assert (found.download_ms, found.completion_ms, found.queue_ms) == (None, None, None)
 
 
-def test_times_count_from_the_first_submit_and_from_when_it_was_due(targets: dict[str, Target]) -> None:
+def test_times_count_from_the_first_submit_and_from_when_it_had_to_wait_for_others(targets: dict[str, Target]) -> None:
     refused, answer = exchange("now", 0.0), exchange("now", 5000.0, total=100.0, media="audio/wav")
     delivery = Delivery(
         target="acme/now",
@@ -118,7 +118,10 @@ def test_times_count_from_the_first_submit_and_from_when_it_was_due(targets: dic
     assert (found.total_latency_ms, found.retries_ms, found.start_delay_ms) == (5100.0, 5000.0, None)
     late = measure_latency(delivery, targets["acme/now"], due_ms=990.0)
     assert late is not None
-    assert (late.total_latency_ms, late.retries_ms, late.start_delay_ms) == (5110.0, 5000.0, 10.0)
+    assert (late.total_latency_ms, late.retries_ms, late.start_delay_ms) == (5100.0, 5000.0, 10.0)
+    waited = measure_latency(delivery, targets["acme/now"], due_ms=990.0, slot_wait_ms=4.0)
+    assert waited is not None
+    assert (waited.total_latency_ms, waited.retries_ms, waited.start_delay_ms) == (5104.0, 5000.0, 10.0)
 
 
 def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:

@@ -19,6 +19,7 @@ from voicegauge.bench.timing_error import (
     summarize_timing_errors,
 )
 from voicegauge.cli import run as voicegauge
+from voicegauge.model.run import describe_timing_error
 from voicegauge.transport.http import Transport
 
 from ..builders.virtual_time import in_virtual_time
@@ -28,6 +29,15 @@ async def test_the_error_is_measured_at_a_server_that_states_its_delays() -> Non
     found = await measure_timing_error(2, lambda: Transport(min_send_interval_s=0.002))
     assert (found.concurrency, found.request_count) == (2, 32 * len(DELAYS_MS))
     assert 0 <= found.median_error_ms <= found.p99_error_ms
+
+
+async def test_the_error_at_a_rate_is_measured_at_that_rate() -> None:
+    found = await measure_timing_error(2, lambda: Transport(min_send_interval_s=0.002), requests_per_s=100.0)
+    assert (found.requests_per_s, found.request_count) == (100.0, 32 * len(DELAYS_MS))
+    assert 0 <= found.median_error_ms <= found.p99_error_ms
+    few = await measure_timing_error(1, lambda: Transport(min_send_interval_s=0.002), requests_per_s=20.0)
+    assert few.request_count == 20 * len(DELAYS_MS)
+    assert describe_timing_error(few).endswith("at 20 requests/s, at a server on this machine")
 
 
 def test_errors_in_both_directions_count() -> None:
@@ -75,6 +85,7 @@ def test_the_error_of_times_is_printed_and_saved(
     found = json.loads(result.read_bytes())
     assert found["manifest"]["timing_error"] == {
         "concurrency": 16,
+        "requests_per_s": None,
         "request_count": 96,
         "median_error_ms": 0.1,
         "p99_error_ms": 1.0,

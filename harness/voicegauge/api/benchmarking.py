@@ -450,16 +450,25 @@ def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue
 def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
     """Return `config` with the measurement error of times, determined by sending requests to a server on this machine.
 
-    These requests have the concurrency of the run. For a ramp of the concurrency, it is the highest that the ramp may
-    try.
+    These requests have the concurrency of the run, or its rate. For a ramp of the concurrency, it is the highest that
+    the ramp may try.
     """
     try:
         with reduce_event_loop_delays():
-            error = run_coroutine(measure_timing_error(_find_max_concurrency(config), config.open_transport))
+            error = run_coroutine(
+                measure_timing_error(
+                    _find_max_concurrency(config), config.open_transport, requests_per_s=_find_request_rate(config)
+                )
+            )
     except (OSError, TransportError) as reason:
         listener.notice(f"the error of times is not known: {reason}")
         return config
     return dataclasses.replace(config, timing_error=error)
+
+
+def _find_request_rate(config: RunConfig) -> float | None:
+    """Return the rate of the requests to all targets together; `None` without a fixed rate."""
+    return None if config.arrival_rate is None else config.arrival_rate.requests_per_s * len(config.targets)
 
 
 def _find_max_concurrency(config: RunConfig) -> int:

@@ -183,20 +183,22 @@ def add_playback_measurements(
 # Computes the latency of one delivery from the timings of its exchanges and the observed states of its job.
 
 
-def find_latency_start_ms(delivery: Delivery, due_ms: float | None = None) -> float | None:
+def find_latency_start_ms(delivery: Delivery, slot_wait_ms: float = 0.0) -> float | None:
     """Return the time at which the latency of `delivery` starts, on the clock of `Timing.started_ms`.
 
     Args:
         delivery: the delivery.
-        due_ms: when its request was due, if requests are sent at a fixed rate.
+        slot_wait_ms: how long its request waited because as many as allowed were in flight. The service is slow then,
+            so that the wait counts; that this machine was late with the request does not.
 
     Returns:
         The time in milliseconds; `None` if no submit was timed.
     """
     submit = find_submit_timing(delivery)
-    if due_ms is not None or submit is None:
-        return None if submit is None else due_ms
-    return delivery.first_submit_sent_ms if delivery.first_submit_sent_ms is not None else _get_sent_ms(submit)
+    if submit is None:
+        return None
+    first = delivery.first_submit_sent_ms if delivery.first_submit_sent_ms is not None else _get_sent_ms(submit)
+    return first - slot_wait_ms
 
 
 def find_submit_timing(delivery: Delivery) -> Timing | None:
@@ -229,18 +231,21 @@ def measure_request_phases(delivery: Delivery) -> RequestPhases | None:
     )
 
 
-def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | None = None) -> Latency | None:
-    """Measure the latency of `delivery` from its first submit, or from the time at which the first submit was due.
+def measure_latency(
+    delivery: Delivery, target: BaseTarget, *, due_ms: float | None = None, slot_wait_ms: float = 0.0
+) -> Latency | None:
+    """Measure the latency of `delivery` from its first submit, or from when it had to wait for earlier ones to end.
 
     Args:
         delivery: the delivery.
         target: its target.
         due_ms: when the request was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time.
+        slot_wait_ms: as in `find_latency_start_ms`.
 
     Returns:
         The latency; `None` if the submit was not timed because an earlier process sent it or there was no response.
     """
-    submit, latency_start_ms = find_submit_timing(delivery), find_latency_start_ms(delivery, due_ms)
+    submit, latency_start_ms = find_submit_timing(delivery), find_latency_start_ms(delivery, slot_wait_ms)
     if submit is None or latency_start_ms is None:
         return None
     first_sent_ms = find_latency_start_ms(delivery)
@@ -257,7 +262,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
     submit_only = Latency(
         submit_latency_ms=submit_times.complete_ms,
         retries_ms=submit_times.sent_ms - delay_ms if delivery.submit_count > 1 else 0.0,
-        start_delay_ms=None if due_ms is None else delay_ms,
+        start_delay_ms=None if due_ms is None else first_sent_ms - due_ms,
         queue_ms=job.queue_bounds,
         processing_ms=job.processing_bounds,
         completion_ms=job.completion_bounds,

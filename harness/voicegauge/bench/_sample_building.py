@@ -182,6 +182,8 @@ class SampleTimes(NamedTuple):
     """Time at which the sample was started, in seconds of the event loop's clock."""
     due_ms: float | None
     """Time at which the sample was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time."""
+    slot_wait_ms: float = 0.0
+    """How long a sample with a fixed time waited because as many requests as allowed were in flight."""
 
 
 def build_sample(
@@ -209,8 +211,8 @@ def build_sample(
         saved_audio: the saved audio; `None` if there is none.
         failed_exchange: the exchange that failed; `None` if none is quoted.
     """
-    latency = measure_latency(delivery, target, due_ms=sample_times.due_ms)
-    latency_start_ms = find_latency_start_ms(delivery, sample_times.due_ms)
+    latency = measure_latency(delivery, target, due_ms=sample_times.due_ms, slot_wait_ms=sample_times.slot_wait_ms)
+    latency_start_ms = find_latency_start_ms(delivery, sample_times.slot_wait_ms)
     total_ms = None if latency is None else latency.total_latency_ms
     return Sample(
         **_build_planned_fields(planned_sample),

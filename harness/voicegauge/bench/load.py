@@ -144,9 +144,10 @@ async def send_open_loop(
                 await clock.sleep(wait_s)
             if should_stop_sending():
                 return
-            # Latency counts from the time at which the request was due, not at which it was sent. Counting from the
-            # sending hides the wait whenever this machine or the service is late (coordinated omission: Gil Tene, "How
-            # NOT to measure latency").
+            # A request is sent when it is due, whether or not earlier ones have ended. If it has to wait because too
+            # many are in flight, its latency counts from then on: counting from the sending would hide the wait
+            # (coordinated omission: Gil Tene, "How NOT to measure latency"). That this machine is late is not the
+            # service's time: it is `start_delay_ms`.
             tasks.create_task(_await_to_end(send_sample(planned, start_s + after_s)))
 
 

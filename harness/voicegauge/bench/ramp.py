@@ -530,7 +530,14 @@ async def send_ramp(
         if settings.load_type == "concurrency":
             sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
         else:
-            sent_share = compute_sent_share_of_rate([due_s_by_id[sample.id] for sample in samples], samples)
+            due_s = [due_s_by_id[sample.id] for sample in samples]
+            sent_share = compute_sent_share_of_rate(due_s, samples)
+            starts_s = [
+                due + sample.latency.start_delay_ms / 1000
+                if sample.latency is not None and sample.latency.start_delay_ms is not None
+                else start
+                for due, sample, start in zip(due_s, samples, starts_s, strict=True)
+            ]
         return StepMeasurements(samples, duration_s, sent_share, starts_s)
 
     return await search_highest_load(

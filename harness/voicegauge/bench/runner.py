@@ -388,24 +388,34 @@ class _PlanRunner:
         """
         target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
+        waiting_since_s = self._clock.monotonic()
         async with self._provider_slots[target.contract.id], self._slots:
+            slot_wait_s = 0.0 if due_s is None else self._clock.monotonic() - waiting_since_s
             if self._should_stop_sending():
                 return
             try:
-                await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
+                await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s, slot_wait_s)
             except OverchargedError as error:
                 self._overcharge_error = self._overcharge_error or error
             except VoicegaugeError as error:
                 self._stop.request_stop(error)
 
     async def _measure_sample(
-        self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        client: Client,
+        due_s: float | None,
+        slot_wait_s: float,
     ) -> None:
         price = self._quote_sample_price(planned_sample, target)
         try:
             async with self._load_gate.hold(planned_sample.id, self._clock):
                 times = SampleTimes(
-                    datetime.now(UTC), asyncio.get_running_loop().time(), self._convert_due_time_to_ms(due_s)
+                    datetime.now(UTC),
+                    asyncio.get_running_loop().time(),
+                    self._convert_due_time_to_ms(due_s),
+                    slot_wait_s * 1000,
                 )
                 if self._should_stop_sending():
                     return

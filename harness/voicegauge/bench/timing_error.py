@@ -7,15 +7,21 @@ import contextlib
 import gc
 import itertools
 import math
+import random
 import subprocess
 import sys
+import tempfile
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from voicegauge.model.exchange import Request
+import msgspec
+
+from voicegauge.bench.run_store import save_audio
+from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import TimingError
+from voicegauge.transport.clock import run_in_thread
 from voicegauge.transport.http import Transport
 
 # Runs the loopback server in a process of its own.
@@ -54,50 +60,98 @@ DELAYS_MS = (0, 5, 50)
 """Delays with which the loopback server is asked to respond."""
 REQUESTS_PER_DELAY = 32
 """Number of requests that are sent for each delay, unless many requests in flight need more."""
+MAX_DURATION_AT_RATE_S = 3.0
+"""Longest time for which requests are sent at a rate, in seconds, unless fewer requests than
+`MIN_REQUESTS_PER_DELAY_AT_RATE` would be sent."""
+MIN_REQUESTS_PER_DELAY_AT_RATE = 5
 MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT = 2
 """Smallest number of requests for each delay, divided by the number of requests in flight."""
 _REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
 
 
-async def measure_timing_error(concurrency: int, open_transport: Callable[[], Transport]) -> TimingError:
-    """Send requests to a loopback server, and return by how much their times are wrong. It takes less than a second.
+async def measure_timing_error(
+    concurrency: int, open_transport: Callable[[], Transport], *, requests_per_s: float | None = None
+) -> TimingError:
+    """Send requests to a loopback server, and return by how much their times are wrong. It takes a second or two.
+
+    They are sent as those of the run are, and each is followed by the work of a sample: its audio and a line of a
+    journal are written by a thread.
 
     Args:
         concurrency: number of requests in flight.
         open_transport: opens connections as the benchmark does.
+        requests_per_s: rate at which requests are sent instead; `None` for a closed loop.
 
     Raises:
         OSError: the server cannot be started.
         TransportError: the server does not respond.
     """
-    with run_loopback_server() as url:
+    with run_loopback_server() as url, tempfile.TemporaryDirectory() as folder:
         async with open_transport() as transport:
-            await _measure_timing_errors_ms(transport, url, [0] * concurrency, concurrency)  # opens the connections
-            count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
-            delays_ms = list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
-            errors_ms = await _measure_timing_errors_ms(transport, url, delays_ms, concurrency)
-    return summarize_timing_errors(errors_ms, concurrency)
+            sender = _TimedSender(transport, url, Path(folder))
+            await sender.send_closed_loop([0] * concurrency, concurrency)  # opens the connections
+            sender.errors_ms.clear()
+            if requests_per_s is None:
+                count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
+                await sender.send_closed_loop(_repeat_delays(count), concurrency)
+            else:
+                limit = round(requests_per_s * MAX_DURATION_AT_RATE_S / len(DELAYS_MS))
+                count = min(max(limit, MIN_REQUESTS_PER_DELAY_AT_RATE), REQUESTS_PER_DELAY)
+                delays_ms = _repeat_delays(count)
+                random.Random(0).shuffle(delays_ms)  # noqa: S311 - an order, not a secret
+                await sender.send_at_rate(delays_ms, requests_per_s)
+    return summarize_timing_errors(sender.errors_ms, concurrency, requests_per_s)
 
 
-async def _measure_timing_errors_ms(
-    transport: Transport, url: str, delays_ms: Sequence[int], concurrency: int
-) -> list[float]:
-    remaining, errors_ms = iter(delays_ms), list[float]()
-
-    async def send_requests_in_turn() -> None:
-        for delay_ms in remaining:
-            request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_REQUEST_BODY)
-            exchange = await transport.send(request, provider_id="", operation_id="")
-            assert exchange.timing is not None
-            errors_ms.append(exchange.timing.ttfb_ms - float(exchange.response.find_header("x-delay-ms") or 0))
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(concurrency):
-            tasks.create_task(send_requests_in_turn())
-    return errors_ms
+def _repeat_delays(count: int) -> list[int]:
+    return list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
 
 
-def summarize_timing_errors(timing_errors_ms: Sequence[float], concurrency: int) -> TimingError:
+class _TimedSender:
+    """Sends requests to the loopback server, and collects by how much their times are wrong."""
+
+    def __init__(self, transport: Transport, url: str, folder: Path) -> None:
+        self._transport, self._url, self._folder = transport, url, folder
+        self.errors_ms: list[float] = []
+
+    async def send_closed_loop(self, delays_ms: Sequence[int], concurrency: int) -> None:
+        remaining = iter(delays_ms)
+
+        async def send_requests_in_turn() -> None:
+            for delay_ms in remaining:
+                await self._send(delay_ms)
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(concurrency):
+                tasks.create_task(send_requests_in_turn())
+
+    async def send_at_rate(self, delays_ms: Sequence[int], requests_per_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        async with asyncio.TaskGroup() as tasks:
+            for number, delay_ms in enumerate(delays_ms):
+                await asyncio.sleep(max(start_s + number / requests_per_s - loop.time(), 0))
+                tasks.create_task(self._send(delay_ms))
+
+    async def _send(self, delay_ms: int) -> None:
+        request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
+        exchange = await self._transport.send(request, provider_id="", operation_id="")
+        assert exchange.timing is not None
+        sent_ms = exchange.timing.delay_before_send_ms
+        stated_ms = float(exchange.response.find_header("x-delay-ms") or 0)
+        self.errors_ms.append(exchange.timing.ttfb_ms - sent_ms - stated_ms)
+        await run_in_thread(self._write_sample, exchange)
+
+    def _write_sample(self, exchange: Exchange) -> None:
+        """Write what a run writes for each sample."""
+        save_audio(self._folder, exchange.response.body)
+        with (self._folder / "journal.jsonl").open("ab") as journal:
+            journal.write(msgspec.json.encode(exchange.timing) + b"\n")
+
+
+def summarize_timing_errors(
+    timing_errors_ms: Sequence[float], concurrency: int, requests_per_s: float | None = None
+) -> TimingError:
     """Return the median and the 99th percentile of the absolute errors."""
     ordered = sorted(map(abs, timing_errors_ms))
 
@@ -106,6 +160,7 @@ def summarize_timing_errors(timing_errors_ms: Sequence[float], concurrency: int)
 
     return TimingError(
         concurrency=concurrency,
+        requests_per_s=requests_per_s,
         request_count=len(ordered),
         median_error_ms=round(find_percentile(0.5), 3),
         p99_error_ms=round(find_percentile(0.99), 3),

@@ -23,7 +23,7 @@ from voicegauge.cli._console import (
 )
 from voicegauge.model.base import Provenance
 from voicegauge.model.price import PriceRange, explain_price_remarks
-from voicegauge.model.run import Manifest, RampResult, ScoreSet
+from voicegauge.model.run import Manifest, RampResult, ScoreSet, describe_timing_error
 from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
@@ -183,10 +183,7 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
             f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrival_process} arrivals"
         )
     if error is not None:
-        lines.append(
-            f"error of times: {error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99), "
-            f"with {error.concurrency} requests in flight at a server on this machine"
-        )
+        lines.append(f"error of times: {describe_timing_error(error)}")
     if busy := describe_disturbed_samples(summaries):
         lines.append(busy)
     return lines

@@ -297,12 +297,27 @@ class TimingError(Record, frozen=True, kw_only=True):
     """
 
     concurrency: Count
-    """Number of requests in flight."""
+    """Number of requests in flight; at a rate, the number of connections that were opened before."""
+    requests_per_s: NonNegativeNumber | None = None
+    """Rate at which the requests were sent; `None` if a request was sent when an earlier one had ended."""
     request_count: Count
     median_error_ms: NonNegativeNumber
     """Median of the absolute errors in milliseconds."""
     p99_error_ms: NonNegativeNumber
     """99th percentile of the absolute errors, in milliseconds."""
+
+
+def describe_timing_error(error: TimingError) -> str:
+    """Return the error of times in words, with the load under which it was measured."""
+    load = (
+        f"with {format_load('concurrency', error.concurrency)}"
+        if error.requests_per_s is None
+        else f"at {error.requests_per_s:g} requests/s"
+    )
+    return (
+        f"{error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99), {load}, "
+        "at a server on this machine"
+    )
 
 
 class Manifest(Record, frozen=True, kw_only=True):

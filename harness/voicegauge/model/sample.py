@@ -40,7 +40,8 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     """Times of one sample in milliseconds.
 
     A time "until" an event is counted from the first byte of the first submit, on an open connection; at a fixed rate,
-    from the moment at which the submit was due. Retries and the waits between them count.
+    from the moment at which the submit had to wait because as many as allowed were in flight. Retries and the waits
+    between them count.
     """
 
     submit_latency_ms: NonNegativeNumber

@@ -13,7 +13,7 @@ from voicegauge.bench.comparison import ChangeVerdict, MetricComparison, RunComp
 from voicegauge.bench.target_summaries import describe_disturbed_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
-from voicegauge.model.run import Run, RunKind, describe_rehearsal
+from voicegauge.model.run import Run, RunKind, describe_rehearsal, describe_timing_error
 from voicegauge.printable_text import format_count
 from voicegauge.report._text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten_to_one_line
 from voicegauge.report.report_data import BenchReport, RunReport
@@ -121,8 +121,7 @@ def _format_timing_error(run: RunReport) -> str:
     note = f"; {busy}" if busy else ""
     if error is None:
         return f"not measured{note}"
-    measured = f"{error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99)"
-    return f"{measured}, with {error.concurrency} requests in flight at a server on the same machine{note}"
+    return f"{describe_timing_error(error)}{note}"
 
 
 def _format_request_rate(run: RunReport) -> str:
