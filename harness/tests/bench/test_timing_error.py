@@ -37,7 +37,7 @@ async def test_the_error_at_a_rate_is_measured_at_that_rate() -> None:
     assert 0 <= found.median_error_ms <= found.p99_error_ms
     few = await measure_timing_error(1, lambda: Transport(min_send_interval_s=0.002), requests_per_s=20.0)
     assert few.request_count == 20 * len(DELAYS_MS)
-    assert describe_timing_error(few).endswith("at 20 requests/s, at a server on this machine")
+    assert describe_timing_error(few).endswith("at 20 requests/s at a server on this machine")
 
 
 def test_errors_in_both_directions_count() -> None:

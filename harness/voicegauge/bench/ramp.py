@@ -304,7 +304,7 @@ class _LoadSearch:
         self._tried_capacity = False
         self._base_latencies_s: list[float] = []
         """Latencies of the steps that did not saturate the service."""
-        self._best_throughput: tuple[float, float] | None = None
+        self._best_throughput: tuple[float, Measured] | None = None
         """The load and the throughput of the highest load that did not saturate the service."""
         self._typical_latency_s: float | None = None
 
@@ -370,7 +370,7 @@ class _LoadSearch:
         if latencies_s:
             self._typical_latency_s = statistics.median(latencies_s)
         if self._load_type == "concurrency":
-            throughput = measure_closed_loop_throughput(measured, achieved).value
+            throughput = measure_closed_loop_throughput(measured, achieved)
             if self._best_throughput is None or achieved > self._best_throughput[0]:
                 self._best_throughput = achieved, throughput
 
@@ -388,12 +388,14 @@ class _LoadSearch:
         base_load, base = self._best_throughput
         found = measure_closed_loop_throughput(measured, achieved)
         has_failures = not all(map(succeeded_at_first_attempt, measured.samples))
-        gain = (found.value / base - 1) / (achieved / base_load - 1)
+        ratio = found.value / base.value
+        gain = (ratio - 1) / (achieved / base_load - 1)
+        gain_error = ratio * math.hypot(found.error / found.value, base.error / base.value) / (achieved / base_load - 1)
         latencies_s = np.array(self._base_latencies_s)
         latency = float(latencies_s.mean())
         # A throughput that does not rise while requests take as long as before is the limit of this machine.
         is_slower = _compute_mean_latency_s(measured.samples) > MIN_LATENCY_RISE * latency
-        if has_failures or gain >= MIN_THROUGHPUT_GAIN or not is_slower:
+        if has_failures or gain + gain_error >= MIN_THROUGHPUT_GAIN or not is_slower:
             return False
         relative = math.hypot(
             found.error / found.value, float(latencies_s.std()) / latency / math.sqrt(len(latencies_s))

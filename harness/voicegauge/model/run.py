@@ -314,10 +314,8 @@ def describe_timing_error(error: TimingError) -> str:
         if error.requests_per_s is None
         else f"at {error.requests_per_s:g} requests/s"
     )
-    return (
-        f"{error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99), {load}, "
-        "at a server on this machine"
-    )
+    errors = f"{error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99)"
+    return f"{errors}, {load} at a server on this machine"
 
 
 class Manifest(Record, frozen=True, kw_only=True):
