@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from change_detection.simulation import Design, Service, simulate_run
 
 from voicegauge.bench._change_estimates import (
     ComparedTimes,
@@ -36,6 +38,7 @@ from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
 from voicegauge.model.run import Run, TargetRef
 from voicegauge.model.sample import Cost, Sample
+from voicegauge.report._run_comparison import compare_with_first_run
 
 from ..builders.runs import (
     FAILED,
@@ -646,3 +649,30 @@ def test_arguments_of_compare_that_do_not_fit_are_rejected_in_one_line(
     printed = capsys.readouterr().err
     assert says in printed
     assert "Traceback" not in printed
+
+
+def test_one_slowdown_is_one_regression_with_its_parts_and_what_was_not_judged_is_counted() -> None:
+    design = dataclasses.replace(Design(texts=40, sessions=1), is_drift_shared=True)
+    rng = np.random.default_rng(5)
+    before = simulate_run({"acme/a": Service(), "acme/b": Service()}, design, rng)
+    after = simulate_run({"acme/a": Service(slowdown=3.0), "acme/b": Service()}, design, rng, night=1)
+    found = compare_runs(before, after)
+    (slowdown,) = found.group_changes("regression")
+    assert slowdown[0].metric == "total_latency_ms"
+    assert {one.metric for one in slowdown} == {"submit_latency_ms", "ttfa_ms", "total_latency_ms"}
+    assert found.describe_verdict_counts().startswith("1 regression (in 3 metrics), 0 improvements, ")
+    (difference,) = compare_with_first_run([before, after], ["A", "B"])
+    assert difference.headline.count("acme/a worse in ") == 1
+    unjudged = sum(one.verdict == "underpowered" for one in found.metrics)
+    assert unjudged
+    assert f"{unjudged} of {len(found.metrics)} metrics could not be judged" in difference.headline
+
+
+def test_credits_of_two_providers_are_never_compared() -> None:
+    def price_in_credits(name: str, amount: float) -> TargetRef:
+        return build_target_ref(name, price=price_per("request", credits=amount))
+
+    samples = tuple(build_sample(text, target=name) for name in ("acme/a", "acme/b", "other/c") for text in range(6))
+    refs = (price_in_credits("acme/a", 1000), price_in_credits("acme/b", 50), price_in_credits("other/c", 50))
+    found = compare_targets(build_run(samples, targets=refs), "acme/a")
+    assert {one.target for one in found.metrics if one.unit == "credits"} == {"acme/b"}

@@ -223,10 +223,12 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
         ("charged", "credits", _compare_mean_charges(target, lambda sample: sample.cost.charged_credits)),
         ("charged", "usd", _compare_mean_charges(target, lambda sample: sample.cost.charged_usd)),
     ]
+    providers = {one.id.partition("/")[0] for one in (target.target_in_baseline, target.target_in_run)}
     found = {
         metric: ComparedMetric(metric, unit, change)
         for metric, unit, change in reversed(candidates)
-        if change is not None
+        # A credit of one provider is not worth one of another.
+        if change is not None and (unit != "credits" or len(providers) == 1)
     }
     return [found[metric] for metric in ("price", "charged") if metric in found]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT
+from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_RUNS_TO_MEASURE_DRIFT
 from voicegauge.bench._target_comparison import (
     ComparedMetric,
     ComparedTarget,
@@ -212,6 +212,39 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     def regressions(self) -> tuple[MetricComparison, ...]:
         """The metrics that regressed."""
         return tuple(metric for metric in self.metrics if metric.verdict == "regression")
+
+    @property
+    def has_measured_drift(self) -> bool:
+        """Whether the baseline has enough runs to show how much the service differs between runs."""
+        return len(self.baseline) >= MIN_RUNS_TO_MEASURE_DRIFT
+
+    def group_changes(self, verdict: ChangeVerdict) -> list[tuple[MetricComparison, ...]]:
+        """Return the metrics with a verdict, those of one cause together, the most telling one first.
+
+        A slowdown changes the total latency and its parts, such as the time to first audio: it is one change.
+        """
+        groups: dict[tuple[str, str], list[MetricComparison]] = {}
+        for metric in self.metrics:
+            if metric.verdict == verdict:
+                cause = "ms" if metric.unit == "ms" else metric.metric
+                groups.setdefault((metric.target, cause), []).append(metric)
+        return [
+            tuple(sorted(group, key=lambda metric: metric.metric != "total_latency_ms")) for group in groups.values()
+        ]
+
+    def describe_verdict_counts(self) -> str:
+        """Return how many changes there are, and how many metrics could not be judged, in one line."""
+        parts = []
+        for verdict in ("regression", "improvement"):
+            groups = self.group_changes(verdict)
+            metrics = sum(map(len, groups))
+            text = format_count(len(groups), verdict)
+            parts.append(text if metrics == len(groups) else f"{text} (in {metrics} metrics)")
+        counts = {
+            verdict: sum(one.verdict == verdict for one in self.metrics) for verdict in ("no evidence", "underpowered")
+        }
+        parts += [f"{count} {verdict}" for verdict, count in counts.items()]
+        return ", ".join(parts)
 
     def describe_text_overlap(self) -> str:
         """Return how many texts both sides have, in words; empty if both have the same texts."""

@@ -20,7 +20,6 @@ from voicegauge.cli._console import (
 from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, UsageError
 from voicegauge.options import Trust, argument, option, request
-from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,10 +108,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         if any(metric.unit == "ms" for metric in shown):
             out.print(PAIRED_CHANGE_NOTE)
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
-    out.print(
-        ", ".join(_format_verdict_count(verdict, count) for verdict, count in counts.items())
-        + f" (alpha {result.settings.alpha:g})"
-    )
+    out.print(f"{result.describe_verdict_counts()} (alpha {result.settings.alpha:g})")
     if overlap := result.describe_text_overlap():
         out.print(overlap)
     if counts["underpowered"]:
@@ -221,11 +217,6 @@ def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
     return table
 
 
-def _format_verdict_count(verdict: str, count: int) -> str:
-    has_plural = verdict in ("regression", "improvement")
-    return format_count(count, verdict) if has_plural else f"{count} {verdict}"
-
-
 def _format_verdict(metric: MetricComparison) -> Text:
     from rich.text import Text
 
@@ -235,7 +226,10 @@ def _format_verdict(metric: MetricComparison) -> Text:
 def _suggest_how_to_gain_precision(result: RunComparison) -> str:
     if any(metric.baseline_target != metric.target for metric in result.metrics):
         return "use more texts, --repetitions and --sessions"
-    return (
-        "use more texts, name five or more runs of different days as BASELINE..., "
-        "or measure both in one run and compare with --against"
-    )
+    if not result.has_measured_drift:
+        return (
+            f"more texts help little, because services are assumed to drift by {result.settings.assumed_drift:.0%} "
+            "between runs: name five or more runs of different days as BASELINE..., or measure both in one run and "
+            "compare with --against"
+        )
+    return "name more runs of different days as BASELINE..., or measure both in one run and compare with --against"

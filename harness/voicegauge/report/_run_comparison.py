@@ -15,7 +15,14 @@ from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run, RunKind, describe_rehearsal, describe_timing_error
 from voicegauge.printable_text import format_count
-from voicegauge.report._text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten_to_one_line
+from voicegauge.report._text_format import (
+    RANGE_DASH,
+    format_ms,
+    format_percent,
+    format_usd,
+    join_words,
+    shorten_to_one_line,
+)
 from voicegauge.report.report_data import BenchReport, RunReport
 
 # Collects facts about the runs of a report as table rows.
@@ -273,32 +280,33 @@ def _mark_rehearsal(runs: Sequence[Run], sentence: str) -> str:
 
 
 def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_letter: str) -> str:
-    found = {
-        verdict: [metric for metric in comparison.metrics if metric.verdict == verdict]
-        for verdict in ("regression", "improvement")
-    }
+    found = [comparison.group_changes("regression"), comparison.group_changes("improvement")]
     lead = f"Run {run_letter} against run {first_run_letter}"
     lead = f"{comparison.rehearsal_label}: {lead}" if comparison.rehearsal_label else lead
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
     warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
     if overlap := comparison.describe_text_overlap():
         warning += f" They have {overlap}."
-    if not any(found.values()):
-        return f"{lead}: no clear change in {len(comparison.metrics)} metrics.{warning}"
-    for many in found.values():
-        many.sort(key=lambda metric: metric.metric != "total_latency_ms")
-    shown = [metric for many in found.values() for metric in many[:3]]
-    shown.sort(key=lambda metric: metric.metric != "total_latency_ms")
-    parts = [_describe_change(metric) for metric in shown]
-    more = sum(len(many) - 3 for many in found.values() if len(many) > 3)
+    unjudged = sum(metric.verdict == "underpowered" for metric in comparison.metrics)
+    if unjudged:
+        warning = f" {unjudged} of {format_count(len(comparison.metrics), 'metric')} could not be judged.{warning}"
+    if not any(found):
+        return f"{lead}: no clear change.{warning}"
+    for groups in found:
+        groups.sort(key=lambda group: group[0].metric != "total_latency_ms")
+    shown = [group for groups in found for group in groups[:3]]
+    shown.sort(key=lambda group: group[0].metric != "total_latency_ms")
+    parts = [_describe_change(*group) for group in shown]
+    more = sum(len(groups) - 3 for groups in found if len(groups) > 3)
     if more:
         parts.append(f"and {format_count(more, 'more change')}")
     return f"{lead}: {'; '.join(parts)}.{warning}"
 
 
-def _describe_change(metric: MetricComparison) -> str:
+def _describe_change(metric: MetricComparison, *parts: MetricComparison) -> str:
     direction = "worse" if metric.verdict == "regression" else "better"
-    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change(metric)})"
+    of_parts = f", with {join_words([_METRIC_NAMES[part.metric] for part in parts])}" if parts else ""
+    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change(metric)}){of_parts}"
 
 
 def _build_metric_row(metric: MetricComparison) -> MetricRow:
