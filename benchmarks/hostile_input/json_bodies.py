@@ -39,7 +39,13 @@ def _many_keys() -> bytes:
     return b"{" + b",".join(b'"%d":0' % number for number in range(SIZE // 12)) + b"}"
 
 
+def _many_keys_of_other_services() -> bytes:
+    """Different texts like keys, in fields that no contract documents: each may be repeated elsewhere."""
+    return b'{"session":[' + b",".join(b'"k%0145d7q"' % number for number in range(JSON_SIZE // 152)) + b"]}"
+
+
 BODIES: dict[str, Callable[[], bytes]] = {
+    "different texts like keys, 31 MiB": _many_keys_of_other_services,
     "empty lists": lambda: _fill(b"[", b"[],", b"[]]"),
     "empty objects": lambda: _fill(b"[", b"{},", b"{}]"),
     "lists in lists": lambda: _fill(b"[", b"[[[[[[0]]]]]],", b"0]"),

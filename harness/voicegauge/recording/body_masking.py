@@ -20,7 +20,7 @@ _MIN_TEXT_PIECE_BYTES = 2**20
 _MAX_TEXT_PIECE_BYTES = 4 * 2**20
 _MAX_WIDE_BODY_BYTES = 8 * 2**20
 """Maximum size of JSON in UTF-16 or UTF-32 that is masked part by part."""
-_LINE_PATTERN = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+_LINE_PATTERN = re.compile(rb"[^\r\n]+")
 
 
 class BodyMasker:
@@ -138,11 +138,14 @@ def _mask_json_text(text: bytes, masker: BodyMasker) -> bytes | None:
 
 def _mask_lines(body: bytes, mask_line: Callable[[bytes], bytes]) -> bytes:
     """Mask each line without its end. Bytes that do not change are kept as they are."""
-    parts = []
-    for line in _LINE_PATTERN.findall(body):
-        text = line.rstrip(b"\r\n")
-        parts += [mask_line(text) if text else text, line[len(text) :]]
-    return b"".join(parts)
+    parts, copied = [], 0
+    for found in _LINE_PATTERN.finditer(body):
+        line = found[0]
+        masked = mask_line(line)
+        if masked != line:  # only then are the unchanged bytes before it copied
+            parts += [body[copied : found.start()], masked]
+            copied = found.end()
+    return b"".join([*parts, body[copied:]]) if parts else body
 
 
 def _mask_stream_line(line: bytes, masker: BodyMasker) -> bytes:
