@@ -142,7 +142,7 @@ def test_each_wav_of_elevenlabs_has_a_meaning(rate: int) -> None:
 
 def test_a_file_itself_may_be_sent_to_deepgram_for_a_transcript() -> None:
     contract = CATALOGUE.find_provider("deepgram")
-    operation = contract.find_operation("transcribeUrl")
+    operation = contract.find_operation("transcribe")
     request = Request(
         method="POST",
         url="https://api.deepgram.com/v1/listen?model=nova-3",

@@ -91,7 +91,7 @@ def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_cha
         if case.is_billable
     ]
     audio_inputs = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
-    wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, "deepgram/transcribeUrl", *["ttsai/chat"] * 2])
+    wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target_name or case.operation}" for case in paid) == wanted
 
 

@@ -26,6 +26,7 @@ from voicegauge.contract.contract import AudioInputTarget, Operation, Target
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import ExpectedResponse
@@ -372,6 +373,8 @@ def _iterate_valid_and_invalid_cases(
     yield from plan_parameter_cases(operation, request, None)
     yield from plan_body_cases(operation, request, None)
     for media in list(operation.request_media.values())[1:]:
+        if operation.audio_input is not None and not (is_json(media.name) or is_form(media.name)):
+            continue  # the audio alone: the cases of recordings send it
         other = _set_target_constants(build_minimal_request(operation, media), target)
         if other is not None:
             expected = expect_acceptance(f"a plain request as {media.name}", media.pointer)

@@ -43,7 +43,7 @@ from voicegauge.emulator._response_bodies import (
     write_text_body,
     write_values,
 )
-from voicegauge.emulator._schema_values import PLACEHOLDER_URL
+from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_schemas_at
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location
@@ -683,12 +683,24 @@ def _complete_segments(
     """Return `values` with segments that also have the other fields of the first segment of the documented example."""
     location = transcription.segments_location if transcription is not None else None
     example = read_value_at(response.body, location)
-    if location is None or not isinstance(example, list) or not example or not isinstance(example[0], dict):
+    if (
+        transcription is None
+        or location is None
+        or not isinstance(example, list)
+        or not example
+        or not isinstance(example[0], dict)
+    ):
         return dict(values)
     segments = [{**example[0], **segment} for segment in values[location]]
+    media, speaker_field = response.documented_media_type, transcription.segment_field_names.speaker_field or ""
+    tokens = (*location.pointer_tokens, "0", speaker_field)
+    schemas = iterate_schemas_at(media.schemas, media.schema, tokens) if media is not None else ()
+    has_speaker_numbers = any(schema.get("type") == "integer" for schema in schemas)
     for index, segment in enumerate(segments):
         if isinstance(segment.get("id"), int):
             segment["id"] = index
+        if has_speaker_numbers and speaker_field in segment:
+            segment[speaker_field] = 0  # instead of a label
     return {**values, location: segments}
 
 
