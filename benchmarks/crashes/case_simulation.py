@@ -22,7 +22,7 @@ from crashes.verdict import ROUNDING_USD, RunVerdict
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.ledger import Ledger
-from voicegauge.client.spending_journal import Journal, PurchaseAccount, SubmitStartedEvent, read_events
+from voicegauge.client.spending_journal import Journal, PurchaseAccount, SubmitStartedEvent, lock_file, read_events
 from voicegauge.conformance.case_journal import (
     CaseEvent,
     CaseFinishedEvent,
@@ -37,7 +37,7 @@ from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
-from voicegauge.errors import TransportError
+from voicegauge.errors import DataError, TransportError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import AmbiguousRequest
 from voicegauge.transport.clock import VirtualClock
@@ -108,6 +108,7 @@ class SimulatedCaseUser:
     ) -> CaseOutcome | None:
         """Run the command once, killed at the step `kill_at`; return `None` if it was killed."""
         self.commands += 1
+        await self._wait_for_killed_threads()
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(report_all_but_kills)
         running: asyncio.Task[CaseOutcome] | None = None
@@ -130,6 +131,17 @@ class SimulatedCaseUser:
             self.killed_in.append(killer.phase)
             return None
         return running.result()
+
+    async def _wait_for_killed_threads(self) -> None:
+        """Wait until no thread of a killed command writes the journal, which would end at once with a real process."""
+        for path in self.folder.glob("*/journal.jsonl"):
+            for _ in range(1_000):
+                try:
+                    lock_file(path, in_use_message="in use").close()
+                except DataError:
+                    await asyncio.sleep(0.01)
+                else:
+                    break
 
     async def _run(self, killer: Killer, *, retry_ambiguous: bool) -> CaseOutcome:
         """Do what `voicegauge check --live` or `record --live` does, without printing anything."""

@@ -49,6 +49,22 @@ def killed(acme: Acme, arguments: list[str], tmp_path: Path) -> Path:
     return folder
 
 
+def test_rejections_alone_are_recorded_after_the_delivery_was_lost(
+    acme: Acme, arguments: list[str], tmp_path: Path
+) -> None:
+    """Statuses of requests that are meant to be rejected do not point to a wrong URL or key."""
+    folder = tmp_path / "fixtures"
+    acme.silent_after = 0
+    with RunningCommand([*arguments, str(folder)]) as process:
+        while not acme.keys and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    acme.silent_after, acme.status_of_all = None, 401
+    assert cli.run([*arguments, str(folder)]) == EXIT_OK
+    (file,) = folder.rglob("*.har")
+    assert {status for _, status in requested(load_har(file))} == {401}
+
+
 def test_a_killed_recording_continues_where_it_stopped(
     acme: Acme, arguments: list[str], killed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

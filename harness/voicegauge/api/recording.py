@@ -173,9 +173,8 @@ class RecordingRun:
                 journals.journal_by_provider[case.provider].record_case_finished(case.id)
         announce_earlier_spending(journals, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-        cost = price_plan(
-            remove_known_cases(rest, journals), self.targets, self.request.prices, provenance=Provenance.LIVE
-        )
+        sent_plan = remove_known_cases(rest, journals)
+        cost = price_plan(sent_plan, self.targets, self.request.prices, provenance=Provenance.LIVE)
         settings = build_live_settings(
             list(self.contracts.values()),
             live_options,
@@ -193,7 +192,8 @@ class RecordingRun:
         if recorder.is_emulated_service:
             journals.forget_requests()  # the emulator charges nothing
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
-        cause = _find_cause_of_rejections(rest, collector)
+        # What an earlier command recorded shows that URL and key are right, and what it lost was not sent now.
+        cause = None if saved else _find_cause_of_rejections(sent_plan, collector)
         if cause is not None:
             unfinished.remove_cases(rest.cases)
             journals.forget_requests(keep_ambiguous_requests=True)
