@@ -398,9 +398,7 @@ def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
         return _build_statement_on_speed(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
     summary = describe_inseparable(equal, best.target, "fastest")
     rest = f"{format_count_with_noun(len(slower), 'target')} {'is' if len(slower) == 1 else 'are'} slower"
-    return _build_statement_on_speed(
-        summary, f"{capitalize_sentence(summary)}; {rest}: {best.target} is {lead}. {median}"
-    )
+    return _build_statement_on_speed(summary, f"{rest}: {best.target} is {lead}. {median}")
 
 
 def describe_inseparable(names: Sequence[str], best: str, superlative: str) -> str:
