@@ -67,7 +67,7 @@ def _list_combined(data: Any, schema: Mapping[str, Any]) -> _Parts:
     for key in _LIST_KEYWORDS:
         branches = schema.get(key)
         found += branches if isinstance(branches, list) else ()
-    found += _list_referenced(data, schema)
+    found += _list_referenced_schemas(data, schema)
     yield from ((1, part) for part in found if isinstance(part, dict))
 
 
@@ -82,10 +82,10 @@ def _list_required(data: Any, schema: Mapping[str, Any]) -> _Parts:
         yield count, items
     branches = schema.get("allOf")
     yield from ((1, part) for part in (branches if isinstance(branches, list) else ()) if isinstance(part, dict))
-    yield from ((1, part) for part in _list_referenced(data, schema))
+    yield from ((1, part) for part in _list_referenced_schemas(data, schema))
 
 
-def _list_referenced(data: Any, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _list_referenced_schemas(data: Any, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     reference = schema.get("$ref")
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return []

@@ -147,7 +147,7 @@ def _build_header_change(
 
 
 _ExchangeByStatePair = dict[tuple[str, str], RecordedExchange]
-"""By two states that a job had one after the other: an exchange that reports the second state."""
+"""For each pair of states that a job had one after the other, an exchange whose response reports the second state."""
 
 
 def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:

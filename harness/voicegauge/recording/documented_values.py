@@ -119,7 +119,7 @@ class DocumentedBody:
     """The documented events, if the body is a stream of them."""
 
     def is_stream_text_documented(self, text: str) -> bool:
-        """Whether data of an event that is not JSON is documented."""
+        """Whether the contract documents an event whose data is this text, which is not JSON."""
         assert self.stream is not None, "the body is a stream of events"
         return text == self.stream.end_marker or any(one.data_schema is None for one in self.stream.events.values())
 

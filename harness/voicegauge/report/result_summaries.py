@@ -152,7 +152,7 @@ def _summarize_drift(report: DriftReport, *, fails: bool | None) -> ResultSummar
 # Benchmarks.
 
 
-def _mark(rehearsal_label: str, sentence: str) -> str:
+def _prepend_rehearsal_label(rehearsal_label: str, sentence: str) -> str:
     """Put the label of a rehearsal before a sentence about its numbers."""
     return f"{rehearsal_label}: {sentence}" if rehearsal_label else sentence
 
@@ -162,7 +162,7 @@ def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSu
     requested = sum(target.sample_count for target in result.targets)
     delivered = f"{requested - failed} of {format_count(requested, 'request')} delivered"
     targets = format_count(len(result.targets), "target")
-    headline = _mark(result.rehearsal_label, f"{delivered}, {targets}, {result.load}")
+    headline = _prepend_rehearsal_label(result.rehearsal_label, f"{delivered}, {targets}, {result.load}")
     return ResultSummary(
         title=f"voicegauge bench {result.manifest.run_id}",
         verdict=_choose_verdict(
@@ -243,7 +243,9 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
             fails=bool(result.regressions) if fails is None else fails,
             is_judged=counts["underpowered"] < len(result.metrics),
         ),
-        headline=_mark(result.rehearsal_label, ", ".join(f"{count} {verdict}" for verdict, count in counts.items())),
+        headline=_prepend_rehearsal_label(
+            result.rehearsal_label, ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        ),
         notes=tuple(filter(None, (result.describe_text_overlap(), REHEARSAL_NOTE if result.rehearsal_label else None))),
         tables=(table,) if shown else (),
     )
