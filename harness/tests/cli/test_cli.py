@@ -43,6 +43,13 @@ def test_help_names_every_command_and_imports_little() -> None:
     assert len(modules) < 250
 
 
+def test_help_of_a_command_does_without_rich() -> None:
+    code = "import sys; from voicegauge.cli import run; run(['check', '--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = done.stdout.splitlines()[-1].split()
+    assert not {"httpx", "numpy", "rich", "starlette", "jinja2"} & set(modules)
+
+
 @pytest.mark.parametrize("name", HELP_BY_COMMAND)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.cli._console import SafeConsole
+from voicegauge.cli._safe_console import SafeConsole
 from voicegauge.errors import DataError
 from voicegauge.files import open_file, read_file, write_file
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 
 from voicegauge.files import write_file
 from voicegauge.printable_text import escape_unprintable
 
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -43,6 +42,9 @@ def create_console(*, to_stderr: bool = False) -> Console:
     Texts come from contracts, recordings and services: markup and emoji codes (`[/]`, `:key:`) are printed as they are,
     and control characters are escaped.
     """
+    # Imported here, because rich takes longer to import than everything else that `--help` needs.
+    from voicegauge.cli._safe_console import SafeConsole
+
     stream = sys.stderr if to_stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
     wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_LINE_WIDTH
@@ -184,18 +186,3 @@ def write_json(result: Any, file_or_dash: str) -> None:
         click.echo(escape_unprintable(text.decode()).encode())
         return
     write_file(Path(file_or_dash), text + b"\n")
-
-
-# A console of the library rich that prints escape sequences in untrusted texts as visible characters.
-
-
-class SafeConsole(Console):
-    """A console on which texts cannot move the cursor, change colors, or set the title of the terminal.
-
-    Colors and cursor movements of rich itself are not part of a text and therefore still work.
-    """
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render an object; control characters in its texts are escaped."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=escape_unprintable(segment.text))

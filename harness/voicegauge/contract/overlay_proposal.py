@@ -326,7 +326,7 @@ class OverlayWriter:
         return {str(success): {"content": {"audio/*": {}}}}
 
     def _propose_operation_id(self, candidate_operation: SpeechOperation) -> dict[str, str]:
-        """Return an `operationId` from method and path if the document has none, or if it is taken; otherwise no key."""
+        """Return an `operationId` of method and path if the document has none or a taken one; otherwise nothing."""
         name = str(candidate_operation.operation_data.get("operationId") or "")
         is_new = not name or name in self._used_operation_ids
         if is_new:
