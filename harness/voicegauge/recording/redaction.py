@@ -78,6 +78,8 @@ _CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", r
 """Matches names of fields in which a short value that equals a key in use counts as this key."""
 _MAX_EXCHANGE_SECRETS = 50
 """Maximum number of values of undocumented places whose echo is searched for in an exchange."""
+_MAX_COLLECTED_VALUES = 10_000
+"""Maximum number of values of a body that are compared with each other; a body may have hundreds of thousands."""
 _MIN_KEY_CHARACTERS = 16
 """Smallest number of characters of a value that may be a key although nothing around it says so."""
 _KEY_PATTERN = re.compile(rf"(?=[^\s]*[A-Za-z])(?=[^\s]*[0-9])[^\s]{{{_MIN_KEY_CHARACTERS},4096}}")
@@ -193,16 +195,19 @@ class _EchoCollector(BodyMasker):
 
     def add_undocumented(self, name: str, value: str) -> None:
         """Note a value that is masked where it stands."""
-        (self.named if may_name_credential(name) else self.other).add(value)
+        if may_name_credential(name):
+            _add_within_limit(self.named, value)
+        elif _may_be_key(value):
+            _add_within_limit(self.other, value)
 
     def mask_value(self, text: str, location: str) -> str:
         names = _split_location(location)
         if any(map(self._masker.redactor.is_masked_name, names)):
-            self.named.add(text)
+            _add_within_limit(self.named, text)
         elif self._masker.is_undocumented(location):
             self.add_undocumented(names[-1] if names else "", text)
-        else:
-            self.documented.add(text)
+        elif _may_be_key(text):
+            _add_within_limit(self.documented, text)
         return text
 
     def mask_number(self, number: float, location: str) -> float:
@@ -464,6 +469,11 @@ def _require_searchable_size(character_count: int) -> None:
     if character_count > MAX_TEXT_CHARACTERS:
         size = f"{MAX_TEXT_CHARACTERS // 2**20} MiB"
         raise DataError(f"the recording is not written: a text of more than {size} has to be searched for credentials")
+
+
+def _add_within_limit(values: set[str], value: str) -> None:
+    if len(values) < _MAX_COLLECTED_VALUES:
+        values.add(value)
 
 
 def _split_location(location: str) -> list[str]:
