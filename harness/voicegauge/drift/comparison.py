@@ -349,6 +349,8 @@ def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> t
     if path_or_provider_id in catalogue.provider_ids:
         known = catalogue.find_provider(path_or_provider_id).document.path
         return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path_or_provider_id}: not a regular file: name a contract, a recording or a provider")
     raise UsageError(
         f"{path_or_provider_id}: no such file or folder, and no provider with this id: voicegauge providers lists them"
     )
