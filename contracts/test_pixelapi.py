@@ -45,8 +45,8 @@ def test_an_upload_selects_voice_cloning() -> None:
 
 
 def test_a_credit_is_worth_a_tenth_of_a_cent() -> None:
-    assert quote_price(PIXELAPI.find_target_by_name("voice-design"), 500) == (0.05, 50, False)
-    assert quote_price(PIXELAPI.find_target_by_name("voice-clone"), 500) == (0.10, 100, False)
+    assert quote_price(PIXELAPI.find_target_by_name("voice-design"), 500) == (0.05, 50, 0.05)
+    assert quote_price(PIXELAPI.find_target_by_name("voice-clone"), 500) == (0.10, 100, 0.10)
     credits = PIXELAPI.provider.credits
     assert credits.usd_per_credit * 50 == pytest.approx(0.05)
     assert credits.free_credits == 500

@@ -15,7 +15,6 @@ AREAS: dict[str, tuple[str, ...]] = {
         f"{_LIBRARY}/client/delivery.py",
         f"{_LIBRARY}/client/job_polling.py",
         f"{_LIBRARY}/client/exchange_log.py",
-        f"{_LIBRARY}/client/exchange_log.py",
     ),
     "job rules": (f"{_LIBRARY}/rules/_job_responses.py", f"{_LIBRARY}/rules/_job_histories.py"),
     "audio facts": (

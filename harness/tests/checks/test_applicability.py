@@ -44,14 +44,15 @@ def test_a_rule_does_not_apply_without_its_basis(operation, rule) -> None:
 
 
 def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
-    """A basis with a misspelled path would apply nowhere."""
+    """A basis with a misspelled path would apply nowhere. Rules about sockets apply to turns, not to operations."""
     applied = {
         rule.id
         for contract in CATALOGUE
         for operation in contract.operations.values()
         for rule in find_applicable_rules(operation)
     }
-    assert set(RULE_BY_ID) - applied == {"job-state-too-long"}
+    left = {rule_id for rule_id in RULE_BY_ID if not rule_id.startswith("socket-")} - applied
+    assert left == {"job-state-too-long"}
 
 
 def _operation(name: str):

@@ -212,12 +212,14 @@ BASE: dict[str, Any] = {
                         "language_location": "body#/lang",
                         "audio_duration_location": "body#/seconds",
                         "segments_location": "body#/parts",
+                        "subtitle_format": "srt",
                         "segment_field_names": {"speaker_field": "who", "words_field": "words"},
                         "charge_location": "body#/charged",
                     },
                     "targets": {
                         "ear": {
                             "title": "Ear",
+                            "response": {"text_location": "body#/heard"},
                             "request_constants": {"body#/model": "ear"},
                             "default_language": "en",
                             "supported_languages": ["en", "de"],

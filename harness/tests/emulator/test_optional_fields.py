@@ -158,6 +158,8 @@ async def _send(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[s
     for parameter in operation.parameters:
         if f"{parameter.message_part}.{parameter.name}" in left_out:
             continue
+        if operation.pagination is not None and str(operation.pagination.cursor_location) == f"query.{parameter.name}":
+            continue  # only a response names the next page
         value = parameter.part_data.get(
             "example", find_fitting_value(parameter.schemas, parameter.part_data.get("schema", {}))
         )

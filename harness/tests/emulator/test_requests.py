@@ -201,9 +201,9 @@ async def test_every_response_is_marked_as_emulated(start: Any) -> None:
         assert SERVER_HEADER_VALUE in response.headers["Server"]
 
 
-async def test_an_unknown_model_is_not_found_if_documented(start: Any) -> None:
+async def test_an_unknown_model_is_rejected_and_not_found_if_documented(start: Any) -> None:
     api = await start()
-    assert (await api.submit(model="huge")).status_code == 202
+    assert (await api.submit(model="huge")).status_code == 400
 
     def edit(document: dict[str, Any]) -> None:
         responses = document["paths"]["/speech"]["post"]["responses"]

@@ -40,10 +40,13 @@ def live(
         document["servers"] = [{"url": emulator.base_url("acme")}]
         folder = saved_voices.write_contract(pytester.path / "own", document)
 
+        consent = f"ACME_KEY={emulator.url.removeprefix('http://')}"
+
         def run(*arguments: str, dies: bool = False) -> pytest.RunResult:
             with monkeypatch.context() as patch:
                 patch.setenv("DIE", "1" if dies else "")
-                return run_pytest(PAY, "--vg-live", "--vg-contracts", str(folder), *arguments, isolated=dies)
+                given = ["--vg-live", "--vg-contracts", str(folder), "--vg-allow-key", consent]
+                return run_pytest(PAY, *given, *arguments, isolated=dies)
 
         yield run
 

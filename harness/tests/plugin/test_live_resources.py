@@ -28,7 +28,8 @@ def test_live_tests_delete_what_they_create(
     with running_emulator([contract], build_emulator_settings()) as emulator:
         document["servers"] = [{"url": emulator.base_url("acme")}]
         folder = saved_voices.write_contract(pytester.path / "own", document)
-        result = run_pytest(TEST, "--vg-live", "--vg-contracts", str(folder))
+        consent = f"ACME_KEY={emulator.url.removeprefix('http://')}"
+        result = run_pytest(TEST, "--vg-live", "--vg-contracts", str(folder), "--vg-allow-key", consent)
         with urllib.request.urlopen(f"{emulator.control_url}/state", timeout=30) as answer:  # noqa: S310 - loopback
             stored = json.load(answer)["acme"]["resources"]
     result.assert_outcomes(passed=1)

@@ -39,7 +39,7 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
 
     Raises:
         Rejection: no target matches, `rejects_unsupported_values` is set, and the contract documents an error for
-            unknown models, or is one for servers that list their own models.
+            unknown models or for invalid requests.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
     scored = [
@@ -54,8 +54,7 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
         for example in media.examples
     ):
         raise Rejection("not-found", _find_model_field(targets), "no such model")
-    server = request.operation.contract.provider.self_hosted
-    if rejects_unsupported_values and server is not None and server.model_list is not None:
+    if rejects_unsupported_values and {"400", "422", "4XX"} & request.operation.responses.keys():
         raise Rejection("invalid", _find_model_field(targets), "no such model")
     return targets[0]
 
