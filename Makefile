@@ -17,7 +17,7 @@ CODE := harness contracts benchmarks docs
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test slow lint types layers wheel docs site lock mutants sample whisper release clean
+.PHONY: bench test slow lint types layers wheel docs site lock mutants sample whisper phonemes release clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
@@ -75,6 +75,11 @@ whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two ho
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.train .whisper/shards .whisper/work
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.export .whisper/work
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.measure
+
+phonemes: $(VENV)/.full ## train the phoneme network: half an hour on two cores; resumable
+	PYTHONPATH=benchmarks $(BIN)/python -m phoneme_network.corpus .whisper/phonemes
+	PYTHONPATH=benchmarks $(BIN)/python -m phoneme_network.train .whisper/phonemes .whisper/phonemes
+	PYTHONPATH=benchmarks $(BIN)/python -m listening
 
 release: $(VENV)/.full  ## check, build and tag: make release VERSION=0.2.0
 	.ci/release $(VERSION)

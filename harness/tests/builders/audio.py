@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 
 from voicegauge.model.exchange import FileContent
@@ -55,3 +57,18 @@ def _get_or_build(results: OrderedDict[Hashable, _ResultT], key: Hashable, build
         if len(results) > MAX_CACHED_RESULTS:
             results.popitem(last=False)
     return results[key]
+
+
+def make_changing_noise(seconds: float, sample_rate_hz: int, *, level: float = 0.1, text: str = "") -> Any:
+    """Return noise whose level and spectrum change as those of speech do, float32 of shape (frames,).
+
+    Equal arguments give equal samples, other texts others.
+    """
+    random = np.random.default_rng(zlib.crc32(text.encode()))
+    noise = random.standard_normal(int(seconds * sample_rate_hz))
+    pieces = []
+    for piece in np.array_split(noise, max(4, round(seconds * 8))):
+        width, loudness = int(random.integers(1, 12)), random.uniform(0.1, 1.5)
+        smoothed = np.convolve(piece, np.ones(width) / width**0.5, "same") if len(piece) > width else piece
+        pieces.append(smoothed[: len(piece)] * loudness * level)
+    return np.concatenate(pieces).astype(np.float32)

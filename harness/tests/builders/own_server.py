@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import soundfile
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,13 +15,14 @@ from starlette.routing import Mount, Route
 
 from voicegauge.emulator.socket_server import running_app
 
+from .audio import make_changing_noise
+
 SAMPLE_RATE_HZ = 16_000
 
 
 def _speak(text: str) -> bytes:
-    """Return a WAV file with a tone of a quarter of a second for each word, whatever voice and speed were requested."""
-    time_s = np.arange(int(SAMPLE_RATE_HZ * 0.4 * max(1, len(text.split())))) / SAMPLE_RATE_HZ
-    samples = 0.3 * np.sin(2 * np.pi * 180 * time_s) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time_s))
+    """Return a WAV file with sound of 0.4 s for each word, whatever voice and speed were requested."""
+    samples = make_changing_noise(0.4 * max(1, len(text.split())), SAMPLE_RATE_HZ, text=text)
     file = io.BytesIO()
     soundfile.write(file, samples, SAMPLE_RATE_HZ, format="WAV")
     return file.getvalue()

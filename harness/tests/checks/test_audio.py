@@ -11,13 +11,14 @@ from voicegauge.rules.registry import select_rules
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
 
+from ..builders.audio import make_changing_noise
+
 RATE = 16_000
 TEXT = "Good morning. This is a short test of a long story."
 
 
 def _sound(seconds: float):
-    rng = np.random.default_rng(0)
-    return (0.1 * rng.standard_normal(int(RATE * seconds))).astype(np.float32)
+    return make_changing_noise(seconds, RATE)
 
 
 def _wav(seconds: float = 3.0) -> bytes:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import uvicorn
 from mutation.applicability import watch_applicability
@@ -28,6 +27,7 @@ from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.speech.encoding import encode
 
 from ..builders.acme import YAML_PREAMBLE
+from ..builders.audio import make_changing_noise
 from ..builders.in_process_check import check_plan_in_process
 
 Check = Callable[..., CheckReport]
@@ -204,7 +204,7 @@ class Acme:
         if self.breaks_off(str(text)):
             return StreamingResponse(_break_off(), media_type="audio/wav")
         seconds = len(str(text)) / 15 / (speed if valid else 1) + 0.3
-        return Response(_noise(seconds, 0.0 if self.is_silent else 0.1), media_type="audio/wav")
+        return Response(_noise(seconds, 0.0 if self.is_silent else 0.1, str(text)), media_type="audio/wav")
 
 
 async def _break_off() -> AsyncIterator[bytes]:
@@ -213,10 +213,9 @@ async def _break_off() -> AsyncIterator[bytes]:
     raise RuntimeError("the synthesis failed")
 
 
-def _noise(seconds: float, level: float) -> bytes:
+def _noise(seconds: float, level: float, text: str) -> bytes:
     rate = 8_000
-    samples = level * np.random.default_rng(0).standard_normal(int(rate * seconds))
-    return encode(samples.astype(np.float32), rate, "wav")[0]
+    return encode(make_changing_noise(seconds, rate, level=level, text=text), rate, "wav")[0]
 
 
 @pytest.fixture(autouse=True)

@@ -219,7 +219,7 @@ BASE: dict[str, Any] = {
                     "targets": {
                         "ear": {
                             "title": "Ear",
-                            "response": {"text_location": "body#/heard"},
+                            "response": {"text_location": "body#/transcribed"},
                             "request_constants": {"body#/model": "ear"},
                             "default_language": "en",
                             "supported_languages": ["en", "de"],

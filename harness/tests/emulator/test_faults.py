@@ -16,8 +16,9 @@ from voicegauge.emulator._app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.errors import UnknownNameError
-from voicegauge.speech.audio_measurement import is_silent
+from voicegauge.speech.audio_measurement import is_silent, measure_leading_silence_s
 from voicegauge.speech.decoding import decode
+from voicegauge.speech.speech_signal import is_steady_sound, measure_clipped_share
 
 TEXT = "Good morning, this is a test of ten words or so."
 EXPIRES_S = 3600  # documented by the fictional contract
@@ -105,6 +106,14 @@ def _shorter_or_longer(right: Steps, wrong: Steps) -> bool:
     return ratio < 0.5 or ratio > 2
 
 
+def _shorter(right: Steps, wrong: Steps) -> bool:
+    return decode(wrong["now"].content).duration_s < 0.8 * decode(right["now"].content).duration_s
+
+
+def _longer(right: Steps, wrong: Steps) -> bool:
+    return decode(wrong["now"].content).duration_s > 1.5 * decode(right["now"].content).duration_s
+
+
 Check = Callable[[Steps, Steps], bool]
 EXPECTED: dict[str, tuple[set[str], Check]] = {
     "wrong-type": (SUBMITS | STATUS_RESPONSES, lambda _, wrong: isinstance(wrong["submit"].json["cost"], dict)),
@@ -161,6 +170,20 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "excess-usage": (set(), lambda right, wrong: right == wrong),  # no price depends on usage
     "markup-spoken": (set(), lambda right, wrong: right == wrong),  # no text is markup
     "silent-audio": (HAS_AUDIO, lambda _, wrong: is_silent(decode(wrong["now"].content).samples, 24000)),
+    "noise-as-speech": (HAS_AUDIO, lambda _, wrong: is_steady_sound(decode(wrong["now"].content).samples, 24000)),
+    "long-silence": (
+        HAS_AUDIO,
+        lambda _, wrong: measure_leading_silence_s(decode(wrong["now"].content).samples, 24000) >= 5,
+    ),
+    "clipped-audio": (HAS_AUDIO, lambda _, wrong: measure_clipped_share(decode(wrong["audio"].content).samples) > 0.02),
+    "speech-cut": (HAS_AUDIO, _shorter),
+    "speech-repeated": (HAS_AUDIO, _longer),
+    "speech-too-fast": (HAS_AUDIO, _shorter),
+    "word-replaced": (HAS_AUDIO, lambda right, wrong: right["now"].content != wrong["now"].content),
+    "same-audio-for-all-texts": (
+        HAS_AUDIO,
+        lambda right, wrong: decode(wrong["now"].content).duration_s != decode(right["now"].content).duration_s,
+    ),
     "wrong-format": (
         HAS_AUDIO,
         lambda right, wrong: (

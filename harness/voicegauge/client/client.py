@@ -19,7 +19,7 @@ from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.pricing import quote_price
 from voicegauge.errors import UsageError
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import UploadedFile
+from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.model.job import BillingStatus, Delivery
 from voicegauge.transport.clock import Clock
 from voicegauge.transport.http import Transport
@@ -216,6 +216,20 @@ class Client(ProviderConnection):
         with settle_when_done(reservation, priced) as settlement:
             settlement.charged_usd = charged_usd
             return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume_job(job_id)
+
+    async def fetch_submitted(self, target: Target, exchange: Exchange) -> Delivery:
+        """Follow a speech request that was sent and accepted already to its audio; nothing is paid for.
+
+        Args:
+            target: the speech target that the request addresses.
+            exchange: the request with its response.
+
+        Raises:
+            DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
+        """
+        with settle_when_done(None) as settlement:
+            task = DeliveryTask(self, target, None, settlement, cancel_on_interrupt=True)
+            return await task.fetch_submitted(exchange)
 
     def _add_idempotency_key(
         self, target: BaseTarget, request_parts: RequestParts, request_to_repeat: RequestToRepeat | None

@@ -21,12 +21,12 @@ from voicegauge.client.job_polling import JobPoller, JobTracker
 from voicegauge.client.settlement import Settlement, SubmitObserver, should_send_again
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.extension.speech import ResponseAudio
-from voicegauge.contract.parsed_exchange import ParsedExchange
+from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.contract.transcripts import read_transcript
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.formats.subtitles import UnreadableSubtitlesError
-from voicegauge.model.exchange import Request, Timing
+from voicegauge.model.exchange import Exchange, Request, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.recording.credentials import mask_record
 from voicegauge.transport.clock import run_in_thread
@@ -105,6 +105,21 @@ class DeliveryTask:
         self._settlement.status = BillingStatus.ACCEPTED
         return await self._complete_delivery(self._poll_resumed_job_and_fetch(job_id))
 
+    async def fetch_submitted(self, exchange: Exchange) -> Delivery:
+        """Fetch the audio of a submit that was sent and accepted elsewhere, and return the delivery.
+
+        The exchanges of the delivery begin with `exchange`.
+        """
+        self._settlement.status = BillingStatus.ACCEPTED
+        self._log.exchanges.append(exchange)
+        self._submit_index = self._last_exchange_index
+        return await self._complete_delivery(self._fetch_submitted(parse_exchange(exchange)))
+
+    async def _fetch_submitted(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
+        if self._job is not None:
+            self._job.record_job_id(submit_exchange)
+        return await self._fetch_accepted(submit_exchange)
+
     async def _complete_delivery(self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
         try:
             return self._build_delivery(result=await remaining_steps)
@@ -119,13 +134,15 @@ class DeliveryTask:
     async def _submit_and_fetch(
         self, request: Request, idempotency_key: str | None
     ) -> DownloadedAudio | ReceivedTranscript:
-        submit = await self._submit(request, idempotency_key)
+        return await self._fetch_accepted(await self._submit(request, idempotency_key))
+
+    async def _fetch_accepted(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
         response = self._target.response
         if response.audio is not None:
-            return await self._fetch_audio(submit, response.audio, self._target.operation)
+            return await self._fetch_audio(submit_exchange, response.audio, self._target.operation)
         if self._job is None:
-            return self._read_transcript(submit)
-        return await self._poll_submitted_job_and_fetch(self._job, submit)
+            return self._read_transcript(submit_exchange)
+        return await self._poll_submitted_job_and_fetch(self._job, submit_exchange)
 
     def _read_transcript(self, submit_exchange: ParsedExchange) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 
 from voicegauge.cases.audio_input import choose_recorded_sentence, find_uploaded_audio
 from voicegauge.cases.case import (
@@ -25,7 +26,7 @@ from voicegauge.conformance._resource_lifecycle import (
     follow_batch,
     follow_job,
 )
-from voicegauge.conformance._response_audio import read_response_delivery
+from voicegauge.conformance._response_audio import is_ordinary_text, read_response_delivery, read_speech_request
 from voicegauge.conformance.callbacks import WebhookSession
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import require_resource_use_prices
@@ -358,10 +359,39 @@ class CaseSender:
             else None
         )
         sent_case.subjects += [delivered] if delivered is not None else []
+        is_judged = acceptance != "rejected" and not skipped and not case.is_fuzzed
+        if delivered is None and target is not None and is_judged:
+            await self._fetch_submitted_audio(sent_case, call, target)
         operations = self._contract.operations
         sent_case.subjects += [
             Call(operations[other.operation], other) for other in fetched if other.operation in operations
         ]
+
+    async def _fetch_submitted_audio(self, sent_case: SentCase, call: Call, target: Target) -> None:
+        """Follow an accepted speech request to its audio, which was paid for, if other requests fetch it.
+
+        A batch of texts is not followed. If the response itself has the link, a parameter of the request may have
+        selected another way to deliver the audio, so that its absence is not judged.
+        """
+        audio = target.response.audio
+        if not call.is_accepted or (audio is not None and audio.delivery_method != "url") or target.operation.batch:
+            return
+        speech_request = read_speech_request(call, target)
+        try:
+            delivery = await self._client.fetch_submitted(target, call.exchange)
+        except DeliveryInterruptedError as error:
+            sent_case.exchanges += error.delivery.exchanges[1:]
+            raise
+        sent_case.exchanges += delivery.exchanges[1:]
+        is_valid = sent_case.case.expected_response.case_kind == "valid"
+        for subject in iterate_delivery_subjects(target, speech_request, delivery):
+            if isinstance(subject, SpeechDelivery):
+                if delivery.failure is not None and target.job_operation is None:
+                    continue
+                subject = replace(subject, has_ordinary_text=is_valid and is_ordinary_text(speech_request.text))
+            if isinstance(subject, Call | CaseOutcome) and subject.exchange is call.exchange:
+                continue  # judged already, as what the case expects
+            sent_case.subjects.append(subject)
 
     def _explain_missing_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return why there is no verdict; `None` if there is one.

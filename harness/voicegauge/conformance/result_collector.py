@@ -32,6 +32,7 @@ from voicegauge.printable_text import format_count
 from voicegauge.recording.credentials import mask_record
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.checker import Checker
+from voicegauge.rules.deliveries_of_run import DeliveriesOfRun, DeliveryAmongOthers
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.version import __version__
@@ -41,6 +42,8 @@ from voicegauge.version import __version__
 
 MAX_CLIP_DURATION_S = 5.0
 """Maximum duration of a clip in seconds; the rest of the audio is left out."""
+CLIP_LEAD_S = 1.0
+"""Time in seconds that a clip begins before what is wrong is audible."""
 MAX_CLIP_SAMPLE_RATE_HZ = 32_000
 """Highest sample rate of a clip, which is the lowest sample rate of MPEG-1."""
 MAX_TOTAL_CLIP_BYTES = 180_000
@@ -72,10 +75,10 @@ class FindingClips:
         A finding is new if it has not occurred with an earlier subject. No clip is added if `subject` has no audio, or
         if the clips together would be larger than `max_total_bytes`.
         """
-        delivery = subject.changed_delivery if isinstance(subject, DeliveryPair) else subject
-        if not isinstance(delivery, SpeechDelivery) or not findings:
+        delivery = _find_delivery(subject)
+        if delivery is None or not findings:
             return findings
-        clip: FindingClip | None = None
+        clip_by_start_s: dict[float, FindingClip | None] = {}
         clipped = []
         for finding in findings:
             clip_id = (finding.fingerprint, finding.severity.value)
@@ -83,7 +86,10 @@ class FindingClips:
                 clipped.append(finding)
                 continue
             self._clip_ids.add(clip_id)
-            clip = clip or _build_clip(delivery)
+            start_s = max((finding.audio_start_s or 0.0) - CLIP_LEAD_S, 0.0)
+            if start_s not in clip_by_start_s:
+                clip_by_start_s[start_s] = _build_clip(delivery, start_s)
+            clip = clip_by_start_s[start_s]
             if clip is None or len(clip.data) > self._left_bytes:
                 clipped.append(finding)
                 continue
@@ -92,18 +98,30 @@ class FindingClips:
         return clipped
 
 
-def _build_clip(delivery: SpeechDelivery) -> FindingClip | None:
+def _find_delivery(subject: CheckSubject) -> SpeechDelivery | None:
+    """Return the delivery whose audio a subject is about; `None` if it is about none."""
+    if isinstance(subject, DeliveryPair):
+        return subject.changed_delivery
+    if isinstance(subject, DeliveryAmongOthers):
+        return subject.speech_delivery
+    return subject if isinstance(subject, SpeechDelivery) else None
+
+
+def _build_clip(delivery: SpeechDelivery, start_s: float) -> FindingClip | None:
     decoded = delivery.decoded_audio
     if decoded is None or not len(decoded.samples):
         return None
     from voicegauge.speech.encoding import encode, resample
 
-    samples = decoded.samples[: int(MAX_CLIP_DURATION_S * decoded.sample_rate_hz)]
+    first = int(start_s * decoded.sample_rate_hz)
+    samples = decoded.samples[first : first + int(MAX_CLIP_DURATION_S * decoded.sample_rate_hz)]
+    if not len(samples):
+        return None
     if decoded.sample_rate_hz > MAX_CLIP_SAMPLE_RATE_HZ:
         samples = resample(samples, decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ)
     data, media_type = encode(samples, min(decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ), "mp3")
     audio_s = len(decoded.samples) / decoded.sample_rate_hz
-    return FindingClip(media_type=media_type, data=data, audio_duration_s=round(audio_s, 2))
+    return FindingClip(media_type=media_type, data=data, audio_duration_s=round(audio_s, 2), start_s=round(start_s, 2))
 
 
 # Collects findings and results while a check runs, so that an interruption does not lose them.
@@ -131,6 +149,8 @@ class ResultCollector:
         self._resumed_case_count = 0
         self.coverage = CoverageCounter()
         self.clips = FindingClips()
+        self.deliveries = DeliveriesOfRun()
+        """Measurements of the deliveries so far, with which later ones are compared."""
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
         self.stop_message: str | None = None
@@ -146,7 +166,8 @@ class ResultCollector:
     ) -> list[Finding]:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
         findings: list[Finding] = []
-        for subject, found in checker.iterate_findings_by_subject(subjects, case_id=case_id):
+        with_others = self.deliveries.add_comparisons(subjects)
+        for subject, found in checker.iterate_findings_by_subject(with_others, case_id=case_id):
             of_subject = self.clips.add_clips(found, subject)
             self.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
             findings += of_subject

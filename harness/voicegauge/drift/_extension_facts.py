@@ -68,8 +68,9 @@ TRANSCRIPTION_FACTS = (
     build_required_value_fact(
         "response/segment_field_names/text_unit", "transcript-segment-unit", "Whether segments are phrases or words", B
     ),
-    build_optional_value_fact(
-        "targets/*/response/text_location", "target-transcript", "The target's own transcript", (C, B, B)
+    build_presence_fact("targets/*/response", "target-transcript", "The target's own transcript", (C, B)),
+    build_required_value_fact(
+        "targets/*/response/text_location", "target-transcript", "The target's own transcript", B
     ),
     build_optional_value_fact(
         "response/language_location", "transcript-language-location", "The location of the detected language", (C, P, P)

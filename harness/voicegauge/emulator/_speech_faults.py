@@ -235,9 +235,63 @@ _MIN_WORDS_OF_LONG_TEXT = (
 _TEXT_REPETITION_COUNT = 8
 
 
+_LONG_SILENCE_S = 5.0
+_SHARE_OF_SPEECH_KEPT = 0.67
+_REPLACING_WORD = "elephants"
+_CLIPPING_GAIN = 12.0
+_FIXED_TEXT = "The weather will stay mild until the end of the week, with a little rain in the north."
+
+
 def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Produce silence that is as long as the speech would be."""
     return msgspec.structs.replace(synthesis, is_silent=True)
+
+
+def replace_speech_by_noise(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Produce noise that is as long as the speech would be."""
+    return msgspec.structs.replace(synthesis, is_noise=True)
+
+
+def delay_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Begin with five seconds of silence."""
+    return msgspec.structs.replace(synthesis, leading_silence_s=_LONG_SILENCE_S)
+
+
+def amplify_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Amplify the speech far beyond full scale."""
+    return msgspec.structs.replace(synthesis, gain=_CLIPPING_GAIN)
+
+
+def speak_fixed_text(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak one sentence whatever the text is."""
+    return msgspec.structs.replace(synthesis, text=_FIXED_TEXT)
+
+
+def speak_other_sentence(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak another sentence of about the same length."""
+    return msgspec.structs.replace(synthesis, text=(_FIXED_TEXT * _TEXT_REPETITION_COUNT)[: len(synthesis.text)])
+
+
+def cut_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Leave out the last third of the speech."""
+    return msgspec.structs.replace(synthesis, kept_share=_SHARE_OF_SPEECH_KEPT)
+
+
+def repeat_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak the text twice."""
+    return msgspec.structs.replace(synthesis, text=f"{synthesis.text} {synthesis.text}")
+
+
+def double_speech_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Play the speech twice as fast and high, as samples of half the stated rate are."""
+    return msgspec.structs.replace(synthesis, rate_error_factor=2.0)
+
+
+def replace_longest_word(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak another word in place of the longest one."""
+    words = synthesis.text.split()
+    longest = max(words, key=len, default="")
+    return msgspec.structs.replace(synthesis, text=synthesis.text.replace(longest, _REPLACING_WORD, 1))
 
 
 def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -317,6 +371,39 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
 
 AUDIO_FAULTS = (
     Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=silence_speech),
+    Fault(
+        id="noise-as-speech",
+        description="The audio is white noise that is as long as the speech would be.",
+        change_synthesis=replace_speech_by_noise,
+    ),
+    Fault(id="long-silence", description="The audio begins with 5 s of silence.", change_synthesis=delay_speech),
+    Fault(
+        id="clipped-audio",
+        description="The speech is far too loud, so that its peaks are cut off.",
+        change_synthesis=amplify_speech,
+    ),
+    Fault(
+        id="same-audio-for-all-texts",
+        description="The same sentence is spoken for every text.",
+        change_synthesis=speak_fixed_text,
+    ),
+    Fault(
+        id="other-sentence",
+        description="Another sentence of about the same length is spoken.",
+        change_synthesis=speak_other_sentence,
+    ),
+    Fault(id="speech-cut", description="The last third of the speech is missing.", change_synthesis=cut_speech),
+    Fault(id="speech-repeated", description="The text is spoken twice.", change_synthesis=repeat_speech),
+    Fault(
+        id="speech-too-fast",
+        description="The samples have half of the stated rate, so that the speech is too fast and too high.",
+        change_synthesis=double_speech_rate,
+    ),
+    Fault(
+        id="word-replaced",
+        description="Another word is spoken in place of the longest one.",
+        change_synthesis=replace_longest_word,
+    ),
     Fault(
         id="wrong-format",
         description="The audio has another format than declared.",

@@ -48,6 +48,8 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 MAX_CACHED_AUDIO_FILES = 64
 """Maximum number of cached audio files. There is a cache because the audio of a job is often downloaded repeatedly."""
 MAX_CACHED_RECORDING_MEASUREMENTS = 64
+_NOISE_LEVEL = 0.1
+"""RMS of the noise that replaces speech: -20 dBFS, as loud as speech."""
 
 
 _TAG_CHARACTER_PATTERN = re.compile(r"[<>/=\"]")
@@ -82,6 +84,14 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     """Bit rate of MP3; `None` means the default of the encoder. Other formats have none."""
     is_silent: bool = False
     """Whether silence replaces the speech, as a fault demands. The duration is that of the speech."""
+    is_noise: bool = False
+    """Whether white noise replaces the speech, as a fault demands. The duration is that of the speech."""
+    gain: float = 1.0
+    """Factor by which the samples are multiplied, as a fault demands; they are cut off at full scale."""
+    kept_share: float = 1.0
+    """Share of the speech that is kept, from its beginning, as a fault demands."""
+    rate_error_factor: float = 1.0
+    """Factor by which the speech is played faster, as a fault demands, because its sample rate is another one."""
 
 
 def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField) -> Any:
@@ -424,12 +434,29 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
         sample_rate_hz=synthesis.sample_rate_hz,
         seed=synthesis.seed,
     )
+    samples = _apply_faults(samples, synthesis)
     lead = np.zeros(round(synthesis.leading_silence_s * synthesis.sample_rate_hz), np.float32)
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
-    if synthesis.is_silent:
-        samples = np.zeros_like(samples)
     data = encode_output(samples, synthesis.sample_rate_hz, synthesis.audio_format, synthesis.bitrate_kbps)
     return SynthesizedSpeech(data, len(samples) / synthesis.sample_rate_hz)
+
+
+def _apply_faults(samples: NDArray[np.float32], synthesis: SynthesisRequest) -> NDArray[np.float32]:
+    """Return the samples of speech as the faults of a synthesis change them."""
+    import numpy as np
+
+    if synthesis.is_silent:
+        return np.zeros_like(samples)
+    if synthesis.is_noise:
+        noise = np.random.default_rng(zlib.crc32(repr(synthesis).encode())).standard_normal(len(samples))
+        return (_NOISE_LEVEL * noise).astype(np.float32)
+    samples = samples[: round(len(samples) * synthesis.kept_share)]
+    if synthesis.rate_error_factor != 1.0:
+        from voicegauge.speech.encoding import resample
+
+        rate = synthesis.sample_rate_hz
+        samples = resample(samples, round(rate * synthesis.rate_error_factor), rate)
+    return samples if synthesis.gain == 1.0 else np.clip(samples * np.float32(synthesis.gain), -1.0, 1.0)
 
 
 class _RecordingMeasurements(NamedTuple):

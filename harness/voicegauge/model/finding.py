@@ -25,13 +25,15 @@ class FindingLocation(Record, frozen=True, kw_only=True):
 
 
 class FindingClip(Record, frozen=True, kw_only=True):
-    """The beginning of the audio in which a violation was found, as MP3."""
+    """An excerpt of the audio in which a violation was found, as MP3."""
 
     media_type: str
     data: bytes
     """The encoded audio; base64 in JSON."""
     audio_duration_s: float
     """Duration of the whole audio in seconds."""
+    start_s: float = 0.0
+    """Time in the whole audio at which the excerpt begins, in seconds."""
 
 
 class Finding(Record, frozen=True, kw_only=True):
@@ -61,6 +63,8 @@ class Finding(Record, frozen=True, kw_only=True):
     same_cause_messages: dict[str, str] = {}
     """Messages about violations of other rules that have the same cause, by rule id. They are not findings of their
     own."""
+    audio_start_s: float | None = None
+    """Time in the audio at which the violation is audible, in seconds; `None` for no particular time."""
     clip: FindingClip | None = None
     """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if the clips
     of other findings fill the space in the report."""

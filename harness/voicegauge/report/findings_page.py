@@ -288,7 +288,7 @@ def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, finding
 def _build_finding_player(clip: FindingClip) -> FindingPlayer:
     return FindingPlayer(
         data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
-        note=f"Re-encoded as MP3, at most the first 5 s; the audio has {clip.audio_duration_s:g} s.",
+        note=f"Re-encoded as MP3, at most 5 s from {clip.start_s:g} s on; the audio has {clip.audio_duration_s:g} s.",
     )
 
 

@@ -5,7 +5,8 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 
 # isort: off
 from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
-from voicegauge.rules import _audio, _timestamps, _metamorphic, _charges, _audio_input, _webhooks, _sockets
+from voicegauge.rules import _audio, _listening, _spoken_text, _timestamps, _metamorphic, _charges
+from voicegauge.rules import _audio_input, _webhooks, _sockets
 
 # isort: on
 
@@ -15,10 +16,12 @@ __all__ = [
     "_charges",
     "_job_histories",
     "_job_responses",
+    "_listening",
     "_metamorphic",
     "_outcomes",
     "_responses",
     "_sockets",
+    "_spoken_text",
     "_streams",
     "_timestamps",
     "_webhooks",

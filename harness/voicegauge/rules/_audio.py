@@ -204,7 +204,9 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
         conforming_example="The header states 3.2 s, and 3.2 s of samples follow.",
         violating_example="The header states 3.2 s, and 1.6 s of samples follow.",
     ),
-    shown_by=(FaultExample("truncated-audio", also_found_by=("audio-length", "audio-undecodable")),),
+    shown_by=(
+        FaultExample("truncated-audio", also_found_by=("audio-length", "audio-undecodable", "spoken-text-incomplete")),
+    ),
 )
 def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
@@ -457,7 +459,17 @@ def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
         conforming_example="A sentence of twelve words takes 4 s.",
         violating_example="A sentence of twelve words takes 0.3 s.",
     ),
-    shown_by=(FaultExample("text-ignored"),),
+    shown_by=(
+        FaultExample(
+            "text-ignored",
+            also_found_by=(
+                "audio-of-other-text",
+                "spoken-text-other",
+                "spoken-text-incomplete",
+                "spoken-text-repeated",
+            ),
+        ),
+    ),
 )
 def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio

@@ -173,6 +173,7 @@ class Checker:
             if violation.evidence
             else None,
             reproduction_command=self._find_reproduction_command(build_reproduction_command, subject, exchange),
+            audio_start_s=violation.audio_start_s,
             satisfied_claim=f"{dispute.claim} ({dispute.document_name})" if dispute else None,
         )
 

@@ -54,6 +54,8 @@ class Violation(NamedTuple):
     """The exchange that shows the violation; `None` if it is `CheckSubject.exchange` of the subject."""
     cause_rule_id: str | None = None
     """Id of another rule whose violation, by the same subject, causes this violation; `None` without such a cause."""
+    audio_start_s: float | None = None
+    """Time in the delivered audio at which the violation is audible, in seconds; `None` for no particular time."""
     is_warning: bool = False
     """Whether an error of the rule is a warning here, because no document says that the provider must do otherwise."""
 

@@ -22,6 +22,7 @@ from voicegauge.rules.call import Call, CallSubject, CheckSubject
 if TYPE_CHECKING:
     from voicegauge.speech.audio_measurement import EncodedAudio
     from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
+    from voicegauge.speech.spoken_text import SpokenTextJudgment
 
 
 # Defines a call that sent audio, with the audio of the response, as a subject of rules.
@@ -370,6 +371,35 @@ class SpeechDelivery(CheckSubject):
     def is_silent(self) -> bool:
         """Whether the audio can be decoded and is silent."""
         return self._encoded_audio is not None and self._encoded_audio.is_silent
+
+    @property
+    def _is_distorted(self) -> bool:
+        """Whether the audio is a steady sound or clipped, which other rules report, so that words cannot be judged."""
+        from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE, is_steady_sound, measure_clipped_share
+
+        decoded = self.decoded_audio
+        return decoded is not None and (
+            measure_clipped_share(decoded.samples) > MAX_CLIPPED_SHARE
+            or is_steady_sound(decoded.samples, decoded.sample_rate_hz)
+        )
+
+    @functools.cached_property
+    def spoken_text(self) -> SpokenTextJudgment | None:
+        """What the audio says, compared with the text; `None` if they cannot be compared, as in most languages."""
+        from voicegauge.speech.spoken_text import explain_why_not_judged, judge_spoken_text
+
+        decoded, speech = self.decoded_audio, self.speech_request
+        if decoded is None or not self.is_successful or not self.has_ordinary_text or self.is_silent:
+            return None
+        mapping = self.target.speech.request_fields.get("language")
+        requested = _find_neutral_value(mapping, speech.language) if mapping is not None else None
+        language = requested or speech.language or self.target.target_spec.default_language
+        if explain_why_not_judged(speech.text, language, speech.speed) is not None or self._is_distorted:
+            return None
+        is_automatic = language is None or language.lower() == "auto"
+        return judge_spoken_text(
+            decoded.samples, decoded.sample_rate_hz, speech.text, "en" if language is None or is_automatic else language
+        )
 
     @property
     def decode_error(self) -> str | None:

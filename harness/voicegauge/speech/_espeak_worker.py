@@ -8,6 +8,11 @@ A command is one line of JSON; the reply is one line of JSON, followed by mono s
 
     {"text": ..., "voice": "en-us+f2", "rate": 165, "pitch": 50, "word_gap": 0}
     {"bytes": 88200, "sample_rate_hz": 22050}       or       {"error": "..."}
+
+A command without a rate asks for the phonemes of the text, one clause in each item, and the reply has no samples:
+
+    {"text": ..., "voice": "en-us"}
+    {"bytes": 0, "phonemes": ["wen", "end send"]}
 """
 
 from __future__ import annotations
@@ -18,11 +23,12 @@ import os
 import sys
 from typing import Any, BinaryIO
 
-# Constants of speak_lib.h: AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakCHARS_UTF8, and espeakRATE,
-# espeakPITCH and espeakWORDGAP.
+# Constants of speak_lib.h: AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakCHARS_UTF8,
+# espeakPHONEMES_IPA, and espeakRATE, espeakPITCH and espeakWORDGAP.
 _ESPEAK_OUTPUT_SYNCHRONOUS = 2
 _ESPEAK_INITIALIZE_DONT_EXIT = 0x8000
 _ESPEAK_CHARACTERS_UTF8 = 1
+_ESPEAK_PHONEMES_IPA = 2
 _RATE, _PITCH, _WORD_GAP = 1, 3, 7
 """Numbers by which espeak-ng identifies these parameters (`espeak_PARAMETER`)."""
 _SynthesisCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -71,6 +77,19 @@ def _speak(library: Any, command: dict[str, Any]) -> bytes:
     return bytes(pcm)
 
 
+def _transcribe(library: Any, command: dict[str, Any]) -> list[str]:
+    """Return the phonemes of each clause in the International Phonetic Alphabet, with a space between words."""
+    if library.espeak_SetVoiceByName(command["voice"].encode()) != 0:
+        raise ValueError(f"espeak-ng has no voice {command['voice']!r}")
+    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    text = ctypes.create_string_buffer(command["text"].replace("\0", " ").encode())
+    rest, clauses = ctypes.c_void_p(ctypes.addressof(text)), []
+    while rest.value:  # espeak-ng reads one clause, and moves the pointer behind it
+        spoken = library.espeak_TextToPhonemes(ctypes.byref(rest), _ESPEAK_CHARACTERS_UTF8, _ESPEAK_PHONEMES_IPA)
+        clauses.append((spoken or b"").decode(errors="replace"))
+    return clauses
+
+
 def _write_reply(output_stream: BinaryIO, reply_header: dict[str, Any], samples: bytes = b"") -> None:
     output_stream.write(json.dumps(reply_header).encode() + b"\n" + samples)
     output_stream.flush()
@@ -80,8 +99,12 @@ def _speak_in_fork(library: Any, sample_rate_hz: int, command_line: bytes, outpu
     child = os.fork()
     if child == 0:
         try:
-            samples = _speak(library, json.loads(command_line))
-            _write_reply(output_stream, {"bytes": len(samples), "sample_rate_hz": sample_rate_hz}, samples)
+            command = json.loads(command_line)
+            if "rate" in command:
+                samples = _speak(library, command)
+                _write_reply(output_stream, {"bytes": len(samples), "sample_rate_hz": sample_rate_hz}, samples)
+            else:
+                _write_reply(output_stream, {"bytes": 0, "phonemes": _transcribe(library, command)})
         except Exception as error:  # noqa: BLE001 - every error is reported to the parent
             _write_reply(output_stream, {"error": str(error)})
         finally:

@@ -65,7 +65,7 @@ def is_silent(samples: Samples, sample_rate_hz: int) -> bool:
 
 def measure_active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
     """Total duration of the frames above `SILENCE_DBFS`, in seconds."""
-    return float(np.count_nonzero(_compute_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_DURATION_S
+    return float(np.count_nonzero(compute_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_DURATION_S
 
 
 def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
@@ -75,7 +75,7 @@ def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
     `MAX_SPEECH_BELOW_LOUDEST_FRAME_DB` below the loudest frame. So neither a click nor background noise counts as the
     start of speech.
     """
-    levels = _compute_frame_levels(samples, sample_rate_hz)
+    levels = compute_frame_levels(samples, sample_rate_hz)
     if not len(levels):
         return len(samples) / sample_rate_hz
     audible = levels > max(SILENCE_DBFS, float(levels.max()) - MAX_SPEECH_BELOW_LOUDEST_FRAME_DB)
@@ -100,7 +100,7 @@ def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | Non
     return None
 
 
-def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
+def compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     """RMS level of each complete frame in dBFS, after removing the constant offset."""
     length = round(sample_rate_hz * FRAME_DURATION_S)
     count = len(samples) // length

@@ -102,12 +102,33 @@ def synthesize(
         "pitch": min(max(pitch, 0), 99),
         "word_gap": _compute_word_gap(words_per_minute),
     }
-    raw, rate = _get_espeak_process().speak(command)
+    head, raw = _get_espeak_process().execute(command)
+    rate = int(head["sample_rate_hz"])
     samples = np.frombuffer(raw, "<i2").astype(np.float32)
     samples /= np.float32(32768)
     samples = _resample(samples, rate, sample_rate_hz)
     _add_noise(samples, seed)
     return samples
+
+
+def transcribe_phonemes(text: str, *, language: str) -> tuple[str, ...]:
+    """Return how espeak-ng pronounces each clause of `text`, in the International Phonetic Alphabet.
+
+    Words are separated by spaces, and vowels are preceded by stress marks. Two short words may be one.
+
+    Args:
+        text: the text, of at most `MAX_TEXT_CHARACTERS` characters.
+        language: tag of the language, such as "en".
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+        ValueError: the language is unknown, the text is too long, or espeak-ng failed.
+    """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
+    command = {"text": text, "voice": _build_voice_name(language, None)}
+    head, _ = _get_espeak_process().execute(command)
+    return tuple(head["phonemes"])
 
 
 def has_voice_for(language: str) -> bool:
@@ -240,8 +261,8 @@ class _EspeakProcess:
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)
 
-    def speak(self, command: dict[str, Any]) -> tuple[bytes, int]:
-        """Execute a command of `espeak_worker`; return 16-bit samples and their sample rate.
+    def execute(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Execute a command of `_espeak_worker`; return the header of the reply, and its 16-bit samples if it has any.
 
         Raises:
             ValueError: espeak-ng reported an error.
@@ -254,7 +275,7 @@ class _EspeakProcess:
                 head, samples = self._send(command)
         if "error" in head:
             raise ValueError(head["error"])
-        return samples, int(head["sample_rate_hz"])
+        return head, samples
 
     def _send(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         process = self._start()

@@ -1,0 +1,87 @@
+"""Deliveries of one run are compared: the same audio for different texts, and a pace unlike that of the others."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.job import Delivery
+from voicegauge.rules.deliveries_of_run import DeliveriesOfRun, DeliveryAmongOthers
+from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.speech.encoding import encode
+
+from ..builders.audio import make_changing_noise
+
+RATE = 16_000
+NUMBERS = ("one", "two", "three", "four", "five", "six")
+TEXTS = [f"Sentence number {name} is about as long as all the others." for name in NUMBERS]
+
+
+@pytest.fixture
+def delivered(acme):
+    def make(
+        text: str, seconds: float, *, sound: str | None = None, silence_s: float = 0.0, **fields
+    ) -> SpeechDelivery:
+        samples = make_changing_noise(seconds, RATE, text=sound or text)
+        audio = encode(np.concatenate([np.zeros(int(silence_s * RATE), np.float32), samples]), RATE, "wav")[0]
+        body = json.dumps({"text": text, **fields}).encode()
+        headers = (("Content-Type", "application/json"),)
+        request = Request(method="POST", url="https://api.acme.example/speak", headers=headers, body=body)
+        response = Response(status=200, headers=(("Content-Type", "audio/wav"),), body=audio)
+        exchange = Exchange(provider="acme", operation="speak", request=request, response=response)
+        delivery = Delivery(
+            target="acme/voice-1",
+            exchanges=(exchange,),
+            submit_count=1,
+            audio=audio,
+            media_type="audio/wav",
+            audio_exchange_index=0,
+            submit_exchange_index=0,
+        )
+        return SpeechDelivery(acme.find_target_by_name("voice-1"), SpeechRequest(text=text, language="de"), delivery)
+
+    return make
+
+
+def _compare(*deliveries: SpeechDelivery) -> list[DeliveryAmongOthers]:
+    return [one for one in DeliveriesOfRun().add_comparisons(deliveries) if isinstance(one, DeliveryAmongOthers)]
+
+
+def test_the_same_samples_for_another_text_are_found(delivered, rules_of) -> None:
+    first, again, other, shifted = _compare(
+        delivered("Good morning to you.", 3),
+        delivered("good morning, to you!", 3, sound="Good morning to you."),
+        delivered("Good evening to you.", 3, sound="Good morning to you."),
+        delivered("Good night to you.", 3, sound="Good morning to you.", silence_s=0.5),
+    )
+    assert rules_of(first) == rules_of(again) == set()
+    assert rules_of(other) == rules_of(shifted) == {"audio-of-other-text"}
+
+
+@pytest.mark.parametrize("text", ["Good morning (softly) to you.", "Good morning to you [laughs]."])
+def test_directions_make_no_other_text(delivered, rules_of, text) -> None:
+    _, other = _compare(delivered("Good morning to you.", 3), delivered(text, 3, sound="Good morning to you."))
+    assert rules_of(other) == set()
+
+
+@pytest.mark.parametrize(("seconds", "rules"), [(3.6, set()), (2.6, set()), (1.7, {"audio-unusual-pace"})])
+def test_a_pace_unlike_the_others_is_found(delivered, rules_of, seconds, rules) -> None:
+    last = _compare(
+        *(delivered(text, 3.6) for text in TEXTS), delivered("The last one is as long as all the others are.", seconds)
+    )[-1]
+    assert rules_of(last) == rules
+
+
+def test_other_settings_may_have_another_pace(delivered, rules_of) -> None:
+    deliveries = [delivered(text, 3.6) for text in TEXTS]
+    last = _compare(*deliveries, delivered("The last one is as long as all the others are.", 1.6, tempo=2))[-1]
+    assert rules_of(last) == set()
+
+
+def test_a_few_deliveries_have_no_usual_pace(delivered, rules_of) -> None:
+    last = _compare(*(delivered(text, 3.6) for text in TEXTS[:4]), delivered(TEXTS[5], 1.8))[-1]
+    assert rules_of(last) == set()

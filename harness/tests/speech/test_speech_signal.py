@@ -1,0 +1,80 @@
+"""Steady sounds are distinguished from speech, and silences are measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voicegauge.speech.decoding import decode
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.speech_signal import (
+    compute_sample_digest,
+    find_silences,
+    is_steady_sound,
+    measure_clipped_share,
+)
+
+RATE = 16_000
+TIME_S = np.arange(4 * RATE) / RATE
+NOISE = np.random.default_rng(0).standard_normal(4 * RATE)
+
+
+def say(text: str, variant: str = "klatt3"):
+    options = {"words_per_minute": 165, "pitch": 45, "sample_rate_hz": RATE, "seed": 1}
+    return synthesize(text, language="en", voice_variant=variant, **options)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        NOISE,
+        np.convolve(NOISE, np.ones(20) / 20, "same"),
+        np.cumsum(NOISE) * 1e-3,
+        np.sin(2 * np.pi * 1000 * TIME_S),
+        sum(np.sin(2 * np.pi * 50 * k * TIME_S) / k for k in range(1, 9)) + 1e-3 * NOISE,
+        np.concatenate([np.zeros(RATE), NOISE]),
+    ],
+    ids=["white noise", "low noise", "brown noise", "tone", "hum", "noise after silence"],
+)
+def test_a_steady_sound_is_not_speech(samples) -> None:
+    assert is_steady_sound((0.1 * samples).astype(np.float32), RATE)
+
+
+@pytest.mark.parametrize("variant", ["klatt3", "f2", "m3", "whisper"])
+@pytest.mark.parametrize("snr_db", [100, 20, 10])
+def test_speech_is_not_steady_even_in_noise(variant: str, snr_db: float) -> None:
+    samples = say("Good morning. This is a short test of a long story.", variant)
+    level = np.sqrt(np.mean(samples**2)) * 10 ** (-snr_db / 20)
+    noise = np.random.default_rng(1).standard_normal(len(samples)) * level
+    assert not is_steady_sound((samples + noise).astype(np.float32), RATE)
+
+
+def test_a_short_sound_is_not_judged() -> None:
+    assert not is_steady_sound(NOISE[: RATE // 3].astype(np.float32), RATE)
+
+
+def test_silences_have_their_times() -> None:
+    speech, silence = say("Good morning."), np.zeros(2 * RATE, np.float32)
+    silences = find_silences(np.concatenate([silence, speech, silence, speech]), RATE)
+    assert silences is not None
+    assert silences.leading.duration_s == pytest.approx(2, abs=0.15)
+    assert silences.longest_inner.duration_s == pytest.approx(2, abs=0.3)
+    assert silences.longest_inner.start_s == pytest.approx(2 + len(speech) / RATE, abs=0.3)
+    assert silences.trailing.duration_s < 0.5
+    assert find_silences(silence, RATE) is None
+
+
+def test_equal_samples_have_one_digest_whatever_silence_is_around_them() -> None:
+    samples = say("Good morning.")
+    wav = decode(encode(samples, RATE, "wav")[0]).samples
+    padded = np.concatenate([np.zeros(100, np.float32), wav])
+    assert compute_sample_digest(padded, RATE) == compute_sample_digest(wav, RATE)
+    assert compute_sample_digest(wav, RATE) != compute_sample_digest(wav, 2 * RATE)
+    assert compute_sample_digest(wav, RATE) != compute_sample_digest(say("Good evening."), RATE)
+
+
+def test_the_clipped_share_counts_neighbours_at_full_scale() -> None:
+    samples = say("Good morning.")
+    assert measure_clipped_share(samples) == 0
+    assert measure_clipped_share(np.clip(20 * samples, -1, 1)) > 0.05

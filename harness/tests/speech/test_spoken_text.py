@@ -1,0 +1,90 @@
+"""A small sample of `benchmarks/listening`: planted defects are found and located, and clean clips are not accused."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import pytest
+from listening.__main__ import ACCUSING_VERDICTS, OTHER_VARIANTS, listen
+from listening.clips import EMULATOR_VARIANTS, Voice, list_sentences, make_clip, speak
+from listening.defects import DEFECTS, make_defective_clip
+
+from voicegauge.speech.phoneme_network import compute_mel_power, normalize_mel_power
+from voicegauge.speech.pronunciation import pronounce
+from voicegauge.speech.spoken_text import explain_why_not_judged, is_english_text, judge_spoken_text
+
+TEXT = "The committee met on Tuesday and agreed to repair the old bridge."
+VOICE = Voice("klatt3", 160, 45)
+
+
+@pytest.mark.parametrize("kind", DEFECTS)
+def test_a_planted_defect_is_found_and_located(kind: str) -> None:
+    random = Random(f"test/{kind}")
+    for _ in range(2):
+        defective = make_defective_clip(kind, random)
+        verdict, start_s = listen(defective.clip)
+        assert verdict in {*ACCUSING_VERDICTS, "not speech", "silence"}, defective.clip.text
+        if defective.start_s is not None and verdict != "other words":
+            assert start_s == pytest.approx(defective.start_s, abs=0.3)
+
+
+@pytest.mark.parametrize("variants", [EMULATOR_VARIANTS, OTHER_VARIANTS])
+def test_a_clean_clip_is_not_accused(variants: tuple[str, ...]) -> None:
+    random = Random(f"test/{variants}")
+    for _ in range(8):
+        clip = make_clip(random.choice(list_sentences()), random, variants)
+        assert listen(clip)[0] in ("right", "fits", "unclear"), clip.text
+
+
+def test_words_are_located() -> None:
+    samples = speak(TEXT, VOICE, 24_000, 1)
+    spoken = judge_spoken_text(np.concatenate([np.zeros(24_000, np.float32), samples]), 24_000, TEXT)
+    assert spoken.verdict == "right"
+    assert spoken.alignment is not None
+    words = spoken.alignment.words
+    assert len(words) == len(pronounce(TEXT).word_starts)
+    assert words[0].start_s == pytest.approx(1.0, abs=0.15)
+    assert words[-1].end_s <= 1 + len(samples) / 24_000
+    assert all(one.end_s <= other.start_s + 0.05 for one, other in pairwise(words))
+
+
+def test_another_word_is_named_with_its_time() -> None:
+    spoken = judge_spoken_text(speak(TEXT.replace("bridge", "tower"), VOICE, 24_000, 1), 24_000, TEXT)
+    assert spoken.verdict == "other words"
+    assert spoken.start_s is not None
+    assert spoken.start_s > 2
+    assert "another word at" in spoken.explanation
+
+
+def test_the_mel_spectrum_is_that_of_whisper() -> None:
+    from faster_whisper.feature_extractor import FeatureExtractor
+
+    samples = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) * 0.1
+    ours = normalize_mel_power(np.log10(np.maximum(compute_mel_power(samples), 1e-10)))
+    theirs = FeatureExtractor()(samples, padding=0).T
+    assert ours[:190] == pytest.approx(theirs[:190], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "speed", "reason"),
+    [
+        (TEXT, "en", None, None),
+        (TEXT, "en-GB", 1.2, None),
+        (TEXT, None, None, None),
+        (TEXT, "de", None, "only English"),
+        (TEXT, "en", 2.0, "speed"),
+        ("Der Ausschuss traf sich am Dienstag.", None, None, "whether the text is English"),
+        ("The end <break/> of it.", "en", None, "markup"),
+        ("(whispering) The end of it.", "en", None, "directions"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(text: str, language: str | None, speed: float | None, reason: str) -> None:
+    explained = explain_why_not_judged(text, language, speed)
+    assert (explained is None) if reason is None else (explained is not None and reason in explained)
+
+
+@pytest.mark.parametrize("text", ["La fin de la semaine est belle.", "Hello world", "Das ist ein Test in German."])
+def test_a_text_is_not_called_english_in_doubt(text: str) -> None:
+    assert not is_english_text(text)

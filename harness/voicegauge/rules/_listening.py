@@ -1,0 +1,175 @@
+"""Rules about the sound of audio: speech at all, no long silence, a usual pace, other audio for other texts.
+
+They need no model and judge every language. Whether the words are those of the text is judged by `_spoken_text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from voicegauge.model.base import Severity
+from voicegauge.rules.deliveries_of_run import DeliveryAmongOthers
+from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
+from voicegauge.rules.subjects import SpeechDelivery
+
+MAX_SILENCE_S = 3.0
+"""The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
+to two seconds."""
+UNUSUAL_PACE_FACTOR = 1.45
+"""Factor from which a pace differs from the usual one of the same voice. A third of the text that is missing makes the
+pace 1.5 times as fast."""
+
+
+@register_rule(
+    "audio-not-speech",
+    subject_class=SpeechDelivery,
+    description="The audio is not steady noise, a tone or a hum.",
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="The file plays, the request was charged, and users hear noise.",
+        conforming_example="Speech, with or without noise behind it",
+        violating_example="4 s of white noise for a sentence",
+    ),
+    shown_by=(FaultExample("noise-as-speech", also_found_by=("format-changes-speech",)),),
+)
+def _check_audio_not_speech(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.speech_signal import is_steady_sound
+
+    decoded = speech_delivery.decoded_audio
+    if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
+        return
+    if is_steady_sound(decoded.samples, decoded.sample_rate_hz):
+        yield Violation(
+            f"{decoded.duration_s:.2f} s of a steady sound that is not speech",
+            _get_speech_pointer(speech_delivery),
+            evidence=speech_delivery.speech_request.text,
+        )
+
+
+@register_rule(
+    "audio-long-silence",
+    subject_class=SpeechDelivery,
+    description="There is no long silence before, within or after the speech, unless the text asks for a pause.",
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="A caller hangs up before the first word, or takes the pause for the end.",
+        conforming_example="0.2 s of silence, 4 s of speech, 0.4 s of silence",
+        violating_example="5 s of silence, 4 s of speech",
+    ),
+    shown_by=(FaultExample("long-silence", also_found_by=("audio-length",)),),
+)
+def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.speech_signal import Silence, find_silences
+
+    decoded = speech_delivery.decoded_audio
+    if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
+        return
+    silences = find_silences(decoded.samples, decoded.sample_rate_hz)
+    if silences is None:
+        return
+    spoken = speech_delivery.spoken_text
+    leading = silences.leading
+    if spoken is not None and spoken.alignment is not None:  # noise may hide the silence before the first word
+        leading = Silence(0.0, max(leading.end_s, spoken.alignment.words[0].start_s))
+    named = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}
+    text = speech_delivery.speech_request.text
+    longest_s = MAX_SILENCE_S / min(speech_delivery.speech_request.speed or 1.0, 1.0)
+    for place, silence in named.items():
+        if silence.duration_s > longest_s and not (place == "within" and _may_ask_for_pause(text)):
+            yield Violation(
+                f"{silence.duration_s:.2f} s of silence {place} the speech, "
+                f"from {silence.start_s:.2f} to {silence.end_s:.2f} s",
+                _get_speech_pointer(speech_delivery),
+                evidence=text,
+                audio_start_s=silence.start_s,
+            )
+
+
+def _may_ask_for_pause(text: str) -> bool:
+    """Whether a text has paragraphs, an ellipsis, a dash or tags, for which a voice may make a long pause."""
+    return any(mark in text for mark in ("\n", "...", "\u2026", "--", "\u2013", "\u2014", "<", "["))
+
+
+@register_rule(
+    "audio-clipped",
+    subject_class=SpeechDelivery,
+    description="The speech is not so loud that its peaks are cut off.",
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="The voice sounds harsh, and no player can repair it.",
+        conforming_example="Speech with a few samples at full scale",
+        violating_example="Speech of which every tenth sample is at full scale",
+    ),
+    shown_by=(FaultExample("clipped-audio"),),
+)
+def _check_audio_clipped(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE, measure_clipped_share
+
+    decoded = speech_delivery.decoded_audio
+    if decoded is None or not speech_delivery.has_ordinary_text:
+        return
+    share = measure_clipped_share(decoded.samples)
+    if share > MAX_CLIPPED_SHARE:
+        yield Violation(
+            f"{share:.0%} of the samples are at full scale, with neighbours at full scale",
+            _get_speech_pointer(speech_delivery),
+        )
+
+
+@register_rule(
+    "audio-of-other-text",
+    subject_class=DeliveryAmongOthers,
+    description="Different texts do not get the same audio, sample by sample, anywhere in a run.",
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="A user hears what another one asked for, or always the same sentence.",
+        conforming_example="Two texts get two files.",
+        violating_example="Two texts get the same samples, in files with different names.",
+    ),
+    shown_by=(
+        FaultExample(
+            "same-audio-for-all-texts",
+            also_found_by=("audio-length", "long-text-cut", "spoken-text-other", "spoken-text-incomplete"),
+        ),
+    ),
+)
+def _check_audio_of_other_text(delivery_among_others: DeliveryAmongOthers) -> Iterator[Violation]:
+    other = delivery_among_others.other_text_with_same_audio
+    if other is not None:
+        speech_delivery = delivery_among_others.speech_delivery
+        yield Violation(
+            "the same samples as for another text of this run",
+            _get_speech_pointer(speech_delivery),
+            evidence=f"requested: {speech_delivery.speech_request.text[:80]} | before: {other[:80]}",
+        )
+
+
+@register_rule(
+    "audio-unusual-pace",
+    subject_class=DeliveryAmongOthers,
+    description=(
+        "A text is spoken about as fast as the other texts of the run, with the same voice and the same settings."
+    ),
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="Words are missing or repeated, or the speech is too fast to follow.",
+        conforming_example="16 letters per second, and 15 in the other deliveries",
+        violating_example="27 letters per second, and 15 in the other deliveries",
+    ),
+    unshown_reason="The faults of the emulator change every delivery, so that none is unusual.",
+    severity=Severity.WARNING,
+)
+def _check_audio_unusual_pace(delivery_among_others: DeliveryAmongOthers) -> Iterator[Violation]:
+    compared = delivery_among_others.pace_comparison
+    if compared is None or 1 / UNUSUAL_PACE_FACTOR <= compared.factor <= UNUSUAL_PACE_FACTOR:
+        return
+    yield Violation(
+        f"{compared.pace:.1f} letters per second; {compared.usual_pace:.1f} in {compared.compared_count} other "
+        f"deliveries with the same settings",
+        _get_speech_pointer(delivery_among_others.speech_delivery),
+        evidence=delivery_among_others.speech_delivery.speech_request.text,
+    )
+
+
+def _get_speech_pointer(speech_delivery: SpeechDelivery) -> str:
+    return f"{speech_delivery.operation.pointer}/x-speech"

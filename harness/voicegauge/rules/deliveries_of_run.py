@@ -1,0 +1,194 @@
+"""Compares each delivery with the other deliveries of the same run.
+
+A service that delivers the same audio for different texts, or one text far faster than all others, is found without a
+model and in every language. Of earlier deliveries only measurements are kept, so that endless traffic takes little
+memory.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import statistics
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.contract.contract import Operation, Target
+from voicegauge.formats.locations import MISSING, write_pointer
+from voicegauge.model.exchange import Exchange
+from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.subjects import SpeechDelivery
+
+MAX_REMEMBERED_DIGESTS = 5000
+"""Maximum number of deliveries of a run whose digests are kept; above it, the oldest is forgotten."""
+MAX_REMEMBERED_PACES = 60
+"""Maximum number of deliveries by one voice whose pace is kept."""
+MIN_COMPARED_PACES = 6
+"""Number of other deliveries by the same voice from which a pace is judged."""
+MIN_FITTING_DELIVERIES = 4
+"""Number of other deliveries by a target that fit their text, from which one that does not is reported."""
+MIN_LETTERS_FOR_PACE = 25
+"""Number of letters from which a text has a pace: pauses matter too much in shorter ones."""
+LETTERS_PER_DIGIT = 5
+"""Number of letters that a digit counts as, because it is read as a word."""
+MAX_USUAL_PACE_SPREAD = 0.12
+"""Largest relative spread of the other paces with which a pace is compared. A voice whose pace varies more is not
+judged."""
+_UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
+"""Matches what some voices do not speak: directions in parentheses or brackets, and tags."""
+
+
+class PaceComparison(NamedTuple):
+    """The pace of a delivery beside that of the other deliveries by the same voice, in letters per second."""
+
+    pace: float
+    usual_pace: float
+    """Median of the others."""
+    compared_count: int
+
+    @property
+    def factor(self) -> float:
+        """How many times as fast as usual the text is spoken."""
+        return self.pace / self.usual_pace
+
+
+@dataclass(frozen=True, eq=False)
+class DeliveryAmongOthers(CheckSubject):
+    """A delivery of audible speech, compared with the other deliveries of the run before it."""
+
+    speech_delivery: SpeechDelivery
+    other_text_with_same_audio: str | None
+    """A different text for which the same samples were delivered; `None` if there was none."""
+    pace_comparison: PaceComparison | None
+    """`None` if the pace cannot be compared."""
+    fitting_count: int
+    """Number of earlier deliveries of the target whose audio fitted their text; 0 if that of any did not."""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation of the speech request."""
+        return self.speech_delivery.operation
+
+    @property
+    def target(self) -> Target | None:
+        """The target of the speech request."""
+        return self.speech_delivery.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange that contains the audio."""
+        return self.speech_delivery.exchange
+
+    @property
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
+        """The dispute pointers of the delivery."""
+        return self.speech_delivery.possible_dispute_pointers
+
+
+class DeliveriesOfRun:
+    """Measurements of the deliveries of a run so far."""
+
+    def __init__(self) -> None:
+        """Begin with no delivery."""
+        self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._paces: dict[tuple[object, ...], deque[float]] = {}
+        self._fitting_counts: Counter[str] = Counter()
+        self._unfitting_counts: Counter[str] = Counter()
+
+    def add_comparisons(self, subjects: Iterable[CheckSubject]) -> list[CheckSubject]:
+        """Return `subjects`, and for each delivery of speech among them its comparison with the earlier ones."""
+        extended: list[CheckSubject] = []
+        for subject in subjects:
+            extended.append(subject)
+            if isinstance(subject, SpeechDelivery):
+                compared = self._compare_delivery(subject)
+                extended += [compared] if compared is not None else []
+        return extended
+
+    def _compare_delivery(self, speech_delivery: SpeechDelivery) -> DeliveryAmongOthers | None:
+        decoded = speech_delivery.decoded_audio
+        if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
+            return None
+        from voicegauge.speech.speech_signal import compute_sample_digest
+
+        digest = compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
+        return DeliveryAmongOthers(
+            speech_delivery,
+            other_text_with_same_audio=self._find_other_text(speech_delivery, digest),
+            pace_comparison=self._compare_pace(speech_delivery),
+            fitting_count=self._count_fitting(speech_delivery),
+        )
+
+    def _count_fitting(self, speech_delivery: SpeechDelivery) -> int:
+        spoken, target_id = speech_delivery.spoken_text, speech_delivery.target.id
+        count = 0 if self._unfitting_counts[target_id] else self._fitting_counts[target_id]
+        if spoken is not None:
+            self._fitting_counts[target_id] += spoken.verdict in ("fits", "right")
+            self._unfitting_counts[target_id] += spoken.verdict == "does not fit"
+        return count
+
+    def _find_other_text(self, speech_delivery: SpeechDelivery, digest: str) -> str | None:
+        text, key = speech_delivery.speech_request.text, (speech_delivery.target.contract.id, digest)
+        earlier = self._text_by_digest.setdefault(key, text)
+        if len(self._text_by_digest) > MAX_REMEMBERED_DIGESTS:
+            self._text_by_digest.popitem(last=False)
+        return earlier if _list_spoken_letters(earlier) != _list_spoken_letters(text) else None
+
+    def _compare_pace(self, speech_delivery: SpeechDelivery) -> PaceComparison | None:
+        pace = _measure_pace(speech_delivery)
+        if pace is None:
+            return None
+        others = self._paces.setdefault(_find_voice_key(speech_delivery), deque(maxlen=MAX_REMEMBERED_PACES))
+        comparison = _compare_with_others(pace, others)
+        others.append(pace)
+        return comparison
+
+
+def _compare_with_others(pace: float, others: Sequence[float]) -> PaceComparison | None:
+    if len(others) < MIN_COMPARED_PACES:
+        return None
+    usual = statistics.median(others)
+    spread = statistics.median(abs(other / usual - 1) for other in others)
+    return PaceComparison(pace, usual, len(others)) if spread <= MAX_USUAL_PACE_SPREAD else None
+
+
+def _list_spoken_letters(text: str) -> str:
+    """Return the letters and digits of a text that every voice speaks."""
+    return "".join(filter(str.isalnum, _UNSPOKEN_PATTERN.sub("", text).casefold()))
+
+
+def _measure_pace(speech_delivery: SpeechDelivery) -> float | None:
+    """Return the letters per second between the first and the last sound; `None` if the text is too short."""
+    from voicegauge.speech.speech_signal import find_silences
+
+    decoded = speech_delivery.decoded_audio
+    text = _UNSPOKEN_PATTERN.sub("", speech_delivery.speech_request.text)
+    letters = sum(LETTERS_PER_DIGIT if character.isdecimal() else character.isalpha() for character in text)
+    if decoded is None or decoded.is_truncated or letters < MIN_LETTERS_FOR_PACE:
+        return None
+    silences = find_silences(decoded.samples, decoded.sample_rate_hz)
+    if silences is None:
+        return None
+    spoken_s = silences.trailing.start_s - silences.leading.end_s - silences.longest_inner.duration_s
+    return letters / spoken_s if spoken_s > 0 else None
+
+
+def _find_voice_key(speech_delivery: SpeechDelivery) -> tuple[object, ...]:
+    """Return what deliveries have in common whose pace is compared: the target, and the request without its text.
+
+    Any other field may change the pace, also one that the contract does not name a speed.
+    """
+    submit = speech_delivery.submit_call
+    location = speech_delivery.target.speech.request_fields["text"].location
+    if submit is None:
+        return speech_delivery.target.id, repr(msgspec.structs.replace(speech_delivery.speech_request, text=""))
+    body: object = submit.exchange.request.body
+    parsed = submit.parsed_exchange.request_json
+    if location.message_part == "body" and parsed is not MISSING:
+        body = json.dumps(write_pointer(copy.deepcopy(parsed), location.pointer_tokens, ""), sort_keys=True)
+    return speech_delivery.target.id, submit.exchange.request.url, body

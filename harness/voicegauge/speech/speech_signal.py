@@ -1,0 +1,143 @@
+"""Measures of a signal that need no model: whether its spectrum changes as that of speech does, and its silences.
+
+The bounds were chosen with speech of sixty voices of espeak-ng in which noise was added: 150 clips at a
+signal-to-noise ratio of 10 to 100 dB had a spectrum variation of at least 3.3 dB. White, pink, brown and band-limited
+noise had 1.2 to 1.4 dB, and a tone and a hum less than 0.3 dB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from voicegauge.speech.audio_measurement import (
+    FRAME_DURATION_S,
+    MAX_SPEECH_BELOW_LOUDEST_FRAME_DB,
+    SILENCE_DBFS,
+    compute_frame_levels,
+)
+from voicegauge.speech.decoding import Samples
+from voicegauge.speech.encoding import resample
+from voicegauge.speech.phoneme_network import ANALYSIS_RATE_HZ, compute_mel_power
+
+MIN_SPEECH_SPECTRUM_VARIATION_DB = 2.0
+"""Smallest variation of the spectrum of speech, as `measure_spectrum_variation_db` returns it. Steady noise, tones and
+hum have less."""
+MIN_JUDGED_SOUND_S = 0.5
+"""Duration in seconds below which no sound is called anything but speech."""
+FULL_SCALE = 0.999
+"""Absolute value from which a sample counts as clipped: 16-bit samples reach 0.99997."""
+MAX_CLIPPED_SHARE = 0.01
+"""Largest share of samples at full scale in speech. What a limiter has made as loud as possible has far fewer."""
+_BLOCK_FRAMES, _MERGED_BANDS = 5, 16
+_SOUND_BELOW_LOUDEST = 1e-3
+"""Power, relative to the loudest block, from which a block belongs to the sound: -30 dB."""
+_POWER_FLOOR = 1e-7
+"""Power that is added to each band, relative to the loudest one, so that digital silence has a level: -70 dB."""
+_VARYING_BANDS_PERCENTILE = 80
+_MAX_ANALYZED_S = 60.0
+"""Duration of audio of which the spectrum is measured, in seconds; it is cut from the middle of longer audio."""
+
+
+class Silence(NamedTuple):
+    """A part of audio without audible sound, in seconds from its start."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Duration in seconds."""
+        return self.end_s - self.start_s
+
+
+class Silences(NamedTuple):
+    """The silences of a clip."""
+
+    leading: Silence
+    trailing: Silence
+    longest_inner: Silence
+    """The longest silence between two sounds; of duration 0 if there is none."""
+
+
+def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
+    """Return the silences of a clip; `None` if nothing in it is audible.
+
+    A frame of 10 ms is audible if it and a neighbour are above `SILENCE_DBFS`, and at most
+    `MAX_SPEECH_BELOW_LOUDEST_FRAME_DB` below the loudest frame. So noise between words can hide a silence, but
+    never makes one.
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0.
+        sample_rate_hz: their sample rate.
+    """
+    levels, duration_s = compute_frame_levels(samples, sample_rate_hz), len(samples) / sample_rate_hz
+    if not len(levels):
+        return None
+    audible = levels > max(SILENCE_DBFS, float(levels.max()) - MAX_SPEECH_BELOW_LOUDEST_FRAME_DB)
+    sustained = np.flatnonzero(audible[:-1] & audible[1:])
+    if not len(sustained):
+        return None
+    first_s, last_s = sustained[0] * FRAME_DURATION_S, (sustained[-1] + 2) * FRAME_DURATION_S
+    gaps = np.diff(sustained)
+    widest = int(np.argmax(gaps)) if len(gaps) else 0
+    inner = Silence(first_s, first_s)
+    if len(gaps) and gaps[widest] > 2:
+        start = (int(sustained[widest]) + 2) * FRAME_DURATION_S
+        inner = Silence(start, float(sustained[widest + 1]) * FRAME_DURATION_S)
+    return Silences(Silence(0.0, float(first_s)), Silence(min(float(last_s), duration_s), duration_s), inner)
+
+
+def measure_spectrum_variation_db(samples: Samples, sample_rate_hz: int) -> float | None:
+    """Return how much the spectrum changes between the first and the last sound of a clip, in decibels.
+
+    It is the standard deviation over time of the levels of a frequency band in blocks of 50 ms: the one that a fifth of
+    the bands exceeds.
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0.
+        sample_rate_hz: their sample rate.
+
+    Returns:
+        The variation; `None` if the sound is shorter than `MIN_JUDGED_SOUND_S`.
+    """
+    excess = len(samples) - int(_MAX_ANALYZED_S * sample_rate_hz)
+    if excess > 0:
+        samples = samples[excess // 2 : len(samples) - excess // 2]
+    power = compute_mel_power(resample(samples, sample_rate_hz, ANALYSIS_RATE_HZ))
+    count = len(power) // _BLOCK_FRAMES
+    blocks = power[: count * _BLOCK_FRAMES].reshape(count, _BLOCK_FRAMES, _MERGED_BANDS, -1).mean(axis=(1, 3))
+    totals = blocks.sum(axis=1)
+    if not count or totals.max() <= 0:
+        return None
+    sounding = np.flatnonzero(totals > totals.max() * _SOUND_BELOW_LOUDEST)
+    blocks = blocks[sounding[0] : sounding[-1] + 1][1:-1]  # the blocks at both ends may be partly silent
+    if len(blocks) * _BLOCK_FRAMES * FRAME_DURATION_S < MIN_JUDGED_SOUND_S:
+        return None
+    levels = 10 * np.log10(blocks + _POWER_FLOOR * blocks.max())
+    return float(np.percentile(levels.std(axis=0), _VARYING_BANDS_PERCENTILE))
+
+
+def is_steady_sound(samples: Samples, sample_rate_hz: int) -> bool:
+    """Whether a clip is noise, a tone or a hum that does not change, which speech never is."""
+    variation_db = measure_spectrum_variation_db(samples, sample_rate_hz)
+    return variation_db is not None and variation_db < MIN_SPEECH_SPECTRUM_VARIATION_DB
+
+
+def measure_clipped_share(samples: Samples) -> float:
+    """Return the share of samples at full scale that have a neighbour at full scale too, from 0 to 1."""
+    full = np.abs(samples) >= FULL_SCALE
+    return float(np.count_nonzero(full[1:] & full[:-1])) / max(len(samples), 1)
+
+
+def compute_sample_digest(samples: Samples, sample_rate_hz: int) -> str:
+    """Return a digest of the samples, without the digital silence at both ends: 32 hexadecimal digits.
+
+    Samples are rounded to 16 bits.
+    """
+    rounded = np.round(samples * 32767).astype("<i2")
+    sounding = np.flatnonzero(rounded)
+    trimmed = rounded[sounding[0] : sounding[-1] + 1] if len(sounding) else rounded[:0]
+    return hashlib.sha256(f"{sample_rate_hz} ".encode() + trimmed.tobytes()).hexdigest()[:32]
