@@ -54,9 +54,21 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
         for example in media.examples
     ):
         raise Rejection("not-found", _find_model_field(targets), "no such model")
-    if rejects_unsupported_values and {"400", "422", "4XX"} & request.operation.responses.keys():
+    documents_rejection = bool({"400", "422", "4XX"} & request.operation.responses.keys())
+    if rejects_unsupported_values and documents_rejection and _names_unknown_model(request, targets):
         raise Rejection("invalid", _find_model_field(targets), "no such model")
     return targets[0]
+
+
+def _names_unknown_model(request: ParsedRequest, targets: Sequence[Target]) -> bool:
+    """Whether a text that selects each of the targets, as the name of a model does, selects none of them."""
+    specs = [target.target_spec for target in targets]
+    for location in specs[0].request_constants:
+        if all(isinstance(spec.request_constants.get(location), str) for spec in specs):
+            value = request.read_value(location)
+            if isinstance(value, str) and not any(spec.allows_value(location, value) for spec in specs):
+                return True
+    return False
 
 
 def _find_model_field(targets: Sequence[Target]) -> str:
