@@ -64,7 +64,7 @@ def make_changing_noise(seconds: float, sample_rate_hz: int, *, level: float = 0
 
     Equal arguments give equal samples, other texts others.
     """
-    random = np.random.default_rng(zlib.crc32(text.encode()))
+    random = np.random.default_rng(zlib.crc32(text.encode(errors="surrogatepass")))
     noise = random.standard_normal(int(seconds * sample_rate_hz))
     pieces = []
     for piece in np.array_split(noise, max(4, round(seconds * 8))):

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,6 +17,8 @@ from voicegauge.conformance.report import CheckReport
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Severity
 from voicegauge.speech.encoding import encode
+
+from ..builders.audio import make_changing_noise
 
 RATE = 24_000
 MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "audio/pcm"}
@@ -43,10 +44,9 @@ class OwnServer:
         if name not in MEDIA_TYPES or body.get("stream_format") == "sse":
             return JSONResponse({"detail": "not supported"}, 400)
         seconds = len(body["input"]) / 15 / body.get("speed", 1) + 0.3
-        seed = sum(map(ord, str(body.get("voice", ""))))
-        noise = 0.1 * np.random.default_rng(seed).standard_normal(int(RATE * seconds))
+        noise = make_changing_noise(seconds, RATE, text=f"{body.get('voice', '')} {body['input']}")
         format_name = "pcm_s16le" if name == "pcm" else name
-        return Response(encode(noise.astype(np.float32), RATE, format_name)[0], media_type=MEDIA_TYPES[name])
+        return Response(encode(noise, RATE, format_name)[0], media_type=MEDIA_TYPES[name])
 
     async def list_models(self, request: Request) -> Response:
         del request

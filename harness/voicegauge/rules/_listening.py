@@ -100,7 +100,7 @@ def _may_ask_for_pause(text: str) -> bool:
         conforming_example="Speech with a few samples at full scale",
         violating_example="Speech of which every tenth sample is at full scale",
     ),
-    shown_by=(FaultExample("clipped-audio"),),
+    shown_by=(FaultExample("clipped-audio", also_found_by=("spoken-words-differ",)),),
 )
 def _check_audio_clipped(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE, measure_clipped_share

@@ -232,8 +232,8 @@ def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violat
         violating_example="wav takes 4.0 s, mp3 takes 8.1 s.",
     ),
     shown_by=(
-        FaultExample("format-changes-text"),
-        FaultExample("format-changes-words"),
+        FaultExample("format-changes-text", also_found_by=("spoken-text-repeated",)),
+        FaultExample("format-changes-words", also_found_by=("spoken-text-other", "spoken-words-differ")),
     ),
 )
 def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violation]:
@@ -276,7 +276,13 @@ def _measure_speech_mismatch(delivery_pair: DeliveryPair) -> float | None:
         conforming_example='"<emphasis>Hi</emphasis>" takes as long as "Hi".',
         violating_example='"<emphasis>Hi</emphasis>" takes four times as long as "Hi".',
     ),
-    shown_by=(FaultExample("markup-spoken", target_id="google/standard-ssml"),),
+    shown_by=(
+        FaultExample(
+            "markup-spoken",
+            target_id="google/standard-ssml",
+            also_found_by=("audio-long-silence", "spoken-words-differ"),
+        ),
+    ),
 )
 def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "markup" else None
@@ -301,7 +307,9 @@ def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
         conforming_example="A text takes 20 s, the same text twice takes 40 s.",
         violating_example="A text takes 20 s, the same text twice takes 20 s.",
     ),
-    shown_by=(FaultExample("long-text-cut"),),
+    shown_by=(
+        FaultExample("long-text-cut", also_found_by=("spoken-text-incomplete", "audio-of-other-text", "audio-length")),
+    ),
 )
 def _check_long_text_cut(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "text" else None

@@ -287,7 +287,9 @@ def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     ),
     shown_by=(
         FaultExample(
-            "stream-event-missing", target_id="ttsai/kokoro-stream", also_found_by=("audio-length", "audio-truncated")
+            "stream-event-missing",
+            target_id="ttsai/kokoro-stream",
+            also_found_by=("audio-length", "audio-truncated", "spoken-text-incomplete", "spoken-words-differ"),
         ),
     ),
 )
