@@ -5,7 +5,7 @@ trained with synthesized English only, so it recognizes other voices less well. 
 several texts explains the clip best, and whether a shorter or a repeated text explains it better. What is in doubt is
 "unclear".
 
-The bounds were chosen with planted defects (`benchmarks/listening`) and checked with clips of seven services that
+The bounds were chosen with planted defects (`benchmarks/listening`) and checked with clips of six services that
 public repositories contain. There the text itself explained the clip better than 40 other texts in 9 of 9 clips.
 """
 
