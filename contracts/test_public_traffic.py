@@ -129,7 +129,7 @@ def test_samples_of_deepgram_need_no_container(rate: int) -> None:
     call = Call(target.operation, exchange, target)
     delivered = read_response_delivery(call, has_documented_text=True)
     assert delivered is not None
-    assert judge(call, delivered) == []
+    assert {finding.rule for finding in judge(call, delivered)} <= {"audio-not-speech"}  # it is noise
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 32000, 44100, 48000])

@@ -121,7 +121,7 @@ def test_a_finding_about_audio_has_a_player() -> None:
     page = render_findings_page(build_check_page(report_of(with_clip, find(Severity.WARNING, "silent", 1))))
     assert page.count("<audio controls") == 1
     assert "data:audio/mpeg;base64," in page
-    assert "at most the first 5 s; the audio has 9.5 s" in page
+    assert "at most 5 s from 0 s on; the audio has 9.5 s" in page
 
 
 def test_changes_are_ordered_by_what_breaks_clients() -> None:

@@ -64,7 +64,9 @@ def _names_unknown_model(request: ParsedRequest, targets: Sequence[Target]) -> b
     """Whether a text that selects each of the targets, as the name of a model does, selects none of them."""
     specs = [target.target_spec for target in targets]
     for location in specs[0].request_constants:
-        if all(isinstance(spec.request_constants.get(location), str) for spec in specs):
+        names = [spec.request_constants.get(location) for spec in specs]
+        is_choice = location.message_part == "body" and len(set(map(str, names))) > 1
+        if is_choice and all(isinstance(name, str) for name in names):
             value = request.read_value(location)
             if isinstance(value, str) and not any(spec.allows_value(location, value) for spec in specs):
                 return True
