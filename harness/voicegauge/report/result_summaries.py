@@ -215,10 +215,6 @@ def _to_seconds(estimate_ms: Estimate | None) -> float | None:
     return None if estimate_ms is None else estimate_ms.value / 1000
 
 
-def _get_value(estimate: Estimate | None) -> float | None:
-    return None if estimate is None else estimate.value
-
-
 def _get_error_rate(target: TargetSummary) -> float | None:
     rate = target.wer or target.cer
     return None if rate is None else rate.corpus_rate.value
