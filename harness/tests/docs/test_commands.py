@@ -23,6 +23,9 @@ import yaml
 
 import voicegauge
 from voicegauge.cli import cli
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator.process import running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
 
 from ..builders.documented_examples import read_example
 
@@ -36,6 +39,8 @@ FEW = {"bench": ["--limit", "1", "--warmup", "0", "--asr", "none"], "check": ["-
 RUN_ELSEWHERE = {"voicegauge bench"}
 """Commands that take long and are run by `.ci/run`."""
 OWN_SERVER = "http://127.0.0.1:8880/v1"
+OTHER_SERVER = "http://127.0.0.1:8881/v1"
+SOCKET_SERVER = "ws://127.0.0.1:9000"
 
 
 def read_commands(page: Path) -> list[str]:
@@ -78,9 +83,20 @@ def test_every_option_is_known(page: Path, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[voicegauge.RunningEmulator]:
-    providers = ["pixazo", "pixelapi", "ttsai", "openai-compatible"]
-    with voicegauge.emulate(providers, time_scale=0, enforce_rate_limits=False, account_credits=1e9) as running:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[voicegauge.RunningEmulator]:
+    own = tmp_path_factory.mktemp("my-contracts") / "my-server" / "asyncapi.yaml"
+    own.parent.mkdir()
+    own.write_text(read_example("realtime.md", "my-server"))
+    names = {"pixazo", "pixelapi", "ttsai", "openai-compatible", "deepgram"}
+    bundled = [contract for contract in load_catalogue() if contract.id in names]
+    settings = EmulatorSettings(credits=1e9, time_scale=0, enforces_rate_limits=False)
+    with running_emulator([*bundled, own], settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def other_server() -> Iterator[voicegauge.RunningEmulator]:
+    with voicegauge.emulate("openai-compatible", time_scale=0, enforce_rate_limits=False) as running:
         yield running
 
 
@@ -89,9 +105,11 @@ def folder(tmp_path: Path) -> Path:
     """The files that the pages speak of."""
     acme = read_example("contract.md", "acme")
     document = yaml.safe_load(acme)
-    for name in ("my-contracts/acme/openapi.yaml", "old.yaml", "new.yaml"):
+    own_documents = dict.fromkeys(("my-contracts/acme/openapi.yaml", "old.yaml", "new.yaml"), acme)
+    own_documents["my-contracts/my-server/asyncapi.yaml"] = read_example("realtime.md", "my-server")
+    for name, text in own_documents.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(acme)
+        (tmp_path / name).write_text(text)
     (tmp_path / "openapi.json").write_text(json.dumps(document, default=str))
     (tmp_path / "lines.txt").write_text("Good morning.\nHow are you?\n")
     (tmp_path / "table.csv").write_text("category,text\nprompts,Good morning.\n")
@@ -104,11 +122,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _adapt(line: str, emulator: voicegauge.RunningEmulator) -> str:
+def _adapt(line: str, emulator: voicegauge.RunningEmulator, other_server: voicegauge.RunningEmulator) -> str:
     """Return the command with the emulator in place of services, and with few requests."""
     line = re.sub(r"([A-Z_]+_(?:KEY|TOKEN))=\.\.\.", r"\1=sk-test-0123456789", line.partition(" #")[0].rstrip())
     words_on_page = split_command(line)
     line = line.replace(OWN_SERVER, emulator.base_url("openai-compatible"))
+    line = line.replace(OTHER_SERVER, other_server.base_url("openai-compatible"))
+    line = line.replace(SOCKET_SERVER, emulator.base_url("my-server").replace("http", "ws", 1))
     words = split_command(line)
     added: list[str] = []
     if "--live" in words and "--dry-run" not in words:
@@ -123,7 +143,9 @@ def _adapt(line: str, emulator: voicegauge.RunningEmulator) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", HELP_BY_COMMAND, ids=lambda page: page.name)
-def test_every_command_succeeds(page: Path, folder: Path, emulator: voicegauge.RunningEmulator) -> None:
+def test_every_command_succeeds(
+    page: Path, folder: Path, emulator: voicegauge.RunningEmulator, other_server: voicegauge.RunningEmulator
+) -> None:
     program = folder / "bin" / "voicegauge"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m voicegauge "$@"\n')
@@ -140,7 +162,7 @@ def test_every_command_succeeds(page: Path, folder: Path, emulator: voicegauge.R
         words = split_command(line)
         if (words and words[0] in SERVERS) or line.partition("#")[0].strip() in RUN_ELSEWHERE:
             continue
-        command = _adapt(line, emulator) if words else line
+        command = _adapt(line, emulator, other_server) if words else line
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )

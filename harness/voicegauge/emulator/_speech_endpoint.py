@@ -65,7 +65,8 @@ def _names_unknown_model(request: ParsedRequest, targets: Sequence[Target]) -> b
     specs = [target.target_spec for target in targets]
     for location in specs[0].request_constants:
         names = [spec.request_constants.get(location) for spec in specs]
-        is_choice = location.message_part == "body" and len(set(map(str, names))) > 1
+        has_patterns = any(location in spec.request_patterns for spec in specs)
+        is_choice = location.message_part == "body" and (has_patterns or len(set(map(str, names))) > 1)
         if is_choice and all(isinstance(name, str) for name in names):
             value = request.read_value(location)
             if isinstance(value, str) and not any(spec.allows_value(location, value) for spec in specs):
