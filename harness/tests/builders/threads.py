@@ -20,6 +20,7 @@ from voicegauge.emulator import process
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage
 from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import UsageError, VoicegaugeError
 from voicegauge.relay import judge_process
 
@@ -58,9 +59,14 @@ def _run_emulator(config: EmulatorProcessConfig) -> Iterator[Callable[[], Emulat
         app = create_app(contracts, config.settings, control_route_host_names=[config.host])
     except VoicegaugeError as error:
         raise UsageError(str(error)) from error
-    with running_app(app, port=config.port, accepts_sockets=True) as url:
+    with contextlib.ExitStack() as stack:
+        identity = stack.enter_context(create_server_identity(config.host)) if config.uses_tls else None
+        ssl_context = identity.ssl_context if identity else None
+        url = stack.enter_context(running_app(app, port=config.port, accepts_sockets=True, ssl_context=ssl_context))
         startup = EmulatorStartupMessage(
-            port=int(url.rpartition(":")[2]), provider_ids=tuple(one.id for one in contracts)
+            port=int(url.rpartition(":")[2]),
+            provider_ids=tuple(one.id for one in contracts),
+            authority_path=str(identity.authority_file) if identity else None,
         )
         yield lambda: startup
 

@@ -1,4 +1,4 @@
-"""The official Python clients of Cartesia, Deepgram and LMNT, unmodified, over the emulator's WebSockets."""
+"""Official Python clients, unmodified, over the emulator's WebSockets."""
 
 from __future__ import annotations
 
@@ -118,6 +118,22 @@ async def test_lmnt_speaks_in_a_session(emulator: RunningEmulator) -> None:
                 break
         await session.send_finish()
         assert [message.type async for message in session] == []
+
+
+@pytest.mark.filterwarnings("ignore:ConnectionClosed.code:DeprecationWarning")  # the library reads it
+def test_elevenlabs_speaks_over_wss(monkeypatch: pytest.MonkeyPatch) -> None:
+    from elevenlabs.client import ElevenLabs
+
+    with voicegauge.emulate("elevenlabs", time_scale=0.02, tls=True) as emulator:
+        monkeypatch.setenv("SSL_CERT_FILE", str(emulator.authority_file))
+        client = ElevenLabs(api_key="k", base_url=emulator.url)
+        audio = client.text_to_speech.convert_realtime(
+            voice_id="21m00Tcm4TlvDq8ikWAM",
+            text=iter(PIECES),
+            model_id="eleven_flash_v2_5",
+            output_format="pcm_24000",
+        )
+        assert sum(map(len, audio)) > 24_000
 
 
 def test_a_wrong_key_is_rejected(emulator: RunningEmulator) -> None:

@@ -434,6 +434,11 @@ class EmulateRequest:
         minimum=0,
         found_file=Trust.ANY_VALUE,
     )
+    tls: bool = option(
+        default=False,
+        help="Answer https and wss; clients trust the certificate file that is printed (SSL_CERT_FILE).",
+        found_file=Trust.ANY_VALUE,
+    )
     enforce_rate_limits: bool = keyword(default=True, help="Whether rate limits are enforced.")
     port: int = port_option(0)
     host: str = _host_option("the emulator does not protect itself")

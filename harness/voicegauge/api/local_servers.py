@@ -29,6 +29,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import bind_socket, running_app, serve, serve_app
+from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import StorageError, UnknownNameError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import build_server_url
@@ -117,7 +118,7 @@ def run_emulate(request: EmulateRequest) -> LocalServer[RunningEmulator]:
     chosen = select_providers(to_catalogue(request.contracts), request.providers)
     settings = build_requested_settings(request)
     check_account_plan(chosen, settings)
-    return LocalServer(running_emulator(chosen, settings, port=request.port, host=request.host))
+    return LocalServer(running_emulator(chosen, settings, port=request.port, host=request.host, tls=request.tls))
 
 
 def build_requested_settings(request: EmulateRequest) -> EmulatorSettings:
@@ -184,13 +185,15 @@ def _serve_loaded_replay(
         yield RunningReplay(loaded_replay, url)
 
 
-def serve_emulator(request: EmulateRequest, contracts: Sequence[Contract], *, on_ready: Callable[[str], None]) -> None:
+def serve_emulator(
+    request: EmulateRequest, contracts: Sequence[Contract], *, on_ready: Callable[[RunningEmulator], None]
+) -> None:
     """Run the emulator in this process until Ctrl-C.
 
     Args:
         request: how the emulator behaves, and where it listens.
         contracts: the contracts of its providers.
-        on_ready: called with the root URL when the server accepts requests.
+        on_ready: called with the emulator when it accepts requests.
 
     Raises:
         UnknownNameError: no document names the account plan.
@@ -198,8 +201,24 @@ def serve_emulator(request: EmulateRequest, contracts: Sequence[Contract], *, on
     """
     settings = build_requested_settings(request)
     check_account_plan(contracts, settings)
-    with _bind_socket_until_interrupted(request.host, request.port) as (bound, url):
-        serve(contracts, settings, bound, host=request.host, on_ready=lambda _stop: on_ready(url))
+    with contextlib.ExitStack() as stack:
+        identity = stack.enter_context(create_server_identity(request.host)) if request.tls else None
+        bound, _ = stack.enter_context(_bind_socket_until_interrupted(request.host, request.port))
+        running = RunningEmulator(
+            request.host,
+            bound.getsockname()[1],
+            tuple(contract.id for contract in contracts),
+            settings,
+            authority_file=identity.authority_file if identity else None,
+        )
+        serve(
+            contracts,
+            settings,
+            bound,
+            host=request.host,
+            on_ready=lambda _stop: on_ready(running),
+            ssl_context=identity.ssl_context if identity else None,
+        )
 
 
 @contextmanager

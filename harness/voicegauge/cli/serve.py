@@ -18,6 +18,7 @@ from voicegauge.options import PathKind, Trust, build_arguments, option, request
 if TYPE_CHECKING:
     from voicegauge.api.local_servers import RunningReplay
     from voicegauge.contract.contract import Contract
+    from voicegauge.emulator.process import RunningEmulator
     from voicegauge.recording.conversations import Recording
     from voicegauge.recording.replay import Replay
 
@@ -46,6 +47,7 @@ class ReplayOptions:
         excludes=(
             "faults",
             "clock",
+            "tls",
             "time_scale",
             "allow_webhook_http",
             "webhook_hosts",
@@ -81,7 +83,7 @@ def command(request: ServeRequest, replay_options: ReplayOptions) -> int | None:
 
     chosen = select_providers(to_catalogue(request.contracts), request.providers)
     if not replay_options.recordings_to_replay:
-        serve_emulator(request, chosen, on_ready=lambda url: _announce_emulator(request, chosen, url))
+        serve_emulator(request, chosen, on_ready=lambda emulator: _announce_emulator(request, chosen, emulator))
         return None
     errors = create_console(to_stderr=True)
     replayed = serve_replay(
@@ -106,12 +108,12 @@ def _print_faults() -> None:
     print_table(create_console(), rows)
 
 
-def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], url: str) -> None:
+def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emulator: RunningEmulator) -> None:
     """Print how the emulator of `contracts` is reached."""
     from voicegauge.contract.loading import is_bundled
     from voicegauge.contract.pricing import quote_price
 
-    out = create_console()
+    out, url = create_console(), emulator.url
     own = shlex.join(build_arguments(request, names=("contracts",)))
     out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n", soft_wrap=True)
     for contract in contracts:
@@ -125,6 +127,8 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], url
             out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}", soft_wrap=True)
         for variable in contract.key_variables:
             out.print(f"    export {variable}=any-key", soft_wrap=True)
+    if emulator.authority_file is not None:
+        out.print(f"\n  TLS: export SSL_CERT_FILE={emulator.authority_file}", soft_wrap=True)
     out.print(f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults", soft_wrap=True)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage
 from voicegauge.emulator.socket_server import bind_socket, serve
+from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import VoicegaugeError
 from voicegauge.speech.process_control import suppress_decoder_stderr
 
@@ -28,14 +29,27 @@ def main() -> None:
         contracts = [load_contract(Path(file)) for file in config.contract_paths]
         bound_socket = bind_socket(config.host, config.port)
         port = int(bound_socket.getsockname()[1])
-        startup = EmulatorStartupMessage(port=port, provider_ids=tuple(contract.id for contract in contracts))
+        with contextlib.ExitStack() as stack:
+            identity = stack.enter_context(create_server_identity(config.host)) if config.uses_tls else None
+            startup = EmulatorStartupMessage(
+                port=port,
+                provider_ids=tuple(contract.id for contract in contracts),
+                authority_path=str(identity.authority_file) if identity else None,
+            )
 
-        def on_ready(stop_server: Callable[[], None]) -> None:
-            threading.Thread(target=_wait_for_end_of_input, args=(stop_server,), daemon=True).start()
-            with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
-                _write_startup_message(startup)
+            def on_ready(stop_server: Callable[[], None]) -> None:
+                threading.Thread(target=_wait_for_end_of_input, args=(stop_server,), daemon=True).start()
+                with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
+                    _write_startup_message(startup)
 
-        serve(contracts, config.settings, bound_socket, host=config.host, on_ready=on_ready)
+            serve(
+                contracts,
+                config.settings,
+                bound_socket,
+                host=config.host,
+                on_ready=on_ready,
+                ssl_context=identity.ssl_context if identity else None,
+            )
     except VoicegaugeError as error:
         _write_startup_message(EmulatorStartupMessage(error_message=str(error)))
 

@@ -16,7 +16,9 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
+from voicegauge.emulator.tls import require_tls
 from voicegauge.errors import UsageError
+from voicegauge.hosts import build_server_url
 from voicegauge.model.base import Record
 
 START_TIMEOUT_S = 60.0
@@ -32,6 +34,7 @@ class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
     settings: EmulatorSettings
     host: str = "127.0.0.1"
     port: int = 0
+    uses_tls: bool = False
 
 
 class EmulatorStartupMessage(Record, frozen=True, kw_only=True):
@@ -40,6 +43,8 @@ class EmulatorStartupMessage(Record, frozen=True, kw_only=True):
     port: int = 0
     provider_ids: tuple[str, ...] = ()
     """Ids of the emulated providers."""
+    authority_path: str | None = None
+    """File with the certificate that clients must trust; `None` without TLS."""
     error_message: str | None = None
     """The reason why the emulator did not start; `None` if it has started."""
 
@@ -48,16 +53,24 @@ class RunningEmulator:
     """A running emulator and its URLs."""
 
     def __init__(
-        self, host: str, port: int, provider_ids: tuple[str, ...], settings: EmulatorSettings | None = None
+        self,
+        host: str,
+        port: int,
+        provider_ids: tuple[str, ...],
+        settings: EmulatorSettings | None = None,
+        *,
+        authority_file: Path | None = None,
     ) -> None:
         """Describe the emulator that listens on `host` and `port`, and was started with `settings`."""
         self.host, self.port, self.providers = host, port, provider_ids
         self.settings = settings or EmulatorSettings()
+        self.authority_file = authority_file
+        """The certificate that clients must trust, in PEM format: SSL_CERT_FILE for most; `None` without TLS."""
 
     @property
     def url(self) -> str:
-        """Root URL: http://host:port."""
-        return f"http://{self.host}:{self.port}"
+        """Root URL: http://host:port, or https with TLS."""
+        return build_server_url(self.host, self.port, "https" if self.authority_file else "http")
 
     @property
     def control_url(self) -> str:
@@ -76,6 +89,7 @@ def running_emulator(
     *,
     port: int = 0,
     host: str = "127.0.0.1",
+    tls: bool = False,
 ) -> Iterator[RunningEmulator]:
     """Run an emulator in a subprocess for the duration of the context.
 
@@ -86,6 +100,7 @@ def running_emulator(
         settings: settings of the emulator; defaults if omitted.
         port: port to listen on; 0 selects a free one.
         host: address to listen on.
+        tls: whether it answers https and wss instead of http and ws.
 
     Yields:
         The running emulator, with its URLs.
@@ -94,7 +109,7 @@ def running_emulator(
         MissingExtraError: the extra `emulator` is not installed.
         UsageError: the emulator does not start, for example because the port is in use.
     """
-    with starting_emulator(contracts, settings, port=port, host=host) as wait_for_emulator:
+    with starting_emulator(contracts, settings, port=port, host=host, tls=tls) as wait_for_emulator:
         yield wait_for_emulator()
 
 
@@ -105,6 +120,7 @@ def starting_emulator(
     *,
     port: int = 0,
     host: str = "127.0.0.1",
+    tls: bool = False,
 ) -> Iterator[Callable[[], RunningEmulator]]:
     """Start an emulator, so that this process can do other work until it runs.
 
@@ -121,13 +137,20 @@ def starting_emulator(
 
     require_synthesizer()
     require_av()
+    if tls:
+        require_tls()
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
-    config = EmulatorProcessConfig(contract_paths=files, settings=settings or EmulatorSettings(), host=host, port=port)
+    config = EmulatorProcessConfig(
+        contract_paths=files, settings=settings or EmulatorSettings(), host=host, port=port, uses_tls=tls
+    )
     with _run_emulator_process(config) as wait_for_startup:
 
         def wait_for_emulator() -> RunningEmulator:
             startup = wait_for_startup()
-            return RunningEmulator(host, startup.port, startup.provider_ids, config.settings)
+            authority_file = Path(startup.authority_path) if startup.authority_path is not None else None
+            return RunningEmulator(
+                host, startup.port, startup.provider_ids, config.settings, authority_file=authority_file
+            )
 
         yield wait_for_emulator
 

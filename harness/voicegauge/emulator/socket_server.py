@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -281,6 +282,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     on_ready: Callable[[Callable[[], None]], None],
+    ssl_context: ssl.SSLContext | None = None,
 ) -> None:
     """Serve an emulator of `contracts` on `bound_socket` until it is stopped or interrupted.
 
@@ -291,12 +293,13 @@ def serve(
         host: the name or address to which `bound_socket` was bound; the control routes are available under it.
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
+        ssl_context: the certificate of the server; `None` for http and ws.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
     app = create_app(contracts, settings, control_route_host_names=[host])
-    serve_app(app, bound_socket, on_ready=on_ready, accepts_sockets=True)
+    serve_app(app, bound_socket, on_ready=on_ready, accepts_sockets=True, ssl_context=ssl_context)
 
 
 def serve_app(
@@ -309,6 +312,7 @@ def serve_app(
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
     accepts_sockets: bool = False,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> None:
     """Serve an ASGI application until it is stopped or interrupted.
 
@@ -322,6 +326,7 @@ def serve_app(
         on_shutdown: is awaited in the server's event loop after the last response.
         protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
         accepts_sockets: whether the application handles WebSockets.
+        ssl_context: the certificate of the server; `None` for http and ws.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -356,6 +361,7 @@ def serve_app(
         backlog=CONNECTION_BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
+        ssl_context_factory=(lambda _config, _default: ssl_context) if ssl_context is not None else None,
     )
     StoppableServer(config).run([bound_socket])
 
@@ -371,6 +377,7 @@ def running_app(
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
     accepts_sockets: bool = False,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
     """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
 
@@ -383,6 +390,7 @@ def running_app(
         on_shutdown: is awaited in the server's event loop after the last response.
         protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
         accepts_sockets: whether the application handles WebSockets.
+        ssl_context: the certificate of the server; `None` for http and ws.
 
     Raises:
         UsageError: the port is in use, or the server does not start.
@@ -405,6 +413,7 @@ def running_app(
             "on_shutdown": on_shutdown,
             "protocol_class": protocol_class,
             "accepts_sockets": accepts_sockets,
+            "ssl_context": ssl_context,
         },
         daemon=True,
     )
@@ -412,7 +421,7 @@ def running_app(
     try:
         if not started.wait(START_TIMEOUT_S):
             raise UsageError("the server did not start")
-        yield build_server_url(host, bound_socket.getsockname()[1])
+        yield build_server_url(host, bound_socket.getsockname()[1], "https" if ssl_context else "http")
     finally:
         for stop in stops:
             stop()
