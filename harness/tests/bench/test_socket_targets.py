@@ -17,6 +17,7 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.model.job import Delivery
+from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.http import Transport
 
 CATALOGUE = load_catalogue()
@@ -116,3 +117,40 @@ def test_targets_over_both_transports_are_in_one_run(tmp_path: Path) -> None:
         assert sample.audio is not None
         assert sample.audio.audio_duration_s is not None
         assert sample.audio.audio_duration_s > 1
+
+
+def test_a_text_in_pieces_is_timed_from_its_first_and_its_last_piece(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    text = "Yes. The train to the coast leaves from platform nine every morning."
+    texts.write_text(f"{text}\n")
+    pieces_per_s, burst = 40.0, 2
+    text_count = len(list(TextPacing(pieces_per_s=pieces_per_s, burst=burst).split_text(text)))
+    result = voicegauge.benchmark(
+        ["cartesia/sonic-3.5-socket", "cartesia/sonic-3.5"],
+        texts=texts,
+        text_pieces_per_s=pieces_per_s,
+        text_burst=burst,
+        repetitions=2,
+        asr="none",
+        out=tmp_path / "reports",
+        write_html_report=False,
+    )
+    run = voicegauge.load_run(result.folder)
+    assert run.manifest.text_pacing is not None
+    assert run.manifest.text_pacing.describe() == "40 pieces/s, 2 at a time"
+    summaries = {one.target: one for one in result.targets}
+    assert summaries["cartesia/sonic-3.5"].ttfa_after_text_ms is None
+    differences = []
+    for sample in run.samples:
+        if sample.target == "cartesia/sonic-3.5-socket" and not sample.is_warmup:
+            latency, phases = sample.latency, sample.request_phases
+            assert latency is not None
+            assert latency.ttfa_ms is not None
+            assert phases is not None
+            assert phases.send_ms >= (text_count - 1) * burst / pieces_per_s * 1000
+            # Speech may begin before the last piece: nothing is cut off at zero.
+            assert latency.ttfa_ms == pytest.approx(phases.send_ms + phases.server_ms)
+            differences.append(latency.ttfa_ms - phases.send_ms)
+    after_text = summaries["cartesia/sonic-3.5-socket"].ttfa_after_text_ms
+    assert after_text is not None
+    assert after_text.value == pytest.approx(sum(differences) / 2)

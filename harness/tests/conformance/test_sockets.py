@@ -12,11 +12,11 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session
-from voicegauge.client.text_pieces import TextPacing, split_into_tokens
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.model.base import Severity
+from voicegauge.model.text_pieces import TextPacing, split_into_tokens
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import FaultExample, Rule
 from voicegauge.rules.socket_subjects import SocketConnection, SpokenTurn

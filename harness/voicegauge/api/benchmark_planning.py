@@ -48,6 +48,7 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.fault_injection import validate_fault_names
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, VoiceSample
+from voicegauge.model.text_pieces import TextPacing
 from voicegauge.options import function_of, validate_request
 from voicegauge.printable_text import format_count
 from voicegauge.speech.asr_engines import SpokenText
@@ -180,6 +181,9 @@ def configure_load(request: BenchRequest, config: RunConfig) -> RunConfig:
         baseline_target = next(iter(config.targets))
         rule = StopRule(config.plan.rounds, baseline_target, equivalence_margin=request.equivalence_margin)
         config = dataclasses.replace(config, stop_rule=rule)
+    if request.text_pieces_per_s is not None:
+        pacing = TextPacing(pieces_per_s=request.text_pieces_per_s, burst=request.text_burst, seed=request.seed)
+        config = dataclasses.replace(config, text_pacing=pacing)
     if request.http2:
         config = dataclasses.replace(config, uses_http2=True, open_transport=_open_http2_transport)
     if request.ramp is not None:

@@ -414,6 +414,25 @@ class BenchRequest:
         requires=("stop_when_decided",),
         found_file=Trust.ANY_VALUE,
     )
+    text_pieces_per_s: float | None = option(
+        default=None,
+        flag="--text-rate",
+        help="Send texts over WebSockets in pieces, N per second, as a language model writes them; by default whole.",
+        metavar="N",
+        minimum=0,
+        excludes_bounds=True,
+        maximum=10_000,
+        found_file=Trust.ANY_VALUE,
+    )
+    text_burst: int = option(
+        default=1,
+        help="Number of pieces that are sent together.",
+        metavar="N",
+        minimum=1,
+        maximum=1000,
+        requires=("text_pieces_per_s",),
+        found_file=Trust.ANY_VALUE,
+    )
     http2: bool = option(default=False, help="Use HTTP/2 with servers that support it.", found_file=Trust.ANY_VALUE)
     prices: Mapping[str, float] = prices_option()
     voice_sample: PathLike | None = option(

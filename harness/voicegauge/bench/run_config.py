@@ -21,6 +21,7 @@ from voicegauge.model.base import VoiceSample
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.run import EarlyStop, RampResult, TimingError
 from voicegauge.model.sample import Sample
+from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.clock import Clock
 from voicegauge.transport.http import Transport
 
@@ -177,6 +178,8 @@ class RunConfig:
     """Ids of the faults that the emulator injects."""
     arrival_rate: ArrivalRate | None = None
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
+    text_pacing: TextPacing | None = None
+    """How texts are sent over WebSockets; `None` to send them whole."""
     uses_http2: bool = False
     """Whether `open_transport` opens connections with HTTP/2, where a server supports it."""
     open_transport: Callable[[], Transport] = open_transport_with_spaced_requests

@@ -83,6 +83,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         requests_per_s=config.arrival_rate.requests_per_s if config.arrival_rate is not None else None,
         arrival_process=config.arrival_rate.arrival_process if config.arrival_rate is not None else "constant",
         ramp_load_type=config.ramp_settings.load_type if config.ramp_settings is not None else None,
+        text_pacing=config.text_pacing,
         uses_http2=config.uses_http2,
         timing_error=config.timing_error,
         seed=settings.seed,

@@ -531,6 +531,7 @@ class _PlanRunner:
                 client,
                 target,
                 planned_sample.text.text,
+                pacing=self._config.text_pacing,
                 submit_observer=observer,
                 price_usd=self._config.user_price_usd_by_target.get(target.id),
                 request_to_repeat=self._find_request_to_repeat(planned_sample),

@@ -35,6 +35,7 @@ from voicegauge.bench.target_samples import (
     measure_target_differences,
 )
 from voicegauge.model.base import Provenance, Record
+from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
 from voicegauge.model.run import Run, ScoreSet, TargetRef
 from voicegauge.model.sample import Latency, Sample, Score, Streaming
@@ -156,6 +157,9 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Median time to first byte of the response that carries the audio."""
     ttfa_ms: Estimate | None
     """Median time to first byte of audio data."""
+    ttfa_after_text_ms: Estimate | None
+    """Median time from the end of the text to the first byte of audio data; `None` unless the text is sent over a
+    WebSocket. It is negative if audio begins before a text that is sent in pieces is complete."""
     speech_onset_s: Estimate | None
     """Median silence before the first audible speech, in seconds: before the first 10 ms with an RMS above 0.01."""
     ttfs_ms: Estimate | None
@@ -362,6 +366,7 @@ def _summarize_target(
         download_ms=estimate_median_time(lambda latency: latency.download_ms),
         ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
         ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
+        ttfa_after_text_ms=estimate_median_value(_compute_ttfa_after_text_ms),
         speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
         ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
         total_latency_ms=total_ms,
@@ -423,6 +428,13 @@ def _select_times_by_text(
 
 def _get_total_latency_ms(latency: Latency) -> float | None:
     return latency.total_latency_ms
+
+
+def _compute_ttfa_after_text_ms(sample: Sample) -> float | None:
+    latency, phases = sample.latency, sample.request_phases
+    if latency is None or latency.ttfa_ms is None or phases is None or phases.http_version != WEBSOCKET_VERSION:
+        return None
+    return latency.ttfa_ms - phases.send_ms
 
 
 def _find_audio_ready_time(sample: Sample) -> CensoredTime | None:

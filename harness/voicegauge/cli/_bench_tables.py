@@ -182,6 +182,14 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
         lines.append(
             f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrival_process} arrivals"
         )
+    if manifest.text_pacing is not None:
+        lines.append(f"texts over WebSockets: {manifest.text_pacing.describe()}")
+        lines += [
+            f"{one.target}: first audio {_format_estimate(one.ttfa_ms, shows_interval=False)} ms after the first text, "
+            f"{_format_estimate(one.ttfa_after_text_ms, shows_interval=False)} ms after the last"
+            for one in summaries
+            if one.ttfa_after_text_ms is not None
+        ]
     if error is not None:
         lines.append(f"error of times: {describe_timing_error(error)}")
     if busy := describe_disturbed_samples(summaries):

@@ -1,7 +1,7 @@
 """Speaks single texts over WebSockets as deliveries, so that they are measured beside those over HTTP.
 
-A connection stays open for the next text, as a voice agent keeps it. The times of a delivery count from its text: the
-handshake is apart, and so are earlier turns.
+A connection stays open for the next text, as a voice agent keeps it. The times of a delivery count from its first text:
+the handshake is apart, and so are earlier turns.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.pricing import quote_price
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.errors import TransportError
-from voicegauge.model.exchange import Exchange, Response, Timing
+from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
+from voicegauge.model.text_pieces import TextPacing
 
 
 class SocketDeliveries:
@@ -33,6 +34,7 @@ class SocketDeliveries:
         target: SocketTarget,
         text: str,
         *,
+        pacing: TextPacing | None = None,
         submit_observer: SubmitObserver | None = None,
         price_usd: float | None = None,
         request_to_repeat: RequestToRepeat | None = None,
@@ -42,7 +44,8 @@ class SocketDeliveries:
         Args:
             client: builds the handshake, and has the budget.
             target: the target that speaks.
-            text: the text, which is sent whole.
+            text: the text.
+            pacing: how it is cut into pieces, if the target accepts them; by default it is sent whole.
             submit_observer: notified before the text is sent, and after the turn.
             price_usd: the price of this turn in dollars; replaces the contract's price.
             request_to_repeat: the earlier turn that this one repeats; `None` for a new one.
@@ -54,13 +57,14 @@ class SocketDeliveries:
         characters = target.count_charged_characters(text)
         price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
         with client.reserve_and_settle(target, price, request_to_repeat) as settlement:
-            return await self._deliver(client, target, text, settlement, submit_observer)
+            return await self._deliver(client, target, text, pacing, settlement, submit_observer)
 
     async def _deliver(
         self,
         client: Client,
         target: SocketTarget,
         text: str,
+        pacing: TextPacing | None,
         settlement: Settlement,
         submit_observer: SubmitObserver | None,
     ) -> Delivery:
@@ -83,7 +87,7 @@ class SocketDeliveries:
             rejection = Failure(kind="rejected", message=message, http_status=traffic.status)
             return _build_failure(target, rejection, BillingStatus.REJECTED)
         started_at = time.time()
-        turn, error_message = await _speak(session, text)
+        turn, error_message = await _speak(session, text, pacing)
         settlement.status = BillingStatus.ACCEPTED
         if submit_observer is not None:
             submit_observer.after_submit(traffic.status, settlement, None)
@@ -126,10 +130,10 @@ class SocketDeliveries:
         return session, True
 
 
-async def _speak(session: SocketSession, text: str) -> tuple[SocketTurn | None, str | None]:
+async def _speak(session: SocketSession, text: str, pacing: TextPacing | None) -> tuple[SocketTurn | None, str | None]:
     """Speak a text; return the turn, and the message of an error of the connection."""
     try:
-        return await session.speak(text), None
+        return await session.speak(text, pacing), None
     except TransportError as error:
         return (session.turns[-1] if session.turns else None), str(error)
 
@@ -156,11 +160,16 @@ def _build_failure(target: SocketTarget, failure: Failure, status: BillingStatus
 
 
 def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float, *, is_new: bool) -> Exchange:
-    """Return a turn as an exchange: the handshake as the request, the audio as the body, times from the last text."""
+    """Return a turn as an exchange: the handshake as the request, the audio as the body, times from the first text.
+
+    Sending the text is the phase of sending. Audio may begin before the last text: the time to the first byte is then
+    negative, because it counts from the end of the request.
+    """
+    assert turn.first_text_ms is not None
     assert turn.last_text_ms is not None
     assert turn.first_audio_ms is not None
     assert turn.finished_ms is not None
-    traffic, sent_ms = session.build_traffic(), turn.last_text_ms
+    traffic, sent_ms = session.build_traffic(), turn.first_text_ms
     headers = tuple(header for header in traffic.response_headers if header[0].lower() != "content-length")
     return Exchange(
         provider=traffic.provider,
@@ -173,11 +182,11 @@ def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float,
             connection_wait_ms=0.0,
             connect_ms=traffic.handshake_ms if is_new else None,
             tls_ms=None,
-            send_ms=0.0,
-            ttfb_ms=turn.first_audio_ms - sent_ms,
+            send_ms=turn.last_text_ms - sent_ms,
+            ttfb_ms=turn.first_audio_ms - turn.last_text_ms,
             receive_ms=turn.finished_ms - turn.first_audio_ms,
             total_ms=turn.finished_ms - sent_ms,
             chunk_arrivals=tuple((at - sent_ms, len(piece)) for at, piece in turn.audio),
-            http_version="WebSocket",
+            http_version=WEBSOCKET_VERSION,
         ),
     )

@@ -12,7 +12,6 @@ from voicegauge.client.client import Client
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
 from voicegauge.client.keys import replace_key
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.client.text_pieces import TextPacing
 from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
 from voicegauge.contract.socket_messages import get_settings
@@ -20,6 +19,7 @@ from voicegauge.contract.socket_turns import SocketTurn, TurnReader
 from voicegauge.errors import TransportError
 from voicegauge.model.exchange import Request
 from voicegauge.model.socket import SocketMessage, SocketTraffic
+from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.http import create_ssl_context
 from voicegauge.transport.websocket import WebSocketConnection
 

@@ -11,7 +11,6 @@ from voicegauge.cases.sockets import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TE
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.settlement import settle_when_done
 from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
-from voicegauge.client.text_pieces import TextPacing
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd
@@ -20,6 +19,7 @@ from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.errors import TransportError
 from voicegauge.model.job import BillingStatus
+from voicegauge.model.text_pieces import TextPacing
 from voicegauge.rules.socket_subjects import (
     ComparedTurns,
     ConnectionExpectation,

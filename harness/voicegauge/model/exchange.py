@@ -131,6 +131,10 @@ class MappedFile(UploadedFile, frozen=True, kw_only=True):
         return self.memory_map
 
 
+WEBSOCKET_VERSION = "WebSocket"
+"""`http_version` of a turn over a WebSocket."""
+
+
 class Timing(Record, frozen=True, kw_only=True):
     """How long each phase of one exchange took, in milliseconds, measured with a monotonic clock."""
 

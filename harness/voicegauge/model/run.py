@@ -13,6 +13,7 @@ from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.sample import Sample, Score
 from voicegauge.model.sample_table import SampleRow, build_data_frame
+from voicegauge.model.text_pieces import TextPacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -346,6 +347,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     """At a fixed rate: whether requests were sent in equal intervals (`constant`) or as a Poisson process."""
     ramp_load_type: Literal["concurrency", "rate"] | None = None
     """The load that `--ramp` raised; `None` for a run without it."""
+    text_pacing: TextPacing | None = None
+    """How texts were sent over WebSockets; `None` if they were sent whole."""
     uses_http2: bool = False
     """Whether HTTP/2 was used with servers that support it. The version of each request is in the samples."""
     timing_error: TimingError | None = None

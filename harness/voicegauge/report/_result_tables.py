@@ -234,6 +234,14 @@ def build_comparison_columns(
         ),
         TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _build_time_cell(t.ttfb_ms)),
         TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _build_time_cell(t.ttfa_ms)),
+        TableColumn(
+            "ttfa-after-text",
+            "Phases, p50",
+            "TTFA after text",
+            "ms",
+            -1,
+            lambda t: _build_time_cell(t.ttfa_after_text_ms),
+        ),
         TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _build_time_cell(t.submit_latency_ms)),
         TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_time_cell),
         TableColumn(

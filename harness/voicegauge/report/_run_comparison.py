@@ -68,6 +68,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
             ),
             "Ramp": lambda r: f"{r.ramp.load_type}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
             "Rate": _format_request_rate,
+            "Text over WebSockets": _format_text_pacing,
             "HTTP": lambda r: "HTTP/2 with servers that support it" if r.manifest.uses_http2 else "HTTP/1.1",
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
@@ -134,6 +135,11 @@ def _format_timing_error(run: RunReport) -> str:
 def _format_request_rate(run: RunReport) -> str:
     rate = run.manifest.requests_per_s
     return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrival_process} arrivals"
+
+
+def _format_text_pacing(run: RunReport) -> str:
+    pacing = run.manifest.text_pacing
+    return "" if pacing is None else pacing.describe()
 
 
 def _format_repetitions(run: RunReport) -> str:

@@ -23,16 +23,17 @@ class TextPacing(Record, frozen=True, kw_only=True):
     seed: int = 0
     """Seed of the places where words are split."""
 
+    def describe(self) -> str:
+        """Return the pacing as a note: "30 pieces/s, 2 at a time"."""
+        rate = "pieces at once" if self.pieces_per_s is None else f"{self.pieces_per_s:g} pieces/s"
+        return f"{rate}, {self.burst} at a time" if self.burst > 1 else rate
+
     def split_text(self, text: str) -> Iterator[tuple[float, str]]:
         """Yield the pieces with the time of each, in seconds after the first. Joined they are the text."""
         pieces = list(split_into_tokens(text, self.seed))
         for index in range(0, len(pieces), max(self.burst, 1)):
             due_s = 0.0 if self.pieces_per_s is None else index / self.pieces_per_s
             yield due_s, "".join(pieces[index : index + max(self.burst, 1)])
-
-
-WHOLE_TEXT = None
-"""Pacing of a text that is sent in one message."""
 
 
 def split_into_tokens(text: str, seed: int) -> Iterator[str]:
