@@ -1,7 +1,7 @@
 """Prints how often a ramp finds the capacity of a server within 10%, and how often its interval contains it.
 
 Two kinds of servers, in virtual time: one that rejects what is beyond its capacity with 429, and one that queues it.
-Fails if fewer than 19 of 20 are within 10%.
+With `--real-time`, servers on sockets, with the command. Fails if fewer than 19 of 20 are within 10%.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import random
 import selectors
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from ramp.cases import MAX_RATE, Case, contains_truth, find_load, list_cases, list_real_time_cases
+from ramp.real_time import measure_in_real_time
+from ramp.server import SPREAD
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.load import ArrivalRate, parse_goal, send_closed_loop, send_open_loop
 from voicegauge.bench.ramp import (
@@ -26,14 +29,8 @@ from voicegauge.model.run import RampResult
 from voicegauge.model.sample import Latency, Sample
 from voicegauge.transport.clock import RealClock
 
-LOOSE, TIGHT = "success>=0.99", "success>=0.99,total:p95<={limit_ms:g}ms"
-TIGHT_FACTOR = 6.0
-"""The tight goal allows this factor of the median service time at the 95th percentile."""
 TOO_MANY = Failure(kind="rate_limited", message="429", http_status=429)
-SPREAD = 0.2
-"""Standard deviation of the logarithm of the service times."""
 MIN_SHARE_WITHIN = 0.95
-MAX_RATE = 300.0
 
 
 class _LoopClock(RealClock):
@@ -100,24 +97,6 @@ def build_sample(duration_s: float, *, is_accepted: bool) -> Sample:
     return Sample(**fixed, **numbers, is_warmup=False, latency=latency, failure=None if is_accepted else TOO_MANY)
 
 
-class Case(NamedTuple):
-    """One server and one way to ramp it."""
-
-    kind: Literal["rejects", "queues"]
-    load_type: Literal["concurrency", "rate"]
-    capacity: int
-    service_ms: float
-    goal: str
-
-    @property
-    def true_load(self) -> float:
-        """The highest load without a growing queue, in the unit of the ramp."""
-        if self.load_type == "concurrency":
-            return float(self.capacity)
-        # The mean of lognormal times is above their median.
-        return self.capacity / (self.service_ms / 1000 * 2.718281828 ** (SPREAD**2 / 2))
-
-
 async def ramp(case: Case, seed: int) -> RampResult:
     """Ramp one simulated server in virtual time."""
     clock = _LoopClock()
@@ -156,32 +135,6 @@ class _Planned(NamedTuple):
     target: str = "acme/voice"
 
 
-def find_load(found: RampResult) -> float | None:
-    """Return the load that a ramp states: the capacity, or without saturation the highest that met the goal."""
-    return found.capacity.load if found.capacity is not None else found.highest_load
-
-
-def contains_truth(found: RampResult, true_load: float) -> bool:
-    """Return whether the stated interval contains the true load."""
-    if found.capacity is not None:
-        return found.capacity.low <= true_load <= found.capacity.high
-    low, high = found.highest_load or 0.0, found.lowest_missed_load
-    return low <= true_load * 1.0001 and (high is None or true_load < high)
-
-
-def list_cases() -> list[Case]:
-    """Return the servers and goals that are simulated."""
-    cases = [Case("rejects", "concurrency", capacity, 300.0, LOOSE) for capacity in (8, 16, 32)]
-    for service_ms in (16.0, 100.0, 300.0):
-        for capacity in (8, 16, 32):
-            tight = TIGHT.format(limit_ms=TIGHT_FACTOR * service_ms)
-            for goal in (LOOSE, tight):
-                cases.append(Case("queues", "concurrency", capacity, service_ms, goal))
-                if capacity / service_ms * 1000 < MAX_RATE * 0.9:
-                    cases.append(Case("queues", "rate", capacity, service_ms, goal))
-    return cases
-
-
 def measure_case(case: Case, seeds: int, run: Callable[[Case, int], RampResult]) -> tuple[int, int, float]:
     """Return how many ramps were within 10%, how many intervals hold, and the mean number of requests."""
     found = [run(case, seed) for seed in range(seeds)]
@@ -196,7 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ramp", description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=20)
-    seeds = parser.parse_args(arguments).seeds
+    parser.add_argument(
+        "--real-time",
+        action="append",
+        choices=("concurrency", "rate"),
+        help="ramp servers on sockets with the command: five minutes by concurrency, half an hour by rate",
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.real_time:
+        return measure_in_real_time(list_real_time_cases(parsed.real_time))
+    seeds = parsed.seeds
     print(
         "| server | load | goal | capacity | within 10% | interval contains it | requests, mean |\n"
         "|---|---|---|--:|--:|--:|--:|"

@@ -277,7 +277,8 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
-    monkeypatch.setattr(load_search, "MIN_SENT_LOAD_SHARE", 0.0)  # however busy this machine is
+    for name in ("MIN_SENT_LOAD_SHARE", "FULL_LOAD_SHARE"):
+        monkeypatch.setattr(load_search, name, 0.0)  # however busy this machine is
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
@@ -310,3 +311,36 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     assert "Ramp: 2 in flight, the highest that may be tried, meet success" in capsys.readouterr().out
     assert (found["highest_load"], found["meets_goal_at_max_load"], found["is_search_complete"]) == (2.0, True, True)
     assert [step["load"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"
+
+
+def build_rate_step(latencies_s: Sequence[float], sent_share: float = 1.0) -> StepMeasurements:
+    """A step of 100 requests per second."""
+    samples = [build_sample(number, total_latency_ms=latency * 1000) for number, latency in enumerate(latencies_s)]
+    starts_s = [number / 100 for number in range(len(samples))]
+    return StepMeasurements(samples, starts_s[-1] + latencies_s[-1], sent_share, starts_s)
+
+
+@pytest.mark.parametrize(
+    ("later_latencies_s", "sent_share", "verdict"),
+    [
+        ([0.1] * 400, 1.0, "met"),
+        ([0.1] * 400, 0.8, "met at 1.6"),
+        ([0.1] * 400, 0.5, "invalid: 50% of the load sent"),
+        ([0.1 + 0.002 * number for number in range(400)], 1.0, "saturated"),
+        # It varies by seconds, so that a queue that grows by a quarter of a second per second would not be seen.
+        ([0.1 + 3 * (number % 97 == 0) * (number < 200) for number in range(400)], 1.0, "met"),
+        ([0.1 + 9 * (150 < number < 190) for number in range(400)], 1.0, "invalid: the latency varies too much"),
+    ],
+)
+def test_a_rate_is_met_only_if_it_was_sent_and_the_latency_does_not_rise(
+    later_latencies_s: Sequence[float], sent_share: float, verdict: str
+) -> None:
+    async def measure(load: float, _request_count: int) -> StepMeasurements:
+        return build_rate_step([0.1] * 400) if load == 1 else build_rate_step(later_latencies_s, sent_share)
+
+    found = asyncio.run(
+        search_highest_load(measure, parse_goal("success>=0.99"), load_type="rate", first_load=1.0, max_load=2.0)
+    )
+    assert next(step.verdict for step in found.steps if step.load == 2.0) == verdict
+    assert found.is_conclusive == (verdict in {"met", "saturated"})
+    assert verdict == "saturated" or found.highest_load == {"met": 2.0, "met at 1.6": 1.6}.get(verdict, 1.0)

@@ -7,7 +7,8 @@ from typing import Literal
 import pytest
 from family_errors.__main__ import measure_false_statements, measure_power
 from interval_coverage.__main__ import contains, list_shapes, measure_coverage
-from ramp.__main__ import LOOSE, Case, contains_truth, find_load, ramp, run_in_virtual_time
+from ramp.__main__ import ramp, run_in_virtual_time
+from ramp.cases import LOOSE, Case, contains_truth, find_load
 
 SHAPES = {f"{shape.number}, {shape.title}": shape for shape in list_shapes()}
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,41 @@ def test_a_journal_that_is_in_use_says_what_to_do(tmp_path: Path) -> None:
     with Journal(path, is_durable=False), pytest.raises(DataError) as caught:
         Journal(path, is_durable=False)
     assert str(caught.value) == f"{path}: in use by another process: wait until it has ended"
+
+
+def test_lines_of_several_threads_reach_the_disk_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync_begins, may_end, sync_count = threading.Event(), threading.Event(), 0
+
+    def sync(_file: int) -> None:
+        nonlocal sync_count
+        sync_count += 1
+        sync_begins.set()
+        assert may_end.wait(10)
+
+    monkeypatch.setattr("os.fsync", sync)
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, is_durable=True) as journal, ThreadPoolExecutor(10) as pool:
+        written = [pool.submit(journal.write, SubmitNotSentEvent(id="0"))]
+        assert sync_begins.wait(10)
+        written += [pool.submit(journal.write, SubmitNotSentEvent(id=str(number))) for number in range(1, 10)]
+        while len(read_ids(path)) < 10:
+            time.sleep(0.001)
+        assert not any(one.done() for one in written), "no line is reported as written before it is on disk"
+        may_end.set()
+        for one in written:
+            one.result(10)
+    assert sync_count == 2
+
+
+def test_no_line_counts_as_written_if_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, is_durable=True) as journal:
+        journal.write(SubmitNotSentEvent(id="kept"))
+        monkeypatch.setattr("os.fsync", fail)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="Input/output error"):
+                journal.write(SubmitNotSentEvent(id="lost"))
+    assert read_ids(path) == ["kept"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
@@ -173,3 +174,49 @@ async def test_waiting_for_a_connection_times_out_unsent() -> None:
             await get(transport, url)
         first.cancel()
     assert not caught.value.request_was_sent
+
+
+@in_virtual_time
+async def test_connections_stay_open_are_used_again_and_are_limited_in_number() -> None:
+    """The connection that was used last is used first, and an idle one makes room for another host."""
+    arrived: list[int] = []
+
+    async def handler(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                arrived.append(id(writer))
+                await asyncio.sleep(0.1)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await reader.readuntil(b"\r\n\r\n")
+
+    async with listening(handler) as url, listening(handler) as other, Transport(max_connections=3) as transport:
+        first = await asyncio.gather(*(get(transport, url) for _ in range(3)))
+        assert [one.timing and one.timing.is_new_connection for one in first] == [True] * 3
+        again = [await get(transport, url) for _ in range(3)]
+        assert [one.timing and one.timing.is_new_connection for one in again] == [False] * 3
+        assert len(set(arrived[3:])) == 1, "one after the other needs one connection"
+        elsewhere = await get(transport, other)
+        assert elsewhere.timing is not None
+        assert elsewhere.timing.is_new_connection
+        back = await asyncio.gather(*(get(transport, url) for _ in range(2)))
+        assert [one.timing and one.timing.is_new_connection for one in back] == [False] * 2
+
+
+@in_virtual_time
+async def test_a_connection_whose_request_was_cancelled_is_not_used_again() -> None:
+    async def handler(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await asyncio.sleep(0.5)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await reader.readuntil(b"\r\n\r\n")
+
+    async with listening(handler) as url, Transport(max_connections=1) as transport:
+        cancelled = asyncio.create_task(get(transport, url))
+        await asyncio.sleep(0.1)
+        cancelled.cancel()
+        exchange = await get(transport, url)
+    assert exchange.response.body == b"ok"
+    assert exchange.timing is not None
+    assert exchange.timing.is_new_connection
+    assert exchange.timing.ttfb_ms == pytest.approx(500, abs=EXACTLY)

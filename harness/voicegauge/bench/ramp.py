@@ -5,8 +5,9 @@ because a queue grows slowly: a service that is sent 5% more than it can do dela
 the step began.
 A load is too high if the goal is missed, or if the service is saturated:
 
-- At a rate, the latency rises during the step. Its slope is what is sent beyond the capacity: if requests that are sent
-  at 84/s take longer by 50 ms each second, the service ends 84 / 1.05 = 80 of them in a second.
+- At a rate, the latency rises during the step, or fewer requests end than are sent. The slope of the latency is what is
+  sent beyond the capacity: if requests that are sent at 84/s take longer by 50 ms each second, the service ends
+  84 / 1.05 = 80 of them in a second. A step whose latencies vary too much to see such a slope says nothing.
 - With a number of requests in flight, the throughput does not rise any more. The capacity is then the number at which
   they would be in flight without a queue: the highest throughput, multiplied by the latency under low load (Denning and
   Buzen 1978, "The operational analysis of queueing network models").
@@ -89,27 +90,24 @@ def _get_latency_s(sample: Sample) -> float | None:
     return (latency.submit_latency_ms if latency.total_latency_ms is None else latency.total_latency_ms) / 1000
 
 
-def compute_sent_share_of_rate(due_times_s: Iterable[float], samples: Iterable[Sample]) -> float | None:
-    """Return the share of the planned rate at which requests were sent.
+def compute_sent_share_of_rate(due_times_s: Sequence[float], starts_s: Sequence[float]) -> float | None:
+    """Return the share of the planned rate at which this machine sent requests.
 
-    A rate is the slope of a line through the times of the requests, so that a single late one changes little.
+    A rate is the slope of a line through the times of the requests, so that a single late one changes little; or the
+    number of requests over the time from the first to the last one, so that a pause that is made up for counts too.
 
     Args:
-        due_times_s: when each sample was due, in seconds.
-        samples: the samples, in the same order.
+        due_times_s: when each request was due, in seconds.
+        starts_s: when this machine was ready to send each of them, in the same order, in seconds.
 
     Returns:
-        The share, at most 1; `None` if fewer than three requests were timed.
+        The smaller of both, at most 1; `None` if there are fewer than three requests.
     """
-    due_and_sent = [
-        (due, due + sample.latency.start_delay_ms / 1000)
-        for due, sample in zip(due_times_s, samples, strict=True)
-        if sample.latency is not None and sample.latency.start_delay_ms is not None
-    ]
-    if len(due_and_sent) < 3 or len({due for due, _ in due_and_sent}) < 2:
+    if len(due_times_s) < 3 or len(set(due_times_s)) < 2:
         return None
-    slope = statistics.linear_regression(*zip(*due_and_sent, strict=True)).slope
-    return min(1 / slope, 1.0) if slope > 0 else 1.0
+    slope = statistics.linear_regression(due_times_s, starts_s).slope
+    stretch = (max(starts_s) - min(starts_s)) / (max(due_times_s) - min(due_times_s))
+    return min(1 / max(slope, stretch, 1e-9), 1.0)
 
 
 # Limits how many requests are in flight, apart from how many are prepared or saved.
@@ -125,11 +123,13 @@ class LoadGate:
     def __init__(self) -> None:
         self._semaphore: asyncio.Semaphore | None = None
         self.start_s_by_id: dict[str, float] = {}
+        self.slot_wait_s_by_id: dict[str, float] = {}
+        """How long each request waited because as many as allowed were in flight, in seconds."""
 
     def set_limit(self, requests_in_flight: int | None) -> None:
         """Begin a step with this number of requests in flight; `None` for any number."""
         self._semaphore = None if requests_in_flight is None else asyncio.Semaphore(requests_in_flight)
-        self.start_s_by_id = {}
+        self.start_s_by_id, self.slot_wait_s_by_id = {}, {}
 
     @contextlib.asynccontextmanager
     async def hold(self, sample_id: str, clock: Clock) -> AsyncIterator[None]:
@@ -144,6 +144,10 @@ class LoadGate:
 
 MAX_LATENCY_GROWTH = 0.03
 """Seconds of latency for each second of a step up to which a rate counts as borne."""
+MAX_UNCERTAIN_LATENCY_GROWTH = 0.25
+"""Latency growth that a step must exclude (by two standard errors) to be called not saturated."""
+MIN_COMPLETED_SHARE = 0.95
+"""Smallest share of the sent rate at which requests end if the service keeps up."""
 MIN_THROUGHPUT_GAIN = 0.5
 """Smallest share of additional requests in flight that must become additional throughput."""
 MIN_LATENCY_RISE = 1.15
@@ -165,7 +169,7 @@ class StepMeasurements(NamedTuple):
     sent_load_share: float | None = None
     """Share of the planned load that this machine sent; `None` if it is not known."""
     starts_s: Sequence[float] = ()
-    """When each sample was sent, in seconds; empty if it is not known."""
+    """When the latency of each sample begins, in seconds; empty if it is not known."""
 
 
 class Measured(NamedTuple):
@@ -215,17 +219,32 @@ def measure_closed_loop_throughput(measured: StepMeasurements, concurrency: floa
 
 
 def measure_completion_rate(measured: StepMeasurements) -> Measured:
-    """Return the requests per second that a saturated service ends.
-
-    The first quarter of the ends is left out, because the queue was not full yet, and the last tenth, because the last
-    requests do not keep the whole service busy.
-    """
-    ends_s = sorted(
-        start_s + latency_s
-        for start_s, sample in zip(measured.starts_s, measured.samples, strict=False)
-        if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
+    """Return the requests per second that a saturated service ends."""
+    return _measure_event_rate(
+        _take_middle(
+            start_s + latency_s
+            for start_s, sample in zip(measured.starts_s, measured.samples, strict=False)
+            if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
+        )
     )
-    return _measure_event_rate(ends_s[len(ends_s) // 4 : len(ends_s) - len(ends_s) // 10])
+
+
+def _take_middle(times_s: Iterable[float]) -> Sequence[float]:
+    """Return times in ascending order, without the first quarter and the last tenth.
+
+    At the beginning of a step the queue is not full yet, and its last requests do not keep the whole service busy.
+    """
+    ordered = sorted(times_s)
+    return ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 10]
+
+
+def completes_less_than_sent(measured: StepMeasurements) -> bool:
+    """Whether requests end at a lower rate than they are sent, by more than chance explains."""
+    if len(measured.starts_s) < MIN_REQUESTS_PER_STEP:
+        return False
+    sent, completed = _measure_event_rate(_take_middle(measured.starts_s)), measure_completion_rate(measured)
+    difference = MIN_COMPLETED_SHARE * sent.value - completed.value
+    return difference > STANDARD_ERRORS_OF_INTERVAL * math.hypot(sent.error, completed.error)
 
 
 def _measure_event_rate(times_s: Sequence[float]) -> Measured:
@@ -256,6 +275,11 @@ RELATIVE_LOAD_RESOLUTION = 0.05
 """
 TRIED_SHARE_OF_CAPACITY = 0.96
 """Share of the estimated capacity that is tried as a rate: at the capacity itself, a queue has no mean length."""
+MIN_GAIN_OF_SENT_LOAD = 1.1
+"""Factor by which this machine must send more than at lower loads."""
+MAX_LOADS_AT_LIMIT_OF_MACHINE = 2
+"""Number of loads at which this machine may send no more than at lower loads before the search ends: further steps
+would only repeat it."""
 MAX_STEPS_PER_LOAD = 2
 """Largest number of steps under one load. If the first step misses the goal or is invalid, a second one decides."""
 
@@ -299,7 +323,12 @@ class _LoadSearch:
         self._measure_load, self._goal, self._load_type, self._max_load = measure_load, goal, load_type, max_load
         self._steps: list[RampStep] = []
         self._met: float | None = None
+        """The highest load that met the goal: what this machine sent, which may be less than what was planned."""
+        self._planned_met: float | None = None
+        """The load that was planned for the step that sent `_met`."""
         self._missed: float | None = None
+        self._loads_at_limit_of_machine = 0
+        """Number of loads at which this machine sent no more than at a lower planned load."""
         self._capacity: LoadCapacity | None = None
         self._tried_capacity = False
         self._base_latencies_s: list[float] = []
@@ -316,16 +345,22 @@ class _LoadSearch:
     async def try_load(self, load: float) -> None:
         """Send a step, and a second one if the first misses the goal or is invalid."""
         self._tried_capacity |= self._capacity is not None
+        sent_before = max((step.achieved_load or step.load for step in self._steps if step.load < load), default=0.0)
         for _ in range(MAX_STEPS_PER_LOAD):
             measured = await self._measure_load(load, self._choose_request_count(load))
             step = self._judge(load, measured)
             self._steps.append(step)
-            if step.meets_goal:
-                self._met = load
+            if step.meets_goal and step.achieved_load is not None and step.achieved_load > (self._met or 0):
+                self._met, self._planned_met = step.achieved_load, load
+            if step.meets_goal and step.is_fully_sent:
                 return
             if step.is_saturated or not measured.samples:
                 break
-        self._missed = load
+        if self._planned_met != load:
+            self._missed = load
+        sent = max(step.achieved_load or step.load for step in self._steps if step.load == load)
+        is_short = not any(step.is_saturated or step.is_fully_sent for step in self._steps if step.load == load)
+        self._loads_at_limit_of_machine += is_short and sent < MIN_GAIN_OF_SENT_LOAD * sent_before
 
     def _choose_request_count(self, load: float) -> int:
         minimum = MIN_REQUESTS_PER_STEP
@@ -339,10 +374,12 @@ class _LoadSearch:
 
     def _judge(self, load: float, measured: StepMeasurements) -> RampStep:
         samples, share = measured.samples, measured.sent_load_share
-        is_valid = share is None or share >= MIN_SENT_LOAD_SHARE
+        is_sent = share is None or share >= MIN_SENT_LOAD_SHARE
         achieved = load if share is None or share >= FULL_LOAD_SHARE else load * share
         growth = measure_latency_growth(measured) if self._load_type == "rate" else None
-        is_saturated = is_valid and bool(samples) and self._note_saturation(achieved, measured, growth)
+        is_saturated = is_sent and bool(samples) and self._note_saturation(achieved, measured, growth)
+        is_clear = growth is None or growth.value + 2 * growth.error <= MAX_UNCERTAIN_LATENCY_GROWTH
+        is_valid = is_sent and (is_saturated or is_clear)
         is_met = is_valid and bool(samples) and not is_saturated and self._goal.is_met(samples)
         if is_met:
             self._note_base(achieved, measured)
@@ -377,7 +414,9 @@ class _LoadSearch:
     def _note_saturation(self, achieved: float, measured: StepMeasurements, growth: Measured | None) -> bool:
         """Return whether the service is saturated under a load; if so, its capacity is estimated."""
         if self._load_type == "rate":
-            if growth is None or growth.value < MAX_LATENCY_GROWTH or growth.value < 3 * growth.error:
+            if growth is None or growth.value < MAX_LATENCY_GROWTH:
+                return False
+            if growth.value < 3 * growth.error and not completes_less_than_sent(measured):
                 return False
             found = measure_completion_rate(measured)
             margin = STANDARD_ERRORS_OF_INTERVAL * found.error
@@ -413,17 +452,17 @@ class _LoadSearch:
 
     def choose_next_load(self) -> float | None:
         """Return the next load to try; `None` if the search is over."""
-        met, missed = self._met, self._missed
-        if missed is None:
-            return None if met is None or met >= self._max_load else min(met * 2, self._max_load)
-        if met is None:
+        met, missed = self._planned_met, self._missed
+        if met is None or self._loads_at_limit_of_machine >= MAX_LOADS_AT_LIMIT_OF_MACHINE:
             return None
+        if missed is None:
+            return None if met >= self._max_load else min(met * 2, self._max_load)
         if self._capacity is not None and not self._tried_capacity:
             load = self._choose_load_of_capacity(self._capacity)
             if met < load < missed:
                 return load
         is_whole = self._load_type == "concurrency"
-        if self._capacity is not None and met >= 0.9 * self._capacity.load:
+        if self._capacity is not None and self._met is not None and self._met >= 0.9 * self._capacity.load:
             return None
         if missed - met <= (1 if is_whole else RELATIVE_LOAD_RESOLUTION * met):
             return None
@@ -435,16 +474,13 @@ class _LoadSearch:
 
     def build_result(self) -> RampResult:
         """Return what was found."""
-        achieved = [
-            step.achieved_load or step.load for step in self._steps if step.meets_goal and step.load == self._met
-        ]
         return RampResult(
             load_type=self._load_type,
             goal=self._goal.text,
-            highest_load=achieved[-1] if achieved else None,
+            highest_load=self._met,
             lowest_missed_load=self._missed,
             capacity=self._capacity,
-            meets_goal_at_max_load=self._met == self._max_load,
+            meets_goal_at_max_load=self._met is not None and self._met >= self._max_load,
             is_search_complete=self.has_sent_requests_in_last_step,
             steps=tuple(self._steps),
         )
@@ -528,18 +564,19 @@ async def send_ramp(
         duration_s = clock.monotonic() - start_s
         samples = await collect_samples(step, step_number)
         start_s_by_id |= load_gate.start_s_by_id if load_gate is not None else {}
-        starts_s = [start_s_by_id[sample.id] for sample in samples]
         if settings.load_type == "concurrency":
+            starts_s = [start_s_by_id[sample.id] for sample in samples]
             sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
         else:
-            due_s = [due_s_by_id[sample.id] for sample in samples]
-            sent_share = compute_sent_share_of_rate(due_s, samples)
+            waits_s = load_gate.slot_wait_s_by_id if load_gate is not None else {}
             starts_s = [
-                due + sample.latency.start_delay_ms / 1000
-                if sample.latency is not None and sample.latency.start_delay_ms is not None
-                else start
-                for due, sample, start in zip(due_s, samples, starts_s, strict=True)
+                start_s_by_id[sample.id]
+                if sample.latency is None or sample.latency.start_delay_ms is None
+                # Its latency begins when it had to wait for a slot, which is the service's doing.
+                else due_s_by_id[sample.id] + sample.latency.start_delay_ms / 1000 - waits_s.get(sample.id, 0.0)
+                for sample in samples
             ]
+            sent_share = compute_sent_share_of_rate([due_s_by_id[sample.id] for sample in samples], starts_s)
         return StepMeasurements(samples, duration_s, sent_share, starts_s)
 
     return await search_highest_load(

@@ -17,7 +17,7 @@ from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, f
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import VoicegaugeError
-from voicegauge.model.base import VoiceSample
+from voicegauge.model.base import Provenance, VoiceSample
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.run import EarlyStop, RampResult, TimingError
 from voicegauge.model.sample import Sample
@@ -186,6 +186,15 @@ class RunConfig:
     """Function that opens the connections of one session."""
     clock: Clock | None = None
     """Clock for waits between polls and retries; by default the real clock."""
+
+    @property
+    def may_cost_money(self) -> bool:
+        """Whether a request may be charged: not by the emulator, and not if all prices are known to be 0."""
+        return self.plan.provenance is not Provenance.EMULATED and any(
+            (planned.price.price_usd, planned.price.reserved_usd) != (0, 0)
+            for row in self.plan.rounds
+            for planned in row
+        )
 
 
 class StopSignal:

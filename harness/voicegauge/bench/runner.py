@@ -157,8 +157,8 @@ async def run_plan(
         DataError: another process is writing the same run.
         UsageError: the journal cannot be opened.
     """
-    is_paid = config.plan.provenance is not Provenance.EMULATED
-    with open_journal(run_folder, is_durable=is_paid) as journal:
+    # What costs nothing need not survive a power failure, and waiting for the disk delays requests.
+    with open_journal(run_folder, is_durable=config.may_cost_money) as journal:
         runner = _PlanRunner(
             config,
             run_folder,
@@ -387,30 +387,28 @@ class _PlanRunner:
         disk, stops the run, but not the requests in flight.
         """
         target = self._config.targets[planned_sample.target]
-        # The provider's semaphore first: a task that waits for its provider holds no common slot.
-        waiting_since_s = self._clock.monotonic()
-        async with self._provider_slots[target.contract.id], self._slots:
-            slot_wait_s = 0.0 if due_s is None else self._clock.monotonic() - waiting_since_s
-            if self._should_stop_sending():
-                return
-            try:
-                await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s, slot_wait_s)
-            except OverchargedError as error:
-                self._overcharge_error = self._overcharge_error or error
-            except VoicegaugeError as error:
-                self._stop.request_stop(error)
+        try:
+            await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
+        except OverchargedError as error:
+            self._overcharge_error = self._overcharge_error or error
+        except VoicegaugeError as error:
+            self._stop.request_stop(error)
 
     async def _measure_sample(
-        self,
-        planned_sample: PlannedSample,
-        target: BaseTarget,
-        client: Client,
-        due_s: float | None,
-        slot_wait_s: float,
+        self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
     ) -> None:
         price = self._quote_sample_price(planned_sample, target)
+        waiting_since_s = self._clock.monotonic()
         try:
-            async with self._load_gate.hold(planned_sample.id, self._clock):
+            # The provider's semaphore first: a task that waits for its provider holds no common slot. Slots are free
+            # again before the sample is saved: the service has nothing to do with that.
+            async with (
+                self._provider_slots[target.contract.id],
+                self._slots,
+                self._load_gate.hold(planned_sample.id, self._clock),
+            ):
+                slot_wait_s = 0.0 if due_s is None else self._clock.monotonic() - waiting_since_s
+                self._load_gate.slot_wait_s_by_id[planned_sample.id] = slot_wait_s
                 times = SampleTimes(
                     datetime.now(UTC),
                     asyncio.get_running_loop().time(),

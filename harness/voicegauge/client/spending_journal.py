@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar
 
 import msgspec
 
@@ -394,11 +394,14 @@ class Journal:
         """
         self.path = path
         self._durable = is_durable
-        self._lock = threading.Lock()
+        self._lock, self._sync_lock = threading.Lock(), threading.Lock()
+        self._written_count = self._synced_count = 0
+        """Numbers of lines that were written, and that are known to be on disk."""
         self._write_error: StorageError | None = None
         self._file = lock_file(path, in_use_message=f"{path}: in use by another process: wait until it has ended")
         # Drop a last line that a crash cut short, so that the next line is not appended to it.
-        os.ftruncate(self._file.fileno(), read_file(self.path).rfind(b"\n") + 1)
+        self._synced_size = read_file(self.path).rfind(b"\n") + 1
+        os.ftruncate(self._file.fileno(), self._synced_size)
 
     def __enter__(self) -> Self:
         """Return the journal."""
@@ -415,7 +418,7 @@ class Journal:
         self._file.close()
 
     def write(self, event: Record) -> None:
-        """Append `event`. Several threads may do so.
+        """Append `event`. Several threads may do so; lines that they write meanwhile reach the disk together.
 
         A line that could not be written completely is removed, so that the journal never contains
         half a line. Every later call raises the same error.
@@ -423,10 +426,14 @@ class Journal:
         Raises:
             StorageError: the disk is full, or the file cannot be written.
         """
+        line = msgspec.json.encode(event) + b"\n"
         with self._lock:
-            if self._write_error is not None:
-                raise self._write_error
-            self._append(msgspec.json.encode(event) + b"\n")
+            self._raise_write_error()
+            self._append(line)
+            self._written_count += 1
+            number = self._written_count
+        if self._durable:
+            self._wait_until_on_disk(number)
 
     def _append(self, line: bytes) -> None:
         before = os.fstat(self._file.fileno()).st_size
@@ -434,14 +441,38 @@ class Journal:
             written = self._file.write(line)
             if written != len(line):
                 self._file.write(line[written:])  # raises the error that cut the first write short
-            if self._durable:
-                os.fsync(self._file.fileno())
         except OSError as error:
-            os.ftruncate(self._file.fileno(), before)
-            self._write_error = StorageError(
-                f"cannot write {self.path}: {error.strerror}: free some disk space, then repeat the command"
-            )
-            raise self._write_error from error
+            self._give_up(error, before)
+
+    def _wait_until_on_disk(self, number: int) -> None:
+        """Wait until the line with this number is on disk.
+
+        A disk writes some hundred times a second, however short the lines: one thread waits for the lines of all.
+        """
+        with self._sync_lock:
+            if self._synced_count >= number:
+                return
+            with self._lock:
+                self._raise_write_error()
+                written_count, size = self._written_count, os.fstat(self._file.fileno()).st_size
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                with self._lock:  # the writers of these lines wait for them, and get the error
+                    self._give_up(error, self._synced_size)
+            self._synced_count, self._synced_size = written_count, size
+
+    def _raise_write_error(self) -> None:
+        if self._write_error is not None:
+            raise self._write_error
+
+    def _give_up(self, error: OSError, size: int) -> NoReturn:
+        """Remove what is after the first `size` bytes, and write nothing more."""
+        os.ftruncate(self._file.fileno(), size)
+        self._write_error = StorageError(
+            f"cannot write {self.path}: {error.strerror}: free some disk space, then repeat the command"
+        )
+        raise self._write_error from error
 
 
 def read_events(path: Path, event_types: Any) -> Iterator[Any]:

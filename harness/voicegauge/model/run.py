@@ -121,16 +121,26 @@ class RampStep(Record, frozen=True, kw_only=True):
     """Share of the planned load that this machine sent, from 0 to 1: of the rate, or of the requests in flight; `None`
     if it is not known."""
     is_valid: bool = True
-    """Whether this machine sent the planned load. An invalid step says nothing about the target under that load."""
+    """Whether this machine sent the planned load, and the latencies are regular enough to see whether they rise. An
+    invalid step says nothing about the target under that load."""
 
     @property
     def verdict(self) -> str:
         """In words: whether the goal was met, or that the step is invalid and why."""
         if not self.is_valid and self.sent_load_share is not None:
+            if self.is_fully_sent:
+                return "invalid: the latency varies too much"
             return f"invalid: {self.sent_load_share:.0%} of the load sent"
         if self.is_saturated:
             return "saturated"
-        return "met" if self.meets_goal else "missed"
+        if not self.meets_goal:
+            return "missed"
+        return "met" if self.is_fully_sent else f"met at {self.achieved_load:.4g}"
+
+    @property
+    def is_fully_sent(self) -> bool:
+        """Whether this machine sent the planned load, or nearly so."""
+        return self.sent_load_share is None or self.achieved_load == self.load
 
 
 class LoadCapacity(Record, frozen=True, kw_only=True):
@@ -213,20 +223,23 @@ class RampResult(Record, frozen=True, kw_only=True):
             found += f", {self.lowest_missed_load:.4g} do not"
         if invalid is None or invalid.sent_load_share is None:
             return found + unfinished
+        if invalid.is_fully_sent:
+            return f"inconclusive: {found}; the latency varies too much at {invalid.load:g} {self.unit}{unfinished}"
         sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.unit}"
         return f"inconclusive: {found}; {sent}, so the target may bear more{unfinished}"
 
     def _find_invalid_step_above_highest_load(self) -> RampStep | None:
-        """Return the last step at the lowest load above `highest_load` if that step is invalid, else `None`.
+        """Return the last step at the lowest load above `highest_load` if this machine is why it missed, else `None`.
 
         If no load met the goal, the step is the last one at the lowest load of all. Steps without requests are ignored.
         """
         bound: RampStep | None = None
         for step in self.steps:
             is_above = self.highest_load is None or step.load > self.highest_load
-            if is_above and not step.meets_goal and step.request_count and (bound is None or step.load <= bound.load):
+            is_missed = not step.meets_goal or not step.is_fully_sent
+            if is_above and is_missed and step.request_count and (bound is None or step.load <= bound.load):
                 bound = step
-        return None if bound is None or bound.is_valid else bound
+        return None if bound is None or (bound.is_valid and not bound.meets_goal) else bound
 
 
 # Records of a saved benchmark run: its manifest, samples and score sets.

@@ -33,6 +33,8 @@ from voicegauge.transport.bodies import decode_body
 from voicegauge.transport.network import (
     HTTPCORE_ERRORS,
     NETWORK_OBSERVER,
+    ConnectionPools,
+    PoolKey,
     describe_httpcore_error,
     open_pool,
     require_http2,
@@ -412,22 +414,28 @@ class Transport:
         self._app, self._max_connections = app, max_connections
         self._http2 = http2
         self._send_interval_s, self._next_send_s = min_send_interval_s, 0.0
-        self._pools: dict[tuple[str | None, str | None], httpcore.AsyncConnectionPool] = {}
+        self._pools = ConnectionPools(self._open_pool, max_connections)
+        self._shared_pools: dict[PoolKey, httpcore.AsyncConnectionPool] = {}
+        """Pools for HTTP/2, which sends all requests over one connection."""
 
-    def _find_or_open_pool(self, proxy_url: str | None, pinned_host: str | None) -> httpcore.AsyncConnectionPool:
-        """Return the connection pool for a proxy, or for direct connections.
+    def _open_pool(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
+        return open_pool(
+            key.proxy_url,
+            ssl_context=create_ssl_context(http2=self._http2),
+            max_connections=self._max_connections if self._http2 else 1,
+            http2=self._http2,
+        )
 
-        A pool finds open connections by address. A host whose address is pinned gets a pool of its own: a connection
-        whose certificate was verified for one name must not be used for another name at the same address.
-        """
-        if (proxy_url, pinned_host) not in self._pools:
-            self._pools[proxy_url, pinned_host] = open_pool(
-                proxy_url,
-                ssl_context=create_ssl_context(http2=self._http2),
-                max_connections=self._max_connections,
-                http2=self._http2,
-            )
-        return self._pools[proxy_url, pinned_host]
+    @contextlib.asynccontextmanager
+    async def _lend_pool(self, key: PoolKey) -> AsyncIterator[httpcore.AsyncConnectionPool]:
+        """Lend a pool to one request. A host whose address is pinned has pools of its own."""
+        if self._http2:
+            if key not in self._shared_pools:
+                self._shared_pools[key] = self._open_pool(key)
+            yield self._shared_pools[key]
+            return
+        async with self._pools.lend(key, self._timeouts.pool_s) as pool:
+            yield pool
 
     async def __aenter__(self) -> Self:
         """Return this transport."""
@@ -437,7 +445,8 @@ class Transport:
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close every connection."""
-        for pool in self._pools.values():
+        await self._pools.close()
+        for pool in self._shared_pools.values():
             await pool.aclose()
 
     async def send(
@@ -521,23 +530,24 @@ class Transport:
         # A proxy resolves the name itself, so that a request through it would not go to the address that was checked.
         # Such requests are sent directly.
         proxy = None if pinned_address is not None else find_proxy(request.url)
-        pool = self._find_or_open_pool(proxy, host if pinned_address is not None else None)
-        # A context variable, because httpcore tells its streams nothing about the request that uses them: a pooled
-        # connection serves many requests, and the stream finds the one of the task that reads from it.
-        NETWORK_OBSERVER.set(trace)
-        response = await pool.handle_async_request(outgoing)
-        headers = _decode_headers(response.headers)
-        try:
-            body = await self._read_body(
-                response, trace, host, detect_stream_end if _is_streamed_response(headers) else None
-            )
-        # The headers have arrived, so the service did respond: the status is kept, and who pays is known from it. Any
-        # other lost connection leaves that open.
-        except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
-            message = str(build_transport_error(error, host, trace, self._timeouts))
-            raise IncompleteResponseError(message, response.status, headers) from error
-        finally:
-            await response.aclose()
+        pinned_host = host if pinned_address is not None else None
+        async with self._lend_pool(PoolKey(proxy, pinned_host, f"{url.scheme}://{host}")) as pool:
+            # A context variable, because httpcore tells its streams nothing about the request that uses them: a pooled
+            # connection serves many requests, and the stream finds the one of the task that reads from it.
+            NETWORK_OBSERVER.set(trace)
+            response = await pool.handle_async_request(outgoing)
+            headers = _decode_headers(response.headers)
+            try:
+                body = await self._read_body(
+                    response, trace, host, detect_stream_end if _is_streamed_response(headers) else None
+                )
+            # The headers have arrived, so the service did respond: the status is kept, and who pays is known from it.
+            # Any other lost connection leaves that open.
+            except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
+                message = str(build_transport_error(error, host, trace, self._timeouts))
+                raise IncompleteResponseError(message, response.status, headers) from error
+            finally:
+                await response.aclose()
         timing = trace.build_timing(get_http_version(response))
         return self._build_response(response.status, headers, body, host), timing
 
