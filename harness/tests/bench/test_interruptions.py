@@ -71,7 +71,7 @@ def bench(provider: StandInProvider, out: Path) -> Iterator[Bench]:
 
         def run(*targets: str, more: Sequence[str] = ("--asr", "none", "--no-report")) -> int:
             where = ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out)]
-            live = ["--live", "--base-url", url, "--warmup", "0", "--concurrency", "1"]
+            live = ["--live", "--base-url", url, "--warmup", "0", "--concurrency", "1", "--no-listening"]
             return voicegauge(["bench", *(f"acme/{name}" for name in targets), *where, *live, *more]) or 0
 
         yield run
@@ -279,7 +279,7 @@ def test_of_two_benchmarks_that_start_in_the_same_instant_one_buys(provider: Sta
     with running_app(provider) as url:
         command = [sys.executable, "-m", "voicegauge", "bench", "acme/sync", "--live", "--base-url", url]
         command += ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out), "--warmup", "0"]
-        command += ["--asr", "none", "--no-report"]
+        command += ["--asr", "none", "--no-report", "--no-listening"]
         processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
         messages = [process.communicate()[1].decode() for process in processes]
     if sorted(process.returncode for process in processes) == [0, 2]:

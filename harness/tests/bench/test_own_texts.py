@@ -167,3 +167,4 @@ def test_words_that_the_embedded_whisper_does_not_know_are_counted() -> None:
     assert count_unknown_words(texts) == KnownWords(word_count=13, unknown_word_count=1)
     assert str(count_unknown_words(texts)) == "1 of 13 words unknown: do not interpret these error rates"
     assert count_unknown_words(texts[:1]).unknown_word_count == 0
+    assert str(count_unknown_words([])) == "no words were scored"

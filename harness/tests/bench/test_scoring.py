@@ -292,8 +292,8 @@ def test_an_unusable_address_of_a_scheduler_is_one_line(folder: Folder, empty_ca
 def test_no_process_is_left_behind_when_the_parent_is_killed() -> None:
     program = """
 import time
-from voicegauge.bench._transcription_workers import _open_process_pool
-with _open_process_pool(1) as pool:
+from voicegauge.bench._transcription_workers import open_process_pool
+with open_process_pool(1) as pool:
     pool.executor.submit(print, "started", flush=True).result()
     time.sleep(600)
 """

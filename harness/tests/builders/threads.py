@@ -14,6 +14,7 @@ from typing import IO
 import pytest
 
 from voicegauge.bench import _transcription_workers as transcription
+from voicegauge.bench import listening
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator import process
@@ -24,7 +25,7 @@ from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import UsageError, VoicegaugeError
 from voicegauge.relay import judge_process
 
-_run_emulator_process, _process_pool = process._run_emulator_process, transcription._open_process_pool
+_run_emulator_process, _process_pool = process._run_emulator_process, transcription.open_process_pool
 _run_judge_process = judge_process._run_judge_process
 
 
@@ -35,14 +36,16 @@ def use_threads(patch: pytest.MonkeyPatch) -> None:
         judge_process, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size)
     )
     patch.setattr(process, "_run_emulator_process", _run_emulator)
-    patch.setattr(transcription, "_open_process_pool", _thread_pool)
+    for module in (transcription, listening):
+        patch.setattr(module, "open_process_pool", _thread_pool)
 
 
 def use_processes(patch: pytest.MonkeyPatch) -> None:
     """Run them in processes of their own again, as they do for users."""
     patch.setattr(judge_process, "_run_judge_process", _run_judge_process)
     patch.setattr(process, "_run_emulator_process", _run_emulator_process)
-    patch.setattr(transcription, "_open_process_pool", _process_pool)
+    for module in (transcription, listening):
+        patch.setattr(module, "open_process_pool", _process_pool)
 
 
 @functools.lru_cache(maxsize=64)
@@ -90,9 +93,9 @@ def _run_judge_thread() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 @contextlib.contextmanager
-def _thread_pool(workers: int) -> Iterator[transcription._TranscriptionPool]:
+def _thread_pool(workers: int) -> Iterator[transcription.WorkerPool]:
     executor = ThreadPoolExecutor(1)  # an ASR engine transcribes one clip at a time
     try:
-        yield transcription._TranscriptionPool(executor, 2 * workers, is_remote=False)
+        yield transcription.WorkerPool(executor, 2 * workers, is_remote=False)
     finally:
         executor.shutdown(cancel_futures=True)

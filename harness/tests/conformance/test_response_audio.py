@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.conformance._response_audio import is_ordinary_text
+from voicegauge.speech.spoken_text import is_ordinary_text
 
 TARGET = "ttsai/kokoro-sync"
 

@@ -40,6 +40,7 @@ from voicegauge.bench.audio_measurement import (
 )
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.benchmark_result import BenchResult
+from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.run_config import (
     ProviderAccess,
     RunConfig,
@@ -129,6 +130,7 @@ def finish_benchmark(
             request.on_result(result)
         return result
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
+    run = _listen_to_saved_run(run_folder, run, planned_benchmark, deadline)
     scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, deadline)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
@@ -245,6 +247,28 @@ def _score_saved_run(
         raise
 
 
+def _listen_to_saved_run(
+    run_folder: Path, run: Run, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
+) -> Run:
+    """Return the run with what its audio says, and save it, so that it need not be judged again."""
+    if not planned_benchmark.request.listens:
+        return run
+    try:
+        with report_phase(planned_benchmark.listener, "listening") as hearing:
+
+            def report_progress(done_count: int, total_count: int) -> None:
+                hearing.update(done_count, total_count)
+                deadline.require_time()
+
+            listening = listen_to_run(run_folder, run, report_progress=report_progress)
+    except TimeLimitError as error:
+        planned_benchmark.listener.notice(f"the audio is not judged: {error}; `voicegauge score {run_folder}` does it")
+        return run
+    found = msgspec.structs.replace(run, listening=listening)
+    save_run(run_folder, found)
+    return found
+
+
 def _build_result(
     run_folder: Path,
     run: Run,
@@ -259,7 +283,9 @@ def _build_result(
     measured = [one for one in run.samples if not one.is_warmup]
     sends_whole_plan = run.manifest.ramp_load_type is None and run.manifest.early_stop is None
     planned = [one for row in plan.rounds for one in row if not one.is_warmup]
-    silent_count = sum(one.failure is None and is_clip_silent(one) for one in measured)
+    silent = {one.id for one in measured if one.failure is None and is_clip_silent(one)}
+    verdicts = run.listening.verdicts if run.listening is not None else ()
+    wrong = silent | {one.sample_id for one in verdicts if one.outcome == "wrong"}
     return BenchResult(
         provenance=run.manifest.provenance,
         rehearsal_label=run.manifest.rehearsal_label,
@@ -279,8 +305,10 @@ def _build_result(
         if any(one.is_counted for one in run.samples)
         else (),
         planned_sample_count=len(planned if sends_whole_plan else measured),
-        measured_sample_count=sum(one.failure is None for one in measured) - silent_count,
-        silent_sample_count=silent_count,
+        measured_sample_count=sum(one.failure is None and one.id not in wrong for one in measured),
+        silent_sample_count=len(silent),
+        wrong_sample_count=len(wrong),
+        listening_method=run.listening.method if run.listening is not None else None,
     )
 
 

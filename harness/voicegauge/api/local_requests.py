@@ -152,7 +152,7 @@ class HistoryRequest(ChangeThresholds):
 
 @request
 class ScoreRequest:
-    """Which saved run to transcribe, with what."""
+    """Which saved run to listen to and to transcribe, with what."""
 
     run: PathLike = argument(kw_only=False, help="The run's folder, or its run.json.", metavar="RUN")
     asr: str = asr_option()

@@ -28,6 +28,7 @@ from voicegauge.bench.comparison import ChangeThreshold, CompareSettings, RunCom
 from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
 from voicegauge.bench.cost import convert_credits_to_usd
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
+from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
@@ -35,7 +36,7 @@ from voicegauge.contract.pricing import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.run import Run, ScoreSet
+from voicegauge.model.run import ListeningSet, Run, ScoreSet
 from voicegauge.model.sample_table import write_parquet
 from voicegauge.options import PathLike, function_of, validate_request
 from voicegauge.report.csv_markdown import render_csv, render_markdown
@@ -46,6 +47,7 @@ from voicegauge.report.report_data import analyze_runs as analyze_saved_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.report.static_site import write_site as write_site_of_runs
 from voicegauge.report.target_sections import load_check_and_drift_reports
+from voicegauge.speech.listening import get_listening_method
 
 # Reads the history of a folder of saved runs, and writes it as a page.
 
@@ -411,24 +413,29 @@ def write_site(
         )
 
 
-# Transcribes saved runs and counts the errors.
+# Listens to saved runs, transcribes them and counts the errors.
 
 
 class ScoreResult(Record, frozen=True, kw_only=True):
     """The result of `score`, which `voicegauge score --json` writes as JSON."""
 
-    schema: str = "voicegauge/score/2"
+    schema: str = "voicegauge/score/3"
     run_folder: str
     """Path of the run's folder."""
     provenance: Provenance
-    scores: ScoreSet
+    scores: ScoreSet | None
+    """The scores; `None` if the audio was only listened to."""
+    listening: ListeningSet | None = None
+    """What the audio says; `None` for a run of targets that do not speak texts."""
 
 
 def run_score(request: ScoreRequest) -> ScoreResult:
-    """Transcribe a saved run and count the errors; the scores are saved in the run.
+    """Listen to a saved run, transcribe it and count the errors; both results are saved in the run.
+
+    A run that was judged in the present way is not judged again. With `asr="none"`, nothing is transcribed.
 
     Returns:
-        The scores of every sample.
+        The scores of every sample, and what its audio says.
 
     Raises:
         UsageError: no engine can transcribe the run.
@@ -438,7 +445,13 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     """
     path = Path(request.run)
     saved, folder = load_run(path), find_run_folder(path)
-    with report_phase(request.progress or ProgressListener(), "transcribing") as transcribing:
+    listener = request.progress or ProgressListener()
+    saved = _listen_to_saved_run(folder, saved, listener)
+    if request.asr == "none" and saved.listening is not None:
+        return ScoreResult(
+            run_folder=str(folder), provenance=saved.manifest.provenance, scores=None, listening=saved.listening
+        )
+    with report_phase(listener, "transcribing") as transcribing:
         scores = score_run(
             folder,
             saved,
@@ -456,7 +469,22 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     # Scores of the same engine are replaced; the latest scores come last, where summaries look for them.
     others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
     save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
-    return ScoreResult(run_folder=str(folder), provenance=saved.manifest.provenance, scores=scores)
+    return ScoreResult(
+        run_folder=str(folder), provenance=saved.manifest.provenance, scores=scores, listening=saved.listening
+    )
+
+
+def _listen_to_saved_run(folder: Path, saved: Run, listener: ProgressListener) -> Run:
+    """Return the run with what its audio says, and save it, unless it was judged in the present way."""
+    if saved.listening is not None and saved.listening.method == get_listening_method():
+        return saved
+    with report_phase(listener, "listening") as hearing:
+        listening = listen_to_run(folder, saved, report_progress=hearing.update)
+    if listening is None:
+        return saved
+    found = msgspec.structs.replace(saved, listening=listening)
+    save_run(folder, found)
+    return found
 
 
 score = function_of(ScoreRequest, run_score, name="score")

@@ -39,6 +39,7 @@ MetricId = Literal[
     "wer",
     "cer",
     "failures",
+    "wrong_audio",
     "price",
     "charged",
 ]
@@ -203,8 +204,17 @@ def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
                 target.run_samples.count_failures_and_samples(),
             ),
         ),
+        ("wrong_audio", _estimate_change_of_wrong_audio(target)),
     ]
     return [ComparedMetric(metric, "rate", change) for metric, change in changes if change is not None]
+
+
+def _estimate_change_of_wrong_audio(target: ComparedTarget) -> MetricChange | None:
+    """Return the change of the share of judged samples whose audio is wrong; `None` if a side has none."""
+    before = [run.count_wrong_and_judged() for run in target.baseline_samples]
+    baseline = sum(wrong for wrong, _ in before), sum(judged for _, judged in before)
+    run = target.run_samples.count_wrong_and_judged()
+    return estimate_failure_rate_change(baseline, run) if baseline[1] and run[1] else None
 
 
 def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:

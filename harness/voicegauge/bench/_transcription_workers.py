@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.files import read_file
-from voicegauge.model.sample import AudioFacts
+from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.process_control import suppress_decoder_stderr
@@ -264,6 +264,19 @@ class AudioClip(NamedTuple):
     audio_facts: AudioFacts
     language: str
 
+    @classmethod
+    def of_sample(cls, run_folder: Path, sample: Sample) -> AudioClip:
+        """Return the clip of a sample with audio.
+
+        Raises:
+            DataError: the run names a file outside its folder.
+        """
+        assert sample.audio is not None, "the caller selects samples with audio"
+        path = (run_folder / sample.audio.file_path).resolve()
+        if not path.is_relative_to(run_folder.resolve()):
+            raise DataError(f"{run_folder}: the run names an audio file outside its folder: {sample.audio.file_path}")
+        return cls(path, sample.audio, sample.language)
+
     @property
     def cache_key(self) -> TranscriptCacheKey:
         """Key of the clip. Clips with equal audio and the same language have equal keys and are transcribed once."""
@@ -337,7 +350,7 @@ def transcribe_clips(
     if not remaining:
         return transcripts
     groups = list(_group_clips(remaining, asr.clips_per_batch))
-    with _open_process_pool(min(workers, len(groups))) if cluster is None else _open_cluster_pool(asr, cluster) as pool:
+    with open_process_pool(min(workers, len(groups))) if cluster is None else _open_cluster_pool(asr, cluster) as pool:
         for clips_of_group, transcriptions in _transcribe_all(pool, asr, groups):
             for clip, transcription in zip(clips_of_group, transcriptions, strict=True):
                 transcripts[clip.cache_key] = transcription
@@ -358,7 +371,9 @@ def _check_clip_files(clips: Sequence[AudioClip]) -> None:
         clip.read()
 
 
-class _TranscriptionPool(NamedTuple):
+class WorkerPool(NamedTuple):
+    """Processes that work on clips, on this machine or on others."""
+
     executor: Executor
     max_groups_in_flight: int
     """Maximum number of groups of clips in flight."""
@@ -369,12 +384,12 @@ class _TranscriptionPool(NamedTuple):
 
 
 @contextlib.contextmanager
-def _open_process_pool(workers: int) -> Iterator[_TranscriptionPool]:
+def open_process_pool(workers: int) -> Iterator[WorkerPool]:
     with exclude_current_folder_from_import_path():
         # Spawned, because forking a process with threads can deadlock.
         executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_prepare_worker)
         try:
-            yield _TranscriptionPool(executor, 2 * workers, is_remote=False)
+            yield WorkerPool(executor, 2 * workers, is_remote=False)
         except BrokenProcessPool as error:
             raise UsageError(
                 "a transcribing process died, perhaps out of memory: use --workers 1 or a smaller model"
@@ -398,14 +413,14 @@ def _exit_when_parent_exits() -> None:
 
 
 @contextlib.contextmanager
-def _open_cluster_pool(asr: Asr, cluster: ClusterConnection) -> Iterator[_TranscriptionPool]:
+def _open_cluster_pool(asr: Asr, cluster: ClusterConnection) -> Iterator[WorkerPool]:
     groups_in_flight, gpu_workers = MAX_CLIPS_IN_FLIGHT_ON_CLUSTER, list[str]()
     if asr.clips_per_batch > 1:  # all on GPUs, so that one run has transcripts of one kind of device
         gpu_workers = cluster.gpu_worker_addresses
         groups_in_flight = max(2 * len(gpu_workers), groups_in_flight // asr.clips_per_batch)
     executor = cluster.client.get_executor(pure=False, **({"workers": gpu_workers} if gpu_workers else {}))
     with cluster.report_lost_workers():
-        yield _TranscriptionPool(executor, groups_in_flight, True, lambda: cluster.check_workers(gpu_workers))
+        yield WorkerPool(executor, groups_in_flight, True, lambda: cluster.check_workers(gpu_workers))
 
 
 def _group_clips(clips: Iterable[AudioClip], clips_per_group: int) -> Iterator[Sequence[AudioClip]]:
@@ -419,13 +434,13 @@ def _group_clips(clips: Iterable[AudioClip], clips_per_group: int) -> Iterator[S
 
 
 def _transcribe_all(
-    pool: _TranscriptionPool, asr: Asr, groups: Iterable[Sequence[AudioClip]]
+    pool: WorkerPool, asr: Asr, groups: Iterable[Sequence[AudioClip]]
 ) -> Iterator[tuple[Sequence[AudioClip], list[Transcription]]]:
     """Yield groups of clips with their transcriptions as they are finished; the pool limits the groups in flight."""
     asr_id, waiting = asr.id, iter(groups)
     in_flight: dict[Future[list[Transcription]], Sequence[AudioClip]] = {}
     while True:
-        with _start_processes_ignoring_interrupts():
+        with start_processes_ignoring_interrupts():
             for group in islice(waiting, pool.max_groups_in_flight - len(in_flight)):
                 files = [clip.read() if pool.is_remote else clip for clip in group]
                 facts = [clip.audio_facts for clip in group]
@@ -441,7 +456,7 @@ def _transcribe_all(
 
 
 @contextlib.contextmanager
-def _start_processes_ignoring_interrupts() -> Iterator[None]:
+def start_processes_ignoring_interrupts() -> Iterator[None]:
     # A new process inherits the signal mask, so that Ctrl-C never reaches it, not even while it
     # loads its model: this process ends it.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

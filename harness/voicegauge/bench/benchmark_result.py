@@ -52,9 +52,13 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     """Number of samples that should have been measured, without warm-up. Of a ramp, or of a run that its stop rule has
     ended, it is the number of those that were sent."""
     measured_sample_count: Count = 0
-    """Number of those that were measured: with a usable result, and with audio that is not silent."""
+    """Number of those that were measured: with a usable result, and with audio that is not known to be wrong."""
     silent_sample_count: Count = 0
     """Number of those whose audio is silent from beginning to end."""
+    wrong_sample_count: Count = 0
+    """Number of those whose audio is known to be wrong: silence, no speech, another text, or not all of it."""
+    listening_method: str | None = None
+    """How the audio was judged; `None` if nobody listened to it."""
 
     @property
     def measured_share(self) -> float:

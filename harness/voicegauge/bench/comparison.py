@@ -24,7 +24,7 @@ from voicegauge.bench._target_comparison import (
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.run import Run, RunKind, ScoreSet, describe_rehearsal
+from voicegauge.model.run import KnownWords, Run, RunKind, ScoreSet, describe_rehearsal
 from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import format_count
 
@@ -112,7 +112,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
             return self.error_rate_threshold
         if metric in ("price", "charged"):
             return self.price_threshold
-        return self.failure_rate_threshold if metric == "failures" else self.latency_threshold
+        return self.failure_rate_threshold if metric in ("failures", "wrong_audio") else self.latency_threshold
 
 
 class ComparedRun(Record, frozen=True, kw_only=True):
@@ -188,6 +188,13 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     settings: CompareSettings
     asr: str | None
     """ASR engine whose scores were compared; `None` if a run has no scores."""
+    known_words: KnownWords | None = None
+    """How many words of the texts of the run this engine knows; `None` if it knows every word, or without scores. If it
+    lacks any, error rates are not compared."""
+    listening_method: str | None = None
+    """How the audio of all runs was judged; `None` if it was not, or not in the same way."""
+    listening_note: str = ""
+    """Why it is not compared what the audio says; empty if it is."""
     metrics: tuple[MetricComparison, ...]
     targets_only_in_baseline: tuple[str, ...]
     """Ids of the targets that only the baseline measured."""
@@ -280,8 +287,15 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     both = [target for target in after if target in before]
     if not both:
         raise DataError("not comparable: the runs have no target in common")
+    listening_note = _find_reason_not_to_compare_audio([*baselines, run])
+    is_interpretable = all(one.is_interpretable for one in scores or ())
     *samples_before, samples_after = (
-        group_target_samples(one, scores[index] if scores else None) for index, one in enumerate([*baselines, run])
+        group_target_samples(
+            one,
+            scores[index] if scores and is_interpretable else None,
+            one.listening if listening_note == "" else None,
+        )
+        for index, one in enumerate([*baselines, run])
     )
     targets = [
         ComparedTarget(
@@ -297,7 +311,8 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         run,
         targets,
         settings,
-        asr=scores[-1].asr if scores else None,
+        scores=scores[-1] if scores else None,
+        listening_note=listening_note,
         targets_only_in_baseline=tuple(target for target in before if target not in after),
         targets_only_in_run=tuple(target for target in after if target not in before),
     )
@@ -324,7 +339,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         raise DataError(f"the run {run.manifest.run_id} has no other target to compare with {baseline_target}")
     _check_has_samples(run)
     scores = run.score_sets[-1] if run.score_sets else None
-    samples = group_target_samples(run, scores)
+    samples = group_target_samples(run, scores if scores and scores.is_interpretable else None, run.listening)
     targets = [
         ComparedTarget(refs[baseline_target], refs[target], [samples[baseline_target]], samples[target], True)
         for target in refs
@@ -335,7 +350,8 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         run,
         targets,
         settings,
-        asr=scores.asr if scores else None,
+        scores=scores,
+        listening_note=_find_reason_not_to_compare_audio([run]),
         targets_only_in_baseline=(),
         targets_only_in_run=(),
     )
@@ -347,7 +363,8 @@ def _build_comparison(
     targets: Sequence[ComparedTarget],
     settings: CompareSettings,
     *,
-    asr: str | None,
+    scores: ScoreSet | None,
+    listening_note: str,
     targets_only_in_baseline: tuple[str, ...],
     targets_only_in_run: tuple[str, ...],
 ) -> RunComparison:
@@ -365,7 +382,10 @@ def _build_comparison(
         baseline=tuple(_build_compared_run(one) for one in baselines),
         run=_build_compared_run(run),
         settings=settings,
-        asr=asr,
+        asr=scores.asr if scores is not None else None,
+        known_words=scores.known_words if scores is not None else None,
+        listening_method=run.listening.method if run.listening is not None and not listening_note else None,
+        listening_note=listening_note,
         metrics=tuple(_compare_metrics(targets, settings)),
         targets_only_in_baseline=targets_only_in_baseline,
         targets_only_in_run=targets_only_in_run,
@@ -481,6 +501,22 @@ def _check_has_samples(run: Run) -> None:
     if not any(sample.is_counted for sample in run.samples):
         reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
         raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
+
+
+def _find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
+    """Return why what the audio of runs says is not compared; empty if it is, or if targets do not speak texts."""
+    if runs[-1].manifest.kind != "speech":
+        return ""
+    unheard = [run.manifest.run_id for run in runs if run.listening is None]
+    if unheard:
+        return f"nobody listened to {unheard[0]}, so wrong audio is not compared: voicegauge score does"
+    methods = {run.listening.method for run in runs if run.listening is not None}
+    if len(methods) > 1:
+        named = " and ".join(sorted(methods))
+        return (
+            f"the audio was judged in different ways, which are not compared ({named}): voicegauge score does it again"
+        )
+    return ""
 
 
 def _find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:

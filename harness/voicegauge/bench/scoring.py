@@ -22,10 +22,10 @@ from voicegauge.bench._transcription_workers import (
     move_to_gpu_if_available,
     transcribe_clips,
 )
-from voicegauge.errors import DataError, MissingExtraError
+from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import AsrErrorFloor, Run, ScoreSet
-from voicegauge.model.sample import AudioFacts, Sample, Score
+from voicegauge.model.sample import Sample, Score
 from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio
@@ -107,7 +107,7 @@ def score_run(
         supported = [sample for sample in samples if sample.language not in left_out]
         reference_folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="voicegauge-"))
         references = _synthesize_reference_speech(Path(reference_folder), supported)
-        clips = [_build_saved_clip(run_folder, sample.language, sample.audio) for sample in supported if sample.audio]
+        clips = [AudioClip.of_sample(run_folder, sample) for sample in supported if sample.audio]
         clips += references.values()
         transcripts = transcribe_clips(
             asr,
@@ -158,13 +158,6 @@ def _score_transcripts_by_targets(samples: Sequence[Sample]) -> ScoreSet:
     )
 
 
-def _build_saved_clip(run_folder: Path, language: str, audio: AudioFacts) -> AudioClip:
-    path = (run_folder / audio.file_path).resolve()
-    if not path.is_relative_to(run_folder.resolve()):
-        raise DataError(f"{run_folder}: the run names an audio file outside its folder: {audio.file_path}")
-    return AudioClip(path, audio, language)
-
-
 def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, AudioClip]:
     """Synthesize the texts of `samples` in one fixed voice; leave out languages for which espeak-ng has no voice.
 
@@ -197,7 +190,7 @@ def _save_reference_clip(references_folder: Path, language: str, wav: bytes) -> 
     audio = EncodedAudio(wav, media_type="audio/wav")
     facts = audio.measure_facts(f"{audio.sha256}.wav")
     (references_folder / facts.file_path).write_bytes(wav)
-    return _build_saved_clip(references_folder, language, facts)
+    return AudioClip(references_folder / facts.file_path, facts, language)
 
 
 def _score_sample(sample: Sample, transcriptions: TranscriptionsByCacheKey) -> Score:

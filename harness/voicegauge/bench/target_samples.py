@@ -10,7 +10,7 @@ from voicegauge.bench._change_estimates import ErrorCount, SessionTime
 from voicegauge.bench.target_differences import TargetDifferences, TargetMeasurements, compare_all_targets
 from voicegauge.errors import DataError
 from voicegauge.model.job import Interval
-from voicegauge.model.run import Run, ScoreSet
+from voicegauge.model.run import ListeningSet, Run, ScoreSet
 from voicegauge.model.sample import Latency, Sample, Score
 
 # Pairs samples with their scores.
@@ -75,8 +75,14 @@ def find_audio_ready_bounds(latency: Latency) -> Interval | None:
 class TargetSamples:
     """The samples of one target in one run, without warm-up."""
 
-    def __init__(self, samples: Sequence[Sample], scores_by_sample: ScoresBySample | None) -> None:
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        scores_by_sample: ScoresBySample | None,
+        listening: ListeningSet | None = None,
+    ) -> None:
         self.samples = samples
+        self._listening = listening
         self._scored = scores_by_sample.pair_with(samples) if scores_by_sample else []
 
     @property
@@ -131,6 +137,13 @@ class TargetSamples:
         """Return the number of failures and of samples."""
         return sum(s.failure is not None for s in self.samples), len(self.samples)
 
+    def count_wrong_and_judged(self) -> tuple[int, int]:
+        """Return the number of samples whose audio is known to be wrong, and of those with a verdict on it."""
+        ids = {sample.id for sample in self.samples}
+        verdicts = self._listening.verdicts if self._listening is not None else ()
+        outcomes = [one.outcome for one in verdicts if one.sample_id in ids]
+        return outcomes.count("wrong"), len(outcomes) - outcomes.count("not judged")
+
     def compute_mean_charges(self, select_charge: Callable[[Sample], float | None]) -> dict[str, float]:
         """Return the mean charge by text id, for texts for which the provider reported a charge."""
         charges: dict[str, list[float]] = {}
@@ -140,14 +153,24 @@ class TargetSamples:
         return {text: sum(charged) / len(charged) for text, charged in charges.items()}
 
 
-def group_target_samples(run: Run, score_set: ScoreSet | None) -> dict[str, TargetSamples]:
+def group_target_samples(
+    run: Run, score_set: ScoreSet | None, listening: ListeningSet | None = None
+) -> dict[str, TargetSamples]:
     """Return the samples of each target of a run, by target id, with their scores in one of its score sets.
+
+    Args:
+        run: the run.
+        score_set: one of its score sets; `None` for no scores.
+        listening: what its audio says; `None` if that is not compared.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
     """
     scores = ScoresBySample(score_set) if score_set else None
-    return {target: TargetSamples(samples, scores) for target, samples in group_counted_samples_by_target(run).items()}
+    return {
+        target: TargetSamples(samples, scores, listening)
+        for target, samples in group_counted_samples_by_target(run).items()
+    }
 
 
 def measure_target_differences(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> TargetDifferences:

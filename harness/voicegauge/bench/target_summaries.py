@@ -25,6 +25,7 @@ from voicegauge.bench.estimates import (
     estimate_ratio_of_sums,
     estimate_share,
 )
+from voicegauge.bench.listening import ListeningSummary, summarize_listening
 from voicegauge.bench.resampling import SampledValues
 from voicegauge.bench.target_differences import TargetDifferences, list_not_clearly_higher, list_undominated
 from voicegauge.bench.target_samples import (
@@ -39,6 +40,7 @@ from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
 from voicegauge.model.run import Run, ScoreSet, TargetRef
 from voicegauge.model.sample import Latency, Sample, Score, Streaming
+from voicegauge.printable_text import format_count
 
 MAX_NAMED_CHARGES = 3
 """Largest number of targets with wrong charges that a sentence names; if there are more, it counts the others."""
@@ -67,7 +69,7 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     text_count: int
     """Number of different texts; the intervals are computed by leaving out one text at a time."""
     sample_count_by_audio_content: dict[str, int]
-    """Number of samples by audio content: speech, silence, missing, undecodable."""
+    """Number of samples by audio content: speech, noise, silence, missing, undecodable."""
 
 
 class CategoryErrorRate(Record, frozen=True, kw_only=True):
@@ -187,6 +189,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     error_rates_by_language: tuple[LanguageErrorRate, ...]
     unscored_languages: tuple[str, ...] = ()
     """Languages of samples that have no error rate because the ASR engine does not support them."""
+    listening: ListeningSummary | None = None
+    """How many samples say their text; `None` if nobody listened to them."""
     cost: TargetCost
     is_pareto_optimal: bool
     """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
@@ -199,6 +203,16 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     has."""
     is_among_most_intelligible: bool
     """Whether the target has the lowest error rate of the run, or is not clearly worse than the one that has."""
+
+    @property
+    def wrong_count(self) -> int:
+        """Number of samples whose audio is known to be wrong: no speech, another text, or not all of it."""
+        return self.listening.wrong_count if self.listening is not None else 0
+
+    @property
+    def success_count(self) -> int:
+        """Number of samples that neither failed nor are known to be wrong."""
+        return self.sample_count - self.failure_count - self.wrong_count
 
 
 def summarize_targets(
@@ -237,7 +251,13 @@ def summarize_targets(
         )
         summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost)
         unscored = {s.language for s in samples} & set(score_set.unsupported_languages if score_set else ())
-        summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
+        summaries.append(
+            msgspec.structs.replace(
+                summary,
+                unscored_languages=tuple(sorted(unscored)),
+                listening=summarize_listening(samples, run.listening),
+            )
+        )
     if run.manifest.is_rehearsal:
         return tuple(summaries)  # invented times and voices mark no target as better than another
     return _add_comparison_fields(summaries, differences or measure_target_differences(run, score_set))
@@ -273,6 +293,17 @@ def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
     if not disturbed:
         return ""
     return f"during {disturbed:,} of {samples:,} samples this machine was too busy for precise times"
+
+
+def describe_wrong_audio(summary: TargetSummary) -> str:
+    """Return how many samples of a target do not say their text, and which rules they break; empty if all may do."""
+    listening = summary.listening
+    if listening is None or not listening.wrong_count + listening.doubtful_count:
+        return ""
+    counts = [f"{listening.wrong_count} of {format_count(summary.sample_count, 'sample')} wrong"]
+    counts += [f"{listening.doubtful_count} doubtful"] if listening.doubtful_count else []
+    rules = ", ".join(f"{count} {rule}" for rule, count in listening.defect_count_by_rule.items())
+    return f"audio of {' and '.join(counts)} ({rules})"
 
 
 def describe_wrong_charges(summaries: Sequence[TargetSummary]) -> str:

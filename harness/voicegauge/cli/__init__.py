@@ -58,7 +58,7 @@ HELP_BY_COMMAND = {
     "record": "Save what a provider answers as recordings, without secrets.",
     "drift": "Find what changed between two contracts or recordings.",
     "bench": "Measure latency, cost and intelligibility.",
-    "score": "Transcribe a saved run again with another ASR engine.",
+    "score": "Listen to a saved run, and transcribe it with another ASR engine.",
     "asr": "List installed speech recognizers; install Whisper's weights.",
     "cost": "Show what a month costs at your volume, with each account plan.",
     "compare": "Tell regressions from noise between two runs.",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.estimates import BoundEstimates, Estimate
+from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.target_summaries import (
     ErrorRate,
     StreamSummary,
     TargetSummary,
     describe_disturbed_samples,
+    describe_wrong_audio,
     describe_wrong_charges,
 )
 from voicegauge.cli._console import (
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 
 _NO_VALUE_TEXT = "-"
+_MAX_NAMED_REASONS = 3
+"""Largest number of reasons not to judge a clip that are named, most frequent first."""
 
 
 def print_plan(plan: BenchPlanResult) -> None:
@@ -88,6 +93,7 @@ _TOTAL_LATENCY_P95_COLUMN = _ResultColumn(
     "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, shows_interval=False)
 )
 _COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_median_time_bounds(one.completion_ms))
+_LISTENING_COLUMN = _ResultColumn("says its\ntext", lambda one: _format_listening(one.listening))
 _PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
 _PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
     "$/1M\nchars", lambda one: _format_price_per_million_characters(one.cost)
@@ -96,7 +102,8 @@ _PARETO_MARK_COLUMN = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal
 _RESULT_COLUMNS = (
     _PARETO_MARK_COLUMN,
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True),
-    _ResultColumn("ok", lambda one: f"{one.sample_count - one.failure_count}/{one.sample_count}"),
+    _ResultColumn("ok", lambda one: f"{one.success_count}/{one.sample_count}"),
+    _LISTENING_COLUMN,
     _TOTAL_LATENCY_COLUMN,
     _TOTAL_LATENCY_P95_COLUMN,
     _COMPLETION_TIME_COLUMN,
@@ -133,6 +140,7 @@ def print_summaries(
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
     absent = [
         *([] if by_minute else [_PRICE_PER_MINUTE_COLUMN]),
+        *([] if any(one.listening is not None for one in summaries) else [_LISTENING_COLUMN]),
         *([] if len(summaries) > 1 and not manifest.is_rehearsal else [_PARETO_MARK_COLUMN]),
         *(
             [_PRICE_PER_MILLION_CHARACTERS_COLUMN]
@@ -271,14 +279,8 @@ def _build_legend(
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
         )
-    if score_set:
-        lines.append(f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}")
-        if score_set.has_closed_vocabulary:
-            lines.append(_warn_of_closed_vocabulary(score_set))
-        if score_set.unsupported_languages:
-            lines.append(
-                f"not scored: {', '.join(score_set.unsupported_languages)}, which {score_set.asr} does not know"
-            )
+    lines += _describe_scoring(score_set) if score_set else []
+    lines += _describe_wrong_audio(summaries)
     if charges := describe_wrong_charges(summaries):
         lines.append(Text(charges, style="red"))
     if hidden_columns:
@@ -286,6 +288,39 @@ def _build_legend(
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
     lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
     return [*lines, *_describe_failures(summaries)]
+
+
+def _describe_scoring(score_set: ScoreSet) -> list[str | Text]:
+    """Return by what the errors were counted, and what was not."""
+    lines: list[str | Text] = [f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}"]
+    if score_set.has_closed_vocabulary:
+        lines.append(_warn_of_closed_vocabulary(score_set))
+    if score_set.unsupported_languages:
+        lines.append(f"not scored: {', '.join(score_set.unsupported_languages)}, which {score_set.asr} does not know")
+    return lines
+
+
+def _describe_wrong_audio(summaries: Sequence[TargetSummary]) -> list[str | Text]:
+    """Return a line for each target with wrong or doubtful audio, and why audio was not judged."""
+    from rich.text import Text
+
+    wrong = [(one.target, found) for one in summaries if (found := describe_wrong_audio(one))]
+    lines: list[str | Text] = [Text.assemble((target, "red"), f": {found}") for target, found in wrong]
+    if wrong:
+        lines.append("voicegauge explain RULE says what a rule means")
+    if any(one.listening is not None and one.listening.not_judged_count for one in summaries):
+        lines.append(_explain_unjudged_audio(summaries))
+    return lines
+
+
+def _explain_unjudged_audio(summaries: Sequence[TargetSummary]) -> str:
+    """Return why the words of some clips were not judged."""
+    reasons = Counter[str]()
+    for one in summaries:
+        reasons.update(one.listening.not_judged_count_by_reason if one.listening is not None else {})
+    named = [f"{count}: {reason}" for reason, count in reasons.most_common(_MAX_NAMED_REASONS)]
+    more = [f"{len(reasons) - len(named)} other reasons"] if len(reasons) > len(named) else []
+    return f"words not judged, so they have not passed: {'; '.join([*named, *more])}"
 
 
 def _describe_failures(summaries: Sequence[TargetSummary]) -> list[str | Text]:
@@ -381,6 +416,15 @@ def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_inte
 
 def _format_median_time_bounds(bounds: BoundEstimates | None) -> str:
     return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
+
+
+def _format_listening(found: ListeningSummary | None) -> str:
+    """Return how many of the judged clips say their text, and in a second line how many were not judged."""
+    if found is None or not found.judged_count + found.not_judged_count:
+        return _NO_VALUE_TEXT
+    right = f"{found.right_count}/{found.judged_count}" if found.judged_count else ""
+    unjudged = f"({found.not_judged_count} not judged)" if found.not_judged_count else ""
+    return "\n".join(filter(None, (right, unjudged)))
 
 
 def _format_price_per_request(cost: TargetCost) -> str:

@@ -35,8 +35,8 @@ class BenchOutputs(SummaryOutputs):
     dry_run: bool = option(default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE)
     fail_under: float | None = option(
         default=None,
-        help="Fail with exit status 5 if less than this share of the planned samples was measured. Silent audio counts "
-        "as not measured.",
+        help="Fail with exit status 5 if less than this share of the planned samples was measured. Audio that is "
+        "silent or otherwise known to be wrong counts as not measured.",
         default_text=f"{DEFAULT_FAIL_UNDER:g} with --live, unless --ramp is given; otherwise 0",
         metavar="SHARE",
         minimum=0,
@@ -195,20 +195,28 @@ def _raise_error_of_failed_run(result: BenchResult) -> None:
 
 
 def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
-    """Reject a run of which too little was measured, or whose audio is silent.
+    """Reject a run of which too little was measured, or whose audio is wrong.
 
     Raises:
-        NothingMeasuredError: all audio is silent.
+        NothingMeasuredError: all audio is silent, or otherwise known to be wrong.
         PartlyMeasuredError: less than `min_share` of the planned samples was measured.
     """
     silent, measured, planned = result.silent_sample_count, result.measured_sample_count, result.planned_sample_count
-    if silent and not measured:
+    if silent == result.wrong_sample_count and silent and not measured:
         raise NothingMeasuredError(
             f"the audio of all {format_count(silent, 'sample')} is silent" if silent > 1 else "the audio is silent"
         )
+    if result.wrong_sample_count and not measured:
+        count = result.wrong_sample_count
+        raise NothingMeasuredError(
+            f"the audio of all {count} samples is wrong: none says its text"
+            if count > 1
+            else "the audio is wrong: it does not say its text"
+        )
     if result.measured_share < min_share:
-        also_silent = f", {silent} of the others are silent" if silent else ""
+        wrong = result.wrong_sample_count
+        also_wrong = f", {wrong} of the others are {'silent' if wrong == silent else 'wrong'}" if wrong else ""
         raise PartlyMeasuredError(
-            f"only {measured} of {format_count(planned, 'sample')} were measured{also_silent}: less than --fail-under "
+            f"only {measured} of {format_count(planned, 'sample')} were measured{also_wrong}: less than --fail-under "
             f"{min_share:g}"
         )

@@ -115,6 +115,10 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
     for line in _describe_missing_results(result):
         out.print(line)
+    if result.known_words is not None:
+        out.print(f"error rates by {result.asr}: {result.known_words}", markup=False)
+    if result.listening_note:
+        out.print(result.listening_note, markup=False)
 
 
 def _describe_missing_results(result: RunComparison) -> list[str]:

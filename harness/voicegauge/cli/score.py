@@ -1,4 +1,4 @@
-"""`voicegauge score`: transcribe a saved run again, with another ASR engine."""
+"""`voicegauge score`: listen to a saved run, and transcribe it again, with another ASR engine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @command_of("score", ScoreRequest, JsonOutput)
 def command(request: ScoreRequest, output: JsonOutput) -> None:
-    """Transcribe the saved RUN (its folder or its run.json) and count the errors.
+    """Listen to the saved RUN (its folder or its run.json), transcribe it and count the errors.
 
     "auto" uses Whisper if its official weights are installed, otherwise faster-whisper if
     that is installed. Otherwise it uses, for emulated runs only, the small bundled Whisper,
     which is made for the bundled suites. A live run is not transcribed without official
-    weights. The scores are saved in the run together with the scores of other engines.
+    weights; "none" only listens. The scores are saved in the run together with the scores of
+    other engines.
     """
     from voicegauge.api.saved_runs import run_score
     from voicegauge.cli._progress import TerminalProgress
@@ -41,7 +42,7 @@ def _print_scores(result: ScoreResult) -> None:
     run = load_run(result.run_folder)
     print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_ramp_numbers())
     out = create_console()
-    for floor in scores.error_floors:
+    for floor in scores.error_floors if scores is not None else ():
         out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)
 
 

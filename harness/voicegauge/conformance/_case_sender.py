@@ -26,7 +26,7 @@ from voicegauge.conformance._resource_lifecycle import (
     follow_batch,
     follow_job,
 )
-from voicegauge.conformance._response_audio import is_ordinary_text, read_response_delivery, read_speech_request
+from voicegauge.conformance._response_audio import read_response_delivery, read_speech_request
 from voicegauge.conformance.callbacks import WebhookSession
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import require_resource_use_prices
@@ -45,6 +45,7 @@ from voicegauge.model.exchange import Exchange, Response
 from voicegauge.model.job import Delivery, StateObservation
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse, IncompleteResponse, RequestIntent
 from voicegauge.rules.subjects import AudioInputCall, JobHistory, SpeechDelivery
+from voicegauge.speech.spoken_text import is_ordinary_text
 
 # Makes the subjects of the checks from the exchanges of one delivery.
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
@@ -13,17 +10,10 @@ from voicegauge.model.base import SpeechRequest
 from voicegauge.model.job import Delivery
 from voicegauge.rules.call import Call
 from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.speech.spoken_text import is_ordinary_text
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
-_WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
-"""Matches an ordinary word: at most 15 letters. Each part of a longer run of letters counts as a word."""
-_MIN_ORDINARY_WORDS = 3
-"""Smallest number of words in a text whose spoken duration can be estimated. Fewer words may be spelled out, or spoken
-very slowly."""
-_MIN_SHARE_OF_CHARACTERS_IN_WORDS = 0.7
-"""The duration of a text is only estimated if at least this share of its characters is in ordinary words. Some voices
-read digits, markup and emoji aloud, and others leave them out."""
 
 
 def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> SpeechDelivery | None:
@@ -95,16 +85,6 @@ def read_streamed_audio(call: Call) -> bytes:
         return b"".join(chunk for _, chunk in call.event_stream.iterate_audio_events())
     except UnreadableBodyError:
         return b""
-
-
-def is_ordinary_text(text: str) -> bool:
-    """Whether `text` consists mostly of words, so that the duration of its speech can be estimated."""
-    if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, or mathematical letters
-        return False
-    words = _WORD_PATTERN.findall(text)
-    return len(words) >= _MIN_ORDINARY_WORDS and sum(map(len, words)) >= _MIN_SHARE_OF_CHARACTERS_IN_WORDS * len(
-        text.replace(" ", "")
-    )
 
 
 def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:

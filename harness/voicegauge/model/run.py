@@ -11,7 +11,7 @@ from voicegauge.hosts import is_loopback
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Provenance, Record, SignedCount
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
-from voicegauge.model.sample import Sample, Score
+from voicegauge.model.sample import ListeningVerdict, Sample, Score
 from voicegauge.model.sample_table import SampleRow, build_data_frame
 from voicegauge.model.text_pieces import TextPacing
 
@@ -451,6 +451,8 @@ class KnownWords(Record, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Return the numbers in words, with their consequence for error rates."""
+        if not self.word_count:
+            return "no words were scored"
         if self.unknown_word_count:
             return f"{self.unknown_word_count} of {self.word_count} words unknown: do not interpret these error rates"
         return f"all {self.word_count} words known: lower error rates than with an ASR engine that knows every word"
@@ -483,6 +485,16 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
         return self.known_words is None or not self.known_words.unknown_word_count
 
 
+class ListeningSet(Record, frozen=True, kw_only=True):
+    """What listening to the audio of a run has shown, by one method."""
+
+    method: str
+    """The method with its version and the hash of its weights, such as "listening/1 phonemes@1a2b3c4d". Verdicts of
+    different methods are not compared."""
+    verdicts: tuple[ListeningVerdict, ...] = ()
+    """One for each sample with audio, without warm-up and without failed samples."""
+
+
 class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
     """Scores of one run that were computed with one ASR engine and one normalizer."""
 
@@ -500,6 +512,8 @@ class Run(Record, frozen=True, kw_only=True):
     samples: tuple[Sample, ...]
     score_sets: tuple[ScoreSet, ...] = ()
     """The score sets, oldest first; reports show the last one."""
+    listening: ListeningSet | None = None
+    """What the audio says; `None` if nobody listened to it."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """The requests whose price counts as spent although their result is unknown or was not saved, oldest first."""
     open_jobs: tuple[OpenJob, ...] = ()
@@ -560,6 +574,7 @@ class Run(Record, frozen=True, kw_only=True):
         """Iterate over the samples, in the order in which they were measured, with the scores of the last score set."""
         manifest = self.manifest
         scores = self.score_sets[-1] if self.score_sets else None
+        verdict_by_id = {one.sample_id: one for one in self.listening.verdicts} if self.listening is not None else {}
         score_by_id = {score.sample_id: score for score in scores.scores} if scores is not None else {}
         for sample in self.samples:
             yield SampleRow(
@@ -572,6 +587,7 @@ class Run(Record, frozen=True, kw_only=True):
                 sample=sample,
                 asr=scores.asr if scores is not None else None,
                 score=score_by_id.get(sample.id),
+                listening=verdict_by_id.get(sample.id),
             )
 
     def to_data_frame(self) -> pd.DataFrame:

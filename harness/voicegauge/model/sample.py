@@ -192,12 +192,31 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
         return not self.is_warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 
+ListeningOutcome = Literal["right", "wrong", "doubtful", "not judged"]
+"""What listening to a clip has shown: it says its text, and nothing is wrong with it; it does not, or is not speech; it
+may not; or nothing can be said about its words, although its sound has no defect."""
+
+
+class ListeningVerdict(Record, frozen=True, kw_only=True, gc=False):
+    """What the audio of one sample says, compared with its text."""
+
+    sample_id: str
+    outcome: ListeningOutcome
+    rule: str | None = None
+    """Id of the rule that a check would report, such as "spoken-text-other"; `None` unless it is wrong or doubtful."""
+    explanation: str
+    """What was found, with times, or why nothing was judged."""
+    start_s: Number | None = None
+    """Time at which the defect is audible, in seconds from the start of the audio; `None` for no particular time."""
+
+
 class Score(Record, frozen=True, kw_only=True, gc=False):
     """Transcript and error counts of one sample, determined with one ASR engine and one normalizer."""
 
     sample_id: str
-    audio_content: Literal["speech", "silence", "missing", "undecodable"]
-    """What the audio contains. If it is not "speech", every unit of the reference counts as deleted."""
+    audio_content: Literal["speech", "noise", "silence", "missing", "undecodable"]
+    """What the audio contains; noise is any steady sound. If it is not "speech", every unit of the reference counts as
+    deleted."""
     unit: Literal["word", "character"]
     """The unit in which errors are counted: "character" for languages written without spaces, else "word"."""
     reference: str

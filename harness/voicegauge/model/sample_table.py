@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voicegauge.errors import MissingExtraError
-from voicegauge.model.sample import Sample, Score
+from voicegauge.model.sample import ListeningVerdict, Sample, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,8 @@ class SampleRow(NamedTuple):
     asr: str | None
     """The ASR engine of the scores; `None` if the run was not scored."""
     score: Score | None
+    listening: ListeningVerdict | None
+    """What the audio says; `None` if nobody listened to it."""
 
 
 class SampleColumn(NamedTuple):
@@ -234,9 +236,19 @@ _RESULT_COLUMNS = (
     _build_column(
         "reserved_usd", "number", "USD", "Highest price that a document leads to.", "sample.cost.reserved_usd"
     ),
+    _build_column(
+        "listening_outcome",
+        "text",
+        "",
+        "What listening has shown: `right`, `wrong`, `doubtful` or `not judged`.",
+        "listening.outcome",
+    ),
+    _build_column("listening_rule", "text", "", "Rule that the audio breaks.", "listening.rule"),
+    _build_column("listening", "text", "", "What was found, or why nothing was judged.", "listening.explanation"),
+    _build_column("listening_start_s", "number", "s", "Time at which the defect is audible.", "listening.start_s"),
     SampleColumn("asr", "text", "", "ASR engine of the scores.", lambda row: row.asr if row.score else None),
     _build_column(
-        "audio_content", "text", "", "`speech`, `silence`, `missing` or `undecodable`.", "score.audio_content"
+        "audio_content", "text", "", "`speech`, `noise`, `silence`, `missing` or `undecodable`.", "score.audio_content"
     ),
     _build_column("unit", "text", "", "What errors are counted in: `word` or `character`.", "score.unit"),
     _build_column("units", "integer", "", "Units of the reference.", "score.reference_unit_count"),

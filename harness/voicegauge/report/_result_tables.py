@@ -129,7 +129,7 @@ def _build_heat_cell(error_rate: ErrorRate | None) -> HeatCell:
 PriceUnit = Literal["million", "month"]
 """What a price is for: a million characters, or all characters of a month."""
 
-INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "delivered", "month", "latency95")
+INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "says", "delivered", "month", "latency95")
 """Keys of the columns that the page shows at first, most important first; at most `MAX_INITIAL_COLUMNS` of them are
 shown. For targets that take audio, "minute" comes before "million"."""
 MAX_INITIAL_COLUMNS = 6
@@ -213,6 +213,9 @@ def build_comparison_columns(
             -1,
             _build_delivered_rate_cell,
             standalone_heading="Errors of delivered audio",
+        ),
+        TableColumn(
+            "says", "", "Says its text", "of judged", 0, _build_listening_cell, standalone_heading="Says its text"
         ),
         TableColumn(
             "latency",
@@ -514,6 +517,20 @@ def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:
 def _build_credits_cell(amount: float | None) -> TableCell:
     # No sort key: credits of different providers are not comparable.
     return EMPTY_CELL if amount is None else TableCell(format_number(amount, 1), None, "credits")
+
+
+def _build_listening_cell(target: TargetSummary) -> TableCell:
+    found = target.listening
+    if found is None or not found.judged_count + found.not_judged_count:
+        return EMPTY_CELL
+    unjudged = f"{found.not_judged_count} not judged" if found.not_judged_count else ""
+    defects = ", ".join(f"{count} {rule}" for rule, count in found.defect_count_by_rule.items())
+    reasons = "; ".join(f"{count}: {reason}" for reason, count in found.not_judged_count_by_reason.items())
+    tooltip = "; ".join(filter(None, (defects, f"not judged: {reasons}" if reasons else "")))
+    if not found.judged_count:
+        return TableCell(MISSING_TEXT, None, unjudged, tooltip)
+    share = found.right_count / found.judged_count
+    return TableCell(f"{found.right_count}/{found.judged_count}", share, unjudged, tooltip)
 
 
 def _build_failures_cell(target: TargetSummary) -> TableCell:

@@ -79,6 +79,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
                 ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else ""
             ),
             "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
+            "Listening": lambda r: r.listening_method or "",
             "Not scored": _format_unscored_languages,
             "Scored earlier by": lambda r: ", ".join(r.earlier_asr_engines),
             "Injected faults": lambda r: ", ".join(r.manifest.fault_ids),
@@ -195,6 +196,7 @@ _METRIC_NAMES = {
     "wer": "word errors",
     "cer": "character errors",
     "failures": "failures",
+    "wrong_audio": "wrong audio",
     "price": "price",
     "charged": "charge",
 }

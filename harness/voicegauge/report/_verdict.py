@@ -13,6 +13,7 @@ from voicegauge.bench.target_summaries import (
     ErrorRate,
     TargetSummary,
     describe_disturbed_samples,
+    describe_wrong_audio,
     describe_wrong_charges,
 )
 from voicegauge.model.base import Provenance, Record
@@ -317,10 +318,10 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
         return _build_statement_on_reliability("", "No request has a saved result.")
     failing = [target for target in run.targets if target.failure_count]
     samples = sum(target.sample_count for target in run.targets)
+    wrong, found = _summarize_wrong_audio(run), _describe_listening(run)
     if not failing:
-        return _build_statement_on_reliability(
-            "", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded."
-        )
+        succeeded = f"All {samples:,} requests succeeded" if samples > 1 else "The request succeeded"
+        return _build_statement_on_reliability(wrong, join_sentences(succeeded, found))
     lost = [target.target for target in failing if target.failure_count == target.sample_count]
     partly = [target for target in failing if target.failure_count < target.sample_count]
     lost_names = f"{format_target_names(lost, lost[0])} delivered nothing" if lost else ""
@@ -332,7 +333,37 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     if others:
         requests = format_count_with_noun(sum(target.failure_count for target in others), "request")
         sentences.append(f"{format_count_with_noun(len(others), 'other')} failed {requests}")
-    return _build_statement_on_reliability(summary, ". ".join(sentences) + ".")
+    return _build_statement_on_reliability(
+        "; ".join(filter(None, (summary, wrong))), join_sentences(". ".join(sentences), found)
+    )
+
+
+def _summarize_wrong_audio(run: MeasuredRun) -> str:
+    """Return how many clips do not say their text, for the headline; empty if none is known to be wrong."""
+    wrong = [target for target in run.targets if target.wrong_count]
+    if not wrong:
+        return ""
+    count = sum(target.wrong_count for target in wrong)
+    names = format_target_names([target.target for target in wrong], wrong[0].target)
+    return f"{format_count_with_noun(count, 'clip')} of {names} {'is' if count == 1 else 'are'} wrong to the ear"
+
+
+def _describe_listening(run: MeasuredRun) -> str:
+    """Return sentences about the targets with wrong or doubtful clips, and about clips that were not judged."""
+    found = [(target.target, text) for target in run.targets if (text := describe_wrong_audio(target))]
+    sentences = [f"{name}: {text}" for name, text in found[:MAX_NAMED_TARGETS]]
+    if len(found) > MAX_NAMED_TARGETS:
+        sentences.append(f"{len(found) - MAX_NAMED_TARGETS} other targets have wrong or doubtful audio")
+    summaries = [target.listening for target in run.targets if target.listening is not None]
+    unjudged = sum(one.not_judged_count for one in summaries)
+    if summaries and not found:
+        right = sum(one.right_count for one in summaries)
+        sentences.append(f"{format_count_with_noun(right, 'clip')} {'says' if right == 1 else 'say'} the text")
+    if unjudged:
+        sentences.append(
+            f"The words of {format_count_with_noun(unjudged, 'clip')} were not judged, so they have not passed"
+        )
+    return ". ".join(sentences)
 
 
 def describe_total_failure(run: MeasuredRun) -> str:
@@ -521,9 +552,10 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
     cautions = []
     if run.targets_with_deliveries and run.scores and run.scores.has_closed_vocabulary:
         known = run.scores.known_words or "unusable on your own texts"
+        advice = " Compare its error rates with each other, not with published ones."
         cautions.append(
-            f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}. "
-            "Compare its error rates with each other, not with published ones."
+            f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}."
+            f"{advice if run.scores.is_interpretable else ''}"
         )
     if run.targets_with_deliveries and (busy := describe_disturbed_samples(run.targets)):
         cautions.append(f"Busy machine: {busy}.")

@@ -85,6 +85,7 @@ from voicegauge.report.target_sections import (
     TargetSection,
     build_target_sections,
 )
+from voicegauge.report.wrong_clips import load_excerpts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -248,11 +249,12 @@ def render_page(
             axes,
             time_axis,
             clip_players,
+            excerpts=load_excerpts([(folder, clip) for clip in run.wrong_clips]),
             saved_run=saved,
             leads=compute_certain_leads(run.targets, compared, has_tied_errors=run.ranking.has_tied_errors),
             check_and_drift_reports=check_and_drift_reports,
         )
-        for name, run, clip_players, (_, saved), compared in zip(
+        for name, run, clip_players, (folder, saved), compared in zip(
             names, report.runs, players, analyzed_runs.runs, analyzed_runs.differences, strict=True
         )
     ]
@@ -282,6 +284,7 @@ def _build_run_view(
     time_axis: AxisScale,
     players: Sequence[ClipPlayer],
     *,
+    excerpts: Sequence[ClipPlayer],
     saved_run: Run,
     leads: CertainLeads,
     check_and_drift_reports: CheckAndDriftReports,
@@ -306,6 +309,7 @@ def _build_run_view(
             anchors,
             _match_clips_with_players(run_report, players),
             check_and_drift_reports,
+            wrong_clips=list(zip(run_report.wrong_clips, excerpts, strict=True)),
         ),
         ranked_rows=ranked,
         anchor_by_target=anchors,

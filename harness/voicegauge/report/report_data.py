@@ -25,6 +25,7 @@ from voicegauge.report._ranking import Ranking, rank_targets
 from voicegauge.report._text_format import shorten_to_one_line
 from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_errors_within_asr_floor
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
+from voicegauge.report.wrong_clips import WrongClip, select_wrong_clips
 from voicegauge.version import __version__
 
 MAX_MESSAGE_LENGTH = 300
@@ -62,6 +63,10 @@ class RunReport(Record, frozen=True, kw_only=True):
     """Groups of failures, most frequent first. For a ramp, they include the failures under all of its loads."""
     worst_clips: tuple[ScoredClip, ...]
     """The clips with the highest error rates, worst first; a few per target."""
+    wrong_clips: tuple[WrongClip, ...] = ()
+    """Clips whose audio is wrong or in doubt, a few per target."""
+    listening_method: str | None = None
+    """How the audio was judged; `None` if nobody listened to it."""
     random_clips: tuple[ScoredClip, ...]
     """One clip of each target that was not chosen for its errors; the same text for all targets where possible."""
     verdict: RunVerdict
@@ -170,6 +175,8 @@ def _summarize_run(
         targets=targets,
         failure_groups=_group_failures(run),
         worst_clips=worst,
+        wrong_clips=select_wrong_clips(run.select_counted_samples(), run.listening),
+        listening_method=run.listening.method if run.listening is not None else None,
         random_clips=select_random_clips(
             run.samples, scores.scores, seed=run.manifest.seed, excluded_sample_ids={clip.sample_id for clip in worst}
         )

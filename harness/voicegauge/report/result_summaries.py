@@ -162,11 +162,13 @@ def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSu
     requested = sum(target.sample_count for target in result.targets)
     delivered = f"{requested - failed} of {format_count(requested, 'request')} delivered"
     targets = format_count(len(result.targets), "target")
-    headline = _prepend_rehearsal_label(result.rehearsal_label, f"{delivered}, {targets}, {result.load}")
+    wrong = sum(target.wrong_count for target in result.targets)
+    found = [f"{wrong} with wrong audio"] if wrong else []
+    headline = _prepend_rehearsal_label(result.rehearsal_label, ", ".join([delivered, *found, targets, result.load]))
     return ResultSummary(
         title=f"voicegauge bench {result.manifest.run_id}",
         verdict=_choose_verdict(
-            fails=result.stop_message is not None if fails is None else fails, is_judged=failed < requested
+            fails=result.stop_message is not None if fails is None else fails, is_judged=failed + wrong < requested
         ),
         headline=headline,
         notes=tuple(filter(None, (result.stop_message, REHEARSAL_NOTE if result.rehearsal_label else None))),
@@ -198,6 +200,7 @@ def _iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
         values = {
             ("voicegauge_requests", "Requested samples, without warm-up"): target.sample_count,
             ("voicegauge_failures", "Samples without usable audio"): target.failure_count,
+            ("voicegauge_wrong_audio", "Samples whose audio is known to be wrong"): target.wrong_count,
             ("voicegauge_total_latency_seconds", "Median total latency"): _to_seconds(target.total_latency_ms),
             ("voicegauge_time_to_first_audio_seconds", "Median time to first audio"): _to_seconds(target.ttfa_ms),
             ("voicegauge_real_time_factor", "Median real-time factor"): None
@@ -242,7 +245,17 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
         headline=_prepend_rehearsal_label(
             result.rehearsal_label, ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         ),
-        notes=tuple(filter(None, (result.describe_text_overlap(), REHEARSAL_NOTE if result.rehearsal_label else None))),
+        notes=tuple(
+            filter(
+                None,
+                (
+                    result.describe_text_overlap(),
+                    f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
+                    result.listening_note,
+                    REHEARSAL_NOTE if result.rehearsal_label else None,
+                ),
+            )
+        ),
         tables=(table,) if shown else (),
     )
 

@@ -89,7 +89,7 @@ class ScoredClip(Record, frozen=True, kw_only=True):
     """The text as it was sent."""
     transcript: str
     """The transcript as the ASR engine wrote it."""
-    audio_content: Literal["speech", "silence", "missing", "undecodable"]
+    audio_content: Literal["speech", "noise", "silence", "missing", "undecodable"]
     error_rate: float
     error_count: int
     unit_count: int
@@ -195,7 +195,7 @@ def _load_player(folder: Path, audio_facts: AudioFacts, max_bytes: int) -> tuple
     """Return the player of one clip, and the size of its audio in bytes."""
     if audio_facts.container is None or audio_facts.audio_duration_s is None:
         return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
-    content = _read_measured_audio(folder, audio_facts)
+    content = read_measured_audio(folder, audio_facts)
     if content is None:
         return ClipPlayer(None, "The audio file is missing from the run's folder, or is not the measured one."), 0
     media_type, note = _MEDIA_TYPE_BY_CONTAINER.get(audio_facts.container), ""
@@ -210,7 +210,7 @@ def _load_player(folder: Path, audio_facts: AudioFacts, max_bytes: int) -> tuple
     return ClipPlayer(f"data:{media_type};base64,{base64.b64encode(content).decode()}", note), len(content)
 
 
-def _read_measured_audio(folder: Path, audio_facts: AudioFacts) -> bytes | None:
+def read_measured_audio(folder: Path, audio_facts: AudioFacts) -> bytes | None:
     """Return the measured audio; `None` if the file is missing, is outside the run's folder, or was changed."""
     path = (folder / audio_facts.file_path).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():

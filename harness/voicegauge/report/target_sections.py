@@ -24,6 +24,7 @@ from voicegauge.report._result_tables import format_time_bounds
 from voicegauge.report._text_format import format_ms
 from voicegauge.report.report_data import FailureGroup, RunReport
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip
+from voicegauge.report.wrong_clips import WrongClip
 
 # Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark.
 
@@ -203,6 +204,8 @@ class TargetSection(NamedTuple):
     error_rows: tuple[ErrorRow, ...]
     worst_clips: tuple[PlayableClip, ...]
     random_clips: tuple[PlayableClip, ...]
+    wrong_clips: tuple[tuple[WrongClip, ClipPlayer], ...]
+    """Clips whose audio is wrong or in doubt, each with an excerpt."""
     failure_causes: tuple[FailureCause, ...]
     target_checks: tuple[TargetCheck, ...]
     """The findings of saved conformance checks about the target."""
@@ -217,6 +220,8 @@ def build_target_sections(
     anchor_by_target: dict[str, str],
     clips: tuple[Sequence[PlayableClip], Sequence[PlayableClip]],
     check_and_drift_reports: CheckAndDriftReports,
+    *,
+    wrong_clips: Sequence[tuple[WrongClip, ClipPlayer]] = (),
 ) -> tuple[TargetSection, ...]:
     """Return the sections of the targets of one run.
 
@@ -227,6 +232,7 @@ def build_target_sections(
         anchor_by_target: ids of the sections by target.
         clips: the worst clips of the run and the random ones.
         check_and_drift_reports: saved results of `check` and `drift`.
+        wrong_clips: the clips of the run whose audio is wrong or in doubt, with their excerpts.
     """
     worst, random = clips
     refs = {ref.id: ref for ref in run.manifest.targets}
@@ -234,6 +240,7 @@ def build_target_sections(
         _build_section(target, refs[target.target], run, anchor_by_target[target.target])._replace(
             worst_clips=tuple(pair for pair in worst if pair[0].target == target.target),
             random_clips=tuple(pair for pair in random if pair[0].target == target.target),
+            wrong_clips=tuple(pair for pair in wrong_clips if pair[0].target == target.target),
             failure_causes=_group_failures_by_cause(
                 [failure for failure in report.failure_groups if failure.target == target.target]
             ),
@@ -261,6 +268,7 @@ def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, ancho
         error_rows=_list_error_rows(target),
         worst_clips=(),
         random_clips=(),
+        wrong_clips=(),
         failure_causes=(),
         target_checks=(),
         target_drifts=(),

@@ -12,13 +12,6 @@ from voicegauge.rules.deliveries_of_run import DeliveryAmongOthers
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
 
-MAX_SILENCE_S = 3.0
-"""The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
-to two seconds."""
-UNUSUAL_PACE_FACTOR = 1.45
-"""Factor from which a pace differs from the usual one of the same voice. A third of the text that is missing makes the
-pace 1.5 times as fast."""
-
 
 @register_rule(
     "audio-not-speech",
@@ -59,35 +52,20 @@ def _check_audio_not_speech(speech_delivery: SpeechDelivery) -> Iterator[Violati
     shown_by=(FaultExample("long-silence", also_found_by=("audio-length",)),),
 )
 def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.speech_signal import Silence, find_silences
+    from voicegauge.speech.listening import describe_long_silence, list_long_silences
 
-    decoded = speech_delivery.decoded_audio
+    decoded, request = speech_delivery.decoded_audio, speech_delivery.speech_request
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
         return
-    silences = find_silences(decoded.samples, decoded.sample_rate_hz)
-    if silences is None:
-        return
-    spoken = speech_delivery.spoken_text
-    leading = silences.leading
-    if spoken is not None and spoken.alignment is not None:  # noise may hide the silence before the first word
-        leading = Silence(0.0, max(leading.end_s, spoken.alignment.words[0].start_s))
-    named = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}
-    text = speech_delivery.speech_request.text
-    longest_s = MAX_SILENCE_S / min(speech_delivery.speech_request.speed or 1.0, 1.0)
-    for place, silence in named.items():
-        if silence.duration_s > longest_s and not (place == "within" and _may_ask_for_pause(text)):
-            yield Violation(
-                f"{silence.duration_s:.2f} s of silence {place} the speech, "
-                f"from {silence.start_s:.2f} to {silence.end_s:.2f} s",
-                _get_speech_pointer(speech_delivery),
-                evidence=text,
-                audio_start_s=silence.start_s,
-            )
-
-
-def _may_ask_for_pause(text: str) -> bool:
-    """Whether a text has paragraphs, an ellipsis, a dash or tags, for which a voice may make a long pause."""
-    return any(mark in text for mark in ("\n", "...", "\u2026", "--", "\u2013", "\u2014", "<", "["))
+    for place, silence in list_long_silences(
+        decoded.samples, decoded.sample_rate_hz, request.text, request.speed, speech_delivery.spoken_text
+    ):
+        yield Violation(
+            describe_long_silence(place, silence),
+            _get_speech_pointer(speech_delivery),
+            evidence=request.text,
+            audio_start_s=silence.start_s,
+        )
 
 
 @register_rule(
@@ -161,14 +139,12 @@ def _check_audio_of_other_text(delivery_among_others: DeliveryAmongOthers) -> It
 )
 def _check_audio_unusual_pace(delivery_among_others: DeliveryAmongOthers) -> Iterator[Violation]:
     compared = delivery_among_others.pace_comparison
-    if compared is None or 1 / UNUSUAL_PACE_FACTOR <= compared.factor <= UNUSUAL_PACE_FACTOR:
-        return
-    yield Violation(
-        f"{compared.pace:.1f} letters per second; {compared.usual_pace:.1f} in {compared.compared_count} other "
-        f"deliveries with the same settings",
-        _get_speech_pointer(delivery_among_others.speech_delivery),
-        evidence=delivery_among_others.speech_delivery.speech_request.text,
-    )
+    if compared is not None and compared.is_unusual:
+        yield Violation(
+            compared.describe(),
+            _get_speech_pointer(delivery_among_others.speech_delivery),
+            evidence=delivery_among_others.speech_delivery.speech_request.text,
+        )
 
 
 def _get_speech_pointer(speech_delivery: SpeechDelivery) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voicegauge.model.base import Severity
-from voicegauge.rules.deliveries_of_run import MIN_FITTING_DELIVERIES, DeliveryAmongOthers
+from voicegauge.rules.deliveries_of_run import DeliveryAmongOthers
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.speech.listening import MIN_FITTING_DELIVERIES
 from voicegauge.speech.spoken_text import SpokenTextVerdict
 
 _TEXT_CONDITION = "x-speech.request_fields.text"

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import copy
 import json
-import re
-import statistics
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
@@ -23,38 +20,17 @@ from voicegauge.formats.locations import MISSING, write_pointer
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.speech.listening import (
+    PaceComparison,
+    compare_pace,
+    list_spoken_letters,
+    measure_pace,
+)
 
 MAX_REMEMBERED_DIGESTS = 5000
 """Maximum number of deliveries of a run whose digests are kept; above it, the oldest is forgotten."""
 MAX_REMEMBERED_PACES = 60
 """Maximum number of deliveries by one voice whose pace is kept."""
-MIN_COMPARED_PACES = 6
-"""Number of other deliveries by the same voice from which a pace is judged."""
-MIN_FITTING_DELIVERIES = 4
-"""Number of other deliveries by a target that fit their text, from which one that does not is reported."""
-MIN_LETTERS_FOR_PACE = 25
-"""Number of letters from which a text has a pace: pauses matter too much in shorter ones."""
-LETTERS_PER_DIGIT = 5
-"""Number of letters that a digit counts as, because it is read as a word."""
-MAX_USUAL_PACE_SPREAD = 0.12
-"""Largest relative spread of the other paces with which a pace is compared. A voice whose pace varies more is not
-judged."""
-_UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
-"""Matches what some voices do not speak: directions in parentheses or brackets, and tags."""
-
-
-class PaceComparison(NamedTuple):
-    """The pace of a delivery beside that of the other deliveries by the same voice, in letters per second."""
-
-    pace: float
-    usual_pace: float
-    """Median of the others."""
-    compared_count: int
-
-    @property
-    def factor(self) -> float:
-        """How many times as fast as usual the text is spoken."""
-        return self.pace / self.usual_pace
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,45 +113,23 @@ class DeliveriesOfRun:
         earlier = self._text_by_digest.setdefault(key, text)
         if len(self._text_by_digest) > MAX_REMEMBERED_DIGESTS:
             self._text_by_digest.popitem(last=False)
-        return earlier if _list_spoken_letters(earlier) != _list_spoken_letters(text) else None
+        return earlier if list_spoken_letters(earlier) != list_spoken_letters(text) else None
 
     def _compare_pace(self, speech_delivery: SpeechDelivery) -> PaceComparison | None:
         pace = _measure_pace(speech_delivery)
         if pace is None:
             return None
         others = self._paces.setdefault(_find_voice_key(speech_delivery), deque(maxlen=MAX_REMEMBERED_PACES))
-        comparison = _compare_with_others(pace, others)
+        comparison = compare_pace(pace, others)
         others.append(pace)
         return comparison
 
 
-def _compare_with_others(pace: float, others: Sequence[float]) -> PaceComparison | None:
-    if len(others) < MIN_COMPARED_PACES:
-        return None
-    usual = statistics.median(others)
-    spread = statistics.median(abs(other / usual - 1) for other in others)
-    return PaceComparison(pace, usual, len(others)) if spread <= MAX_USUAL_PACE_SPREAD else None
-
-
-def _list_spoken_letters(text: str) -> str:
-    """Return the letters and digits of a text that every voice speaks."""
-    return "".join(filter(str.isalnum, _UNSPOKEN_PATTERN.sub("", text).casefold()))
-
-
 def _measure_pace(speech_delivery: SpeechDelivery) -> float | None:
-    """Return the letters per second between the first and the last sound; `None` if the text is too short."""
-    from voicegauge.speech.speech_signal import find_silences
-
     decoded = speech_delivery.decoded_audio
-    text = _UNSPOKEN_PATTERN.sub("", speech_delivery.speech_request.text)
-    letters = sum(LETTERS_PER_DIGIT if character.isdecimal() else character.isalpha() for character in text)
-    if decoded is None or decoded.is_truncated or letters < MIN_LETTERS_FOR_PACE:
+    if decoded is None or decoded.is_truncated:
         return None
-    silences = find_silences(decoded.samples, decoded.sample_rate_hz)
-    if silences is None:
-        return None
-    spoken_s = silences.trailing.start_s - silences.leading.end_s - silences.longest_inner.duration_s
-    return letters / spoken_s if spoken_s > 0 else None
+    return measure_pace(decoded.samples, decoded.sample_rate_hz, speech_delivery.speech_request.text)
 
 
 def _find_voice_key(speech_delivery: SpeechDelivery) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float32]
 
@@ -79,6 +80,17 @@ def compute_phoneme_log_probabilities(samples: Array, sample_rate_hz: int) -> Ar
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
     """
+    # The products are so small that threads of the linear algebra library cost several times what they save.
+    with _find_linear_algebra_threads().limit(limits=1):
+        return _compute_log_probabilities(samples, sample_rate_hz)
+
+
+@functools.cache
+def _find_linear_algebra_threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _compute_log_probabilities(samples: Array, sample_rate_hz: int) -> Array:
     from voicegauge.speech.encoding import resample
 
     log_power = np.log10(np.maximum(compute_mel_power(resample(samples, sample_rate_hz, ANALYSIS_RATE_HZ)), 1e-10))

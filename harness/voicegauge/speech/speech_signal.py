@@ -80,14 +80,14 @@ def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
     sustained = np.flatnonzero(audible[:-1] & audible[1:])
     if not len(sustained):
         return None
-    first_s, last_s = sustained[0] * FRAME_DURATION_S, (sustained[-1] + 2) * FRAME_DURATION_S
+    first_s, last_s = int(sustained[0]) * FRAME_DURATION_S, (int(sustained[-1]) + 2) * FRAME_DURATION_S
     gaps = np.diff(sustained)
     widest = int(np.argmax(gaps)) if len(gaps) else 0
     inner = Silence(first_s, first_s)
     if len(gaps) and gaps[widest] > 2:
         start = (int(sustained[widest]) + 2) * FRAME_DURATION_S
         inner = Silence(start, float(sustained[widest + 1]) * FRAME_DURATION_S)
-    return Silences(Silence(0.0, float(first_s)), Silence(min(float(last_s), duration_s), duration_s), inner)
+    return Silences(Silence(0.0, first_s), Silence(min(last_s, duration_s), duration_s), inner)
 
 
 def measure_spectrum_variation_db(samples: Samples, sample_rate_hz: int) -> float | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
+import unicodedata
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -94,6 +95,14 @@ _FUNCTION_WORDS_TEXT = (
 _FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 _UNJUDGED_TEXT_PATTERN = re.compile(r"[<>\[\](){}*_#|~^\\]|\bspeaker \w+:", re.IGNORECASE)
 """Matches markup, directions and names of speakers in a dialogue, which some voices speak and others do not."""
+_WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
+"""Matches an ordinary word: at most 15 letters. Each part of a longer run of letters counts as a word."""
+_MIN_ORDINARY_WORDS = 3
+"""Smallest number of words in a text whose spoken duration can be estimated. Fewer words may be spelled out, or spoken
+very slowly."""
+_MIN_SHARE_OF_CHARACTERS_IN_WORDS = 0.7
+"""The duration of a text is only estimated if at least this share of its characters is in ordinary words. Some voices
+read digits, markup and emoji aloud, and others leave them out."""
 _OTHER_TEXTS = (
     "Every spring the river carries cold water from the mountains past our village.",
     "Could you tell me where I should change trains for the airport this evening?",
@@ -151,6 +160,16 @@ def is_english_text(text: str) -> bool:
     words = re.findall(r"[^\W\d_]+", text.lower())
     common = sum(word in _FUNCTION_WORDS for word in words)
     return text.isascii() and common >= max(MIN_FUNCTION_WORDS, MIN_SHARE_OF_FUNCTION_WORDS * len(words))
+
+
+def is_ordinary_text(text: str) -> bool:
+    """Whether `text` consists mostly of words, so that the duration of its speech can be estimated."""
+    if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, or mathematical letters
+        return False
+    words = _WORD_PATTERN.findall(text)
+    return len(words) >= _MIN_ORDINARY_WORDS and sum(map(len, words)) >= _MIN_SHARE_OF_CHARACTERS_IN_WORDS * len(
+        text.replace(" ", "")
+    )
 
 
 def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language: str = "en") -> SpokenTextJudgment:

@@ -110,7 +110,7 @@ def align_text(log_probabilities: LogProbabilities, pronunciation: Pronunciation
     gap_deficits = [float(lacking[is_gap & (word_after == index)].sum()) for index in range(len(starts) + 1)]
     for index in range(len(starts)):
         frames = np.flatnonzero(~is_gap & (np.where(is_blank, word_after, word_by_phoneme[next_phoneme]) == index))
-        words.append(WordSpan(frames[0] * FRAME_S, (frames[-1] + 1) * FRAME_S))
+        words.append(WordSpan(float(frames[0]) * FRAME_S, float(frames[-1] + 1) * FRAME_S))
         word_deficits.append(float(lacking[frames].sum()))
     return TextAlignment(tuple(words), tuple(word_deficits), tuple(gap_deficits))
 

@@ -17,14 +17,15 @@ from voicegauge.data_folders import get_cache_folder
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr, Samples
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import resample
+from voicegauge.speech.speech_signal import is_steady_sound
 from voicegauge.speech.transcripts import AudioContent
 
 # Transcribes encoded audio: decodes it, detects silence, resamples it and recognizes the speech.
 
 
-TRANSCRIPTION_VERSION = 1
-"""Version of the way that audio is prepared for transcription. It is increased when decoding, silence detection or
-resampling change, so that older cached transcripts are not used."""
+TRANSCRIPTION_VERSION = 2
+"""Version of the way that audio is prepared for transcription. It is increased when decoding, the detection of silence
+and noise, or resampling change, so that older cached transcripts are not used."""
 
 
 class Transcription(NamedTuple):
@@ -39,8 +40,8 @@ class Transcription(NamedTuple):
 def transcribe_audio_batch(asr: Asr, audio_clips: Sequence[EncodedAudio], language: str) -> list[Transcription]:
     """Decode and resample `audio_clips`, and transcribe those that contain speech, all at once.
 
-    Silence is not passed to the engine, because speech recognizers make up words for it. The result has a transcription
-    for each of `audio_clips`, in their order.
+    Silence, noise and hum are not passed to the engine, because speech recognizers make up words for them. The result
+    has a transcription for each of `audio_clips`, in their order.
     """
     transcriptions: list[Transcription] = []
     clips: dict[int, Samples] = {}
@@ -49,6 +50,8 @@ def transcribe_audio_batch(asr: Asr, audio_clips: Sequence[EncodedAudio], langua
             transcriptions.append(Transcription("undecodable", ""))
         elif audio.is_silent:
             transcriptions.append(Transcription("silence", ""))
+        elif is_steady_sound(audio.decoded_audio.samples, audio.decoded_audio.sample_rate_hz):
+            transcriptions.append(Transcription("noise", ""))
         else:
             transcriptions.append(Transcription("speech", ""))
             clips[index] = resample(audio.decoded_audio.samples, audio.decoded_audio.sample_rate_hz, ASR_SAMPLE_RATE_HZ)

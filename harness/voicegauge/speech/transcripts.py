@@ -118,7 +118,7 @@ def _normalize_spaces(text: str) -> str:
 _PARENTHESES_REMOVAL_TABLE = str.maketrans("()", "  ")
 """Translation table that removes parentheses. Whisper's normalizers omit text in parentheses, although a speaker reads
 it aloud."""
-AudioContent = Literal["speech", "silence", "missing", "undecodable"]
+AudioContent = Literal["speech", "noise", "silence", "missing", "undecodable"]
 """The kind of content in a sample's audio. Only audio with "speech" has a transcript."""
 
 

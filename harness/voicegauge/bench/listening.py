@@ -1,0 +1,213 @@
+"""Listens to the audio of a run: a sample that is noise, another text or a part of its text is not a success.
+
+Each clip is judged on its own (`speech/listening.py`), then beside the others of its target: equal samples for
+different texts, an unusual pace, a text that fits less well than those of the other samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import NamedTuple
+
+from voicegauge.bench._transcription_workers import AudioClip, open_process_pool, start_processes_ignoring_interrupts
+from voicegauge.errors import MissingExtraError
+from voicegauge.model.base import Count, Record
+from voicegauge.model.run import ListeningSet, Run
+from voicegauge.model.sample import ListeningVerdict, Sample
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.listening import (
+    MIN_FITTING_DELIVERIES,
+    OTHER_TEXT_RULE,
+    UNUSUAL_PACE_RULE,
+    ClipJudgment,
+    compare_pace,
+    get_listening_method,
+    list_spoken_letters,
+    listen_to_clip,
+)
+
+MAX_CLIPS_IN_THIS_PROCESS = 12
+"""Number of different clips up to which no other process is started, because starting them takes longer."""
+MAX_DOUBTFUL_SHARE = 0.25
+"""Largest share of the samples of a target that may fit their text less well than other texts, so that they are in
+doubt. If there are more, the voice is one that cannot be judged."""
+
+ListeningProgressReporter = Callable[[int, int], None]
+"""Function that is called with the number of clips judged so far and the number of all different clips."""
+
+
+class ListeningSummary(Record, frozen=True, kw_only=True):
+    """How many samples of one target say their text."""
+
+    right_count: Count
+    """Number of samples that say their text."""
+    wrong_count: Count
+    """Number of samples that do not, or that are not speech."""
+    doubtful_count: Count
+    """Number of samples of which a person should decide."""
+    not_judged_count: Count
+    """Number of samples about whose words nothing can be said. They have not passed."""
+    defect_count_by_rule: dict[str, int] = {}
+    """Number of wrong and doubtful samples by the rule that they break, most frequent first."""
+    not_judged_count_by_reason: dict[str, int] = {}
+    """Number of samples that were not judged by reason, most frequent first."""
+
+    @property
+    def judged_count(self) -> int:
+        """Number of samples with a verdict."""
+        return self.right_count + self.wrong_count + self.doubtful_count
+
+
+class _ClipKey(NamedTuple):
+    """What determines the verdict on a clip."""
+
+    audio: str
+    text: str
+    language: str
+
+
+def listen_to_run(
+    run_folder: Path, run: Run, *, report_progress: ListeningProgressReporter | None = None
+) -> ListeningSet | None:
+    """Return what the audio of a run says; `None` for a run of targets that do not speak texts.
+
+    Args:
+        run_folder: folder of the run, with its audio.
+        run: the run. Warm-up samples and failed ones are left out.
+        report_progress: called after each clip.
+
+    Raises:
+        DataError: an audio file of the run is missing or was changed.
+    """
+    if run.manifest.kind != "speech":
+        return None
+    samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
+    clips = {_build_key(sample): AudioClip.of_sample(run_folder, sample) for sample in samples}
+    found: dict[_ClipKey, ClipJudgment] = {}
+    for key, clip in _listen_to_all(clips):
+        found[key] = clip
+        if report_progress is not None:
+            report_progress(len(found), len(clips))
+    return ListeningSet(
+        method=get_listening_method(),
+        verdicts=tuple(_compare_with_each_other(samples, [found[_build_key(sample)] for sample in samples])),
+    )
+
+
+def summarize_listening(samples: Iterable[Sample], listening: ListeningSet | None) -> ListeningSummary | None:
+    """Count the verdicts on samples of one target; `None` if nobody listened to the run."""
+    if listening is None:
+        return None
+    ids = {sample.id for sample in samples}
+    verdicts = [one for one in listening.verdicts if one.sample_id in ids]
+    outcomes = Counter(one.outcome for one in verdicts)
+    rules = Counter(one.rule for one in verdicts if one.rule is not None)
+    reasons = Counter(one.explanation for one in verdicts if one.outcome == "not judged")
+    return ListeningSummary(
+        right_count=outcomes["right"],
+        wrong_count=outcomes["wrong"],
+        doubtful_count=outcomes["doubtful"],
+        not_judged_count=outcomes["not judged"],
+        defect_count_by_rule=dict(rules.most_common()),
+        not_judged_count_by_reason=dict(reasons.most_common()),
+    )
+
+
+def _build_key(sample: Sample) -> _ClipKey:
+    facts = sample.audio
+    assert facts is not None, "only samples with audio are listened to"
+    encoding = f" {facts.raw_format} {facts.sample_rate_hz} {facts.channels}" if facts.raw_format else ""
+    return _ClipKey(facts.sha256 + encoding, sample.text, sample.language)
+
+
+# Listens to the different clips of a run, in this process or in others.
+
+
+def _listen_to_all(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey, ClipJudgment]]:
+    if len(clips) <= MAX_CLIPS_IN_THIS_PROCESS:
+        for key, clip in clips.items():
+            yield key, _listen(clip, key.text)
+        return
+    worker_count = min(os.cpu_count() or 1, len(clips))
+    waiting = iter(clips.items())
+    in_flight: dict[Future[ClipJudgment], _ClipKey] = {}
+    with open_process_pool(worker_count) as pool:
+        while True:
+            with start_processes_ignoring_interrupts():
+                for key, clip in itertools.islice(waiting, pool.max_groups_in_flight - len(in_flight)):
+                    in_flight[pool.executor.submit(_listen, clip, key.text)] = key
+            if not in_flight:
+                return
+            for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                yield in_flight.pop(done), done.result()
+
+
+def _listen(clip: AudioClip, text: str) -> ClipJudgment:
+    audio = EncodedAudio.from_facts(clip.read(), clip.audio_facts)
+    try:
+        return listen_to_clip(audio, text, clip.language)
+    except (MissingExtraError, ValueError) as error:  # espeak-ng is missing, or cannot pronounce the text
+        return ClipJudgment("not judged", str(error))
+
+
+# Compares the clips of a run with each other.
+
+
+def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudgment]) -> Iterator[ListeningVerdict]:
+    """Yield the verdict on each sample, whose clip is at the same place in `found`."""
+    by_target: dict[str, list[int]] = defaultdict(list)
+    for index, sample in enumerate(samples):
+        by_target[sample.target].append(index)
+    is_judged = {target: _can_doubt([found[index] for index in indices]) for target, indices in by_target.items()}
+    other_texts = _find_other_texts(samples, found)
+    for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):
+        if clip.outcome == "doubtful" and not is_judged[sample.target]:
+            clip = ClipJudgment("not judged", "the voice is not recognized clearly")
+        if clip.outcome != "wrong" and index in other_texts:
+            clip = ClipJudgment("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
+        if clip.outcome in ("right", "not judged"):
+            others = [
+                one for one in by_target[sample.target] if one != index and _have_one_language(samples, one, index)
+            ]
+            clip = _judge_pace(clip, found[index].pace, [found[one].pace for one in others])
+        yield ListeningVerdict(
+            sample_id=sample.id,
+            outcome=clip.outcome,
+            rule=clip.rule,
+            explanation=clip.explanation,
+            start_s=clip.start_s,
+        )
+
+
+def _have_one_language(samples: Sequence[Sample], one: int, other: int) -> bool:
+    return samples[one].language == samples[other].language
+
+
+def _can_doubt(found: Sequence[ClipJudgment]) -> bool:
+    """Whether so many clips of a target fit their text that the few others are in doubt."""
+    fitting, doubtful = sum(one.fits_text for one in found), sum(one.outcome == "doubtful" for one in found)
+    return fitting >= MIN_FITTING_DELIVERIES and doubtful <= MAX_DOUBTFUL_SHARE * (fitting + doubtful)
+
+
+def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgment]) -> dict[int, str]:
+    """Return, for each sample with the samples of a different text of its provider before it, that text."""
+    texts: dict[tuple[str, str], str] = {}
+    others = {}
+    for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):
+        if clip.digest is not None:
+            text = texts.setdefault((sample.target.partition("/")[0], clip.digest), sample.text)
+            if list_spoken_letters(text) != list_spoken_letters(sample.text):
+                others[index] = text
+    return others
+
+
+def _judge_pace(clip: ClipJudgment, pace: float | None, others: Iterable[float | None]) -> ClipJudgment:
+    compared = compare_pace(pace, [one for one in others if one is not None]) if pace is not None else None
+    if compared is None or not compared.is_unusual:
+        return clip
+    return ClipJudgment("doubtful", compared.describe(), UNUSUAL_PACE_RULE)

@@ -1,0 +1,235 @@
+"""Listens to a clip: whether it is speech, says its text, all of it and once, and at the usual pace of its voice.
+
+It joins the measures of `speech_signal`, which need no model and hold in every language, with the comparison of
+`spoken_text`, which is for English. What differs from the text is named by the id of the rule that a check reports.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from voicegauge.model.sample import ListeningOutcome
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.decoding import DecodedAudio, Samples
+from voicegauge.speech.phoneme_network import WEIGHTS_PATH
+from voicegauge.speech.speech_signal import (
+    MAX_CLIPPED_SHARE,
+    Silence,
+    compute_sample_digest,
+    find_silences,
+    is_steady_sound,
+    measure_clipped_share,
+)
+from voicegauge.speech.spoken_text import (
+    SpokenTextJudgment,
+    SpokenTextVerdict,
+    explain_why_not_judged,
+    is_ordinary_text,
+    judge_spoken_text,
+)
+
+LISTENING_VERSION = 1
+"""Version of this way of listening. It is increased when the verdict on any clip may change."""
+MAX_SILENCE_S = 3.0
+"""The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
+to two seconds."""
+MIN_FITTING_DELIVERIES = 4
+"""Number of other deliveries by a target that fit their text, from which one that does not is reported."""
+MIN_COMPARED_PACES = 6
+"""Number of other deliveries by the same voice from which a pace is judged."""
+MAX_USUAL_PACE_SPREAD = 0.12
+"""Largest relative spread of the other paces with which a pace is compared. A voice whose pace varies more is not
+judged."""
+UNUSUAL_PACE_FACTOR = 1.45
+"""Factor from which a pace differs from the usual one of the same voice. A third of the text that is missing makes the
+pace 1.5 times as fast."""
+MIN_LETTERS_FOR_PACE = 25
+"""Number of letters from which a text has a pace: pauses matter too much in shorter ones."""
+LETTERS_PER_DIGIT = 5
+"""Number of letters that a digit counts as, because it is read as a word."""
+_UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
+"""Matches what some voices do not speak: directions in parentheses or brackets, and tags."""
+
+OTHER_TEXT_RULE = "audio-of-other-text"
+UNUSUAL_PACE_RULE = "audio-unusual-pace"
+RULE_BY_VERDICT: dict[SpokenTextVerdict, str] = {
+    "other text": "spoken-text-other",
+    "does not fit": "spoken-text-doubtful",
+    "end missing": "spoken-text-incomplete",
+    "start missing": "spoken-text-incomplete",
+    "said twice": "spoken-text-repeated",
+    "other words": "spoken-words-differ",
+    "other rate": "audio-rate-untrue",
+}
+"""Ids of the rules that report a verdict. A text that is right, that fits or that is unclear has none."""
+
+
+class ClipJudgment(NamedTuple):
+    """What listening to one clip has shown, before it is compared with other clips of its run."""
+
+    outcome: ListeningOutcome
+    explanation: str
+    """What was found, with times, or why nothing was judged."""
+    rule: str | None = None
+    """Id of the rule that the clip breaks; `None` if it breaks none."""
+    start_s: float | None = None
+    """Time at which the defect is audible, in seconds; `None` for no particular time."""
+    digest: str | None = None
+    """`compute_sample_digest` of the samples; `None` if nothing is audible."""
+    pace: float | None = None
+    """Letters per second; `None` if the text is too short for a pace."""
+    fits_text: bool = False
+    """Whether the text explains the clip better than all others that were tried."""
+
+
+class PaceComparison(NamedTuple):
+    """The pace of a delivery beside that of the other deliveries by the same voice, in letters per second."""
+
+    pace: float
+    usual_pace: float
+    """Median of the others."""
+    compared_count: int
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether the text is spoken far faster or slower than usual."""
+        return not 1 / UNUSUAL_PACE_FACTOR <= self.pace / self.usual_pace <= UNUSUAL_PACE_FACTOR
+
+    def describe(self) -> str:
+        """Return both paces in words."""
+        others = f"{self.usual_pace:.1f} in {self.compared_count} other deliveries with the same settings"
+        return f"{self.pace:.1f} letters per second; {others}"
+
+
+@functools.cache
+def get_listening_method() -> str:
+    """Return the way of listening with its version and the start of the hash of the network's weights."""
+    return f"listening/{LISTENING_VERSION} phonemes@{hashlib.sha256(WEIGHTS_PATH.read_bytes()).hexdigest()[:8]}"
+
+
+def listen_to_clip(audio: EncodedAudio, text: str, language: str | None, speed: float | None = None) -> ClipJudgment:
+    """Return what a clip says, compared with `text`.
+
+    Args:
+        audio: the clip as it was delivered.
+        text: the text that should be spoken.
+        language: language code of the text; `None` or "auto" to tell by its words.
+        speed: requested speed factor; `None` for the usual one.
+    """
+    decoded = audio.decoded_audio
+    if decoded is None:
+        return ClipJudgment("not judged", f"the audio cannot be decoded: {audio.decode_error}")
+    if not any(map(str.isalnum, text)):
+        return ClipJudgment("not judged", "the text has no letters and no digits")
+    if audio.is_silent:
+        return ClipJudgment("wrong", f"{decoded.duration_s:.2f} s of silence", "audio-silent", 0.0)
+    found = _judge_sound(decoded) or _judge_text(decoded, text, language, speed)
+    digest = compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
+    return found._replace(digest=digest, pace=measure_pace(decoded.samples, decoded.sample_rate_hz, text))
+
+
+def _judge_sound(decoded: DecodedAudio) -> ClipJudgment | None:
+    """Return the verdict on a clip that is not speech, or whose peaks are cut off; `None` on any other."""
+    if is_steady_sound(decoded.samples, decoded.sample_rate_hz):
+        return ClipJudgment("wrong", f"{decoded.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
+    share = measure_clipped_share(decoded.samples)
+    if share > MAX_CLIPPED_SHARE:
+        return ClipJudgment("wrong", f"{share:.0%} of the samples are at full scale", "audio-clipped")
+    return None
+
+
+def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: float | None) -> ClipJudgment:
+    """Return the verdict on the words of a clip and its silences."""
+    is_ordinary = is_ordinary_text(text)
+    reason = explain_why_not_judged(text, language, speed) if is_ordinary else "the text consists of few or no words"
+    spoken = None
+    if reason is None:
+        is_automatic = language is None or language.lower() == "auto"
+        spoken = judge_spoken_text(
+            decoded.samples, decoded.sample_rate_hz, text, "en" if language is None or is_automatic else language
+        )
+        rule = RULE_BY_VERDICT.get(spoken.verdict)
+        if rule is not None:
+            is_doubtful = spoken.verdict == "does not fit"
+            return ClipJudgment("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
+    for place, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, speed, spoken):
+        return ClipJudgment("wrong", describe_long_silence(place, silence), "audio-long-silence", silence.start_s)
+    if spoken is None or spoken.verdict == "unclear":
+        return ClipJudgment("not judged", reason or (spoken.explanation if spoken is not None else ""))
+    return ClipJudgment("right", spoken.explanation, fits_text=True)
+
+
+def list_long_silences(
+    samples: Samples, sample_rate_hz: int, text: str, speed: float | None, spoken: SpokenTextJudgment | None
+) -> Iterator[tuple[str, Silence]]:
+    """Yield each silence that is longer than speech has, with its place: "before", "within" or "after".
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0.
+        sample_rate_hz: their sample rate.
+        text: the spoken text, which may ask for a pause.
+        speed: requested speed factor; `None` for the usual one.
+        spoken: what the clip says; `None` if it was not compared with the text.
+    """
+    silences = find_silences(samples, sample_rate_hz)
+    if silences is None:
+        return
+    leading = silences.leading
+    if spoken is not None and spoken.alignment is not None:  # noise may hide the silence before the first word
+        leading = Silence(0.0, max(leading.end_s, spoken.alignment.words[0].start_s))
+    longest_s = MAX_SILENCE_S / min(speed or 1.0, 1.0)
+    named = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}
+    for place, silence in named.items():
+        if silence.duration_s > longest_s and not (place == "within" and _may_ask_for_pause(text)):
+            yield place, silence
+
+
+def describe_long_silence(place: str, silence: Silence) -> str:
+    """Return how long a silence is, and where, in words."""
+    return (
+        f"{silence.duration_s:.2f} s of silence {place} the speech, from {silence.start_s:.2f} to {silence.end_s:.2f} s"
+    )
+
+
+def _may_ask_for_pause(text: str) -> bool:
+    """Whether a text has paragraphs, an ellipsis, a dash or tags, for which a voice may make a long pause."""
+    return any(mark in text for mark in ("\n", "...", "\u2026", "--", "\u2013", "\u2014", "<", "["))
+
+
+# Compares clips of one run.
+
+
+def list_spoken_letters(text: str) -> str:
+    """Return the letters and digits of a text that every voice speaks."""
+    return "".join(filter(str.isalnum, _UNSPOKEN_PATTERN.sub("", text).casefold()))
+
+
+def measure_pace(samples: Samples, sample_rate_hz: int, text: str) -> float | None:
+    """Return the letters per second between the first and the last sound; `None` if the text is too short.
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0.
+        sample_rate_hz: their sample rate.
+        text: the spoken text.
+    """
+    spoken = _UNSPOKEN_PATTERN.sub("", text)
+    letters = sum(LETTERS_PER_DIGIT if character.isdecimal() else character.isalpha() for character in spoken)
+    silences = find_silences(samples, sample_rate_hz) if letters >= MIN_LETTERS_FOR_PACE else None
+    if silences is None:
+        return None
+    spoken_s = silences.trailing.start_s - silences.leading.end_s - silences.longest_inner.duration_s
+    return letters / spoken_s if spoken_s > 0 else None
+
+
+def compare_pace(pace: float, others: Sequence[float]) -> PaceComparison | None:
+    """Compare a pace with those of other deliveries by the same voice; `None` if they are too few or vary too much."""
+    if len(others) < MIN_COMPARED_PACES:
+        return None
+    usual = statistics.median(others)
+    spread = statistics.median(abs(other / usual - 1) for other in others)
+    return PaceComparison(pace, usual, len(others)) if spread <= MAX_USUAL_PACE_SPREAD else None
