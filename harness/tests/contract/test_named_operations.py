@@ -48,7 +48,7 @@ IN_A_LIST = build_document(
 )
 OTHER_NAME = build_document(
     {
-        "voice_uuid": {"type": "string", "maxLength": 40},
+        "voice_uuid": {"type": "string", "maxLength": 40, "examples": ["55592656"]},
         "data": {"type": "string", "maxLength": 3000},
         "output": {
             "type": "object",
@@ -101,3 +101,170 @@ def test_a_cassette_is_recognized(command, tmp_path, monkeypatch, capsys) -> Non
     Path("cassette.yaml").write_text("interactions: []\nversion: 1\n")
     assert cli.run([*command, "cassette.yaml"]) == 2
     assert "voicegauge convert" in capsys.readouterr().err
+
+
+def build_operation(operation_id: str, body: dict[str, Any] | None, response: dict[str, Any]) -> dict[str, Any]:
+    success = {"description": "Success", "content": {"application/json": {"schema": response}}}
+    operation = {
+        "operationId": operation_id,
+        "responses": {"200": success, "400": {"description": "Invalid"}, "401": {"description": "Unknown key"}},
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return operation
+
+
+def propose(document: dict[str, Any], *options: str) -> str:
+    Path("openapi.json").write_text(json.dumps(document))
+    assert cli.run(["init", "openapi.json", "--provider", "acme", "--out", "overlay.yaml", *options]) == 0
+    return Path("overlay.yaml").read_text()
+
+
+def assert_no_findings(capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert cli.run(["check", "acme", "--contracts", "overlay.yaml", "--emulated"]) == 0, capsys.readouterr()
+    assert "no findings" in capsys.readouterr().out
+
+
+TEXT_REQUEST = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string", "maxLength": 90}}}
+DOCUMENT = {
+    "openapi": "3.1.0",
+    "info": {"title": "Acme", "version": "1"},
+    "servers": [{"url": "https://api.acme.test"}],
+}
+
+
+def test_the_audio_is_not_taken_for_its_encoding(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    response = {
+        "type": "object",
+        "required": ["audioContent"],
+        "properties": {
+            "audioConfig": {"type": "object", "properties": {"audioEncoding": {"type": "string", "enum": ["MP3"]}}},
+            "audioContent": {"type": "string", "format": "byte"},
+        },
+    }
+    user_only = {
+        "oauth2": {"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "https://a.test", "scopes": {}}}}
+    }
+    speak = build_operation("speak", TEXT_REQUEST, response) | {"security": [{"oauth2": []}]}
+    document = DOCUMENT | {"paths": {"/speak": {"post": speak}}, "components": {"securitySchemes": user_only}}
+    overlay = propose(document)
+    assert "location: body#/audioContent" in overlay
+    assert "how the key of /speak is sent" in capsys.readouterr().out
+    assert_no_findings(capsys)
+
+
+def test_requests_to_amazon_are_signed_and_regions_have_defaults(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    response = {"type": "object", "required": ["audio"], "properties": {"audio": {"type": "string"}}}
+    scheme = {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"}
+    regions = {"region": {"default": "eu-west-1"}}
+    document = DOCUMENT | {
+        "servers": [
+            {"url": f"{s}://speech.{{region}}.amazonaws.test", "variables": regions} for s in ("http", "https")
+        ],
+        "security": [{"hmac": []}],
+        "paths": {"/speak": {"post": build_operation("speak", TEXT_REQUEST, response)}},
+        "components": {"securitySchemes": {"hmac": scheme}},
+    }
+    assert "aws_signature: {region: eu-west-1, service: speech}" in propose(document)
+    assert "the server" not in capsys.readouterr().out
+    assert_no_findings(capsys)
+
+
+def test_flaws_elsewhere_in_a_document_do_not_matter(tmp_path, monkeypatch, capsys) -> None:
+    """A default that does not fit, a link to nothing, a status in a branch, and several places of the audio."""
+    monkeypatch.chdir(tmp_path)
+    request = json.loads(json.dumps(TEXT_REQUEST))
+    request["properties"]["settings"] = {"type": "string", "default": {}}
+    part = {
+        "type": "object",
+        "required": ["status", "audio"],
+        "properties": {"status": {"allOf": [{"enum": ["success", "fail"]}]}, "audio": {"type": "string"}},
+    }
+    response = {"type": "object", "required": ["one"], "properties": {"one": part, "other": part}}
+    speak = build_operation("speak", request, response)
+    speak["responses"]["200"]["links"] = {"Result": {"$ref": "#/components/links/Result"}}
+    document = DOCUMENT | {
+        "paths": {"/speak": {"post": speak}},
+        "components": {
+            "links": {"Result": {"operationId": "getNothing"}},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"key": []}],
+    }
+    overlay = propose(document)
+    assert "['settings']['default']\"\n    remove: true" in overlay
+    assert "{location: body#/one/audio, delivery_method: base64}}  # TODO" in overlay
+    assert "maybe body#/other/audio" in capsys.readouterr().out
+    assert_no_findings(capsys)
+
+
+def test_a_list_of_texts_is_found(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = {"type": "array", "minItems": 1, "items": {"type": "string", "maxLength": 90}}
+    request = {"type": "object", "required": ["ssml"], "properties": {"ssml": texts}}
+    response = {"type": "object", "required": ["audio"], "properties": {"audio": {"type": "string"}}}
+    document = DOCUMENT | {"paths": {"/speak": {"post": build_operation("speak", request, response)}}}
+    assert "text: body#/ssml/0" in propose(document)
+    assert_no_findings(capsys)
+
+
+def test_the_emulator_fills_in_what_a_list_item_requires(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    item = {
+        "type": "object",
+        "required": ["audio", "generation_id", "duration"],
+        "properties": {
+            "audio": {"type": "string"},
+            "generation_id": {"type": "string"},
+            "duration": {"type": "number", "minimum": 0},
+        },
+    }
+    listed = {"type": "array", "items": item}
+    response = {"type": "object", "required": ["generations"], "properties": {"generations": listed}}
+    propose(DOCUMENT | {"paths": {"/speak": {"post": build_operation("speak", TEXT_REQUEST, response)}}})
+    assert_no_findings(capsys)
+
+
+def test_speech_to_text_is_proposed_where_it_is_named(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    upload = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+    transcript = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    listen = build_operation("listen", upload, transcript)
+    listen["requestBody"]["content"] = {"multipart/form-data": {"schema": upload}}
+    document = DOCUMENT | {"paths": {"/listen": {"post": listen}}}
+    overlay = propose(document, "--operation", "/listen")
+    assert "x-transcription:" in overlay
+    assert "request_fields: {audio: body#/file}" in overlay
+    assert "response: {text_location: body#/text}" in overlay
+    assert_no_findings(capsys)
+
+
+def test_a_job_of_speech_to_text_is_proposed_as_one(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    states = {"type": "string", "enum": ["queued", "completed", "error"]}
+    job = {
+        "type": "object",
+        "required": ["id", "status"],
+        "properties": {"id": {"type": "string"}, "status": states, "audio_url": {"type": "string"}},
+    }
+    request = {"type": "object", "required": ["audio_url"], "properties": {"audio_url": {"type": "string"}}}
+    status = build_operation("getTranscript", None, job)
+    status["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    listed = build_operation("listTranscripts", None, {"type": "object"})
+    submit = build_operation("createTranscript", request, job)
+    paths = {"/transcripts": {"post": submit, "get": listed}, "/transcripts/{id}": {"get": status}}
+    overlay = propose(DOCUMENT | {"paths": paths}, "--operation", "/transcripts")
+    assert "x-submit: {status_operation_id: getTranscript}" in overlay
+    assert "x-speech" not in overlay
+    assert "audio" not in overlay
+    assert "a target (x-speech or x-transcription)" in capsys.readouterr().out
+
+
+def test_the_error_names_what_could_be_meant(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openapi.json").write_text(json.dumps(OTHER_NAME | {"paths": {"/v0/speak": OTHER_NAME["paths"]["/v0/say"]}}))
+    assert cli.run(["init", "openapi.json"]) == 2
+    assert "name one with --operation (POST /v0/speak)" in capsys.readouterr().err

@@ -106,3 +106,24 @@ def test_a_change_of_a_swagger_document_is_found(file, capsys) -> None:
     assert cli.run(["drift", str(file), "newer.json"]) == 1
     assert "300" in (out := capsys.readouterr().out)
     assert "200" in out
+
+
+def test_keywords_of_openapi_3_and_flaws_of_unused_definitions_are_accepted(tmp_path) -> None:
+    document = {
+        "swagger": "2.0",
+        "info": {"title": "Acme", "version": "1"},
+        "host": "api.acme.test",
+        "paths": {},
+        "definitions": {
+            "Used": {"type": "object", "properties": {"old": {"$ref": "#/definitions/Other", "deprecated": True}}},
+            "Other": {"type": "string", "nullable": True},
+            "Flawed": {"type": "number,"},
+        },
+    }
+    path = tmp_path / "swagger.json"
+    path.write_text(json.dumps(document, indent=1))
+    converted = read_openapi_document(path)
+    assert converted.data["components"]["schemas"]["Other"]["nullable"] is True
+    line = converted.find_line("/components/schemas/Flawed/type")
+    assert line is not None
+    assert "number," in path.read_text().splitlines()[line - 1]

@@ -230,8 +230,13 @@ def _check_reference(schemas: Schemas, document: Document, pointer: str, referen
     return target_pointer
 
 
-def check_schemas(schemas: Schemas, document: Document) -> None:
+def check_schemas(schemas: Schemas, document: Document, unfit_defaults: list[str] | None = None) -> None:
     """Check that every schema can be used, so that none fails in the middle of a run, and that defaults fit.
+
+    Args:
+        schemas: the schemas of `document`.
+        document: the document.
+        unfit_defaults: gets the JSON pointers of the schemas whose default does not fit, instead of an error.
 
     Raises:
         ContractError: a schema cannot be used, or its default does not fit it; the message has the line of the first
@@ -244,7 +249,10 @@ def check_schemas(schemas: Schemas, document: Document) -> None:
         if is_component or (key in _SCHEMA_KEYS and not _is_reference_to_component(node)):
             schemas.check_schema(pointer)
         if "default" in node and _SCHEMA_POINTER_PATTERN.search(pointer) and not _COMBINING_KEYWORDS & node.keys():
-            schemas.check_default(pointer, node["default"])
+            if unfit_defaults is not None and not schemas.is_valid(pointer, node["default"]):
+                unfit_defaults.append(pointer)
+            else:
+                schemas.check_default(pointer, node["default"])
 
 
 def _is_reference_to_component(node: dict[str, Any]) -> bool:

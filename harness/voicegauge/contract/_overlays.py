@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -204,6 +205,11 @@ def _format_json_pointer(pointer_tokens: tuple[int | str, ...]) -> str:
     return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
 
 
+def escape_json_path_name(name: str) -> str:
+    """Return a name as it stands between single quotes in a JSONPath."""
+    return json.dumps(name)[1:-1].replace('\\"', '"').replace("'", "\\'")
+
+
 # Selects from a document what a contract needs, so that errors elsewhere in the document do not matter.
 
 
@@ -231,11 +237,32 @@ def select_described_operations(document: Document) -> dict[str, Any]:
     kept = [at for at, node in operations.items() if _OPERATION_EXTENSIONS & node.keys()]
     known = set(kept)
     for at in kept:  # which grows
-        for name in _iterate_possible_operation_ids(operations[at]):
+        for name in _iterate_possible_operation_ids(document.data, operations[at]):
             if name in by_id and by_id[name] not in known:
                 known.add(by_id[name])
                 kept.append(by_id[name])
-    return select_operations(document, known)
+    selected = select_operations(document, known)
+    _remove_links_to_nothing(selected, by_id.keys())
+    return selected
+
+
+def _remove_links_to_nothing(selected_data: dict[str, Any], operation_ids: Collection[str]) -> None:
+    """Remove the links to operations that the document does not have: nothing can follow them."""
+    shared = read_pointer(selected_data, ["components", "links"])
+    groups: list[Any] = [shared]
+    for _, operation in read_operations(selected_data):
+        responses = operation.get("responses")
+        groups += [one.get("links") for one in responses.values() if isinstance(one, dict)] if responses else []
+    removed: set[str] = set()
+    for links in groups:
+        for name, link in list(links.items()) if isinstance(links, dict) else ():
+            target = link.get("operationId") if isinstance(link, dict) else None
+            if (target is not None and target not in operation_ids) or (
+                isinstance(link, dict) and link.get("$ref") in removed
+            ):
+                del links[name]
+                if links is shared:
+                    removed.add(f"#/components/links/{escape_pointer_token(name)}")
 
 
 def select_operations(document: Document, kept_operations: Collection[tuple[str, str]]) -> dict[str, Any]:
@@ -261,14 +288,19 @@ def read_operations(document_data: dict[str, Any]) -> Iterator[tuple[tuple[str, 
                 yield (path, method), item[method]
 
 
-def _iterate_possible_operation_ids(operation_data: dict[str, Any]) -> Iterator[str]:
+def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_data: dict[str, Any]) -> Iterator[str]:
     """Yield all texts in the `x-` keys and the links of an operation; some of them are operation ids."""
     for key in _OPERATION_EXTENSIONS & operation_data.keys():
         yield from _iterate_texts(operation_data[key])
     responses = operation_data.get("responses")
     for response in responses.values() if isinstance(responses, dict) else ():
-        if isinstance(response, dict):
-            yield from _iterate_texts(response.get("links"))
+        links = response.get("links") if isinstance(response, dict) else None
+        for text in _iterate_texts(links):
+            if text.startswith("#/"):  # a reference to a link under components
+                tokens = [unescape_pointer_token(token) for token in unquote(text[2:]).split("/")]
+                yield from _iterate_texts(read_pointer(document_data, tokens))
+            else:
+                yield text
 
 
 def _iterate_texts(value: Any) -> Iterator[str]:

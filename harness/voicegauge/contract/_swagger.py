@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from voicegauge.contract.document_parts import HTTP_METHODS
@@ -27,6 +28,10 @@ _SCHEMA_KEYS = frozenset(
     }
 )
 """Keys of a Swagger parameter or header that belong to its schema in OpenAPI 3."""
+_NEWER_KEYS = frozenset({"deprecated", "nullable", "writeOnly", "oneOf", "anyOf"})
+"""Keywords of OpenAPI 3 that are kept in the conversion, where they mean what they mean in OpenAPI 3."""
+_DEFINITION_DEPTH = 2
+"""Number of keys that lead to a schema of `definitions`."""
 _DEFAULT_MEDIA_TYPE = "application/json"
 _FILE_MEDIA_TYPE = "application/octet-stream"
 _OAUTH2_FLOWS = {"application": "clientCredentials", "accessCode": "authorizationCode"}
@@ -43,11 +48,19 @@ def convert_swagger(document: Document) -> Document:
     Raises:
         ContractError: the document is not valid; the message has the line of the first error.
     """
-    error = next(_create_validator().iter_errors(document.data), None)
+    errors = _create_validator().iter_errors(_leave_out_newer_keys(document.data))
+    error = next((one for one in errors if not _is_inside_definition(one.instance_path)), None)
     if error is not None:
         reason = " ".join(error.message.split())[:MAX_REASON_CHARACTERS]
         raise document.build_error(format_json_pointer(error.instance_path), f"is not valid Swagger 2.0: {reason}")
-    return document.replace_data(_Conversion(document.data).convert())
+    moved = {
+        new.removeprefix("#").rstrip("/") + pointer[len(old) - 2 :]: line
+        for old, new in _REFERENCE_PREFIXES.items()
+        for pointer, line in document.lines.items()
+        if pointer.startswith(old.removeprefix("#"))
+    }
+    lines = {**document.lines, **moved}
+    return Document(document.path, _Conversion(document.data).convert(), lines, document.sha256)
 
 
 @functools.cache
@@ -56,6 +69,18 @@ def _create_validator() -> Any:
     from openapi_spec_validator.schemas import schema_v2
 
     return jsonschema_rs.Draft4Validator(dict(schema_v2))
+
+
+def _is_inside_definition(path: Sequence[str | int]) -> bool:
+    """Whether a path leads into a schema of `definitions`; those that are used are checked after the conversion."""
+    return len(path) > _DEFINITION_DEPTH and path[0] == "definitions"
+
+
+def _leave_out_newer_keys(value: Any) -> Any:
+    """Return `value` without the keywords that many write in Swagger 2.0 although only OpenAPI 3 has them."""
+    if isinstance(value, dict):
+        return {key: _leave_out_newer_keys(item) for key, item in value.items() if key not in _NEWER_KEYS}
+    return [_leave_out_newer_keys(item) for item in value] if isinstance(value, list) else value
 
 
 class _Conversion:

@@ -89,7 +89,7 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
         nodes.append((f"{base}/servers", item.get("servers", [])))
         nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in HTTP_METHODS if m in item]
     found: dict[str, Server] = {}
-    encrypted_urls = {str(node.get("url", "")).rstrip("/") for _, servers in nodes for node in servers}
+    encrypted_urls = {_fill_in_variables(node).rstrip("/") for _, servers in nodes for node in servers}
     for pointer, servers in nodes:
         for index, node in enumerate(servers):
             server = _read_server(document, f"{pointer}/{index}", node)
@@ -106,9 +106,7 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
 
 
 def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Server:
-    url = str(node.get("url", ""))
-    for name, variable in node.get("variables", {}).items():
-        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    url = _fill_in_variables(node)
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
@@ -118,6 +116,14 @@ def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Serv
         reason = f"server url {url!r} must be absolute, with http or https, without user, query and fragment"
         raise document.build_error(pointer, reason)
     return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
+
+
+def _fill_in_variables(node: dict[str, Any]) -> str:
+    """Return the URL of a server with the defaults of its variables."""
+    url = str(node.get("url", ""))
+    for name, variable in node.get("variables", {}).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    return url
 
 
 def _read_operations(contract: Contract) -> Iterator[Operation]:

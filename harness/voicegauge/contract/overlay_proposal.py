@@ -6,7 +6,6 @@ guessed.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +15,9 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay
+from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name
+from voicegauge.contract._proposed_keys import SECURITY, KeyProposal
+from voicegauge.contract._proposed_transcriptions import TranscriptionProposal, is_transcription, propose_transcription
 from voicegauge.contract.document_assembly import check_openapi_version
 from voicegauge.contract.proposed_parts import (
     AUDIO_BODY,
@@ -30,6 +31,7 @@ from voicegauge.contract.proposed_parts import (
     find_speech_field,
     find_speech_operations,
     guess_text_field,
+    list_likely_speech_operations,
 )
 from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import (
@@ -39,6 +41,7 @@ from voicegauge.formats.located_yaml import (
     escape_pointer_token,
     format_list_item,
     iterate_entry_lines,
+    unescape_pointer_token,
 )
 from voicegauge.model.base import Record
 
@@ -66,10 +69,18 @@ def _derive_provider_name(document: Document) -> str:
 
 
 def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
-    """Return the absolute URLs of the servers of a document; those with variables are left out."""
+    """Return the absolute URLs of the servers of a document, with the defaults of their variables."""
     servers = document_data.get("servers")
-    urls = [str(s.get("url", "")) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
+    urls = [_fill_in_variables(s) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
     return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
+
+
+def _fill_in_variables(server: Mapping[str, Any]) -> str:
+    url, variables = str(server.get("url", "")), server.get("variables")
+    for name, variable in variables.items() if isinstance(variables, dict) else ():
+        if isinstance(variable, dict) and "default" in variable:
+            url = url.replace(f"{{{name}}}", str(variable["default"]))
+    return url
 
 
 def convert_to_identifier(text: str) -> str:
@@ -86,7 +97,6 @@ def derive_name_from_path(path: str) -> str:
 # Writes the proposed overlay, and notes what a person has to complete in it.
 
 
-_KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
 _FORMAT_NAME_SEPARATOR_PATTERN = re.compile(r"[_.-]")
 _MAX_PROPOSED_MODELS = 10
 _ACTION_MARGIN = "  "
@@ -123,18 +133,20 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
 class OverlayWriter:
     """Writes one overlay, and notes what a person has to complete."""
 
-    def __init__(self, document: Document, provider_id: str) -> None:
+    def __init__(self, document: Document, provider_id: str, candidate_operations: Sequence[SpeechOperation]) -> None:
         self._document, self._provider = document, provider_id
+        self._candidate_operations = candidate_operations
+        self._keys = KeyProposal(document, list_server_urls(document.data), candidate_operations)
         self._todo: list[str] = []
         self._used_targets: set[str] = set()
         self._used_operation_ids: set[str] = set()
         self._described_jobs: set[str] = set()
 
-    def write_overlay(self, candidate_operations: Sequence[SpeechOperation]) -> OverlayProposal:
-        """Write the overlay that makes each of `candidate_operations` a speech operation."""
-        actions = list(self._iterate_root_actions(_find_key_header(candidate_operations)))
+    def write_overlay(self) -> OverlayProposal:
+        """Write the overlay that makes each candidate a speech operation."""
+        actions = [*self._iterate_root_actions(), *self._iterate_removals()]
         operations = []
-        for candidate_operation in candidate_operations:
+        for candidate_operation in self._candidate_operations:
             targets = self._propose_targets(candidate_operation)
             actions += self._iterate_operation_actions(candidate_operation, targets)
             pointer = f"/paths/{escape_pointer_token(candidate_operation.path)}/{candidate_operation.method}"
@@ -182,43 +194,43 @@ class OverlayWriter:
             )
         )
 
-    def _iterate_root_actions(self, key_header: str | None) -> Iterator[_Action]:
+    def _iterate_removals(self) -> Iterator[_Action]:
+        """Yield the actions that remove defaults which do not fit their own schema, so that nobody can send them."""
+        pointers = dict.fromkeys(pointer for one in self._candidate_operations for pointer in one.unfit_defaults)
+        for pointer in pointers:
+            self._todo.append(f"the default of {pointer}, which does not fit its own schema and is removed")
+            tokens = [*map(unescape_pointer_token, pointer.split("/")[1:]), "default"]
+            yield {"target": "$" + "".join(f"['{escape_json_path_name(token)}']" for token in tokens), "remove": True}
+
+    def _iterate_root_actions(self) -> Iterator[_Action]:
         name = self._provider
         info = self._document.data.get("info")
         title = str(info.get("title", name)) if isinstance(info, dict) else name
-        key_variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
+        variable_prefix = re.sub(r"[^A-Z0-9]", "_", name.upper())
+        variable_prefix = variable_prefix if variable_prefix[:1].isalpha() else f"_{variable_prefix}"
         update: _Action = {
             "x-provider": {
                 "id": name,
                 "title": title,
-                "key_variable": f"{key_variable if key_variable[:1].isalpha() else '_' + key_variable}_API_KEY",
+                "key_variable": f"{variable_prefix}_API_KEY",
                 "sources": {self._document.path.name: {"title": title, "date": _format_today()}},
             }
         }
         if not list_server_urls(self._document.data):
             self._todo.append("the server, which the document does not name")
             update["servers"] = CommentedValue([{"url": TODO_URL}], TODO)
-        components = self._document.data.get("components")
-        has_scheme = isinstance(components, dict) and components.get("securitySchemes")
-        if not has_scheme:
-            self._todo.append("how the key is sent: the document has no security scheme")
-            update["security"] = CommentedValue([{"key": []}], f"{TODO}: and the scheme below")
+        self._todo += self._keys.list_todo()
+        if self._keys.has_no_scheme:
+            update["security"] = CommentedValue(SECURITY, f"{TODO}: and the scheme below")
         yield {"target": "$", "update": update}
-        if not has_scheme:
-            scheme = (
-                {"type": "apiKey", "in": "header", "name": key_header}
-                if key_header
-                else {"type": "http", "scheme": "bearer"}
-            )
-            schemes = {"securitySchemes": {"key": scheme}}
-            if isinstance(components, dict):
-                yield {"target": "$.components", "update": schemes}
-            else:
-                yield {"target": "$", "update": {"components": schemes}}
+        yield from self._keys.iterate_actions(variable_prefix)
 
     def _iterate_operation_actions(
         self, candidate_operation: SpeechOperation, targets: Mapping[str, Any]
     ) -> Iterator[_Action]:
+        if is_transcription(candidate_operation):
+            yield from self._iterate_transcription_actions(candidate_operation, targets)
+            return
         fields = candidate_operation.request_fields
         mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(fields, name))}
         locations: dict[str, Any] = {name: field.location for name, field in mapped.items()}
@@ -232,7 +244,11 @@ class OverlayWriter:
             response = {"status_operation_id": self._get_status_operation_id(job)}
         else:
             response = {"audio": candidate_operation.audio or AUDIO_BODY}
-            if candidate_operation.audio is None:
+            others = candidate_operation.other_audio_locations
+            if others:
+                shown = ", ".join(others)
+                self._todo.append(f"where the audio is in the response of {candidate_operation.path}: maybe {shown}")
+            if candidate_operation.audio is None or others:
                 response = CommentedValue(response, TODO)
         extension = {
             "request_fields": locations,
@@ -241,15 +257,41 @@ class OverlayWriter:
         }
         update = {
             **self._propose_operation_id(candidate_operation),
+            **self._propose_security(candidate_operation),
             **self._propose_responses(candidate_operation, mapped.get("format")),
             "x-speech": CommentedValue(
                 extension, f"beside it, if you want costs: x-pricing: {{unit: 1k_characters, usd_per_unit: {TODO}}}"
             ),
         }
         yield _build_operation_action(candidate_operation.path, candidate_operation.method, update)
+        yield from self._iterate_job_actions(job)
+
+    def _iterate_transcription_actions(
+        self, candidate_operation: SpeechOperation, targets: Mapping[str, Any]
+    ) -> Iterator[_Action]:
+        proposal: TranscriptionProposal = propose_transcription(self._document, candidate_operation)
+        extension = (
+            {**proposal.extension, "targets": targets}
+            if proposal.job is None
+            else {"status_operation_id": self._get_status_operation_id(proposal.job)}
+        )
+        self._todo += proposal.todo
+        update = {
+            **self._propose_operation_id(candidate_operation),
+            **self._propose_security(candidate_operation),
+            **self._propose_rejections(candidate_operation, {}),
+            proposal.key: extension,
+        }
+        yield _build_operation_action(candidate_operation.path, candidate_operation.method, update)
+        yield from self._iterate_job_actions(proposal.job)
+
+    def _iterate_job_actions(self, job: JobProposal | None) -> Iterator[_Action]:
         if job is not None and job.path not in self._described_jobs:
             self._described_jobs.add(job.path)
             yield _build_operation_action(job.path, "get", self._propose_job(job))
+
+    def _propose_security(self, candidate_operation: SpeechOperation) -> _Action:
+        return {"security": SECURITY} if self._keys.replaces_security(candidate_operation) else {}
 
     def _propose_job(self, job: JobProposal) -> _Action:
         update: _Action = {}
@@ -281,18 +323,25 @@ class OverlayWriter:
             format_field: the field with which a request chooses the format of the audio.
         """
         documented_responses = candidate_operation.operation_data.get("responses", {})
+        audio = self._propose_audio_response(candidate_operation, documented_responses, format_field)
+        return self._propose_rejections(candidate_operation, audio)
+
+    def _propose_rejections(
+        self, candidate_operation: SpeechOperation, other_responses: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return `responses` with `other_responses` and the rejections that the document lacks; nothing without any."""
+        documented_responses = candidate_operation.operation_data.get("responses", {})
         rejections = {}
         if not {"400", "422", "4XX", "default"} & documented_responses.keys():
             rejections["400"] = {"description": "The request is invalid"}
         if not {"401", "403", "4XX", "default"} & documented_responses.keys():
             rejections["401"] = {"description": "The key is unknown"}
-        audio = self._propose_audio_response(candidate_operation, documented_responses, format_field)
         if rejections:
             self._todo.append(
                 f"the rejections of {candidate_operation.path}: the document states none with status "
                 + " and ".join(rejections)
             )
-        missing = {**audio, **rejections}
+        missing = {**other_responses, **rejections}
         return {"responses": CommentedValue(missing, _NOT_IN_DOCUMENT)} if missing else {}
 
     def _propose_audio_response(
@@ -339,7 +388,7 @@ class OverlayWriter:
         model = find_field_by_name(candidate_operation.request_fields, MODEL_FIELD_NAMES)
         voice = find_speech_field(candidate_operation.request_fields, "voice")
         default_voice: dict[str, str] = {}
-        if voice is not None and voice.is_required:
+        if voice is not None and voice.is_required and not is_transcription(candidate_operation):
             example = _find_example_text(voice.schema)
             if example is None:
                 self._todo.append(f"a voice of {candidate_operation.path}")
@@ -383,17 +432,6 @@ def _format_today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _find_key_header(candidate_operations: Sequence[SpeechOperation]) -> str | None:
-    """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
-    names = [
-        location.removeprefix("header.")
-        for c in candidate_operations
-        for location in c.request_fields
-        if location.startswith("header.")
-    ]
-    return next((name for name in names if _KEY_HEADER_PATTERN.search(name) and name.lower() != "authorization"), None)
-
-
 def _has_media_type_per_format(media_types: Collection[str], format_field: ProposedField) -> bool:
     """Whether as many media types are documented as formats, where `mp3_44100_64` and `mp3_44100_128` are one format.
 
@@ -410,8 +448,7 @@ def _has_media_type_per_format(media_types: Collection[str], format_field: Propo
 
 def _build_operation_action(path: str, method: str, update: _Action) -> _Action:
     """Return the action that adds `update` to an operation, which a JSONPath selects."""
-    name = json.dumps(path)[1:-1].replace('\\"', '"').replace("'", "\\'")
-    return {"target": f"$.paths['{name}'].{method}", "update": update}
+    return {"target": f"$.paths['{escape_json_path_name(path)}'].{method}", "update": update}
 
 
 def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
@@ -431,6 +468,7 @@ def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
 
 
 _PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
+_MAX_OPERATIONS_SHOWN = 5
 _SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
 
@@ -465,14 +503,15 @@ def propose_overlay(
     ]
     if not found:
         wanted = f" among {', '.join(operation_names)}" if operation_names else ""
-        hint = "" if operation_names else "name one with --operation, or "
+        likely = [f"{method.upper()} {path}" for path, method in list_likely_speech_operations(document)]
+        shown = f" ({', '.join(likely[:_MAX_OPERATIONS_SHOWN])})" if likely else ""
+        hint = "" if operation_names else f"name one with --operation{shown}, or "
         raise UsageError(
             f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
             f"{hint}write x-speech by hand as docs/contract.md describes"
         )
     provider_id = provider_id or derive_provider_id(document, reserved_ids)
-    writer = OverlayWriter(document, provider_id)
-    return writer.write_overlay(found)
+    return OverlayWriter(document, provider_id, found).write_overlay()
 
 
 # Proposes a whole contract for a document that was inferred, so that there is no official document to extend.

@@ -80,17 +80,28 @@ def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, A
     return merged
 
 
+_AUDIO_PROPERTY_PATTERN = re.compile(r"encoding|format|type|codec|rate|length|duration|name|language|i[dD]$")
+
+
 def find_audio(fields: Mapping[str, ProposedField]) -> dict[str, str] | None:
     """Return the value of `audio` for the first text field with "audio" in its name: location and how it is sent.
 
+    A field with a list of values, or named like a property of audio, such as "audioEncoding", has none. The result is
     `None` if there is no such field.
     """
+    return next(iter(list_audio_candidates(fields)), None)
+
+
+def list_audio_candidates(fields: Mapping[str, ProposedField]) -> list[dict[str, str]]:
+    """Return the value of `audio` for each text field that may have the audio; see `find_audio`."""
+    found = []
     for location, field in fields.items():
-        name = location.rpartition("/")[2].lower()
-        if "audio" in name and field.is_text:
-            is_url = "url" in name or field.schema.get("format") in ("uri", "url")
-            return {"location": location, "delivery_method": "url" if is_url else "base64"}
-    return None
+        name = location.rpartition("/")[2]
+        is_property = "enum" in field.schema or _AUDIO_PROPERTY_PATTERN.search(name)
+        if "audio" in name.lower() and field.is_text and not is_property:
+            is_url = "url" in name.lower() or field.schema.get("format") in ("uri", "url")
+            found.append({"location": location, "delivery_method": "url" if is_url else "base64"})
+    return found
 
 
 # Finds the status operation of a speech operation that responds with a job, and proposes its `x-job`.
@@ -118,7 +129,7 @@ class JobProposal(NamedTuple):
 
 
 def find_job_proposal(
-    document: Document, path: str, submit_response_fields: Mapping[str, ProposedField]
+    document: Document, path: str, submit_response_fields: Mapping[str, ProposedField], *, has_audio: bool = True
 ) -> JobProposal | None:
     """Find the operation that reports the status of the job that an operation starts.
 
@@ -126,6 +137,7 @@ def find_job_proposal(
         document: the whole document.
         path: the path of the operation that starts a job.
         submit_response_fields: the fields of its successful response, by location.
+        has_audio: whether the result of the job is audio.
 
     Returns:
         The status operation; `None` if the response has no id, or no operation takes one and responds with a state.
@@ -170,7 +182,8 @@ def find_job_proposal(
         extension["job_id_location"] = repeated.location
     extension["state_location"] = state.location
     extension["states"] = _propose_states([field for field in (submit_state, state) if field], status_path, todo)
-    extension["audio"] = _find_result_audio(fields, status_path, todo)
+    if has_audio:
+        extension["audio"] = _find_result_audio(fields, status_path, todo)
     if reason and reason.is_text:
         extension["failure_reason_location"] = reason.location
     return JobProposal(status_path, operation, extension, tuple(todo))
@@ -338,7 +351,7 @@ def _find_id_location(document: Document, path: str, parameter: str) -> str | No
 
 SPEECH_FIELD_NAMES: Mapping[str, Sequence[str]] = {
     "text": ("text", "input", "prompt", "script", "transcript", "content", "ssml"),
-    "voice": ("voice", "voice_id", "voiceid", "voice_name", "speaker", "speaker_id", "reference_id"),
+    "voice": ("voice", "voice_id", "voiceid", "voice_uuid", "voice_name", "speaker", "speaker_id", "reference_id"),
     "language": ("language", "language_code", "languagecode", "lang", "locale"),
     "format": ("response_format", "output_format", "audio_format", "format", "encoding", "audio_encoding", "codec"),
     "speed": ("speed", "speaking_rate", "speakingrate"),
@@ -348,7 +361,7 @@ SPEECH_FIELD_NAMES: Mapping[str, Sequence[str]] = {
 MODEL_FIELD_NAMES = ("model", "model_id", "modelid", "engine")
 _SPEECH_WORD_PATTERN = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.IGNORECASE)
 _OTHER_PURPOSE_WORD_PATTERN = re.compile(
-    r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b", re.IGNORECASE
+    r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b|feedback", re.IGNORECASE
 )
 _AUDIO_MEDIA_TYPE_PATTERN = re.compile(r"['\"]audio/")
 _SPEECH_METHODS = ("post", "put", "get")
@@ -365,8 +378,14 @@ class SpeechOperation(NamedTuple):
     """The fields of the request by location."""
     audio: Mapping[str, str] | None
     """The value of `x-speech.response.audio`; `None` if the document describes no audio."""
+    other_audio_locations: tuple[str, ...]
+    """Where else in the response the audio may be."""
     audio_media_types: frozenset[str]
     """The media types of audio that the first successful response has."""
+    has_binary_request: bool
+    """Whether the body of the request is a file."""
+    unfit_defaults: tuple[str, ...]
+    """JSON pointers of the schemas of the document whose default does not fit them."""
     job: JobProposal | None = None
     """The job that the operation starts; `None` if it responds with audio."""
 
@@ -384,7 +403,14 @@ def _select_likely_operations(document: Document, operation_names: Sequence[str]
         if not any(name in one for one in names.values()):
             raise UnknownNameError("operation", name, [name for one in names.values() for name in one if name])
     if operation_names:
-        return [at for at in found if names[at] & set(operation_names)]
+        named = [at for at in found if names[at] & set(operation_names)]
+        sending = {path for path, method in named if method != "get"}
+        # A path whose operations send and list stands for the one that sends.
+        return [
+            (path, method)
+            for path, method in named
+            if method != "get" or path not in sending or names[path, method] - {path} & set(operation_names)
+        ]
     return [at for at, node in found.items() if at[1] in _SPEECH_METHODS and _is_likely_speech_operation(at[0], node)]
 
 
@@ -408,13 +434,14 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
     """
     likely = _select_likely_operations(document, operation_names)
     error: ContractError | None = None
+    unfit_defaults: list[str] = []
     is_any_valid = False
     for path, method in likely:
         data = select_operations(document, [(path, method)])
         part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
         normalize_openapi(part)
         try:
-            check_schemas(Schemas(part), part)
+            check_schemas(Schemas(part), part, unfit_defaults)
             validate_openapi(part)
             node = part.data["paths"][path]
             fields = dict(_iterate_request_fields(Schemas(part), node, node[method]))
@@ -423,11 +450,22 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
             continue
         is_any_valid = True
         if operation_names or find_speech_field(fields, "text") is not None:
-            audio = _find_response_audio(Schemas(part), node[method])
-            started = {} if audio else list_response_fields(Schemas(part), node[method])
-            media_types = _list_audio_media_types(Schemas(part), node[method])
-            job = find_job_proposal(document, path, started)
-            yield SpeechOperation(path, method, node[method], fields, audio, media_types, job)
+            schemas = Schemas(part)
+            audio = _find_response_audio(schemas, node[method])
+            first = audio[0] if audio else None
+            started = {} if audio else list_response_fields(schemas, node[method])
+            yield SpeechOperation(
+                path,
+                method,
+                node[method],
+                fields,
+                first,
+                tuple(one["location"] for one in audio[1:]),
+                _list_audio_media_types(schemas, node[method]),
+                _has_binary_request(schemas, node[method]),
+                tuple(dict.fromkeys(unfit_defaults)),
+                find_job_proposal(document, path, started),
+            )
     if error is not None and (operation_names or not is_any_valid):
         raise error
 
@@ -449,12 +487,20 @@ def _iterate_request_fields(
             return
 
 
+def _has_binary_request(schemas: Schemas, operation_data: Mapping[str, Any]) -> bool:
+    content = schemas.resolve_reference(operation_data.get("requestBody", {}))[0].get("content", {})
+    return any(map(_is_audio_media_type, content))
+
+
 def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) -> ProposedField | None:
     """Return the request field with a usual name of `speech_field` (see `SPEECH_FIELD_NAMES`); `None` without one.
 
     An encoding beside a container is not a format: only both together decide what the audio is.
     """
     found = find_field_by_name(fields, SPEECH_FIELD_NAMES[speech_field])
+    if found is not None and speech_field == "text" and found.schema.get("type") == "array":
+        items = found.schema.get("items")
+        return ProposedField(f"{found.location}/0", items if isinstance(items, dict) else {}, found.is_required)
     if found is not None and speech_field == "format" and "encoding" in found.location:
         beside = found.location.rpartition("/")[0]
         if any(one.rpartition("/")[0] == beside and "container" in one for one in fields):
@@ -462,15 +508,21 @@ def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) ->
     return found
 
 
+_NAME_FIELD_PATTERN = re.compile(r"(?:^|_)(?:uuid|id|name|model|voice|format|type|url)$|[a-z](?:I[dD]|Name|Url)$")
+
+
 def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
     """Return the field that may be the text to speak, of an operation that the user named.
 
-    Required texts without a list of values come first, then those that may be longest.
+    Required texts without a list of values come first, then those that may be longest. Names and ids are left out.
     """
     texts = [
         field
         for field in fields.values()
-        if field.is_text and "enum" not in field.schema and "format" not in field.schema and "body" in field.location
+        if field.is_text
+        and not {"enum", "format"} & field.schema.keys()
+        and "body" in field.location
+        and not _NAME_FIELD_PATTERN.search(_get_innermost_field_name(field.location))
     ]
     return max(texts, key=lambda one: (one.is_required, one.schema.get("maxLength", 0)), default=None)
 
@@ -501,12 +553,14 @@ def _list_audio_media_types(schemas: Schemas, operation_data: Mapping[str, Any])
     return frozenset(name for name in content if _is_audio_media_type(name))
 
 
-def _find_response_audio(schemas: Schemas, operation_data: Mapping[str, Any]) -> Mapping[str, str] | None:
-    """Return the value of `x-speech.response.audio`; `None` if no 2xx response carries audio itself."""
+def _find_response_audio(schemas: Schemas, operation_data: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what `x-speech.response.audio` may be, likeliest first; nothing if no 2xx response carries audio."""
     for content in _iterate_success_contents(schemas, operation_data):
         if any(map(_is_audio_media_type, content)):
-            return AUDIO_BODY
+            return [AUDIO_BODY]
         for name, media in content.items():
-            if "json" in name and (found := find_audio(dict(list_body_fields(schemas, media.get("schema", {}))))):
-                return found
-    return None
+            if "json" in name:
+                found = list_audio_candidates(dict(list_body_fields(schemas, media.get("schema", {}))))
+                if found:
+                    return found
+    return []

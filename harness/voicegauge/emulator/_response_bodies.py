@@ -19,7 +19,7 @@ from voicegauge.emulator._request import Rejection, can_have_value_at, read_valu
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import SchemaValueBuilder, format_time_like_example, iterate_schemas_at
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.locations import MISSING, Location, parse_location
+from voicegauge.formats.locations import MISSING, Location, parse_location, read_pointer
 from voicegauge.speech.encoding import find_media_type_of_format
 
 # Builds response bodies from the contract's examples, or from its schemas if there are no examples.
@@ -303,13 +303,26 @@ def write_audio(
         set_audio_media_type(response, format_name)
         return
     value = audio_url if response_audio.delivery_method == "url" else base64.b64encode(audio_bytes or b"").decode()
+    tokens = response_audio.location.pointer_tokens
+    is_added = response.is_body_text_or_json and read_pointer(response.body, tokens) is MISSING
     write_values(response, {response_audio.location: value})
+    if is_added:
+        _complete_by_schema(response)
     if (
         response_audio.media_type_location is not None
         and response_audio.media_type_location not in _get_target_constants(response)
     ):
         shown = _choose_reported_format(response, response_audio.media_type_location, format_name)
         write_values(response, {response_audio.media_type_location: shown})
+
+
+def _complete_by_schema(response: EmulatedResponse) -> None:
+    """Add what the schema requires beside a value that was added, such as the other fields of an item of a list."""
+    media_type = response.documented_media_type
+    if media_type is not None and "schema" in media_type.part_data:
+        response.body = SchemaValueBuilder(media_type.schemas).complete_value(
+            media_type.part_data["schema"], media_type.schema_pointer or media_type.pointer, response.body
+        )
 
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:

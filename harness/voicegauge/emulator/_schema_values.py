@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.formats.locations import MISSING
 
 # Generates ids, and formats timestamps like the contract's examples.
 
@@ -70,6 +71,9 @@ _EXAMPLE_VALUE_BY_SCHEMA_FORMAT = {
 _MAX_VALUE_DEPTH = 24
 """Maximum depth of a value. It is deeper than any documented response, and ends the recursion of a schema that requires
 itself."""
+
+
+_STATED_VALUE_KEYS = frozenset({"const", "default", "example", "examples", "enum"})
 
 
 class _SchemaNode(NamedTuple):
@@ -159,7 +163,20 @@ class SchemaValueBuilder:
         if json_type == "array":
             items = _resolve_schema(self._schemas, schema.get("items", {}), f"{node.json_pointer}/items")
             return [self._build_value_at_depth(items, depth + 1) for _ in range(schema.get("minItems", 0))]
-        return self._build_scalar_value(schema, json_type)
+        fixed = self._find_branch_value(node, json_type, depth)
+        return self._build_scalar_value(schema, json_type) if fixed is MISSING else fixed
+
+    def _find_branch_value(self, node: _SchemaNode, json_type: str, depth: int) -> Any:
+        """Return the value that an `allOf`, `anyOf` or `oneOf` branch states for a scalar; `MISSING` without any."""
+        if json_type == "null" or depth > _MAX_VALUE_DEPTH:
+            return MISSING
+        for branch in _find_branch_schemas(self._schemas, node):
+            if _STATED_VALUE_KEYS & branch.schema.keys():
+                return self._build_value_at_depth(branch, depth + 1)
+            found = self._find_branch_value(branch, json_type, depth + 1)
+            if found is not MISSING:
+                return found
+        return MISSING
 
     def _build_scalar_value(self, schema: Mapping[str, Any], json_type: str) -> Any:
         if json_type == "string":

@@ -1,0 +1,103 @@
+"""Proposes how the key is sent, where a document does not say it in a way that works without a user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from voicegauge.contract._overlays import TODO, escape_json_path_name
+from voicegauge.contract.proposed_parts import SpeechOperation
+from voicegauge.formats.located_yaml import CommentedValue, Document
+
+_KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
+_SCHEME = "key"
+"""Name of a proposed security scheme."""
+_AWS_AUTHENTICATION = "awsSigv4"
+"""Value of `x-amazon-apigateway-authtype` of a security scheme with AWS Signature Version 4."""
+_AWS_REGION_PATTERN = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
+
+
+class KeyProposal:
+    """The security schemes that an overlay adds, and the operations that use them."""
+
+    def __init__(self, document: Document, server_urls: Sequence[str], operations: Sequence[SpeechOperation]) -> None:
+        components = document.data.get("components")
+        self._components = components if isinstance(components, dict) else None
+        schemes = self._components.get("securitySchemes") if self._components else None
+        self._schemes: Mapping[str, Any] = schemes if isinstance(schemes, dict) else {}
+        self._root_security = document.data.get("security")
+        self._server_urls, self._operations = server_urls, operations
+
+    @property
+    def has_no_scheme(self) -> bool:
+        """Whether the document does not say at all how the key is sent."""
+        return not self._schemes
+
+    def replaces_security(self, operation: SpeechOperation) -> bool:
+        """Whether the document names only schemes for an operation that need a user, such as a consent in a browser."""
+        security = operation.operation_data.get("security", self._root_security)
+        names = [list(one) for one in security if isinstance(one, dict)] if isinstance(security, list) else []
+        return bool(names) and all(any(map(self._needs_user, one)) for one in names)
+
+    def list_todo(self) -> list[str]:
+        """Return what a person has to complete about the key."""
+        if self.has_no_scheme:
+            return ["how the key is sent: the document has no security scheme"]
+        replaced = [one.path for one in self._operations if self.replaces_security(one)]
+        return [f"how the key of {path} is sent: the document names a sign-in by a user only" for path in replaced]
+
+    def iterate_actions(self, variable_prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield the actions that add the schemes; `variable_prefix` begins the names of environment variables."""
+        replaced = [one for one in self._operations if self.replaces_security(one)]
+        if self.has_no_scheme or replaced:
+            header = _find_key_header(self._operations)
+            bearer = {"type": "http", "scheme": "bearer"}
+            scheme: Any = {"type": "apiKey", "in": "header", "name": header} if header else bearer
+            schemes = {"securitySchemes": {_SCHEME: CommentedValue(scheme, TODO) if replaced else scheme}}
+            if self._components is not None:
+                yield {"target": "$.components", "update": schemes}
+            else:
+                yield {"target": "$", "update": {"components": schemes}}
+        for operation in replaced:
+            if "security" in operation.operation_data:  # lists are extended by an update, not replaced
+                yield {
+                    "target": f"$.paths['{escape_json_path_name(operation.path)}'].{operation.method}.security",
+                    "remove": True,
+                }
+        for name, scheme in self._schemes.items():
+            if isinstance(scheme, dict) and scheme.get("x-amazon-apigateway-authtype") == _AWS_AUTHENTICATION:
+                key = {"id_variable": f"{variable_prefix}_ACCESS_KEY_ID", "aws_signature": self._guess_aws_scope()}
+                yield {
+                    "target": f"$.components.securitySchemes['{escape_json_path_name(name)}']",
+                    "update": {"x-key": CommentedValue(key, f"{TODO}: your region")},
+                }
+
+    def _needs_user(self, scheme_name: str) -> bool:
+        scheme = self._schemes.get(scheme_name)
+        if not isinstance(scheme, dict) or scheme.get("type") != "oauth2":
+            return False
+        flows = scheme.get("flows")
+        return not (isinstance(flows, dict) and flows.get("clientCredentials"))
+
+    def _guess_aws_scope(self) -> dict[str, str]:
+        """Return region and service, as the host of the first server names them: polly.us-east-1.amazonaws.com."""
+        host = urlsplit(self._server_urls[0]).hostname or "" if self._server_urls else ""
+        region = _AWS_REGION_PATTERN.search(host)
+        return {"region": region[0] if region else TODO, "service": host.partition(".")[0] or TODO}
+
+
+SECURITY: list[dict[str, list[str]]] = [{_SCHEME: []}]
+"""The value of `security` with the proposed scheme."""
+
+
+def _find_key_header(operations: Sequence[SpeechOperation]) -> str | None:
+    """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
+    names = [
+        location.removeprefix("header.")
+        for one in operations
+        for location in one.request_fields
+        if location.startswith("header.")
+    ]
+    return next((name for name in names if _KEY_HEADER_PATTERN.search(name) and name.lower() != "authorization"), None)
