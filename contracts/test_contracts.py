@@ -16,7 +16,7 @@ from voicegauge.conformance.recordings import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service, judge_documented_examples, run_check
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Severity
@@ -33,7 +33,12 @@ OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in c
 @functools.cache
 def whole_plan(contract: Contract) -> CasePlan:
     """The plan of a check of the emulator."""
-    return plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
+    return plan_cases(list_targets(contract), is_emulated=True, include_all_billable_cases=True)
+
+
+def list_targets(contract: Contract) -> list[BaseTarget]:
+    """What the name of the provider stands for: its speech targets, or without any those that transcribe."""
+    return [*contract.targets.values()] or [*contract.audio_input_targets.values()]
 
 
 @pytest.fixture(params=CONTRACTS, ids=lambda contract: contract.id)
@@ -90,7 +95,7 @@ def test_every_recording_conforms_to_its_contract() -> None:
 
 def test_every_recorded_case_is_replayed(contract) -> None:
     """The client submits, polls and downloads in process: no network, no emulator, no unmatched or unused exchange."""
-    targets = list(contract.targets.values())
+    targets = list_targets(contract)
     recorded = [recording for recording in RECORDED if recording.provider == contract.id]
     replay = Replay(recorded, [contract])
     groups = {exchange.conversation_id for recording in recorded for exchange in recording.exchanges}

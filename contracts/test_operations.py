@@ -13,6 +13,7 @@ import pytest
 from voicegauge.cli import cli
 from voicegauge.rules.registry import RULE_BY_ID
 
+TRANSCRIPTION = "openai-compatible-transcription"
 # document, its section, provider, operation, method, path as printed
 DOCUMENTED = [
     ("pixazo-xtts-v2.txt", "XTTS v2", "pixazo", "generateXtts", "POST", "/voice-clone/v1/xtts-v2/generate"),
@@ -74,6 +75,8 @@ DOCUMENTED = [
     ("openapi.yaml", "List models", "openai-compatible", "listModels", "GET", "/models"),
     ("kokoro-fastapi.py", "List voices", "openai-compatible", "listVoices", "GET", "/audio/voices"),
     ("supertonic-server.py", "List voices", "openai-compatible", "listVoicesOutsideAudio", "GET", "/voices"),
+    ("openapi.yaml", "Transcribe", TRANSCRIPTION, "createTranscription", "POST", "/audio/transcriptions"),
+    ("openapi.yaml", "List models", TRANSCRIPTION, "listModels", "GET", "/models"),
 ]
 # document, provider, operation whose request names the URL: what the provider sends by itself
 SENT = [

@@ -40,6 +40,7 @@ RUN_ELSEWHERE = {"voicegauge bench"}
 """Commands that take long and are run by `.ci/run`."""
 OWN_SERVER = "http://127.0.0.1:8880/v1"
 OTHER_SERVER = "http://127.0.0.1:8881/v1"
+TRANSCRIPTION_SERVER = "http://127.0.0.1:8000/v1"
 SOCKET_SERVER = "ws://127.0.0.1:9000"
 
 
@@ -87,7 +88,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[voicegauge.Ru
     own = tmp_path_factory.mktemp("my-contracts") / "my-server" / "asyncapi.yaml"
     own.parent.mkdir()
     own.write_text(read_example("realtime.md", "my-server"))
-    names = {"pixazo", "pixelapi", "ttsai", "openai-compatible", "deepgram"}
+    names = {"pixazo", "pixelapi", "ttsai", "openai-compatible", "openai-compatible-transcription", "deepgram"}
     bundled = [contract for contract in load_catalogue() if contract.id in names]
     settings = EmulatorSettings(credits=1e9, time_scale=0, enforces_rate_limits=False)
     with running_emulator([*bundled, own], settings) as running:
@@ -128,6 +129,7 @@ def _adapt(line: str, emulator: voicegauge.RunningEmulator, other_server: voiceg
     words_on_page = split_command(line)
     line = line.replace(OWN_SERVER, emulator.base_url("openai-compatible"))
     line = line.replace(OTHER_SERVER, other_server.base_url("openai-compatible"))
+    line = line.replace(TRANSCRIPTION_SERVER, emulator.base_url("openai-compatible-transcription"))
     line = line.replace(SOCKET_SERVER, emulator.base_url("my-server").replace("http", "ws", 1))
     words = split_command(line)
     added: list[str] = []

@@ -231,11 +231,8 @@ def adapt_to_own_servers(
             contract, model_names=models, voice_names=voices, missing_operation_ids=server_names.missing_operation_ids
         )
         if ask_servers_for_names:
-            target = next(iter(adapted[contract.id].targets.values()))
-            voice = f"voice {target.target_spec.default_voice}" if target.target_spec.default_voice else "no voice"
-            listener.notice(
-                f"{contract.id}: {_describe_model_and_voice_names(server_names, live_options)}; uses {voice}"
-            )
+            described = _describe_model_and_voice_names(server_names, live_options, adapted[contract.id])
+            listener.notice(f"{contract.id}: {described}; uses {_describe_used_name(adapted[contract.id])}")
     return catalogue.replace_contracts(adapted.values())
 
 
@@ -329,12 +326,28 @@ async def _request_model_and_voice_names(
             raise UnreachableError(reason, request_was_sent=error.request_was_sent) from error
 
 
-def _describe_model_and_voice_names(server_names: ModelAndVoiceNames, live_options: LiveOptions) -> str:
-    """Return how many models and voices there are, and whether the server lists them or the user has named them."""
-    named = (
-        (live_options.own_server_models, server_names.model_names, "model"),
-        (live_options.own_server_voices, server_names.voice_names, "voice"),
+def _describe_used_name(contract: Contract) -> str:
+    """Return which voice the first speech target uses; without one, which model transcribes."""
+    spec = contract.provider.self_hosted
+    target = next(iter(contract.targets.values()), None)
+    if target is not None:
+        return f"voice {target.target_spec.default_voice}" if target.target_spec.default_voice else "no voice"
+    recognizer = next(iter(contract.audio_input_targets.values()), None)
+    model = (
+        recognizer.target_spec.request_constants.get(spec.model_list.request_field_location)
+        if recognizer is not None and spec is not None and spec.model_list is not None
+        else None
     )
+    return f"model {model}" if model is not None else "no model"
+
+
+def _describe_model_and_voice_names(
+    server_names: ModelAndVoiceNames, live_options: LiveOptions, contract: Contract
+) -> str:
+    """Return how many models and voices there are, and whether the server lists them or the user has named them."""
+    models = (live_options.own_server_models, server_names.model_names, "model")
+    voices = (live_options.own_server_voices, server_names.voice_names, "voice")
+    named = (models, voices) if contract.targets else (models,)
     if not live_options.own_server_models and not live_options.own_server_voices:
         return ", ".join(format_count(len(listed), noun) for _, listed, noun in named) + " listed"
     return ", ".join(

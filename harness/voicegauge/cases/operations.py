@@ -22,7 +22,7 @@ from voicegauge.cases.case import (
 )
 from voicegauge.cases.valid_requests import add_headers, build_minimal_request, count_charged_characters, set_body_value
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import AudioInputTarget, Operation, Target
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Operation, Target
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.emulator.settings import SCENARIO_HEADER
@@ -182,7 +182,7 @@ _CASE_KIND_BY_REJECTION_REASON: dict[RejectionReason, str] = {"invalid": "invali
 
 
 def plan_authentication_cases(
-    operation: Operation, request: RequestParts, target: Target | None, *, is_key_optional: bool = False
+    operation: Operation, request: RequestParts, target: BaseTarget | None, *, is_key_optional: bool = False
 ) -> Iterator[ConformanceCase]:
     """Yield a request without a key and one with a wrong key.
 
@@ -220,7 +220,7 @@ UNKNOWN_MODEL = "no-such-model"
 
 
 def plan_unknown_model_cases(
-    target: Target, request: RequestParts, other_cases: Iterable[ConformanceCase]
+    target: BaseTarget, request: RequestParts, other_cases: Iterable[ConformanceCase]
 ) -> Iterator[ConformanceCase]:
     """Yield a request for a model that does not exist, if the schema allows any name.
 
@@ -246,7 +246,7 @@ def plan_unknown_model_cases(
             statuses=tuple(sorted(statuses)),
             case_kind="unknown-id",
             description=f"{name} {UNKNOWN_MODEL!r}, which does not exist",
-            contract_pointer=f"{target.operation.pointer}/x-speech/targets",
+            contract_pointer=target.pointer.rpartition("/")[0],
         )
         yield build_case(
             target.operation,
@@ -260,7 +260,10 @@ def _find_model_locations(operation: Operation) -> list[Location]:
     """Return the fields of a body that select a target of an operation: by patterns, or by constants of all targets."""
     targets = [target.target_spec for target in operation.targets]
     patterns = {location: pattern for target in targets for location, pattern in target.request_patterns.items()}
-    found = [location for location, pattern in patterns.items() if not re.fullmatch(pattern, UNKNOWN_MODEL)]
+    takes_any_name = operation.contract.provider.self_hosted is not None  # as long as its models are not known
+    found = [
+        location for location, pattern in patterns.items() if takes_any_name or not re.fullmatch(pattern, UNKNOWN_MODEL)
+    ]
     for location in targets[0].request_constants if targets else ():
         values = [target.request_constants.get(location) for target in targets]
         if location not in patterns and len(set(map(str, values))) > 1 and all(isinstance(one, str) for one in values):

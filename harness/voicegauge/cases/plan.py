@@ -559,13 +559,18 @@ def _iterate_all_cases(
     if include_all_billable_cases:
         yield from _iterate_combination_cases(speaking, spoken_text)
     yield from _iterate_non_speech_operation_cases(
-        targets, excluded_operations, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
+        targets,
+        excluded_operations,
+        keyed_provider_ids,
+        is_emulated=is_emulated,
+        include_all_billable_cases=include_all_billable_cases,
     )
 
 
 def _iterate_non_speech_operation_cases(
     targets: Sequence[BaseTarget],
     excluded_operations: Collection[str],
+    keyed_provider_ids: Collection[str],
     *,
     is_emulated: bool,
     include_all_billable_cases: bool,
@@ -581,11 +586,37 @@ def _iterate_non_speech_operation_cases(
                 operation, target, is_emulated=is_emulated, include_billable_cases=include_all_billable_cases
             )
             if operation.audio_input is not None:
-                yield from plan_audio_input_cases(operation, cases, target)
+                planned = list(plan_audio_input_cases(operation, cases, target))
+                yield from planned
+                yield from _plan_wrong_names_and_keys(
+                    operation, planned, has_optional_key=not operation.needs_key and contract.id in keyed_provider_ids
+                )
             elif is_billable(operation):
                 yield from mark_billable_cases(cases)
             else:
                 yield from cases
+
+
+def _plan_wrong_names_and_keys(
+    operation: Operation, audio_input_cases: Sequence[ConformanceCase | SkippedCase], *, has_optional_key: bool
+) -> Iterator[ConformanceCase]:
+    """Yield the first upload to an operation with a model that does not exist, and with a wrong key.
+
+    Args:
+        operation: the operation with `x-transcription` or `x-conversion`.
+        audio_input_cases: the other cases of the operation.
+        has_optional_key: whether a key is sent although none is required.
+    """
+    cases = [case for case in audio_input_cases if isinstance(case, ConformanceCase)]
+    upload = next((case for case in cases if case.is_in_every_plan and case.request is not None), None)
+    if upload is None or upload.request is None:
+        return
+    target = operation.contract.audio_input_targets[upload.target_name or ""]
+    wrong = list(plan_unknown_model_cases(target, upload.request, cases))
+    if has_optional_key:
+        wrong += plan_authentication_cases(operation, upload.request, target, is_key_optional=True)
+    for case in wrong:
+        yield msgspec.structs.replace(case, audio_duration_s=upload.audio_duration_s)
 
 
 def _iterate_target_cases(

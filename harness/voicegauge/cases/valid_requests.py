@@ -135,8 +135,7 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
     if media_type is None:
         return RequestParts(headers=operation.required_headers)
     request = RequestParts(headers=operation.required_headers, body={}, media_type=media_type.name)
-    for name in _iterate_required_fields(operation, media_type.schema):
-        inner = media_type.schema.get("properties", {}).get(name, {})
+    for name, inner in _iterate_required_fields(operation, media_type.schema):
         value = (
             _load_voice_sample_file()
             if is_file_field(media_type, inner)
@@ -148,14 +147,22 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
     return request if is_valid_body(operation, request) else None
 
 
-def _iterate_required_fields(operation: Operation, schema: Any) -> Iterator[str]:
-    """Yield the fields that a body must have. Of `anyOf` and `oneOf` only the first branch is considered."""
+def _iterate_required_fields(
+    operation: Operation, schema: Any, outer_properties: Mapping[str, Any] = {}
+) -> Iterator[tuple[str, Any]]:
+    """Yield the fields that a body must have, each with its schema; some may be repeated.
+
+    Of `anyOf` and `oneOf` only the first branch is considered.
+    """
     schema, _ = operation.contract.schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return
-    yield from schema.get("required", ())
-    for keyword in ("anyOf", "oneOf"):
-        yield from _iterate_required_fields(operation, next(iter(schema.get(keyword, ())), None))
+    properties = {**outer_properties, **schema.get("properties", {})}
+    for name in schema.get("required", ()):
+        yield name, properties.get(name, {})
+    first_branches = (next(iter(schema.get(keyword, ())), None) for keyword in ("anyOf", "oneOf"))
+    for branch in (*schema.get("allOf", ()), *first_branches):
+        yield from _iterate_required_fields(operation, branch, properties)
 
 
 def is_file_field(media_type: MediaType, schema: Any) -> bool:

@@ -126,14 +126,14 @@ def _raise_missing_or_rejected_key_error(connection: ProviderConnection, status:
 
 
 async def _check_base_url(connection: ProviderConnection) -> None:
-    """Check that a server has the speech operation, by sending a request without text.
+    """Check that a server speaks or transcribes, by sending a request without text or audio.
 
     Only a server whose lists of models and voices are empty or cannot be read is checked.
 
     Raises:
         UsageError: the server does not have the operation. The message names the base URL under which it does.
     """
-    operation = _find_speech_operation(connection.contract)
+    operation = _find_operation_with_targets(connection.contract)
     right = connection.build_request(operation, RequestParts())
     reason = await _find_sign_of_missing_api(connection, right.url, operation)
     if reason is None:
@@ -165,5 +165,5 @@ async def _find_sign_of_missing_api(connection: ProviderConnection, url: str, op
     return _WEB_PAGE_SIGN if 200 <= response.status < 300 and response.media_type == "text/html" else None
 
 
-def _find_speech_operation(contract: Contract) -> Operation:
-    return next(operation for operation in contract.operations.values() if operation.speech is not None)
+def _find_operation_with_targets(contract: Contract) -> Operation:
+    return next(operation for operation in contract.operations.values() if any(operation.targets))

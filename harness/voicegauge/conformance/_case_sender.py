@@ -291,7 +291,7 @@ class CaseSender:
         transient: Sequence[Exchange] = ()
         while True:
             try:
-                exchanges = await self._requests.send_call(case, target)
+                exchanges = await self._send_to_open_connection(case, target)
             except BudgetError:
                 if transient:
                     await self._note_call(case, sent_case, transient)
@@ -312,6 +312,24 @@ class CaseSender:
                 continue
             await self._note_call(case, sent_case, [*transient, *exchanges])
             return
+
+    async def _send_to_open_connection(self, case: ConformanceCase, target: Target | None) -> Sequence[Exchange]:
+        """Send a single call; to a server of the user's own, again if the connection is lost before a response.
+
+        Such servers close a connection after an error without saying so, and their requests cost nothing.
+
+        Raises:
+            TransportError: there is no complete response.
+        """
+        may_repeat = self._contract.provider.self_hosted is not None and self._should_repeat_incomplete_response(case)
+        try:
+            return await self._requests.send_call(case, target)
+        except IncompleteResponseError:
+            raise
+        except UnreachableError as error:
+            if not (may_repeat and error.request_was_sent):
+                raise
+        return await self._requests.send_call(case, target)
 
     def _note_incomplete_response(
         self, case: ConformanceCase, sent_case: SentCase, error: IncompleteResponseError, attempt_count: int

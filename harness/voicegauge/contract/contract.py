@@ -56,17 +56,17 @@ class ContractSources:
     def has_normative_source(self, pointer: str) -> bool:
         """Whether a normative document states the part of a request at `pointer`.
 
-        The result is `True` also if no source is given. The source is the `x-source` of that part, or of the closest
-        part around it. The `x-source` of an operation does not count: a user who calls an operation that only a client
-        library documents expects it to work.
+        The result is `True` also if no source is given. The source is the `x-source` of that part, or the `source` of a
+        record of an `x-` key, or that of the closest part around it. The `x-source` of an operation does not count: a
+        user who calls an operation that only a client library documents expects it to work.
         """
         pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
         first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
         for end in range(len(pointer_tokens), first - 1, -1):
             part = read_pointer(self.document_data, pointer_tokens[:end])
-            source = part.get("x-source") if isinstance(part, dict) else None
-            if source is not None:
-                document = self.sources.get(source.get("document_name", ""))
+            source = part.get("x-source", part.get("source")) if isinstance(part, dict) else None
+            if isinstance(source, dict) and "document_name" in source:
+                document = self.sources.get(source["document_name"])
                 return document is None or document.is_normative
         return True
 

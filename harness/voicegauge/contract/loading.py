@@ -266,16 +266,17 @@ def adapt_contract_to_server(
     document_data = copy.deepcopy(contract.document.data)
     spec = contract.provider.self_hosted
     for operation in contract.operations.values():
-        if operation.speech is None or spec is None:
+        extension = _find_extension_with_targets(operation)
+        if extension is None or spec is None:
             continue
-        for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
+        for target in _read_value_at_pointer(document_data, operation.pointer)[extension]["targets"].values():
             if spec.model_list is not None and model_names:
                 _replace_missing_model(target, str(spec.model_list.request_field_location), model_names)
-            if voice_names and target.get("default_voice") not in voice_names:
+            if voice_names and operation.speech is not None and target.get("default_voice") not in voice_names:
                 target["default_voice"] = voice_names[0]
         if spec.model_list is not None and model_names:
             _correct_request_examples(document_data, operation, spec.model_list.request_field_location, model_names)
-        if spec.voice_lists and voice_names:
+        if spec.voice_lists and voice_names and operation.speech is not None:
             _limit_field_to_names(document_data, operation, spec.voice_lists[0].request_field_location, voice_names)
     for name in missing_operation_ids:
         path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
@@ -287,6 +288,13 @@ def adapt_contract_to_server(
     adapted = build_contract(document, schemas)
     check_consistency(adapted)
     return adapted
+
+
+def _find_extension_with_targets(operation: Operation) -> str | None:
+    """Return the `x-` key with the targets of an operation that speaks or transcribes; `None` for any other."""
+    if operation.speech is not None:
+        return "x-speech"
+    return "x-transcription" if isinstance(operation.audio_input, TranscriptionSpec) else None
 
 
 def replace_missing_voices(contract: Contract, voice_names: Sequence[str]) -> Contract:

@@ -25,6 +25,7 @@ from voicegauge.emulator._request import (
     find_default_value,
     is_documented_value,
     iterate_uploaded_files,
+    reject_unknown_model,
 )
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import fill_random_hex
@@ -218,10 +219,15 @@ def _find_musical_key_name(camelot_number: int, camelot_letter: str) -> str:
 # Reads requests with audio input: the addressed target, the fields and the uploaded files.
 
 
-def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
+def select_audio_input_target(request: ParsedRequest, *, rejects_unsupported_values: bool = True) -> AudioInputTarget:
     """Return the target whose constants (fixed values) the request contains, or values that match their patterns.
 
-    For a value that the request omits, the default from the schema counts.
+    For a value that the request omits, the default from the schema counts. If none matches, it is the first target of
+    the operation.
+
+    Raises:
+        Rejection: the request names a model that no target has, `rejects_unsupported_values` is set, and the contract
+            documents an error for unknown models or for invalid requests.
     """
     targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
@@ -234,6 +240,8 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
         return True
 
     matching = [target for target in targets if has_matching_constants(target)]
+    if not matching and rejects_unsupported_values:
+        reject_unknown_model(request, targets)
     return max(matching, key=lambda target: len(target.target_spec.request_constants), default=targets[0])
 
 
@@ -339,7 +347,7 @@ class AudioInputEndpoint:
             Rejection: the upload is missing, too large or not audio, or the balance is too low.
         """
         context = self._context
-        target = select_audio_input_target(request)
+        target = select_audio_input_target(request, rejects_unsupported_values=rejects_unsupported_values)
         started = asyncio.get_running_loop().time()
         async with context.upload_lock:
             upload = await asyncio.to_thread(

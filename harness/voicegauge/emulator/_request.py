@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicegauge.contract.contract import Operation
+from voicegauge.contract.contract import BaseTarget, Operation
 from voicegauge.contract.document_parts import MediaType, Parameter
 from voicegauge.contract.schemas import SchemaViolation, parse_text_value
 from voicegauge.emulator._schema_values import iterate_schemas_at
@@ -390,3 +390,52 @@ def iterate_uploaded_files(body: Any) -> Iterator[tuple[str, UploadedFile]]:
     """Yield the field name and the file of every upload in a form."""
     if isinstance(body, dict):
         yield from ((name, value) for name, value in body.items() if isinstance(value, UploadedFile))
+
+
+# Rejects models that no target has.
+
+
+def reject_unknown_model(
+    request: ParsedRequest, targets: Sequence[BaseTarget], *, rejects_every_other_value: bool = False
+) -> None:
+    """Reject a request that selects none of the `targets` of its operation, if the contract documents such an error.
+
+    Args:
+        request: the request, which contradicts a constant of every target.
+        targets: the targets of its operation.
+        rejects_every_other_value: whether a request is also rejected as one for something that does not exist if it
+            names a target by another value than a model.
+
+    Raises:
+        Rejection: as described above.
+    """
+    errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
+    documents_not_found = any(
+        (example.rejection_reason or "").partition(":")[0] == "not-found"
+        for media in errors
+        for example in media.examples
+    )
+    names_unknown_model = _names_unknown_model(request, targets)
+    if documents_not_found and (rejects_every_other_value or names_unknown_model):
+        raise Rejection("not-found", _find_model_field(targets), "no such model")
+    if names_unknown_model and {"400", "422", "4XX"} & request.operation.responses.keys():
+        raise Rejection("invalid", _find_model_field(targets), "no such model")
+
+
+def _names_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -> bool:
+    """Whether a text that selects each of the targets, as the name of a model does, selects none of them."""
+    specs = [target.target_spec for target in targets]
+    for location in specs[0].request_constants:
+        names = [spec.request_constants.get(location) for spec in specs]
+        has_patterns = any(location in spec.request_patterns for spec in specs)
+        is_choice = location.message_part == "body" and (has_patterns or len(set(map(str, names))) > 1)
+        if is_choice and all(isinstance(name, str) for name in names):
+            value = request.read_value(location)
+            if isinstance(value, str) and not any(spec.allows_value(location, value) for spec in specs):
+                return True
+    return False
+
+
+def _find_model_field(targets: Sequence[BaseTarget]) -> str:
+    """Return the name of the field whose value selects one of the targets."""
+    return next(str(location.field_name) for target in targets for location in target.target_spec.request_constants)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -13,7 +12,7 @@ from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import AudioPacing, ResponseAudio
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech, fill_constant_placeholders
-from voicegauge.emulator._request import ParsedRequest, Rejection
+from voicegauge.emulator._request import ParsedRequest, Rejection, reject_unknown_model
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_builder import SpeechTimingsGetter, compute_final_event_usage, write_timestamps
 from voicegauge.emulator._response_streams import StreamPacer, find_audio_pacing, read_requested_final_event
@@ -47,36 +46,9 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
     ]
     if scored:
         return max(scored, key=lambda pair: pair[0])[1]
-    errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
-    if rejects_unsupported_values and any(
-        (example.rejection_reason or "").partition(":")[0] == "not-found"
-        for media in errors
-        for example in media.examples
-    ):
-        raise Rejection("not-found", _find_model_field(targets), "no such model")
-    documents_rejection = bool({"400", "422", "4XX"} & request.operation.responses.keys())
-    if rejects_unsupported_values and documents_rejection and _names_unknown_model(request, targets):
-        raise Rejection("invalid", _find_model_field(targets), "no such model")
+    if rejects_unsupported_values:
+        reject_unknown_model(request, targets, rejects_every_other_value=True)
     return targets[0]
-
-
-def _names_unknown_model(request: ParsedRequest, targets: Sequence[Target]) -> bool:
-    """Whether a text that selects each of the targets, as the name of a model does, selects none of them."""
-    specs = [target.target_spec for target in targets]
-    for location in specs[0].request_constants:
-        names = [spec.request_constants.get(location) for spec in specs]
-        has_patterns = any(location in spec.request_patterns for spec in specs)
-        is_choice = location.message_part == "body" and (has_patterns or len(set(map(str, names))) > 1)
-        if is_choice and all(isinstance(name, str) for name in names):
-            value = request.read_value(location)
-            if isinstance(value, str) and not any(spec.allows_value(location, value) for spec in specs):
-                return True
-    return False
-
-
-def _find_model_field(targets: Sequence[Target]) -> str:
-    """Return the name of the field whose value selects one of the targets."""
-    return next(str(location.field_name) for target in targets for location in target.target_spec.request_constants)
 
 
 def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
