@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import msgspec
 import pytest
 
-from voicegauge.cases.plan import CasePatterns, plan_cases
+from voicegauge.cases.plan import CasePatterns, matches_case_pattern, plan_cases
 from voicegauge.conformance.report import CaseResult, CheckReport
 from voicegauge.errors import UnknownNameError
 from voicegauge.profiles.judging import (
@@ -17,30 +18,46 @@ from voicegauge.profiles.judging import (
     load_profile,
     load_profile_contract,
 )
-from voicegauge.profiles.profile_report import ProfileReport
+from voicegauge.profiles.profile_report import Profile, ProfileReport, render_profile_page
 
 ID = "openai-speech@2026-11"
 PROFILE = load_profile(ID)
 DELIVERY = "speech: a full delivery"
+BY_BREAKAGE = load_profile("openai-speech@2026-11b")
+"""It separates what breaks clients from what does not."""
+OF_TRANSCRIPTION = load_profile("openai-transcription@2026-11")
+NEWER = (BY_BREAKAGE, OF_TRANSCRIPTION)
 
 
-def judge(*, claimed: tuple[str, ...] = (), missing: str = "", **changes: dict[str, str]) -> ProfileReport:
+def judge(
+    *,
+    profile: Profile = PROFILE,
+    claimed: tuple[str, ...] = (),
+    missing: str = "",
+    statuses: Mapping[str, int] = {},
+    **changes: dict[str, str],
+) -> ProfileReport:
     """Judge a check in which every case passed, but for those in `changes`, which have violations or were skipped."""
     cases = []
-    for pattern in PROFILE.case_patterns:
+    for pattern in profile.case_patterns:
         name = pattern.replace("*", "nova")
         violations = changes.get(name.partition("/")[2], {})
         reason = violations.pop("skipped", None) if violations else None
         if name.partition("/")[2] != missing:
             verdict = "failed" if violations else "skipped" if reason else "passed"
             case = CaseResult(
-                id=name, operation="", verdict=verdict, not_judged_reason=reason, message_by_violated_rule=violations
-            )  # type: ignore[arg-type]
+                id=name,
+                operation="",
+                verdict=verdict,  # type: ignore[arg-type]
+                status=statuses.get(name.partition("/")[2]),
+                not_judged_reason=reason,
+                message_by_violated_rule=violations,
+            )
             cases.append(case)
     report = CheckReport(
         voicegauge_version="1", created_at="", is_finished=True, seed=0, targets=(), case_results=tuple(cases)
     )
-    return judge_profile(PROFILE, report, server="http://127.0.0.1:1/v1", claimed_capabilities=claimed)
+    return judge_profile(profile, report, server="http://127.0.0.1:1/v1", claimed_capabilities=claimed)
 
 
 def find_ids(report: ProfileReport, verdict: str) -> set[str]:
@@ -51,6 +68,8 @@ def test_published_profiles_never_change() -> None:
     """A profile with another checksum would judge servers differently under the same name: publish a new one."""
     assert {name: compute_profile_digest(name) for name in list_profiles()} == {
         ID: "5cbc3528dd971a41d5d91c9607afb2b19adf4f9385093eedf169292e4db94f04",
+        BY_BREAKAGE.id: "4df9616628529f114831899a4b22e4e3e53e93cf2bfcb1665af12ed30fed1f1d",
+        OF_TRANSCRIPTION.id: "8b3104cf06726c8f4b7d68062441e7157ef237235d0d1d0c54c88a76f6cee940",
     }
 
 
@@ -67,14 +86,47 @@ def test_the_requests_of_a_published_profile_never_change() -> None:
     assert hashlib.sha256(msgspec.json.encode(rows)).hexdigest()[:16] == "e4a00ed8f026de2d"
 
 
-def test_a_profile_states_where_each_requirement_comes_from() -> None:
-    levels = [one.level for one in PROFILE.requirements]
-    assert levels.count("required") >= 20
-    assert len({one.id for one in PROFILE.requirements}) == len(levels)
-    for one in PROFILE.requirements:
-        assert PROFILE.sources[one.source.document_name].url.startswith("https://")
+@pytest.mark.parametrize("profile", [PROFILE, *NEWER], ids=lambda profile: profile.id)
+def test_a_profile_states_where_each_requirement_comes_from(profile: Profile) -> None:
+    levels = [one.level for one in profile.requirements]
+    assert levels.count("required") >= 15
+    assert len({one.id for one in profile.requirements}) == len(levels)
+    for one in profile.requirements:
+        assert profile.sources[one.source.document_name].url.startswith("https://")
         assert bool(one.not_scored_reason) == (one.level == "not-scored") == (not one.case_patterns)
-        assert (one.capability in PROFILE.capabilities) == (one.level == "optional")
+        assert (one.capability in profile.capabilities) == (one.level == "optional")
+        assert set(one.permissive_rule_ids) <= set(one.rule_ids)
+
+
+@pytest.mark.parametrize("profile", NEWER, ids=lambda profile: profile.id)
+def test_the_plan_has_the_cases_of_every_requirement(profile: Profile) -> None:
+    contract = load_profile_contract(profile)
+    targets = [*contract.targets.values()] or [*contract.audio_input_targets.values()]
+    plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=True)
+    ids = [case.id for case in CasePatterns(patterns=profile.case_patterns).select_cases(plan).cases]
+    assert [one for one in profile.case_patterns if not any(matches_case_pattern(name, one) for name in ids)] == []
+
+
+def test_to_accept_more_than_documented_is_no_failure_but_a_server_error_is() -> None:
+    accepted = {"createSpeech: speed 0.24": {"accepts-invalid": "accepted with 200"}}
+    report = judge(profile=BY_BREAKAGE, **accepted)
+    assert find_ids(report, "more-permissive") == {"speed-too-slow"}
+    assert (report.verdict, report.score.percent, report.score.more_permissive_count) == ("passed", 100, 1)
+    assert report.score.required_count == judge(profile=BY_BREAKAGE).score.required_count - 1
+    assert "more permissive than documented in 1" in render_profile_page(report)
+    assert find_ids(judge(**accepted), "failed") == {"speed-too-slow"}  # in the first edition
+    crashed = {"createSpeech: speed 0.24": {"server-error": "got status 500"}}
+    report = judge(profile=BY_BREAKAGE, **crashed, statuses={"createSpeech: speed 0.24": 500})
+    assert (find_ids(report, "failed"), find_ids(report, "more-permissive")) == ({"speed-too-slow"}, set())
+
+
+def test_a_format_or_a_list_that_the_server_rejects_is_not_offered() -> None:
+    lacking = {f"{DELIVERY} as aac": {"rejects-valid": "rejected with 400"}}
+    report = judge(profile=BY_BREAKAGE, **lacking, statuses={"listModels: a plain request": 404})
+    assert find_ids(report, "not-offered") == {"format-aac", "models-list"}
+    assert report.verdict == "passed"
+    wrong = judge(profile=BY_BREAKAGE, **{f"{DELIVERY} as aac": {"audio-format": "expected aac, got wav"}})
+    assert (find_ids(wrong, "failed"), wrong.verdict) == ({"format-aac"}, "passed")
 
 
 def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:

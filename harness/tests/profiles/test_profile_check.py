@@ -11,6 +11,7 @@ import voicegauge
 from voicegauge.cli import run as run_cli
 
 from ..builders.own_server import running_own_server
+from ..builders.transcription_server import running_transcription_server
 
 ID = "openai-speech@2026-11"
 REJECTIONS = {
@@ -40,7 +41,8 @@ FAILED_BY_FAULTS = {
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.delenv("OPENAI_SPEECH_API_KEY", raising=False)
+    for name in ("OPENAI_SPEECH_API_KEY", "OPENAI_TRANSCRIPTION_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))
 
 
@@ -110,6 +112,35 @@ def test_each_fault_fails_its_requirements_and_no_others(faults: str) -> None:
     report = voicegauge.check_profile(ID, emulated=True, faults=faults.split())
     assert {one.id for one in report.requirement_results if one.verdict == "failed"} == FAILED_BY_FAULTS[faults]
     assert report.verdict == ("failed" if faults else "passed")
+
+
+@pytest.mark.slow
+def test_the_second_edition_fails_only_what_breaks_clients() -> None:
+    def judge(*faults: str) -> tuple[set[str], set[str]]:
+        report = voicegauge.check_profile("openai-speech@2026-11b", emulated=True, faults=faults)
+        verdicts = {one.id: one.verdict for one in report.requirement_results}
+        failed = {name for name, verdict in verdicts.items() if verdict == "failed"}
+        return failed, {name for name, verdict in verdicts.items() if verdict == "more-permissive"}
+
+    assert judge() == (set(), set())
+    assert judge("accepts-invalid") == (set(), {*REJECTIONS, "model-unknown"})
+    assert judge("other-pcm-rate") == ({"format-pcm"}, set())
+
+
+def test_a_transcription_server_is_judged_by_its_profile() -> None:
+    def judge(**options: bool) -> dict[str, str]:
+        with running_transcription_server(**options) as url:
+            live = voicegauge.LiveOptions(base_urls={"": url})
+            report = voicegauge.check_profile("openai-transcription@2026-11", live=live)
+        return {one.id: one.verdict for one in report.requirement_results if one.verdict != "not-scored"}
+
+    assert set(judge(is_strict=True).values()) == {"passed"}
+    verdicts = judge()
+    assert {name for name, verdict in verdicts.items() if verdict == "failed"} >= {"transcript-right", "file-not-audio"}
+    assert {name for name, verdict in verdicts.items() if verdict == "more-permissive"} == {
+        *("model-unknown", "format-unknown", "granularity-unknown")
+    }
+    assert {name for name, verdict in verdicts.items() if verdict == "not-offered"} == {"srt-readable", "vtt-readable"}
 
 
 def test_there_is_a_fault_for_every_requirement() -> None:

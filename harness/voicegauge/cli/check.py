@@ -84,6 +84,7 @@ _EXIT_STATUS_BY_VERDICT: dict[ProfileVerdict, int] = {
 _STYLE_BY_VERDICT: dict[RequirementVerdict, str] = {
     "failed": "bold red",
     "not-judged": "yellow",
+    "more-permissive": "yellow",
     "not-offered": "cyan",
     "passed": "green",
     "not-scored": "dim",
@@ -158,6 +159,7 @@ def _print_report(report: ProfileReport) -> None:
     counts = f"{score.required_passed_count} of {score.required_judged_count}"
     line = f"{report.profile_id}: {counts} required passed{percent}{missing}"
     line += f"; optional: {optional}" if optional else ""
+    line += f"; more permissive: {score.more_permissive_count}" if score.more_permissive_count else ""
     line += f"; {score.not_scored_count} not scored"
     line += f". Incomplete: {report.check_report.stop_message}" if report.check_report.stop_message else ""
     terminal.print(line, style="bold", soft_wrap=True, markup=False)

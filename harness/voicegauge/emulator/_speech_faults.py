@@ -313,6 +313,13 @@ def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
     return msgspec.structs.replace(synthesis, sample_rate_hz=rate)
 
 
+def lower_pcm_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Give raw samples the rate of many voices, whatever rate is documented."""
+    if not synthesis.audio_format.startswith("pcm"):
+        return synthesis
+    return msgspec.structs.replace(synthesis, sample_rate_hz=22_050)
+
+
 def lower_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Encode MP3 with half of the documented bit rate."""
     bitrate_kbps = synthesis.bitrate_kbps
@@ -414,6 +421,12 @@ AUDIO_FAULTS = (
         description="The audio has half of the sample rate that is documented for its format.",
         change_synthesis=halve_sample_rate,
         applies_to=documents_sample_rate,
+    ),
+    Fault(
+        id="other-pcm-rate",
+        description="Raw samples have 22,050 Hz, whatever rate is documented.",
+        change_synthesis=lower_pcm_sample_rate,
+        applies_to=create_offers_format_predicate("pcm_s16le"),
     ),
     Fault(
         id="other-bit-rate",

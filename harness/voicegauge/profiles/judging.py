@@ -122,23 +122,16 @@ class _ProfileJudge:
             rejected = self._find_case_disproving_capability(requirement.capability)
             if rejected is not None:
                 verdict: RequirementVerdict = "failed" if is_claimed else "not-offered"
-                reason = rejected.message_by_violated_rule[_REJECTS_VALID_RULE_ID]
+                reason = rejected.message_by_violated_rule.get(
+                    _REJECTS_VALID_RULE_ID, f"rejected with {rejected.status}"
+                )
                 return self._build_result(
                     requirement, verdict, level=level, verdict_reason=reason, case_ids=(rejected.id,)
                 )
         cases = [case for pattern in requirement.case_patterns for case in self._find_cases(pattern)]
         failed = [case for case in cases if _find_broken_rules(case, requirement.rule_ids)]
         if failed:
-            rules = tuple(
-                dict.fromkeys(rule for case in failed for rule in _find_broken_rules(case, requirement.rule_ids))
-            )
-            reason = _collect_messages_by_violated_rule(failed[0])[
-                _find_broken_rules(failed[0], requirement.rule_ids)[0]
-            ]
-            names = tuple(case.id for case in failed)
-            return self._build_result(
-                requirement, "failed", level=level, verdict_reason=reason, case_ids=names, broken_rule_ids=rules
-            )
+            return self._build_violated_result(requirement, level, failed)
         reasons = [_explain_missing_verdict(case, requirement) for case in cases]
         reasons += [
             f"the plan has no case {pattern!r}: does the server list its voices? Name them with --voice"
@@ -155,10 +148,26 @@ class _ProfileJudge:
             case_ids=tuple(case.id for case in cases),
         )
 
+    def _build_violated_result(
+        self, requirement: Requirement, level: RequirementLevel, failed_cases: Sequence[CaseResult]
+    ) -> RequirementResult:
+        """Return the result of a requirement whose rules were broken in `failed_cases`."""
+        broken = [(case, rule) for case in failed_cases for rule in _find_broken_rules(case, requirement.rule_ids)]
+        worst = [one for one in broken if one[1] not in requirement.permissive_rule_ids]
+        case, rule = (worst or broken)[0]
+        return self._build_result(
+            requirement,
+            "failed" if worst else "more-permissive",
+            level=level,
+            verdict_reason=_collect_messages_by_violated_rule(case)[rule],
+            case_ids=tuple(dict.fromkeys(case.id for case, _ in worst or broken)),
+            broken_rule_ids=tuple(dict.fromkeys(rule for _, rule in worst or broken)),
+        )
+
     def _find_case_disproving_capability(self, capability: str) -> CaseResult | None:
         """Return the case that shows that the server does not have a capability; `None` if it may have it."""
         cases = self._find_cases(self._profile.capabilities[capability].disproving_case_pattern)
-        return next((case for case in cases if _REJECTS_VALID_RULE_ID in case.message_by_violated_rule), None)
+        return next((case for case in cases if _is_rejected(case)), None)
 
     def _find_cases(self, case_pattern: str) -> list[CaseResult]:
         full = f"{self._profile.provider}/{case_pattern}"
@@ -211,6 +220,12 @@ def _remove_violations_of_busy_server(cases: Sequence[CaseResult]) -> list[CaseR
     return replaced
 
 
+def _is_rejected(case: CaseResult) -> bool:
+    """Whether a case with a valid request was rejected, be it by a status that no document states."""
+    is_client_error = case.status is not None and 400 <= case.status < 500 and not _is_inconclusive_status(case.status)
+    return _REJECTS_VALID_RULE_ID in case.message_by_violated_rule or is_client_error
+
+
 def _is_inconclusive_status(http_status: int) -> bool:
     return explain_inconclusive_status(http_status) is not None
 
@@ -255,6 +270,7 @@ def _compute_score(results: Sequence[RequirementResult]) -> ProfileScore:
         optional_not_offered_count=counts["optional", "not-offered"],
         optional_not_judged_count=counts["optional", "not-judged"],
         not_scored_count=counts["not-scored", "not-scored"],
+        more_permissive_count=sum(result.verdict == "more-permissive" for result in results),
     )
 
 

@@ -65,6 +65,9 @@ class Requirement(Record, frozen=True, kw_only=True):
     """Ids of the planned cases that test the requirement, without the provider; `*` stands for any text."""
     rule_ids: tuple[str, ...] = ()
     """Ids of the rules that the requirement consists of: it fails if one of them has a finding in one of the cases."""
+    permissive_rule_ids: tuple[str, ...] = ()
+    """Those of `rule_ids` whose findings show only that the server accepts more than is documented, which breaks no
+    client: if no other rule has a finding, the verdict is `more-permissive` in place of `failed`."""
     prerequisite_rule_ids: tuple[str, ...] = ()
     """Ids of rules that must hold in a case before it can judge the requirement. A case in which one of them has a
     finding gives no verdict."""
@@ -98,9 +101,9 @@ class Profile(Record, frozen=True, kw_only=True):
 # Defines the result of judging a server by a profile.
 
 
-RequirementVerdict = Literal["passed", "failed", "not-offered", "not-judged", "not-scored"]
-"""Verdict on a requirement. `not-offered`: the server does not have the optional capability. `not-judged`: no case came
-to a verdict."""
+RequirementVerdict = Literal["passed", "failed", "more-permissive", "not-offered", "not-judged", "not-scored"]
+"""Verdict on a requirement. `more-permissive`: the server accepts more than is documented, which breaks no client.
+`not-offered`: the server does not have the optional capability. `not-judged`: no case came to a verdict."""
 ProfileVerdict = Literal["passed", "failed", "not-judged"]
 """Verdict on a server: `failed` if a required requirement failed, `passed` if all of them passed, else `not-judged`."""
 
@@ -134,6 +137,7 @@ class ProfileScore(Record, frozen=True, kw_only=True):
     """The numbers of requirements by verdict. The score is `required_passed_count` of `required_judged_count`."""
 
     required_count: int
+    """Number of required requirements, without those on which the server is more permissive."""
     required_judged_count: int
     """Number of required requirements that passed or failed."""
     required_passed_count: int
@@ -142,6 +146,8 @@ class ProfileScore(Record, frozen=True, kw_only=True):
     optional_not_offered_count: int
     optional_not_judged_count: int
     not_scored_count: int
+    more_permissive_count: int = 0
+    """Number of requirements, of any level, that the server breaks only by accepting more than is documented."""
 
     @property
     def required_not_judged_count(self) -> int:
@@ -209,6 +215,7 @@ _TITLE_BY_LEVEL: dict[RequirementLevel, str] = {
 _LABEL_BY_VERDICT: dict[RequirementVerdict, str] = {
     "failed": "failed",
     "not-judged": "not judged",
+    "more-permissive": "more permissive",
     "passed": "passed",
     "not-offered": "not offered",
     "not-scored": "not scored",

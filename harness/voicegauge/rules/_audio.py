@@ -8,10 +8,12 @@ one to three in Japanese, and with about two and a half in alphabets.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from voicegauge.model.exchange import find_header
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
 
@@ -37,6 +39,8 @@ CHARACTERS_PER_DIGIT = 6
 """Number of letters that a digit counts as, because it is read as a word ("7" as "seven", "70" as "seventy")."""
 MAX_PAUSE_PER_PUNCTUATION_MARK_S = 1.0
 """The longest pause at a punctuation mark, in seconds."""
+_RATE_PARAMETER_PATTERN = re.compile(r";\s*rate=\"?(\d{4,6})(?!\d)", re.IGNORECASE)
+"""Matches the sample rate in a media type of raw samples: "audio/pcm;rate=24000"."""
 _OPENING, _CLOSING = "([\uff08", ")]\uff09"
 MAX_SILENCE_AROUND_SPEECH_S = 4.0
 """The longest silence before and after the speech together, in seconds."""
@@ -321,7 +325,10 @@ def _get_format_pointer(speech_delivery: SpeechDelivery) -> str:
 @register_rule(
     "audio-sample-rate",
     subject_class=SpeechDelivery,
-    description="Audio with a header has the sample rate that is documented for its format.",
+    description=(
+        "Audio with a header has the sample rate that is documented for its format. The media type of raw samples, as "
+        "in audio/pcm;rate=24000, names no other one."
+    ),
     contract_condition="x-speech.formats.*.sample_rate_hz, x-speech.request_fields.sample_rate",
     explanation=Explanation(
         consequence="Systems with a fixed rate play it too fast or too slowly.",
@@ -336,6 +343,13 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
     decoded, documented = speech_delivery.decoded_audio, speech_delivery.audio_format
     if decoded is None or documented is None or documented.sample_rate_hz is None:
         return
+    named_rate_hz = _read_named_sample_rate(speech_delivery) if decoded.container == "pcm" else None
+    if named_rate_hz is not None and named_rate_hz != documented.sample_rate_hz:
+        yield Violation(
+            f"expected {documented.sample_rate_hz} Hz{_describe_format(speech_delivery)}, the Content-Type names "
+            f"{named_rate_hz} Hz",
+            _get_format_pointer(speech_delivery),
+        )
     # Opus always decodes at 48 kHz, whatever the rate of its input was (RFC 7845, section 5.1).
     if decoded.container == "pcm" or decoded.codec == "opus" or documented.codec in ("opus", "webm"):
         return
@@ -348,6 +362,13 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
             _get_format_pointer(speech_delivery),
             cause_rule_id=_find_cause_rule_id(speech_delivery),
         )
+
+
+def _read_named_sample_rate(speech_delivery: SpeechDelivery) -> int | None:
+    """Return the sample rate that the media type of raw samples names (RFC 4856, section 2.1.16); `None` if none."""
+    content_type = find_header(speech_delivery.exchange.response.headers, "content-type") or ""
+    match = _RATE_PARAMETER_PATTERN.search(content_type)
+    return int(match.group(1)) if match is not None else None
 
 
 @register_rule(

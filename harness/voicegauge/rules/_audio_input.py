@@ -7,7 +7,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from voicegauge.contract.extension.audio_input import AudioInputField, ConversionSpec, TranscriptionResponse
+from voicegauge.contract.extension.audio_input import (
+    AudioInputField,
+    AudioInputTargetSpec,
+    ConversionSpec,
+    TranscriptionResponse,
+)
 from voicegauge.contract.pricing import quote_price
 from voicegauge.contract.transcripts import read_cues, read_transcript
 from voicegauge.formats.locations import MISSING, Location
@@ -172,6 +177,31 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
             length = call.uploaded_audio.duration_s
             yield Violation(f"ends at {end:g} s, after the audio at {length:.2f} s", at, f"{pointer}/{index}")
         before = start
+
+
+@register_rule(
+    "transcript-segments-missing",
+    subject_class=AudioInputCall,
+    description="A response of a kind that has segments or words has them.",
+    contract_condition="x-transcription.targets.*.response.segments_location",
+    explanation=Explanation(
+        consequence="A client that asked for the times of words finds none, and may fail.",
+        conforming_example='timestamp_granularities[]=word returns {"words": [{"word": "a", "start": 0}]}',
+        violating_example='timestamp_granularities[]=word returns "segments", but no "words"',
+    ),
+    unshown_reason="No fault leaves out segments.",
+)
+def _check_transcript_segments_missing(call: AudioInputCall) -> Iterator[Violation]:
+    target = call.audio_input_target
+    response = target.target_spec.response if isinstance(target.target_spec, AudioInputTargetSpec) else None
+    found = _find_transcript(call)
+    if response is None or response.segments_location is None or found is None or not found[0].strip():
+        return
+    if not isinstance(call.read_response_value(response.segments_location), list):
+        pointer = response.segments_location.json_pointer
+        yield Violation(
+            f"the transcript has no list {response.segments_location}", f"{target.pointer}/response", pointer
+        )
 
 
 def _list_segment_times(call: AudioInputCall, response: TranscriptionResponse) -> list[tuple[Any, Any]]:

@@ -32,6 +32,10 @@ if another voice speaks them, and above 0.8 for other words."""
 MIN_SAME_SEED_CORRELATION = 0.9
 """Smallest correlation of two waveforms from the same seed. Rounding on different processors and encoding change it far
 less; two syntheses with different random numbers are not correlated."""
+USUAL_SAMPLE_RATES_HZ = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""The sample rates that speech usually has."""
+MAX_COMPARED_PCM_S = 20.0
+"""Longest speech, in seconds, whose raw samples are compared with a file. The texts of checks last a few seconds."""
 SAME_SEED_DURATION_TOLERANCE_S = 0.05
 """Tolerance in seconds for the durations of audio from the same seed, because encoders may pad by a frame."""
 MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
@@ -253,6 +257,43 @@ def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violat
         yield Violation(
             f"other words are spoken as {delivery_pair.changed_value} than {one}: their spectra cannot be aligned "
             f"(mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
+            delivery_pair.parameter_pointer,
+        )
+
+
+@register_rule(
+    "pcm-sample-rate",
+    subject_class=DeliveryPair,
+    description="Raw samples have the documented sample rate: at this rate, they are those of the same text in a file.",
+    contract_condition="x-speech.formats.*.sample_rate_hz",
+    explanation=Explanation(
+        consequence="A client plays the speech too fast and too high, or too slowly and too low.",
+        conforming_example="pcm is documented as 24,000 Hz. Read at 24,000 Hz, it has the waveform of the mp3.",
+        violating_example="pcm is documented as 24,000 Hz. Only read at 22,050 Hz, it has the waveform of the mp3.",
+    ),
+    shown_by=(FaultExample("other-pcm-rate", target_id="openai-compatible/speech"),),
+)
+def _check_pcm_sample_rate(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    from voicegauge.speech.audio_measurement import correlate_shifted_waveforms
+    from voicegauge.speech.encoding import resample
+
+    file, raw = delivery_pair.base_delivery.decoded_audio, delivery_pair.changed_delivery.decoded_audio
+    if delivery_pair.compared_parameter != "format" or file is None or raw is None or raw.container != "pcm":
+        return
+    if file.container == "pcm" or file.duration_s > MAX_COMPARED_PCM_S:
+        return
+
+    def correlate_at(sample_rate_hz: int) -> float:
+        return correlate_shifted_waveforms(resample(file.samples, file.sample_rate_hz, sample_rate_hz), raw.samples)
+
+    if correlate_at(raw.sample_rate_hz) >= MIN_SAME_SEED_CORRELATION:
+        return
+    correlations = {rate: correlate_at(rate) for rate in USUAL_SAMPLE_RATES_HZ if rate != raw.sample_rate_hz}
+    rate = max(correlations, key=lambda one: correlations[one])
+    if correlations[rate] >= MIN_SAME_SEED_CORRELATION:
+        yield Violation(
+            f"expected {raw.sample_rate_hz} Hz, but the samples are those of {rate} Hz: at that rate, they have the "
+            f"waveform of the same text as {file.container}",
             delivery_pair.parameter_pointer,
         )
 

@@ -400,6 +400,19 @@ def correlate_waveforms(first_samples: Samples, second_samples: Samples) -> floa
     return float(one @ other) / power**0.5 if power > 0 else 1.0
 
 
+def correlate_shifted_waveforms(first_samples: Samples, second_samples: Samples) -> float:
+    """Return the largest correlation of two recordings with the same sample rate over all shifts, from -1 to 1.
+
+    Encoders delay audio by up to a tenth of a second. The result is 0 if a recording is silent.
+    """
+    length = len(first_samples) + len(second_samples)
+    power = float(first_samples @ first_samples) * float(second_samples @ second_samples)
+    if not power > 0:
+        return 0.0
+    spectrum = np.fft.rfft(first_samples, length) * np.conj(np.fft.rfft(second_samples, length))
+    return float(np.fft.irfft(spectrum, length).max()) / math.sqrt(power)
+
+
 def _are_same_waveform(first_samples: Samples, second_samples: Samples) -> bool:
     """Whether two recordings at `_ANALYSIS_RATE_HZ` have the same waveform, apart from what codecs change."""
     if abs(len(first_samples) - len(second_samples)) > _MAX_DURATION_DIFFERENCE_S * _ANALYSIS_RATE_HZ:
