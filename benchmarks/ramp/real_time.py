@@ -38,6 +38,8 @@ class RealTimeResult(NamedTuple):
             return False
         if self.exit_status == INCONCLUSIVE_STATUS:  # the command says that this machine was too busy
             return None
+        if self.found.meets_goal_at_max_load and self.exit_status == 0:
+            return case.true_load >= (self.found.highest_load or 0.0)
         load = find_load(self.found)
         return (
             load is not None

@@ -23,6 +23,7 @@ from voicegauge.report._text_format import (
     join_words,
     shorten_to_one_line,
 )
+from voicegauge.report.merged_runs import list_differing_facts_of_runs
 from voicegauge.report.report_data import BenchReport, RunReport
 
 # Collects facts about the runs of a report as table rows.
@@ -267,6 +268,11 @@ def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
 
 
 def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run_letter: str) -> RunDifference:
+    own_ids, first_ids = ({target.id for target in one.manifest.targets} for one in (run, first_run))
+    if not own_ids & first_ids and (facts := list_differing_facts_of_runs([first_run, run])):
+        pair = f"Run {run_letter} and run {first_run_letter}"
+        says = _mark_rehearsal([first_run, run], f"{pair} are not ranked together: they differ in {join_words(facts)}.")
+        return RunDifference(run_letter, says, (), ())
     try:
         comparison = compare_runs(first_run, run)
     except DataError as error:

@@ -24,6 +24,7 @@ from voicegauge.model.run import Manifest, RampResult, Run, ScoreSet, ScoringMet
 from voicegauge.report._ranking import Ranking, rank_targets
 from voicegauge.report._text_format import shorten_to_one_line
 from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_errors_within_asr_floor
+from voicegauge.report.merged_runs import join_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
 from voicegauge.report.wrong_clips import WrongClip, select_wrong_clips
 from voicegauge.version import __version__
@@ -117,7 +118,7 @@ def analyze_runs(
     characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
     max_clips: int = DEFAULT_MAX_CLIPS,
 ) -> AnalyzedRuns:
-    """Compute the data of a report.
+    """Compute the data of a report. Runs of different targets that were measured alike are joined into one.
 
     Args:
         runs: each run with its folder.
@@ -130,6 +131,9 @@ def analyze_runs(
     """
     if not runs:
         raise DataError("there is no run to report: give a run's folder or its run.json")
+    joined = join_runs(runs)
+    if joined is not None:
+        runs = [(joined.folder, joined.run)]
     differences = [measure_target_differences(run, find_latest_scores(run)) for _, run in runs]
     report = BenchReport(
         voicegauge_version=__version__,
@@ -141,7 +145,16 @@ def analyze_runs(
             for (_, run), compared in zip(runs, differences, strict=True)
         ),
     )
+    if joined is not None:
+        report = _add_caution(report, joined.caution)
     return AnalyzedRuns(runs, report, differences)
+
+
+def _add_caution(report: BenchReport, caution: str) -> BenchReport:
+    """Return a report of one run with another caution, which comes first."""
+    (run,) = report.runs
+    verdict = msgspec.structs.replace(run.verdict, cautions=(caution, *run.verdict.cautions))
+    return msgspec.structs.replace(report, runs=(msgspec.structs.replace(run, verdict=verdict),))
 
 
 def find_latest_scores(run: Run) -> ScoreSet | None:

@@ -1,0 +1,104 @@
+"""Runs of different targets that were measured alike are one comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from voicegauge.bench.run_store import save_run
+from voicegauge.cli import run as voicegauge
+from voicegauge.model.run import Run
+from voicegauge.report.html_page import render_page
+from voicegauge.report.report_data import analyze_runs
+
+from ..builders.report_runs import VOICES, make_run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[tuple[Path, Run]]:
+    """Two live runs of one target each, on two days."""
+    made = [make_run(tmp_path / str(number), (voice,), repetitions=2) for number, voice in enumerate(VOICES[1:3])]
+    return [
+        (
+            folder,
+            msgspec.structs.replace(
+                run, manifest=msgspec.structs.replace(run.manifest, created_at=f"2026-11-{20 + number}T08:30:00Z")
+            ),
+        )
+        for number, (folder, run) in enumerate(made)
+    ]
+
+
+def change(run: Run, **changes: Any) -> Run:
+    return msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, **changes))
+
+
+def test_runs_of_two_targets_are_ranked_together_with_a_word_about_the_times(runs: list[tuple[Path, Run]]) -> None:
+    analyzed = analyze_runs(runs)
+    (report,) = analyzed.report.runs
+    names = {voice.id for voice in VOICES[1:3]}
+    assert {one.target for one in report.targets} == names
+    assert {one.target for one in report.ranking.targets} == names
+    assert report.verdict.cautions[0].startswith(
+        "Measured in 2 runs at different times "
+        f"(UTC, 2026-11-20 08:30: {VOICES[1].id}; 2026-11-21 08:30: {VOICES[2].id})"
+    )
+    assert report.manifest.spent_usd == pytest.approx(sum(run.manifest.spent_usd for _, run in runs))
+    assert sum(one.sample_count for one in report.targets) == sum(
+        sample.is_counted for _, run in runs for sample in run.samples
+    )
+
+
+def test_the_numbers_of_each_target_are_those_of_its_own_run(runs: list[tuple[Path, Run]]) -> None:
+    joined = {one.target: one for one in analyze_runs(runs).report.runs[0].targets}
+    for one in runs:
+        (alone,) = analyze_runs([one]).report.runs[0].targets
+        assert joined[alone.target].total_latency_ms == alone.total_latency_ms
+        assert joined[alone.target].wer == alone.wer
+
+
+def test_clips_of_all_runs_can_be_played(runs: list[tuple[Path, Run]]) -> None:
+    page = render_page(analyze_runs(runs))
+    assert page.count("data:audio/") >= 2
+    assert "not found" not in page.lower()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"region": "eu-west"}, "region"),
+        ({"environment": {"processor": "another"}}, "machine"),
+        ({"concurrency": 3}, "load"),
+        ({"sessions": 7}, "sessions and repetitions"),
+    ],
+)
+def test_runs_that_differ_in_what_matters_are_not_joined_and_the_page_says_why(
+    runs: list[tuple[Path, Run]], changes: dict[str, Any], says: str
+) -> None:
+    (folder, second) = runs[1]
+    analyzed = analyze_runs([runs[0], (folder, change(second, **changes))])
+    assert len(analyzed.report.runs) == 2
+    assert f"Run B and run A are not ranked together: they differ in {says}." in render_page(analyzed)
+
+
+def test_runs_of_one_target_are_compared_not_joined(runs: list[tuple[Path, Run]]) -> None:
+    _, run = runs[0]
+    assert len(analyze_runs([runs[0], (runs[1][0], change(run, run_id="later"))]).report.runs) == 2
+
+
+def test_the_command_writes_one_page_for_runs_of_several_providers(
+    runs: list[tuple[Path, Run]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, run in runs:
+        save_run(folder, run)
+    folders = [str(folder) for folder, _ in runs]
+    assert not voicegauge(["report", *folders, "--out", str(tmp_path / "page.html")])
+    assert "Measured in 2 runs at different times" in (tmp_path / "page.html").read_text()
+    capsys.readouterr()
+    assert not voicegauge(["report", *folders, "--format", "markdown"])
+    printed = capsys.readouterr().out
+    assert printed.count("\n| ---") == 1
+    assert all(voice.id in printed for voice in VOICES[1:3])
