@@ -36,7 +36,7 @@ def test_one_line_finds_what_the_server_does_wrong() -> None:
     notices = Notices()
     with running_own_server(voices=[{"id": "zoe"}, {"id": "max"}, {"id": "clone:<id>"}]) as url:
         report = voicegauge.check(NAME, live=options(f"{url}/v1"), progress=notices)
-    assert f"{NAME}: 1 model, 2 voices listed; uses voice zoe" in notices.lines
+    assert f"{NAME}: 1 model, 2 voices listed; uses model tiny and voice zoe" in notices.lines
     found = {finding.rule for finding in report.findings}
     assert {"speed-ignored", "voice-ignored", "audio-format", "response-kind-ignored", "accepts-invalid"} <= found
     assert not found & {"rejects-valid", "audio-missing", "wrong-error-status"}
@@ -67,6 +67,16 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
 def test_documented_requests_have_a_model_and_a_voice_of_the_server() -> None:
     with running_own_server(voices=["zoe"], is_strict=True) as url:
         report = voicegauge.check(NAME, live=options(f"{url}/v1"))
+    assert "rejects-valid" not in {finding.rule for finding in report.findings}
+
+
+def test_a_listed_model_that_does_not_speak_is_left_out() -> None:
+    notices = Notices()
+    with running_own_server(voices=["zoe"], is_strict=True, other_models=["hears", "embeds"]) as url:
+        report = voicegauge.check(
+            NAME, live=options(f"{url}/v1"), case_ids=[f"{NAME}/speech: a full delivery"], progress=notices
+        )
+    assert f"{NAME}: 3 models, 1 voice listed; uses model tiny and voice zoe" in notices.lines
     assert "rejects-valid" not in {finding.rule for finding in report.findings}
 
 
@@ -163,8 +173,8 @@ def test_https_to_a_server_without_tls_says_what_to_write() -> None:
 @pytest.mark.parametrize(
     ("named", "notice"),
     [
-        ({"own_server_voices": ["ann"]}, "1 model listed, 1 voice of --voice; uses voice ann"),
-        ({"own_server_models": ["big"]}, "1 model of --model, 2 voices listed; uses voice zoe"),
+        ({"own_server_voices": ["ann"]}, "1 model listed, 1 voice of --voice; uses model tiny and voice ann"),
+        ({"own_server_models": ["big"]}, "1 model of --model, 2 voices listed; uses model big and voice zoe"),
     ],
 )
 def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]], notice: str) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.model_candidates import sort_out_models
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.client.client import Client
 from voicegauge.client.key_destinations import find_key_destinations, read_permitted_key
@@ -227,6 +228,8 @@ def adapt_to_own_servers(
             tuple(live_options.own_server_models) or server_names.model_names,
             tuple(live_options.own_server_voices) or server_names.voice_names,
         )
+        if ask_servers_for_names and len(models) > 1 and not live_options.own_server_models:
+            models = run_coroutine(sort_out_models(contract, models, voices, live_options, max_wait_s))
         adapted[contract.id] = adapt_contract_to_server(
             contract, model_names=models, voice_names=voices, missing_operation_ids=server_names.missing_operation_ids
         )
@@ -327,18 +330,16 @@ async def _request_model_and_voice_names(
 
 
 def _describe_used_name(contract: Contract) -> str:
-    """Return which voice the first speech target uses; without one, which model transcribes."""
+    """Return which model and, of a server that speaks, which voice the first target uses."""
     spec = contract.provider.self_hosted
-    target = next(iter(contract.targets.values()), None)
-    if target is not None:
-        return f"voice {target.target_spec.default_voice}" if target.target_spec.default_voice else "no voice"
-    recognizer = next(iter(contract.audio_input_targets.values()), None)
-    model = (
-        recognizer.target_spec.request_constants.get(spec.model_list.request_field_location)
-        if recognizer is not None and spec is not None and spec.model_list is not None
-        else None
-    )
-    return f"model {model}" if model is not None else "no model"
+    targets: list[BaseTarget] = [*contract.targets.values(), *contract.audio_input_targets.values()]
+    location = spec.model_list.request_field_location if spec is not None and spec.model_list is not None else None
+    model = targets[0].target_spec.request_constants.get(location) if location is not None else None
+    names = [] if model is None else [f"model {model}"]
+    if contract.targets:
+        voice = targets[0].target_spec.default_voice
+        names.append(f"voice {voice}" if voice else "no voice")
+    return " and ".join(names)
 
 
 def _describe_model_and_voice_names(
