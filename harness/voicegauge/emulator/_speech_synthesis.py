@@ -155,61 +155,80 @@ def read_synthesis_request(
     Raises:
         Rejection: the text is blank, or the emulator does not support the language or format.
     """
-    emulation, speech = target.target_spec.emulation, target.speech
-    raw = read_speech_field(request, target, "text")
-    mapping = speech.request_fields["text"]
-    if not reads_markup:
-        mapping, raw = (
-            msgspec.structs.replace(mapping, markup_language=None, text_template="{}"),
-            _TAG_CHARACTER_PATTERN.sub(" ", str(raw)),
-        )
-    if (
-        rejects_unsupported_values
-        and mapping.markup_language is not None
-        and isinstance(raw, str)
-        and not _is_well_formed(raw)
-    ):
-        raise Rejection("invalid", get_documented_field_name(mapping), "the markup is not well-formed")
-    text = strip_unspoken_text(str(raw), mapping, emulation.unspoken_patterns) if isinstance(raw, str) else ""
-    # Without a text, the schema has decided: some operations take audio or a list of texts instead.
-    is_text_needed = isinstance(raw, str) or "text" in target.target_spec.required_fields
-    if not text and is_text_needed and rejects_unsupported_values:
-        raise Rejection("invalid", get_documented_field_name(speech.request_fields["text"]), "the text is blank")
-    speed = read_field(request, target, "speed")
-    voice = read_field(request, target, "voice")
+    emulation = target.target_spec.emulation
+    text = _read_text(request, target, reads_markup=reads_markup, rejects_invalid_text=rejects_unsupported_values)
     seed_word = read_field(request, target, "seed")
-    requested_format = read_field(request, target, "format")
-    documented_format = _find_documented_format(request, target, requested_format)
+    audio_format = _read_documented_format(request, target, read_field)
     rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
-    if documented_format is not None:
-        documented_format = documented_format.replace_requested(
-            container=read_field(request, target, "container"),
-            sample_rate=read_field(request, target, "sample_rate"),
-            bit_rate=read_field(request, target, "bit_rate"),
-        )
-        rate = min(max(documented_format.sample_rate_hz or rate, MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
-    text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
-    return SynthesisRequest(
-        text=text,
-        language=_choose_language(
+    if audio_format is not None:
+        rate = min(max(audio_format.sample_rate_hz or rate, MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
+    language = _choose_language(
+        request,
+        target,
+        text,
+        read_field(request, target, "language"),
+        rejects_unsupported_values=rejects_unsupported_values,
+    )
+    codec = (
+        audio_format.codec
+        if audio_format is not None
+        else _choose_format(
             request,
             target,
-            text,
-            read_field(request, target, "language"),
+            response_audio,
+            read_field(request, target, "format"),
             rejects_unsupported_values=rejects_unsupported_values,
-        ),
+        )
+    )
+    return SynthesisRequest(
+        text=text,
+        language=language,
         espeak_variant=emulation.espeak_voice or DEFAULT_ESPEAK_VARIANT,
-        words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(speed)),
-        pitch=_choose_voice_pitch(emulation.espeak_pitch, voice),
+        words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(read_field(request, target, "speed"))),
+        pitch=_choose_voice_pitch(emulation.espeak_pitch, read_field(request, target, "voice")),
         sample_rate_hz=rate,
         leading_silence_s=emulation.leading_silence_s,
-        audio_format=documented_format.codec
-        if documented_format is not None
-        else _choose_format(
-            request, target, response_audio, requested_format, rejects_unsupported_values=rejects_unsupported_values
-        ),
-        bitrate_kbps=_choose_bitrate_kbps(documented_format),
+        audio_format=codec,
+        bitrate_kbps=_choose_bitrate_kbps(audio_format),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
+    )
+
+
+def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool, rejects_invalid_text: bool) -> str:
+    """Return the text to speak, without its markup; "Nothing." if there is none.
+
+    Raises:
+        Rejection: the markup is not well-formed, or the text is blank.
+    """
+    raw = read_speech_field(request, target, "text")
+    mapping = target.speech.request_fields["text"]
+    name = get_documented_field_name(mapping)
+    if not reads_markup:
+        mapping = msgspec.structs.replace(mapping, markup_language=None, text_template="{}")
+        raw = _TAG_CHARACTER_PATTERN.sub(" ", str(raw))
+    has_markup = mapping.markup_language is not None and isinstance(raw, str)
+    if rejects_invalid_text and has_markup and not _is_well_formed(raw):
+        raise Rejection("invalid", name, "the markup is not well-formed")
+    unspoken_patterns = target.target_spec.emulation.unspoken_patterns
+    text = strip_unspoken_text(raw, mapping, unspoken_patterns) if isinstance(raw, str) else ""
+    # Without a text, the schema has decided: some operations take audio or a list of texts instead.
+    is_text_needed = isinstance(raw, str) or "text" in target.target_spec.required_fields
+    if not text and is_text_needed and rejects_invalid_text:
+        raise Rejection("invalid", name, "the text is blank")
+    return (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
+
+
+def _read_documented_format(
+    request: ParsedRequest, target: Target, read_field: Callable[[ParsedRequest, Target, SpeechField], Any]
+) -> AudioFormat | None:
+    """Return the documented format that a request asks for, with its container, sample rate and bit rate."""
+    found = _find_documented_format(request, target, read_field(request, target, "format"))
+    if found is None:
+        return None
+    return found.replace_requested(
+        container=read_field(request, target, "container"),
+        sample_rate=read_field(request, target, "sample_rate"),
+        bit_rate=read_field(request, target, "bit_rate"),
     )
 
 
