@@ -15,6 +15,14 @@ KATIE = {"mode": "id", "id": "f786b574-daa5-4673-aa0c-cbe3e8534c02"}
 PCM = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
 
 
+@pytest.fixture(autouse=True)
+def _accuse_no_client(emulator: RunningEmulator) -> Iterator[None]:
+    """Fail if the emulator finds a mistake of an official library: the mistake would be the emulator's."""
+    known = len(emulator.list_client_findings())
+    yield
+    assert [one.describe() for one in emulator.list_client_findings()[known:]] == []
+
+
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[RunningEmulator]:
     with voicegauge.emulate(["cartesia", "deepgram", "lmnt"], time_scale=0.02) as running:
@@ -134,6 +142,7 @@ def test_elevenlabs_speaks_over_wss(monkeypatch: pytest.MonkeyPatch) -> None:
             output_format="pcm_24000",
         )
         assert sum(map(len, audio)) > 24_000
+        assert emulator.list_client_findings() == ()
 
 
 def test_a_wrong_key_is_rejected(emulator: RunningEmulator) -> None:

@@ -26,6 +26,7 @@ from voicegauge.client.key_destinations import find_key_destinations
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.callbacks import CallbackMonitor, JudgedCallback
 from voicegauge.contract.contract import Contract
+from voicegauge.emulator.client_findings import ClientFinding
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import bind_socket, running_app, serve, serve_app
@@ -186,7 +187,11 @@ def _serve_loaded_replay(
 
 
 def serve_emulator(
-    request: EmulateRequest, contracts: Sequence[Contract], *, on_ready: Callable[[RunningEmulator], None]
+    request: EmulateRequest,
+    contracts: Sequence[Contract],
+    *,
+    on_ready: Callable[[RunningEmulator], None],
+    on_client_finding: Callable[[ClientFinding], None],
 ) -> None:
     """Run the emulator in this process until Ctrl-C.
 
@@ -194,6 +199,7 @@ def serve_emulator(
         request: how the emulator behaves, and where it listens.
         contracts: the contracts of its providers.
         on_ready: called with the emulator when it accepts requests.
+        on_client_finding: called with each finding about a client of a WebSocket.
 
     Raises:
         UnknownNameError: no document names the account plan.
@@ -218,6 +224,7 @@ def serve_emulator(
             host=request.host,
             on_ready=lambda _stop: on_ready(running),
             ssl_context=identity.ssl_context if identity else None,
+            on_client_finding=on_client_finding,
         )
 
 

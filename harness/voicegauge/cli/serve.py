@@ -18,6 +18,7 @@ from voicegauge.options import PathKind, Trust, build_arguments, option, request
 if TYPE_CHECKING:
     from voicegauge.api.local_servers import RunningReplay
     from voicegauge.contract.contract import Contract
+    from voicegauge.emulator.client_findings import ClientFinding
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.recording.conversations import Recording
     from voicegauge.recording.replay import Replay
@@ -71,7 +72,8 @@ class ReplayOptions:
 def command(request: ServeRequest, replay_options: ReplayOptions) -> int | None:
     """Respond as the providers' contracts say, on a local port, with real speech.
 
-    The responses do not come from a provider, so all measurements are EMULATED. With
+    The responses do not come from a provider, so all measurements are EMULATED. What a
+    client does wrong on a WebSocket is printed, and the exit status is then 1. With
     --replay, a request that equals a recorded one gets the recorded response; the exit
     status is then 1 if any other request was received.
     """
@@ -82,10 +84,21 @@ def command(request: ServeRequest, replay_options: ReplayOptions) -> int | None:
     from voicegauge.api.target_selection import select_providers, to_catalogue
 
     chosen = select_providers(to_catalogue(request.contracts), request.providers)
-    if not replay_options.recordings_to_replay:
-        serve_emulator(request, chosen, on_ready=lambda emulator: _announce_emulator(request, chosen, emulator))
-        return None
     errors = create_console(to_stderr=True)
+    if not replay_options.recordings_to_replay:
+        findings: list[ClientFinding] = []
+
+        def print_finding(finding: ClientFinding) -> None:
+            findings.append(finding)
+            errors.print(finding.describe(), style="yellow", soft_wrap=True, markup=False)
+
+        serve_emulator(
+            request,
+            chosen,
+            on_ready=lambda emulator: _announce_emulator(request, chosen, emulator),
+            on_client_finding=print_finding,
+        )
+        return EXIT_FINDINGS if findings else None
     replayed = serve_replay(
         replay_options.recordings_to_replay,
         chosen,
@@ -129,7 +142,9 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emu
             out.print(f"    export {variable}=any-key", soft_wrap=True)
     if emulator.authority_file is not None:
         out.print(f"\n  TLS: export SSL_CERT_FILE={emulator.authority_file}", soft_wrap=True)
-    out.print(f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults", soft_wrap=True)
+    out.print(
+        f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults  client-findings", soft_wrap=True
+    )
 
 
 def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> None:

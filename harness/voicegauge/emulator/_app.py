@@ -12,6 +12,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import limit_to_listed_names
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._provider_app import EmulatedProviders
+from voicegauge.emulator.client_findings import ClientFindingLog
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def create_app(
     *,
     extra_faults: Sequence[Fault] = (),
     control_route_host_names: Iterable[str] = (),
+    client_findings: ClientFindingLog | None = None,
 ) -> ASGIApp:
     """Create an ASGI application that emulates the providers of `contracts`.
 
@@ -39,6 +41,7 @@ def create_app(
         extra_faults: faults in addition to the known ones; they apply to all requests.
         control_route_host_names: names of this machine under which the control routes are available, in addition to
             loopback names and the address that the server listens on.
+        client_findings: where findings about the clients of WebSockets go; a new log by default.
 
     Raises:
         UnknownNameError: the settings name an unknown fault, provider, target or operation.
@@ -52,7 +55,7 @@ def create_app(
     from voicegauge.emulator.body_limits import are_headers_too_large
 
     limited = tuple(limit_to_listed_names(contract) for contract in contracts)
-    providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults)
+    providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults, client_findings)
     control = ControlGuard(
         Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), control_route_host_names
     )

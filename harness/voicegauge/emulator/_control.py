@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -45,6 +46,7 @@ def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
         Route("/clock", control.advance_clock, methods=["POST"]),
         Route("/state", control.get_state),
         Route("/journal", control.get_journal),
+        Route("/client-findings", control.get_client_findings),
         Route("/faults", control.get_faults),
         Route("/faults", control.replace_faults, methods=["PUT"]),
         Route("/media/{provider}/{name}", _AudioRoute(providers)),
@@ -126,6 +128,10 @@ class _ControlRoutes:
     async def get_journal(self, _request: Request) -> Response:
         """Return the latest requests in order of their responses, with secrets masked."""
         return JSONResponse(list(self._emulated.journal))
+
+    async def get_client_findings(self, _request: Request) -> Response:
+        """Return what clients of WebSockets did wrong."""
+        return JSONResponse(msgspec.to_builtins(self._emulated.client_findings.build_response()))
 
     async def get_faults(self, _request: Request) -> Response:
         known = {fault.id: fault.description for fault in FAULTS.values()}

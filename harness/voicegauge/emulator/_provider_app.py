@@ -44,6 +44,7 @@ from voicegauge.emulator._speech_endpoint import SpeechEndpoint
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec
 from voicegauge.emulator._webhooks import WebhookNotifier
 from voicegauge.emulator.body_limits import BodyMemory, ReceivedBody, receive_provider_request_body
+from voicegauge.emulator.client_findings import ClientFindingLog
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE, EmulatorSettings
 
@@ -118,6 +119,8 @@ class EmulatedProvider:
         synthesizer: SpeechSynthesizer,
         fault_injector: FaultInjector,
         upload_lock: asyncio.Lock,
+        *,
+        client_findings: ClientFindingLog,
     ) -> None:
         """Start without accounts, jobs and resources. To reset a provider, create a new one."""
         self.contract = contract
@@ -148,7 +151,7 @@ class EmulatedProvider:
         self._jobs = JobEndpoint(context, self._batches)
         self._audio_inputs = AudioInputEndpoint(context)
         self.sockets = SocketEndpoint(
-            contract, SocketServices(settings, synthesizer, fault_injector), clock, self.accounts
+            contract, SocketServices(settings, synthesizer, fault_injector, client_findings), clock, self.accounts
         )
         self.webhooks = WebhookNotifier(
             response_builder=self._builder,
@@ -325,7 +328,11 @@ class EmulatedProviders:
     """The emulated providers, with a clock, a speech synthesizer and a journal that they share."""
 
     def __init__(
-        self, contracts: Sequence[Contract], settings: EmulatorSettings, extra_faults: Sequence[Fault] = ()
+        self,
+        contracts: Sequence[Contract],
+        settings: EmulatorSettings,
+        extra_faults: Sequence[Fault] = (),
+        client_findings: ClientFindingLog | None = None,
     ) -> None:
         """Start all providers with empty state."""
         for contract in contracts:
@@ -335,6 +342,7 @@ class EmulatedProviders:
         self.fault_injector = FaultInjector(settings.faults, contracts, extra_faults)
         self.synthesizer = SpeechSynthesizer()
         self.journal = RequestJournal()
+        self.client_findings = client_findings or ClientFindingLog()
         self._body_memory = BodyMemory()
         self.reset()
 
@@ -342,6 +350,7 @@ class EmulatedProviders:
         """Reset the clock, the journal and all providers; faults are kept."""
         self.clock = EmulatedClock(self.settings)
         self.journal.clear()
+        self.client_findings.clear()
         lock = asyncio.Lock()
         self.providers = {
             contract.id: EmulatedProvider(
@@ -351,6 +360,7 @@ class EmulatedProviders:
                 self.synthesizer,
                 self.fault_injector,
                 lock,
+                client_findings=self.client_findings,
             )
             for contract in self.contracts
         }

@@ -26,6 +26,7 @@ from voicegauge.emulator._speech_synthesis import (
     SynthesisRequest,
     build_speech_timings,
 )
+from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.formats.locations import MISSING, Location, read_pointer
@@ -40,6 +41,8 @@ _FAST_FRAME_AUDIO_S = 0.2
 _MAX_TURNS = 200
 """Most open turns of one connection, if no document states a limit."""
 _MAX_WAITING_STEPS = 1000
+_LATE_MESSAGE_TIMEOUT_S = 0.02
+"""Time for which messages are read after the one that closes the connection."""
 _SAMPLE_WIDTH_BYTES = {"pcm_s16le": 2, "pcm_s16be": 2, "pcm_s24le": 3, "pcm_f32le": 4}
 _NORMAL_CLOSE_CODE, _POLICY_CLOSE_CODE, _TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
 
@@ -94,6 +97,7 @@ class SocketServices(NamedTuple):
     settings: EmulatorSettings
     synthesizer: SpeechSynthesizer
     fault_injector: FaultInjector
+    client_findings: ClientFindingLog
 
 
 class EmulatedSocket:
@@ -104,6 +108,7 @@ class EmulatedSocket:
         operation: Operation,
         values: Mapping[Location, Any],
         services: SocketServices,
+        receive: Receive,
         send: Send,
         abort: Callable[[], None],
     ) -> None:
@@ -113,13 +118,15 @@ class EmulatedSocket:
             operation: the channel.
             values: what the handshake has at the locations of targets' constants.
             services: what all connections share.
+            receive: receives messages.
             send: sends messages.
             abort: ends the connection without a close frame.
         """
         assert operation.socket is not None
         self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
-        self._values, self._send, self._abort = values, send, abort
-        self._settings, self._synthesizer, self._fault_injector = services
+        self._values, self._receive, self._send, self._abort = values, receive, send, abort
+        self._settings, self._synthesizer, self._fault_injector = services[:3]
+        self._client = ClientMonitor(operation, services.client_findings)
         self._turns: dict[str | None, _Turn] = {}
         self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
         self._latest: _Turn | None = None
@@ -134,9 +141,10 @@ class EmulatedSocket:
         self._is_closed = False
         self._has_key = False
 
-    async def run(self, receive: Receive) -> None:
+    async def run(self) -> None:
         """Answer messages until the connection ends."""
         limit = self._spec.limits.inactivity
+        is_closed_by_client = False
         try:
             if "session" not in self._spec.client_messages:
                 await self._report("session", None)
@@ -144,17 +152,21 @@ class EmulatedSocket:
                 try:
                     timeout_s = None if limit is None else limit.max_s * self._settings.time_scale
                     async with asyncio.timeout(timeout_s):
-                        event = await receive()
+                        event = await self._receive()
                 except TimeoutError:
-                    await self._close(limit.close_code if limit is not None else None, "inactivity")
+                    assert limit is not None, "otherwise there is no timeout"
+                    self._client.report("client-idle", f"nothing was sent for {limit.max_s:g} s")
+                    await self._close(limit.close_code, "inactivity")
                     return
                 if event["type"] == "websocket.disconnect":
+                    is_closed_by_client = True
                     return
                 if event["type"] == "websocket.receive":
                     await self._take_message(event)
         except _ConnectionEndedError:
             return
         finally:
+            self._client.finish(is_closed_by_client=is_closed_by_client)
             await self._stop()
 
     async def _stop(self) -> None:
@@ -174,27 +186,39 @@ class EmulatedSocket:
     async def _take_message(self, event: Mapping[str, Any]) -> None:
         text = event.get("text")
         if text is None:
+            self._client.report("client-message-invalid", "a binary message")
             await self._reject("binary messages are not accepted")
             return
         data = str(text).encode(errors="surrogatepass")
         size_limit = self._spec.limits.message_bytes
         if size_limit is not None and len(data) > size_limit.max_count:
+            self._client.report("client-message-invalid", f"{len(data)} bytes, more than {size_limit.max_count}")
             await self._close(size_limit.close_code or _TOO_BIG_CLOSE_CODE, "message too big")
             return
         intent = self._channel.read_client_message(data)
         violation = next(self._channel.iterate_violations("client", data, is_binary=False), None)
         if violation is not None:
+            self._client.report("client-message-invalid", violation.reason, intent.context)
             await self._reject(violation.reason, intent.context)
             return
         if not intent.actions:
             return
+        self._client.take(intent)
         if "session" in intent.actions and not await self._accept_key(intent):
             return
         if "close" in intent.actions:
             await self._finish_all()
+            await self._read_late_messages()
             await self._close(_NORMAL_CLOSE_CODE, "")
             return
         await self._act(intent)
+
+    async def _read_late_messages(self) -> None:
+        """Judge what the client sends after the message that closes the connection. Nothing is answered."""
+        with contextlib.suppress(TimeoutError):  # before the close frame, after which nothing is received
+            async with asyncio.timeout(_LATE_MESSAGE_TIMEOUT_S):
+                while (event := await self._receive())["type"] == "websocket.receive":
+                    self._client.take(self._channel.read_client_message(str(event.get("text") or "").encode()))
 
     async def _accept_key(self, intent: ClientIntent) -> bool:
         """Check the key of the first message, and report that the connection is ready; return whether it is."""
@@ -282,6 +306,7 @@ class EmulatedSocket:
         limit = self._spec.limits.contexts
         faults = self._list_faults(self._find_target())
         if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
+            self._client.report("client-too-many-contexts", f"more than {limit.max_count} contexts are open", key)
             steps = [SocketStep("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
             await self._send_steps(None, self._change_steps(None, "limit", steps))
             return None
@@ -337,6 +362,9 @@ class EmulatedSocket:
                 self._flush_times.popleft()
             is_enforced = self._settings.enforces_rate_limits
             if is_enforced and len(self._flush_times) >= limit.max_count:
+                self._client.report(
+                    "client-too-many-flushes", f"more than {limit.max_count} flushes in {limit.window_s or 60:g} s"
+                )
                 await self._report("warning", turn.context, "too many flushes")
                 return
             self._flush_times.append(now_s)
@@ -487,6 +515,7 @@ class EmulatedSocket:
         self._stop_expiry(turn.context)
         self._turns.pop(turn.context, None)
         self._ended_contexts.append(turn.context)
+        self._client.note_end_by_service(turn.context)
         self._latest = turn
 
     def _start_expiry(self, turn: _Turn) -> None:

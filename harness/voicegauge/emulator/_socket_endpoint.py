@@ -77,7 +77,7 @@ class SocketEndpoint:
         }
         await send(accept)
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
-        await EmulatedSocket(operation, values, self._services, send, abort).run(receive)
+        await EmulatedSocket(operation, values, self._services, receive, send, abort).run()
 
     def _find_channel(self, path: str) -> tuple[Operation, dict[str, str]] | None:
         for operation in self._contract.socket_operations.values():

@@ -6,15 +6,19 @@ import contextlib
 import functools
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from voicegauge.contract.contract import Contract
+from voicegauge.emulator.client_findings import ClientFinding, ClientFindings
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 from voicegauge.emulator.tls import require_tls
 from voicegauge.errors import UsageError
@@ -24,6 +28,8 @@ from voicegauge.model.base import Record
 START_TIMEOUT_S = 60.0
 """Maximum time for the start, which takes about 1 s, but much longer on a busy machine."""
 STOP_TIMEOUT_S = 10.0
+CLIENT_END_TIMEOUT_S = 2.0
+"""Time in seconds that the connections of clients have to end before their clients are judged."""
 
 
 class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
@@ -76,6 +82,32 @@ class RunningEmulator:
     def control_url(self) -> str:
         """URL prefix of the control routes."""
         return self.url + CONTROL_PREFIX
+
+    def list_client_findings(self, timeout_s: float = CLIENT_END_TIMEOUT_S) -> tuple[ClientFinding, ...]:
+        """Return what clients of WebSockets did wrong.
+
+        Args:
+            timeout_s: how long to wait for open connections to end, in seconds. Contexts and texts that a client has
+                left are known then.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            found = msgspec.json.decode(self._get("client-findings"), type=ClientFindings)
+            if not found.open_connection_count or time.monotonic() >= deadline_s:
+                return found.findings
+            time.sleep(0.02)
+
+    def _get(self, route: str) -> bytes:
+        """Return the response of a control route. The user's HTTP proxy is not for this machine, so none is used."""
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if self.authority_file is not None:
+            context = ssl.create_default_context(cafile=str(self.authority_file))
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        with urllib.request.build_opener(*handlers).open(
+            f"{self.control_url}/{route}", timeout=STOP_TIMEOUT_S
+        ) as found:
+            content: bytes = found.read()
+            return content
 
     def base_url(self, provider_id: str) -> str:
         """Return the base URL that replaces all servers of a provider."""

@@ -21,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator._socket_endpoint import SOCKET_ABORT_EXTENSION_KEY
+from voicegauge.emulator.client_findings import ClientFinding, ClientFindingLog
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.hosts import build_server_url
@@ -283,6 +284,7 @@ def serve(
     host: str = "127.0.0.1",
     on_ready: Callable[[Callable[[], None]], None],
     ssl_context: ssl.SSLContext | None = None,
+    on_client_finding: Callable[[ClientFinding], None] | None = None,
 ) -> None:
     """Serve an emulator of `contracts` on `bound_socket` until it is stopped or interrupted.
 
@@ -294,11 +296,13 @@ def serve(
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
         ssl_context: the certificate of the server; `None` for http and ws.
+        on_client_finding: function that is called with each finding about a client of a WebSocket.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
-    app = create_app(contracts, settings, control_route_host_names=[host])
+    log = ClientFindingLog(on_client_finding)
+    app = create_app(contracts, settings, control_route_host_names=[host], client_findings=log)
     serve_app(app, bound_socket, on_ready=on_ready, accepts_sockets=True, ssl_context=ssl_context)
 
 

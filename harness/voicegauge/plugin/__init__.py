@@ -18,6 +18,11 @@ share one budget and one check of a provider, under pytest-xdist too. Every fixt
 
 runs your client on recordings, and fails for requests that are not recorded and for recorded ones that are not sent.
 
+    def test_my_agent(voicegauge_judged_emulator):
+        my_agent.speak("Good morning.", url=voicegauge_judged_emulator.base_url("cartesia"))
+
+fails if your client does something wrong on a WebSocket, such as leaving a context open.
+
     async def test_my_webhooks(voicegauge_webhooks):
         job = my_client.submit("Good morning.", webhook=voicegauge_webhooks.create_url())
         callback = await voicegauge_webhooks.wait_for_next_callback(job.id)
@@ -181,6 +186,20 @@ def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Co
     )
     with running_emulator(voicegauge_catalogue, settings) as emulator:
         yield emulator
+
+
+@pytest.fixture
+def voicegauge_judged_emulator(voicegauge_emulator: RunningEmulator) -> Iterator[RunningEmulator]:
+    """The emulator; the test fails if a client did something wrong on a WebSocket.
+
+    Such as a context that was never ended, or text that is never spoken. Close the connections before the test ends:
+    a connection that is still open is not judged completely.
+    """
+    known = len(voicegauge_emulator.list_client_findings(timeout_s=0))
+    yield voicegauge_emulator
+    found = voicegauge_emulator.list_client_findings()[known:]
+    if found:
+        pytest.fail("\n".join(one.describe() for one in found), pytrace=False)
 
 
 @pytest.fixture

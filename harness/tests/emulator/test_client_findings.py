@@ -1,0 +1,143 @@
+"""What clients of emulated WebSockets do wrong: each mistake is found, and correct clients are not accused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+import voicegauge
+from voicegauge.client.client import Client
+from voicegauge.client.socket_session import SocketSession, open_session
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator.client_findings import CLIENT_RULES
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.hosts import to_socket_url
+from voicegauge.model.text_pieces import TextPacing
+from voicegauge.transport.http import Transport
+
+CATALOGUE = load_catalogue()
+CARTESIA = "/tts/websocket?api_key=k&cartesia_version=2026-03-01"
+DEEPGRAM = "/v1/speak?model=aura-2-thalia-en&encoding=linear16&sample_rate=24000"
+ELEVENLABS = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream-input?model_id=eleven_flash_v2_5&output_format=pcm_24000"
+MULTI = ELEVENLABS.replace("stream-input", "multi-stream-input")
+KEYS = {"Authorization": "Token k", "xi-api-key": "k", "X-API-Key": "k"}
+GENERATION = {
+    "model_id": "sonic-3.5",
+    "voice": {"mode": "id", "id": "f786b574-daa5-4673-aa0c-cbe3e8534c02"},
+    "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000},
+}
+
+
+def say(context: str, text: str, *, goes_on: bool, **members: Any) -> dict[str, Any]:
+    return {**GENERATION, "context_id": context, "transcript": text, "continue": goes_on, **members}
+
+
+def send(emulator: RunningEmulator, provider: str, path: str, messages: Sequence[dict[str, Any]]) -> list[str]:
+    """Send messages on one connection, end it after a moment, and return the rules that were broken."""
+
+    async def run() -> None:
+        url = to_socket_url(emulator.base_url(provider)) + path
+        async with connect(url, additional_headers=KEYS, max_queue=None) as socket:
+            try:
+                for message in messages:
+                    await socket.send(json.dumps(message))
+                await asyncio.sleep(0.2)
+            except ConnectionClosed:
+                pass
+
+    known = len(emulator.list_client_findings())
+    asyncio.run(run())
+    return [one.rule for one in emulator.list_client_findings()[known:]]
+
+
+MISTAKES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
+    ("client-message-invalid", "cartesia", CARTESIA, [{"context_id": 7, "transcript": []}]),
+    ("client-context-unknown", "cartesia", CARTESIA, [{"context_id": "never", "cancel": True}]),
+    (
+        "client-context-reused",
+        "cartesia",
+        CARTESIA,
+        [say("a", "Hello there. ", goes_on=False), say("a", "More.", goes_on=False)],
+    ),
+    (
+        "client-context-reused",
+        "cartesia",
+        CARTESIA,
+        [say("a", "Hello. ", goes_on=True), {"context_id": "a", "cancel": True}, say("a", "More.", goes_on=False)],
+    ),
+    ("client-context-open", "cartesia", CARTESIA, [say("a", "Hello there", goes_on=True)]),
+    ("client-text-lost", "deepgram", DEEPGRAM, [{"type": "Speak", "text": "Hello there."}]),
+    ("client-message-after-close", "deepgram", DEEPGRAM, [{"type": "Close"}, {"type": "Flush"}]),
+    (
+        "client-too-many-flushes",
+        "deepgram",
+        DEEPGRAM,
+        [message for _ in range(21) for message in ({"type": "Speak", "text": "Yes."}, {"type": "Flush"})],
+    ),
+    (
+        "client-too-many-contexts",
+        "elevenlabs",
+        MULTI,
+        [{"text": "Hello ", "context_id": f"c{number}"} for number in range(6)],
+    ),
+    (
+        "client-context-reused",
+        "elevenlabs",
+        ELEVENLABS,
+        [{"text": " "}, {"text": "Hello there. "}, {"text": ""}, {"text": "More. "}],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    with voicegauge.emulate(["cartesia", "deepgram", "elevenlabs", "lmnt"], time_scale=0.02) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("rule", "provider", "path", "messages"), MISTAKES)
+def test_a_mistake_is_found(
+    emulator: RunningEmulator, rule: str, provider: str, path: str, messages: list[dict[str, Any]]
+) -> None:
+    assert send(emulator, provider, path, messages) == [rule]
+
+
+def test_a_client_that_sends_nothing_is_found_idle() -> None:
+    with voicegauge.emulate("elevenlabs", time_scale=0.01) as emulator:  # 20 s take 0.2 s
+        assert send(emulator, "elevenlabs", MULTI, [{"text": " ", "context_id": "a"}]) == ["client-idle"]
+
+
+def test_every_rule_is_tried() -> None:
+    assert {rule for rule, *_ in MISTAKES} | {"client-idle"} == set(CLIENT_RULES)
+
+
+@pytest.mark.parametrize("target_id", list(CATALOGUE.socket_targets))
+def test_a_correct_client_is_not_accused(emulator: RunningEmulator, target_id: str) -> None:
+    """Turns whole and in pieces, two at once, and an interruption, as this project's own client has them."""
+    target = CATALOGUE.socket_targets[target_id]
+
+    async def run() -> None:
+        async with Transport() as transport:
+            base_urls = {"": emulator.base_url(target.contract.id)}
+            client = Client(target.contract, transport, base_urls=base_urls, key="k")
+            for pacing in (None, TextPacing(seed=3)):
+                async with open_session(SocketSession(client, target)) as session:
+                    await session.speak("Hello there. How are you?", pacing)
+                    if target.spec.turn.is_only_one:
+                        continue
+                    await session.speak("I am well.", pacing)
+                    if target.spec.cancel_effect is not None:
+                        context = session.begin_turn()
+                        await session.send_text(context, "A long text follows here. It is cut off. Nobody hears it.")
+                        session.cancel(context)
+                        await session.speak("Of course.")
+
+    known = len(emulator.list_client_findings())
+    asyncio.run(run())
+    assert emulator.list_client_findings()[known:] == ()

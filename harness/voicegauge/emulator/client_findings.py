@@ -1,0 +1,193 @@
+"""Judges the clients of emulated WebSockets: what they do that a service would reject, charge for, or never speak.
+
+A client library that a service tolerates today may leave contexts open, so that a limit is reached under load, or send
+text that is never spoken. No response shows that, so the emulator watches the messages.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.socket_messages import ClientIntent
+from voicegauge.model.base import Record
+
+ClientRule = Literal[
+    "client-message-invalid",
+    "client-message-after-close",
+    "client-context-unknown",
+    "client-context-reused",
+    "client-context-open",
+    "client-text-lost",
+    "client-too-many-contexts",
+    "client-too-many-flushes",
+    "client-idle",
+]
+CLIENT_RULES: dict[ClientRule, str] = {
+    "client-message-invalid": "Each message is one that the document describes.",
+    "client-message-after-close": "Nothing is sent after the message that closes the connection.",
+    "client-context-unknown": "Only a context that has begun is flushed, ended or cancelled.",
+    "client-context-reused": "No text is sent, and no flush, for a context that the client has ended or cancelled.",
+    "client-context-open": "Each context is ended or cancelled before the connection ends. Open ones count in limits.",
+    "client-text-lost": "Each text is flushed or ended before the connection ends. Otherwise it is never spoken.",
+    "client-too-many-contexts": "No more contexts are open at once than the document allows.",
+    "client-too-many-flushes": "Flushes are no more frequent than the document allows.",
+    "client-idle": "Something is sent before the documented time without messages ends.",
+}
+MAX_CLIENT_FINDINGS = 1000
+"""Most findings that are kept; the first ones."""
+_MAX_WATCHED_CONTEXTS = 1000
+
+
+class ClientFinding(Record, frozen=True, kw_only=True):
+    """Something that a client did wrong on one connection."""
+
+    rule: ClientRule
+    provider: str
+    operation: str
+    """Id of the channel."""
+    connection_number: int
+    """Number of the connection since the start of the emulator, from 1."""
+    message: str
+    context: str | None = None
+    """The context that it is about; `None` if it is about the connection."""
+
+    def describe(self) -> str:
+        """Return the finding in one line."""
+        context = "" if self.context is None else f", context {self.context}"
+        where = f"{self.provider} {self.operation}, connection {self.connection_number}{context}"
+        return f"{self.rule}: {where}: {self.message}"
+
+
+class ClientFindings(Record, frozen=True, kw_only=True):
+    """The response of the control route `client-findings`."""
+
+    findings: tuple[ClientFinding, ...]
+    """The findings in the order in which they occurred, at most `MAX_CLIENT_FINDINGS`."""
+    open_connection_count: int
+    """Number of connections that are not judged completely, because they are open."""
+
+
+class ClientFindingLog:
+    """The findings about all clients of an emulator."""
+
+    def __init__(self, listener: Callable[[ClientFinding], None] | None = None) -> None:
+        """Begin without findings. `listener` is called with each of them."""
+        self._listener = listener
+        self._findings: list[ClientFinding] = []
+        self.connection_count = 0
+        """Number of connections so far."""
+        self.open_connection_count = 0
+
+    def add(self, finding: ClientFinding) -> None:
+        """Add a finding, unless there are as many as are kept."""
+        if len(self._findings) < MAX_CLIENT_FINDINGS:
+            self._findings.append(finding)
+            if self._listener is not None:
+                self._listener(finding)
+
+    def clear(self) -> None:
+        """Forget the findings."""
+        self._findings.clear()
+
+    def build_response(self) -> ClientFindings:
+        """Return the findings so far."""
+        return ClientFindings(findings=tuple(self._findings), open_connection_count=self.open_connection_count)
+
+
+_ContextState = Literal["open", "ended", "cancelled", "ended by the service"]
+
+
+class ClientMonitor:
+    """Watches what a client sends on one connection."""
+
+    def __init__(self, operation: Operation, log: ClientFindingLog) -> None:
+        """Begin to watch a connection to the channel `operation`."""
+        assert operation.socket is not None
+        self._operation, self._spec, self._log = operation, operation.socket.spec, log
+        self._states: dict[str | None, _ContextState] = {}
+        self._has_unspoken_text = False
+        self._has_closed = False
+        self._reported: deque[tuple[ClientRule, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
+        log.connection_count += 1
+        log.open_connection_count += 1
+        self._number = log.connection_count
+
+    def report(self, rule: ClientRule, message: str, context: str | None = None) -> None:
+        """Add a finding, once for each rule and context of the connection."""
+        if (rule, context) in self._reported:
+            return
+        self._reported.append((rule, context))
+        self._log.add(
+            ClientFinding(
+                rule=rule,
+                provider=self._operation.contract.id,
+                operation=self._operation.id,
+                connection_number=self._number,
+                message=message,
+                context=context,
+            )
+        )
+
+    def take(self, intent: ClientIntent) -> None:
+        """Judge a valid message, before it is answered."""
+        if self._has_closed:
+            self.report("client-message-after-close", "a message follows the one that closes the connection")
+        elif "close" in intent.actions:
+            self._has_closed = True
+        elif self._spec.has_contexts:
+            self._judge_context(intent)
+        else:
+            self._judge_text(intent)
+
+    def note_end_by_service(self, context: str | None) -> None:
+        """Note that the service has ended a context, such as one that has expired."""
+        if self._states.get(context) == "open":
+            self._states[context] = "ended by the service"
+
+    def finish(self, *, is_closed_by_client: bool) -> None:
+        """Judge what is left when the connection has ended.
+
+        Args:
+            is_closed_by_client: whether the client ended it. Otherwise it cannot finish what it has begun.
+        """
+        self._log.open_connection_count -= 1
+        if self._has_closed or not is_closed_by_client:
+            return
+        for context, state in self._states.items():
+            if state == "open":
+                self.report("client-context-open", "the context was neither ended nor cancelled", context)
+        if self._has_unspoken_text:
+            self.report("client-text-lost", "the last text was neither flushed nor ended, so it is not spoken")
+
+    def _judge_context(self, intent: ClientIntent) -> None:
+        context, actions = intent.context, intent.actions
+        state = self._states.get(context)
+        begins = bool(actions & {"start", "text"}) and not (state is None and not intent.text and "end" in actions)
+        is_over = state in ("ended", "cancelled")
+        if is_over and (intent.text.strip() or "flush" in actions):
+            sent = "text" if intent.text.strip() else "a flush"
+            self.report("client-context-reused", f"{sent} after the client has {state} the context", context)
+        elif state is None and begins:
+            if len(self._states) < _MAX_WATCHED_CONTEXTS:
+                self._states[context] = state = "open"
+        elif state is None and actions & {"flush", "end", "cancel"}:
+            self.report("client-context-unknown", f"{' and '.join(sorted(actions))} of a context without text", context)
+        if state == "open" and "cancel" in actions:
+            self._states[context] = "cancelled"
+        elif state == "open" and "end" in actions:
+            self._states[context] = "ended"
+
+    def _judge_text(self, intent: ClientIntent) -> None:
+        state = self._states.get(None)
+        if self._spec.turn.is_only_one and state == "ended" and intent.text.strip():
+            self.report("client-context-reused", "text after the client has ended the only turn of the connection")
+            return
+        if intent.text.strip():
+            self._has_unspoken_text = True
+        if intent.actions & {"flush", "end", "cancel"}:
+            self._has_unspoken_text = False
+        if "end" in intent.actions:
+            self._states[None] = "ended"
