@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
 from voicegauge.contract.schemas import SchemaViolation, allows_location, parse_text_value
@@ -60,6 +63,50 @@ def test_a_message_quotes_only_the_beginning_of_a_value(words) -> None:
     assert len(error.message) < 11_000
     [short] = contract.schemas.iterate_violations("/components/schemas/Words", {"speed": ["fast", {"é": None}]})
     assert short.message == '["fast",{"é":null}] is not of type "number"'
+
+
+def test_why_a_large_value_is_invalid_is_said_in_little_memory(acme, load) -> None:
+    """Each violation has a copy of its value, and each branch of `anyOf` one more: these would take two gigabytes."""
+    required = ", ".join(f"k{number}" for number in range(20))
+    branches = ", ".join(f"{{required: [k{number}]}}" for number in range(20))
+    source = "x-source: {document_name: acme.md}"
+    extra = f"    Large: {{{source}, required: [{required}], anyOf: [{branches}], properties: {{n: {{type: integer}}}}}}\n"
+    contract = load(acme.replace("  responses:\n    Error:", f"{extra}  responses:\n    Error:"))
+    large = {"list": [f"{number:0150}" for number in range(100_000)], "text": "a" * 10_000_000, "n": "one"}
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before = _read_peak_kib()
+    violations = list(contract.schemas.iterate_violations("/components/schemas/Large", large))
+    assert _read_peak_kib() - before < 100_000
+    assert Counter(one.keyword for one in violations) == {"required": 20, "anyOf": 1}, "after the list nothing is read"
+    small = [*contract.schemas.iterate_violations("/components/schemas/Large", {"n": "one"})]
+    assert Counter(one.keyword for one in small) == {"required": 20, "anyOf": 1, "type": 1}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "violated"),
+    [
+        ("{type: array, items: {type: integer}}", [*range(1000), "x"], {"/1000": "type"}),
+        ("{type: array, items: {type: integer}}", [*range(50_000), "x"], {"": "L"}),
+        ("{type: array, minItems: 40000}", [0] * 50_000, {}),
+        ("{type: array, minItems: 60000}", [0] * 50_000, {"": "minItems"}),
+        ("{type: array, maxItems: 49999}", [0] * 50_000, {"": "L"}),
+        ("{properties: {a: {minLength: 4000}}}", {"a": "b" * 5000, "c": 0}, {}),
+        ("{properties: {a: {minLength: 4000}, c: false}}", {"a": "b" * 5000, "c": 0}, {"/c": "not"}),
+        ("{properties: {a: {maxLength: 4000}}}", {"a": "b" * 5000}, {"": "L"}),
+        ("{properties: {a: {maxLength: 1000}}}", {"a": "b" * 5000}, {"/a": "maxLength"}),
+        ("{additionalProperties: false}", {"a" * 5000: 0}, {"": "L"}),
+        ("{required: [z]}", {**{str(number): "b" * 2000 for number in range(1000)}, "z": 0}, {}),
+    ],
+)
+def test_only_true_violations_of_a_large_value_are_listed(acme, load, schema, value, violated) -> None:
+    extra = f"    L: {{x-source: {{document_name: acme.md}}, allOf: [{schema}]}}\n"
+    contract = load(acme.replace("  responses:\n    Error:", f"{extra}  responses:\n    Error:"))
+    found = list(contract.schemas.iterate_violations("/components/schemas/L", value))
+    assert {one.value_pointer: one.keyword for one in found} == violated
+
+
+def _read_peak_kib() -> int:
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
 def test_violations_have_pointers(words) -> None:

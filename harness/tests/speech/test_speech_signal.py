@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,29 @@ def test_the_clipped_share_counts_neighbours_at_full_scale() -> None:
     samples = say("Good morning.")
     assert measure_clipped_share(samples) == 0
     assert measure_clipped_share(np.clip(20 * samples, -1, 1)) > 0.05
+
+
+@pytest.mark.parametrize("block_samples", [1, 7, 1000, 4 * RATE])
+def test_samples_are_measured_in_blocks(monkeypatch: pytest.MonkeyPatch, block_samples: int) -> None:
+    samples = np.clip(np.repeat(0.5 * NOISE[:3000], 2), -1, 1).astype(np.float32)
+    samples[:150] = samples[2000:2300] = samples[-10:] = 0
+    share, digest = measure_clipped_share(samples), compute_sample_digest(samples, RATE)
+    assert share > 0.01
+    monkeypatch.setattr("voicegauge.speech.speech_signal._BLOCK_SAMPLES", block_samples)
+    assert measure_clipped_share(samples) == share
+    assert compute_sample_digest(samples, RATE) == digest
+    assert compute_sample_digest(samples[150:-10], RATE) == digest
+    samples[2000] = 0.5
+    assert compute_sample_digest(samples, RATE) != digest
+
+
+def test_half_an_hour_of_audio_is_measured_without_copies() -> None:
+    samples = np.zeros(30_000_000, np.float32)
+    samples[1::2] = 1
+    tracemalloc.start()
+    try:
+        measure_clipped_share(samples)
+        compute_sample_digest(samples, RATE)
+        assert tracemalloc.get_traced_memory()[1] < samples.nbytes / 4
+    finally:
+        tracemalloc.stop()

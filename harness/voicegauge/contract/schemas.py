@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
+from voicegauge.contract._shortened_values import MAX_NODES, shorten_value
 from voicegauge.errors import ContractError
 from voicegauge.files import resolve_links
 from voicegauge.formats.json_text import quote_json
@@ -247,7 +248,9 @@ class Schemas:
         return self.resolve_reference(read_pointer(self.document.data, pointer_tokens))[0]
 
     def _iterate_all_violations(self, pointer: str, instance: Any) -> Iterator[SchemaViolation]:
-        for error in self._get_validator(pointer).iter_errors(instance):
+        is_explained = False
+        for error in self._iterate_errors(pointer, instance):
+            is_explained = True
             path, location = list(error.schema_path), format_json_pointer(list(error.instance_path))
             keyword = str(path[-1]) if path else "false"
             yield SchemaViolation(
@@ -256,10 +259,26 @@ class Schemas:
                 keyword,
                 _insert_value_into_message(error.message, location, instance),
             )
+        if not is_explained:
+            message = f"does not fit its schema, beyond its first {MAX_NODES:,} values or in a text that is too long"
+            yield SchemaViolation("", pointer, pointer.rpartition("/")[2], message)
+
+    def _iterate_errors(self, pointer: str, instance: Any) -> Iterator[jsonschema_rs.ValidationError]:
+        """Yield the errors of `instance`; of a large one those that its start shows, because each error has a copy."""
+        shortened = shorten_value(instance)
+        for error in self._get_validator(pointer).iter_errors(shortened):
+            if shortened is instance or self._has_error(instance, error):
+                yield error
+
+    def _has_error(self, instance: Any, error: jsonschema_rs.ValidationError) -> bool:
+        """Whether `instance` has an error of its start too: a text that was cut is also too short."""
+        value = read_pointer(instance, [str(token) for token in error.instance_path])
+        path = list(error.schema_path)
+        return not self.is_valid(format_json_pointer(path if error.kind.name == "falseSchema" else path[:-1]), value)
 
     def iterate_violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
         """Yield JSON pointers to the keywords that `instance` violates, without building messages."""
-        return (format_json_pointer(error.schema_path) for error in self._get_validator(pointer).iter_errors(instance))
+        return (format_json_pointer(list(error.schema_path)) for error in self._iterate_errors(pointer, instance))
 
     def resolve_reference(self, node: Any, pointer: str = "") -> tuple[Any, str]:
         """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.

@@ -32,6 +32,8 @@ FULL_SCALE = 0.999
 MAX_CLIPPED_SHARE = 0.01
 """Largest share of samples at full scale in speech. What a limiter has made as loud as possible has far fewer."""
 _BLOCK_FRAMES, _MERGED_BANDS = 5, 16
+_BLOCK_SAMPLES = 1 << 20
+"""Number of samples that are computed with at a time, because half an hour of audio has 170 MB of samples."""
 _SOUND_BELOW_LOUDEST = 1e-3
 """Power, relative to the loudest block, from which a block belongs to the sound: -30 dB."""
 _POWER_FLOOR = 1e-7
@@ -128,8 +130,11 @@ def is_steady_sound(samples: Samples, sample_rate_hz: int) -> bool:
 
 def measure_clipped_share(samples: Samples) -> float:
     """Return the share of samples at full scale that have a neighbour at full scale too, from 0 to 1."""
-    full = np.abs(samples) >= FULL_SCALE
-    return float(np.count_nonzero(full[1:] & full[:-1])) / max(len(samples), 1)
+    clipped = 0
+    for start in range(0, len(samples), _BLOCK_SAMPLES):
+        full = np.abs(samples[start : start + _BLOCK_SAMPLES + 1]) >= FULL_SCALE  # with the first one of the next block
+        clipped += np.count_nonzero(full[1:] & full[:-1])
+    return clipped / max(len(samples), 1)
 
 
 def compute_sample_digest(samples: Samples, sample_rate_hz: int) -> str:
@@ -137,7 +142,19 @@ def compute_sample_digest(samples: Samples, sample_rate_hz: int) -> str:
 
     Samples are rounded to 16 bits.
     """
-    rounded = np.round(samples * 32767).astype("<i2")
-    sounding = np.flatnonzero(rounded)
-    trimmed = rounded[sounding[0] : sounding[-1] + 1] if len(sounding) else rounded[:0]
-    return hashlib.sha256(f"{sample_rate_hz} ".encode() + trimmed.tobytes()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{sample_rate_hz} ".encode())
+    block_silence, silent_samples, has_begun = bytes(2 * _BLOCK_SAMPLES), 0, False
+    for start in range(0, len(samples), _BLOCK_SAMPLES):
+        rounded = np.round(samples[start : start + _BLOCK_SAMPLES] * 32767).astype("<i2")
+        sounding = np.flatnonzero(rounded)
+        if not len(sounding):
+            silent_samples += len(rounded) if has_begun else 0
+            continue
+        while silent_samples:  # silence counts if a sound follows
+            count = min(silent_samples, _BLOCK_SAMPLES)
+            digest.update(block_silence[: 2 * count])
+            silent_samples -= count
+        first, after_last = 0 if has_begun else sounding[0], sounding[-1] + 1
+        digest.update(rounded[first:after_last].tobytes())
+        silent_samples, has_begun = len(rounded) - int(after_last), True
+    return digest.hexdigest()[:32]
