@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
+import time
 
 import pytest
 
@@ -57,3 +60,61 @@ async def test_a_cancellation_by_the_caller_is_no_time_limit() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_what_blocks_the_main_thread_is_interrupted(handler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicegauge.api.command_deadline.CLEANUP_S", 0.01)
+    before, alarm = signal.signal(signal.SIGINT, handler), signal.getsignal(signal.SIGALRM)
+    steps: list[str] = []
+
+    def hang() -> None:
+        try:
+            time.sleep(3600)
+        finally:
+            steps.append("cleaning up")
+            time.sleep(3600)  # what hangs in the cleanup is interrupted too
+
+    try:
+        with pytest.raises(TimeLimitError, match=r"--max-time 0\.01 was over"), CommandDeadline(0.01).interrupt():
+            hang()
+        assert steps == ["cleaning up"]
+        assert signal.getsignal(signal.SIGINT) is handler
+        assert signal.getsignal(signal.SIGALRM) is alarm
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_event_loop_is_interrupted_as_by_ctrl_c() -> None:
+    steps: list[str] = []
+
+    async def wait_for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("cleaned up")
+
+    with pytest.raises(TimeLimitError), CommandDeadline(0.05).interrupt():
+        asyncio.run(wait_for_ever())
+    assert steps == ["cleaned up"]
+
+
+def test_ctrl_c_and_what_ends_in_time_are_not_changed() -> None:
+    with pytest.raises(KeyboardInterrupt), CommandDeadline(1000.0).interrupt():
+        signal.raise_signal(signal.SIGINT)
+    with CommandDeadline(None).interrupt(), CommandDeadline(1000.0).interrupt():
+        pass
+
+
+def test_another_thread_is_not_interrupted() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        with CommandDeadline(1e-6).interrupt():
+            done.append("all")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == ["all"]

@@ -70,7 +70,9 @@ def test_why_a_large_value_is_invalid_is_said_in_little_memory(acme, load) -> No
     required = ", ".join(f"k{number}" for number in range(20))
     branches = ", ".join(f"{{required: [k{number}]}}" for number in range(20))
     source = "x-source: {document_name: acme.md}"
-    extra = f"    Large: {{{source}, required: [{required}], anyOf: [{branches}], properties: {{n: {{type: integer}}}}}}\n"
+    extra = (
+        f"    Large: {{{source}, required: [{required}], anyOf: [{branches}], properties: {{n: {{type: integer}}}}}}\n"
+    )
     contract = load(acme.replace("  responses:\n    Error:", f"{extra}  responses:\n    Error:"))
     large = {"list": [f"{number:0150}" for number in range(100_000)], "text": "a" * 10_000_000, "n": "one"}
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak

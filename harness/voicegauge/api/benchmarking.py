@@ -633,12 +633,13 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     check_region(request.region)
     deadline = CommandDeadline(request.max_time_s)
-    planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
-    if live is not None:
-        # A ramp stops when the budget is spent.
-        planned.plan.check_budget(live.max_cost_usd if request.ramp is None else math.inf)
-        open_live_access(planned)
-        delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
+    with deadline.interrupt():
+        planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
+        if live is not None:
+            # A ramp stops when the budget is spent.
+            planned.plan.check_budget(live.max_cost_usd if request.ramp is None else math.inf)
+            open_live_access(planned)
+            delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(planned)
     with restore_interrupt_handler(), nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):
         found = choose_run_to_continue(planned)

@@ -122,29 +122,23 @@ def run_check(request: CheckRequest) -> CheckReport:
     validate_request(request)
     deadline = CommandDeadline(request.max_time_s)
     listener = request.progress or ProgressListener()
-    catalogue = adapt_to_own_servers(
-        to_catalogue(request.contracts, request.live),
-        request.targets,
-        request.live,
-        ask_servers_for_names=True,
-        listener=listener,
-        max_wait_s=_find_shorter_limit(request.max_wait_s, request.max_time_s),
-    )
+    with deadline.interrupt():
+        catalogue = adapt_to_own_servers(
+            to_catalogue(request.contracts, request.live),
+            request.targets,
+            request.live,
+            ask_servers_for_names=True,
+            listener=listener,
+            max_wait_s=_find_shorter_limit(request.max_wait_s, request.max_time_s),
+        )
     targets = select_targets(catalogue, request.targets, request.live, with_sockets=True)
     announce_ineffective_faults(targets, request.faults, listener)
     request = replace(request, prices=resolve_prices(catalogue, request.prices))
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     collector = ResultCollector([target.id for target in targets], request.seed)
     if not request.emulated and request.live is None:
-        recordings = [Path(path) for path in request.recordings]
-        check_offline(
-            collect_contracts(targets),
-            rules,
-            collector,
-            recordings,
-            stale_recordings_fail=request.stale_recordings_fail,
-        )
-        return build_report(collector, None, rules)
+        stop_reason = _check_offline_until(deadline, request, collect_contracts(targets), rules, collector)
+        return build_report(collector, stop_reason, rules)
     with (
         restore_interrupt_handler(),
         start_emulator(request, targets) as get_emulator,
@@ -162,6 +156,27 @@ def run_check(request: CheckRequest) -> CheckReport:
             ) as settings:
                 stop_reason = send_plan(targets, plan, settings, collector, listener, deadline)
             return finish_check(collector, stop_reason, rules, journals, request.on_report)
+
+
+def _check_offline_until(
+    deadline: CommandDeadline,
+    request: CheckRequest,
+    contracts: Sequence[Contract],
+    rules: Mapping[str, Rule],
+    collector: ResultCollector,
+) -> StopReason | None:
+    """Judge documents and recordings until the deadline or Ctrl-C; return why it ended early, if it did."""
+    recordings, stale_recordings_fail = [Path(path) for path in request.recordings], request.stale_recordings_fail
+    try:
+        with deadline.interrupt():
+            check_offline(contracts, rules, collector, recordings, stale_recordings_fail=stale_recordings_fail)
+    except TimeLimitError as error:
+        collector.stop_message = str(error)
+        return "time"
+    except KeyboardInterrupt:
+        collector.stop_message = "interrupted"
+        return "interrupted"
+    return None
 
 
 def _find_shorter_limit(*limits_s: float | None) -> float | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
+import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from voicegauge.errors import TimeLimitError
@@ -13,6 +16,8 @@ from voicegauge.errors import TimeLimitError
 CLEANUP_S = 10.0
 """Seconds that a command has, after its time is over, to cancel jobs and to delete what it has created. What is left
 after that is deleted by the next command."""
+
+_SHORTEST_TIMER_S = 1e-6
 
 ResultT = TypeVar("ResultT")
 
@@ -65,3 +70,33 @@ class CommandDeadline:
             raise
         finally:
             timer.cancel()
+
+    @contextmanager
+    def interrupt(self) -> Iterator[None]:
+        """Interrupt what runs in this context as Ctrl-C does when the time is over, and every `CLEANUP_S` after that.
+
+        Only the main thread can be interrupted: in another one, the context has no effect.
+
+        Raises:
+            TimeLimitError: the time was over.
+        """
+        if self._max_time_s is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handler = signal.signal(signal.SIGALRM, self._interrupt_main_thread)
+        try:
+            # A timer of 0 s would never expire.
+            signal.setitimer(signal.ITIMER_REAL, max(self.remaining_s, _SHORTEST_TIMER_S), CLEANUP_S)
+            yield
+        except KeyboardInterrupt:
+            self.require_time()
+            raise
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
+
+    def _interrupt_main_thread(self, *_: object) -> None:
+        # The handler of Ctrl-C decides: an event loop cancels its task, and the start of a process is not interrupted.
+        if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in a background job of a shell
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)

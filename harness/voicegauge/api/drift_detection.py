@@ -101,6 +101,7 @@ def run_find_official_drift(request: OfficialDriftRequest) -> OfficialDriftRepor
                 else _compare_with_official_document
             )
             comparisons.append(compare(contract, document))
+            request.on_comparison(comparisons[-1])
         elif providers:
             raise UsageError(
                 f"{contract.id}: no source of the contract has an openapi_url: name the document with --from"

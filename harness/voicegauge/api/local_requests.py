@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from voicegauge.api.results import ConvertedFile
     from voicegauge.api.target_selection import ContractsOrFolders
     from voicegauge.conformance.callbacks import JudgedCallback
+    from voicegauge.drift.official_comparison import OfficialComparison
     from voicegauge.model.finding import Finding
     from voicegauge.model.run import Run
 
@@ -317,6 +318,9 @@ class OfficialDriftRequest:
         refusal_reason="it decides which file or URL is read",
     )
     contracts: Sequence[PathLike] = contracts_option()
+    on_comparison: Callable[[OfficialComparison], None] = keyword(
+        default=lambda _comparison: None, help="Called with every finished comparison."
+    )
 
 
 @request

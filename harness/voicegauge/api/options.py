@@ -120,12 +120,12 @@ def max_wait_option() -> Any:
     )
 
 
-def max_time_option() -> Any:
+def max_time_option(help_text: str = "Stop after SECONDS, with the result so far and exit status 5.") -> Any:
     """Declare `max_time_s`."""
     return option(
         default=None,
         flag="--max-time",
-        help="Stop after SECONDS, with the result so far and exit status 5.",
+        help=help_text,
         default_text="as long as it takes",
         metavar="SECONDS",
         minimum=0,

@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.options import max_time_option
 from voicegauge.cli._options import build_parameter
 from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, claim_outputs
 from voicegauge.errors import UsageError
@@ -21,17 +23,28 @@ from voicegauge.options import (
     is_given,
     list_fields,
     list_options,
+    request,
 )
 
 
-def command_of(name: str, *request_types: type[Any]) -> Callable[[Callable[..., int | None]], click.Command]:
+@request
+class CommandTimeLimit:
+    """How long a command may take that has no result before its end."""
+
+    max_time_s: float | None = max_time_option("Give up after SECONDS, with exit status 5.")
+
+
+def command_of(
+    name: str, *request_types: type[Any], has_time_limit: bool = False
+) -> Callable[[Callable[..., int | None]], click.Command]:
     """Return a decorator that makes a function with one parameter for each of `request_types` a command.
 
     Options that several requests declare are one option of the command. What the function returns is the exit status;
-    `None` for 0. Its docstring is the help.
+    `None` for 0. Its docstring is the help. With `has_time_limit`, the command has the option of `CommandTimeLimit`,
+    after which the function is interrupted as by Ctrl-C.
     """
     options: dict[str, DeclaredOption] = {}
-    for request_type in request_types:
+    for request_type in (*request_types, *((CommandTimeLimit,) if has_time_limit else ())):
         for declared in list_options(request_type):
             if declared.spec.role is not OptionRole.KEYWORD:
                 options.setdefault(declared.name, declared)
@@ -48,7 +61,9 @@ def command_of(name: str, *request_types: type[Any]) -> Callable[[Callable[..., 
             claim_outputs(ctx, declared_options)
             requests = [_build_request(request_type, values, given) for request_type in request_types]
             _announce_settings_of_live_run(ctx, requests)
-            ctx.exit(run(*requests) or 0)  # a returned value would be lost where click itself ends the process
+            with CommandDeadline(values["max_time_s"] if has_time_limit else None).interrupt():
+                exit_status = run(*requests) or 0
+            ctx.exit(exit_status)  # a returned value would be lost where click itself ends the process
 
         return click.Command(
             name,

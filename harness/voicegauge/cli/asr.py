@@ -56,7 +56,7 @@ class InstallOptions:
     )
 
 
-@command_of("install", InstallOptions)
+@command_of("install", InstallOptions, has_time_limit=True)
 def install(options: InstallOptions) -> None:
     """Install the official weights of MODEL, such as base.en, verified by their SHA-256.
 

@@ -49,7 +49,7 @@ class CompareOptions(SummaryOutputs):
     )
 
 
-@command_of("compare", CompareOptions, CompareTargetsRequest, CompareRequest)
+@command_of("compare", CompareOptions, CompareTargetsRequest, CompareRequest, has_time_limit=True)
 def command(options: CompareOptions, targets_request: CompareTargetsRequest, request: CompareRequest) -> int:
     """Tell regressions from noise between runs, or between the targets of one run.
 

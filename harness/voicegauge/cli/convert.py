@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicegauge.api.results import Conversion, ConvertedFile
 
 
-@command_of("convert", ConvertRequest, JsonOutput)
+@command_of("convert", ConvertRequest, JsonOutput, has_time_limit=True)
 def command(request: ConvertRequest, output: JsonOutput) -> None:
     """Convert recordings of other tools, and write VCR cassettes.
 

@@ -52,7 +52,7 @@ class CostOutputs(JsonOutput):
     )
 
 
-@command_of("cost", CostRequest, CostOutputs)
+@command_of("cost", CostRequest, CostOutputs, has_time_limit=True)
 def command(request: CostRequest, outputs: CostOutputs) -> None:
     """Show what TARGETs cost in a month at your volume; nothing is sent.
 

@@ -62,7 +62,7 @@ class DriftOptions:
     )
 
 
-@command_of("drift", DriftOptions, OfficialDriftRequest, DriftRequest, OutputOptions)
+@command_of("drift", DriftOptions, OfficialDriftRequest, DriftRequest, OutputOptions, has_time_limit=True)
 def command(
     options: DriftOptions, official_request: OfficialDriftRequest, request: DriftRequest, files: OutputOptions
 ) -> int:
@@ -77,7 +77,8 @@ def command(
     With --official, each contract is compared with the document that it was written from,
     in the operations that it describes: what is new, gone or different there. What a contract
     has from other sources is listed apart. The exit status is 3 if a document that a contract
-    names cannot be used; a document of --from that cannot be used is an error.
+    names cannot be used; a document of --from that cannot be used is an error. With --max-time
+    or Ctrl-C, what was compared until then is printed.
     """
     if options.compares_official_documents or official_request.official_document is not None:
         others = dataclasses.replace(files, json_path=None)
@@ -146,10 +147,10 @@ def _require_two_inputs(inputs: Sequence[str]) -> tuple[str, str]:
 def _compare_official_documents(request: OfficialDriftRequest, options: DriftOptions, json_path: str | None) -> int:
     """Compare contracts with official documents, print the result, and return the exit status."""
     from voicegauge.api.drift_detection import run_find_official_drift
-    from voicegauge.drift.official_comparison import render_official_markdown
+    from voicegauge.drift.official_comparison import OfficialDriftReport, render_official_markdown
     from voicegauge.drift.report import DriftLevel
 
-    report = run_find_official_drift(request)
+    comparisons: list[OfficialComparison] = []
 
     def print_report() -> None:
         if options.format_name == "markdown":
@@ -158,6 +159,12 @@ def _compare_official_documents(request: OfficialDriftRequest, options: DriftOpt
         for comparison in report.comparisons:
             _print_official_comparison(create_console(), comparison)
 
+    try:
+        report = run_find_official_drift(dataclasses.replace(request, on_comparison=comparisons.append))
+    except KeyboardInterrupt:  # Ctrl-C or --max-time
+        report = OfficialDriftReport(comparisons=tuple(comparisons))
+        show_result(report, json_path, print_report)
+        raise
     show_result(report, json_path, print_report)
     if report.has_difference_at_least(DriftLevel(options.fail_on)):
         return EXIT_FINDINGS

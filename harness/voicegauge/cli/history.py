@@ -30,7 +30,7 @@ class HistoryOptions(SummaryOutputs):
     html_file: Path | None = output_file_option("Write the history as a page to FILE.", flag="--html")
 
 
-@command_of("history", HistoryRequest, HistoryOptions)
+@command_of("history", HistoryRequest, HistoryOptions, has_time_limit=True)
 def command(request: HistoryRequest, options: HistoryOptions) -> int:
     """Follow the saved runs in FOLDER night by night, and find when a level changed.
 

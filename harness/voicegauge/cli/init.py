@@ -65,7 +65,7 @@ class InitOptions(JsonOutput):
     )
 
 
-@command_of("init", InitOptions)
+@command_of("init", InitOptions, has_time_limit=True)
 def command(options: InitOptions) -> None:
     """Propose a contract for a provider's OpenAPI document, or from recordings.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voicegauge.api.listings import ProviderList
 
 
-@command_of("providers", ProvidersRequest, JsonOutput)
+@command_of("providers", ProvidersRequest, JsonOutput, has_time_limit=True)
 def command(request: ProvidersRequest, output: JsonOutput) -> None:
     """List contracts, targets and prices, and which keys are set.
 

@@ -87,7 +87,7 @@ class ReportOutputs(JsonOutput):
     )
 
 
-@command_of("report", ReportRequest, ReportOutputs)
+@command_of("report", ReportRequest, ReportOutputs, has_time_limit=True)
 def command(request: ReportRequest, outputs: ReportOutputs) -> None:
     """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge.api.saved_runs import write_site

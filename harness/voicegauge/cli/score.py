@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voicegauge.model.run import AsrErrorFloor
 
 
-@command_of("score", ScoreRequest, JsonOutput)
+@command_of("score", ScoreRequest, JsonOutput, has_time_limit=True)
 def command(request: ScoreRequest, output: JsonOutput) -> None:
     """Listen to the saved RUN (its folder or its run.json), transcribe it and count the errors.
 
@@ -23,7 +23,8 @@ def command(request: ScoreRequest, output: JsonOutput) -> None:
     that is installed. Otherwise it uses, for emulated runs only, the small bundled Whisper,
     which is made for the bundled suites. A live run is not transcribed without official
     weights; "none" only listens. The scores are saved in the run together with the scores of
-    other engines.
+    other engines. What was transcribed before --max-time or Ctrl-C is kept: the same command
+    goes on.
     """
     from voicegauge.api.saved_runs import run_score
     from voicegauge.cli._progress import TerminalProgress
