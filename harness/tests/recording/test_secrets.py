@@ -212,6 +212,33 @@ def test_a_text_that_takes_too_long_to_search_is_not_written(tmp_path, body, mon
         _save(tmp_path / "a.har", _exchange(answer=body), names_to_keep=["application/json"])
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize(
+    ("media_type", "line"),
+    [
+        ("text/event-stream", b"data: 1"),
+        ("application/json", b"1"),
+        ("text/plain", b'{"a": 1}'),
+        ("text/event-stream", b""),
+    ],
+)
+def test_a_stream_of_too_many_lines_is_not_written(tmp_path, media_type, line, end, monkeypatch) -> None:
+    monkeypatch.setattr("voicegauge.recording.body_masking.MAX_STREAM_PARTS", 999)
+    streamed = _exchange(headers=(("Content-Type", media_type),), answer=(line + b"\n") * 2 + (line + end) * 1_000)
+    with pytest.raises(DataError, match="a stream has more than 999 lines or values"):
+        _save(tmp_path / "a.har", streamed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stream_of_too_many_values_is_not_written(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("voicegauge.recording.body_masking.MAX_STREAM_PARTS", 999)
+    body = (b"data: [" + b"1," * 98 + b"1]\n\n") * 10
+    headers = (("Content-Type", "text/event-stream"),)
+    with pytest.raises(DataError, match="a stream has more than 999 lines or values"):
+        _save(tmp_path / "a.har", _exchange(headers=headers, answer=body))
+    _save(tmp_path / "a.har", _exchange(headers=headers, answer=body[: len(body) // 2]))
+
+
 def test_a_long_text_is_masked_in_pieces(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("voicegauge.recording.body_masking._MIN_TEXT_PIECE_BYTES", 100)
     monkeypatch.setattr("voicegauge.recording.body_masking._MAX_TEXT_PIECE_BYTES", 501)

@@ -10,7 +10,16 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, is_utf8, read_form, read_json
+from voicegauge.errors import DataError
+from voicegauge.formats.bodies import (
+    UnreadableBodyError,
+    count_json_nodes,
+    is_form,
+    is_json,
+    is_utf8,
+    read_form,
+    read_json,
+)
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
 from voicegauge.model.exchange import UploadedFile
@@ -20,6 +29,9 @@ _MIN_TEXT_PIECE_BYTES = 2**20
 _MAX_TEXT_PIECE_BYTES = 4 * 2**20
 _MAX_WIDE_BODY_BYTES = 8 * 2**20
 """Maximum size of JSON in UTF-16 or UTF-32 that is masked part by part."""
+MAX_STREAM_PARTS = 500_000
+"""Maximum number of lines, and of JSON values in them, of an event stream or of lines of JSON, which are masked one by
+one: it takes three seconds. A stream of an hour of speech has about a hundred thousand."""
 _LINE_PATTERN = re.compile(rb"[^\r\n]+")
 
 
@@ -77,6 +89,9 @@ def mask_body(content_type: str, body: bytes, masker: BodyMasker) -> tuple[str, 
 
     Returns:
         The content type (with a new boundary if a multipart body changed) and the body.
+
+    Raises:
+        DataError: a stream has more than `MAX_STREAM_PARTS` lines or values.
     """
     media_type = get_bare_media_type(content_type)
     if not body:
@@ -138,6 +153,9 @@ def _mask_json_text(text: bytes, masker: BodyMasker) -> bytes | None:
 
 def _mask_lines(body: bytes, mask_line: Callable[[bytes], bytes]) -> bytes:
     """Mask each line without its end. Bytes that do not change are kept as they are."""
+    line_count = body.count(b"\n") + body.count(b"\r")
+    if line_count > MAX_STREAM_PARTS or count_json_nodes(body, MAX_STREAM_PARTS) > MAX_STREAM_PARTS:
+        raise DataError(f"the recording is not written: a stream has more than {MAX_STREAM_PARTS:,} lines or values")
     parts, copied = [], 0
     for found in _LINE_PATTERN.finditer(body):
         line = found[0]

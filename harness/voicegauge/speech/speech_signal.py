@@ -154,7 +154,7 @@ def compute_sample_digest(samples: Samples, sample_rate_hz: int) -> str:
             count = min(silent_samples, _BLOCK_SAMPLES)
             digest.update(block_silence[: 2 * count])
             silent_samples -= count
-        first, after_last = 0 if has_begun else sounding[0], sounding[-1] + 1
+        first, after_last = 0 if has_begun else int(sounding[0]), int(sounding[-1]) + 1
         digest.update(rounded[first:after_last].tobytes())
-        silent_samples, has_begun = len(rounded) - int(after_last), True
+        silent_samples, has_begun = len(rounded) - after_last, True
     return digest.hexdigest()[:32]
