@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import gzip
+import itertools
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +113,77 @@ async def test_no_secret_that_passes_through_the_proxy_is_written(
     assert report.recorded_count == len(traffic)
     printed = "".join(capsys.readouterr()).encode()
     assert_not_in({**read_files(tmp_path), "the report": msgspec.json.encode(report), "the output": printed}, secrets)
+
+
+def _is_response_only(traffic: Traffic) -> bool:
+    """Whether the secret is in undocumented places of the response, for which no request is needed that has it."""
+    return traffic._replace(**{name: getattr(Traffic(), name) for name in Traffic._fields if "response" in name}) in (
+        Traffic(),
+        Traffic(status=traffic.status),
+    )
+
+
+RESPONSE_PLACES = [
+    place for place in PLACES if _is_response_only(PLACES[place]("0")) and PLACES[place]("0") != Traffic()
+]
+KEY_SPELLINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    str.swapcase,
+    lambda key: key.encode().hex(),
+    lambda key: key.encode().hex().upper(),
+    lambda key: base64.b64encode(key.encode()).decode(),
+    lambda key: base64.urlsafe_b64encode(f"key={key}".encode()).decode(),
+    lambda key: "".join(f"%{ord(sign):02X}" for sign in key),
+    lambda key: "".join(f"\\u{ord(sign):04x}" for sign in key),
+    lambda key: "".join(f"&#{ord(sign)};" for sign in key),
+    "-".join,
+)
+"""The key as a service may repeat it."""
+SECRET_HEADERS: dict[str, Callable[[str], str]] = {
+    "x-session": str,
+    "x-trace": lambda secret: base64.b64encode(secret.encode()).decode(),
+    "set-cookie": lambda secret: f"sid={secret}; HttpOnly",
+    "link": lambda secret: f'<https://files.test/next?token={secret}>; rel="next"',
+}
+"""Headers of every response to `record`, each with a secret of its own."""
+
+
+@pytest.mark.parametrize(
+    ("targets", "least"), [(["deepgram/aura-2"], 50), pytest.param(["deepgram"], 300, marks=pytest.mark.slow)]
+)
+async def test_no_secret_of_a_service_is_recorded(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: list[str], least: int, capfd: Any
+) -> None:
+    numbers, secrets, key = random.Random(301), list[tuple[str, str]](), make_secret(random.Random(302))
+    places, spellings = itertools.cycle(RESPONSE_PLACES), itertools.cycle(KEY_SPELLINGS)
+    monkeypatch.setenv("DEEPGRAM_API_KEY", key)
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path / "state"))
+
+    async def respond(_scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        place = next(places)
+        secrets.append((place, make_secret(numbers)))
+        one = PLACES[place](secrets[-1][1])
+        spelling = next(spellings)(key)
+        headers = {"content-type": one.response_type, "x-note": spelling, **one.response_headers}
+        for name, spell in SECRET_HEADERS.items():
+            secrets.append((name, make_secret(numbers)))
+            headers[name] = spell(secrets[-1][1])
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": one.status, "headers": pairs})
+        await send({"type": "http.response.body", "body": one.response_body})
+
+    live = voicegauge.LiveOptions(base_urls={"": await serve(respond)}, max_cost_usd=10.0)
+    out = tmp_path / "recordings"
+    result = await asyncio.to_thread(voicegauge.record, targets, live=live, record_every_rejection=True, out=out)
+    assert result.files
+    assert all(one.is_written for one in result.files)
+    assert len(secrets) >= least
+    assert sum(one.exchange_count for one in result.files) >= least / 10
+    printed = "".join(capfd.readouterr()).encode()
+    written = {**read_files(tmp_path), "the result": msgspec.json.encode(result), "the output": printed}
+    assert_not_in(written, [*secrets, ("the key", key)])
 
 
 def test_documented_charges_and_counts_stay_readable(tmp_path: Path) -> None:
