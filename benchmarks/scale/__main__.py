@@ -2,7 +2,8 @@
 
 Large runs are simulated, and `compare` and `report` read them in processes of their own; parsing the same files as JSON
 is the physical limit next to them. `check --emulated` is measured with its emulator, the scheduling of requests with
-latencies that take no time, and scoring in this process. Ends with exit status 1 if a limit is missed.
+latencies that take no time, scoring in this process, and `drift` with large documents. Ends with exit status 1 if a
+limit is missed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scale.large_document import write_documents
 from scale.large_run import WORDS, write_run
 from scale.process_usage import ProcessUsage, run_measured, run_voicegauge
 from scale.scheduling import STANDARD_TARGETS, STANDARD_TEXTS, list_latencies_s, simulate_run
@@ -135,6 +137,21 @@ def measure_scheduling() -> Iterator[Row]:
     yield Row("one target, 16 in flight, to 1 in flight", alone[1] / alone[0], "times", 1 / 15.9)
 
 
+def measure_documents(operations: int) -> Iterator[Row]:
+    """Measure `drift` with two versions of a document, and how its time grows with the number of operations."""
+    used: list[ProcessUsage] = []
+    for count in (operations // 2, operations):
+        with tempfile.TemporaryDirectory() as scratch:
+            old, new = write_documents(Path(scratch), count)
+            size_mib = old.stat().st_size / 2**20
+            used.append(run_voicegauge("drift", str(old), str(new)))
+    half, whole = used
+    what = f"drift, {operations:,} operations"
+    yield Row(what, whole.cpu_s, "s of CPU", 60.0, f"{size_mib:.1f} MiB of JSON each; wall {whole.wall_s:.1f} s")
+    yield Row(f"{what}, to half as many", whole.cpu_s / half.cpu_s, "times", 2.5, f"{half.cpu_s:.1f} s of CPU")
+    yield Row(f"peak memory of {what}", find_peak(whole), "MiB", 1.5e9 / 2**20)
+
+
 def measure_scoring(transcripts: int) -> Iterator[Row]:
     """Measure how long counting the errors of transcripts takes."""
     text = " ".join(WORDS)
@@ -151,12 +168,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--providers", nargs="*", default=["pixazo", "openai", "ttsai"])
-    parser.add_argument("--only", choices=("runs", "checks", "scheduling", "scoring"), action="append")
+    parser.add_argument("--only", choices=("runs", "checks", "scheduling", "scoring", "documents"), action="append")
     arguments = parser.parse_args()
     parts = {
         "scheduling": measure_scheduling,
         "scoring": lambda: measure_scoring(10_000),
         "runs": lambda: measure_large_runs(arguments.samples),
+        "documents": lambda: measure_documents(3_000),
         "checks": lambda: measure_checks(arguments.providers),
     }
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors\n")

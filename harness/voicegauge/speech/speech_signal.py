@@ -133,7 +133,7 @@ def measure_clipped_share(samples: Samples) -> float:
     clipped = 0
     for start in range(0, len(samples), _BLOCK_SAMPLES):
         full = np.abs(samples[start : start + _BLOCK_SAMPLES + 1]) >= FULL_SCALE  # with the first one of the next block
-        clipped += np.count_nonzero(full[1:] & full[:-1])
+        clipped += int(np.count_nonzero(full[1:] & full[:-1]))
     return clipped / max(len(samples), 1)
 
 
