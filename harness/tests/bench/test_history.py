@@ -171,7 +171,20 @@ def test_a_run_is_read_once_and_again_when_it_changes(nights: Path, monkeypatch:
     assert after.run_count == NIGHTS - 1
 
 
-@pytest.mark.parametrize("damage", ["garbage", "truncated", "other version", "other tables", "other values"])
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+DAMAGING_STATEMENTS = {
+    "other version": "PRAGMA user_version = 999",
+    "other tables": "DROP TABLE metrics",
+    "other values": "UPDATE runs SET provenance = 'invented'",
+}
+HOSTILE_STATEMENTS = {
+    "a trigger": f"CREATE TRIGGER t BEFORE DELETE ON runs BEGIN {ENDLESS}; END",
+    "a view in place of a table": f"DROP TABLE targets; CREATE VIEW targets AS {ENDLESS}",
+    "a check": "ALTER TABLE runs ADD COLUMN more TEXT CHECK (length(more) > 1)",
+}
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", *DAMAGING_STATEMENTS])
 def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> None:
     expected = read_run_history(nights)
     file = nights / STORE_FILE_NAME
@@ -180,18 +193,26 @@ def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> No
     elif damage == "truncated":
         file.write_bytes(file.read_bytes()[:5000])
     else:
-        statement = {
-            "other version": "PRAGMA user_version = 999",
-            "other tables": "DROP TABLE metrics",
-            "other values": "UPDATE runs SET provenance = 'invented'",
-        }[damage]
         connection = sqlite3.connect(file)
-        with connection:
-            connection.execute(statement)
+        connection.executescript(DAMAGING_STATEMENTS[damage])
         connection.close()
     assert read_run_history(nights) == expected
     connection = sqlite3.connect(file)
     assert connection.execute("SELECT count(*) FROM metrics").fetchone() == (4 * NIGHTS,)
+    connection.close()
+
+
+@pytest.mark.parametrize("statements", HOSTILE_STATEMENTS.values(), ids=HOSTILE_STATEMENTS)
+def test_a_store_of_a_stranger_that_would_not_end_is_rebuilt(nights: Path, statements: str) -> None:
+    read_run_history(nights)
+    connection = sqlite3.connect(nights / STORE_FILE_NAME)
+    connection.executescript(statements)
+    connection.close()
+    shutil.rmtree(nights / "05")  # its rows are deleted
+    assert read_run_history(nights).run_count == NIGHTS - 1
+    connection = sqlite3.connect(nights / STORE_FILE_NAME)
+    assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')").fetchone() == (0,)
+    assert connection.execute("SELECT count(*) FROM metrics").fetchone() == (4 * (NIGHTS - 1),)
     connection.close()
 
 

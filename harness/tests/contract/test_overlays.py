@@ -216,6 +216,17 @@ def test_an_overlay_that_does_not_fit_is_refused_with_the_reason(load: Load, old
         load(OVERLAY.replace(old, new))
 
 
+@pytest.mark.parametrize("extends", ["../secret.yaml", "link.yaml", "/etc/passwd"])
+def test_an_overlay_extends_no_file_elsewhere(tmp_path: Path, extends: str) -> None:
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    (tmp_path / "secret.yaml").write_text("token: canary\n")
+    (folder / "link.yaml").symlink_to("../secret.yaml")
+    (folder / "overlay.yaml").write_text(OVERLAY.replace("extends: openapi.yaml", f"extends: {extends}"))
+    with pytest.raises(ContractError, match=f"extends '{extends}', which is not a file in {folder}$"):
+        load_contract(folder / "overlay.yaml")
+
+
 def test_a_misspelled_key_of_the_overlay_is_refused_with_its_line(load: Load) -> None:
     line = line_of(OVERLAY, "      x-speech:")
     with pytest.raises(ContractError, match=rf"overlay.yaml:{line}: x-speach is .* did you mean x-speech\?"):

@@ -256,8 +256,10 @@ class HistoryStore:
             self._connection.execute("PRAGMA synchronous = OFF")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA trusted_schema = OFF")  # the file may be part of a stranger's repository
+            self._connection.execute("PRAGMA cell_size_check = ON")
             if self._connection.execute("PRAGMA user_version").fetchone() != (STORE_VERSION,):
                 self._create_tables()
+            self._require_own_schema()
         except sqlite3.Error:
             self._connection.close()
             raise
@@ -273,6 +275,17 @@ class HistoryStore:
         self._connection.executescript(
             f"BEGIN;{dropped}{_CREATE_TABLES_SQL}PRAGMA user_version = {STORE_VERSION};COMMIT;"
         )
+
+    def _require_own_schema(self) -> None:
+        """Check that the file has these tables and nothing else: a trigger, or a view in place of a table, can loop.
+
+        Raises:
+            sqlite3.DatabaseError: it has another schema.
+        """
+        statements = {one.strip() for one in _CREATE_TABLES_SQL.split(";") if one.strip()}
+        found = self._connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchmany(100)
+        if len(found) != len(statements) or {sql for (sql,) in found} != statements:
+            raise sqlite3.DatabaseError("the file has another schema")
 
     def read_file_states(self) -> dict[str, FileState]:
         """Return the size and modification time that the file of each run had when the run was stored, by path."""

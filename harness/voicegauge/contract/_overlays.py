@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import msgspec
 
 from voicegauge.contract.document_parts import EXTENSION_KEYS
+from voicegauge.files import resolve_links
 from voicegauge.formats.json_text import describe_type, explain_type_error
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
@@ -67,7 +68,8 @@ def find_extended_file(overlay: Document) -> Path:
     """Return the file that an overlay extends.
 
     Raises:
-        ContractError: the overlay is not valid, names no file or one that does not exist, or names a URL.
+        ContractError: the overlay is not valid, names no file or one that does not exist, is out of the folder of the
+            overlay or leads out of it through a link, or names a URL.
     """
     extends = _parse_overlay(overlay).extends
     if extends is None:
@@ -77,7 +79,8 @@ def find_extended_file(overlay: Document) -> Path:
         reason = f"extends {shown!r}: download the document, and name its path relative to the overlay"
         raise overlay.build_error("/extends", reason)
     base = overlay.path.parent / extends
-    if not os.path.isfile(base):  # noqa: PTH113 - Path.is_file raises an error for a name that is too long
+    # A file elsewhere would be read, and quoted in errors. Path.is_file raises an error for a name that is too long.
+    if not os.path.isfile(base) or resolve_links(overlay.path.parent) not in resolve_links(base).parents:  # noqa: PTH113
         reason = f"extends {extends[:_MAX_SHOWN_CHARACTERS]!r}, which is not a file in {overlay.path.parent}"
         raise overlay.build_error("/extends", reason)
     return base
