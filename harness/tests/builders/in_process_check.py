@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from voicegauge.cases.case import ConformanceCase
@@ -14,7 +15,6 @@ from voicegauge.conformance.service_check import (
     build_emulator_check_settings,
     build_emulator_settings,
     check_service,
-    run_check,
 )
 from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.emulator._app import create_app
@@ -68,5 +68,14 @@ def check_plan_in_process(
         settings = dataclasses.replace(settings, emulator_app=app)
     settings = dataclasses.replace(settings, concurrency=concurrency)
     collector = ResultCollector([target.id for target in targets], seed)
-    run_check(collector, check_service(targets, plan, settings, collector))
+    run_to_the_end(collector, check_service(targets, plan, settings, collector))
     return collector.build_report()
+
+
+def run_to_the_end(collector: ResultCollector, check_coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run `check_coroutine` to its end. Ctrl-C stops it early; the findings so far stay in `collector`."""
+    try:
+        asyncio.run(check_coroutine)
+    except KeyboardInterrupt:
+        collector.interrupted = True
+        collector.stop_message = "interrupted"

@@ -12,7 +12,7 @@ from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service, run_check
+from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import RejectionReason
@@ -26,6 +26,7 @@ from voicegauge.speech.decoding import decode
 from voicegauge.transport.clock import VirtualClock
 
 from ..builders.fault_examples import list_fault_examples
+from ..builders.in_process_check import run_to_the_end
 
 URL = "http://127.0.0.1:9"
 MEGABYTE = 10**6
@@ -93,7 +94,7 @@ def check(
         )
         collector = ResultCollector(["ttsai"], 0)
         plan = CasePlan(cases=tuple(filter(only, cases)))
-        run_check(collector, check_service(targets, plan, settings, collector))
+        run_to_the_end(collector, check_service(targets, plan, settings, collector))
         return collector.build_report()
 
     yield run

@@ -12,10 +12,12 @@ from voicegauge.client.ledger import Ledger, RateLimiter
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import check_service, run_check
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_contract
 from voicegauge.model.base import Provenance
 from voicegauge.transport.clock import VirtualClock
+
+from ..builders.in_process_check import run_to_the_end
 
 KEY = "sk-acme-0123456789abcdef"
 
@@ -35,7 +37,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(
         concurrency=concurrency,
     )
     collector = ResultCollector(["acme"], 0)
-    run_check(
+    run_to_the_end(
         collector,
         check_service(
             targets, plan_cases(targets, is_emulated=False, include_all_billable_cases=True), settings, collector
@@ -61,7 +63,7 @@ def test_each_case_in_flight_waits_as_429_asks_and_is_sent_once_more(acme, acme_
             concurrency=3,
         )
         collector = ResultCollector(["acme"], 0)
-        run_check(collector, check_service(targets, plan, settings, collector))
+        run_to_the_end(collector, check_service(targets, plan, settings, collector))
         return collector.build_report()
 
     expected = check(VirtualClock())

@@ -21,7 +21,7 @@ from voicegauge.conformance.recording_updates import (
 )
 from voicegauge.conformance.recordings import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import build_emulator_check_settings, check_service, run_check
+from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
@@ -33,6 +33,8 @@ from voicegauge.recording.saved_recordings import find_recordings, load_recordin
 from voicegauge.rules.call import ExpectedResponse
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.clock import VirtualClock
+
+from ..builders.in_process_check import run_to_the_end
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 TARGETS = ["pixelapi", "pixazo/xtts-v2", "ttsai/kokoro", "ttsai/kokoro-sync", "ttsai/clone-chatterbox"]
@@ -49,7 +51,7 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     recorder = Recorder(contracts, settings.base_urls_by_provider)
     collector = ResultCollector([], 0)
     settings = dataclasses.replace(settings, save_exchanges=recorder.add_case)
-    run_check(collector, check_service(targets, plan, settings, collector))
+    run_to_the_end(collector, check_service(targets, plan, settings, collector))
     assert recorder.is_emulated_service
     for update in _refreshing(contracts).plan_updates(plan, folder, {}):
         contract = contracts[update.provider]
@@ -124,7 +126,7 @@ def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, 
             api_key_by_provider=dict.fromkeys(providers, "another-key"),
             create_clock=VirtualClock,
         )
-        run_check(again, check_service(targets, plan, settings, again))
+        run_to_the_end(again, check_service(targets, plan, settings, again))
     report = again.build_report()
     assert (replay.unmatched_request_descriptions, replay.unused_request_names) == ([], [])
     assert {case.verdict for case in report.case_results} == {"passed"}

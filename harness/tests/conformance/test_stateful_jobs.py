@@ -17,7 +17,6 @@ from voicegauge.conformance.service_check import (
     build_emulator_check_settings,
     check_job_steps,
     check_service,
-    run_check,
 )
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator._app import create_app
@@ -27,6 +26,7 @@ from voicegauge.transport.clock import VirtualClock
 
 from ..builders.acme import DOCUMENT
 from ..builders.fault_examples import list_fault_examples
+from ..builders.in_process_check import run_to_the_end
 
 TARGETS = ["pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro"]
 
@@ -58,7 +58,7 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
         collector = ResultCollector(names, seed)
         with pytest.MonkeyPatch.context() as patch:  # random requests have tests of their own
             patch.setattr("voicegauge.conformance._fuzzing_requests.fuzz_target", _nothing)
-            run_check(collector, check_service(targets, CasePlan(cases=()), settings, collector))
+            run_to_the_end(collector, check_service(targets, CasePlan(cases=()), settings, collector))
         return collector.build_report()
 
     return run
@@ -205,5 +205,7 @@ def test_a_job_that_never_expires_is_found(broken_rules, rule, example, clock) -
 def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, settings_for, monkeypatch, faults, rules) -> None:
     monkeypatch.setattr("voicegauge.conformance._fuzzing_requests.fuzz_target", _nothing)
     collector, settings = ResultCollector((), 0), settings_for(*faults, fuzz=60)
-    run_check(collector, check_service([acme.find_target_by_name("small")], CasePlan(cases=()), settings, collector))
+    run_to_the_end(
+        collector, check_service([acme.find_target_by_name("small")], CasePlan(cases=()), settings, collector)
+    )
     assert {finding.rule for finding in collector.build_report().findings} == rules

@@ -16,12 +16,13 @@ from voicegauge.conformance import callbacks as webhook_session
 from voicegauge.conformance.checked_service import Reproduction
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import build_emulator_check_settings, check_service, run_check
+from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.receiver import run_receiver
 from voicegauge.rules.registry import FaultExample, Rule
 
 from ..builders.fault_examples import assert_found, list_fault_examples
+from ..builders.in_process_check import run_to_the_end
 
 TARGETS = ("pixazo/chatterbox", "ttsai/batch-kokoro")
 
@@ -44,7 +45,7 @@ def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckRepor
         cases = [case for case in cases if case.callback_url_parameter or case.kind == "plain-http"]
         settings = replace(build_emulator_check_settings(voicegauge_emulator, targets), **settings_more)
         collector = ResultCollector(names, 0)
-        run_check(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
+        run_to_the_end(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
         return collector.build_report()
 
     return run

@@ -15,7 +15,6 @@ from voicegauge.conformance.service_check import (
     build_emulator_check_settings,
     build_emulator_settings,
     check_service,
-    run_check,
 )
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator._app import create_app
@@ -24,6 +23,8 @@ from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Severity
 from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.decoding import RawAudioFormat, decode
+
+from ..builders.in_process_check import run_to_the_end
 
 FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "aac", "m4a", "webm", "aiff", "pcm", "mulaw", "ulaw", "alaw", "amr")
 
@@ -310,7 +311,7 @@ def _check(contract: Contract) -> CheckReport:
         settings = build_emulator_check_settings(RunningEmulator("127.0.0.1", port, (contract.id,)), targets)
         collector = ResultCollector([target.id for target in targets], 0)
         plan = plan_cases(targets, is_emulated=True, include_all_billable_cases=True)
-        run_check(collector, check_service(targets, plan, settings, collector))
+        run_to_the_end(collector, check_service(targets, plan, settings, collector))
         return collector.build_report()
 
 

@@ -1,11 +1,10 @@
 """Plans the cases of a check, in the order in which they are sent.
 
-The next request is always the one that adds most to the earlier ones: values, and pairs of values, that no earlier
-request had. Deliveries for the metamorphic rules are spread among these requests, because only such a delivery can show
-that a parameter is ignored. Therefore a plan can be cut off after any request (`--max-calls`).
-
-The first delivery of each target comes first, because a check that something stops early must have judged the complete
-response. Requests that should be rejected follow: they are free.
+One delivery of each target comes first, because a check that something stops early must have judged the complete
+response. Requests that should be rejected follow: they are free. After them, the next request is always the one that
+adds most to the earlier ones: values, and pairs of values, that no earlier request had. Deliveries for the metamorphic
+rules are spread among these requests, because only such a delivery can show that a parameter is ignored. Therefore a
+plan can be cut off after any request (`--max-calls`).
 """
 
 from __future__ import annotations
@@ -91,7 +90,8 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     The order is:
 
     1. one delivery of each target, which shows the complete response;
-    2. requests that should be rejected, which are free, but may reserve more than is left of a budget;
+    2. requests that should be rejected, in the order of `cases`. They are free, but may reserve more than is left of a
+       budget;
     3. single requests, the one that adds most to the earlier ones first, and among them one delivery for each operation
        and parameter for the metamorphic rules;
     4. the remaining deliveries.
@@ -652,6 +652,7 @@ def _iterate_target_cases(
         batch = _build_batch_case(target, request)
         cases += [batch] if batch is not None else []
         if is_emulated:
+            # First, so that a plan that is cut off has each documented reason before variations of one of them.
             cases = [*plan_rejection_reason_cases(operation, request, target, cases), *cases]
     yield from cases
     yield from branch_cases

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import chain
@@ -453,15 +452,6 @@ def _create_service(
         traffic_observer=resource_tracker,
     )
     return CheckedService(contract, client, settings, ledger)
-
-
-def run_check(collector: ResultCollector, check_coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run `check_coroutine` to its end. Ctrl-C stops it early; the findings so far stay in `collector`."""
-    try:
-        asyncio.run(check_coroutine)
-    except KeyboardInterrupt:
-        collector.interrupted = True
-        collector.stop_message = "interrupted"
 
 
 # Makes the settings for a check against the emulator: those of the emulator and those of the check.
