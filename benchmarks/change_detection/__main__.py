@@ -25,7 +25,7 @@ from change_detection.simulation import Design, Service, simulate_run
 from voicegauge.bench.comparison import MetricComparison, RunComparison, compare_runs, compare_targets
 
 EIGHT_SERVICES = {f"acme/voice-{number}": Service() for number in range(8)}
-OLD, NEW = "acme/old", "acme/new"
+OLD, NEW, FIRST = "acme/old", "acme/new", "acme/voice-0"
 NULL_LIMIT = 0.01
 SHARE_AT_STATED_SIZE = 0.80, 0.05
 """Share of changes of the stated detectable size that are to be found, and its tolerance."""
@@ -44,6 +44,14 @@ def compare_with_nights(changed: Service, design: Design, seed: int) -> RunCompa
     rng = np.random.default_rng(seed)
     nights = [simulate_run({OLD: Service()}, design, rng, night=night) for night in range(10)]
     return compare_runs(nights, simulate_run({OLD: changed}, design, rng, night=11))
+
+
+def compare_eight_with_nights(changed: Service, design: Design, seed: int) -> RunComparison:
+    """Compare one run of eight targets with ten earlier ones; the first target has `changed`."""
+    rng = np.random.default_rng(seed)
+    nights = [simulate_run(EIGHT_SERVICES, design, rng, night=night) for night in range(10)]
+    after = simulate_run({**EIGHT_SERVICES, "acme/voice-0": changed}, design, rng, night=11)
+    return compare_runs(nights, after)
 
 
 def compare_interleaved(changed: Service, design: Design, seed: int) -> RunComparison:
@@ -76,11 +84,23 @@ class Case:
     def judge(self, change: float, seed: int) -> MetricComparison:
         """Return the comparison of the metric in one simulated change."""
         comparison = self.compare(self.build_service(change), self.design, seed)
-        return next(metric for metric in comparison.metrics if metric.metric == self.metric)
+        return next(one for one in comparison.metrics if one.metric == self.metric and one.target in (OLD, NEW, FIRST))
 
 
 INTERLEAVED = Design(texts=100, sessions=3, is_drift_shared=True)
+NIGHTS_OF_EIGHT = Design(texts=100, sessions=1, is_drift_shared=True)
 CASES = [
+    *(
+        Case(
+            title=f"latency +20%, one of 8, own drift {own_drift:.0%}",
+            compare=compare_eight_with_nights,
+            design=replace(NIGHTS_OF_EIGHT, sessions=sessions, own_drift=own_drift),
+            metric="total_latency_ms",
+            change=0.20,
+            minimum=minimum,
+        )
+        for sessions, own_drift, minimum in ((1, 0.0, 0.80), (1, 0.03, 0.0), (3, 0.03, 0.80), (3, 0.10, 0.0))
+    ),
     Case(
         title="latency +10%, interleaved",
         compare=compare_interleaved,
@@ -148,6 +168,15 @@ def _print_false_alarms(pool: ProcessPoolExecutor, count: int) -> list[bool]:
             for n in (3, 10)
         ),
         ("2 targets, 3 sessions, interleaved", compare_interleaved, INTERLEAVED, count),
+        *(
+            (
+                f"8 targets, 1 session, one run against ten, own drift {own_drift:.0%}",
+                compare_eight_with_nights,
+                replace(eight, is_drift_shared=True, own_drift=own_drift),
+                count // 4,
+            )
+            for own_drift in (0.0, 0.03, 0.10)
+        ),
     ]
     within: list[bool] = []
     if not count:

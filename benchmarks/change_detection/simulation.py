@@ -67,6 +67,8 @@ class Design:
     """Standard deviation of the logarithm of a session's speed."""
     is_drift_shared: bool = False
     """Whether all services of a run are faster and slower together."""
+    own_drift: float = 0.0
+    """Standard deviation of what a service drifts alone if `drift` is shared."""
 
 
 def simulate_run(services: dict[str, Service], design: Design, rng: np.random.Generator, *, night: int = 0) -> Run:
@@ -77,7 +79,8 @@ def simulate_run(services: dict[str, Service], design: Design, rng: np.random.Ge
     samples: list[Sample] = []
     scores: list[Score] = []
     for target, service in services.items():
-        drift = shared_drift if design.is_drift_shared else rng.normal(0.0, design.drift, design.sessions)
+        own = rng.normal(0.0, design.own_drift if design.is_drift_shared else design.drift, design.sessions)
+        drift = shared_drift + own if design.is_drift_shared else own
         shape = (design.sessions, design.repetitions, design.texts)
         logs = drift[:, None, None] + text_parts + rng.normal(0.0, REQUEST_SPREAD, shape)
         outliers = np.where(rng.random(shape) < OUTLIER_SHARE, OUTLIER_FACTOR, 1.0)

@@ -105,7 +105,19 @@ class ChangeThresholds:
 
 
 @request
-class CompareRequest(ChangeThresholds):
+class CompareThresholds(ChangeThresholds):
+    """Which differences of runs count, and which errors are limited."""
+
+    error_control: Literal["any", "discoveries"] = option(
+        default="any",
+        help="What --alpha limits: the probability of any false regression, or the share of the regressions found that "
+        "are false, which finds more of many.",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
+@request
+class CompareRequest(CompareThresholds):
     """Which run to compare with which earlier runs."""
 
     baseline: PathLike | Run | Sequence[PathLike | Run] = keyword(
@@ -126,7 +138,7 @@ class CompareRequest(ChangeThresholds):
 
 
 @request
-class CompareTargetsRequest(ChangeThresholds):
+class CompareTargetsRequest(CompareThresholds):
     """With which target of a run to compare its other targets."""
 
     run: PathLike | Run = keyword(help="A run of at least two targets, or the path of its folder.", kw_only=False)

@@ -14,9 +14,9 @@ import msgspec
 
 import voicegauge.report.result_summaries  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.local_requests import (
-    ChangeThresholds,
     CompareRequest,
     CompareTargetsRequest,
+    CompareThresholds,
     HistoryRequest,
     ReportRequest,
     ScoreRequest,
@@ -202,9 +202,10 @@ def _load_run_unless_loaded(run: PathLike | Run) -> Run:
     return run if isinstance(run, Run) else load_run(run)
 
 
-def _build_compare_settings(thresholds: ChangeThresholds, assumed_speed_drift: float, seed: int) -> CompareSettings:
+def _build_compare_settings(thresholds: CompareThresholds, assumed_speed_drift: float, seed: int) -> CompareSettings:
     return CompareSettings(
         alpha=thresholds.alpha,
+        error_control=thresholds.error_control,
         assumed_drift=assumed_speed_drift,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
         latency_threshold=ChangeThreshold(

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -158,6 +159,46 @@ class EstimatedChange(MetricChange):
 
     def _convert_difference_to_change(self, difference: float) -> float:
         return math.expm1(min(difference, 700.0)) if self.is_logarithmic else difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class EitherChange(MetricChange):
+    """A change that two tests may find, each at half the significance level (Bonferroni).
+
+    `change` and the interval are those of the test with the smaller p-value.
+    """
+
+    chosen: EstimatedChange
+    other: EstimatedChange
+
+    @classmethod
+    def choose(cls, first: EstimatedChange, second: EstimatedChange) -> Self:
+        """Return the change of two tests, both of which have a standard error."""
+        chosen, other = sorted((first, second), key=lambda one: one.compute_p_value() or 0.0)
+        return cls(
+            baseline_value=chosen.baseline_value,
+            run_value=chosen.run_value,
+            change=chosen.change,
+            baseline_sample_count=chosen.baseline_sample_count,
+            run_sample_count=chosen.run_sample_count,
+            note=chosen.note,
+            chosen=chosen,
+            other=other,
+        )
+
+    def compute_p_value(self) -> float | None:
+        """Return twice the smaller p-value."""
+        p_value = self.chosen.compute_p_value()
+        return None if p_value is None else min(2 * p_value, 1.0)
+
+    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
+        """Return the interval of the chosen test, at half the probability of a tail."""
+        return self.chosen.compute_interval(tail_probability / 2)
+
+    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
+        """Return the smaller detectable change of the two tests."""
+        sizes = [one.compute_detectable_change(tail_probability / 2, min_change) for one in (self.chosen, self.other)]
+        return min((size for size in sizes if size is not None), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

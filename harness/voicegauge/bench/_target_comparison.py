@@ -22,6 +22,7 @@ from voicegauge.bench._change_estimates import (
     measure_drift,
 )
 from voicegauge.bench._metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
+from voicegauge.bench._shared_drift import SharedDrift, TimesByRun
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.target_samples import TargetSamples
 from voicegauge.model.job import Interval
@@ -88,6 +89,18 @@ class DriftEstimator:
             if not target.sides_share_sessions
         }
 
+        self.shared = SharedDrift(
+            [
+                TimesByRun(
+                    target.target_in_run.id,
+                    [run.total_latencies for run in target.baseline_samples],
+                    target.run_samples.total_latencies,
+                )
+                for target in targets
+                if not target.sides_share_sessions and target.run_samples.total_latencies
+            ]
+        )
+
     def estimate_variance(self, target: ComparedTarget) -> EstimatedVariance:
         """Return the variance that drift adds to the mean log time of one run of `target`."""
         own = self._sources[target.target_in_run.id]
@@ -131,6 +144,7 @@ def _estimate_latency_changes(
         ComparedTimes([run.total_latencies for run in target.baseline_samples]),
         ComparedTimes([target.run_samples.total_latencies]),
     )
+    total = estimate_typical_change(*totals)
     changes: list[tuple[MetricId, MetricChange | None]] = [
         (
             "submit_latency_ms",
@@ -138,7 +152,7 @@ def _estimate_latency_changes(
         ),
         ("ttfa_ms", estimate_typical_change(*collect_times_of_sides(lambda latency: latency.ttfa_ms))),
         ("completion_ms", _estimate_completion_time_change(target, estimate_typical_change)),
-        ("total_latency_ms", estimate_typical_change(*totals)),
+        ("total_latency_ms", None if total is None else drift_estimator.shared.improve(target.target_in_run.id, total)),
         ("total_latency_p95_ms", estimate_p95_time_change(*totals, spread, seed=seed)),
     ]
     return [ComparedMetric(metric, "ms", change) for metric, change in changes if change is not None]

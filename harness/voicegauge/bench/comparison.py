@@ -4,7 +4,8 @@ A metric has regressed if it became worse by enough to matter *and* by more than
 Many metrics are tested at once, so the p-values are corrected (Holm 1979): `alpha` is the
 probability that any metric of any target is falsely called a regression. Intervals are computed
 at the level at which Holm's procedure tested their metric, so that an interval excludes 0 exactly
-if the change is significant.
+if the change is significant. Parts of the latency are a family of their own with a fifth of `alpha`:
+they say what a slowdown consists of, and must not make it harder to find.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from voicegauge.printable_text import format_count
 # Decides for each metric of a comparison whether it has regressed.
 
 
+ErrorControl = Literal["any", "discoveries"]
 ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
 
 
@@ -62,6 +64,39 @@ def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[
             is_rejecting = p_value / 2 < level
         levels[index] = level
     return levels
+
+
+def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
+    """Return the one-sided level at which each two-sided p-value is tested if false discoveries are controlled.
+
+    Of the changes that are found, a share of at most `alpha` in each direction is false on average (Benjamini and
+    Hochberg 1995).
+    """
+    tested = sorted(p for p in p_values if p is not None)
+    found = [rank for rank, p in enumerate(tested, 1) if p / 2 < rank * alpha / len(tested)]
+    return [alpha * max(found, default=1) / max(len(tested), 1)] * len(p_values)
+
+
+LATENCY_PARTS = ("submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_p95_ms")
+"""Metrics that say what a change of the total latency consists of."""
+ALPHA_SHARE_OF_PARTS = 0.2
+"""Share of `alpha` for the family of the parts of the latency."""
+
+
+def compute_family_levels(
+    metrics: Sequence[MetricId], p_values: Sequence[float | None], alpha: float
+) -> tuple[list[float], list[float]]:
+    """Return the level at which each p-value is tested by Holm's procedure in its family, and the strictest one."""
+    is_part = [metric in LATENCY_PARTS for metric in metrics]
+    levels, strictest = [alpha] * len(metrics), [alpha] * len(metrics)
+    for family, share in ((False, 1 - ALPHA_SHARE_OF_PARTS), (True, ALPHA_SHARE_OF_PARTS)):
+        members = [index for index, one in enumerate(is_part) if one is family]
+        own_alpha = alpha * (share if any(is_part) and not all(is_part) else 1.0)
+        tested_count = sum(p_values[index] is not None for index in members)
+        own_levels = compute_holm_levels([p_values[index] for index in members], own_alpha)
+        for index, level in zip(members, own_levels, strict=True):
+            levels[index], strictest[index] = level, own_alpha / max(tested_count, 1)
+    return levels, strictest
 
 
 def decide_verdict(change: float, interval: tuple[float, float] | None, threshold: ChangeThreshold) -> ChangeVerdict:
@@ -96,7 +131,10 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     """Statistical settings of a comparison, and the smallest changes that matter."""
 
     alpha: float = 0.01
-    """Probability that any metric of any target is falsely called a regression."""
+    """Probability that any metric of any target is falsely called a regression; with `error_control` "discoveries", the
+    share of regressions that may be false."""
+    error_control: ErrorControl = "any"
+    """What `alpha` limits: the probability of any false regression, or the share of false ones ("discoveries")."""
     assumed_drift: float = DEFAULT_LATENCY_DRIFT
     """Relative spread of latency between runs that is assumed until enough runs show it; 0.1 is 10%."""
     latency_threshold: ChangeThreshold = ChangeThreshold(min_change=0.05, required_detectable_change=0.30)
@@ -156,9 +194,11 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     interval_low: float | None
     """Lower end of the interval of `change`; `None` if there are too few data.
 
-    The confidence level is 1 - 2 alpha, raised for the number of metrics by Holm's procedure.
+    Its confidence level is `interval_level`.
     """
     interval_high: float | None
+    interval_level: float | None = None
+    """Confidence level of the interval, such as 0.998; `None` without an interval."""
     p_value: float | None
     """Two-sided p-value of "nothing changed", before the correction for the number of metrics; `None` if there are too
     few data, or if the change is known exactly."""
@@ -408,11 +448,14 @@ def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSetting
         (target, metric) for target in targets for metric in estimate_metric_changes(target, drift, seed=settings.seed)
     ]
     p_values = [metric.change.compute_p_value() for _, metric in changed]
-    levels = compute_holm_levels(p_values, settings.alpha)
-    first_level = settings.alpha / max(sum(p_value is not None for p_value in p_values), 1)
+    if settings.error_control == "discoveries":
+        levels = compute_discovery_levels(p_values, settings.alpha)
+        first_levels = [settings.alpha / max(sum(p_value is not None for p_value in p_values), 1)] * len(levels)
+    else:
+        levels, first_levels = compute_family_levels([metric.id for _, metric in changed], p_values, settings.alpha)
     return [
         _judge_metric(target, metric, settings.get_threshold(metric.id), p_value, level, first_level)
-        for (target, metric), p_value, level in zip(changed, p_values, levels, strict=True)
+        for (target, metric), p_value, level, first_level in zip(changed, p_values, levels, first_levels, strict=True)
     ]
 
 
@@ -438,6 +481,7 @@ def _judge_metric(
         change=change.change,
         interval_low=low,
         interval_high=high,
+        interval_level=None if interval is None else 1 - 2 * significance_level,
         p_value=p_value,
         detectable_change=change.compute_detectable_change(strictest_significance_level, threshold.min_change),
         baseline_sample_count=change.baseline_sample_count,

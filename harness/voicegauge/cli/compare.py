@@ -41,6 +41,17 @@ class CompareOptions(SummaryOutputs):
         help="Exit with status 1 for a regression, also if a large change cannot be ruled out, or never.",
         found_file=Trust.ANY_VALUE,
     )
+    slowdown_to_find: float | None = option(
+        default=None,
+        flag="--power",
+        help="Compare nothing: print how many nights, targets and texts find a slowdown of this size (0.2 is 20%) in "
+        "80% of cases, with the spreads that the runs show.",
+        metavar="SLOWDOWN",
+        minimum=0,
+        excludes_bounds=True,
+        excludes=("json_path", "annotate_github", "markdown_file", "slack_file", "prometheus_file", "show_all"),
+        found_file=Trust.ANY_VALUE,
+    )
     show_all: bool = option(
         default=False,
         flag="--all",
@@ -65,6 +76,9 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
     from voicegauge.report.result_summaries import summarize
 
     options.reject_conflicting_outputs()
+    if options.slowdown_to_find is not None:
+        _print_power(options.runs, options.slowdown_to_find, request)
+        return EXIT_OK
     *earlier_runs, run = options.runs
     if targets_request.baseline_target:
         if earlier_runs:
@@ -79,6 +93,45 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
     options.write_summaries(summarize(result, fails=fails), failed_writes)
     failed_writes.raise_collected_errors()
     return EXIT_FINDINGS if fails else EXIT_OK
+
+
+def _print_power(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
+    """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
+    from voicegauge.api.saved_runs import load_run
+    from voicegauge.bench.comparison import CompareSettings
+    from voicegauge.bench.power import PLANNED_TEXTS, measure_spreads, plan_comparisons
+
+    spreads = measure_spreads([load_run(folder) for folder in folders], request.assumed_speed_drift)
+    settings = CompareSettings(alpha=request.alpha, assumed_drift=request.assumed_speed_drift)
+    plans = plan_comparisons(spreads, settings)
+    out = create_console()
+    columns = [f"{count} texts" for count in PLANNED_TEXTS]
+    table = create_table("targets", "nights", *columns, right_aligned_columns=("targets", "nights", *columns))
+    for start in range(0, len(plans), len(PLANNED_TEXTS)):
+        row = plans[start : start + len(PLANNED_TEXTS)]
+        cells = [_format_slowdown(plan.detectable_slowdown, slowdown) for plan in row]
+        table.add_row(str(row[0].target_count), str(row[0].night_count), *cells)
+    print_table(out, table)
+    out.print(
+        f"smallest slowdown of the total latency of one target that is found in 80% of cases, alpha {settings.alpha:g} "
+        f"(*: at most {slowdown:.0%}); a run is compared with runs of so many other nights, one request for each text",
+        markup=False,
+    )
+    named = {
+        "request": ("requests", spreads.request),
+        "night": ("nights", spreads.night),
+        "night beside others": ("nights, beside the other targets", spreads.night_beside_others),
+    }
+    for key, (what, value) in named.items():
+        source = "measured" if key in spreads.measured else "assumed"
+        out.print(f"spread of {what}: {value:.1%}, {source}", markup=False)
+    out.print("two targets of one run share their minutes: --against finds smaller differences", markup=False)
+
+
+def _format_slowdown(detectable: float | None, wanted: float) -> str:
+    if detectable is None:
+        return "none"
+    return f"{detectable:.1%}{' *' if detectable <= wanted else ''}"
 
 
 def _has_failing_verdict(result: RunComparison, fail_on: str) -> bool:
@@ -108,21 +161,28 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         if any(metric.unit == "ms" for metric in shown):
             out.print(PAIRED_CHANGE_NOTE)
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
-    out.print(f"{result.describe_verdict_counts()} (alpha {result.settings.alpha:g})")
+    limited = "share of false changes" if result.settings.error_control == "discoveries" else "alpha"
+    out.print(f"{result.describe_verdict_counts()} ({limited} {result.settings.alpha:g})")
+    out.print(_describe_interval_levels(result.metrics))
     if overlap := result.describe_text_overlap():
         out.print(overlap)
     if counts["underpowered"]:
         out.print(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
     for line in _describe_missing_results(result):
-        out.print(line)
-    if result.known_words is not None:
-        out.print(f"error rates by {result.asr}: {result.known_words}", markup=False)
-    if result.listening_note:
-        out.print(result.listening_note, markup=False)
+        out.print(line, markup=False)
+
+
+def _describe_interval_levels(metrics: Sequence[MetricComparison]) -> str:
+    """Return the confidence levels of the intervals in one line."""
+    levels = sorted({one.interval_level for one in metrics if one.interval_level is not None})
+    if not levels:
+        return "no intervals: too few data"
+    low, high = (f"{100 * level:.4g}%" for level in (levels[0], levels[-1]))
+    return f"level of the intervals: {low if low == high else f'{low} to {high}'}, corrected for the number of metrics"
 
 
 def _describe_missing_results(result: RunComparison) -> list[str]:
-    """Return a line for each target or error rate that only one of the compared runs has."""
+    """Return a line for each target or error rate that only one run has, and for what is not compared."""
     delivery = "transcript" if result.run_kind == "transcription" else "audio"
     return [
         *(
@@ -132,6 +192,8 @@ def _describe_missing_results(result: RunComparison) -> list[str]:
         *(f"no {delivery} in the run, so no error rate: {target}" for target in result.targets_without_audio_in_run),
         *(f"not in the run: {target}" for target in result.targets_only_in_baseline),
         *(f"not in the baseline: {target}" for target in result.targets_only_in_run),
+        *([f"error rates by {result.asr}: {result.known_words}"] if result.known_words is not None else []),
+        *([result.listening_note] if result.listening_note else []),
     ]
 
 
@@ -236,4 +298,7 @@ def _suggest_how_to_gain_precision(result: RunComparison) -> str:
             "between runs: name five or more runs of different days as BASELINE..., or measure both in one run and "
             "compare with --against"
         )
-    return "name more runs of different days as BASELINE..., or measure both in one run and compare with --against"
+    return (
+        "--power 0.2 says how many nights and texts would help; or measure both in one run and compare them with "
+        "--against"
+    )

@@ -1,0 +1,124 @@
+"""Finds the change of one target beside the other targets of the same runs.
+
+Targets of one run are measured in the same minutes, so that much of what makes a night slow (the network, this
+machine, a cloud that several providers use) is common to them. What a target changed beyond the median of the others
+varies less from night to night than its own speed, and shows smaller changes. How much less is measured in the nights
+of the baseline. A change that all targets share is found only without this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from voicegauge.bench._change_estimates import (
+    MIN_RUNS_TO_MEASURE_DRIFT,
+    EstimatedVariance,
+    MeasuredDrift,
+    SessionTime,
+    compute_mean_log_median_times,
+    estimate_center_of_differences,
+    estimate_drift_variance,
+)
+from voicegauge.bench._metric_changes import EitherChange, EstimatedChange
+from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
+from voicegauge.bench.resampling import FloatArray
+
+MIN_OTHER_TARGETS = 3
+"""Smallest number of other targets: the median of two is not that of what targets share."""
+
+
+class TimesByRun(NamedTuple):
+    """The total latencies of one target."""
+
+    target: str
+    baseline: Sequence[Sequence[SessionTime]]
+    """The times of each run of the baseline."""
+    run: Sequence[SessionTime]
+    """The times of the new run."""
+
+
+class _Night(NamedTuple):
+    """How much slower than in the baseline a target was in one run, as a difference of log times."""
+
+    center: float
+    standard_error: float
+
+
+class SharedDrift:
+    """The changes of targets beside each other, from total latencies."""
+
+    def __init__(self, targets: Sequence[TimesByRun]) -> None:
+        """Measure how targets varied beside each other in the runs of the baseline.
+
+        Args:
+            targets: the targets that were measured in every run of the baseline and in the new run.
+        """
+        run_count = max((len(one.baseline) for one in targets), default=0)
+        complete = [one for one in targets if len(one.baseline) == run_count and _has_enough_texts(one)]
+        self._run_count = run_count
+        self._contrasts: dict[str, FloatArray] = {}
+        """For each target, its deviation from the median of the others: in each run of the baseline, and the new one.
+        """
+        self._common_change: dict[str, float] = {}
+        self._text_errors: dict[str, float] = {}
+        if run_count < MIN_RUNS_TO_MEASURE_DRIFT or len(complete) <= MIN_OTHER_TARGETS:
+            return
+        nights = {one.target: _measure_nights(one) for one in complete}
+        levels = {target: np.array([night.center for night in row]) for target, row in nights.items()}
+        for target, own in levels.items():
+            others = np.median([other for name, other in levels.items() if name != target], axis=0)
+            contrast = own - others
+            self._contrasts[target] = contrast - contrast[:-1].mean()
+            self._common_change[target] = math.expm1(float(others[-1] - others[:-1].mean()))
+            self._text_errors[target] = nights[target][-1].standard_error
+
+    def improve(self, target: str, change: EstimatedChange) -> EstimatedChange | EitherChange:
+        """Return a change that is tested both on its own and beside the other targets; or the change, if neither is."""
+        contrast = self._contrasts.get(target)
+        if contrast is None or change.standard_error is None:
+            return change
+        variance = self._estimate_variance(target)
+        error = math.sqrt(max(variance.variance * (1 + 1 / self._run_count), self._text_errors[target] ** 2))
+        difference = float(contrast[-1])
+        common = f"{self._common_change[target]:+.0%}"
+        beside_others = EstimatedChange(
+            baseline_value=change.baseline_value,
+            run_value=change.run_value,
+            change=math.expm1(difference),
+            baseline_sample_count=change.baseline_sample_count,
+            run_sample_count=change.run_sample_count,
+            note=f"beside the other targets of the runs, whose times changed by {common}",
+            difference=difference,
+            standard_error=error,
+            degrees_of_freedom=variance.degrees_of_freedom,
+            is_logarithmic=True,
+        )
+        return EitherChange.choose(change, beside_others)
+
+    def _estimate_variance(self, target: str) -> EstimatedVariance:
+        drifts = {
+            name: MeasuredDrift(float(np.sum(row[:-1] ** 2)) / (self._run_count - 1), self._run_count, 0.0, 0)
+            for name, row in self._contrasts.items()
+        }
+        own = drifts.pop(target)
+        return estimate_drift_variance(own, list(drifts.values()), 0.0)
+
+
+def _find_common_texts(times: TimesByRun) -> list[str]:
+    return sorted(set.intersection(*({one.text_id for one in run} for run in (*times.baseline, times.run))))
+
+
+def _has_enough_texts(times: TimesByRun) -> bool:
+    return len(_find_common_texts(times)) >= MIN_TEXTS_FOR_INTERVAL
+
+
+def _measure_nights(times: TimesByRun) -> list[_Night]:
+    """Return the level of a target in each run of the baseline and in the new run, as typical differences of texts."""
+    texts = _find_common_texts(times)
+    levels = np.array([compute_mean_log_median_times([run], texts) for run in (*times.baseline, times.run)])
+    typical = levels[:-1].mean(axis=0)
+    return [_Night(*estimate_center_of_differences(row - typical)) for row in levels]

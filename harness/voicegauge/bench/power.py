@@ -1,0 +1,171 @@
+"""Says how many nights, targets and texts `compare` needs to find a slowdown of the total latency.
+
+It computes, for plans, the same smallest detectable change that `compare` states for runs: from the spread of requests,
+of nights, and of a target beside the other targets, as runs show them or as they are assumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from voicegauge.bench._change_estimates import (
+    DEFAULT_LATENCY_DRIFT,
+    MIN_RUNS_TO_MEASURE_DRIFT,
+    PRIOR_DEGREES_OF_FREEDOM,
+    SessionTime,
+    compute_log_median_times_by_session,
+    compute_mean_log_median_times,
+    estimate_center_of_differences,
+    measure_drift,
+)
+from voicegauge.bench._metric_changes import EstimatedChange
+from voicegauge.bench._shared_drift import MIN_OTHER_TARGETS
+from voicegauge.bench.comparison import ALPHA_SHARE_OF_PARTS, CompareSettings
+from voicegauge.bench.target_samples import group_target_samples
+from voicegauge.model.run import Run
+
+ASSUMED_REQUEST_SPREAD = 0.25
+"""Standard deviation of the logarithm of the times of one text in one night, if the runs do not show it."""
+PRIMARY_METRIC_COUNT = 3
+"""Metrics of a target that are tested in the family of the total latency: it, errors and failures."""
+PLANNED_NIGHTS = (1, 5, 10, 20)
+PLANNED_TEXTS = (8, 24, 100, 400)
+PLANNED_TARGETS = (1, 8)
+
+
+class LatencySpreads(NamedTuple):
+    """Standard deviations of the logarithm of times."""
+
+    request: float
+    """Of the median times of one text in different nights, beyond what nights differ."""
+    night: float
+    """Of the level of a target in different nights, without the spread of its requests."""
+    night_beside_others: float
+    """Of the level of a target beside the median of the other targets; `night` if nothing is shared."""
+    measured: tuple[str, ...] = ()
+    """Which of them were measured; the others are assumed."""
+
+
+class PlannedComparison(NamedTuple):
+    """A planned comparison, and the smallest slowdown that it finds in 80% of cases."""
+
+    night_count: int
+    target_count: int
+    text_count: int
+    detectable_slowdown: float | None
+    """Such as 0.2 for 20%; `None` if not even ten times the latency would be found."""
+
+
+def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_DRIFT) -> LatencySpreads:
+    """Measure the spreads in runs of different nights; what they do not show is assumed.
+
+    The spread of requests needs two runs or sessions, that of nights `MIN_RUNS_TO_MEASURE_DRIFT` runs, and that beside
+    other targets as many of `MIN_OTHER_TARGETS` + 1 targets.
+    """
+    times: dict[str, list[list[SessionTime]]] = {}
+    for run in runs:
+        for target, samples in group_target_samples(run, None).items():
+            times.setdefault(target, []).append(list(samples.total_latencies))
+    complete = {target: nights for target, nights in times.items() if len(nights) == len(runs) and all(nights)}
+    requests = [spread for nights in complete.values() if (spread := _measure_request_spread(nights)) is not None]
+    request = float(np.sqrt(np.mean(np.square(requests)))) if requests else ASSUMED_REQUEST_SPREAD
+    measured = ("request",) if requests else ()
+    if len(runs) < MIN_RUNS_TO_MEASURE_DRIFT or not complete:
+        return LatencySpreads(request, assumed_night_spread, assumed_night_spread, measured)
+    texts = [_find_common_texts(nights) for nights in complete.values()]
+    noise = request**2 / max(min(map(len, texts)), 1)
+    drift = float(np.mean([measure_drift(nights).variance_between_runs for nights in complete.values()]))
+    night = math.sqrt(max(drift - noise, 0.0))
+    if len(complete) <= MIN_OTHER_TARGETS:
+        return LatencySpreads(request, night, night, (*measured, "night"))
+    levels = np.array([_compute_levels(nights, own) for nights, own in zip(complete.values(), texts, strict=True)])
+    others = [np.median(np.delete(levels, index, axis=0), axis=0) for index in range(len(levels))]
+    contrasts = levels - np.array(others)
+    beside = math.sqrt(max(float(np.mean(np.var(contrasts, axis=1, ddof=1))) - noise, 0.0))
+    return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
+
+
+def _find_common_texts(nights: Sequence[Sequence[SessionTime]]) -> list[str]:
+    return sorted(set.intersection(*({timed.text_id for timed in night} for night in nights)))
+
+
+def _compute_levels(nights: Sequence[Sequence[SessionTime]], texts: Sequence[str]) -> list[float]:
+    table = np.array([compute_mean_log_median_times([night], texts) for night in nights])
+    return [estimate_center_of_differences(row - table.mean(axis=0))[0] for row in table]
+
+
+def _measure_request_spread(nights: Sequence[Sequence[SessionTime]]) -> float | None:
+    """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
+    texts = _find_common_texts(nights)
+    tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])
+    complete = tables[:, np.isfinite(tables).all(axis=0)]
+    if len(complete) < 2 or complete.shape[1] < 2:
+        return None
+    # Of a difference of two nights: twice the variance of one, divided by the number of texts.
+    errors = [
+        estimate_center_of_differences(complete[first] - complete[second])[1]
+        for first, second in list(combinations(range(len(complete)), 2))[:20]
+    ]
+    return math.sqrt(float(np.mean(np.square(errors))) * complete.shape[1] / 2)
+
+
+def plan_comparison(
+    spreads: LatencySpreads, night_count: int, target_count: int, text_count: int, settings: CompareSettings
+) -> PlannedComparison:
+    """Return the smallest slowdown of one target that a comparison finds in 80% of cases.
+
+    Args:
+        spreads: the spreads.
+        night_count: runs of the baseline, each of another night; one further run is compared with them.
+        target_count: targets of each run.
+        text_count: texts of each run, each sent once to each target.
+        settings: the statistical settings of the comparison.
+    """
+    scale = 1 + 1 / night_count
+    noise = spreads.request**2 / text_count
+    family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_PARTS) / (PRIMARY_METRIC_COUNT * target_count)
+    is_measured = night_count >= MIN_RUNS_TO_MEASURE_DRIFT
+    others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))
+    freedom = night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
+    # Alone, the errors of the texts are estimated beside the drift, which contains them too.
+    tests = [(scale * (spreads.night**2 + noise * (2 if is_measured else 1)), family_alpha)]
+    if is_measured and target_count > MIN_OTHER_TARGETS:
+        tests = [(variance, level / 2) for variance, level in tests]
+        # The median of the others varies by about pi / 2 times as much as their mean.
+        reference = 1 + math.pi / 2 / (target_count - 1)
+        tests.append((scale * (spreads.night_beside_others**2 + noise * reference), family_alpha / 2))
+    sizes = [
+        _build_change(variance, freedom).compute_detectable_change(level, settings.latency_threshold.min_change)
+        for variance, level in tests
+    ]
+    found = min((size for size in sizes if size is not None), default=None)
+    return PlannedComparison(night_count, target_count, text_count, found)
+
+
+def _build_change(variance: float, degrees_of_freedom: float) -> EstimatedChange:
+    return EstimatedChange(
+        baseline_value=1.0,
+        run_value=1.0,
+        change=0.0,
+        baseline_sample_count=1,
+        run_sample_count=1,
+        difference=0.0,
+        standard_error=math.sqrt(variance),
+        degrees_of_freedom=degrees_of_freedom,
+        is_logarithmic=True,
+    )
+
+
+def plan_comparisons(spreads: LatencySpreads, settings: CompareSettings) -> list[PlannedComparison]:
+    """Return the smallest slowdowns for usual numbers of nights, targets and texts."""
+    return [
+        plan_comparison(spreads, nights, targets, texts, settings)
+        for targets in PLANNED_TARGETS
+        for nights in PLANNED_NIGHTS
+        for texts in PLANNED_TEXTS
+    ]
