@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.sockets import INTERRUPTION_COUNT
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session
@@ -155,3 +156,18 @@ def test_pieces_of_a_text_join_to_the_text() -> None:
         pieces = list(split_into_tokens(text, seed))
         assert "".join(pieces) == text
         assert len(pieces) > 8
+
+
+def test_interruptions_are_measured(voicegauge_emulator: RunningEmulator, check) -> None:
+    targets, only = ("deepgram/aura-2-socket", "cartesia/sonic-3.5-socket"), choose_cases("socket-cancel-ignored")
+    found = check(targets, emulator=voicegauge_emulator, only=only).interruptions_by_target
+    assert set(found) == set(targets)
+    for interruptions in found.values():
+        assert len(interruptions) == INTERRUPTION_COUNT
+        for one in interruptions:
+            assert (one.last_audio_ms is None) == (one.late_audio_s == 0)
+            assert one.next_audio_ms is not None
+            assert one.next_audio_ms > 0
+    # Deepgram documents that Clear stops; Cartesia, that a running generation is finished: two sentences or more.
+    stopping, finishing = ([one.late_audio_s for one in found[target]] for target in targets)
+    assert max(stopping) < 1 < min(finishing)

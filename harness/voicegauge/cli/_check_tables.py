@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,6 +116,7 @@ def print_report(report: CheckReport) -> None:
     for entry in report.unused_baseline_entries:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     _print_unneeded_operations(terminal, report.excluded_operations)
+    _print_interruptions(terminal, report)
     print_resources(terminal, report.resources)
     _print_spending(terminal, report)
     for line in describe_ambiguous_requests(report.ambiguous_requests):
@@ -245,6 +247,22 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
     _print_left_out_targets(terminal, report.left_out_reason_by_target)
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
+
+
+def _print_interruptions(terminal: Console, report: CheckReport) -> None:
+    """Print the medians, and the worst in brackets, of how targets reacted to interruptions."""
+    mark = "EMULATED " if Provenance.EMULATED in report.exchange_count_by_provenance else ""
+    for target, found in report.interruptions_by_target.items():
+        last = [one.last_audio_ms or 0.0 for one in found]
+        following = [one.next_audio_ms for one in found if one.next_audio_ms is not None]
+        late_s = [one.late_audio_s for one in found if one.late_audio_s is not None]
+        times = f"last audio {statistics.median(last):.0f} ms ({max(last):.0f}) after the cancellation"
+        if late_s:
+            times += f", {statistics.median(late_s):.2f} s ({max(late_s):.2f}) of speech too late"
+        if following:
+            times += f", next speech after {statistics.median(following):.0f} ms ({max(following):.0f})"
+        count = f"{len(found)} interruption{_choose_plural_ending(len(found))}"
+        terminal.print(f"{mark}{count} of {target}: {times}", soft_wrap=True)
 
 
 def _choose_plural_ending(count: int) -> str:

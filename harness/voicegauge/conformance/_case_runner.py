@@ -352,6 +352,7 @@ class CaseRunner:
             return
         findings = self._judge_and_count(sent_case)
         self._collector.add_findings(findings)
+        self._collector.add_interruptions(case, sent_case.interruptions)
         if isinstance(sent_case.error, VoicegaugeError):
             self._collect_error(sent_case, findings, sent_case.error)
         elif sent_case.error is not None:  # a cancellation, of which the caller knows

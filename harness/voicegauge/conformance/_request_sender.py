@@ -23,6 +23,7 @@ from voicegauge.errors import BudgetError, TransportError
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.model.job import Delivery
+from voicegauge.model.socket import Interruption
 from voicegauge.recording.credentials import INVALID_API_KEY
 from voicegauge.rules.call import Call, CheckSubject
 
@@ -255,6 +256,8 @@ class SentCase:
     """Dollars that were charged to the budget."""
     is_skipped: bool = False
     """Whether the case was not sent at all; `no_verdict_reason` says why."""
+    interruptions: Sequence[Interruption] = ()
+    """How the service reacted to each interruption of the case."""
     earlier_judgement: CaseJudgement | None = None
     """What an earlier check judged of the case, which is therefore not sent; `None` if the case is sent."""
 

@@ -19,6 +19,7 @@ from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.errors import TransportError
 from voicegauge.model.job import BillingStatus
+from voicegauge.model.socket import Interruption
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.rules.socket_subjects import (
     ComparedTurns,
@@ -50,6 +51,7 @@ class SocketSender:
         self._sessions: list[tuple[SocketSession, SocketFormat]] = []
         self._turns: list[tuple[SocketSession, SocketTurn]] = []
         self._pairs: list[tuple[SocketTurn, SocketTurn, ComparedTurns]] = []
+        self._interruptions: list[Interruption] = []
 
     async def send(self) -> None:
         """Carry out the case. Its whole price is reserved before, and counts as spent once text was sent.
@@ -231,7 +233,28 @@ class SocketSender:
                 session.cancel(context)
             if self._target.spec.cancel_effect != "stops" or self._target.spec.has_event("cancel-end"):
                 await session.wait_for_end(turn)
-            self._compare(base, await self._speak(ANSWER_TEXT), "after-cancel")
+            answer = await self._speak(ANSWER_TEXT)
+            self._interruptions.append(self._measure_interruption(session, turn, answer))
+            self._compare(base, answer, "after-cancel")
+
+    def _measure_interruption(
+        self, session: SocketSession, turn: SocketTurn, answer: SocketTurn | None
+    ) -> Interruption:
+        left_ms = turn.cancelled_ms if turn.cancelled_ms is not None else turn.end_ms
+        assert left_ms is not None, "the turn was cancelled, or its end was sent"
+        late = list(turn.iterate_audio_after(left_ms))
+        next_ms = None
+        if answer is not None and answer.first_audio_ms is not None:
+            # The next turn may need a connection of its own, whose times count from another moment.
+            between_ms = self._sessions[-1][0].connection.opened_ms - session.connection.opened_ms
+            next_ms = between_ms + answer.first_audio_ms - left_ms
+        bytes_per_second = self._target.default_format.bytes_per_second
+        late_bytes = sum(len(piece) for _, piece in late)
+        return Interruption(
+            last_audio_ms=late[-1][0] - left_ms if late else None,
+            late_audio_s=None if bytes_per_second is None else late_bytes / bytes_per_second,
+            next_audio_ms=next_ms,
+        )
 
     async def _exceed_contexts(self) -> None:
         limit = self._target.spec.limits.contexts
@@ -254,6 +277,7 @@ class SocketSender:
 
     def _add_subjects(self) -> None:
         """Add the subjects of the rules. A lost connection is judged, not raised."""
+        self._sent.interruptions = tuple(self._interruptions)
         spoken: dict[int, SpokenTurn] = {}
         for session, audio_format in self._sessions:
             traffic = session.build_traffic()

@@ -20,6 +20,7 @@ from voicegauge.model.base import Provenance, Record, Severity, StopReason, sum_
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import AmbiguousRequest
+from voicegauge.model.socket import Interruption
 from voicegauge.outputs.baseline import (
     AcceptedFinding,
     BadgeVerdict,
@@ -303,6 +304,9 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     exchange_count_by_provenance: dict[Provenance, int] = msgspec.field(default_factory=dict)
     """Number of exchanges that were judged, by provenance."""
     case_results: tuple[CaseResult, ...] = ()
+    interruptions_by_target: dict[str, tuple[Interruption, ...]] = {}
+    """How targets that speak over WebSockets reacted to each interruption, by target id. It has none of a check that an
+    earlier, killed one has begun with them."""
     not_judged_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets, recordings and folders were not judged although they should have been, by their name. The check
     proves nothing about them, so it does not pass."""

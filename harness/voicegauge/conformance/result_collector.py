@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -28,6 +28,7 @@ from voicegauge.contract.contract import Target
 from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingClip
+from voicegauge.model.socket import Interruption
 from voicegauge.printable_text import format_count
 from voicegauge.recording.credentials import mask_record
 from voicegauge.rules.call import CheckSubject
@@ -141,6 +142,7 @@ class ResultCollector:
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
+        self._interruptions: dict[str, tuple[Interruption, ...]] = {}
         self._left_out: dict[str, str] = {}
         self._unmatched_requests: dict[str, str] = {}
         self._excluded_operations: tuple[str, ...] = ()
@@ -267,6 +269,12 @@ class ResultCollector:
         """
         self._unmatched_requests[recording_and_operation] = reason
 
+    def add_interruptions(self, case: ConformanceCase, interruptions: Sequence[Interruption]) -> None:
+        """Add how a target reacted to being interrupted."""
+        if interruptions:
+            target = f"{case.provider}/{case.target_name}"
+            self._interruptions[target] = (*self._interruptions.get(target, ()), *interruptions)
+
     def exclude_operations(self, operation_names: Collection[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
         self._excluded_operations = tuple(operation_names)
@@ -320,6 +328,7 @@ class ResultCollector:
             case_results=tuple(self._cases),
             not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
             left_out_reason_by_target=self._left_out,
+            interruptions_by_target=self._interruptions,
             unmatched_request_reason_by_name=self._unmatched_requests,
             doubt_reason=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)

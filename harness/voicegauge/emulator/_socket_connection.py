@@ -41,9 +41,10 @@ _FAST_FRAME_AUDIO_S = 0.2
 _MAX_TURNS = 200
 """Most open turns of one connection, if no document states a limit."""
 _MAX_WAITING_STEPS = 1000
+_COMPRESSED_BYTES_PER_S = 16_000
+"""Size of one second of compressed audio, for the pace of its messages."""
 _LATE_MESSAGE_TIMEOUT_S = 0.02
 """Time for which messages are read after the one that closes the connection."""
-_SAMPLE_WIDTH_BYTES = {"pcm_s16le": 2, "pcm_s16be": 2, "pcm_s24le": 3, "pcm_f32le": 4}
 _NORMAL_CLOSE_CODE, _POLICY_CLOSE_CODE, _TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
 
 # One turn of a connection: speaks what the client sends, in order, at the pace of the contract.
@@ -83,8 +84,7 @@ class _Turn:
 
     @property
     def bytes_per_second(self) -> int:
-        width = _SAMPLE_WIDTH_BYTES.get(self.audio_format.codec)
-        return 16_000 if self.audio_format.codec == "mp3" else self.audio_format.sample_rate_hz * (width or 1)
+        return self.audio_format.bytes_per_second or _COMPRESSED_BYTES_PER_S
 
 
 class _ConnectionEndedError(Exception):
@@ -562,7 +562,7 @@ class EmulatedSocket:
             purpose=purpose,
             context=turn.context if turn is not None else None,
             bytes_per_second=turn.bytes_per_second if turn is not None else 1,
-            sample_width_bytes=_SAMPLE_WIDTH_BYTES.get(target.default_format.codec, 1),
+            sample_width_bytes=target.default_format.sample_width_bytes or 1,
             was_flushed=turn is not None and turn.flush_count > 0,
             other_context=other.context if other is not None else None,
             other_audio=bytes(source.audio) if source is not None else b"",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.model.base import Record
+from voicegauge.model.base import NonNegativeNumber, Record
 from voicegauge.model.exchange import Headers, Request
 
 SocketSide = Literal["client", "server"]
@@ -36,6 +36,22 @@ class SocketClose(Record, frozen=True, kw_only=True):
     code: int
     """Code of the close frame; `ABNORMAL_CLOSE_CODE` if there was none, `NO_STATUS_CLOSE_CODE` if it had no code."""
     reason: str = ""
+
+
+class Interruption(Record, frozen=True, kw_only=True):
+    """How a service reacted when its speech was interrupted, as a voice agent does when its user speaks.
+
+    Times are in milliseconds after the cancellation, or after the client left the context if the document
+    has no message to cancel.
+    """
+
+    last_audio_ms: NonNegativeNumber | None
+    """When the last audio of the interrupted turn arrived; `None` if none arrived any more."""
+    late_audio_s: NonNegativeNumber | None
+    """Duration of the audio that arrived after the cancellation, in seconds of speech; `None` if it is compressed.
+    Without contexts, audio after a confirmation belongs to the next turn."""
+    next_audio_ms: NonNegativeNumber | None
+    """When the next turn began to speak, whose text was sent as soon as the document allows; `None` if it did not."""
 
 
 class SocketTraffic(Record, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
 from voicegauge.model.socket import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.socket_subjects import DESCRIPTION_BY_COMPARISON, SocketConnection, SpokenTurn, TurnPair
@@ -23,7 +22,6 @@ MAX_SAME_WORDS_MISMATCH = 0.7
 MIN_COMPARED_SPEECH_S = 0.5
 TIMESTAMP_TOLERANCE_S = 0.5
 """Time in seconds by which the times of words may exceed the audio."""
-_SAMPLE_BYTES = {"pcm_s16le": 2, "pcm_s16be": 2, "pcm_s24le": 3, "pcm_f32le": 4}
 _NORMAL_CODES = (1000, 1001)
 
 
@@ -320,8 +318,7 @@ def _check_silent(spoken: SpokenTurn) -> Iterator[Violation]:
 )
 def _check_samples_cut(spoken: SpokenTurn) -> Iterator[Violation]:
     codec, size = spoken.audio_format.codec, len(spoken.turn.audio_bytes)
-    width = _SAMPLE_BYTES.get(codec, 1) if codec in RAW_SAMPLE_CODECS else 1
-    if spoken.turn.is_complete and size % width:
+    if spoken.turn.is_complete and size % (spoken.audio_format.sample_width_bytes or 1):
         yield Violation(
             f"the turn has {size} bytes of {codec}, which is not a whole number of samples",
             f"{spoken.target.pointer}/formats",

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import field
 
 from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceReference
-from voicegauge.contract.extension.speech import BaseTargetSpec
+from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, BaseTargetSpec
 from voicegauge.formats.locations import LocationValues, RequestLocation
 from voicegauge.model.base import Record
 
@@ -134,6 +134,18 @@ class SocketFormat(Record, frozen=True, kw_only=True):
     sample_rate_hz: PositiveInt
     request_constants: LocationValues = field(default_factory=LocationValues)
     """Values by location that ask for the format, as in `SocketTargetSpec.request_constants`."""
+
+    @property
+    def sample_width_bytes(self) -> int | None:
+        """Size of one sample in bytes; `None` for a compressed codec."""
+        if self.codec not in RAW_SAMPLE_CODECS:
+            return None
+        return {"pcm_s16le": 2, "pcm_s16be": 2, "pcm_s24le": 3, "pcm_f32le": 4}.get(self.codec, 1)
+
+    @property
+    def bytes_per_second(self) -> int | None:
+        """Size of one second of audio in bytes; `None` for a compressed codec."""
+        return None if self.sample_width_bytes is None else self.sample_rate_hz * self.sample_width_bytes
 
 
 class SocketTargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
