@@ -38,7 +38,9 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest message that is accepted. Audio comes in messages of a few kilobytes."""
 MAX_CONNECTION_BYTES = 64 * 1024 * 1024
 """Most bytes that are accepted in one connection: 20 minutes of samples with 48 kHz, as base64."""
-MAX_CONNECTION_MESSAGES = 200_000
+MAX_CONNECTION_FRAMES = 200_000
+"""Most frames that are accepted in one connection, with pings and empty fragments: each ping is answered, and the
+answers wait in memory if the service does not read them."""
 _REFUSED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-length", "accept-encoding"))
 """Headers that the handshake sets itself, or that have no meaning in it."""
 
@@ -83,7 +85,7 @@ class WebSocketConnection:
         self._messages: list[SocketMessage] = []
         self._fragments: list[bytes] = []
         self._fragments_are_binary = False
-        self._received_bytes = 0
+        self._fragment_bytes = self._received_bytes = self._received_frames = 0
         self._close: SocketClose | None = None
         self.is_truncated = False
         self.status = 0
@@ -128,6 +130,7 @@ class WebSocketConnection:
                     extra_headers=headers,
                     max_redirects=0,  # the key must not reach another host
                     max_frame_size=MAX_MESSAGE_BYTES,
+                    enable_auto_pong=False,  # picows does not hand over the pings that it answers: they are counted
                     websocket_handshake_timeout=CONNECT_TIMEOUT_S,
                     logger_name=_SILENT_LOGGER,
                     use_aiofastnet=False,
@@ -159,6 +162,10 @@ class WebSocketConnection:
         """Handle a frame. Its time is taken first."""
         at_ms = (time.perf_counter_ns() - self._opened_ns) / 1e6
         kind = frame.msg_type
+        self._received_frames += 1
+        if self._received_frames > MAX_CONNECTION_FRAMES:
+            self._end_at_limit(at_ms)
+            return
         if kind == WSMsgType.CLOSE:
             self._note_close("server", at_ms, int(_read_close_code(frame)), frame.get_close_message())
             assert self._transport is not None
@@ -166,19 +173,19 @@ class WebSocketConnection:
                 self._transport.send_close(frame.get_close_code())
             self._transport.disconnect()
             return
+        if kind == WSMsgType.PING and self.is_open and self._transport is not None:
+            self._transport.send_pong(frame.get_payload_as_bytes())
         if kind not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
             return
         data = frame.get_payload_as_bytes()
         self._received_bytes += len(data)
         if kind != WSMsgType.CONTINUATION:
             self._fragments, self._fragments_are_binary = [], kind == WSMsgType.BINARY
+            self._fragment_bytes = 0
         self._fragments.append(data)
-        is_too_long = sum(map(len, self._fragments)) > MAX_MESSAGE_BYTES
-        if is_too_long or self._received_bytes > MAX_CONNECTION_BYTES or len(self._messages) > MAX_CONNECTION_MESSAGES:
-            self.is_truncated = True
-            self._note_close("client", at_ms, 1009, b"")
-            assert self._transport is not None
-            self._transport.disconnect(graceful=False)
+        self._fragment_bytes += len(data)
+        if self._fragment_bytes > MAX_MESSAGE_BYTES or self._received_bytes > MAX_CONNECTION_BYTES:
+            self._end_at_limit(at_ms)
             return
         if frame.fin:
             joined = data if len(self._fragments) == 1 else b"".join(self._fragments)
@@ -187,6 +194,12 @@ class WebSocketConnection:
             self._messages.append(message)
             if self._listener is not None:
                 self._listener(message)
+
+    def _end_at_limit(self, at_ms: float) -> None:
+        self.is_truncated = True
+        self._note_close("client", at_ms, 1009, b"")
+        assert self._transport is not None
+        self._transport.disconnect(graceful=False)
 
     def _note_close(self, side: SocketSide, at_ms: float, code: int, reason: bytes | None) -> None:
         if self._close is None:

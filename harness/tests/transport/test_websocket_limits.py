@@ -1,0 +1,100 @@
+"""What a hostile service sends over a WebSocket is limited, and never blocks the event loop for long."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import re
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+
+from voicegauge.model.exchange import Request
+from voicegauge.transport.websocket import (
+    MAX_CONNECTION_BYTES,
+    MAX_CONNECTION_FRAMES,
+    MAX_MESSAGE_BYTES,
+    WebSocketConnection,
+)
+
+TEXT, BINARY, CONTINUATION, PING = 1, 2, 0, 9
+
+
+def build_frame(kind: int, payload: bytes, *, is_last: bool = True) -> bytes:
+    length = bytes([len(payload)]) if len(payload) < 126 else bytes([126]) + struct.pack(">H", len(payload))
+    return bytes([0x80 * is_last | kind]) + length + payload
+
+
+def build_handshake(head: bytes) -> bytes:
+    """Accept the handshake in `head`."""
+    key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
+    assert key is not None
+    digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
+    accepted = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return accepted + b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def sending(start: bytes, repeated: bytes) -> AsyncIterator[str]:
+    """A service that accepts each connection, and sends `start` and endlessly `repeated`, without reading."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(build_handshake(await reader.readuntil(b"\r\n\r\n")) + start)
+        with contextlib.suppress(OSError):
+            while not writer.is_closing():
+                writer.write(repeated)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+FLOODS = {
+    "pings": (b"", build_frame(PING, 125 * b"x") * 500),
+    "empty fragments": (build_frame(TEXT, b"", is_last=False), build_frame(CONTINUATION, b"", is_last=False) * 5000),
+    "small fragments": (build_frame(TEXT, b"", is_last=False), build_frame(CONTINUATION, b"a", is_last=False) * 5000),
+    "fragments": (build_frame(TEXT, b"", is_last=False), build_frame(CONTINUATION, 60_000 * b"a", is_last=False)),
+    "empty messages": (b"", build_frame(BINARY, b"") * 5000),
+    "audio": (b"", build_frame(BINARY, 60_000 * b"a")),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_a_flood_ends_the_connection(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicegauge.transport.websocket.MAX_CONNECTION_FRAMES", MAX_CONNECTION_FRAMES // 10)
+    received: list[int] = []
+    async with sending(*FLOODS[flood]) as url:
+        connection = WebSocketConnection(lambda message: received.append(len(message.data)))
+        await connection.connect(Request(method="GET", url=url))
+        await connection.ended.wait()
+        await connection.close()
+    traffic = connection.build_traffic("acme", "speak", Request(method="GET", url=url))
+    assert traffic.is_truncated
+    assert traffic.close is not None
+    assert (traffic.close.closed_by, traffic.close.code) == ("client", 1009)
+    assert sum(received) <= MAX_CONNECTION_BYTES
+    assert max(received, default=0) <= MAX_MESSAGE_BYTES
+
+
+async def test_a_ping_is_answered() -> None:
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(build_handshake(await reader.readuntil(b"\r\n\r\n")) + build_frame(PING, b"are you there"))
+        kind, length = await reader.readexactly(2)
+        mask = await reader.readexactly(4)
+        payload = await reader.readexactly(length & 0x7F)
+        await answers.put(bytes([kind]) + bytes(sign ^ mask[index % 4] for index, sign in enumerate(payload)))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        connection = WebSocketConnection()
+        await connection.connect(Request(method="GET", url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
+        assert await answers.get() == b"\x8aare you there"
+        await connection.close()
