@@ -88,7 +88,7 @@ class CaseJudge:
     def _judge_subjects(self, subjects: Sequence[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings: list[Finding] = []
         reproduce = functools.partial(self._build_repeat_command, case)
-        subjects = self._collector.deliveries.add_comparisons(subjects)
+        subjects = self._collector.deliveries.add_comparisons(self._collector.balances.add_changes(subjects))
         for subject, of_subject in self._checker.iterate_findings_by_subject(
             subjects, case_id=case.id, build_reproduction_command=reproduce
         ):

@@ -31,6 +31,7 @@ from voicegauge.model.finding import Finding, FindingClip
 from voicegauge.model.socket import Interruption
 from voicegauge.printable_text import format_count
 from voicegauge.recording.credentials import mask_record
+from voicegauge.rules.balances_of_run import BalancesOfRun
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.deliveries_of_run import DeliveriesOfRun, DeliveryAmongOthers
@@ -153,6 +154,8 @@ class ResultCollector:
         self.clips = FindingClips()
         self.deliveries = DeliveriesOfRun()
         """Measurements of the deliveries so far, with which later ones are compared."""
+        self.balances = BalancesOfRun()
+        """The balances that responses have reported so far."""
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
         self.stop_message: str | None = None
@@ -168,7 +171,7 @@ class ResultCollector:
     ) -> list[Finding]:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
         findings: list[Finding] = []
-        with_others = self.deliveries.add_comparisons(subjects)
+        with_others = self.deliveries.add_comparisons(self.balances.add_changes(subjects))
         for subject, found in checker.iterate_findings_by_subject(with_others, case_id=case_id):
             of_subject = self.clips.add_clips(found, subject)
             self.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})

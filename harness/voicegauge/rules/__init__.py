@@ -6,6 +6,7 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 # isort: off
 from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
 from voicegauge.rules import _audio, _listening, _spoken_text, _timestamps, _metamorphic, _charges
+from voicegauge.rules import balances_of_run
 from voicegauge.rules import _audio_input, _webhooks, _sockets
 
 # isort: on
@@ -25,5 +26,6 @@ __all__ = [
     "_streams",
     "_timestamps",
     "_webhooks",
+    "balances_of_run",
     "resources",
 ]
