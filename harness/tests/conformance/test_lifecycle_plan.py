@@ -31,6 +31,18 @@ def test_a_live_plan_states_what_a_lifecycle_costs_and_the_worst_case() -> None:
     assert plan.worst_case_usd == pytest.approx(sum(case.reserved_usd or 0.0 for case in plan.cases), abs=1e-3)
 
 
+def test_the_smallest_plan_uses_a_resource_for_speech_after_its_deletion_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARTESIA_API_KEY", "sk-test-0123456789")
+    plan = voicegauge.plan_check("cartesia", live=voicegauge.LiveOptions())
+    (cloned,) = (case for case in plan.cases if case.id.endswith("the lifecycle of a cloned voice"))
+    assert cloned.billable_request_count == 1
+    with voicegauge.emulate("cartesia", faults=["uses-deleted"], time_scale=0) as emulator:
+        live = voicegauge.LiveOptions(base_urls={"": emulator.base_url("cartesia")})
+        report = voicegauge.check("cartesia", live=live, case_ids=[cloned.id])
+    found = [str(finding.where) for finding in report.findings if finding.rule == "resource-used-after-delete"]
+    assert any("synthesize" in where for where in found)
+
+
 def test_requests_at_no_price_are_counted_as_the_limit_counts_them(capsys: pytest.CaptureFixture[str]) -> None:
     from voicegauge.cli import run
 

@@ -25,6 +25,7 @@ from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Operation, Target
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.provider import RejectionReason
+from voicegauge.contract.pricing import is_billable
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, Location
@@ -412,6 +413,8 @@ def _build_lifecycle_case(operation: Operation, *, varies_requests_that_use_reso
         request=request,
         is_lifecycle=True,
         varies_requests_that_use_resource=varies_requests_that_use_resource,
+        # It costs nothing: what is charged is only sent after the deletion, and then rejected.
+        is_in_every_plan=resource.deletion is not None and not is_billable(operation),
     )
 
 

@@ -21,6 +21,7 @@ from voicegauge.client.job_polling import find_id_parameter
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.resources import BatchSpec, ResourceSpec, ResourceUse
+from voicegauge.contract.pricing import is_billable
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Exchange
@@ -86,7 +87,9 @@ def build_resource_use_variants(
     if target is None or request is None or with_replaced_fields is None:
         return
     unchanged = {
-        location.pointer_tokens[0] for location in (resource_use.id_location, *resource_use.replaced_locations)
+        location.pointer_tokens[0]
+        for location in (resource_use.id_location, *resource_use.replaced_locations)
+        if location.is_in_body
     }
     for description, variant in build_requests_with_each_value((target, request), unchanged):
         yield ResourceUseVariant(f"with {description}", variant, must_be_accepted=True)
@@ -242,10 +245,21 @@ class ResourceLifecycle:
                 is_by_other_account=is_foreign,
             )
         for index, use in enumerate(self.resource_spec.uses):
+            if self._is_left_out(use):
+                continue
             async for subject in self._use_resource(
                 use, f"{self._resource_spec_pointer}/uses/{index}", calling_account
             ):
                 yield subject
+
+    def _is_left_out(self, resource_use: ResourceUse) -> bool:
+        """Whether a use is not tried as long as the resource exists, because it is charged.
+
+        A plan with as few charged requests as possible tries it after the deletion only: a correct service rejects it.
+        """
+        operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
+        is_charged = operation.speech is not None or is_billable(operation)
+        return is_charged and not self.is_deleted and not self.varies_requests_that_use_resource
 
     async def _use_resource(
         self, resource_use: ResourceUse, contract_pointer: str, calling_account: CallingAccount
