@@ -5,6 +5,7 @@ What is tested is what `voicegauge check` does; a new provider is covered by bei
 
 from __future__ import annotations
 
+import asyncio
 import functools
 
 import pytest
@@ -14,7 +15,7 @@ from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.recording_updates import plan_cases_to_record
 from voicegauge.conformance.recordings import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import check_service, judge_documented_examples, run_check
+from voicegauge.conformance.service_check import check_service, judge_documented_examples
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.data_folders import find_bundled_folder
@@ -106,7 +107,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
         api_key_by_provider={contract.id: "any-key"}, create_clock=VirtualClock, emulator_app=ReplayApp(replay)
     )
     collector = ResultCollector([], 0)
-    run_check(collector, check_service(targets, CasePlan(cases=cases), settings, collector))
+    asyncio.run(check_service(targets, CasePlan(cases=cases), settings, collector))
     report = collector.build_report()
     # At its end a check deletes what its cases created; a recording contains the requests of its cases only.
     left_ids = [resource.id for resource in report.resources.remaining_resources if resource.id is not None]

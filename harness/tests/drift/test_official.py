@@ -296,3 +296,22 @@ def test_the_weekly_workflow_runs_the_command() -> None:
         "voicegauge drift --official --fail-on compatible --format markdown" in step.get("run", "") for step in steps
     )
     assert workflow["permissions"] == {"contents": "read", "issues": "write"}
+
+
+def test_a_folder_has_the_documents_of_several_providers(tmp_path: Path, capsys, contracts: str) -> None:
+    (tmp_path / "acme.json").write_text(json.dumps(OFFICIAL))
+    arguments = ["drift", "--official", "--contracts", contracts, "--from", str(tmp_path)]
+    assert run(arguments) == 0
+    assert "acme and Acme's own description 7" in capsys.readouterr().out
+    assert run([*arguments, "deepgram"]) == 2
+    assert "no document of deepgram: name it deepgram.yaml" in capsys.readouterr().err
+    (tmp_path / "acme.json").unlink()
+    assert run(arguments) == 2
+    assert "name each by its provider's id" in capsys.readouterr().err
+
+
+def test_every_bundled_contract_says_when_it_was_last_compared_with_what() -> None:
+    for contract in voicegauge.load_contracts():
+        compared = [source for source in contract.provider.sources.values() if source.compared_on is not None]
+        assert compared, contract.id
+        assert all(source.compared_on >= source.date or source.url for source in compared), contract.id

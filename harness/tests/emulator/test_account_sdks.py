@@ -11,6 +11,7 @@ import pytest
 import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.formats.subtitles import read_subtitles
+from voicegauge.speech.decoding import decode
 
 PROVIDERS = ["cartesia", "deepgram", "elevenlabs", "mistral", "openai"]
 
@@ -77,6 +78,27 @@ def test_deepgram_transcribes_a_file_and_a_url(base_urls: Callable[[str], str], 
     assert " ".join(word.word for word in found.words) == found.transcript
     linked = media.transcribe_url(url="https://static.deepgram.com/examples/Buoy.wav", model="nova-3")
     assert linked.results.channels[0].alternatives[0].transcript
+    more = {
+        "keyterm": ["kettle", "stove"],
+        "redact": "pci",
+        "detect_language": True,
+        "utt_split": 1.2,
+        "summarize": "v2",
+    }
+    assert media.transcribe_file(request=recording()[1], model="nova-3", **more).results.channels
+
+
+def test_deepgram_lists_the_models_of_a_project(base_urls: Callable[[str], str], http: httpx.Client) -> None:
+    from deepgram import DeepgramClient
+    from deepgram.environment import DeepgramClientEnvironment
+
+    url = base_urls("deepgram")
+    environment = DeepgramClientEnvironment(base=url, production=url, agent=url, agent_rest=url)
+    manage = DeepgramClient(api_key="k", environment=environment, httpx_client=http).manage.v1
+    (project,) = manage.projects.list().projects
+    listed = manage.projects.models.list(project.project_id)
+    (model,) = listed.tts
+    assert manage.projects.models.get(project.project_id, model.uuid_).canonical_name == model.canonical_name
 
 
 def test_a_voice_of_mistral_lives_from_creation_to_deletion(base_urls: Callable[[str], str]) -> None:
@@ -117,6 +139,24 @@ def test_a_voice_of_elevenlabs_lives_from_creation_to_deletion(
     client.voices.delete(made.voice_id)
     with pytest.raises(ApiError):
         client.voices.get(made.voice_id)
+
+
+def test_cartesia_transcribes_and_changes_a_voice(base_urls: Callable[[str], str]) -> None:
+    import cartesia
+
+    with cartesia.Cartesia(api_key="account", base_url=base_urls("cartesia"), max_retries=0) as client:
+        options = {"file": recording(), "model": "ink-whisper", "language": "en"}
+        assert client.stt.transcribe(**options).text
+        words = client.stt.transcribe(**options, timestamp_granularities=["word"]).words
+        assert words[0].end <= words[-1].end
+        changed = client.voice_changer.generate(
+            clip=recording(),
+            voice_id="f786b574-daa5-4673-aa0c-cbe3e8534c02",
+            output_format_container="wav",
+            output_format_encoding="pcm_s16le",
+            output_format_sample_rate=16000,
+        )
+        assert decode(changed.read()).sample_rate_hz == 16000
 
 
 def test_a_voice_and_a_dictionary_of_cartesia_live_from_creation_to_deletion(

@@ -79,12 +79,14 @@ def run_find_official_drift(request: OfficialDriftRequest) -> OfficialDriftRepor
         `unreadable_reason` of the comparison says why.
 
     Raises:
-        UsageError: a provider is unknown or its contract names no official document, or `official_document` is given
-            without exactly one provider, is not a file, or is a URL that cannot be used.
+        UsageError: a provider is unknown or its contract names no official document, or `official_document` is a file
+            without exactly one provider, a folder without documents, or a URL that cannot be used.
         ContractError: a contract or `official_document` cannot be used.
         TransportError: `official_document` cannot be downloaded.
     """
     official_document, providers = request.official_document, request.providers
+    if official_document is not None and Path(official_document).is_dir():
+        return _compare_with_folder(Path(official_document), request)
     if official_document is not None and len(providers) != 1:
         raise UsageError("an official document can be given for one provider only: name that provider")
     if official_document is not None and "://" not in str(official_document) and not Path(official_document).is_file():
@@ -110,6 +112,32 @@ def run_find_official_drift(request: OfficialDriftRequest) -> OfficialDriftRepor
 
 
 find_official_drift = function_of(OfficialDriftRequest, run_find_official_drift, name="find_official_drift")
+
+
+_DOCUMENT_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def _compare_with_folder(folder: Path, request: OfficialDriftRequest) -> OfficialDriftReport:
+    """Compare the contracts whose official documents are in `folder`, each named by the id of its provider.
+
+    Raises:
+        UsageError: a provider is unknown, or the folder has no document of the named or of any provider.
+        ContractError: a contract or a document cannot be used.
+    """
+    catalogue = load_contracts(request.contracts)
+    names = list(dict.fromkeys(request.providers))
+    comparisons = []
+    for contract in [catalogue.find_provider(name) for name in names] or catalogue:
+        paths = (folder / f"{contract.id}{suffix}" for suffix in _DOCUMENT_SUFFIXES)
+        path = next((path for path in paths if path.is_file()), None)
+        document = find_official_source(contract, str(path)) if path is not None else None
+        if document is not None:
+            comparisons.append(_compare_with_official_document(contract, document))
+        elif names:
+            raise UsageError(f"{folder} has no document of {contract.id}: name it {contract.id}.yaml or .json")
+    if not comparisons:
+        raise UsageError(f"{folder} has no document of a provider: name each by its provider's id, as deepgram.yaml")
+    return OfficialDriftReport(comparisons=tuple(comparisons))
 
 
 def _compare_with_official_document(contract: Contract, document: OfficialSource) -> OfficialComparison:

@@ -324,8 +324,9 @@ class OfficialDriftRequest:
     official_document: PathLike | None = option(
         default=None,
         flag="--from",
-        help="The official document of exactly one provider, instead of the https URL that its contract names.",
-        metavar="FILE|URL",
+        help="The official document of exactly one provider, instead of the https URL that its contract names; or a "
+        "folder of documents, each named by its provider's id: deepgram.yaml.",
+        metavar="FILE|FOLDER|URL",
         value_type=str,
         refusal_reason="it decides which file or URL is read",
     )

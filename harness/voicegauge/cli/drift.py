@@ -193,8 +193,9 @@ def _print_official_comparison(terminal: Console, comparison: OfficialComparison
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
         f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
     )
+    before = f"; last compared on {comparison.compared_on}" if comparison.compared_on is not None else ""
     terminal.print(
-        f"{comparison.provider} and {official} ({comparison.url}): {counts}",
+        f"{comparison.provider} and {official} ({comparison.url}): {counts}{before}",
         style="bold",
         soft_wrap=True,
     )

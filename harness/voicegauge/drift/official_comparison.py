@@ -53,6 +53,8 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     url: str
     """URL or path that the document was read from."""
     contract: ComparedInput
+    compared_on: str | None = None
+    """The day on which the contract was last compared with the document, as the contract states it: YYYY-MM-DD."""
     official_document: ComparedInput | None = None
     """The official document; `None` if it could not be read."""
     unreadable_reason: str | None = None
@@ -153,6 +155,7 @@ def compare_with_official_document(
         provider=contract.id,
         source_name=official_source.name,
         url=url,
+        compared_on=contract.provider.sources[official_source.name].compared_on,
         contract=report.old_input,
         official_document=msgspec.structs.replace(report.new_input, file=url),
         undescribed_operations=tuple(undescribed),

@@ -559,7 +559,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     Raises:
         Rejection: the output format does not support the requested sample rate, channels or bitrate.
     """
-    from voicegauge.speech.encoding import TranscodingSettings, encode_at_bitrate, transcode
+    from voicegauge.speech.encoding import TranscodingSettings, encode_at_bitrate, resample, transcode
 
     use, name = target.conversion, _choose_output_format(request, target, upload)
     assert use is not None
@@ -568,11 +568,11 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
         value = read_audio_input_field(request, target, field)
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
-    rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
+    requested_rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
     if use.purpose == "convert" and upload.uploaded_file.content:
         try:
             return GeneratedAudio(
-                transcode(upload.uploaded_file.content, TranscodingSettings(name, rate, channels, kbps)), name
+                transcode(upload.uploaded_file.content, TranscodingSettings(name, requested_rate, channels, kbps)), name
             )
         except ValueError as error:  # includes PyAV's ArgumentError, raised for an unsupported sample rate
             raise Rejection("invalid", None, f"{name} cannot be written with these settings: {error}") from error
@@ -585,7 +585,10 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
         effect_strength=read_number("strength") or 2,
     )
     samples, rate = _limit_sample_rate(upload.decoded_audio)
-    return GeneratedAudio(encode_at_bitrate(apply_effect(samples, rate, change), rate, name, kbps), name)
+    samples = apply_effect(samples, rate, change)
+    if requested_rate is not None:
+        samples, rate = resample(samples, rate, requested_rate), requested_rate
+    return GeneratedAudio(encode_at_bitrate(samples, rate, name, kbps), name)
 
 
 def _limit_sample_rate(decoded_audio: DecodedAudio) -> tuple[Any, int]:

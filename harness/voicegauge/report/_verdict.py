@@ -320,8 +320,7 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     samples = sum(target.sample_count for target in run.targets)
     wrong, found = _summarize_wrong_audio(run), _describe_listening(run)
     if not failing:
-        verb = "delivered audio" if wrong else "succeeded"
-        succeeded = f"All {samples:,} requests {verb}" if samples > 1 else f"The request {verb}"
+        succeeded = f"All {samples:,} requests succeeded" if samples > 1 else "The request succeeded"
         return _build_statement_on_reliability(wrong, join_sentences(succeeded, found))
     lost = [target.target for target in failing if target.failure_count == target.sample_count]
     partly = [target for target in failing if target.failure_count < target.sample_count]

@@ -63,6 +63,8 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     """Whether the document binds the provider. Client libraries and pages of third parties do not: a request that tests
     what only such a document states may be accepted or rejected."""
     url: str | None = None
+    compared_on: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$(?!\n)")] | None = None
+    """The day on which the whole contract was last compared with the document: YYYY-MM-DD; `None` if it never was."""
     openapi_url: str | None = None
     """URL of the file itself, if it is an OpenAPI description: `voicegauge drift --official` compares the contract with
     it."""
