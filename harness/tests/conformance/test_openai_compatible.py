@@ -119,6 +119,9 @@ def test_one_cause_is_one_finding(report) -> None:
     assert of_streams.case_id == "openai-compatible/speech-sse: a full delivery"
     assert of_streams.message.startswith("requests with body#/stream_format 'sse': rejected with 4")
     assert (of_streams.message_counts, of_streams.occurrence_count >= 3) == ({}, True)
+    (of_formats,) = (one for one in rejections if one is not of_streams and one.severity is Severity.ERROR)
+    assert of_formats.case_id == 'openai-compatible/createSpeech: response_format "opus"'
+    assert all(one.startswith("requests with body#/response_format '") for one in of_formats.message_counts)
     (disputed,) = (one for one in report.findings if one.severity is Severity.DISPUTED and "422" in one.message)
     assert disputed.rule == "status-undocumented"
 

@@ -13,12 +13,12 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
+from voicegauge.conformance.finding_groups import merge_findings
 from voicegauge.conformance.report import (
     CheckReport,
     apply_baseline,
     build_check_baseline,
     export_check_report,
-    merge_findings,
 )
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingLocation
@@ -284,6 +284,13 @@ def test_a_grouped_finding_names_every_different_value() -> None:
         assert all(f"expected {name}, got mp3" in text for name in ("opus", "aac", "flac"))
     (same,) = merge_findings(finding(message=wrong[0]) for _ in range(3))
     assert (same.occurrence_count, same.message_counts) == (3, {})
+
+
+def test_a_finding_is_shown_on_the_most_usual_request() -> None:
+    kinds = {"without a key": 3, "plain": 1, "delivery": 0}
+    found = [finding(case_id=name, evidence=name) for name in ("without a key", "delivery", "plain")]
+    (merged,) = merge_findings(found, kinds)
+    assert (merged.case_id, merged.evidence, merged.occurrence_count) == ("delivery", "delivery", 3)
 
 
 def test_a_hostile_service_cannot_fill_a_finding_with_messages() -> None:

@@ -22,6 +22,7 @@ from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance._case_sender import CaseSender
 from voicegauge.conformance._request_sender import SentCase
 from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.finding_groups import list_requested_values
 from voicegauge.conformance.judgement_keeper import JudgementKeeper
 from voicegauge.conformance.prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.report import BillableRequestLimit, SpendingTotal, count_spending
@@ -361,7 +362,8 @@ class CaseRunner:
         else:
             target = self._find_addressed_target(case) if findings else None  # only findings are grouped by target
             self._record_judged_case(sent_case, findings, target)
-            self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target)
+            values = list_requested_values(self._contract, case)
+            self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target, values)
             if sent_case.no_response_error is None:
                 self._unreachable_cases = 0
             elif self.must_stop_after_error(sent_case.no_response_error):
@@ -370,7 +372,8 @@ class CaseRunner:
     def _add_earlier_judgement(self, case: ConformanceCase, judgement: CaseJudgement) -> None:
         """Collect what an earlier check judged of a case."""
         target = self._contract.targets.get(judgement.addressed_target_name or "")
-        self._collector.add_earlier_judgement(case, judgement, target)
+        values = list_requested_values(self._contract, case)
+        self._collector.add_earlier_judgement(case, judgement, target, values)
         delivery = self._judgements.restore_delivery(judgement)
         if delivery is not None:
             self._deliveries[case.id] = delivery

@@ -14,11 +14,11 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.coverage import CoverageEntry
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import is_billable
 from voicegauge.model.base import Provenance, Record, Severity, StopReason, sum_usd
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
-from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.finding import Finding
 from voicegauge.model.job import AmbiguousRequest
 from voicegauge.model.socket import Interruption
 from voicegauge.outputs.baseline import (
@@ -250,10 +250,6 @@ def _is_billable(contract: Contract, operation_id: str) -> bool:
 # Defines the report of a check, and what makes a check doubtful.
 
 
-MAX_MESSAGES_PER_FINDING = 100
-"""Maximum number of different messages of one finding, because a hostile service can send any number of values."""
-
-
 class CaseResult(Record, frozen=True, kw_only=True):
     """The result of one planned case."""
 
@@ -457,71 +453,6 @@ def describe_empty_account(rejected_request_count: int) -> str | None:
     return (
         f"the emulated account has no credit left ({requests} rejected with 402): start the emulator with more, "
         "for example voicegauge serve --credits 1000000"
-    )
-
-
-def group_rejections_of_missing_targets(
-    findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
-) -> Iterator[Finding]:
-    """Yield `findings`, with equal findings for all rejected requests to a target that the service does not have.
-
-    The service does not have a target if it rejects all deliveries of the target. It then rejects every other request
-    to the target for the same cause, so the findings of these requests are replaced by equal findings. Their message
-    names the fields that select the target. `merge_findings` merges them later.
-
-    Args:
-        findings: findings in the order in which they were found.
-        cases: results of the cases.
-        target_by_case_id: the targets that the requests of the cases address.
-    """
-    deliveries: dict[str, list[bool]] = {}
-    for case in cases:
-        if case.is_delivery and case.target is not None:
-            deliveries.setdefault(case.target, []).append(_REJECTS_VALID_RULE_ID in case.message_by_violated_rule)
-    missing = {target for target, are_rejected in deliveries.items() if all(are_rejected)}
-    if len(missing) == len(deliveries):  # then nothing works, and the cause may be any
-        missing = set()
-    where_by_target: dict[str, FindingLocation] = {}
-    status_by_case_id = {case.id: case.status for case in cases}
-    for finding in findings:
-        target = target_by_case_id.get(finding.case_id or "")
-        if finding.rule == _REJECTS_VALID_RULE_ID and target is not None and target.id in missing:
-            where = where_by_target.setdefault(target.id, finding.where)
-            fields = ", ".join(f"{at} {value!r}" for at, value in target.selecting_constants.items())
-            rejection = f"requests with {fields}: rejected with {status_by_case_id.get(finding.case_id or '')}"
-            yield msgspec.structs.replace(finding, where=where, message=rejection if fields else finding.message)
-        else:
-            yield finding
-
-
-_REJECTS_VALID_RULE_ID = "rejects-valid"
-
-
-def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return one finding per fingerprint and severity, with the number of its occurrences and all of its messages.
-
-    The severity matters because a finding may be disputed in one response and an error in another.
-    """
-    merged: dict[tuple[str, Severity], Finding] = {}
-    for finding in findings:
-        key = (finding.fingerprint, finding.severity)
-        first = merged.get(key)
-        merged[key] = finding if first is None else _add_occurrence(first, finding)
-    return tuple(merged.values())
-
-
-def _add_occurrence(merged_finding: Finding, other_finding: Finding) -> Finding:
-    messages = merged_finding.message_counts or {merged_finding.message: merged_finding.occurrence_count}
-    for message, count in (
-        other_finding.message_counts or {other_finding.message: other_finding.occurrence_count}
-    ).items():
-        if message in messages or len(messages) < MAX_MESSAGES_PER_FINDING:
-            messages = {**messages, message: messages.get(message, 0) + count}
-    return msgspec.structs.replace(
-        merged_finding,
-        occurrence_count=merged_finding.occurrence_count + other_finding.occurrence_count,
-        message_counts=messages if len(messages) > 1 else {},
-        same_cause_messages={**other_finding.same_cause_messages, **merged_finding.same_cause_messages},
     )
 
 

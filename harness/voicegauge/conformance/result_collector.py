@@ -12,6 +12,13 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
+from voicegauge.conformance.finding_groups import (
+    RequestedValues,
+    group_rejections_of_missing_targets,
+    group_rejections_of_values,
+    merge_findings,
+    rank_case,
+)
 from voicegauge.conformance.report import (
     CaseResult,
     CheckReport,
@@ -21,8 +28,6 @@ from voicegauge.conformance.report import (
     describe_doubtful_statuses,
     describe_empty_account,
     find_targets_not_judged,
-    group_rejections_of_missing_targets,
-    merge_findings,
 )
 from voicegauge.contract.contract import Target
 from voicegauge.errors import BudgetError, OverchargedError
@@ -139,6 +144,8 @@ class ResultCollector:
         self._findings: list[Finding] = []
         self._cases: list[CaseResult] = []
         self._target_by_case_id: dict[str, Target] = {}
+        self._values_by_case_id: dict[str, RequestedValues] = {}
+        self._rank_by_case_id: dict[str, int] = {}
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
@@ -216,6 +223,7 @@ class ResultCollector:
         status: int | None,
         not_judged_reason: str | None = None,
         target: Target | None = None,
+        requested_values: RequestedValues | None = None,
     ) -> None:
         """Add the result of a case.
 
@@ -226,9 +234,13 @@ class ResultCollector:
             not_judged_reason: why not everything could be judged; `None` if everything was. A case with such a reason,
                 but without errors and warnings, has no verdict.
             target: the target that the request addresses; `None` if it addresses none, or if there are no findings.
+            requested_values: what the request has; `None` if it should not be accepted.
         """
         if target is not None:
             self._target_by_case_id[case.id] = target
+        if requested_values is not None:
+            self._values_by_case_id[case.id] = requested_values
+        self._rank_by_case_id[case.id] = rank_case(case, requested_values)
         violations: dict[str, str] = {}
         for finding in findings:
             if finding.severity in (Severity.ERROR, Severity.WARNING):
@@ -238,13 +250,20 @@ class ResultCollector:
         verdict = "failed" if violations else "passed" if not_judged_reason is None else "skipped"
         self._cases.append(_build_case_result(case, verdict, status, not_judged_reason, violations))
 
-    def add_earlier_judgement(self, case: ConformanceCase, judgement: CaseJudgement, target: Target | None) -> None:
+    def add_earlier_judgement(
+        self,
+        case: ConformanceCase,
+        judgement: CaseJudgement,
+        target: Target | None,
+        requested_values: RequestedValues | None = None,
+    ) -> None:
         """Add what an earlier check, which was killed, judged of a case. What it spent is not added.
 
         Args:
             case: the case.
             judgement: what was judged.
             target: the target that the request addresses; `None` if it addresses none, or if there are no findings.
+            requested_values: see `add_result`.
         """
         self._resumed_case_count += 1
         for provenance, operation in judgement.iterate_exchanges():
@@ -255,7 +274,9 @@ class ResultCollector:
         if judgement.has_no_result:
             self.add_skipped_case(case, judgement.no_verdict_reason or "")
         else:
-            self.add_result(case, judgement.findings, judgement.status, judgement.no_verdict_reason, target)
+            self.add_result(
+                case, judgement.findings, judgement.status, judgement.no_verdict_reason, target, requested_values
+            )
 
     def add_unjudged_item(self, item_name: str, reason: str) -> None:
         """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
@@ -341,7 +362,14 @@ class ResultCollector:
             coverage_percent=compute_coverage_percent(coverage),
             emulator_command=self.emulator_command,
             findings=merge_findings(
-                group_rejections_of_missing_targets(self._findings, self._cases, self._target_by_case_id)
+                group_rejections_of_missing_targets(
+                    group_rejections_of_values(
+                        self._findings, self._cases, self._target_by_case_id, self._values_by_case_id
+                    ),
+                    self._cases,
+                    self._target_by_case_id,
+                ),
+                self._rank_by_case_id,
             ),
             resources=self._resources,
             resumed_case_count=self._resumed_case_count,

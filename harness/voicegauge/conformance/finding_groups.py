@@ -1,0 +1,251 @@
+"""Groups findings that have one cause, and chooses the request that each is shown on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.conformance.report import CaseResult
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.errors import UsageError
+from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.model.base import Severity
+from voicegauge.model.finding import Finding, FindingLocation
+
+_REJECTS_VALID_RULE_ID = "rejects-valid"
+
+
+# Groups the rejections of all requests to a target that the service does not have.
+
+
+def group_rejections_of_missing_targets(
+    findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
+) -> Iterator[Finding]:
+    """Yield `findings`, with equal findings for all rejected requests to a target that the service does not have.
+
+    The service does not have a target if it rejects all deliveries of the target. It then rejects every other request
+    to the target for the same cause, so the findings of these requests are replaced by equal findings. Their message
+    names the fields that select the target. `merge_findings` merges them later.
+
+    Args:
+        findings: findings in the order in which they were found.
+        cases: results of the cases.
+        target_by_case_id: the targets that the requests of the cases address.
+    """
+    missing = _find_missing_targets(cases)
+    where_by_target: dict[str, FindingLocation] = {}
+    status_by_case_id = {case.id: case.status for case in cases}
+    for finding in findings:
+        target = target_by_case_id.get(finding.case_id or "")
+        if finding.rule == _REJECTS_VALID_RULE_ID and target is not None and target.id in missing:
+            where = where_by_target.setdefault(target.id, finding.where)
+            fields = ", ".join(f"{at} {value!r}" for at, value in target.selecting_constants.items())
+            rejection = f"requests with {fields}: rejected with {status_by_case_id.get(finding.case_id or '')}"
+            yield msgspec.structs.replace(finding, where=where, message=rejection if fields else finding.message)
+        else:
+            yield finding
+
+
+def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
+    """Return the targets of which the service rejects all deliveries, if it accepts those of others."""
+    deliveries: dict[str, list[bool]] = {}
+    for case in cases:
+        if case.is_delivery and case.target is not None:
+            deliveries.setdefault(case.target, []).append(_REJECTS_VALID_RULE_ID in case.message_by_violated_rule)
+    missing = {target for target, are_rejected in deliveries.items() if all(are_rejected)}
+    return set() if len(missing) == len(deliveries) else missing  # if nothing works, the cause may be any
+
+
+# Groups the rejections of all requests with one value, such as a format that the service does not support.
+
+
+_MAX_VALUE_CHARACTERS = 100
+"""A longer text is not a choice that a document lists."""
+_MIN_GROUPED_REQUESTS = 2
+RequestedValue = tuple[str, str | float | bool]
+"""Where a request has a value, such as "body#/response_format", and the value."""
+
+
+class RequestedValues(NamedTuple):
+    """The values of a request that should be accepted."""
+
+    operation: str
+    """The operation: <provider>/<operation id>."""
+    values: frozenset[RequestedValue]
+
+
+def list_requested_values(contract: Contract, case: ConformanceCase) -> RequestedValues | None:
+    """Return the short texts, the numbers and the booleans of the request of a case.
+
+    `None` if the request should not be accepted, or if the case has several requests.
+    """
+    parts = case.request
+    target = contract.targets.get(case.target_name or "")
+    if case.expected_response.acceptance != "accepted" or case.socket_scenario is not None:
+        return None
+    if parts is None and case.speech_request is not None and target is not None:
+        try:
+            parts = map_speech_request(target, case.speech_request)
+        except UsageError:  # the request cannot be sent, which is reported elsewhere
+            return None
+    if parts is None:
+        return None
+    return RequestedValues(f"{case.provider}/{case.operation}", frozenset(_iterate_values(parts)))
+
+
+def _iterate_values(parts: RequestParts) -> Iterator[RequestedValue]:
+    for part, values in (("path", parts.path_parameters), ("query", parts.query_parameters), ("header", parts.headers)):
+        for name, value in values.items():
+            if isinstance(value, str | float | int):
+                yield f"{part}.{name}", value
+    yield from _iterate_body_values(parts.body, "body#")
+
+
+def _iterate_body_values(value: Any, location: str) -> Iterator[RequestedValue]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _iterate_body_values(item, f"{location}/{escape_pointer_token(str(name))}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _iterate_body_values(item, f"{location}/{index}")
+    elif isinstance(value, str | float | int) and len(str(value)) <= _MAX_VALUE_CHARACTERS:
+        yield location, value
+
+
+def group_rejections_of_values(
+    findings: Sequence[Finding],
+    cases: Sequence[CaseResult],
+    target_by_case_id: Mapping[str, Target],
+    values_by_case_id: Mapping[str, RequestedValues],
+) -> Iterator[Finding]:
+    """Yield `findings`, with equal findings for all rejected requests that have a value which no accepted one has.
+
+    The value is then the cause: a service without FLAC rejects each request for it, whatever else the request tests.
+    The message names the value. `merge_findings` merges the findings later.
+
+    Args:
+        findings: findings in the order in which they were found.
+        cases: results of the cases.
+        target_by_case_id: the targets that the requests of the cases address.
+        values_by_case_id: what the requests that should be accepted have.
+    """
+    missing = _find_missing_targets(cases)
+    results = {case.id: case for case in cases}
+    rejected = {
+        finding.case_id: finding
+        for finding in findings
+        if finding.rule == _REJECTS_VALID_RULE_ID and finding.case_id in values_by_case_id
+        if finding.case_id in results and _get_target_id(target_by_case_id, finding.case_id) not in missing
+    }
+    replaced: dict[str | None, Finding] = {}
+    for operation in dict.fromkeys(values_by_case_id[str(case_id)].operation for case_id in rejected):
+        of_operation = {case_id: one for case_id, one in values_by_case_id.items() if one.operation == operation}
+        accepted = [one.values for case_id, one in of_operation.items() if results[case_id].verdict == "passed"]
+        if not accepted:  # if nothing works, the cause may be any
+            continue
+        known = frozenset[RequestedValue]().union(*accepted)
+        waiting = {case_id: one.values - known for case_id, one in of_operation.items() if case_id in rejected}
+        where_by_location: dict[str, FindingLocation] = {}
+        while (cause := _find_cause(waiting.values(), where_by_location)) is not None:
+            group = [case_id for case_id, values in waiting.items() if cause in values]
+            location, value = cause
+            wheres = [rejected[case_id].where for case_id in group]
+            where = where_by_location.setdefault(location, _choose_location(wheres, location))
+            message = f"requests with {location} {value!r}: rejected with {results[group[0]].status}"
+            for case_id in group:
+                del waiting[case_id]
+                replaced[case_id] = msgspec.structs.replace(rejected[case_id], where=where, message=message)
+    for finding in findings:
+        is_grouped = finding.rule == _REJECTS_VALID_RULE_ID and finding.case_id in replaced
+        yield replaced[finding.case_id] if is_grouped else finding
+
+
+def _get_target_id(target_by_case_id: Mapping[str, Target], case_id: str | None) -> str | None:
+    target = target_by_case_id.get(case_id or "")
+    return None if target is None else target.id
+
+
+def _find_cause(
+    values_of_requests: Iterable[frozenset[RequestedValue]], known_locations: Container[str]
+) -> RequestedValue | None:
+    """Return the value that most requests have; `None` if no two requests have one in common.
+
+    If nothing else can be the cause, the only value of a request is one if other values at its location are.
+    """
+    requests = list(values_of_requests)
+    counts = Counter(value for values in requests for value in sorted(values, key=str))
+    only = (next(iter(values)) for values in requests if len(values) == 1)
+    counts.update(value for value in only if value[0] in known_locations)
+    return next((value for value, count in counts.most_common(1) if count >= _MIN_GROUPED_REQUESTS), None)
+
+
+def _choose_location(locations: Sequence[FindingLocation], value_location: str) -> FindingLocation:
+    """Return the place in the contract of the field that has the value, or else the first place."""
+    name = value_location.replace(".", "/").rpartition("/")[2]
+    fitting = (where for where in locations if f"/properties/{name}" in (where.contract_pointer or ""))
+    return next(fitting, locations[0])
+
+
+# Merges equal findings.
+
+
+MAX_MESSAGES_PER_FINDING = 100
+"""Maximum number of different messages of one finding, because a hostile service can send any number of values."""
+_ODD_REQUEST_RANK = 1_000_000
+
+
+def rank_case(case: ConformanceCase, requested_values: RequestedValues | None) -> int:
+    """Return how unusual the request of a case is: 0 for a delivery, most for invalid requests and wrong keys.
+
+    Of other requests, those with fewer values are more usual.
+    """
+    if requested_values is None:
+        return _ODD_REQUEST_RANK
+    return 0 if case.kind == "delivery" else 1 + len(requested_values.values)
+
+
+def merge_findings(
+    findings: Iterable[Finding], rank_by_case_id: Mapping[str, int] | None = None
+) -> tuple[Finding, ...]:
+    """Return one finding per fingerprint and severity, with the number of its occurrences and all of its messages.
+
+    The severity matters because a finding may be disputed in one response and an error in another. The finding is shown
+    on the first of the most usual requests, so that nobody has to read an odd one to see what is wrong.
+
+    Args:
+        findings: findings in the order in which they were found.
+        rank_by_case_id: how unusual the request of each case is; a case without a rank counts as usual.
+    """
+    ranks = rank_by_case_id or {}
+    merged: dict[tuple[str, Severity], Finding] = {}
+    for finding in findings:
+        key = (finding.fingerprint, finding.severity)
+        first = merged.get(key)
+        if first is None:
+            merged[key] = finding
+            continue
+        is_more_usual = ranks.get(finding.case_id or "", 0) < ranks.get(first.case_id or "", 0)
+        has_no_clip_to_lose = first.clip is None or finding.clip is not None
+        shown = finding if is_more_usual and has_no_clip_to_lose else first
+        merged[key] = _add_occurrence(first, finding, shown)
+    return tuple(merged.values())
+
+
+def _add_occurrence(merged_finding: Finding, other_finding: Finding, shown_finding: Finding) -> Finding:
+    messages = merged_finding.message_counts or {merged_finding.message: merged_finding.occurrence_count}
+    for message, count in (
+        other_finding.message_counts or {other_finding.message: other_finding.occurrence_count}
+    ).items():
+        if message in messages or len(messages) < MAX_MESSAGES_PER_FINDING:
+            messages = {**messages, message: messages.get(message, 0) + count}
+    return msgspec.structs.replace(
+        shown_finding,
+        occurrence_count=merged_finding.occurrence_count + other_finding.occurrence_count,
+        message_counts=messages if len(messages) > 1 else {},
+        same_cause_messages={**other_finding.same_cause_messages, **merged_finding.same_cause_messages},
+    )
