@@ -32,6 +32,7 @@ TARGETS = (
     "deepgram/aura-2-socket",
     "deepgram/flux-tts-socket",
     "lmnt/blizzard-session",
+    "murf/falcon-socket",
 )
 _KIND_BY_FAULT = {
     "socket-key-ignored": "key",

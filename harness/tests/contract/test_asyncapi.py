@@ -228,3 +228,11 @@ def test_nothing_that_a_service_sends_raises_an_error(cartesia: Contract, data: 
         assert event.audio is None or isinstance(event.audio, bytes)
     list(socket.iterate_violations("server", data, is_binary=False))
     socket.read_client_message(data)
+
+
+def test_a_security_scheme_never_replaces_another_one_of_its_name(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[3] / "contracts" / "murf"
+    for name in ("openapi.yaml", "asyncapi.yaml"):
+        write(tmp_path, (folder / name).read_text().replace("handshakeKey", "apiKey"), name)
+    with pytest.raises(ContractError, match=r"asyncapi\.yaml:\d+: .*differs from the security scheme 'apiKey'"):
+        load_contract(tmp_path / "openapi.yaml")

@@ -97,7 +97,8 @@ MISTAKES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
 
 @pytest.fixture(scope="module")
 def emulator():
-    with voicegauge.emulate(["cartesia", "deepgram", "elevenlabs", "lmnt"], time_scale=0.02) as running:
+    providers = sorted({target.contract.id for target in CATALOGUE.socket_targets.values()})
+    with voicegauge.emulate(providers, time_scale=0.02) as running:
         yield running
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -102,6 +104,40 @@ def test_deepgram_bounds_the_audio_of_each_turn_of_flux(emulator: RunningEmulato
             assert (kinds[0], set(kinds[1:-1]), kinds[-1]) == ("SpeechStarted", {"audio"}, "SpeechMetadata")
         assert len(set(ids)) == 2
         socket.send_close()
+
+
+async def test_messages_of_murf_are_those_of_its_library() -> None:
+    """The library has no connection, but a class for each message."""
+    from murf.types import AudioOutput, ClearContext, FinalOutput, SendText, SetVoiceConfigurationOrInitializeContext
+    from murf.types import SetVoiceConfigurationOrInitializeContextVoiceConfig as VoiceConfig
+    from websockets.asyncio.client import connect
+
+    with voicegauge.emulate("murf", time_scale=0.02) as emulator:
+        path = "/v1/speech/stream-input?model=FALCON&format=PCM&sample_rate=24000"
+        url = to_socket_url(emulator.base_url("murf")) + path
+        async with connect(url, additional_headers={"api_key": "k"}) as socket:
+            voice = VoiceConfig(voice_id="en-US-natalie")
+            sent = [
+                SetVoiceConfigurationOrInitializeContext(voice_config=voice, context_id="cancelled"),
+                SendText(text="Nobody hears this", context_id="cancelled"),
+                ClearContext(clear=True, context_id="cancelled"),
+                SetVoiceConfigurationOrInitializeContext(voice_config=voice, context_id="turn"),
+                *(SendText(text=piece, context_id="turn", end=piece == PIECES[-1]) for piece in PIECES),
+            ]
+            for message in sent:
+                await socket.send(message.json(exclude_none=True))
+            size = 0
+            async for data in socket:
+                received = json.loads(data)
+                if "final" in received:
+                    if FinalOutput(**received).context_id == "turn":
+                        break
+                else:
+                    output = AudioOutput(**received)
+                    assert output.context_id == "turn"
+                    size += len(base64.b64decode(output.audio))
+        assert size > 24_000
+        assert emulator.list_client_findings() == ()
 
 
 async def test_lmnt_speaks_in_a_session(emulator: RunningEmulator) -> None:

@@ -62,7 +62,8 @@ def embed_asyncapi(document: Document, asyncapi: Document) -> Document:
     the contract, and the sources of its `x-provider` to the sources.
 
     Raises:
-        ContractError: a server or a security scheme of the AsyncAPI document cannot be used.
+        ContractError: a server or a security scheme of the AsyncAPI document cannot be used, or a scheme has the name
+            of another one of the contract.
     """
     data = copy.copy(document.data)
     embedded = _rewrite_references(copy.deepcopy(asyncapi.data))
@@ -74,10 +75,12 @@ def embed_asyncapi(document: Document, asyncapi: Document) -> Document:
         data["x-provider"] = {**own_provider, **provider, "sources": sources}
     data["servers"] = _add_servers(asyncapi, list(data.get("servers", [])))
     components = dict(get_mapping(data, "components"))
-    components["securitySchemes"] = {
-        **_convert_security_schemes(asyncapi),
-        **get_mapping(components, "securitySchemes"),
-    }
+    own_schemes, schemes = _convert_security_schemes(asyncapi), get_mapping(components, "securitySchemes")
+    for name in own_schemes.keys() & schemes.keys():
+        if any(own_schemes[name].get(key) != schemes[name].get(key) for key in ("type", "in", "name", "scheme")):
+            pointer = f"/components/securitySchemes/{escape_pointer_token(name)}"
+            raise asyncapi.build_error(pointer, f"differs from the security scheme {name!r} of the OpenAPI document")
+    components["securitySchemes"] = {**own_schemes, **schemes}
     data["components"] = components
     digest = hashlib.sha256(f"{document.sha256} {asyncapi.sha256}".encode()).hexdigest()
     parts = {"": (document, ""), f"/{ASYNCAPI_KEY}": (asyncapi, "")}
