@@ -239,6 +239,13 @@ def test_a_stream_of_too_many_values_is_not_written(tmp_path, monkeypatch) -> No
     _save(tmp_path / "a.har", _exchange(headers=headers, answer=body[: len(body) // 2]))
 
 
+def test_a_stream_with_too_long_a_line_is_not_written(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("voicegauge.recording.body_masking.MAX_JSON_BYTES", 2**20)
+    streamed = _exchange(headers=(("Content-Type", "text/event-stream"),), answer=b"data: 1\n\ndata: " + b"a" * 2**20)
+    with pytest.raises(DataError, match="a line of a stream is larger than 1 MiB"):
+        _save(tmp_path / "a.har", streamed)
+
+
 def test_a_long_text_is_masked_in_pieces(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("voicegauge.recording.body_masking._MIN_TEXT_PIECE_BYTES", 100)
     monkeypatch.setattr("voicegauge.recording.body_masking._MAX_TEXT_PIECE_BYTES", 501)

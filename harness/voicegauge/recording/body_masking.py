@@ -12,6 +12,7 @@ import msgspec
 
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import (
+    MAX_JSON_BYTES,
     UnreadableBodyError,
     count_json_nodes,
     is_form,
@@ -91,7 +92,7 @@ def mask_body(content_type: str, body: bytes, masker: BodyMasker) -> tuple[str, 
         The content type (with a new boundary if a multipart body changed) and the body.
 
     Raises:
-        DataError: a stream has more than `MAX_STREAM_PARTS` lines or values.
+        DataError: a stream has more than `MAX_STREAM_PARTS` lines or values, or a line above `MAX_JSON_BYTES`.
     """
     media_type = get_bare_media_type(content_type)
     if not body:
@@ -158,6 +159,9 @@ def _mask_lines(body: bytes, mask_line: Callable[[bytes], bytes]) -> bytes:
         raise DataError(f"the recording is not written: a stream has more than {MAX_STREAM_PARTS:,} lines or values")
     parts, copied = [], 0
     for found in _LINE_PATTERN.finditer(body):
+        if found.end() - found.start() > MAX_JSON_BYTES:
+            size = f"{MAX_JSON_BYTES // 2**20} MiB"
+            raise DataError(f"the recording is not written: a line of a stream is larger than {size}")
         line = found[0]
         masked = mask_line(line)
         if masked != line:  # only then are the unchanged bytes before it copied

@@ -22,7 +22,7 @@ from voicegauge.transport.raw_http import RawHeaders
 MAX_JUDGED_BODY_BYTES = 32 * 2**20
 """Maximum size, in bytes, of a body that is judged and recorded: about three minutes of 16-bit stereo at 48 kHz. A
 larger body passes through the proxy, but is not judged."""
-MAX_TOTAL_CAPTURED_BYTES = 128 * 2**20
+MAX_TOTAL_CAPTURED_BYTES = 64 * 2**20
 """Memory, in bytes, that the copies of all bodies take together until they are judged."""
 
 
