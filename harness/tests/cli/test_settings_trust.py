@@ -132,6 +132,18 @@ def test_a_found_file_sets_what_the_declaration_allows(
             collect_defaults(command, one, wrong)
 
 
+def test_the_documentation_lists_what_a_found_file_may_not_set() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "security.md").read_text(encoding="utf-8")
+    table = page.partition("These are refused:")[2].partition("An output that such a file names")[0]
+    listed = set(re.findall(r"`([a-z-]+)`", table))
+    refused = {
+        one.setting
+        for _, one in iterate_options()
+        if one.spec.found_file not in {Trust.ANY_VALUE, Trust.NEW_OUTPUT, Trust.PATH_IN_FOLDER}
+    }
+    assert listed == refused - {"live"}, "--live is set by no file at all"
+
+
 @pytest.mark.parametrize("command", HELP_BY_COMMAND)
 def test_no_file_permits_to_send_to_a_live_service(
     command: str, folder: Path, capsys: pytest.CaptureFixture[str]

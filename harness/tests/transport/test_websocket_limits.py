@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+import voicegauge
 from voicegauge.model.exchange import Request
 from voicegauge.transport.websocket import (
     MAX_CONNECTION_BYTES,
@@ -20,7 +21,7 @@ from voicegauge.transport.websocket import (
     WebSocketConnection,
 )
 
-TEXT, BINARY, CONTINUATION, PING = 1, 2, 0, 9
+TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
 
 
 def build_frame(kind: int, payload: bytes, *, is_last: bool = True) -> bytes:
@@ -98,3 +99,22 @@ async def test_a_ping_is_answered() -> None:
         await connection.connect(Request(method="GET", url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
         assert await answers.get() == b"\x8aare you there"
         await connection.close()
+
+
+@pytest.mark.parametrize("close", [struct.pack(">H", 1000) + b"bye", b""])
+async def test_a_service_that_closes_every_connection_at_once_does_not_pass(
+    close: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(build_handshake(head) + build_frame(CLOSE, close))
+        writer.close()
+
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "not-a-key-of-anybody")
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        live = voicegauge.LiveOptions(base_urls={"": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+        report = await asyncio.to_thread(voicegauge.check, "deepgram/aura-2-socket", live=live)
+    assert "socket-closed-early" in {finding.rule for finding in report.findings}
+    [finding] = [finding for finding in report.findings if finding.rule == "socket-closed-early"]
+    assert "before the first turn" in finding.message

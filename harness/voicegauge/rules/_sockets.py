@@ -162,8 +162,9 @@ def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
         else f"with code {close.code}{f' ({close.reason})' if close.reason else ''}"
     )
     pointer = f"{connection.description_pointer}"
-    if unfinished:
-        yield Violation(f"the service ends the connection {how} in the middle of a turn", pointer)
+    if unfinished or not connection.conversation.turns:
+        when = "in the middle of a turn" if unfinished else "before the first turn"
+        yield Violation(f"the service ends the connection {how} {when}", pointer)
         return
     documented = connection.target.spec.close_codes
     allowed = {*_NORMAL_CODES, *(int(code) for code in documented if code.isdecimal()), NO_STATUS_CLOSE_CODE}
