@@ -156,7 +156,7 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
         )
     claim = f"{best.summary.target} makes the fewest errors"
     if len(equal) > 1:
-        claim = describe_inseparable(equal, best.summary.target, "with the fewest errors")
+        claim = describe_inseparable(equal, best.summary.target, "one with the fewest errors")
     if doubt:
         claim += ", by less than the ASR's own error"
     return _build_statement_on_intelligibility(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
@@ -220,7 +220,7 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     reasons = _describe_missing_prices([target for target in delivered if target.cost.comparison_price_usd is None])
     remarks = join_sentences(
         capitalize_sentence(describe_wrong_charges(run.targets)),
-        *explain_price_remarks([target.cost.comparison_price for target in delivered]),
+        *(one[0].upper() + one[1:] for one in explain_price_remarks([one.cost.comparison_price for one in delivered])),
     )
     if not priced:
         return _build_statement_on_price(
@@ -500,7 +500,8 @@ def _describe_documented_cost(run: MeasuredRun) -> str:
         return ""
     usd = sum(price * count for price, count in prices)
     others = len(run.targets) - len(prices)
-    without = f", without {format_count_with_noun(others, 'target')} that have no price in dollars" if others else ""
+    verb = "has" if others == 1 else "have"
+    without = f", without {format_count_with_noun(others, 'target')} that {verb} no price in dollars" if others else ""
     return f"At the documented prices, the same requests cost about {format_usd(usd)} live{without}"
 
 
