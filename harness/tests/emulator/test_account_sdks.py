@@ -177,3 +177,23 @@ def test_a_voice_and_a_dictionary_of_cartesia_live_from_creation_to_deletion(
         assert client.pronunciation_dicts.retrieve(dictionary.id).name == "Words"
         client.pronunciation_dicts.delete(dictionary.id)
         assert dictionary.id not in [one.id for one in client.pronunciation_dicts.list()]
+
+
+def test_elevenlabs_changes_a_voice_cleans_a_recording_and_keeps_a_history(
+    base_urls: Callable[[str], str], http: httpx.Client
+) -> None:
+    from elevenlabs.client import ElevenLabs
+
+    client = ElevenLabs(api_key="account", base_url=base_urls("elevenlabs"), httpx_client=http)
+    voice = client.voices.search().voices[0].voice_id
+    recorded = recording()
+    for pieces in (
+        client.speech_to_speech.convert(voice, audio=recorded, model_id="eleven_multilingual_sts_v2"),
+        client.speech_to_speech.stream(voice, audio=recorded, model_id="eleven_multilingual_sts_v2"),
+        client.audio_isolation.convert(audio=recorded),
+        client.audio_isolation.stream(audio=recorded),
+    ):
+        assert decode(b"".join(pieces)).duration_s > 1
+    (item,) = client.history.list().history
+    assert client.history.get(item.history_item_id).text == item.text
+    assert client.history.delete(item.history_item_id).status == "ok"

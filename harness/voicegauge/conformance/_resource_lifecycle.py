@@ -258,7 +258,7 @@ class ResourceLifecycle:
         A plan with as few charged requests as possible tries it after the deletion only: a correct service rejects it.
         """
         operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
-        is_charged = operation.speech is not None or is_billable(operation)
+        is_charged = any(operation.targets) or is_billable(operation)  # also if no document states the price
         return is_charged and not self.is_deleted and not self.varies_requests_that_use_resource
 
     async def _use_resource(

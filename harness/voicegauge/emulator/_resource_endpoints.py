@@ -284,7 +284,9 @@ def _may_exist(operation: Operation, use: ResourceUse, resource_spec: ResourceSp
     """
     listing = resource_spec.listing
     if listing is not None and listing.includes_stock_resources:
-        return True
+        # The voice of a conversion that is in the path is always one that is listed.
+        is_listed_only = operation.audio_input is not None and use.id_location.message_part == "path"
+        return not is_listed_only or is_documented_id(operation, use.id_location.name, str(resource_id))
     has_endpoint = operation.speech is not None or operation.audio_input is not None or operation.chat is not None
     return not has_endpoint and is_documented_id(operation, use.id_location.name, str(resource_id))
 
