@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from listening.clips import Clip, Samples, add_noise, choose_voice, list_sentences, pass_through_format, speak
+from listening.clips import (
+    EMULATOR_VARIANTS,
+    Clip,
+    Samples,
+    add_noise,
+    choose_voice,
+    list_sentences,
+    pass_through_format,
+    speak,
+)
 from voicegauge.speech.encoding import resample
 
 FORMATS, RATES_HZ = ("wav", "mp3", "flac", "ogg"), (16_000, 22_050, 24_000, 44_100)
@@ -22,12 +31,12 @@ class DefectiveClip(NamedTuple):
     """Time at which the defect is audible, in seconds; `None` if it has no place."""
 
 
-def make_defective_clip(kind: str, random: Random) -> DefectiveClip:
+def make_defective_clip(kind: str, random: Random, variants: tuple[str, ...] = EMULATOR_VARIANTS) -> DefectiveClip:
     """Return a clip with a defect of a kind in `DEFECTS`."""
     text, other = random.sample(list_sentences(), 2)
     if kind == "one digit changed":
         text = _add_number(text, random)
-    voice, rate = choose_voice(random), random.choice(RATES_HZ)
+    voice, rate = choose_voice(random, variants), random.choice(RATES_HZ)
     spoken, change = DEFECTS[kind](text, other, random)
     samples = speak(spoken, voice, rate, random.getrandbits(31))
     changed, start_s = change(samples, rate)

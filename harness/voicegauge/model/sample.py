@@ -193,8 +193,8 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
 
 
 ListeningOutcome = Literal["right", "wrong", "doubtful", "not judged"]
-"""What listening to a clip has shown: it says its text, and nothing is wrong with it; it does not, or is not speech; it
-may not; or nothing can be said about its words, although its sound has no defect."""
+"""What listening to a clip has shown: it says its text, as far as its voice is recognized, and nothing is wrong with
+it; it does not, or is not speech; it may not; or nothing can be said about its words, and its sound has no defect."""
 
 
 class ListeningVerdict(Record, frozen=True, kw_only=True, gc=False):

@@ -161,7 +161,8 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: f
         return ClipJudgment("wrong", describe_long_silence(place, silence), "audio-long-silence", silence.start_s)
     if spoken is None or spoken.verdict == "unclear":
         return ClipJudgment("not judged", reason or (spoken.explanation if spoken is not None else ""))
-    return ClipJudgment("right", spoken.explanation, fits_text=True)
+    words = " (single words were not judged)" if spoken.verdict == "fits" else ""
+    return ClipJudgment("right", f"{spoken.explanation}{words}", fits_text=True)
 
 
 def list_long_silences(
