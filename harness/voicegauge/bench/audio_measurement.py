@@ -23,6 +23,7 @@ from voicegauge.model.job import Failure
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.rules.subjects import find_documented_default
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S, EncodedAudio, PlaybackTimeline
+from voicegauge.speech.audio_quality import measure_quality
 from voicegauge.speech.containers import find_container_of_media_type, sniff_container
 from voicegauge.speech.decoding import RawAudioFormat
 from voicegauge.speech.encoding import find_container_of_format
@@ -86,9 +87,11 @@ def _measure_file(run_folder: Path, saved_audio: AudioFacts, target: BaseTarget 
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     audio = EncodedAudio(data, media_type=saved_audio.media_type, raw_format=_find_documented_raw_format(target))
-    return _MeasuredAudio(
-        audio.measure_facts(saved_audio.file_path), audio.playback_timeline, _find_audio_failure(audio)
-    )
+    facts, decoded = audio.measure_facts(saved_audio.file_path), audio.decoded_audio
+    if decoded is not None:
+        quality = measure_quality(decoded.samples, decoded.sample_rate_hz, decoded.codec)
+        facts = msgspec.structs.replace(facts, **quality._asdict())
+    return _MeasuredAudio(facts, audio.playback_timeline, _find_audio_failure(audio))
 
 
 def _find_audio_failure(audio: EncodedAudio) -> Failure | None:

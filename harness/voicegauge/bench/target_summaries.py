@@ -39,7 +39,7 @@ from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
 from voicegauge.model.run import Run, ScoreSet, TargetRef
-from voicegauge.model.sample import Latency, Sample, Score, Streaming
+from voicegauge.model.sample import AudioFacts, Latency, Sample, Score, Streaming
 from voicegauge.printable_text import format_count
 
 MAX_NAMED_CHARGES = 3
@@ -111,6 +111,31 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
     share_late_at_most_200_ms: Estimate | None
     """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
+
+
+class AudioQualitySummary(Record, frozen=True, kw_only=True):
+    """Measures of the audio of one target that say nothing about its words."""
+
+    sample_count: int
+    """Number of samples with measured audio."""
+    loudness_lufs: Estimate | None
+    """Median integrated loudness (ITU-R BS.1770-5) of a sample."""
+    noise_floor_dbfs: Estimate | None
+    """Median level that a tenth of the frames of a sample do not exceed; `None` if all are digitally silent."""
+    bandwidth_hz: Estimate | None
+    """Median frequency above which the spectrum of a sample ends abruptly."""
+    max_clipped_share: float
+    """Largest share of clipped samples in any clip, from 0 to 1."""
+    max_dc_offset: float
+    """Largest absolute mean of the samples of any clip, relative to full scale."""
+    upsampled_count: int
+    """Number of samples of the benchmark whose audio was made at a lower sample rate than it states."""
+    clicking_count: int
+    """Number of samples of the benchmark whose audio has a click."""
+    sample_rates_hz: tuple[int, ...]
+    """The sample rates of the audio, in ascending order."""
+    channel_counts: tuple[int, ...]
+    """The numbers of channels of the audio, in ascending order."""
 
 
 class TargetSummary(Record, frozen=True, kw_only=True):
@@ -191,6 +216,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Languages of samples that have no error rate because the ASR engine does not support them."""
     listening: ListeningSummary | None = None
     """How many samples say their text; `None` if nobody listened to them."""
+    audio_quality: AudioQualitySummary | None = None
+    """Loudness, bandwidth and defects of the audio; `None` if no sample has measured audio."""
     cost: TargetCost
     is_pareto_optimal: bool
     """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
@@ -256,6 +283,7 @@ def summarize_targets(
                 summary,
                 unscored_languages=tuple(sorted(unscored)),
                 listening=summarize_listening(samples, run.listening),
+                audio_quality=_summarize_audio_quality(samples),
             )
         )
     if run.manifest.is_rehearsal:
@@ -415,6 +443,33 @@ def _summarize_target(
         is_pareto_optimal=False,
         is_among_fastest=False,
         is_among_most_intelligible=False,
+    )
+
+
+def _summarize_audio_quality(samples: Sequence[Sample]) -> AudioQualitySummary | None:
+    measured = [
+        (sample.text_id, sample.audio)
+        for sample in samples
+        if sample.failure is None and sample.audio is not None and sample.audio.click_count is not None
+    ]
+    if not measured:
+        return None
+
+    def estimate_median_fact(select_fact: Callable[[AudioFacts], float | None]) -> Estimate | None:
+        return estimate_median([(text, value) for text, one in measured if (value := select_fact(one)) is not None])
+
+    facts = [one for _, one in measured]
+    return AudioQualitySummary(
+        sample_count=len(facts),
+        loudness_lufs=estimate_median_fact(lambda one: one.loudness_lufs),
+        noise_floor_dbfs=estimate_median_fact(lambda one: one.noise_floor_dbfs),
+        bandwidth_hz=estimate_median_fact(lambda one: one.bandwidth_hz),
+        max_clipped_share=max(one.clipped_share or 0.0 for one in facts),
+        max_dc_offset=max(abs(one.dc_offset or 0.0) for one in facts),
+        upsampled_count=sum(bool(one.is_upsampled) for one in facts),
+        clicking_count=sum(bool(one.click_count) for one in facts),
+        sample_rates_hz=tuple(sorted({one.sample_rate_hz for one in facts if one.sample_rate_hz})),
+        channel_counts=tuple(sorted({one.channels for one in facts if one.channels})),
     )
 
 

@@ -122,6 +122,20 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     first audible speech."""
     rms_dbfs: Number | None = None
     """Level of the whole audio: its RMS in dB relative to full scale."""
+    loudness_lufs: Number | None = None
+    """Integrated loudness (ITU-R BS.1770-5) of the mono mix; `None` for silence and for less than 0.4 s."""
+    clipped_share: NonNegativeNumber | None = None
+    """Share of samples at full scale that have a neighbour at full scale, from 0 to 1."""
+    dc_offset: Number | None = None
+    """Mean of the samples, relative to full scale."""
+    noise_floor_dbfs: Number | None = None
+    """Level that a tenth of the frames of 10 ms do not exceed; `None` if they are digitally silent."""
+    bandwidth_hz: NonNegativeNumber | None = None
+    """Frequency above which the spectrum ends abruptly; half of the sample rate if it does not."""
+    is_upsampled: bool | None = None
+    """Whether lossless audio was made at a lower sample rate than it states."""
+    click_count: Count | None = None
+    """Number of jumps between two samples that are far larger than the changes around them."""
 
 
 class Cost(Record, frozen=True, kw_only=True, gc=False):

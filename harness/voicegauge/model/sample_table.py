@@ -200,6 +200,15 @@ _STREAM_COLUMNS: tuple[tuple[str, ColumnType, str, str], ...] = (
     ("stalled_ms", "number", "ms", "For how long it stalls."),
     ("worst_deficit_ms", "number", "ms", "Buffer that a player without a stall needs."),
 )
+_QUALITY_COLUMNS: tuple[tuple[str, ColumnType, str, str], ...] = (
+    ("loudness_lufs", "number", "LUFS", "Integrated loudness (ITU-R BS.1770-5)."),
+    ("clipped_share", "number", "", "Share of samples at full scale beside another one at full scale."),
+    ("dc_offset", "number", "", "Mean of the samples, relative to full scale."),
+    ("noise_floor_dbfs", "number", "dBFS", "Level that a tenth of the frames do not exceed."),
+    ("bandwidth_hz", "number", "Hz", "Frequency above which the spectrum ends abruptly."),
+    ("is_upsampled", "boolean", "", "Whether the audio was made at a lower sample rate than it states."),
+    ("click_count", "integer", "", "Jumps between two samples that are far larger than those around them."),
+)
 _RESULT_COLUMNS = (
     *(
         _build_column(f"stream_{name}", column_type, unit, meaning, f"sample.streaming.{name}")
@@ -220,6 +229,10 @@ _RESULT_COLUMNS = (
         "s",
         "Silence before the first 10 ms with an RMS above 0.01.",
         "sample.audio.speech_onset_s",
+    ),
+    *(
+        _build_column(f"audio_{name}", column_type, unit, meaning, f"sample.audio.{name}")
+        for name, column_type, unit, meaning in _QUALITY_COLUMNS
     ),
     _build_column(
         "price_usd", "number", "USD", "Price by the newest document that binds the provider.", "sample.cost.price_usd"

@@ -320,7 +320,8 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     samples = sum(target.sample_count for target in run.targets)
     wrong, found = _summarize_wrong_audio(run), _describe_listening(run)
     if not failing:
-        succeeded = f"All {samples:,} requests succeeded" if samples > 1 else "The request succeeded"
+        verb = "delivered audio" if wrong else "succeeded"
+        succeeded = f"All {samples:,} requests {verb}" if samples > 1 else f"The request {verb}"
         return _build_statement_on_reliability(wrong, join_sentences(succeeded, found))
     lost = [target.target for target in failing if target.failure_count == target.sample_count]
     partly = [target for target in failing if target.failure_count < target.sample_count]
