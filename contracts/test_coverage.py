@@ -33,6 +33,7 @@ ONLY_WITH_AN_ID = "Only an id that exists is accepted; a check knows none and se
 NEVER_ACCEPTED = {
     "openai/retrieveModel": ONLY_WITH_AN_ID,
     "deepgram/getModel": ONLY_WITH_AN_ID,
+    "mistral/retrieve_model_v1_models__model_id__get": ONLY_WITH_AN_ID,
     "elevenlabs/getHistoryItem": ONLY_WITH_AN_ID,
     "elevenlabs/deleteHistoryItem": ONLY_WITH_AN_ID,
     "deepgram/listProjectModels": ONLY_WITH_AN_ID,

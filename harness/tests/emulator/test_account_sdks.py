@@ -106,6 +106,7 @@ def test_a_voice_of_mistral_lives_from_creation_to_deletion(base_urls: Callable[
     from mistralai.client.errors import SDKError
 
     with Mistral(api_key="account", server_url=base_urls("mistral")) as client:
+        assert client.models.retrieve(model_id="voxtral-mini-tts-3-0").id == "voxtral-mini-tts-3-0"
         voices = client.audio.voices
         made = voices.create(name="Anna", sample_audio="UklGRg==", languages=["en"])
         assert voices.get(voice_id=made.id).name == "Anna"
