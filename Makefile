@@ -48,6 +48,7 @@ docs: $(VENV)/.full     ## the generated parts of docs/ and README.md
 site: $(VENV)/.full     ## the documentation site, in site/; fails on a broken link
 	$(BIN)/python docs/reference.py
 	$(BIN)/zensical build --clean --strict
+	rm site/*.py
 
 lock: $(VENV)/.full     ## newest versions that fit pyproject.toml, with the SHA-256 of every file of each release
 	$(PIP) uv

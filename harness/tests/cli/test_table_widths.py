@@ -21,6 +21,8 @@ COMMANDS = {
     "plan of a check": ["check", "pixelapi", "--emulated", "--dry-run"],
     "plan of a benchmark": ["bench", "pixelapi", "ttsai/kokoro", "--dry-run"],
     "providers": ["providers", "elevenlabs", "pixelapi", "ttsai"],
+    "one provider": ["providers", "lmnt"],
+    "results of a benchmark": ["score", "{runs}/a", "--asr", "none"],
     "rules": ["rules"],
     "rules of drift": ["rules", "drift"],
     "engines": ["asr", "list"],
