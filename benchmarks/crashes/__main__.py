@@ -136,6 +136,8 @@ def kill_real_commands(command: CaseCommand, kills: int, seed: int, folder: Path
         commands.append(kill_command_repeatedly(command, run_folder, dice, plan_usd, unbroken))
         shutil.rmtree(run_folder)
         print(f"{command}: {sum(len(one.killed_in) for one in commands)} kills", file=sys.stderr)
+        for problem in commands[-1].problems:  # at once: an error may end the benchmark before its tables
+            print(f"  {problem}", file=sys.stderr)
     return commands
 
 
