@@ -208,6 +208,22 @@ def test_print_keeps_every_column(browser: Browser, pages: dict[str, Path]) -> N
             assert len(page.pdf(prefer_css_page_size=True)) > 10_000
 
 
+def test_a_printed_report_is_short_and_cuts_no_plot(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["crowd"], (1031, 729)) as (page, _):
+        page.emulate_media(media="print")
+        shown = page.locator("figure:visible")
+        assert shown.count() > 0
+        for figure in shown.all():
+            assert figure.evaluate("element => getComputedStyle(element).breakInside") == "avoid"
+            box = figure.bounding_box()
+            assert box
+            assert box["height"] < 729
+        closed = len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True)))
+        page.evaluate("document.querySelectorAll('details.target').forEach(one => { one.open = true; })")
+        everything = len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True)))
+        assert closed < everything / 2
+
+
 def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: dict[str, Path]) -> None:
     run = load_run(pages["live"].parent / "live")
     targets = summarize_targets(run, run.score_sets[-1])
