@@ -236,3 +236,35 @@ def test_a_security_scheme_never_replaces_another_one_of_its_name(tmp_path: Path
         write(tmp_path, (folder / name).read_text().replace("handshakeKey", "apiKey"), name)
     with pytest.raises(ContractError, match=r"asyncapi\.yaml:\d+: .*differs from the security scheme 'apiKey'"):
         load_contract(tmp_path / "openapi.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('{say: "{text}"}', '{say: "{txet}"}', r"\{txet\} is not a placeholder"),
+        ('{say: "{text}"}', '{say: "hello"}', r'has no "\{text\}"'),
+        ("codec: pcm_s16le", "codec: pcm_foo", "pcm_foo"),
+        ("event: turn-end", "event: other", "turns end with 'turn-end'"),
+        ("        end: {message: Stop, value: {stop: true}}\n", "", "has no 'end'"),
+        (
+            "value: {stop: true}}",
+            "value: {stop: true}, recognized_by: {stop: [true]}}",
+            "'stop' must be a JSON pointer",
+        ),
+    ],
+)
+def test_what_could_never_work_is_rejected_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in VERSION_3
+    with pytest.raises(ContractError, match=rf"asyncapi\.yaml:\d+: .*{message}"):
+        load_contract(write(tmp_path, VERSION_3.replace(old, new)))
+
+
+def test_audio_that_is_not_base64_is_a_violation(tmp_path: Path) -> None:
+    contract = load_contract(write(tmp_path, VERSION_3))
+    (target,) = contract.socket_targets.values()
+
+    def list_reasons(data: bytes) -> list[str]:
+        return [one.reason for one in target.socket.iterate_violations("server", data, is_binary=False)]
+
+    assert list_reasons(b'{"sound": "AAAA"}') == []
+    assert list_reasons(b'{"sound": "!!!"}') == ["has audio that is not base64"]

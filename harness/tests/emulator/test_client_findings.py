@@ -114,6 +114,12 @@ def test_a_client_that_sends_nothing_is_found_idle() -> None:
         assert send(emulator, "elevenlabs", MULTI, [{"text": " ", "context_id": "a"}]) == ["client-idle"]
 
 
+def test_without_waiting_times_no_client_is_idle() -> None:
+    with voicegauge.emulate("elevenlabs", time_scale=0) as emulator:
+        messages = [{"text": " "}, {"text": "Hello there. "}, {"text": ""}]
+        assert send(emulator, "elevenlabs", ELEVENLABS, messages) == []
+
+
 def test_every_rule_is_tried() -> None:
     assert {rule for rule, *_ in MISTAKES} | {"client-idle"} == set(CLIENT_RULES)
 

@@ -48,7 +48,7 @@ def _parse_base_url(url: str, usage: str) -> str:
         raise UsageError(f"the URL has no http:// or https:// in front: write {usage}")
     if not is_base_url(url):
         # The message does not repeat the value, because it may contain a password.
-        raise UsageError(f"write {usage}, or the same with https, without user, query or fragment")
+        raise UsageError(f"write {usage}, or the same with https, ws or wss, without user, query or fragment")
     return to_http_url(url.rstrip("/"))
 
 

@@ -12,7 +12,7 @@ from voicegauge.api.local_requests import EmulateRequest, port_option
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, create_table, print_table
 from voicegauge.errors import EXIT_FINDINGS
-from voicegauge.hosts import EMULATOR_PORT
+from voicegauge.hosts import EMULATOR_PORT, to_socket_url
 from voicegauge.options import PathKind, Trust, build_arguments, option, request
 
 if TYPE_CHECKING:
@@ -138,6 +138,9 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emu
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}", soft_wrap=True)
         for server in contract.servers.values() if len(contracts) == 1 else ():
             out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}", soft_wrap=True)
+        if contract.socket_targets:
+            socket_url = to_socket_url(url)
+            out.print(f"    {socket_url}/{contract.id} in place of the address of its WebSockets", soft_wrap=True)
         for variable in contract.key_variables:
             out.print(f"    export {variable}=any-key", soft_wrap=True)
     if emulator.authority_file is not None:

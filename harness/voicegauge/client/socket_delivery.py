@@ -19,6 +19,7 @@ from voicegauge.errors import TransportError
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.model.text_pieces import TextPacing
+from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 
 class SocketDeliveries:
@@ -91,6 +92,8 @@ class SocketDeliveries:
         settlement.status = BillingStatus.ACCEPTED
         if submit_observer is not None:
             submit_observer.after_submit(traffic.status, settlement, None)
+        if session.connection.is_truncated:
+            error_message = OVERSIZED_TRAFFIC_MESSAGE
         failure = _find_failure(client, session, turn, error_message)
         if failure is None and not target.spec.turn.is_only_one:
             self._idle_by_target.setdefault(target, []).append(session)

@@ -28,6 +28,7 @@ from voicegauge.rules.socket_subjects import (
     SpokenTurn,
     TurnPair,
 )
+from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 EMULATED_TURN_TIMEOUT_S = 3.0
 """Time for a turn at the emulator, where nothing takes time, so that a missing end does not make a check slow."""
@@ -281,6 +282,8 @@ class SocketSender:
         spoken: dict[int, SpokenTurn] = {}
         for session, audio_format in self._sessions:
             traffic = session.build_traffic()
+            if traffic.is_truncated:
+                self._sent.no_verdict_reason = OVERSIZED_TRAFFIC_MESSAGE
             connection = SocketConnection(self._target, traffic, self._expectation)
             self._sent.subjects.append(connection)
             self._sent.exchanges.append(connection.exchange)

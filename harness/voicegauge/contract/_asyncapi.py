@@ -8,6 +8,7 @@ https://www.asyncapi.com/docs/reference/specification/v2.6.0 and v3.0.0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +16,10 @@ from voicegauge.contract._asyncapi_document import build_server_url, get_mapping
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.document_parts import ASYNCAPI_KEY, Parameter
 from voicegauge.contract.extension.provider import LimitsSpec
-from voicegauge.contract.extension.sockets import SocketSpec
+from voicegauge.contract.extension.sockets import ClientAction, SocketSpec
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
-from voicegauge.contract.socket_messages import MessageSchema, SocketChannel
+from voicegauge.contract.socket_messages import PLACEHOLDER_NAMES, MessageSchema, SocketChannel, iterate_leaves
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 
@@ -63,6 +64,8 @@ def _read_channel(
         read(contract.schemas, channel, pointer, server_key),
     )
     _check_message_names(document, socket)
+    _check_templates(document, socket)
+    _check_turns(document, socket)
     operation = _find_operation(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
     return Operation(
         schemas=contract.schemas,
@@ -99,6 +102,42 @@ def _check_message_names(document: Document, socket: SocketChannel) -> None:
         if name not in schemas:
             known = ", ".join(schemas) or "none"
             raise document.build_error(f"{pointer}/{part}/message", f"{name!r} is not a message here; known: {known}")
+
+
+def _check_templates(document: Document, socket: SocketChannel) -> None:
+    """Reject placeholders that do not exist, a text that is never sent, and pointers that are none."""
+    spec = socket.spec
+    templates = [
+        *((f"client_messages/{key}", one.value, one.recognized_by) for key, one in spec.client_messages.items()),
+        *((f"server_messages/{i}", one.value, one.recognized_by) for i, one in enumerate(spec.server_messages)),
+    ]
+    for part, value, recognized_by in templates:
+        pointer = f"{socket.pointer}/x-socket/{part}"
+        for _, leaf in iterate_leaves(value):
+            if isinstance(leaf, str) and re.fullmatch(r"\{\w+\}", leaf) and leaf[1:-1] not in PLACEHOLDER_NAMES:
+                known = ", ".join(f"{{{name}}}" for name in PLACEHOLDER_NAMES)
+                raise document.build_error(f"{pointer}/value", f"{leaf} is not a placeholder; known: {known}")
+        for one in recognized_by:
+            if not one.startswith("/"):
+                at = f"{pointer}/recognized_by"
+                raise document.build_error(at, f"{one!r} must be a JSON pointer, such as /{one}")
+    text = spec.client_messages.get("text")
+    if text is not None and "{text}" not in (leaf for _, leaf in iterate_leaves(text.value)):
+        at = f"{socket.pointer}/x-socket/client_messages/text/value"
+        raise document.build_error(at, 'has no "{text}", so that no text would be sent')
+
+
+def _check_turns(document: Document, socket: SocketChannel) -> None:
+    """Reject a channel that cannot end a turn as it says."""
+    spec, pointer = socket.spec, f"{socket.pointer}/x-socket"
+    ends_with = spec.turn.ends_with
+    if ends_with != "close" and not spec.has_event(ends_with):
+        raise document.build_error(
+            f"{pointer}/server_messages", f"turns end with {ends_with!r} (turn.ends_with), which no message reports"
+        )
+    action: ClientAction = "flush" if ends_with == "flush-end" else "end"
+    if "text" in spec.client_messages and action not in spec.client_messages:
+        raise document.build_error(f"{pointer}/client_messages", f"has no {action!r}, with which a client ends a turn")
 
 
 def _read_messages_of_version_2(

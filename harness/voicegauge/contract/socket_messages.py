@@ -42,18 +42,19 @@ def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
         return [item for part in template if (item := fill_template(part, values)) is not MISSING]
     if not isinstance(template, str) or "{" not in template:
         return template
-    if template.startswith("{") and template.endswith("}") and template[1:-1] in _PLACEHOLDER_NAMES:
+    if template.startswith("{") and template.endswith("}") and template[1:-1] in PLACEHOLDER_NAMES:
         return values.get(template[1:-1], MISSING)
-    for name in _PLACEHOLDER_NAMES:
+    for name in PLACEHOLDER_NAMES:
         template = template.replace(f"{{{name}}}", str(values.get(name, "")))
     return template
 
 
-_PLACEHOLDER_NAMES = (
+PLACEHOLDER_NAMES = (
     *("text", "context", "key"),
     *("audio", "words", "starts", "ends", "durations", "flush", "id", "reason", "nonce"),
     *("duration_ms", "characters"),
 )
+"""The names that a text "{name}" in a template may have."""
 
 
 def iterate_leaves(template: Any, pointer_tokens: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -70,7 +71,7 @@ def _find_placeholders(template: Any) -> dict[str, tuple[str, ...]]:
     return {
         leaf[1:-1]: tokens
         for tokens, leaf in iterate_leaves(template)
-        if isinstance(leaf, str) and leaf[:1] == "{" and leaf[1:-1] in _PLACEHOLDER_NAMES
+        if isinstance(leaf, str) and leaf[:1] == "{" and leaf[1:-1] in PLACEHOLDER_NAMES
     }
 
 
@@ -300,6 +301,8 @@ class SocketChannel:
             return
         textual = [schema for schema in schemas.values() if not schema.is_binary]
         if any(one.schema_pointer is None or self.schemas.is_valid(one.schema_pointer, message) for one in textual):
+            if sender == "server" and self._has_unreadable_audio(message):
+                yield MessageViolation("has audio that is not base64", self.pointer)
             return
         closest = self._find_closest_schema(sender, message, textual)
         if closest is None:
@@ -309,6 +312,14 @@ class SocketChannel:
         assert closest.schema_pointer is not None
         for violation in self.schemas.iterate_violations(closest.schema_pointer, message):
             yield _describe_violation(closest, violation)
+
+    def _has_unreadable_audio(self, message: Any) -> bool:
+        """Whether a message reports audio that cannot be decoded from its text."""
+        for template, pattern in self._server_patterns:
+            if template.event == "audio" and pattern.matches(message):
+                audio = pattern.read(message, "audio")
+                return isinstance(audio, str) and _decode_base64(audio) is None
+        return False
 
     def _find_closest_schema(self, sender: Sender, message: Any, schemas: list[MessageSchema]) -> MessageSchema | None:
         """Return the schema of the message that a template recognizes, or else the only one whose constants it has."""

@@ -144,18 +144,19 @@ class EmulatedSocket:
     async def run(self) -> None:
         """Answer messages until the connection ends."""
         limit = self._spec.limits.inactivity
+        # Without waiting times, a client would be idle at once.
+        idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
         is_closed_by_client = False
         try:
             if "session" not in self._spec.client_messages:
                 await self._report("session", None)
             while not self._is_closed:
                 try:
-                    timeout_s = None if limit is None else limit.max_s * self._settings.time_scale
-                    async with asyncio.timeout(timeout_s):
+                    async with asyncio.timeout(idle_s):
                         event = await self._receive()
                 except TimeoutError:
                     assert limit is not None, "otherwise there is no timeout"
-                    self._client.report("client-idle", f"nothing was sent for {limit.max_s:g} s")
+                    self._client.report("client-idle", f"nothing was sent for {idle_s:g} s")
                     await self._close(limit.close_code, "inactivity")
                     return
                 if event["type"] == "websocket.disconnect":
@@ -524,7 +525,7 @@ class EmulatedSocket:
         if limit is None or self._is_fast:
             return
         self._stop_expiry(turn.context)
-        delay_s = limit.max_s * self._settings.time_scale
+        delay_s = limit.max_s * (self._settings.time_scale or 1.0)
         loop = asyncio.get_running_loop()
         self._expiries[turn.context] = loop.call_later(delay_s, turn.jobs.put_nowait, ("end", ""))
 

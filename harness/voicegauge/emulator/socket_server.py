@@ -357,6 +357,7 @@ def serve_app(
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # compression would delay audio
         log_config=None,
+        log_level="critical",  # rejected handshakes and hostile clients are expected here
         access_log=False,
         lifespan="off",
         date_header=adds_date_header,

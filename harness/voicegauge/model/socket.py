@@ -72,7 +72,7 @@ class SocketTraffic(Record, frozen=True, kw_only=True):
     close: SocketClose | None = None
     """How the connection ended; `None` if that was not observed."""
     is_truncated: bool = False
-    """Whether a limit of size or time of voicegauge ended the connection."""
+    """Whether voicegauge ended the connection because the service sent more than it accepts."""
 
     @property
     def is_open(self) -> bool:

@@ -128,6 +128,8 @@ def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
     turn, close = spoken.turn, spoken.traffic.close
     if turn.finished_ms is not None or turn.errors or turn.cancelled_ms is not None:
         return
+    if spoken.traffic.is_truncated:
+        return  # voicegauge has ended the connection
     if close is not None and close.closed_by == "server":
         return  # reported by socket-closed-early
     event = {"turn-end": "its end", "flush-end": "the end of its flush", "close": "its end by closing the connection"}

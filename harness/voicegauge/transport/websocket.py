@@ -41,6 +41,10 @@ MAX_CONNECTION_BYTES = 64 * 1024 * 1024
 MAX_CONNECTION_FRAMES = 200_000
 """Most frames that are accepted in one connection, with pings and empty fragments: each ping is answered, and the
 answers wait in memory if the service does not read them."""
+OVERSIZED_TRAFFIC_MESSAGE = (
+    f"the service sent more than voicegauge accepts: {MAX_MESSAGE_BYTES // 2**20} MiB a message, "
+    f"{MAX_CONNECTION_BYTES // 2**20} MiB and {MAX_CONNECTION_FRAMES:,} frames a connection"
+)
 _REFUSED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-length", "accept-encoding"))
 """Headers that the handshake sets itself, or that have no meaning in it."""
 
@@ -129,7 +133,7 @@ class WebSocketConnection:
                     ssl_context=ssl_context,
                     extra_headers=headers,
                     max_redirects=0,  # the key must not reach another host
-                    max_frame_size=MAX_MESSAGE_BYTES,
+                    max_frame_size=MAX_CONNECTION_BYTES,  # a message above the smaller limit is counted here, not there
                     enable_auto_pong=False,  # picows does not hand over the pings that it answers: they are counted
                     websocket_handshake_timeout=CONNECT_TIMEOUT_S,
                     logger_name=_SILENT_LOGGER,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import field
 
 from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceReference
-from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, BaseTargetSpec
+from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, AudioCodec, BaseTargetSpec
 from voicegauge.formats.locations import LocationValues, RequestLocation
 from voicegauge.model.base import Record
 
@@ -129,7 +129,7 @@ class SocketLimits(Record, frozen=True, kw_only=True):
 class SocketFormat(Record, frozen=True, kw_only=True):
     """A format of the audio, and how a client asks for it."""
 
-    codec: str
+    codec: AudioCodec
     """The codec, such as pcm_s16le, mulaw, mp3."""
     sample_rate_hz: PositiveInt
     request_constants: LocationValues = field(default_factory=LocationValues)
