@@ -50,6 +50,9 @@ MAX_CALLS = 10
 """Largest number of billable requests of some checks."""
 UNBROKEN_BUDGET_USD = 100.0
 """A budget that no plan exceeds."""
+MIN_JOB_S = 0.4
+"""Shortest job. One that is done when its submit is answered is not polled, so that nothing reports its charge: a check
+then has other findings, whether it is killed or not."""
 
 
 @dataclass
@@ -366,7 +369,7 @@ async def simulate_cases(
     clock = VirtualClock()
     fault_probability = dice.choice([0.0, 0.0, 0.05, 0.2])
     faults = RandomFaults(dice, fault_probability)
-    provider = StandInProvider(simulated_speech, clock=clock, faults=faults, job_s=dice.uniform(0.05, 2.0))
+    provider = StandInProvider(simulated_speech, clock=clock, faults=faults, job_s=dice.uniform(MIN_JOB_S, 2.0))
     budget_usd = dice.choice([0.03, 0.2, UNBROKEN_BUDGET_USD, UNBROKEN_BUDGET_USD])
     user = SimulatedCaseUser(command, folder, contract, plan, provider, clock, budget_usd, dice.choice([1, 2, 4]))
     user.is_over_night = dice.random() < 0.2
