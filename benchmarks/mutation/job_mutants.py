@@ -17,7 +17,7 @@ from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._speech_faults import change_audio_bytes, is_body_audio
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 from voicegauge.emulator.fault_injection import FAULTS
-from voicegauge.formats.locations import Location, read_pointer, write_pointer
+from voicegauge.formats.locations import Location, read_pointer, write_value_at_pointer
 
 UNKNOWN = "paused-by-mutation"
 TRANSITION_RULES = frozenset({"job-transition-illegal", "job-terminal-changed"})
@@ -140,7 +140,7 @@ def _charge_more_per_poll(place: Location, operation: str) -> Callable[[Emulated
         ):
             amount = read_pointer(reply.body, pointer_tokens)
             if isinstance(amount, int | float):
-                reply.body = write_pointer(reply.body, pointer_tokens, amount + 7)
+                reply.body = write_value_at_pointer(reply.body, pointer_tokens, amount + 7)
 
     return apply
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
-from voicegauge.formats.locations import MISSING, parse_location, read_pointer, write_pointer
+from voicegauge.formats.locations import MISSING, parse_location, read_pointer, write_value_at_pointer
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -47,7 +47,7 @@ def test_anything_else_is_not_a_location(text) -> None:
 def test_a_written_value_is_read(root, pointer_tokens, new) -> None:
     before = copy.deepcopy(root)
     try:
-        written = write_pointer(root, pointer_tokens, new)
+        written = write_value_at_pointer(root, pointer_tokens, new)
     except ValueError:
         assert read_pointer(before, pointer_tokens) is MISSING
     else:
@@ -55,12 +55,12 @@ def test_a_written_value_is_read(root, pointer_tokens, new) -> None:
 
 
 def test_missing_lists_and_mappings_are_created() -> None:
-    assert write_pointer(None, ["speakers", "1", "preset"], "anna") == {"speakers": [None, {"preset": "anna"}]}
-    assert write_pointer({"0": {}}, ["0", "a"], 1) == {"0": {"a": 1}}
+    assert write_value_at_pointer(None, ["speakers", "1", "preset"], "anna") == {"speakers": [None, {"preset": "anna"}]}
+    assert write_value_at_pointer({"0": {}}, ["0", "a"], 1) == {"0": {"a": 1}}
 
 
 @pytest.mark.parametrize("token", ["x", "-1", "01", "٣", "99999999999", "10000"])
 def test_a_list_accepts_only_an_index(token) -> None:
     assert read_pointer([1, 2, 3, 4], [token]) is MISSING
     with pytest.raises(ValueError, match="is not a list index"):
-        write_pointer([], [token], 1)
+        write_value_at_pointer([], [token], 1)

@@ -539,13 +539,13 @@ def send_requests(
             sending.advance()
 
         return run_coroutine(
-            _run_until_interrupted(
+            _run_with_interrupt_handling(
                 config, run_folder, journal_state, stop_signal, on_sample, listener, deadline=deadline
             )
         )
 
 
-async def _run_until_interrupted(
+async def _run_with_interrupt_handling(
     config: RunConfig,
     run_folder: Path,
     journal_state: JournalState | None,

@@ -1,4 +1,6 @@
-"""Declares the requests: for each verb, all that its command and its function take.
+"""Declares the parameters of each command, such as `check`, and of the Python function of the same name.
+
+Each such record is called a request; it is not an HTTP request.
 
 This module imports nothing heavy, so that the help of a command is printed quickly. What a value means beyond its own
 bounds is checked where it is used.

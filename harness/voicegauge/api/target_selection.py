@@ -393,7 +393,8 @@ def select_targets(
         with_sockets: whether a provider stands for its targets on WebSockets too.
 
     Raises:
-        UnknownNameError: a name is not a provider or a target, or none of their providers has an account plan.
+        UnknownNameError: a name is not a provider or a target, or an account plan of `live_options` is not a plan of
+            any of their providers.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
     targets = catalogue.select_targets(to_name_tuple(target_names), with_sockets=with_sockets)

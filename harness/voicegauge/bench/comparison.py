@@ -67,10 +67,10 @@ def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[
 
 
 def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
-    """Return the one-sided level at which each two-sided p-value is tested if false discoveries are controlled.
+    """Return the significance level of each test by the procedure of Benjamini and Hochberg (1995).
 
-    Of the changes that are found, a share of at most `alpha` in each direction is false on average (Benjamini and
-    Hochberg 1995).
+    A change is found if half its two-sided p-value is below its level, which is the same for all. Of the changes found
+    in each direction, a share of at most `alpha` is false on average.
     """
     tested = sorted(p for p in p_values if p is not None)
     found = [rank for rank, p in enumerate(tested, 1) if p / 2 < rank * alpha / len(tested)]

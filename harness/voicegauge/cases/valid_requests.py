@@ -24,7 +24,7 @@ from voicegauge.contract.schemas import parse_text_value
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import is_form
-from voicegauge.formats.locations import MISSING, read_pointer, write_pointer
+from voicegauge.formats.locations import MISSING, read_pointer, write_value_at_pointer
 from voicegauge.model.base import SpeechRequest, VoiceSample
 from voicegauge.model.exchange import UploadedFile
 
@@ -293,7 +293,7 @@ def set_body_value(request: RequestParts, body_path: tuple[str, ...], value: Any
         if isinstance(parent, dict):
             parent.pop(body_path[-1], None)
     else:
-        body = write_pointer(body, body_path, value)
+        body = write_value_at_pointer(body, body_path, value)
     return msgspec.structs.replace(request, body=body)
 
 

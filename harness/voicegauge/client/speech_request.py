@@ -8,7 +8,7 @@ from typing import Any
 from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.speech import FieldMapping, SpeechField, TargetSpec
 from voicegauge.errors import UsageError
-from voicegauge.formats.locations import Location, parse_location, write_pointer
+from voicegauge.formats.locations import Location, parse_location, write_value_at_pointer
 from voicegauge.model.base import Record, SpeechRequest
 from voicegauge.model.exchange import UploadedFile
 
@@ -176,7 +176,7 @@ class _RequestPartsBuilder:
             self._parameters[location.message_part][location.name] = value
             return
         try:
-            self._body = write_pointer(self._body, location.pointer_tokens, value)
+            self._body = write_value_at_pointer(self._body, location.pointer_tokens, value)
         except (TypeError, ValueError, AttributeError):
             reason = "a value on the way is neither a mapping nor a list"
             raise UsageError(f"{self._target.id}: cannot write to {location}: {reason}") from None

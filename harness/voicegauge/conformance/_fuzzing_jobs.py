@@ -77,7 +77,7 @@ class _AcceptedJob:
 
 
 class StatefulJobs:
-    """Takes steps with the jobs of one target, and judges each step together with all earlier ones."""
+    """Sends random sequences of requests about the jobs of one target, and judges each with all earlier ones."""
 
     def __init__(self, target: Target, case_runner: CaseRunner) -> None:
         """Begin without jobs.

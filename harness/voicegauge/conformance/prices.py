@@ -161,8 +161,8 @@ class PricedCase(Record, frozen=True, kw_only=True):
     price_usd: float | None = None
     """Dollars if the response is as expected; `None` if the price is not known."""
     reserved_usd: float | None = None
-    """Dollars that must be left of the budget for the case to be sent: those of a request that a faulty service
-    accepts although it should reject it; `None` if the price is not known."""
+    """Dollars that must be left of the budget before the case is sent: its price if the service accepts it, also if it
+    should be rejected, because a faulty service may charge for it; `None` if the price is not known."""
 
 
 class UndeletableResource(Record, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from voicegauge.contract._overlays import TODO, escape_json_path_name
-from voicegauge.contract.proposed_parts import SpeechOperation
+from voicegauge.contract.proposed_parts import CandidateOperation
 from voicegauge.formats.located_yaml import CommentedValue, Document
 
 _KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
@@ -22,7 +22,9 @@ _AWS_REGION_PATTERN = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 class KeyProposal:
     """The security schemes that an overlay adds, and the operations that use them."""
 
-    def __init__(self, document: Document, server_urls: Sequence[str], operations: Sequence[SpeechOperation]) -> None:
+    def __init__(
+        self, document: Document, server_urls: Sequence[str], operations: Sequence[CandidateOperation]
+    ) -> None:
         components = document.data.get("components")
         self._components = components if isinstance(components, dict) else None
         schemes = self._components.get("securitySchemes") if self._components else None
@@ -35,7 +37,7 @@ class KeyProposal:
         """Whether the document does not say at all how the key is sent."""
         return not self._schemes
 
-    def replaces_security(self, operation: SpeechOperation) -> bool:
+    def replaces_security(self, operation: CandidateOperation) -> bool:
         """Whether the document names only schemes for an operation that need a user, such as a consent in a browser."""
         security = operation.operation_data.get("security", self._root_security)
         names = [list(one) for one in security if isinstance(one, dict)] if isinstance(security, list) else []
@@ -92,7 +94,7 @@ SECURITY: list[dict[str, list[str]]] = [{_SCHEME: []}]
 """The value of `security` with the proposed scheme."""
 
 
-def _find_key_header(operations: Sequence[SpeechOperation]) -> str | None:
+def _find_key_header(operations: Sequence[CandidateOperation]) -> str | None:
     """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
     names = [
         location.removeprefix("header.")

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract._overlays import TODO
 from voicegauge.contract.proposed_parts import (
+    CandidateOperation,
     JobProposal,
     ProposedField,
-    SpeechOperation,
     find_field_by_name,
     find_job_proposal,
     find_speech_field,
@@ -40,7 +40,7 @@ class TranscriptionProposal(NamedTuple):
     """What the document does not state, so that a person has to complete it."""
 
 
-def is_transcription(operation: SpeechOperation) -> bool:
+def is_transcription(operation: CandidateOperation) -> bool:
     """Whether an operation turns speech into text, judged by its names and by a file in a request without a text."""
     data = operation.operation_data
     names = f"{operation.path} {data.get('operationId', '')} {data.get('summary', '')}"
@@ -50,7 +50,7 @@ def is_transcription(operation: SpeechOperation) -> bool:
     )
 
 
-def propose_transcription(document: Document, operation: SpeechOperation) -> TranscriptionProposal:
+def propose_transcription(document: Document, operation: CandidateOperation) -> TranscriptionProposal:
     """Propose the extension of an operation for which `is_transcription` is true.
 
     Args:
@@ -84,7 +84,7 @@ def propose_transcription(document: Document, operation: SpeechOperation) -> Tra
     return TranscriptionProposal("x-transcription", extension, None, tuple(todo))
 
 
-def _find_audio_location(operation: SpeechOperation) -> str | None:
+def _find_audio_location(operation: CandidateOperation) -> str | None:
     """Return the location of the uploaded audio: a file of a form, the body itself, or a field named like audio."""
     fields = operation.request_fields
     file = next((at for at, field in fields.items() if _is_file(field)), None)

@@ -25,10 +25,10 @@ _Parts = Iterator[tuple[int, Mapping[str, Any]]]
 
 
 def check_schema_sizes(document: Document) -> None:
-    """Check that no schema combines, or requires, too much.
+    """Check that no schema applies, or requires, more than `MAX_SCHEMA_SIZE` others, counting each use of one.
 
     Raises:
-        ContractError: a schema does; the message has its line.
+        ContractError: a schema exceeds the limit; the message has its line.
     """
     for list_parts, verb in ((_list_combined, "combines"), (_list_required, "requires")):
         sizes: dict[int, int] = {}

@@ -23,9 +23,9 @@ from voicegauge.contract.proposed_parts import (
     AUDIO_BODY,
     MODEL_FIELD_NAMES,
     SPEECH_FIELD_NAMES,
+    CandidateOperation,
     JobProposal,
     ProposedField,
-    SpeechOperation,
     find_field_by_name,
     find_resources,
     find_speech_field,
@@ -133,7 +133,9 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
 class OverlayWriter:
     """Writes one overlay, and notes what a person has to complete."""
 
-    def __init__(self, document: Document, provider_id: str, candidate_operations: Sequence[SpeechOperation]) -> None:
+    def __init__(
+        self, document: Document, provider_id: str, candidate_operations: Sequence[CandidateOperation]
+    ) -> None:
         self._document, self._provider = document, provider_id
         self._candidate_operations = candidate_operations
         self._keys = KeyProposal(document, list_server_urls(document.data), candidate_operations)
@@ -226,7 +228,7 @@ class OverlayWriter:
         yield from self._keys.iterate_actions(variable_prefix)
 
     def _iterate_operation_actions(
-        self, candidate_operation: SpeechOperation, targets: Mapping[str, Any]
+        self, candidate_operation: CandidateOperation, targets: Mapping[str, Any]
     ) -> Iterator[_Action]:
         if is_transcription(candidate_operation):
             yield from self._iterate_transcription_actions(candidate_operation, targets)
@@ -267,7 +269,7 @@ class OverlayWriter:
         yield from self._iterate_job_actions(job)
 
     def _iterate_transcription_actions(
-        self, candidate_operation: SpeechOperation, targets: Mapping[str, Any]
+        self, candidate_operation: CandidateOperation, targets: Mapping[str, Any]
     ) -> Iterator[_Action]:
         proposal: TranscriptionProposal = propose_transcription(self._document, candidate_operation)
         extension = (
@@ -290,7 +292,7 @@ class OverlayWriter:
             self._described_jobs.add(job.path)
             yield _build_operation_action(job.path, "get", self._propose_job(job))
 
-    def _propose_security(self, candidate_operation: SpeechOperation) -> _Action:
+    def _propose_security(self, candidate_operation: CandidateOperation) -> _Action:
         return {"security": SECURITY} if self._keys.replaces_security(candidate_operation) else {}
 
     def _propose_job(self, job: JobProposal) -> _Action:
@@ -314,7 +316,7 @@ class OverlayWriter:
         return str(job.operation_data.get("operationId") or convert_to_identifier(f"get {job.path}"))
 
     def _propose_responses(
-        self, candidate_operation: SpeechOperation, format_field: ProposedField | None
+        self, candidate_operation: CandidateOperation, format_field: ProposedField | None
     ) -> dict[str, Any]:
         """Return `responses` with those that the document lacks, if any, and note that they have to be completed.
 
@@ -327,7 +329,7 @@ class OverlayWriter:
         return self._propose_rejections(candidate_operation, audio)
 
     def _propose_rejections(
-        self, candidate_operation: SpeechOperation, other_responses: Mapping[str, Any]
+        self, candidate_operation: CandidateOperation, other_responses: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Return `responses` with `other_responses` and the rejections that the document lacks; nothing without any."""
         documented_responses = candidate_operation.operation_data.get("responses", {})
@@ -346,7 +348,7 @@ class OverlayWriter:
 
     def _propose_audio_response(
         self,
-        candidate_operation: SpeechOperation,
+        candidate_operation: CandidateOperation,
         documented_responses: Mapping[str, Any],
         format_field: ProposedField | None,
     ) -> dict[str, Any]:
@@ -374,7 +376,7 @@ class OverlayWriter:
         success = next((status for status in documented_responses if str(status).startswith("2")), "200")
         return {str(success): {"content": {"audio/*": {}}}}
 
-    def _propose_operation_id(self, candidate_operation: SpeechOperation) -> dict[str, str]:
+    def _propose_operation_id(self, candidate_operation: CandidateOperation) -> dict[str, str]:
         """Return an `operationId` of method and path if the document has none or a taken one; otherwise nothing."""
         name = str(candidate_operation.operation_data.get("operationId") or "")
         is_new = not name or name in self._used_operation_ids
@@ -383,7 +385,7 @@ class OverlayWriter:
         self._used_operation_ids.add(name)
         return {"operationId": name} if is_new else {}
 
-    def _propose_targets(self, candidate_operation: SpeechOperation) -> dict[str, Any]:
+    def _propose_targets(self, candidate_operation: CandidateOperation) -> dict[str, Any]:
         """Return a target for each documented model, by name; one target if no models are documented."""
         model = find_field_by_name(candidate_operation.request_fields, MODEL_FIELD_NAMES)
         voice = find_speech_field(candidate_operation.request_fields, "voice")

@@ -368,8 +368,8 @@ _SPEECH_METHODS = ("post", "put", "get")
 AUDIO_BODY = {"location": "body", "delivery_method": "bytes"}
 
 
-class SpeechOperation(NamedTuple):
-    """An operation that speaks the text of its request, with the audio or the job in its response."""
+class CandidateOperation(NamedTuple):
+    """An operation that may be text to speech or transcription, with the parts that a proposal needs."""
 
     path: str
     method: str
@@ -424,7 +424,7 @@ def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) ->
     )
 
 
-def find_speech_operations(document: Document, operation_names: Sequence[str]) -> Iterator[SpeechOperation]:
+def find_speech_operations(document: Document, operation_names: Sequence[str]) -> Iterator[CandidateOperation]:
     """Yield the named operations; without names, those that may produce speech and whose request has a text to speak.
 
     An operation that is not valid OpenAPI is skipped.
@@ -454,7 +454,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
             audio = _find_response_audio(schemas, node[method])
             first = audio[0] if audio else None
             started = {} if audio else list_response_fields(schemas, node[method])
-            yield SpeechOperation(
+            yield CandidateOperation(
                 path,
                 method,
                 node[method],

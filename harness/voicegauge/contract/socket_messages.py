@@ -22,7 +22,7 @@ from voicegauge.contract.extension.sockets import (
 )
 from voicegauge.contract.schemas import Schemas, SchemaViolation
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
-from voicegauge.formats.locations import MISSING, Location, read_pointer, write_pointer
+from voicegauge.formats.locations import MISSING, Location, read_pointer, write_value_at_pointer
 
 # Fills templates, and finds placeholders in them.
 
@@ -241,7 +241,7 @@ class SocketChannel:
         if action in self.spec.settings_messages:
             for location, value in (settings or {}).items():
                 if location.is_in_body and read_pointer(message, location.pointer_tokens) is MISSING:
-                    message = write_pointer(message, location.pointer_tokens, value)
+                    message = write_value_at_pointer(message, location.pointer_tokens, value)
         return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
     def read_client_message(self, data: bytes) -> ClientIntent:

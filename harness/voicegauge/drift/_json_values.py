@@ -79,27 +79,28 @@ def flatten_json(value: Any, entry_key_fields: EntryKeyFieldsByPath) -> Iterator
 
 
 def _flatten_value(
-    value: Any, value_path: str, entry_identity: str, entry_key_fields: EntryKeyFieldsByPath
+    value: Any, value_path: str, enclosing_entries: str, entry_key_fields: EntryKeyFieldsByPath
 ) -> Iterator[FlattenedValue | FlattenedObject]:
+    """Yield what is in a value. `enclosing_entries` are the identities of the list entries around it, as a path."""
     if isinstance(value, dict):
-        yield FlattenedObject(value_path, entry_identity, tuple(value))
-        yield FlattenedValue(value_path, entry_identity, "object", None)
+        yield FlattenedObject(value_path, enclosing_entries, tuple(value))
+        yield FlattenedValue(value_path, enclosing_entries, "object", None)
         for name, child in value.items():
             yield from _flatten_value(
-                child, f"{value_path}/{escape_pointer_token(name)}", entry_identity, entry_key_fields
+                child, f"{value_path}/{escape_pointer_token(name)}", enclosing_entries, entry_key_fields
             )
     elif isinstance(value, list):
-        yield FlattenedValue(value_path, entry_identity, "array", None)
+        yield FlattenedValue(value_path, enclosing_entries, "array", None)
         fields = entry_key_fields.get(value_path)
         for index, child in enumerate(value):
             identity = _build_entry_identity(child, index, fields)
             if fields is not None:
-                yield FlattenedValue(f"{value_path}/{ANY_INDEX}", entry_identity, "string", identity)
+                yield FlattenedValue(f"{value_path}/{ANY_INDEX}", enclosing_entries, "string", identity)
             yield from _flatten_value(
-                child, f"{value_path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_key_fields
+                child, f"{value_path}/{ANY_INDEX}", f"{enclosing_entries}/{identity}", entry_key_fields
             )
     else:
-        yield FlattenedValue(value_path, entry_identity, get_json_type(value), value)
+        yield FlattenedValue(value_path, enclosing_entries, get_json_type(value), value)
 
 
 def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:

@@ -100,7 +100,10 @@ def _collect_parameter_examples(operation: Operation, parameter_name: str) -> fr
 
 @functools.lru_cache(maxsize=64)
 def _collect_documented_ids(contract: Contract) -> frozenset[str]:
-    """Return all texts in the success examples, and the numbers in fields whose names end with "id"."""
+    """Return every value in the success examples that may be an id.
+
+    That is every text, since ids have no common form, and as text each number in a field whose name ends with "id".
+    """
     found: set[str] = set()
     for item in _collect_example_objects(contract):
         for name, value in item.items():

@@ -16,7 +16,7 @@ from voicegauge.emulator._fault import Fault, SpeechFieldChanger
 from voicegauge.emulator._request import ParsedRequest, find_default_value, has_default_value
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
-from voicegauge.formats.locations import MISSING, write_pointer
+from voicegauge.formats.locations import MISSING, write_value_at_pointer
 
 # Faults that ignore or misread parameters of a request.
 
@@ -373,7 +373,7 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
             encoded = audio.location.read_body(response.body)
             if isinstance(encoded, str):
                 changed = base64.b64encode(change_bytes(base64.b64decode(encoded))).decode()
-                response.body = write_pointer(response.body, audio.location.pointer_tokens, changed)
+                response.body = write_value_at_pointer(response.body, audio.location.pointer_tokens, changed)
 
 
 AUDIO_FAULTS = (

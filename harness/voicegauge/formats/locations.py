@@ -157,7 +157,7 @@ class Location(_LocationBase):
         """
         if self.message_part != "body":
             raise ValueError(f"{self} is not in the body")
-        return write_pointer(body, self.pointer_tokens, value)
+        return write_value_at_pointer(body, self.pointer_tokens, value)
 
 
 @final
@@ -354,7 +354,7 @@ def read_pointer_values(root: Any, pointer_tokens: Sequence[str]) -> list[Any]:
     return [value for item in items for value in read_pointer_values(item, pointer_tokens[index + 1 :])]
 
 
-def write_pointer(root: Any, pointer_tokens: Sequence[str], new_value: Any) -> Any:
+def write_value_at_pointer(root: Any, pointer_tokens: Sequence[str], new_value: Any) -> Any:
     """Write `new_value` at the keys and indices `pointer_tokens` inside `root`, and return the changed `root`.
 
     Mappings and lists on the way are created. If `root` is a mapping or a list, it is changed in place.
@@ -372,9 +372,9 @@ def write_pointer(root: Any, pointer_tokens: Sequence[str], new_value: Any) -> A
         if index is None or index > MAX_LIST_INDEX:
             raise ValueError(f"{token!r} is not a list index: it must be a number up to {MAX_LIST_INDEX}")
         root.extend(None for _ in range(index + 1 - len(root)))
-        root[index] = write_pointer(root[index], rest, new_value)
+        root[index] = write_value_at_pointer(root[index], rest, new_value)
     elif isinstance(root, dict):
-        root[token] = write_pointer(root.get(token), rest, new_value)
+        root[token] = write_value_at_pointer(root.get(token), rest, new_value)
     else:
         raise ValueError(f"{token!r} leads through a value that is not a mapping or a list")  # noqa: TRY004
     return root

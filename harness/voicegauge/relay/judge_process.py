@@ -98,7 +98,10 @@ def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) 
 
 
 class _WaitingExchanges:
-    """A queue of exchanges to judge. A thread fills it at once, so that no exchange is lost if the proxy is killed."""
+    """A queue of exchanges to judge. A thread reads each from the proxy's stream as soon as it arrives.
+
+    So none is lost if the proxy is killed.
+    """
 
     def __init__(self, exchange_stream: IO[bytes]) -> None:
         self._exchange_stream = exchange_stream

@@ -125,13 +125,13 @@ def _format_one_factor(value: float) -> str:
 
 
 def format_error_rate(estimate: Estimate) -> str:
-    """Format an error rate with its interval: "4.5% (1.0 to 7.4)", but with a dash for "to"."""
+    """Format an error rate with its interval, joined by an en dash: "4.5% (1.0\u20137.4)"."""
     interval = format_interval(estimate, 100, 1)
     return f"{format_percent(estimate.value)}%" + (f" ({interval})" if interval else "")
 
 
 def format_time(estimate: Estimate) -> str:
-    """Format a time with its interval: "492 ms (482 to 586)", but with a dash for "to"."""
+    """Format a time with its interval, joined by an en dash: "492 ms (482\u2013586)"."""
     interval = format_interval(estimate)
     return f"{format_ms(estimate.value)} ms" + (f" ({interval})" if interval else "")
 

@@ -12,10 +12,10 @@ from voicegauge.model.run import ListeningSet
 from voicegauge.model.sample import AudioFacts, ListeningOutcome, Sample
 from voicegauge.report.scored_clips import ClipPlayer, read_measured_audio
 
-MAX_WRONG_CLIPS_PER_TARGET = 3
-"""Maximum number of clips per target, so that a bad target does not displace all others."""
-MAX_WRONG_CLIPS = 24
-"""Maximum number of clips of a run."""
+MAX_SHOWN_CLIPS_PER_TARGET = 3
+"""Maximum number of wrong clips that are shown for a target, so that a bad target does not displace all others."""
+MAX_SHOWN_CLIPS = 24
+"""Maximum number of wrong clips that are shown for a run."""
 EXCERPT_BEFORE_S, EXCERPT_AFTER_S = 1.0, 5.0
 """Length of an excerpt before and after the time at which the defect is audible, in seconds."""
 _MAX_EXCERPT_BYTES = 2 * 1024 * 1024
@@ -68,9 +68,9 @@ def select_wrong_clips(samples: Sequence[Sample], listening: ListeningSet | None
     chosen = []
     for _, clip in sorted(ranked, key=lambda pair: pair[0]):
         clips_of_target[clip.target] += 1
-        if clips_of_target[clip.target] <= MAX_WRONG_CLIPS_PER_TARGET:
+        if clips_of_target[clip.target] <= MAX_SHOWN_CLIPS_PER_TARGET:
             chosen.append(clip)
-    return tuple(chosen[:MAX_WRONG_CLIPS])
+    return tuple(chosen[:MAX_SHOWN_CLIPS])
 
 
 def load_excerpts(clips: Iterable[tuple[Path, WrongClip]]) -> list[ClipPlayer]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import msgspec
 
 from voicegauge.contract.contract import Operation, Target
-from voicegauge.formats.locations import MISSING, write_pointer
+from voicegauge.formats.locations import MISSING, write_value_at_pointer
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.subjects import SpeechDelivery
@@ -144,5 +144,5 @@ def _find_voice_key(speech_delivery: SpeechDelivery) -> tuple[object, ...]:
     body: object = submit.exchange.request.body
     parsed = submit.parsed_exchange.request_json
     if location.message_part == "body" and parsed is not MISSING:
-        body = json.dumps(write_pointer(copy.deepcopy(parsed), location.pointer_tokens, ""), sort_keys=True)
+        body = json.dumps(write_value_at_pointer(copy.deepcopy(parsed), location.pointer_tokens, ""), sort_keys=True)
     return speech_delivery.target.id, submit.exchange.request.url, body

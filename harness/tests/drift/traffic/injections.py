@@ -11,7 +11,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.locations import read_pointer, write_pointer
+from voicegauge.formats.locations import read_pointer, write_value_at_pointer
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Response
 from voicegauge.speech.containers import sniff_container
 from voicegauge.speech.decoding import decode
@@ -133,7 +133,7 @@ def type_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -
     def wrap(body: Any) -> Any:
         held = read_pointer(body, list(path))
         if isinstance(held, simple):
-            write_pointer(body, list(path), {"value": held})
+            write_value_at_pointer(body, list(path), {"value": held})
         return body
 
     return Injected(_edit_all(exchanges, one, wrap), "recorded-type-changed", "/".join(path))
@@ -147,7 +147,7 @@ def null_now(contract: Contract, exchanges: Exchanges, rng: random.Random) -> In
     def empty(value: Any) -> Any:
         held = read_pointer(value, pointer_tokens)
         if isinstance(held, dict) and "value" in held:
-            write_pointer(value, pointer_tokens, None)
+            write_value_at_pointer(value, pointer_tokens, None)
         return value
 
     changed = [e for e, old in zip(found.exchanges, exchanges, strict=True) if e is not old]
@@ -176,7 +176,7 @@ def value_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) 
 
     def rename(value: Any) -> Any:
         if isinstance(read_pointer(value, list(path)), str):
-            write_pointer(value, list(path), "renamed-2")
+            write_value_at_pointer(value, list(path), "renamed-2")
         return value
 
     return Injected(_edit_all(exchanges, one, rename), "recorded-value-new", "/".join(path))
@@ -225,7 +225,7 @@ def state_renamed(contract: Contract, exchanges: Exchanges, rng: random.Random) 
     for index, e, place in responses:
         value = json.loads(e.response.body)
         if read_pointer(value, place) == state:
-            changed[index] = with_json(e, write_pointer(value, place, "rendering"))
+            changed[index] = with_json(e, write_value_at_pointer(value, place, "rendering"))
     return Injected(tuple(changed), "recorded-state-new", "status")
 
 
@@ -240,7 +240,7 @@ def states_swapped(contract: Contract, exchanges: Exchanges, rng: random.Random)
     for index, e, place in responses:
         value = json.loads(e.response.body)
         state = read_pointer(value, place)
-        changed[index] = with_json(e, write_pointer(value, place, swap.get(state, state)))
+        changed[index] = with_json(e, write_value_at_pointer(value, place, swap.get(state, state)))
     return Injected(tuple(changed), "recorded-state-order-changed", "status")
 
 
@@ -356,7 +356,7 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
             pointer_tokens = place.pointer_tokens
             held = read_pointer(value, pointer_tokens)
             if isinstance(held, int | float):
-                changed[index], found = with_json(e, write_pointer(value, pointer_tokens, held * 2)), True
+                changed[index], found = with_json(e, write_value_at_pointer(value, pointer_tokens, held * 2)), True
     if not found:
         raise NotApplicableError
     return Injected(tuple(changed), "recorded-charge-changed", "body")
