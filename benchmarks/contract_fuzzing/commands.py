@@ -149,10 +149,16 @@ def _starting_emulator(contracts: Sequence[Contract], settings: EmulatorSettings
         yield lambda: emulator
 
 
-def _serve_emulator(request: EmulateRequest, contracts: Sequence[Contract], *, on_ready: Callable[[str], None]) -> None:
+def _serve_emulator(
+    request: EmulateRequest,
+    contracts: Sequence[Contract],
+    *,
+    on_ready: Callable[[RunningEmulator], None],
+    on_client_finding: object,  # noqa: ARG001 - no client opens a WebSocket here
+) -> None:
     """Start the emulator like `api.serve_emulator`, send a request for each operation, and stop it."""
     with _running_emulator(contracts, local_servers.build_requested_settings(request)) as emulator:
-        on_ready(emulator.url)
+        on_ready(emulator)
         for contract in contracts:
             for operation in contract.operations.values():
                 _send_requests(emulator.port, operation)

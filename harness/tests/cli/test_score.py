@@ -85,14 +85,13 @@ def test_it_prints_the_table_or_the_json(
     assert "in reference speech" in shown
     assert run_cli(["score", str(folder), "--json", "-"]) == 0
     written = json.loads(capsys.readouterr().out)
-    assert (written["schema"], written["provenance"]) == ("voicegauge/score/2", "emulated")
+    assert (written["schema"], written["provenance"]) == ("voicegauge/score/3", "emulated")
     assert len(written["scores"]["scores"]) == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--asr", "none"], "nothing was transcribed: none requested"),
         (["--asr", "whisperer"], "did you mean whisper?"),
         (["--asr", "whisper:/absent.pt"], "no such file"),
         (["--workers", "0"], "--workers"),

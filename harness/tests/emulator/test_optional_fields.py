@@ -244,6 +244,12 @@ async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[
     return True
 
 
+def _needs_id(variant: Variant) -> bool:
+    """Whether requests name something in the account, such as a voice; an invented id is rejected."""
+    operations = variant.contract.operations.values()
+    return any(list(one.iterate_uses_of_created_resource(variant.operation)) for one in operations)
+
+
 def _name(variant: Variant) -> str:
     form = "-form" if variant.media is not None and not is_json(variant.media.name) else ""
     return f"{variant.contract.id}-{variant.operation.id}{form}"
@@ -252,7 +258,7 @@ def _name(variant: Variant) -> str:
 @pytest.mark.parametrize("variant", ESPEAK_VARIANTS, ids=_name)
 async def test_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
     accepted = [await _check(http, variant, left_out) for left_out in _few(variant.optional_fields())]
-    if not any(parameter.is_required for parameter in variant.operation.parameters):
+    if not any(parameter.is_required for parameter in variant.operation.parameters) and not _needs_id(variant):
         assert any(accepted)
 
 

@@ -28,9 +28,10 @@ WIDTH, HEADS, CONTEXT = 32, 2, 448
 
 
 def sound(name: str, *, seed: int = 0, seconds: float = 2.0) -> NDArray[np.float32]:
-    """A tone with a little noise: what the checkpoint was fitted to."""
+    """A tone in syllables with a little noise: what the checkpoint was fitted to. A steady tone is not transcribed."""
     time = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    tone = 0.2 * np.sin(2 * math.pi * {"low": 220.0, "high": 1800.0}[name] * time)
+    syllables = 0.2 * (np.sin(2 * math.pi * 3 * time) > -0.5)
+    tone = syllables * np.sin(2 * math.pi * {"low": 220.0, "high": 1800.0}[name] * time)
     return (tone + 0.002 * np.random.default_rng(seed).standard_normal(len(time))).astype(np.float32)
 
 

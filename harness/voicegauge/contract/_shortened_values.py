@@ -11,9 +11,10 @@ from typing import Any
 MAX_NODES = 20_000
 """Number of values of a shortened value. A transcript with the times of its characters may have more, in which case its
 start is explained."""
-MAX_TEXT_CHARACTERS = 2_000
-"""Number of characters of each text. It is a multiple of four, so that shortened base64 is base64."""
-MAX_ALL_CHARACTERS = 200_000
+MAX_TEXT_CHARACTERS = 200_000
+"""Number of characters of each text. It is above every documented limit of a text, so that a violation names that
+limit, and a multiple of four, so that shortened base64 is base64."""
+MAX_ALL_CHARACTERS = 400_000
 """Number of characters of all texts and keys."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import io
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -350,12 +351,17 @@ def create_default_timeouts(max_total_s: float | None) -> Timeouts:
     return Timeouts() if max_total_s is None else Timeouts(total_s=min(max_total_s, Timeouts().total_s))
 
 
-@functools.cache
-def create_ssl_context(*, http2: bool) -> ssl.SSLContext:  # noqa: ARG001 - one for each, as httpcore changes it
+def create_ssl_context(*, http2: bool) -> ssl.SSLContext:
     """Return the TLS context with the trusted certificates, one for each value of `http2`.
 
     All transports share it, because loading the certificates takes 30 ms. httpx honors SSL_CERT_FILE and SSL_CERT_DIR.
     """
+    return _load_ssl_context(http2, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@functools.cache
+def _load_ssl_context(http2: bool, file: str | None, folder: str | None) -> ssl.SSLContext:  # noqa: ARG001
+    """Load what `create_ssl_context` returns: one for each `http2`, as httpcore changes it, and for other files."""
     return httpx.create_ssl_context()
 
 
