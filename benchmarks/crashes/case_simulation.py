@@ -185,7 +185,7 @@ class SimulatedCaseUser:
                 journals.spent_by_earlier_runs_usd + report.spent_usd, journals.ambiguous_requests, report
             )
             killer.step("after the report")
-            journals.forget_requests(keep_ambiguous_requests=is_recording)
+            journals.forget_requests(keep_ambiguous_requests=True)
             return outcome
 
 

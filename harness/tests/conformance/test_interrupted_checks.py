@@ -104,6 +104,14 @@ def test_a_killed_check_goes_on_and_buys_nothing_twice(acme, arguments, check, t
     assert again.report["resumed_case_count"] == 12
     spent_usd = again.report["spent_usd"] + again.report["spent_by_earlier_runs_usd"]
     assert plan_usd <= spent_usd + 1e-9 <= plan_usd + 3 * PRICE_USD
+    # What was lost is remembered, although the report was printed: the same command does not pay for it again.
+    third = check()
+    assert third.report is not None
+    assert {one["sample_or_case_id"] for one in third.report["ambiguous_requests"]} == lost
+    assert {case["id"] for case in third.report["case_results"] if case["verdict"] == "skipped"} == lost
+    on_demand = check("--retry-ambiguous")
+    assert on_demand.report is not None
+    assert verdicts(on_demand.report) == expected
     assert not journals(tmp_path)
 
 
@@ -212,11 +220,12 @@ def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand
     kill_after(acme, arguments, 2)
     again = check("--retry-ambiguous")
     assert again.report is not None
-    (lost,) = again.report["ambiguous_requests"]
-    assert lost["was_sent_again"]
-    assert [case["verdict"] for case in again.report["case_results"] if case["id"] == lost["sample_or_case_id"]] == [
-        "passed"
-    ]
+    all_lost = {one["sample_or_case_id"] for one in again.report["ambiguous_requests"]}
+    assert lost["sample_or_case_id"] in all_lost
+    assert len(all_lost) == 2
+    assert all(one["was_sent_again"] for one in again.report["ambiguous_requests"])
+    assert {case["verdict"] for case in again.report["case_results"] if case["id"] in all_lost} == {"passed"}
+    assert "left an ambiguous request: leave out --retry-ambiguous" in check("--retry-ambiguous").err
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])

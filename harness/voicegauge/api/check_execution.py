@@ -169,12 +169,13 @@ def finish_check(
     """Build the report, pass it to `on_report`, and return it.
 
     The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
-    forgotten if the process is killed before.
+    forgotten if the process is killed before. Requests whose result was lost stay in them: the same command does not
+    send them again until the user says so.
     """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
         on_report(report)
-    journals.forget_requests(keep_ambiguous_requests=stop_reason in ("interrupted", "time"))
+    journals.forget_requests(keep_ambiguous_requests=True)
     return report
 
 
