@@ -34,6 +34,8 @@ def test_five_calls_for_a_dollar_judge_the_provider(contract, monkeypatch, tmp_p
     delivered = {
         case["target"] for case in report["case_results"] if case["is_delivery"] and case["verdict"] == "passed"
     }
-    assert 0 < len(delivered) <= 5
+    # A contract of transcription alone delivers no audio: its targets are judged by their transcripts.
+    passed = {case["target"] for case in report["case_results"] if case["verdict"] == "passed"}
+    assert 0 < len(delivered or passed - {None}) <= 5
     left_out = report["left_out_reason_by_target"]
     assert delivered | left_out.keys() >= {target.id for target in contract.targets.values()}

@@ -46,7 +46,8 @@ def run_wheel(unpacked: Path, empty: Path, *arguments: str) -> subprocess.Comple
 def test_it_contains_contracts_suites_and_types_but_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        assert sum(info.file_size for info in archive.infolist()) < 20_000_000
+        # Half of it are recordings of the bundled providers.
+        assert sum(info.file_size for info in archive.infolist()) < 23_000_000
     for provider in ("openai", "openai-compatible", "pixazo", "pixelapi", "ttsai"):
         assert f"voicegauge/data/contracts/{provider}/openapi.yaml" in names
     assert "voicegauge/data/benchmarks/suites/smoke.yaml" in names
