@@ -146,6 +146,18 @@ def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_jou
         again.forget_requests(keep_ambiguous_requests=False)
 
 
+def test_every_lost_request_of_a_case_counts_although_each_command_was_printed(open_journal) -> None:
+    for lost_count in range(1, 4):
+        journal = open_journal(retry_ambiguous_requests=lost_count > 1)
+        assert journal.find_skip_reason(case("one")) is None
+        pay(journal, "one", None, AMBIGUOUS)
+        journal.forget_requests(keep_ambiguous_requests=True)
+        again = open_journal()
+        assert again.spent_by_earlier_runs_usd == pytest.approx(0.01 * lost_count)
+        assert again.earlier_ambiguous_case_ids == {"one"}
+        again.close()
+
+
 def test_a_recording_does_not_pay_again_for_a_case_without_a_verdict(open_journal) -> None:
     first = open_journal()
     pay(first, "one", 202, ACCEPTED)

@@ -112,22 +112,27 @@ class CaseHistory(PurchaseHistory):
         return max(judged, sum(one.billing_status.may_be_charged for one in self.purchases))
 
     def iterate_events(self) -> Iterable[CaseEvent]:
-        """Yield the events that a journal must contain to restore the last request of the case and its result."""
-        last = self.purchases[-1]
-        yield SubmitStartedEvent(
-            id=self.sample_or_case_id,
-            submitted_at=last.submitted_at,
-            price_usd=last.price_usd,
-            idempotency_key=last.idempotency_key,
-        )
-        if last.http_status is not None:
-            yield SubmitCompletedEvent(
+        """Yield the events that a journal must contain to restore the requests of the case, and its result.
+
+        They are all requests, not only the last one: what each of them may have cost counts towards the budget.
+        """
+        for index, one in enumerate(self.purchases):
+            if index == self._attempt_start_index > 0:
+                yield CaseRepeatedEvent(id=self.sample_or_case_id)
+            yield SubmitStartedEvent(
                 id=self.sample_or_case_id,
-                http_status=last.http_status,
-                billing_status=last.billing_status,
-                job_id=last.job_id,
-                charged_usd=last.charged_usd,
+                submitted_at=one.submitted_at,
+                price_usd=one.price_usd,
+                idempotency_key=one.idempotency_key,
             )
+            if one.http_status is not None:
+                yield SubmitCompletedEvent(
+                    id=self.sample_or_case_id,
+                    http_status=one.http_status,
+                    billing_status=one.billing_status,
+                    job_id=one.job_id,
+                    charged_usd=one.charged_usd,
+                )
         if self.is_finished:
             yield CaseFinishedEvent(id=self.sample_or_case_id, no_verdict_reason=self.no_verdict_reason)
 
