@@ -30,7 +30,6 @@ from voicegauge.client.spending_journal import lock_file
 from voicegauge.errors import DataError, StorageError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.model.run import RUN_SCHEMA_VERSION, Manifest, Run
-from voicegauge.model.sample import Sample
 from voicegauge.version import __version__
 
 # Builds the manifest of a run, which contains everything needed to interpret the run or to repeat it.
@@ -165,9 +164,10 @@ class LostRun(NamedTuple):
 
 
 def find_lost_run(runs_folder: Path, plan: BenchPlan) -> LostRun | None:
-    """Return the newest finished live run of `plan` in `runs_folder` if no request of it got a response.
+    """Return the newest finished live run of `plan` in `runs_folder` if no request of it got a result.
 
-    Return `None` if there is no such run, or if it got a response, and if the run cannot be read.
+    Return `None` if there is no such run, if one of its requests got a result, or was certainly not charged, and if the
+    run cannot be read.
     """
     for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}"), reverse=True):
         manifest = load_manifest_outline(file)
@@ -177,17 +177,10 @@ def find_lost_run(runs_folder: Path, plan: BenchPlan) -> LostRun | None:
             state, samples = read_journal(file.parent), load_run(file).samples
         except DataError:
             return None
-        is_lost = manifest.is_finished and bool(samples) and all(_is_lost(sample, state) for sample in samples)
+        lost_ids = state.ids_with_ambiguous_last_request  # a server error too may come after the charge
+        is_lost = manifest.is_finished and bool(samples) and all(sample.id in lost_ids for sample in samples)
         return LostRun(file.parent, len(samples), state.spent_usd) if is_lost else None
     return None
-
-
-def _is_lost(sample: Sample, journal_state: JournalState) -> bool:
-    """Whether the request of a sample may have been charged, and nothing of the response was received or saved."""
-    if sample.id not in journal_state.ids_with_ambiguous_last_request:
-        return False
-    is_unsaved = sample.failure is not None and sample.failure.kind == "interrupted"
-    return is_unsaved or journal_state.histories[sample.id].purchases[-1].http_status is None
 
 
 @contextmanager
