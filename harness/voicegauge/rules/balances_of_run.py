@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.model.base import Severity
-from voicegauge.model.exchange import Exchange
 from voicegauge.rules._charges import RELATIVE_AMOUNT_TOLERANCE, read_amount
-from voicegauge.rules.call import Call, CheckSubject
+from voicegauge.rules.call import Call, CallSubject, CheckSubject
 from voicegauge.rules.registry import Explanation, Violation, register_rule
 
 
@@ -22,28 +20,12 @@ class _ReportedBalance(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class BalanceChange(CheckSubject):
+class BalanceChange(CallSubject):
     """A charged call that was sent after the response that reported an earlier balance."""
 
-    call: Call
     earlier_balance: float
     charge: float
     balance: float
-
-    @property
-    def operation(self) -> Operation:
-        """The operation of the call."""
-        return self.call.operation
-
-    @property
-    def target(self) -> Target | None:
-        """The target of the call."""
-        return self.call.target
-
-    @property
-    def exchange(self) -> Exchange:
-        """The exchange of the call."""
-        return self.call.exchange
 
 
 class BalancesOfRun:
