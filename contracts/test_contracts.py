@@ -17,7 +17,8 @@ from voicegauge.conformance.recordings import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service, judge_documented_examples
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Severity

@@ -12,7 +12,8 @@ import pytest
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import plan_cases
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.formats.located_yaml import escape_pointer_token
 
 CONTRACTS = list(load_catalogue())

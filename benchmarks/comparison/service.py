@@ -12,7 +12,8 @@ from mutation.mutant import Mutant
 
 from voicegauge.client.keys import build_credentials
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.socket_server import running_app
 

@@ -21,7 +21,8 @@ from voicegauge.api import check_execution as services
 from voicegauge.api import local_servers
 from voicegauge.api.local_requests import EmulateRequest
 from voicegauge.cli import run
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.emulator.settings import EmulatorSettings

@@ -18,7 +18,7 @@ from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance.checked_service import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Target
+from voicegauge.contract.targets import Target
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request

@@ -25,7 +25,8 @@ from voicegauge.conformance.checked_service import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.model.exchange import Exchange, Request

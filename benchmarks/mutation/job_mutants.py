@@ -9,8 +9,9 @@ import msgspec
 from mutation.mutant import Mutant, response_fault
 from voicegauge.cases._related_deliveries import plan_related_deliveries
 from voicegauge.cases.valid_requests import build_valid_speech_request
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_state import find_shortest_state_sequence
 from voicegauge.emulator._response import EmulatedResponse

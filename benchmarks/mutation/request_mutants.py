@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, value_at
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import walk_objects
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.formats.located_yaml import escape_pointer_token

@@ -39,7 +39,8 @@ from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._app import create_app
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.registry import RULE_BY_ID

@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance.report import CheckReport as CheckReport
     from voicegauge.contract.catalogue import Catalogue as Catalogue
     from voicegauge.contract.contract import Contract as Contract
-    from voicegauge.contract.contract import Target as Target
+    from voicegauge.contract.targets import Target as Target
     from voicegauge.drift.report import DriftReport as DriftReport
     from voicegauge.emulator.process import RunningEmulator as RunningEmulator
     from voicegauge.errors import VoicegaugeError as VoicegaugeError
@@ -165,7 +165,8 @@ _NAMES_BY_MODULE = {
     "voicegauge.conformance.prices": ("PricedPlan",),
     "voicegauge.conformance.report": ("CheckReport",),
     "voicegauge.contract.catalogue": ("Catalogue",),
-    "voicegauge.contract.contract": ("Contract", "Target"),
+    "voicegauge.contract.contract": ("Contract",),
+    "voicegauge.contract.targets": ("Target",),
     "voicegauge.drift.report": ("DriftReport",),
     "voicegauge.emulator.process": ("RunningEmulator",),
     "voicegauge.errors": ("VoicegaugeError",),

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from voicegauge.bench.suites import Suite, load_suite
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
+from voicegauge.contract.targets import Target
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 

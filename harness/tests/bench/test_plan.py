@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_target_ref, plan_benchmark_requests
 from voicegauge.bench.suites import Suite
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import Target
+from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model.base import Provenance, VoiceSample
 

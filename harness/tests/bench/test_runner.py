@@ -17,7 +17,7 @@ from voicegauge.bench.run_config import ProviderAccess, RunConfig, RunOutcome, S
 from voicegauge.bench.run_store import read_journal
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
-from voicegauge.contract.contract import Target
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.emulator.settings import EmulatorSettings

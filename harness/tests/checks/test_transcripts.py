@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.audio_input import build_audio_input_request
 from voicegauge.conformance.report import CheckReport
-from voicegauge.contract.contract import AudioInputTarget, Contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import ContractError
 from voicegauge.formats.subtitles import Cue, UnreadableSubtitlesError, read_subtitles
 from voicegauge.model.base import Provenance

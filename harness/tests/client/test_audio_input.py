@@ -15,7 +15,7 @@ from voicegauge.client.audio_input import MAX_STEMS, build_audio_input_request, 
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import AudioInputTarget
+from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.model.exchange import Request as Asked

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.pricing import (
     PriceQuote,
     compute_reported_cost,
@@ -18,6 +17,7 @@ from voicegauge.contract.pricing import (
     parse_price_override,
     quote_price,
 )
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import ContractError, UsageError
 from voicegauge.model.price import PriceRange, compute_price_range
 

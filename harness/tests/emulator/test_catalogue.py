@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract, Operation, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.formats.bodies import is_form, is_json

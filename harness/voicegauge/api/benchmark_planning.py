@@ -43,8 +43,9 @@ from voicegauge.bench.suites import Suite, load_own_texts, load_suite
 from voicegauge.client.keys import find_missing_key_variables
 from voicegauge.client.ledger import create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.emulator.fault_injection import validate_fault_names
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, VoiceSample

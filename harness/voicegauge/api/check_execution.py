@@ -41,8 +41,9 @@ from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import BaseTarget, Contract, SocketTarget, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator, starting_emulator

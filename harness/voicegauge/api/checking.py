@@ -42,8 +42,9 @@ from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_documented_examples
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled, replace_key_variable
+from voicegauge.contract.targets import Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import StopReason

@@ -12,7 +12,6 @@ from voicegauge.api.target_selection import collect_contracts, select_targets, t
 from voicegauge.bench.defaults import MAX_CHARACTERS_PER_MONTH
 from voicegauge.bench.suites import load_own_texts
 from voicegauge.client.ledger import find_account_plan_limits
-from voicegauge.contract.contract import BaseTarget, SocketTarget, Target
 from voicegauge.contract.monthly_cost import (
     MonthlyBill,
     RequestGroup,
@@ -22,6 +21,7 @@ from voicegauge.contract.monthly_cost import (
     compute_monthly_bills,
 )
 from voicegauge.contract.pricing import describe_price, list_all_claims, list_price_sources, list_priced_claims
+from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceClaim, PriceRange

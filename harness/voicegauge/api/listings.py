@@ -14,10 +14,12 @@ from voicegauge.api.local_requests import ProvidersRequest
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_catalogue, to_name_tuple
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, SocketTarget, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import walk_objects
 from voicegauge.contract.loading import is_bundled
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import describe_price
+from voicegauge.contract.targets import AudioInputTarget, SocketTarget, Target
 from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS

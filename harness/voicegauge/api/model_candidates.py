@@ -14,8 +14,9 @@ from voicegauge.client.audio_input import build_audio_input_request
 from voicegauge.client.client import Client
 from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import TransportError
 from voicegauge.transport.http import Transport
 

@@ -27,7 +27,8 @@ from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_j
 from voicegauge.conformance.prices import PricedPlan, require_prices
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
-from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.data_folders import get_cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import Provenance, StopReason, convert_budget_to_micro_usd, convert_to_micro_usd

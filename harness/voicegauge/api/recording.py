@@ -47,7 +47,8 @@ from voicegauge.conformance.recording_updates import (
 from voicegauge.conformance.report import find_common_failure_cause
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
-from voicegauge.contract.contract import BaseTarget, Contract, SocketTarget
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import BaseTarget, SocketTarget
 from voicegauge.emulator.process import running_emulator
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance, StopReason

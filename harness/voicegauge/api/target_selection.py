@@ -25,13 +25,15 @@ from voicegauge.client.model_and_voice_names import (
     read_model_and_voice_names,
 )
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
-from voicegauge.contract.contract import BaseTarget, Contract, Operation, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import read_openapi_document
 from voicegauge.contract.loading import adapt_contract_to_server, replace_missing_voices
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.overlay_proposal import OverlayProposal
 from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
 from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
 from voicegauge.contract.pricing import describe_price, quote_price
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import MissingKeyError, UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document

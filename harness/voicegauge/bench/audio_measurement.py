@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench._latency import add_playback_measurements, find_first_audio_ms
-from voicegauge.contract.contract import BaseTarget, Target
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechField
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model.job import Failure

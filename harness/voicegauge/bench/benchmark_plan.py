@@ -11,13 +11,13 @@ import msgspec
 from msgspec.structs import replace
 
 from voicegauge.bench.suites import Suite, SuiteText
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.contract.pricing import (
     PriceQuote,
     describe_price,
     list_all_claims,
     quote_price,
 )
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model.base import (
     Provenance,

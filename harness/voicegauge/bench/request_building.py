@@ -13,8 +13,8 @@ import msgspec
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.suites import SuiteText
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import BaseTarget, Target
 from voicegauge.contract.extension.provider import UploadLimits
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file

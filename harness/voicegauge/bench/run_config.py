@@ -14,7 +14,8 @@ from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import DailyBudget, open_ledger
 from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
-from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance, VoiceSample

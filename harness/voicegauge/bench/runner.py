@@ -49,8 +49,8 @@ from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.contract.pricing import PriceQuote, quote_price
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance

@@ -12,7 +12,7 @@ import msgspec
 
 from voicegauge.cases.valid_requests import is_valid_body
 from voicegauge.client.speech_request import map_speech_request
-from voicegauge.contract.contract import Target
+from voicegauge.contract.targets import Target
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest

@@ -28,9 +28,10 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.client.audio_input import build_audio_input_request
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import AudioInputTarget, Operation
 from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.extension.provider import RejectionReason, UploadLimits
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import ExpectedResponse

@@ -55,8 +55,10 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.cases.webhooks import add_webhook_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, SocketTarget, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location

@@ -11,7 +11,7 @@ from voicegauge.cases.case import (
     expect_acceptance,
     find_rejection_statuses,
 )
-from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.rules.call import ExpectedResponse
 
 TURN_TEXT = "Good morning. This is a short test of a long story. We will begin with seven small boats."

@@ -15,8 +15,9 @@ from voicegauge.cases.case import (
 )
 from voicegauge.cases.valid_requests import add_headers, set_body_value
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import CallbackTiming, WebhookUrlField
+from voicegauge.contract.operation import Operation
 from voicegauge.formats.locations import Location
 from voicegauge.rules.call import ExpectedResponse
 

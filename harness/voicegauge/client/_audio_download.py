@@ -13,8 +13,8 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 from voicegauge.client.exchange_log import DeliveryFailedError, ExchangeLog, build_masked_excerpt, describe_response
 from voicegauge.client.http_request import build_request_without_key, parse_origin
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange
 from voicegauge.errors import UnreachableError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64

@@ -11,10 +11,11 @@ from voicegauge.client._audio_download import fetch_audio
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.exchange_log import Deadline, DeliveryFailedError, ExchangeLog
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import AudioInputTarget, Operation
 from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.extension.speech import FieldMapping, ResponseAudio
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
+from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import is_form
 from voicegauge.formats.locations import Location

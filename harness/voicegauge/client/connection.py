@@ -19,10 +19,11 @@ from voicegauge.client.http_request import RequestBuilder, parse_origin
 from voicegauge.client.keys import CREDENTIAL_PLACEHOLDER_PREFIX, list_secrets, read_values_by_variable, replace_key
 from voicegauge.client.ledger import RateLimiter
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.event_streams import EventStreamParser
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.provider import KeySpec
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json

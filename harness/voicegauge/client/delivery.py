@@ -19,9 +19,10 @@ from voicegauge.client.exchange_log import (
 )
 from voicegauge.client.job_polling import JobPoller, JobTracker
 from voicegauge.client.settlement import Settlement, SubmitObserver, should_send_again
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget
 from voicegauge.contract.transcripts import read_transcript
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location

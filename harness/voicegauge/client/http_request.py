@@ -12,7 +12,8 @@ import msgspec
 
 from voicegauge.client.keys import build_credentials
 from voicegauge.client.speech_request import RequestParts, choose_media_type
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.errors import UsageError
 from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request

@@ -11,8 +11,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import KeySpec
+from voicegauge.contract.operation import Operation
 from voicegauge.errors import MissingKeyError, UsageError
 from voicegauge.model.exchange import Request
 

@@ -11,8 +11,9 @@ import msgspec
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import ListOperation
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.model.exchange import Exchange, Request

@@ -16,10 +16,11 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from voicegauge.client.ledger import Reservation
-from voicegauge.contract.contract import BaseTarget, Operation
 from voicegauge.contract.extension.provider import CreditSpec, RetryPolicy
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.contract.pricing import compute_reported_cost
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import MAX_NUMBER

@@ -12,9 +12,9 @@ import time
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.settlement import Settlement, SubmitObserver
 from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
-from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.pricing import quote_price
 from voicegauge.contract.socket_turns import SocketTurn
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure

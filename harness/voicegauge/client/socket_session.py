@@ -12,10 +12,10 @@ from voicegauge.client.client import Client
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
 from voicegauge.client.keys import replace_key
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
 from voicegauge.contract.socket_messages import get_settings
 from voicegauge.contract.socket_turns import SocketTurn, TurnReader
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
 from voicegauge.model.exchange import Request
 from voicegauge.model.socket import SocketMessage, SocketTraffic

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.speech import FieldMapping, SpeechField, TargetSpec
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location, parse_location, write_value_at_pointer
 from voicegauge.model.base import Record, SpeechRequest

@@ -38,7 +38,7 @@ import msgspec
 
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.settlement import Settlement
-from voicegauge.contract.contract import Operation
+from voicegauge.contract.operation import Operation
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file
 from voicegauge.model.base import MICRO_USD_PER_USD, Record

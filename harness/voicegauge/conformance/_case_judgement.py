@@ -13,7 +13,8 @@ import msgspec
 
 from voicegauge.client.keys import list_secrets, remove_credentials
 from voicegauge.conformance.coverage import CoverageCounts
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import Target
 from voicegauge.model.base import Provenance, Record, SpeechRequest
 from voicegauge.model.exchange import Exchange
 from voicegauge.model.finding import Finding

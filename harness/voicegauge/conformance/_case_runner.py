@@ -27,7 +27,8 @@ from voicegauge.conformance.judgement_keeper import JudgementKeeper
 from voicegauge.conformance.prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.report import BillableRequestLimit, SpendingTotal, count_spending
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import Target
 from voicegauge.errors import (
     BudgetError,
     IncompleteResponseError,

@@ -30,8 +30,9 @@ from voicegauge.conformance._response_audio import read_response_delivery, read_
 from voicegauge.conformance.callbacks import WebhookSession
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import require_resource_use_prices
-from voicegauge.contract.contract import AudioInputTarget, Operation, Target
 from voicegauge.contract.extension.jobs import JobState
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.errors import (
     BudgetError,
     IncompleteResponseError,

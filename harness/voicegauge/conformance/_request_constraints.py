@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import Parameter, ParsedText
+from voicegauge.contract.operation import Operation
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
 from voicegauge.rules.call import Call

@@ -18,7 +18,8 @@ from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance._resource_lifecycle import CallingAccount
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd, compute_lifecycle_step_price_usd
-from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, TransportError
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response

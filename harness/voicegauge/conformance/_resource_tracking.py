@@ -18,7 +18,8 @@ from voicegauge.cases.case import ApiKeyValidity
 from voicegauge.client.job_polling import is_storable_id
 from voicegauge.client.keys import build_credentials, list_secrets, remove_credentials, replace_key
 from voicegauge.client.spending_journal import Journal, read_events
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.errors import DataError, StorageError, TransportError
 from voicegauge.formats.locations import Location

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import SpeechRequest

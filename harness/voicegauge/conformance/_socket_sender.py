@@ -14,9 +14,9 @@ from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSessi
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd
-from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
 from voicegauge.model.job import BillingStatus
 from voicegauge.model.socket import Interruption

@@ -13,8 +13,9 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.webhooks import set_value_in_case_request
 from voicegauge.contract.callbacks import compute_signature, find_status_operation
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import CallbackTiming
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING

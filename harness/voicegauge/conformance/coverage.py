@@ -16,7 +16,8 @@ from voicegauge.conformance._request_constraints import (
     TriedConstraints,
     get_request_constraints,
 )
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import Call, CheckSubject, IncompleteResponse, RecordingAge

@@ -13,7 +13,8 @@ from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter
 from voicegauge.conformance.report import SpendingTotal
-from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.targets import Target
 from voicegauge.model.base import Provenance
 from voicegauge.model.finding import Finding
 from voicegauge.rules.registry import Rule

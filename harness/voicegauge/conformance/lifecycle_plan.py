@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance._resource_lifecycle import CallingAccount, ResourceLifecycle
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import Exchange, Request, Response

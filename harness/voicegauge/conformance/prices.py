@@ -15,8 +15,10 @@ from voicegauge.cases.valid_requests import count_charged_characters
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance.lifecycle_plan import is_resource_lifecycle, plan_lifecycle
 from voicegauge.conformance.report import Spending, SpendingAccount, SpendingTotal
-from voicegauge.contract.contract import BaseTarget, Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable, quote_price
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, Record, convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
 

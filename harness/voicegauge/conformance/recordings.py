@@ -23,9 +23,10 @@ from voicegauge.client.http_request import Origin
 from voicegauge.conformance._response_audio import read_inline_audio, read_speech_request, read_streamed_audio
 from voicegauge.conformance.checked_service import build_contract_options
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.operation import Operation
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.locations import MISSING, Location

@@ -29,7 +29,7 @@ from voicegauge.conformance.report import (
     describe_empty_account,
     find_targets_not_judged,
 )
-from voicegauge.contract.contract import Target
+from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingClip

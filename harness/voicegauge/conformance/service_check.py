@@ -29,8 +29,10 @@ from voicegauge.conformance.checked_service import (
 from voicegauge.conformance.report import BillableRequestLimit
 from voicegauge.conformance.resource_cleanup import ResourceCleanup
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.contract.contract import BaseTarget, Contract, Operation, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, MediaType
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError

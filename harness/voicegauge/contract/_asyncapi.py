@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.contract._asyncapi_document import build_server_url, get_mapping
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import ASYNCAPI_KEY, Parameter
 from voicegauge.contract.extension.provider import LimitsSpec
 from voicegauge.contract.extension.sockets import ClientAction, SocketSpec
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import PLACEHOLDER_NAMES, MessageSchema, SocketChannel, iterate_leaves

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import allows_location
 from voicegauge.formats.bodies import is_form, is_json, is_text
 from voicegauge.formats.locations import EVERY_ITEM, EventLocation, Location, MessagePart

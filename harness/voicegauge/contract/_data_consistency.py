@@ -14,7 +14,6 @@ from voicegauge.contract._consistent_locations import (
     check_response_location,
 )
 from voicegauge.contract.callbacks import find_callback_body, find_status_operation
-from voicegauge.contract.contract import AudioInputSpec, AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionResponse, TranscriptionSpec
 from voicegauge.contract.extension.jobs import CallbackBodyLocations, JobSpec, StreamSpec, WebhookSpec
@@ -27,7 +26,9 @@ from voicegauge.contract.extension.resources import (
     ResourceSpec,
     ResourceUse,
 )
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import allows_location
+from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget, BaseTarget
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import EventLocation, Location
 

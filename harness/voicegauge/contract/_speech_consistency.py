@@ -12,7 +12,6 @@ from voicegauge.contract._consistent_locations import (
     check_response_location,
 )
 from voicegauge.contract._data_consistency import check_pattern, check_request_patterns, check_submit
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.speech import (
     RAW_SAMPLE_CODECS,
     FieldMapping,
@@ -20,7 +19,9 @@ from voicegauge.contract.extension.speech import (
     SpeechResponse,
     SpeechSpec,
 )
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import list_choices
+from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.located_yaml import escape_pointer_token

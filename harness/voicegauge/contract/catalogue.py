@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, SocketTarget, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.pricing import check_credit_price
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, UnknownNameError, UsageError
 

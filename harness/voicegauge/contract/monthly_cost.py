@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from voicegauge.contract.contract import BaseTarget, Target
 from voicegauge.contract.extension.pricing import UNITS_COUNTED_FROM_TEXT, PriceSpec
 from voicegauge.contract.pricing import (
     PricedClaim,
@@ -19,6 +18,7 @@ from voicegauge.contract.pricing import (
     list_priced_claims,
     round_up_units,
 )
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.model.price import PriceRange, compute_price_range, find_best_claim
 
 _CENT_USD = Decimal("0.01")

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.pricing import UsageSpec
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation, parse_text_value
 from voicegauge.formats.bodies import (
     BodyLimitError,

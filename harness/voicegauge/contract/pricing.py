@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from voicegauge.contract.contract import BaseTarget, Operation
 from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec, PriceUnit, UsageSpec
 from voicegauge.contract.extension.sources import SourceDocument
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 from voicegauge.model.price import (
     BINDING_CLAIMANTS,

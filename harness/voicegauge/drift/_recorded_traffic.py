@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.operation import Operation
 from voicegauge.drift._json_values import (
     EntryKeyFieldsByPath,
     FlattenedObject,

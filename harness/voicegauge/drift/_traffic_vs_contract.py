@@ -8,10 +8,11 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.sources import Dispute
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation
 from voicegauge.drift._documented_schemas import (
     LocatedSchema,

@@ -15,8 +15,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import AwsSignature, LimitsSpec, PlanLimits
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._request import IncomingRequest, Rejection
 from voicegauge.emulator.settings import EMULATED_SIGNING_KEYS, EmulatorSettings
 

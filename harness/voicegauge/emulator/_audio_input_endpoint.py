@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from voicegauge.contract.contract import AudioInputTarget
 from voicegauge.contract.extension.audio_input import AudioInputField, StemList
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._job_state import GeneratedAudio

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._response_bodies import build_default_body

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.pricing import PriceQuote, quote_price
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator._job_state import (
     CLOCK_ADVANCE_PER_POLL_S,

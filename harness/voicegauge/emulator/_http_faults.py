@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse

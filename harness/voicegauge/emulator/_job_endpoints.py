@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract.contract import Contract, JobTarget, Operation, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.audio_input import ConversionSpec, StemList
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.resources import BatchSpec, ChatSpec
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import JobTarget, Target
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech
 from voicegauge.emulator._job_state import CLOCK_ADVANCE_PER_POLL_S, EmulatedBatch, EmulatedJob

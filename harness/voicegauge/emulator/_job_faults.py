@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.resources import ResourceSpec
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_state import EmulatedJob, find_failure_states, find_shortest_state_sequence
 from voicegauge.emulator._request import read_value_at, write_value_at

@@ -16,8 +16,9 @@ from urllib.parse import parse_qsl, unquote
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, has_audio
 from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContext, JobStore

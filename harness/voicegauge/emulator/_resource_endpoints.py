@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.resources import ResourceSpec, ResourceUse
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._request import (
     ParsedRequest,

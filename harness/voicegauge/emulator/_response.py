@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.document_parts import MediaType, Parameter, ResponseSpec
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._schema_values import SchemaValueBuilder

@@ -8,11 +8,12 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._output_formats import choose_media_type, find_format
 from voicegauge.emulator._request import Rejection, can_have_value_at, read_value_at, write_value_at

@@ -9,13 +9,15 @@ from typing import Any, Literal
 from urllib.parse import quote as quote_url
 from urllib.parse import urlencode, urlsplit
 
-from voicegauge.contract.contract import AudioInputTarget, Contract, Operation, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, MediaType, Parameter
 from voicegauge.contract.extension.audio_input import TranscriptionResponse
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import compute_usage_bound, has_typical_usage
+from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.emulator._job_state import EmulatedJob, GeneratedAudio
 from voicegauge.emulator._request import (
     IncomingRequest,

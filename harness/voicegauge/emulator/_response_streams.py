@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.speech import AudioPacing
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._request import Rejection, write_value_at
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._response_builder import SpeechTimingsGetter, write_timestamps

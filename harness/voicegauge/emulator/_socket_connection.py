@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from starlette.types import Receive, Send
 
-from voicegauge.contract.contract import Operation, SocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
 from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep, StepPurpose
 from voicegauge.emulator._speech_synthesis import (

@@ -9,7 +9,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.emulator._accounts import AccountRegistry
 from voicegauge.emulator._job_state import EmulatedClock

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep
 from voicegauge.emulator._speech_synthesis import SynthesisRequest

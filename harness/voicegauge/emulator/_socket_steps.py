@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.extension.sockets import ServerEventKind
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 StepKind = ServerEventKind | Literal["raw", "abort", "close"]

@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import AudioPacing, ResponseAudio
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech, fill_constant_placeholders
 from voicegauge.emulator._request import ParsedRequest, Rejection, reject_unknown_model

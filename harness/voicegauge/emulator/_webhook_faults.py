@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from voicegauge.contract.callbacks import find_callback_body
-from voicegauge.contract.contract import Target
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._body_faults import invalidate_body
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_state import VIRTUAL_START_TIME_S

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicegauge.contract.callbacks import find_callback_body, find_callback_id_location
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import CallbackBodyLocations, CallbackTiming, JobState, WebhookUrlField
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension.audio_input import TranscriptionSpec
+from voicegauge.contract.operation import Operation
 from voicegauge.emulator._job_endpoints import find_download_operation_ids
 
 _DESCRIPTION_BY_CONVERSION_PURPOSE = {

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract.contract import BaseTarget, Contract, Operation, SocketTarget, Target
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.emulator._body_faults import BODY_FAULTS, STREAM_FAULTS
 from voicegauge.emulator._fault import Fault, SkippableCheck
 from voicegauge.emulator._http_faults import HTTP_FAULTS, UPLOAD_FAULTS

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import StreamSpec
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.located_yaml import unescape_pointer_token

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import msgspec
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_text
 from voicegauge.formats.located_yaml import unescape_pointer_token

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.locations import MISSING

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.report import CheckReport
-from voicegauge.contract.contract import Contract, Server
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Server
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Request, Response, Timing
 from voicegauge.model.finding import Finding

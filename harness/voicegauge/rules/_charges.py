@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
 from voicegauge.contract.extension.resources import ChatSpec
 from voicegauge.contract.pricing import compute_claimed_cost, compute_usage_bound, is_rounded_amount
+from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call

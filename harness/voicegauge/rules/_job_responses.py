@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension.jobs import JobSpec, JobState
+from voicegauge.contract.operation import Operation
 from voicegauge.formats.dates import parse_timestamp
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING, Location

@@ -16,10 +16,11 @@ from voicegauge.contract.callbacks import (
     find_status_operation,
     read_signature_headers,
 )
-from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import CallbackTiming, JobSpec, JobState, WebhookSpec
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
+from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Exchange, ReceivedCallback, Response
 from voicegauge.rules.call import Call, CheckSubject

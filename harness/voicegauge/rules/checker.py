@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension.sources import Dispute
+from voicegauge.contract.operation import Operation
 from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Provenance, Severity

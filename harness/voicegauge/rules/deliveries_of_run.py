@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import MISSING, write_value_at_pointer
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject

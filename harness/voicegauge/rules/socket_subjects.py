@@ -6,10 +6,11 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from voicegauge.contract.contract import Operation, SocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
+from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_turns import SocketConversation, SocketTurn, read_conversation
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.model.exchange import Exchange, Response
 from voicegauge.model.socket import SocketTraffic
 from voicegauge.rules.call import CheckSubject

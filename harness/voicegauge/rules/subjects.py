@@ -7,11 +7,12 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from voicegauge.contract.contract import AudioInputTarget, Operation, Target
 from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.resources import ResourceSpec
 from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest

@@ -12,7 +12,9 @@ from voicegauge.client.client import Client
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import Contract, Operation, Target
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
 from voicegauge.drift._recorded_traffic import RecordedTraffic, interpret_recordings
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import CONTROL_PREFIX

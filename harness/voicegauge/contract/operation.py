@@ -1,0 +1,358 @@
+"""An operation of a contract: where it is found, what a request to it holds, and which targets it serves."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from voicegauge.contract.document_parts import (
+    ContractPart,
+    MediaType,
+    Parameter,
+    ResponseSpec,
+    read_media_types,
+    walk_objects,
+)
+from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
+from voicegauge.contract.extension.pricing import PriceSpec
+from voicegauge.contract.extension.provider import IdempotencySpec, LimitsSpec
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec, ResourceUse
+from voicegauge.contract.extension.sources import Dispute, SourceDocument
+from voicegauge.contract.extension.speech import ResponseAudio, SpeechSpec, TargetSpec
+from voicegauge.contract.socket_messages import SocketChannel
+from voicegauge.contract.targets import AudioInputSpec, BaseTarget, JobTarget, Target
+from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.locations import MISSING, Location, read_pointer
+
+# A contract reads its operations and targets, which refer back to it: only types cross in this direction.
+if TYPE_CHECKING:
+    from voicegauge.contract.contract import Contract
+
+
+OPERATION_POINTER_DEPTH = 3
+"""Number of tokens in the JSON pointer to an operation: /paths/<path>/<method>."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContractSources:
+    """The sources and disputes that a document records."""
+
+    document_data: Any
+    """The whole document as plain data."""
+    sources: Mapping[str, SourceDocument]
+    """The documents that facts come from, by name: `x-provider.sources`."""
+
+    def has_normative_source(self, pointer: str) -> bool:
+        """Whether a normative document states the part of a request at `pointer`.
+
+        The result is `True` also if no source is given. The source is the `x-source` of that part, or the `source` of a
+        record of an `x-` key, or that of the closest part around it. The `x-source` of an operation does not count: a
+        user who calls an operation that only a client library documents expects it to work.
+        """
+        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
+        for end in range(len(pointer_tokens), first - 1, -1):
+            part = read_pointer(self.document_data, pointer_tokens[:end])
+            source = part.get("x-source", part.get("source")) if isinstance(part, dict) else None
+            if isinstance(source, dict) and "document_name" in source:
+                document = self.sources.get(source["document_name"])
+                return document is None or document.is_normative
+        return True
+
+    def iterate_disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
+        """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.
+
+        Each dispute is followed by the JSON pointer to the part that the dispute is about.
+        """
+        pointer_tokens = pointer.split("/")
+        for end in range(len(pointer_tokens), 0, -1):
+            ancestor = "/".join(pointer_tokens[:end])
+            for dispute in self._disputes_by_pointer.get(ancestor, ()):
+                yield dispute, ancestor
+
+    @functools.cached_property
+    def _disputes_by_pointer(self) -> Mapping[str, tuple[Dispute, ...]]:
+        found: dict[str, tuple[Dispute, ...]] = {}
+        for pointer, node in walk_objects(self.document_data):
+            for key in ("x-source", "source"):
+                source = node.get(key)
+                if isinstance(source, dict) and source.get("disputes"):
+                    found[pointer] = msgspec.convert(source["disputes"], tuple[Dispute, ...])
+        return found
+
+
+class PathMatch(NamedTuple):
+    """The path of a URL, split at the beginning of an operation's path."""
+
+    base_path: str
+    """The path of the base URL."""
+    path_parameters: dict[str, str]
+    """The values of the path parameters, with percent-encoding decoded."""
+
+
+@dataclass(frozen=True)
+class PathTemplate:
+    """The path of an operation, in which parameters have braces."""
+
+    path: str
+    """The template, such as "/v1/speech/{id}"."""
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return the path parameters if `path` matches the template; `None` if it does not."""
+        found = self._pattern.match(path)
+        if not found:
+            return None
+        return dict(zip(self._parameter_names, found.groups(), strict=True))
+
+    def match_end(self, path: str) -> PathMatch | None:
+        """Return `path`, split into a base path and the end that matches the template; `None` if no end matches.
+
+        The base path may be anything, because users can set any base URL.
+        """
+        # A parameter is one segment, so every URL of the operation ends with the same number of segments.
+        prefix, *segments = path.rsplit("/", self.path.count("/"))
+        parameters = self.match("/" + "/".join(segments))
+        if parameters is None:
+            return None
+        return PathMatch(prefix, {name: unquote(value) for name, value in parameters.items()})
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        # Groups are numbered, because a parameter's name need not be a valid group name.
+        parts = re.split(r"(\{[^}]+\})", self.path)
+        pattern = "".join(
+            f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part) for index, part in enumerate(parts)
+        )
+        return re.compile(f"^{pattern}$")
+
+    @functools.cached_property
+    def _parameter_names(self) -> list[str]:
+        return re.findall(r"\{([^}]+)\}", self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class Server:
+    """A base URL of the provider."""
+
+    name: str
+    """Name of the server: `x-name` in the document, by default the host."""
+    url: str
+    """Absolute base URL, without a slash at the end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operation(ContractPart):
+    """One documented operation: a method and a path."""
+
+    contract: Contract = field(repr=False)
+    id: str
+    """The `operationId` in the document."""
+    method: str
+    """The HTTP method in upper case."""
+    path: str
+    """The path template, such as "/v1/speech/{id}"."""
+    parameters: tuple[Parameter, ...]
+    server: Server
+    """The server that requests are sent to by default."""
+    security: tuple[Mapping[str, Any], ...]
+    """The alternative security requirements. An empty mapping means that no key is needed."""
+    speech: SpeechSpec | None
+    job: JobSpec | None
+    pricing: PriceSpec | None
+    limits: LimitsSpec
+    """The operation's own limits, completed with the contract's limits."""
+    resource: ResourceSpec | None = None
+    pagination: PaginationSpec | None = None
+    stream: StreamSpec | None = None
+    batch: BatchSpec | None = None
+    chat: ChatSpec | None = None
+    webhook: WebhookSpec | None = None
+    idempotency: IdempotencySpec | None = None
+    submit: SubmitSpec | None = None
+    audio_input: AudioInputSpec | None = None
+    """`x-transcription` or `x-conversion`, for an operation that audio is sent to."""
+    socket: SocketChannel | None = None
+    """The messages of a WebSocket, for a channel of the AsyncAPI document. The method is then that of the handshake."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether every documented security alternative requires a key."""
+        return bool(self.security) and all(self.security)
+
+    @functools.cached_property
+    def required_headers(self) -> dict[str, str]:
+        """The headers that every request must have and whose value is documented, as an example or a default."""
+        required = [one for one in self.parameters if one.message_part == "header" and one.is_required]
+        documented = {one.name: one.part_data.get("example", one.schema.get("default")) for one in required}
+        return {name: str(value) for name, value in documented.items() if value is not None}
+
+    @functools.cached_property
+    def job_target(self) -> JobTarget | None:
+        """The target of the job without audio that the operation starts; `None` if it starts no such job."""
+        if self.submit is None:
+            return None
+        spec = TargetSpec(title=self.id, emulation=self.submit.emulation)
+        return JobTarget(self.id, self, spec, f"{self.pointer}/x-submit")
+
+    @property
+    def started_job_operation(self) -> Operation | None:
+        """The status operation of the jobs that the operation starts, with audio or not; `None` if it starts none."""
+        name = (
+            self.speech.response.status_operation_id
+            if self.speech is not None
+            else self.submit.status_operation_id
+            if self.submit
+            else None
+        )
+        return self.contract.operations.get(name) if name is not None else None
+
+    @property
+    def needs_existing_id(self) -> bool:
+        """Whether each request must name something that exists, such as a job, by its id in a required parameter."""
+        return any(
+            parameter.is_required and not {"enum", "const", "default"} & parameter.schema.keys()
+            for parameter in self.parameters
+            if parameter.message_part in ("path", "query") and isinstance(parameter.schema, dict)
+        )
+
+    @property
+    def response_audio_variants(self) -> Iterator[ResponseAudio]:
+        """The ways in which responses can carry audio: that of `x-speech`, and those that single targets select.
+
+        Nothing is yielded for an operation without `x-speech`.
+        """
+        if self.speech is not None:
+            audios = (self.speech.response.audio, *(target.response_audio for target in self.speech.targets.values()))
+            yield from (audio for audio in audios if audio is not None)
+
+    def find_target(self, read_request_value: Callable[[Location], Any]) -> Target | None:
+        """Return the speech target that a request addresses; `None` if it addresses none.
+
+        A target is addressed if its constants are sent, or values that match its `request_patterns`, and the fields
+        that it needs are present. If this is true for more than one target, the one with the most constants and needed
+        fields is returned, because it is the most specific. A target that is addressed by a pattern has the values of
+        the request as its constants, and no price of its own.
+
+        Args:
+            read_request_value: reads the value at a location of the request; returns `MISSING` if there is no value.
+        """
+        best_rank, best = (0, 0), None
+        for target in self.contract.targets.values():
+            spec = target.target_spec
+            if target.operation is not self:
+                continue
+            needed = [target.speech.request_fields[word].location for word in spec.required_fields]
+            sent = {location: read_request_value(location) for location in spec.request_constants}
+            if not all(spec.allows_value(location, value) for location, value in sent.items()):
+                continue
+            equal_count = sum(sent[location] == value for location, value in spec.request_constants.items())
+            rank = (len(sent) + len(needed), equal_count)
+            if all(read_request_value(location) is not MISSING for location in needed) and (
+                best is None or rank > best_rank
+            ):
+                best_rank, best = rank, target if equal_count == len(sent) else target.replace_constants(sent)
+        return best
+
+    @functools.cached_property
+    def has_disputed_job_states(self) -> bool:
+        """Whether documents contradict each other about the states that this operation reports of a job."""
+        disputes = self.contract.iterate_disputes(f"{self.pointer}/x-job/states")
+        return any("job-state-unknown" in dispute.rule_ids for dispute, _ in disputes)
+
+    @functools.cached_property
+    def is_job_timeout_documented(self) -> bool:
+        """Whether a document states how long a job may take; otherwise `job_timeout_s` is a default of voicegauge."""
+        stated = read_pointer(self.part_data, ["x-job", "poll_schedule"])
+        source = self.job.poll_schedule.source if self.job is not None else None
+        is_inferred = source is not None and source.is_inferred
+        return isinstance(stated, Mapping) and "job_timeout_s" in stated and not is_inferred
+
+    def iterate_uses_of_created_resource(self, other_operation: Operation) -> Iterator[ResourceUse]:
+        """Yield the uses, in requests to `other_operation`, of the resource that this operation creates."""
+        yield from (
+            (use for use in self.resource.uses if use.operation_id == other_operation.id) if self.resource else ()
+        )
+
+    @property
+    def targets(self) -> Iterator[BaseTarget]:
+        """The targets that this operation serves. Speech targets come first."""
+        contract = self.contract
+        targets = (
+            *contract.targets.values(),
+            *contract.audio_input_targets.values(),
+            *contract.socket_targets.values(),
+        )
+        for target in targets:
+            if target.operation is self:
+                yield target
+
+    @functools.cached_property
+    def request_media(self) -> Mapping[str, MediaType]:
+        """The request bodies by media type, the preferred one first; empty if the operation takes no body."""
+        node = self.part_data.get("requestBody")
+        if node is None:
+            return {}
+        body, pointer = self.schemas.resolve_reference(node, f"{self.pointer}/requestBody")
+        return read_media_types(ContractPart(self.schemas, pointer, body))
+
+    def find_request_media(self, media_type: str) -> MediaType | None:
+        """Return the documented request body of a media type, or of a range that has it, such as `audio/*`."""
+        documented = self.request_media
+        ranges = (media for name, media in documented.items() if name.endswith("/*"))
+        return documented.get(media_type) or next(
+            (media for media in ranges if media.name == "*/*" or media_type.startswith(media.name[:-1])), None
+        )
+
+    @functools.cached_property
+    def responses(self) -> Mapping[str, ResponseSpec]:
+        """The documented responses by status."""
+        found = {}
+        for status, node in self.part_data.get("responses", {}).items():
+            if status.startswith("x-"):
+                continue
+            node, pointer = self.schemas.resolve_reference(node, f"{self.pointer}/responses/{status}")
+            found[status] = ResponseSpec(self.schemas, pointer, node, status)
+        return found
+
+    def find_response(self, status: int) -> ResponseSpec | None:
+        """Return the documented response for a status code, else for its class, "4XX", else the default response.
+
+        Return `None` if the operation documents none of these.
+        """
+        for key in (str(status), f"{status // 100}XX", f"{status // 100}xx", "default"):
+            if key in self.responses:
+                return self.responses[key]
+        return None
+
+    @functools.cached_property
+    def success_response(self) -> ResponseSpec:
+        """The first documented 2xx response.
+
+        Raises:
+            ContractError: the operation documents none.
+        """
+        for status, response in self.responses.items():
+            if status.startswith("2"):
+                return response
+        raise self.contract.document.build_error(self.pointer, f"{self.id} documents no 2xx response")
+
+    @functools.cached_property
+    def _path_template(self) -> PathTemplate:
+        return PathTemplate(self.path)
+
+    def match_path(self, path: str) -> dict[str, str] | None:
+        """Return the path parameters if `path` matches the path template; `None` if it does not."""
+        return self._path_template.match(path)
+
+    def match_path_end(self, path: str) -> PathMatch | None:
+        """Return `path`, split into a base path and the end that matches the template; `None` if no end matches.
+
+        The base path may be anything, because users can set any base URL.
+        """
+        return self._path_template.match_end(path)
