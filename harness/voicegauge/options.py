@@ -315,7 +315,7 @@ def _find_shape(annotation: Any) -> ValueShape:
     alternatives = _list_alternatives(annotation)
     if any(typing.get_origin(one) is os.PathLike for one in alternatives):
         return ValueShape(Path)
-    chosen = next((one for one in alternatives if typing.get_origin(one) is Sequence), alternatives[0])
+    chosen = next((one for one in alternatives if typing.get_origin(one) in {Sequence, Mapping}), alternatives[0])
     origin, arguments = typing.get_origin(chosen), typing.get_args(chosen)
     if origin is Literal:
         return ValueShape(str, choices=arguments)
@@ -379,10 +379,19 @@ def validate_request(given_request: Any) -> None:
         raise UsageError(problem)
     for one in options:
         value = values[one.name]
-        if isinstance(value, int | float) and not isinstance(value, bool) and not is_in_bounds(value, one.spec):
-            raise UsageError(f"{one.name} is {value:g}: choose a number {describe_bounds(one.spec)}")
+        for label, number in _iterate_numbers(one.name, value):
+            if not is_in_bounds(number, one.spec):
+                raise UsageError(f"{label} is {number:g}: choose a number {describe_bounds(one.spec)}")
         if one.spec.role is OptionRole.GROUP and value is not None:
             validate_request(value)
+
+
+def _iterate_numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of a value, which may be a mapping, each with what messages call it."""
+    items = {f"{name}[{key!r}]": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
+    for label, item in items.items():
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            yield label, item
 
 
 def _differs_from_default(value: Any, default: Any) -> bool:

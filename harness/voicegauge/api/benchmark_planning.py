@@ -218,9 +218,10 @@ def _check_request_rate(request: BenchRequest, targets: Collection[BaseTarget]) 
     """
     if request.rate is None or request.live is None:
         return
-    plans = find_account_plan_limits({target.contract for target in targets}, request.live.account_plans)
+    contract_by_id = {target.contract.id: target.contract for target in targets}
+    plans = find_account_plan_limits(contract_by_id.values(), request.live.account_plans)
     for provider, plan_limits in plans.items():
-        limiter = create_rate_limiter(plan_limits, request.live.base_urls)
+        limiter = create_rate_limiter(plan_limits, request.live.find_base_urls(contract_by_id[provider]))
         if limiter is not None:
             count = sum(target.contract.id == provider for target in targets)
             _check_provider_rate(request.rate, provider, count, limiter.requests_per_minute)
@@ -284,7 +285,7 @@ class PlannedBenchmark:
         return {
             f"{contract.id}/{server}".rstrip("/"): url
             for contract, options in self.list_contracts_with_live_options()
-            for server, url in options.base_urls.items()
+            for server, url in options.find_base_urls(contract).items()
         }
 
     @property

@@ -27,6 +27,7 @@ from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.plan_sending import (
     announce_rate_limits,
     delete_leftover_resources,
+    describe_budget,
     open_daily_budgets,
     require_daily_budgets,
 )
@@ -349,9 +350,11 @@ def open_run_config(planned_benchmark: PlannedBenchmark) -> Iterator[RunConfig]:
     live_options = planned_benchmark.live_options
     access = open_live_access(planned_benchmark)
     announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
-    config = _build_run_config(planned_benchmark, access, live_options.max_cost_usd)
+    config = _build_run_config(planned_benchmark, access, live_options.total_budget_usd)
     yield dataclasses.replace(
-        config, daily_budget_by_provider=open_daily_budgets(contracts, live_options, planned_benchmark.listener)
+        config,
+        daily_budget_by_provider=open_daily_budgets(contracts, live_options, planned_benchmark.listener),
+        max_cost_usd_by_provider=live_options.budget_usd_by_provider,
     )
 
 
@@ -368,10 +371,10 @@ def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderA
     contracts = collect_contracts(planned_benchmark.targets.values())
     others = [other.target.contract] if other is not None else []
     usual = [contract for contract in contracts if contract not in others]
-    access = build_live_access(usual, live.base_urls, live.account_plans, live.allowed_keys)
+    access = build_live_access(usual, live.find_base_urls, live.account_plans, live.allowed_keys)
     if other is None or other.live_options is None:
         return access
-    access |= build_live_access(others, other.live_options.base_urls, live.account_plans, live.allowed_keys)
+    access |= build_live_access(others, other.live_options.find_base_urls, live.account_plans, live.allowed_keys)
     if not other.shares_account:
         return access
     limiter = next(iter(access.values())).rate_limiter
@@ -426,7 +429,7 @@ def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToCon
     """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
     if planned_benchmark.live_options is None:
         return
-    plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
+    plan, limit = planned_benchmark.plan, f"of at most {describe_budget(planned_benchmark.live_options)}"
     providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
     if run_to_continue is None or run_to_continue.journal_state.is_empty:
         sent = f"{format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f}"
@@ -637,7 +640,10 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
         if live is not None:
             # A ramp stops when the budget is spent.
-            planned.plan.check_budget(live.max_cost_usd if request.ramp is None else math.inf)
+            is_limited = request.ramp is None
+            planned.plan.check_budget(
+                live.total_budget_usd if is_limited else math.inf, live.budget_usd_by_provider if is_limited else {}
+            )
             open_live_access(planned)
             delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(planned)

@@ -126,7 +126,7 @@ def plan_requested_cases(
         return case_ids.select_cases(plan)
     if request.live is not None and request.live.ledger is None and request.max_calls is not None and not case_ids:
         # Who names both limits wants the most informative requests within them.
-        plan = fit_plan_to_budget(plan, targets, prices, request.live.max_cost_usd)
+        plan = fit_plan_to_budget(plan, targets, prices, request.live.total_budget_usd)
     return select_cases(plan, case_ids) if case_ids else plan
 
 

@@ -44,8 +44,9 @@ async def sort_out_models(
         max_wait_s: maximum time of each request, in seconds; `None` for that of the transport.
     """
     async with Transport() as transport:
-        key = read_permitted_key(contract, live_options.base_urls, live_options.allowed_keys)
-        client = Client(contract, transport, base_urls=live_options.base_urls, key=key, max_wait_s=max_wait_s)
+        base_urls = live_options.find_base_urls(contract)
+        key = read_permitted_key(contract, base_urls, live_options.allowed_keys)
+        client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
         for index, name in enumerate(model_names[:MAX_TRIED_MODELS]):
             adapted = adapt_contract_to_server(contract, model_names=[name], voice_names=voice_names)
             if await _accepts_request(client, next(iter(_list_targets(adapted)))):

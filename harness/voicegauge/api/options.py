@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from voicegauge.options import Completion, PathKind, Trust, keyword, option, opt
 
 if TYPE_CHECKING:
     from voicegauge.client.ledger import Ledger
+    from voicegauge.contract.contract import Contract
     from voicegauge.model.sample import Sample
 
 
@@ -32,10 +34,13 @@ def is_base_url(url: str) -> bool:
 
 
 def parse_server_url(text: str) -> tuple[str, str]:
-    """Read "[SERVER=]URL": a server's name, "" for all servers, and its base URL without a slash at its end."""
+    """Read "[NAME=]URL": the name of a server or provider, "" for all servers, and a base URL.
+
+    NAME is "SERVER", "PROVIDER" or "PROVIDER/SERVER". The URL has no slash at its end.
+    """
     head, mark, tail = text.partition("=")
-    server, url = (head, tail) if mark and "/" not in head else ("", text)
-    return server, _parse_base_url(url, "[SERVER=]http://HOST[:PORT][/PATH]")
+    name, url = (head, tail) if mark and "://" not in head else ("", text)
+    return name, _parse_base_url(url, "[NAME=]http://HOST[:PORT][/PATH]")
 
 
 def parse_base_url(text: str) -> str:
@@ -50,6 +55,18 @@ def _parse_base_url(url: str, usage: str) -> str:
         # The message does not repeat the value, because it may contain a password.
         raise UsageError(f"write {usage}, or the same with https, ws or wss, without user, query or fragment")
     return to_http_url(url.rstrip("/"))
+
+
+def _parse_budget(text: str) -> tuple[str, float]:
+    """Read "USD", the budget of all providers together, whose name is "", or "PROVIDER=USD"."""
+    provider, mark, amount = text.rpartition("=")
+    try:
+        usd = float(amount)
+    except ValueError:
+        usd = math.nan
+    if not math.isfinite(usd) or usd < 0 or (mark and not provider):
+        raise UsageError(f"{text!r} is not a budget: write USD or PROVIDER=USD, with a number of at least 0")
+    return provider, usd
 
 
 def _parse_price(text: str) -> tuple[str, float]:
@@ -162,12 +179,12 @@ def credit_prices_option() -> Any:
 
 
 def base_urls_option(help_text: str) -> Any:
-    """Declare `base_urls`: URLs by server name; the name "" applies to all servers."""
+    """Declare `base_urls`: URLs by the name of a server or provider; the name "" applies to all servers."""
     return option(
         default_factory=dict,
         flag="--base-url",
         help=help_text,
-        metavar="[SERVER=]URL",
+        metavar="[NAME=]URL",
         parse=parse_server_url,
         refusal_reason="it decides where your key is sent",
     )
@@ -259,7 +276,10 @@ class LiveOptions:
     environment variables that the contracts name.
     """
 
-    base_urls: Mapping[str, str] = base_urls_option("Send to URL instead: a staging server, a proxy, your own server.")
+    base_urls: Mapping[str, str] = base_urls_option(
+        "Send to URL instead: a staging server, a proxy, your own server. NAME is a server of the contract; with "
+        "several providers, a provider or PROVIDER/SERVER."
+    )
     allowed_keys: Sequence[str] = allowed_keys_option()
     allow_insecure_http: bool = option(
         default=False,
@@ -290,11 +310,14 @@ class LiveOptions:
         refusal_reason="a plan that is not yours exceeds your budget",
     )
     credit_prices_usd: Mapping[str, float] = credit_prices_option()
-    max_cost_usd: float = option(
+    max_cost_usd: float | Mapping[str, float] = option(
         default=1.0,
         flag="--max-cost",
         help="Budget in dollars. A request is not sent if its price exceeds what is left.",
-        metavar="USD",
+        keyword_note="A mapping gives budgets of single providers by provider id, and that of all together as ''.",
+        metavar="[PROVIDER=]USD",
+        parse=_parse_budget,
+        default_text="1; with PROVIDER=USD alone, the sum",
         minimum=0,
         environment_variable="VOICEGAUGE_MAX_COST",
         found_file=Trust.UP_TO_DEFAULT,
@@ -314,6 +337,35 @@ class LiveOptions:
         default=None,
         help="Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`.",
     )
+
+    @property
+    def total_budget_usd(self) -> float:
+        """The budget of all providers together, in dollars."""
+        if not isinstance(self.max_cost_usd, Mapping):
+            return self.max_cost_usd
+        from voicegauge.model.base import sum_usd  # msgspec, which the plugin does not need
+
+        total_usd = self.max_cost_usd.get("")
+        return sum_usd(self.max_cost_usd.values()) if total_usd is None else total_usd
+
+    @property
+    def budget_usd_by_provider(self) -> dict[str, float]:
+        """The budgets of single providers, in dollars, by provider id."""
+        if not isinstance(self.max_cost_usd, Mapping):
+            return {}
+        return {provider: usd for provider, usd in self.max_cost_usd.items() if provider}
+
+    def find_base_urls(self, contract: Contract) -> dict[str, str]:
+        """Return the base URLs for one provider by server name; the name "" applies to all servers."""
+        provider_id = contract.id.partition("@")[0]  # what follows names another version of the contract
+        found: dict[str, str] = {}
+        for name, url in self.base_urls.items():
+            provider, _, server = name.partition("/")
+            if provider == provider_id:
+                found[server] = url
+            elif not name or name in contract.servers:
+                found.setdefault(name, url)
+        return found
 
 
 def live_group(

@@ -124,22 +124,28 @@ def build_live_settings(
             suggests_fewer_calls=suggests_fewer_calls,
             is_resumed=is_resumed,
         )
-    rate_limiters = {provider: create_rate_limiter(one, live_options.base_urls) for provider, one in plans.items()}
+        if not is_resumed:
+            earlier = journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {}
+            _check_provider_budgets(plan, live_options, earlier)
+    base_urls = {contract.id: live_options.find_base_urls(contract) for contract in contracts}
+    rate_limiters = {provider: create_rate_limiter(one, base_urls[provider]) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
-    ledger = live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_by_earlier_runs_usd)
+    ledger = live_options.ledger or Ledger(live_options.total_budget_usd, spent_usd=spent_by_earlier_runs_usd)
     if journals is not None:
         journals.note_overcharges(ledger)
     return CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
+        base_urls_by_provider=base_urls,
         api_key_by_provider=keys,
         ledger=ledger,
         daily_budget_by_provider=daily_budgets,
+        max_cost_usd_by_provider=live_options.budget_usd_by_provider if live_options.ledger is None else {},
+        spent_usd_by_provider=journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {},
         price_usd_by_name=prices,
         rate_limiter_by_provider=rate_limiters,
-        max_concurrency_by_provider={}
-        if live_options.base_urls
-        else {provider: one.max_concurrent_requests for provider, one in plans.items()},
+        max_concurrency_by_provider={
+            provider: one.max_concurrent_requests for provider, one in plans.items() if not base_urls[provider]
+        },
         seed=seed,
         case_journal_by_provider=journals.journal_by_provider if journals is not None else {},
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
@@ -263,11 +269,11 @@ def check_budget(
     ledger rejects each single request that exceeds the rest of the budget.
     """
     require_prices(plan)
-    limit = f"; at most ${live_options.max_cost_usd:.4g}" if plan.price_usd or live_options.max_cost_usd else ""
+    limit = f"; at most {describe_budget(live_options)}" if plan.price_usd or live_options.total_budget_usd else ""
     listener.notice(f"{describe_plan(plan)}{limit}")
     if plan.undeletable_resources:
         listener.notice(describe_undeletable_resources(plan))
-    remaining_usd = live_options.max_cost_usd - spent_by_earlier_runs_usd
+    remaining_usd = live_options.total_budget_usd - spent_by_earlier_runs_usd
     budget_micro_usd = convert_budget_to_micro_usd(max(remaining_usd, 0.0))
     if is_resumed:
         return
@@ -278,8 +284,35 @@ def check_budget(
             if spent_by_earlier_runs_usd
             else ""
         )
-        limit = f"--max-cost {live_options.max_cost_usd:g}{before}"
+        limit = f"--max-cost {live_options.total_budget_usd:g}{before}"
         raise BudgetError(f"the plan costs about ${plan.price_usd:.4g}, more than {limit}{fits}")
+
+
+def _check_provider_budgets(
+    plan: PricedPlan, live_options: LiveOptions, spent_usd_by_provider: Mapping[str, float]
+) -> None:
+    """Reject a plan that costs more than the budget of one of its providers.
+
+    Raises:
+        BudgetError: it does.
+    """
+    budgets = live_options.budget_usd_by_provider if live_options.ledger is None else {}
+    for provider, price_usd in plan.sum_price_usd_by_provider().items():
+        if provider not in budgets:
+            continue
+        spent_usd = spent_usd_by_provider.get(provider, 0.0)
+        if convert_to_micro_usd(price_usd) > convert_budget_to_micro_usd(max(budgets[provider] - spent_usd, 0.0)):
+            before = f" less ${spent_usd:.4g} that an earlier command has spent" if spent_usd else ""
+            raise BudgetError(
+                f"the plan costs about ${price_usd:.4g} at {provider}, more than --max-cost "
+                f"{provider}={budgets[provider]:g}{before}"
+            )
+
+
+def describe_budget(live_options: LiveOptions) -> str:
+    """Return the budget as text, such as "$3 (acme $1, other $2)"."""
+    parts = ", ".join(f"{provider} ${usd:.4g}" for provider, usd in live_options.budget_usd_by_provider.items())
+    return f"${live_options.total_budget_usd:.4g}" + (f" ({parts})" if parts else "")
 
 
 def describe_plan(plan: PricedPlan) -> str:
@@ -323,7 +356,10 @@ def _format_price(plan: PricedPlan) -> str:
 
 
 def _read_keys(contracts: Sequence[Contract], live_options: LiveOptions) -> dict[str, ClientKey | None]:
-    return {one.id: read_permitted_key(one, live_options.base_urls, live_options.allowed_keys) for one in contracts}
+    return {
+        one.id: read_permitted_key(one, live_options.find_base_urls(one), live_options.allowed_keys)
+        for one in contracts
+    }
 
 
 def announce_key_hosts(contracts: Sequence[Contract], live_options: LiveOptions, listener: ProgressListener) -> None:
@@ -334,10 +370,11 @@ def announce_key_hosts(contracts: Sequence[Contract], live_options: LiveOptions,
             it, and `live_options` does not allow that.
     """
     for contract in contracts:
-        destinations = find_key_destinations(contract, live_options.base_urls)
+        base_urls = live_options.find_base_urls(contract)
+        destinations = find_key_destinations(contract, base_urls)
         if not live_options.allow_insecure_http:
             destinations.check_encryption()
-        check_key_consent(contract, live_options.base_urls, live_options.allowed_keys)
+        check_key_consent(contract, base_urls, live_options.allowed_keys)
         listener.notice(f"LIVE: {destinations.describe()}")
 
 
@@ -361,7 +398,7 @@ def delete_leftover_resources(
     """
     settings = CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
+        base_urls_by_provider={contract.id: live_options.find_base_urls(contract) for contract in contracts},
         api_key_by_provider=_read_keys(contracts, live_options),
         ledger=Ledger(0.0),
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,

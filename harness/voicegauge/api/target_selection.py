@@ -224,7 +224,7 @@ def adapt_to_own_servers(
         server_names = ModelAndVoiceNames()
         if ask_servers_for_names:
             if not live_options.allow_insecure_http:
-                find_key_destinations(contract, live_options.base_urls).check_encryption()
+                find_key_destinations(contract, live_options.find_base_urls(contract)).check_encryption()
             server_names = run_coroutine(_request_model_and_voice_names(contract, live_options, max_wait_s))
         models, voices = (
             tuple(live_options.own_server_models) or server_names.model_names,
@@ -248,12 +248,13 @@ def _adapt_to_account_voices(
 
     async def request_voices() -> tuple[str, ...]:
         async with Transport() as transport:
-            key = read_permitted_key(contract, live_options.base_urls, live_options.allowed_keys)
-            client = Client(contract, transport, base_urls=live_options.base_urls, key=key, max_wait_s=max_wait_s)
+            base_urls = live_options.find_base_urls(contract)
+            key = read_permitted_key(contract, base_urls, live_options.allowed_keys)
+            client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
             return await read_account_voices(client)
 
     if not live_options.allow_insecure_http:
-        find_key_destinations(contract, live_options.base_urls).check_encryption()
+        find_key_destinations(contract, live_options.find_base_urls(contract)).check_encryption()
     voices = run_coroutine(request_voices())
     adapted = replace_missing_voices(contract, voices) if voices else contract
     used = ", ".join(dict.fromkeys(target.target_spec.default_voice or "" for target in adapted.targets.values()))
@@ -320,12 +321,13 @@ async def _request_model_and_voice_names(
     contract: Contract, live_options: LiveOptions, max_wait_s: float | None
 ) -> ModelAndVoiceNames:
     async with Transport() as transport:
-        key = read_permitted_key(contract, live_options.base_urls, live_options.allowed_keys)
-        client = Client(contract, transport, base_urls=live_options.base_urls, key=key, max_wait_s=max_wait_s)
+        base_urls = live_options.find_base_urls(contract)
+        key = read_permitted_key(contract, base_urls, live_options.allowed_keys)
+        client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
         try:
             return await read_model_and_voice_names(client)
         except UnreachableError as error:
-            if live_options.base_urls:
+            if base_urls:
                 raise
             reason = f"{error}: start the server, or name its base URL with --base-url"
             raise UnreachableError(reason, request_was_sent=error.request_was_sent) from error
@@ -403,6 +405,7 @@ def select_targets(
     if live_options is not None:
         contracts = collect_contracts(targets)
         check_base_url_servers(live_options.base_urls, contracts)
+        check_provider_budgets(live_options, contracts)
         find_account_plan_limits(contracts, live_options.account_plans)  # raises for unknown names
     return targets
 
@@ -499,18 +502,52 @@ def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTar
 
 
 def check_base_url_servers(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
-    """Reject base URLs for several providers at once, or for a server that the contract does not name.
+    """Reject base URLs of which it is not known for which provider they are, or for which server of its contract.
 
     Raises:
         UsageError: as described above.
     """
-    if not base_urls:
-        return
-    if len(contracts) != 1:
-        names = ", ".join(contract.id for contract in contracts)
-        raise UsageError(f"--base-url goes with the targets of one provider; these are of {names}: name one")
-    known = {"", *contracts[0].servers}
-    for server in base_urls:
-        if server not in known:
-            servers = ", ".join(contracts[0].servers)
-            raise UsageError(f"--base-url: {contracts[0].id} has no server {server!r}; it has {servers}")
+    contract_by_id = {contract.id: contract for contract in contracts}
+    names = ", ".join(contract_by_id)
+    for name in base_urls:
+        provider, slash, server = name.partition("/")
+        if provider in contract_by_id:
+            contract = contract_by_id[provider]
+            if server not in contract.servers if slash else False:
+                raise _build_unknown_server_error(contract, server)
+        elif slash:
+            raise UsageError(f"--base-url {name}: no target of {provider} is named; these are of {names}")
+        elif len(contracts) != 1:
+            if name:
+                raise UsageError(f"--base-url {name}: the targets are of {names}: write --base-url PROVIDER=URL")
+            raise UsageError(
+                f"--base-url without a name goes with the targets of one provider; these are of {names}: write "
+                "--base-url PROVIDER=URL for each server that you mean"
+            )
+        elif name and name not in contracts[0].servers:
+            raise _build_unknown_server_error(contracts[0], name)
+
+
+def _build_unknown_server_error(contract: Contract, server: str) -> UsageError:
+    return UsageError(f"--base-url: {contract.id} has no server {server!r}; it has {', '.join(contract.servers)}")
+
+
+def check_provider_budgets(live_options: LiveOptions, contracts: Sequence[Contract]) -> None:
+    """Reject a budget of a provider that is not asked, and a provider without a budget.
+
+    Raises:
+        UsageError: as described above.
+    """
+    budgets, names = live_options.budget_usd_by_provider, [contract.id for contract in contracts]
+    for provider, usd in budgets.items():
+        if provider not in names:
+            raise UsageError(
+                f"--max-cost {provider}={usd:g}: no target of {provider} is named; these are of {', '.join(names)}"
+            )
+    missing = [name for name in names if name not in budgets]
+    has_total = not isinstance(live_options.max_cost_usd, Mapping) or "" in live_options.max_cost_usd
+    if missing and not has_total:
+        raise UsageError(
+            f"--max-cost names no budget of {', '.join(missing)}: add --max-cost {missing[0]}=USD, or --max-cost USD "
+            "for all together"
+        )

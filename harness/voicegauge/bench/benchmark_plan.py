@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from voicegauge.bench.suites import Suite, SuiteText
+from voicegauge.client.daily_spending import find_budget_name
 from voicegauge.contract.pricing import (
     PriceQuote,
     describe_price,
@@ -118,12 +120,24 @@ class BenchPlan(Record, frozen=True, kw_only=True):
         """The highest total in dollars that documents lead to, which a budget must allow."""
         return sum_usd(target.reserved_usd or 0.0 for target in self.target_costs)
 
-    def check_budget(self, max_cost_usd: float) -> None:
+    def sum_reserved_usd_by_provider(self) -> dict[str, float]:
+        """Return the highest total in dollars that documents lead to, by provider id; see `find_budget_name`."""
+        totals: dict[str, float] = {}
+        for cost in self.target_costs:
+            provider = find_budget_name(cost.target.partition("/")[0])
+            totals[provider] = sum_usd((totals.get(provider, 0.0), cost.reserved_usd or 0.0))
+        return totals
+
+    def check_budget(self, max_cost_usd: float, max_cost_usd_by_provider: Mapping[str, float] = {}) -> None:
         """Reject a plan that costs more than the budget, before anything is sent.
+
+        Args:
+            max_cost_usd: the budget of all providers together, in dollars.
+            max_cost_usd_by_provider: budgets of single providers, by provider id.
 
         Raises:
             UsageError: a price is unknown.
-            BudgetError: the plan costs more than `max_cost_usd`.
+            BudgetError: the plan costs more than the budget, or a provider's part of it costs more than its own.
         """
         unknown = [target for target in self.target_costs if target.reserved_usd is None]
         if unknown:
@@ -138,6 +152,13 @@ class BenchPlan(Record, frozen=True, kw_only=True):
                 f"{self.request_count} requests cost {at_most}${self.reserved_usd:.4f}, more than --max-cost "
                 f"{max_cost_usd:g}: raise it, or plan fewer requests with --limit"
             )
+        for provider, reserved_usd in self.sum_reserved_usd_by_provider().items():
+            limit_usd = max_cost_usd_by_provider.get(provider, math.inf)
+            if reserved_usd > limit_usd and convert_to_micro_usd(reserved_usd) > convert_budget_to_micro_usd(limit_usd):
+                raise BudgetError(
+                    f"requests to {provider} cost up to ${reserved_usd:.4f}, more than --max-cost "
+                    f"{provider}={limit_usd:g}: raise it, or plan fewer requests with --limit"
+                )
 
 
 MAX_PLANNED_REQUESTS = 1_000_000

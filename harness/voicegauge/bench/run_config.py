@@ -11,7 +11,7 @@ from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate
 from voicegauge.bench.ramp import RampSettings
 from voicegauge.client.client import Client
-from voicegauge.client.daily_spending import DailyBudget, open_ledger
+from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.contract import Contract
@@ -45,7 +45,7 @@ class ProviderAccess:
 
 def build_live_access(
     contracts: Sequence[Contract],
-    base_urls: Mapping[str, str],
+    find_base_urls: Callable[[Contract], Mapping[str, str]],
     account_plan_names: Collection[str] = (),
     allowed_keys: Collection[str] = (),
 ) -> dict[str, ProviderAccess]:
@@ -53,7 +53,7 @@ def build_live_access(
 
     Args:
         contracts: contracts of the providers.
-        base_urls: the user's own base URLs by server name; empty to use the contracts' URLs.
+        find_base_urls: returns the user's own base URLs for a provider by server name; empty for the contract's URLs.
         account_plan_names: names of the user's account plans; for a provider without a named plan, its smallest plan
             is used.
         allowed_keys: which variable's key may go to which host, see `check_key_consent`.
@@ -64,12 +64,13 @@ def build_live_access(
         UnknownNameError: no provider has a plan of that name.
     """
     chosen = find_account_plan_limits(contracts, account_plan_names)
+    base_urls = {contract.id: find_base_urls(contract) for contract in contracts}
     return {
         contract.id: ProviderAccess(
-            base_urls,
-            read_permitted_key(contract, base_urls, allowed_keys),
+            base_urls[contract.id],
+            read_permitted_key(contract, base_urls[contract.id], allowed_keys),
             chosen[contract.id].max_concurrent_requests,
-            create_rate_limiter(chosen[contract.id], base_urls),
+            create_rate_limiter(chosen[contract.id], base_urls[contract.id]),
         )
         for contract in contracts
     }
@@ -84,22 +85,24 @@ def open_clients(
     contracts: Iterable[Contract],
     access_by_provider: Mapping[str, ProviderAccess],
     transport: Transport,
-    ledger: Ledger | None,
+    ledgers: Mapping[str, Ledger],
     seed: int,
     *,
     clock: Clock | None = None,
     max_wait_s: float | None = None,
     staggers_polls: bool = False,
-    daily_budget_by_provider: Mapping[str, DailyBudget] = {},
 ) -> dict[str, Client]:
-    """Open one client per provider; all clients share one transport, one ledger, one clock and one time limit."""
+    """Open one client per provider; all clients share one transport, one clock and one time limit.
+
+    `ledgers` pays the requests, by provider id; a provider without a ledger costs nothing.
+    """
     return {
         contract.id: Client(
             contract,
             transport,
             base_urls=access_by_provider[contract.id].base_urls,
             key=access_by_provider[contract.id].api_key,
-            ledger=open_ledger(ledger, contract.id, daily_budget_by_provider),
+            ledger=ledgers.get(contract.id),
             rate_limiter=access_by_provider[contract.id].rate_limiter,
             seed=seed,
             clock=clock,
@@ -163,6 +166,8 @@ class RunConfig:
     """The user's own voice sample; `None` to use the bundled one."""
     daily_budget_by_provider: Mapping[str, DailyBudget] = field(default_factory=dict)
     """What all commands spend in a day, by provider id; empty without a budget."""
+    max_cost_usd_by_provider: Mapping[str, float] = field(default_factory=dict)
+    """Parts of the budget, in dollars, that single providers may use up, by provider id."""
     retry_ambiguous: bool = False
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
     max_wait_s: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,7 @@ from voicegauge.bench.run_store import (
 from voicegauge.bench.suites import SuiteText
 from voicegauge.bench.timing_error import EventLoopLag, reduce_event_loop_delays
 from voicegauge.client.client import Client, RequestToRepeat
+from voicegauge.client.daily_spending import open_provider_ledgers
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
@@ -209,6 +210,8 @@ class _PlanRunner:
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
         self._repeatable = self._find_repeatable_requests()
         self._ledger: Ledger | None = None
+        self._ledgers: dict[str, Ledger] = {}
+        """The shares of the ledger by provider id."""
         self._held: dict[str, Reservation] = {}
         self._socket_deliveries: SocketDeliveries | None = None
         if config.max_cost_usd is not None:
@@ -218,8 +221,14 @@ class _PlanRunner:
             self._ledger = Ledger(
                 config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_except_last_requests(pending)
             )
-            self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
             targets = {one.id: one.target for row in config.plan.rounds for one in row}
+            self._ledgers = self._open_provider_ledgers(self._ledger, pending, targets)
+            self._held = {
+                name: self._ledgers[config.targets[targets[name]].contract.id].reserve_unconditionally(usd or 0.0)
+                if name in targets
+                else self._ledger.reserve_unconditionally(usd or 0.0)
+                for name, usd in pending.items()
+            }
             earlier_journal_state.note_overcharges(self._ledger, lambda name: targets.get(name, ""))
         is_free = config.arrival_rate is not None or config.ramp_settings is not None
         in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
@@ -230,6 +239,35 @@ class _PlanRunner:
         self._load_gate = LoadGate()
         self._ramp_result: RampResult | None = None
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
+
+    def _open_provider_ledgers(
+        self, ledger: Ledger, pending_ids: Collection[str], target_id_by_sample: Mapping[str, str]
+    ) -> dict[str, Ledger]:
+        """Return each provider's share of `ledger`, with what an interrupted run has spent of it.
+
+        `pending_ids` are samples whose last request does not count yet, because it is going to be held.
+        """
+        config = self._config
+        providers = (
+            {target.contract.id for target in config.targets.values()} if config.max_cost_usd_by_provider else ()
+        )
+        spent_usd_by_provider = {}
+        for provider in providers:
+            ids = {
+                name
+                for name, target in target_id_by_sample.items()
+                if target in config.targets and config.targets[target].contract.id == provider
+            }
+            spent_usd_by_provider[provider] = self._earlier_state.sum_spent_usd_except_last_requests(
+                pending_ids, ids.__contains__
+            )
+        return open_provider_ledgers(
+            ledger,
+            {target.contract.id for target in config.targets.values()},
+            daily_budget_by_provider=config.daily_budget_by_provider,
+            max_cost_usd_by_provider=config.max_cost_usd_by_provider,
+            spent_usd_by_provider=spent_usd_by_provider,
+        )
 
     async def run(self) -> RunOutcome:
         """Run the sessions one after the other, each on new connections.
@@ -327,11 +365,10 @@ class _PlanRunner:
                 self._contracts.values(),
                 self._config.access_by_provider,
                 transport,
-                self._ledger,
+                self._ledgers,
                 self._config.plan.settings.seed,
                 clock=self._config.clock,
                 max_wait_s=self._config.max_wait_s,
-                daily_budget_by_provider=self._config.daily_budget_by_provider,
                 # The emulator's jobs last as long as it says, and waiting for longer only takes time.
                 staggers_polls=self._config.plan.provenance is not Provenance.EMULATED,
             )

@@ -119,7 +119,9 @@ def _build_request(request_type: type[Any], values: Mapping[str, Any], given: Co
             value = values[one.name]
             if one.is_inverted:
                 value = not value
-            fields[one.name] = dict(value) if one.shape.is_mapping else value
+            if one.shape.is_mapping:
+                value = dict(value) or one.default
+            fields[one.name] = value
     return request_type(**fields)
 
 

@@ -159,6 +159,8 @@ def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file:
 
 
 def _explain_refused_limit(declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
+    if "=" in str(value):  # several of them could exceed the default together
+        return "only you may decide about the budget of a provider"
     try:
         is_within = float(value) <= declared.default  # false for nan too
     except (TypeError, ValueError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import CheckRequest, ProfileRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli._commands import command_of
@@ -334,7 +335,8 @@ def offer_to_record_again(report: CheckReport, offered_commands: set[str]) -> bo
         return False
     offered_commands.update(commands)
     # The budget for recordings is that of --max-cost, VOICEGAUGE_MAX_COST or the settings, though nothing is sent now.
-    max_cost_usd = float(click.get_current_context().params["max_cost_usd"])
+    given = dict(click.get_current_context().params["max_cost_usd"])
+    max_cost_usd = (LiveOptions(max_cost_usd=given) if given else LiveOptions()).total_budget_usd
     listed = "".join(f"\n  {command}" for command in commands)
     print_escaped(f"some recordings are stale; these commands record them again:{listed}", to_stderr=True)
     question = f"Run them now? They send requests to the services themselves, for at most ${max_cost_usd:.4g} each."

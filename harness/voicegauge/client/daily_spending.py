@@ -17,7 +17,7 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +30,7 @@ from voicegauge.client.ledger import Ledger, LedgerShare
 from voicegauge.client.spending_journal import AmountsChangedEvent
 from voicegauge.errors import BudgetError, DataError, StorageError
 from voicegauge.files import check_writable
-from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
 
 DAYS_KEPT = 31
 """Number of days after which the file of a day is removed."""
@@ -200,19 +200,72 @@ class DailyBudget:
 
 
 class ProviderLedger(LedgerShare):
-    """The share of a ledger that one provider has. It also counts in the provider's budget of the day."""
+    """The share of a ledger that one provider has, with its own budget. It also counts in its budget of the day."""
 
-    def __init__(self, ledger: Ledger, daily_budget: DailyBudget) -> None:
-        """Spend from `ledger` and from `daily_budget`."""
-        super().__init__(ledger)
+    def __init__(
+        self,
+        ledger: Ledger,
+        daily_budget: DailyBudget | None = None,
+        *,
+        provider: str = "PROVIDER",
+        max_cost_usd: float | None = None,
+        spent_usd: float = 0.0,
+    ) -> None:
+        """Spend from `ledger` and from `daily_budget`.
+
+        Args:
+            ledger: the ledger of all providers.
+            daily_budget: what all commands spend at the provider in a day; `None` to count nothing else.
+            provider: id of the provider, which an error about its budget names.
+            max_cost_usd: the provider's part of the budget, in dollars; `None` if it has none of its own.
+            spent_usd: the part of it that an interrupted run has spent already; `ledger` counts it too.
+        """
+        super().__init__(ledger, max_cost_usd, spent_usd=spent_usd, option=f"--max-cost {provider}=USD")
         self._daily_budget = daily_budget
 
     def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:
         """Reserve an amount for today; see `DailyBudget.hold`."""
-        return self._daily_budget.hold(amount_micro_usd) if amount_micro_usd else None
+        return self._daily_budget.hold(amount_micro_usd) if amount_micro_usd and self._daily_budget else None
 
 
-def open_ledger(ledger: Ledger | None, provider: str, budget_by_provider: Mapping[str, DailyBudget]) -> Ledger | None:
-    """Return the ledger with which one provider is paid; `None` if nothing is paid."""
-    daily_budget = budget_by_provider.get(provider)
-    return ledger if ledger is None or daily_budget is None else ProviderLedger(ledger, daily_budget)
+def open_provider_ledgers(
+    ledger: Ledger | None,
+    providers: Iterable[str],
+    *,
+    daily_budget_by_provider: Mapping[str, DailyBudget] = {},
+    max_cost_usd_by_provider: Mapping[str, float] = {},
+    spent_usd_by_provider: Mapping[str, float] = {},
+) -> dict[str, Ledger]:
+    """Return the ledger with which each provider is paid, by provider id; empty if nothing is paid.
+
+    Versions of one provider, such as "acme" and "acme@staging.example", share its budget `max_cost_usd_by_provider`.
+
+    Args:
+        ledger: the ledger of all providers; `None` if nothing is paid.
+        providers: ids of the providers.
+        daily_budget_by_provider: what all commands spend in a day.
+        max_cost_usd_by_provider: budgets of single providers in dollars.
+        spent_usd_by_provider: dollars that interrupted runs have spent already, and that `ledger` counts.
+    """
+    if ledger is None:
+        return {}
+    names = list(providers)
+    spent_usd: dict[str, float] = {}
+    for name in names:
+        home = find_budget_name(name)
+        spent_usd[home] = sum_usd((spent_usd.get(home, 0.0), spent_usd_by_provider.get(name, 0.0)))
+    shares = {
+        name: ProviderLedger(
+            ledger,
+            provider=name,
+            max_cost_usd=max_cost_usd_by_provider.get(name),
+            spent_usd=spent_usd.get(name, 0.0),
+        )
+        for name in spent_usd
+    }
+    return {name: ProviderLedger(shares[find_budget_name(name)], daily_budget_by_provider.get(name)) for name in names}
+
+
+def find_budget_name(provider: str) -> str:
+    """Return the provider id whose budget pays for `provider`, which may be another version of it."""
+    return provider.partition("@")[0]

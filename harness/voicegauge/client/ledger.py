@@ -64,13 +64,17 @@ class Ledger:
     No method awaits, so a ledger is safe to share between tasks of one event loop. It is not thread-safe.
     """
 
-    def __init__(self, max_cost_usd: float | None = None, *, spent_usd: float = 0.0) -> None:
+    def __init__(
+        self, max_cost_usd: float | None = None, *, spent_usd: float = 0.0, option: str = "--max-cost"
+    ) -> None:
         """Open the ledger.
 
         Args:
             max_cost_usd: the budget in dollars; `None` counts spending without a limit.
             spent_usd: the part of the budget in dollars that an interrupted run has spent already.
+            option: what the user may change to spend more.
         """
+        self._option = option
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
         self._spent, self._reserved = convert_to_micro_usd(spent_usd), 0
         self._overcharge_by_price_name: dict[str, str] = {}
@@ -159,7 +163,7 @@ class Ledger:
             raise BudgetError(
                 f"the next request costs ${amount_micro_usd / MICRO_USD_PER_USD:g}, but of the budget of "
                 f"${self._limit / MICRO_USD_PER_USD:g} "
-                f"${self.spent_usd:g} are spent{held}: raise --max-cost"
+                f"${self.spent_usd:g} are spent{held}: raise {self._option}"
             )
 
     def reserve_unconditionally(self, amount_usd: float) -> Reservation:
@@ -180,21 +184,29 @@ class Ledger:
 class LedgerShare(Ledger):
     """Counts what one of several users of a ledger reserves and spends.
 
-    The ledger has the budget, and counts the amounts of all its shares too.
+    The ledger has the budget, and counts the amounts of all its shares too. A share may have a budget of its own.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Start with nothing spent from `ledger`."""
-        super().__init__()
+    def __init__(
+        self,
+        ledger: Ledger,
+        max_cost_usd: float | None = None,
+        *,
+        spent_usd: float = 0.0,
+        option: str = "--max-cost",
+    ) -> None:
+        """Share `ledger`, which counts `spent_usd` already; see `Ledger` for the other arguments."""
+        super().__init__(max_cost_usd, spent_usd=spent_usd, option=option)
         self._ledger = ledger
 
     @property
     def remaining_usd(self) -> float:
-        """The amount that all users together can still reserve, in dollars; infinite without a budget."""
-        return self._ledger.remaining_usd
+        """The amount that this user can still reserve, in dollars; infinite without a budget."""
+        return min(self._ledger.remaining_usd, super().remaining_usd)
 
     def require_remaining(self, amount_micro_usd: int) -> None:
-        """Check that all users together have `amount_micro_usd` left; see `Ledger.require_remaining`."""
+        """Check that this user, and all together, have `amount_micro_usd` left; see `Ledger.require_remaining`."""
+        super().require_remaining(amount_micro_usd)
         self._ledger.require_remaining(amount_micro_usd)
 
     def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:

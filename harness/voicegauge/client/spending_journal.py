@@ -219,11 +219,18 @@ class PurchaseAccount(Generic[HistoryT]):
         """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
         return self.sum_spent_usd_except_last_requests(())
 
-    def sum_spent_usd_except_last_requests(self, pending_ids: Collection[str]) -> float:
-        """Return `spent_usd` without what the last request for each sample or case in `pending_ids` cost."""
+    def sum_spent_usd_except_last_requests(
+        self, pending_ids: Collection[str], counts: Callable[[str], bool] = lambda _: True
+    ) -> float:
+        """Return `spent_usd` without what the last request for each sample or case in `pending_ids` cost.
+
+        Args:
+            pending_ids: ids of samples or cases.
+            counts: whether a sample or case counts at all, by its id.
+        """
         ledger = Ledger()
         for name, one in self.histories.items():
-            for purchase in one.purchases[: -1 if name in pending_ids else None]:
+            for purchase in one.purchases[: -1 if name in pending_ids else None] if counts(name) else ():
                 purchase.add_to_ledger(ledger)
         return ledger.spent_usd
 

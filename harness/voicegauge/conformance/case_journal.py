@@ -383,7 +383,12 @@ class CaseJournals:
     @property
     def spent_by_earlier_runs_usd(self) -> float:
         """Dollars that were or may have been spent by earlier commands that ended before they printed a result."""
-        return sum(one.spent_by_earlier_runs_usd for one in self._journals.values())
+        return sum(self.spent_by_earlier_runs_usd_by_provider.values())
+
+    @property
+    def spent_by_earlier_runs_usd_by_provider(self) -> dict[str, float]:
+        """The dollars of `spent_by_earlier_runs_usd` by provider id."""
+        return {provider: one.spent_by_earlier_runs_usd for provider, one in self._journals.items()}
 
     @property
     def earlier_ambiguous_case_ids(self) -> frozenset[str]:

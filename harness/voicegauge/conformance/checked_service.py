@@ -137,6 +137,10 @@ class CheckSettings:
     """The ledger in which prices are reserved; `None` without a budget."""
     daily_budget_by_provider: Mapping[str, DailyBudget] = field(default_factory=dict)
     """What all commands spend in a day, by provider id; empty without a budget."""
+    max_cost_usd_by_provider: Mapping[str, float] = field(default_factory=dict)
+    """Parts of the budget, in dollars, that single providers may use up, by provider id."""
+    spent_usd_by_provider: Mapping[str, float] = field(default_factory=dict)
+    """Dollars of these parts that earlier commands have spent, by provider id; `ledger` counts them already."""
     price_usd_by_name: Mapping[str, float] = field(default_factory=dict)
     """Dollars per request by target id, as set by the user."""
     rate_limiter_by_provider: Mapping[str, RateLimiter | None] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from voicegauge.cases.boundary_values import find_fitting_value
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, find_excluded_operations
 from voicegauge.client.client import Client
-from voicegauge.client.daily_spending import open_ledger
+from voicegauge.client.daily_spending import open_provider_ledgers
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.conformance.callbacks import open_receiver_for_cases
@@ -440,7 +440,14 @@ async def _open_service(
 def _create_service(
     contract: Contract, transport: Transport, settings: CheckSettings, resource_tracker: ResourceTracker | None
 ) -> CheckedService:
-    ledger = open_ledger(settings.ledger, contract.id, settings.daily_budget_by_provider)
+    # A check has one client for each provider, so that each share is opened once.
+    ledger = open_provider_ledgers(
+        settings.ledger,
+        [contract.id],
+        daily_budget_by_provider=settings.daily_budget_by_provider,
+        max_cost_usd_by_provider=settings.max_cost_usd_by_provider,
+        spent_usd_by_provider=settings.spent_usd_by_provider,
+    ).get(contract.id)
     client = Client(
         contract,
         transport,

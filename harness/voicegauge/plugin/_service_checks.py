@@ -147,6 +147,8 @@ def build_parser_arguments(declared: DeclaredOption) -> dict[str, Any]:
     shape, spec = declared.shape, declared.spec
     if shape.item_type is bool:
         return {"action": "store_true"}
+    if isinstance(declared.default, float):  # the budget: that of all tests together
+        return {"type": float, "default": declared.default, "metavar": "USD"}
     if shape.is_multiple:
         return {"action": "append", "default": [], "metavar": spec.metavar}
     return {"type": shape.item_type, "default": declared.default, "metavar": spec.metavar or "N"}
