@@ -21,6 +21,7 @@ from voicegauge.drift.comparison import compare_inputs
 from voicegauge.errors import ContractError
 
 from ..builders.documents import REMOVED, changed_yaml, edited, put
+from ..builders.own_server import running_own_server
 
 OFFICIAL = """
 openapi: 3.0.3
@@ -392,3 +393,75 @@ def test_drift_between_two_versions_compares_what_the_overlay_describes(load: Lo
     assert change.new_position is not None
     assert change.new_position.file == str(newer / "openapi.yaml")
     assert change.new_position.line == line_of(official, "maxLength: 100")
+
+
+LISTED = {
+    "/paths/~1audio~1speech": {
+        "post": {
+            "operationId": "speak",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OwnSpeech"}}},
+            },
+            "responses": {"200": {"description": "audio", "content": {"audio/wav": {}}}, "400": {"description": "no"}},
+        }
+    },
+    "/paths/~1models": {"get": {"operationId": "what it can", "responses": {"200": {"description": "models"}}}},
+    "/paths/~1audio~1voices": {"get": {"operationId": "who speaks", "responses": {"200": {"description": "voices"}}}},
+    "/components/schemas/OwnSpeech": {
+        "type": "object",
+        "required": ["input", "voice"],
+        "properties": {"input": {"type": "string"}, "voice": {"type": "string"}, "model": {"type": "string"}},
+    },
+}
+"""Operations of a server's own document: speech, and the lists of its models and voices."""
+LISTING_OVERLAY = """
+overlay: 1.0.0
+info: {title: A server of one's own, version: "1"}
+extends: openapi.yaml
+actions:
+  - target: $
+    update:
+      x-provider:
+        id: own
+        title: Own
+        key_variable: OWN_KEY
+        is_key_optional: true
+        sources: {openapi.yaml: {title: Own, date: "2026-01-01"}}
+        self_hosted:
+          model_list: {operation_id: what it can, list_locations: [body#/data], request_field_location: body#/model}
+          voice_lists: [{operation_id: who speaks, list_locations: [body#/voices], request_field_location: body#/voice}]
+      security: [{}]
+  - target: $.paths['/audio/speech'].post
+    update:
+      x-speech:
+        request_fields: {text: body#/input, voice: body#/voice}
+        response: {audio: {location: body, delivery_method: bytes}}
+        targets: {one: {title: One, default_voice: anna, pricing: {unit: request, usd_per_unit: 0}}}
+"""
+
+
+def test_a_server_of_ones_own_is_asked_by_operations_of_its_own_document(load: Load, tmp_path: Path) -> None:
+    load(LISTING_OVERLAY, changed_yaml(OFFICIAL, LISTED))
+    notices: list[str] = []
+
+    class Listener(voicegauge.ProgressListener):
+        def notice(self, text: str) -> None:
+            notices.append(text)
+
+    with running_own_server(voices=["zoe"], is_strict=True) as url:
+        report = voicegauge.check(
+            "own",
+            contracts=[tmp_path],
+            live=voicegauge.LiveOptions(base_urls={"": f"{url}/v1"}),
+            case_ids=["own/one: a full delivery"],
+            progress=Listener(),
+        )
+    assert "own: 2 models, 1 voice listed; uses model tiny and voice zoe" in notices
+    assert "rejects-valid" not in {finding.rule for finding in report.findings}
+
+
+def test_an_operation_that_no_document_has_cannot_list_voices(load: Load) -> None:
+    overlay = LISTING_OVERLAY.replace("operation_id: who speaks", "operation_id: nobody")
+    with pytest.raises(ContractError, match="'nobody' is not an operation of this document"):
+        load(overlay, changed_yaml(OFFICIAL, LISTED))

@@ -231,13 +231,19 @@ _ALWAYS_COPIED_KEYS = (
 
 
 def select_described_operations(document: Document) -> dict[str, Any]:
-    """Return the data of a document, reduced to the operations with an `x-` key of ours and those that they name by id.
+    """Return the data of a document, reduced to the operations with an `x-` key of ours and those that are named by id.
 
-    What these operations refer to is kept too. Everything that is kept has the same JSON pointer as before.
+    They are named by a kept operation, or by `x-provider`, which names those that list models and voices. What these
+    operations refer to is kept too. Everything that is kept has the same JSON pointer as before.
     """
     operations = dict(read_operations(document.data))
     by_id = {str(node.get("operationId")): at for at, node in operations.items()}
-    kept = [at for at, node in operations.items() if _OPERATION_EXTENSIONS & node.keys()]
+    listing = set(_iterate_operation_ids(document.data.get("x-provider")))
+    kept = [
+        at
+        for at, node in operations.items()
+        if _OPERATION_EXTENSIONS & node.keys() or node.get("operationId") in listing
+    ]
     known = set(kept)
     for at in kept:  # which grows
         for name in _iterate_possible_operation_ids(document.data, operations[at]):
@@ -289,6 +295,14 @@ def read_operations(document_data: dict[str, Any]) -> Iterator[tuple[tuple[str, 
         for method in OPENAPI_METHODS:
             if isinstance(item, dict) and isinstance(item.get(method), dict):
                 yield (path, method), item[method]
+
+
+def _iterate_operation_ids(value: Any) -> Iterator[str]:
+    """Yield the values of all keys `operation_id` in `value`."""
+    if isinstance(value, dict) and isinstance(value.get("operation_id"), str):
+        yield value["operation_id"]
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _iterate_operation_ids(item)
 
 
 def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_data: dict[str, Any]) -> Iterator[str]:
