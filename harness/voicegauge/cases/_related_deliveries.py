@@ -54,6 +54,8 @@ class RelatedDelivery(NamedTuple):
     description: str
     base_description: str | None = None
     """Description of the earlier related delivery to compare with; `None` for the plain delivery."""
+    companion_request: SpeechRequest | None = None
+    """Another speech that is requested at the same moment; `None` if the delivery is alone."""
 
 
 def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[RelatedDelivery]:
@@ -73,6 +75,20 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
     ):
         if found is not None and _is_valid_request(target, found.speech_request):
             yield found
+
+
+def plan_delivery_with_companion(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return the unchanged delivery while another one is in flight, whose text has the same words in reverse order.
+
+    The text costs as much as the other, and a comparison of spectra tells both apart. The result is `None` if the
+    other text is equal or not valid.
+    """
+    other = msgspec.structs.replace(speech_request, text=" ".join(reversed(speech_request.text.split())))
+    if other.text == " ".join(speech_request.text.split()) or not _is_valid_request(target, other):
+        return None
+    return RelatedDelivery(
+        "companion", speech_request, None, other.text, "another text in flight", companion_request=other
+    )
 
 
 def _is_valid_request(target: Target, speech_request: SpeechRequest) -> bool:

@@ -131,6 +131,8 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     documented value of the fields other than the resource id."""
     comparison: DeliveryComparison | None = None
     """The other delivery with which this delivery is compared; `None` if it is compared with none."""
+    companion_request: SpeechRequest | None = None
+    """Another speech that is requested at the same moment as `speech_request`; `None` if the delivery is alone."""
     expects_job_failure: bool = False
     """Whether the job of a delivery should end in failure."""
     calls_billable_operation: bool = False
@@ -153,7 +155,9 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
 
     @property
     def charged_request_count(self) -> int:
-        """Number of requests that are charged one by one: the turns of a case on WebSockets."""
+        """Number of requests that are charged one by one: turns on a WebSocket, or deliveries at the same moment."""
+        if self.companion_request is not None:
+            return 2
         return max(self.socket_scenario.turn_count, 1) if self.socket_scenario is not None else 1
 
     @property

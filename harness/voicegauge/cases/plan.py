@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from voicegauge.cases._related_deliveries import plan_related_deliveries
+from voicegauge.cases._related_deliveries import plan_delivery_with_companion, plan_related_deliveries
 from voicegauge.cases.audio_input import plan_audio_input_cases, plan_upload_cases
 from voicegauge.cases.bodies import (
     plan_body_cases,
@@ -673,7 +673,10 @@ def _iterate_target_cases(
                 compared_parameter="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
             )
             yield _build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
-        for related in plan_related_deliveries(target, speech):
+        related_deliveries = [*plan_related_deliveries(target, speech)]
+        companion = plan_delivery_with_companion(target, speech) if is_first_target_of_operation else None
+        related_deliveries += [companion] if companion is not None else []
+        for related in related_deliveries:
             base = plain.id if related.base_description is None else f"{plain.id} with {related.base_description}"
             comparison = DeliveryComparison(
                 compared_parameter=related.compared_parameter,
@@ -682,7 +685,13 @@ def _iterate_target_cases(
                 changed_value=related.changed_value,
             )
             description = f"a full delivery with {related.description}"
-            yield _build_delivery_case(target, related.speech_request, description, comparison=comparison)
+            yield _build_delivery_case(
+                target,
+                related.speech_request,
+                description,
+                comparison=comparison,
+                companion_request=related.companion_request,
+            )
     if is_emulated:
         yield from _iterate_failing_delivery_cases(target, speech)
 
@@ -756,6 +765,7 @@ def _build_delivery_case(
     *,
     expects_job_failure: bool = False,
     comparison: DeliveryComparison | None = None,
+    companion_request: SpeechRequest | None = None,
 ) -> ConformanceCase:
     return build_case(
         target.operation,
@@ -765,6 +775,7 @@ def _build_delivery_case(
         speech_request=speech_request,
         expects_job_failure=expects_job_failure,
         comparison=comparison,
+        companion_request=companion_request,
         text_character_count=target.count_charged_characters(speech_request.text),
     )
 

@@ -124,7 +124,12 @@ class CaseJudge:
             return []
         return [
             DeliveryPair(
-                comparison.compared_parameter, base, delivered, comparison.base_value, comparison.changed_value
+                comparison.compared_parameter,
+                base,
+                delivered,
+                comparison.base_value,
+                comparison.changed_value,
+                find_companion_delivery(sent_case),
             )
         ]
 
@@ -133,3 +138,11 @@ def find_comparable_delivery(sent_case: SentCase) -> SpeechDelivery | None:
     """Return the delivery of a case with which others can be compared; `None` if there is none, or if it failed."""
     delivered = next((subject for subject in sent_case.subjects if isinstance(subject, SpeechDelivery)), None)
     return None if delivered is None or delivered.delivery.failure is not None else delivered
+
+
+def find_companion_delivery(sent_case: SentCase) -> SpeechDelivery | None:
+    """Return the delivery that was in flight beside that of the case; `None` if there is none, or if it failed."""
+    companion = sent_case.case.companion_request
+    deliveries = (subject for subject in sent_case.subjects if isinstance(subject, SpeechDelivery))
+    found = next((one for one in deliveries if companion is not None and one.speech_request == companion), None)
+    return None if found is None or found.delivery.failure is not None else found

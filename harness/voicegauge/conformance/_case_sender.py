@@ -484,7 +484,7 @@ class CaseSender:
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
         try:
-            delivery = await self._requests.deliver(case, target, speech)
+            delivery, companion = await self._deliver_beside_companion(case, target, speech)
             index = delivery.submit_exchange_index
             if index is not None and await self._requests.pause_after_transient_status(
                 case, delivery.exchanges[index].response
@@ -508,8 +508,30 @@ class CaseSender:
         sent_case.no_verdict_reason = _explain_missing_delivery(delivery, case)
         sent_case.subjects += iterate_delivery_subjects(target, speech, delivery, polls)
         sent_case.subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
+        if companion is not None and case.companion_request is not None:
+            sent_case.exchanges += companion.exchanges
+            sent_case.subjects += iterate_delivery_subjects(target, case.companion_request, companion)
         index = delivery.submit_exchange_index
         sent_case.status = None if index is None else delivery.exchanges[index].response.status
+
+    async def _deliver_beside_companion(
+        self, case: ConformanceCase, target: Target, speech: SpeechRequest
+    ) -> tuple[Delivery, Delivery | None]:
+        """Return the delivery of a case, and that of its companion, which was requested at the same moment.
+
+        There is no companion if the case has none, or if its delivery was interrupted.
+        """
+        if case.companion_request is None:
+            return await self._requests.deliver(case, target, speech), None
+        other = asyncio.create_task(self._requests.deliver(case, target, case.companion_request))
+        try:
+            delivery = await self._requests.deliver(case, target, speech)
+        except BaseException:
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+            raise
+        (companion,) = await asyncio.gather(other, return_exceptions=True)
+        return delivery, None if isinstance(companion, BaseException) else companion
 
     def _find_target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target_name) if case.target_name else None

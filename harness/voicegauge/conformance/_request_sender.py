@@ -141,11 +141,15 @@ class RequestSender:
             TransportError: the service did not respond.
             BudgetError: the request costs more than is left in the budget.
         """
-        earlier_key = self._find_reusable_idempotency_key(case)
+        is_companion = speech_request is case.companion_request
+        earlier_key = None if is_companion else self._find_reusable_idempotency_key(case)
+        price_usd = self._compute_price_usd(case)
         return await self._client.speak(
             target,
             speech_request,
-            submit_observer=self._create_submit_recorder(case, self._compute_price_usd(case)),
+            submit_observer=self._create_submit_recorder(
+                case, None if price_usd is None else price_usd / case.charged_request_count
+            ),
             price_usd=self._service.settings.price_usd_by_name.get(target.id),
             request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
             # A recording should have the whole job, and the next state may be one that all documents name.

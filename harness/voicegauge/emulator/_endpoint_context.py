@@ -280,6 +280,11 @@ MAX_SPEECH_FILES = 20_000
 the parameters of the synthesis are stored, not the audio."""
 
 
+SHARED_FILE_WRITING_S = 0.5
+"""Time in seconds from writing to reading a file that several requests share because of a fault. It is real time,
+since clients send the requests in real time."""
+
+
 class AudioDownloads:
     """Finds or synthesizes the audio behind the URLs of one provider."""
 
@@ -289,6 +294,8 @@ class AudioDownloads:
         self.synthesizer = synthesizer
         self.files = AudioFileStore()
         """Audio made from uploads, each under its file name."""
+        self._shared_files: dict[tuple[str, str, int], SynthesisRequest] = {}
+        """What was written last to the file of each target, voice and pitch, if a fault gives them one file."""
         self._speech: OrderedDict[str, tuple[Target, SynthesisRequest]] = OrderedDict()
 
     def add_speech(self, media_id: str, target: Target, synthesis: SynthesisRequest) -> None:
@@ -299,7 +306,13 @@ class AudioDownloads:
 
     async def synthesize_with_faults(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
         """Return encoded speech, changed by the faults of `target`."""
-        return await self.synthesizer.synthesize(self._fault_injector.change_synthesis(synthesis, target))
+        synthesis = self._fault_injector.change_synthesis(synthesis, target)
+        if self._fault_injector.is_check_skipped("file-names", target.operation):
+            name = (target.id, synthesis.espeak_variant, synthesis.pitch)
+            self._shared_files[name] = synthesis
+            await asyncio.sleep(SHARED_FILE_WRITING_S)
+            synthesis = self._shared_files[name]
+        return await self.synthesizer.synthesize(synthesis)
 
     async def find_download_response(self, file_name: str) -> EmulatedResponse | None:
         """Return the response with the file `file_name`, which may have an extension.

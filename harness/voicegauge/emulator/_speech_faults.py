@@ -193,6 +193,12 @@ PARAMETER_FAULTS = (
         applies_to=accepts_markup,
     ),
     Fault(
+        id="audio-swapped",
+        description="Requests with the same voice at the same moment write one file, and all get what is written last.",
+        skipped_check="file-names",
+        applies_to=lambda target: target.response.audio is not None,
+    ),
+    Fault(
         id="accepts-invalid",
         description="Requests that violate the documented schema are accepted.",
         skipped_check="request",

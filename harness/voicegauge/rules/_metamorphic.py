@@ -8,6 +8,7 @@ a working one is much larger.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -258,6 +259,48 @@ def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violat
             f"other words are spoken as {delivery_pair.changed_value} than {one}: their spectra cannot be aligned "
             f"(mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
             delivery_pair.parameter_pointer,
+        )
+
+
+@register_rule(
+    "audio-swapped",
+    subject_class=DeliveryPair,
+    description=(
+        "A request gets the audio of its own text while another one is in flight: not that of the other, and the same "
+        "words as alone."
+    ),
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="Under load, users hear what others have written.",
+        conforming_example="Two texts at the same moment give two files, each with its own words.",
+        violating_example="Two texts at the same moment give the same samples.",
+    ),
+    shown_by=(
+        FaultExample("audio-swapped", also_found_by=("spoken-text-other", "spoken-words-differ", "audio-of-other-text")),
+    ),
+)
+def _check_audio_swapped(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    companion = delivery_pair.companion_delivery
+    if companion is None:
+        return
+    in_flight = delivery_pair.changed_delivery
+    if _has_same_audio(dataclasses.replace(delivery_pair, base_delivery=companion)):
+        yield Violation(
+            "two requests with different texts at the same moment give the same audio, sample by sample",
+            delivery_pair.parameter_pointer,
+            evidence=f"{in_flight.speech_request.text} / {companion.speech_request.text}",
+        )
+        return
+    mismatch = _measure_speech_mismatch(delivery_pair)
+    with_companion = _measure_speech_mismatch(dataclasses.replace(delivery_pair, changed_delivery=companion))
+    if mismatch is None or with_companion is None:
+        return
+    if mismatch > MAX_SAME_WORDS_MISMATCH >= with_companion:
+        yield Violation(
+            "other words are spoken while another request is in flight, and the other request gets the words of this "
+            f"one (mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
+            delivery_pair.parameter_pointer,
+            evidence=in_flight.speech_request.text,
         )
 
 

@@ -424,10 +424,11 @@ def _find_neutral_value(field_mapping: FieldMapping, value: object) -> str | Non
 # Two deliveries whose requests differ in one parameter.
 
 
-ComparedParameter = Literal["speed", "voice", "language", "seed", "repetition", "format", "text", "markup"]
+ComparedParameter = Literal["speed", "voice", "language", "seed", "repetition", "format", "text", "markup", "companion"]
 """The parameter of a request whose effect is checked by comparing two deliveries. For `text`, the second request
 repeats the text of the first. For `repetition`, both requests are equal and have the same seed. For `markup`, the
-second has tags that change nothing."""
+second has tags that change nothing. For `companion`, both requests are equal, and another one is in flight at the same
+time as the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -441,6 +442,8 @@ class DeliveryPair(CheckSubject):
     """Value of the parameter in the first request, or the documented default; `None` if neither is known."""
     changed_value: Any
     """Value of the parameter in the second request."""
+    companion_delivery: SpeechDelivery | None = None
+    """The delivery of another text that was in flight at the same time as `changed_delivery`; `None` if none was."""
 
     @property
     def operation(self) -> Operation:
@@ -461,7 +464,7 @@ class DeliveryPair(CheckSubject):
     @property
     def parameter_pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
-        parameter = {"repetition": "seed", "markup": "text"}.get(self.compared_parameter, self.compared_parameter)
+        parameter = {"repetition": "seed", "markup": "text", "companion": "text"}.get(self.compared_parameter, self.compared_parameter)
         return f"{self.operation.pointer}/x-speech/request_fields/{parameter}"
 
     @property
