@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -125,3 +126,25 @@ def test_a_finding_names_both_requests_and_the_parameter(pair, judge) -> None:
         finding.message == "at speed 2 the text takes 4.00 s, at speed 1 4.00 s: 1.00 times as fast instead of 2 times"
     )
     assert finding.where.contract_pointer.endswith("/x-speech/request_fields/speed")
+
+
+def _make_pair_with_companion(pair, alone: bytes, in_flight: bytes, companion: bytes) -> DeliveryPair:
+    made = pair("companion", (None, "story. long a"), alone, in_flight)
+    other = pair("companion", (None, ""), companion, companion).base_delivery
+    return dataclasses.replace(made, companion_delivery=other)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "companion", "message"),
+    [
+        ((1, 0), (2, 1), None),
+        ((1, 1), (1, 1), "give the same audio"),  # both got the file that was written last
+        ((1, 1), (2, 0), "the other request gets the words of this one"),
+        ((1, 1), (2, 1), None),  # another text, but not that of the other request: a matter of other rules
+    ],
+)
+def test_audio_of_another_request_in_flight_is_found(pair, judge, in_flight, companion, message) -> None:
+    alone, one, other = (_wav(4, seed=seed, words=words) for seed, words in ((0, 0), in_flight, companion))
+    findings = [one for one in judge(_make_pair_with_companion(pair, alone, one, other)) if one.rule == "audio-swapped"]
+    assert len(findings) == (message is not None)
+    assert all(message in finding.message for finding in findings)

@@ -104,9 +104,11 @@ def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     paid = [case for case in plan["cases"] if case["is_billable"]]
     assert plan["spending"]["total"]["spent_usd"] == pytest.approx(sum(case["price_usd"] for case in paid))
     assert (
-        sum(part["billable_request_count"] for part in plan["spending"]["total_by_case_kind"].values()) == len(paid) > 5
+        sum(part["billable_request_count"] for part in plan["spending"]["total_by_case_kind"].values())
+        == len(paid) + 1  # two deliveries at the same moment are one case
+        > 5
     )
-    assert f"{len(paid)} billable" in out
+    assert f"{len(paid) + 1} billable" in out
     delivery, *others = [case["expected_acceptance"] for case in plan["cases"]]
     assert delivery == "accepted"
     assert others == sorted(others, key=lambda verdict: verdict != "rejected")
@@ -173,9 +175,9 @@ def test_a_dry_run_names_the_largest_reservation(live) -> None:
 
 def test_billable_requests_without_budget_make_the_check_incomplete(live, acme) -> None:
     acme.accepts_anything = True
-    status, report, out, _ = live("--full", "--max-cost", "0.026")
+    status, report, out, _ = live("--full", "--max-cost", "0.027")
     assert (status, report["is_finished"]) == (4, False)
-    assert report["spent_usd"] <= 0.026
+    assert report["spent_usd"] <= 0.027
     assert "Incomplete: not sent: " in out
     assert "raise --max-cost" in out
 

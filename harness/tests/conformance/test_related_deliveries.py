@@ -21,10 +21,10 @@ def _related(name: str, **settings):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("ttsai/kokoro", {"speed", "voice", "text", "language", "format"}),
-        ("ttsai/kokoro-sync", {"speed", "voice", "text", "format"}),
-        ("pixazo/vibevoice", {"voice", "text", "seed", "repetition"}),
-        ("pixazo/xtts-v2", {"text", "language"}),
+        ("ttsai/kokoro", {"speed", "voice", "text", "language", "format", "companion"}),
+        ("ttsai/kokoro-sync", {"speed", "voice", "text", "format", "companion"}),
+        ("pixazo/vibevoice", {"voice", "text", "seed", "repetition", "companion"}),
+        ("pixazo/xtts-v2", {"text", "language", "companion"}),
     ],
 )
 def test_each_parameter_of_a_target_is_compared_with_its_plain_delivery(name, parameters) -> None:

@@ -202,6 +202,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "response-kind-ignored": (set(), lambda right, wrong: right == wrong),  # nothing selects a kind
     "unauthorized-cut-off": ({"no-key"}, lambda _, wrong: wrong["no-key"].status == 0),
     "default-format-changed": ({"now"}, lambda _, wrong: decode(wrong["now"].content).container == "wav"),
+    "audio-swapped": (set(), lambda right, wrong: right == wrong),  # no requests at the same moment
     "long-text-cut": (set(), lambda right, wrong: right == wrong),
     "truncated-audio": (HAS_AUDIO, lambda right, wrong: right["audio"].content.startswith(wrong["audio"].content)),
     "html-as-audio": (

@@ -154,10 +154,15 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """Whether the request was generated at random."""
 
     @property
+    def first_request_count(self) -> int:
+        """Number of requests that are sent without waiting for a response: 2 if a delivery has a companion."""
+        return 1 if self.companion_request is None else 2
+
+    @property
     def charged_request_count(self) -> int:
         """Number of requests that are charged one by one: turns on a WebSocket, or deliveries at the same moment."""
         if self.companion_request is not None:
-            return 2
+            return self.first_request_count
         return max(self.socket_scenario.turn_count, 1) if self.socket_scenario is not None else 1
 
     @property

@@ -111,7 +111,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
     if max_billable_requests is None:
         return ordered
-    counts = itertools.accumulate(case.is_billable for case in ordered)
+    counts = itertools.accumulate(case.is_billable * case.first_request_count for case in ordered)
     return [
         case
         for case, count in zip(ordered, counts, strict=True)
@@ -776,7 +776,11 @@ def _build_delivery_case(
         expects_job_failure=expects_job_failure,
         comparison=comparison,
         companion_request=companion_request,
-        text_character_count=target.count_charged_characters(speech_request.text),
+        text_character_count=sum(
+            target.count_charged_characters(request.text)
+            for request in (speech_request, companion_request)
+            if request is not None
+        ),
     )
 
 

@@ -235,7 +235,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
                 # Rounding errors may add up to less than 1e-9, a thousandth of the smallest amount in the ledger.
                 if remaining_micro_usd < 0:
                     break
-                count += 1
+                count += max(case.billable_request_count, 1)
         return count
 
 
@@ -304,7 +304,8 @@ def _price_case(
         kind=case.kind,
         expected_acceptance=case.expected_response.acceptance,
         is_billable=case.is_billable,
-        billable_request_count=int(case.is_billable and usd != 0),
+        request_count=case.first_request_count,
+        billable_request_count=case.first_request_count if case.is_billable and usd != 0 else 0,
         price_usd=usd,
         reserved_usd=reserved_usd,
     )
