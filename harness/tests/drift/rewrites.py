@@ -132,6 +132,14 @@ def _null_branch(schema: dict[str, Any]) -> Json:
     return {**siblings, "anyOf": [inner, {"type": "null"}]}
 
 
+def _branch_per_value(schema: dict[str, Any]) -> Json:
+    values = schema.get("enum")
+    if not isinstance(values, list) or len(values) < 2 or not isinstance(schema.get("type"), str) or None in values:
+        return schema
+    rest = {key: value for key, value in schema.items() if key not in ("type", "enum")}
+    return {**rest, "oneOf": [{"type": schema["type"], "enum": [value]} for value in values]}
+
+
 def _const_as_enum(schema: dict[str, Any]) -> Json:
     if "const" not in schema:
         return schema
@@ -229,6 +237,7 @@ REWRITES: dict[str, Rewrite] = {
     "every schema in an anyOf of one": in_schemas(_single_branch),
     "single types as lists": in_schemas(_type_list),
     "nullable as OpenAPI 3.0 has it": in_schemas(_nullable),
+    "a branch for each value": in_schemas(_branch_per_value),
     "null as a branch": in_schemas(_null_branch),
     "const as an enumeration of one": in_schemas(_const_as_enum),
     "other order of names and branches": in_schemas(_reversed),

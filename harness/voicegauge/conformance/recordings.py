@@ -25,9 +25,12 @@ from voicegauge.conformance.checked_service import build_contract_options
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.provider import ListOperation
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.loading import adapt_contract_to_server, replace_missing_voices
 from voicegauge.contract.operation import Operation
-from voicegauge.errors import DataError, MissingExtraError
+from voicegauge.contract.parsed_exchange import parse_exchange
+from voicegauge.errors import ContractError, DataError, MissingExtraError
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Provenance, Severity
@@ -242,10 +245,12 @@ def check_recordings(
         if contract is None:
             continue
         checker = Checker(recording.provenance, rules, functools.partial(build_repeat_command, contract, path))
+        adapted = adapt_to_recorded_names(contract, recording)
         try:
-            if contract.id not in cases:
+            if adapted is contract and contract.id not in cases:
                 cases[contract.id] = plan_cases_by_id(contract)
-            subjects = list(iterate_recording_subjects(contract, recording, cases[contract.id]))
+            case_by_id = cases[contract.id] if adapted is contract else plan_cases_by_id(adapted)
+            subjects = list(iterate_recording_subjects(adapted, recording, case_by_id))
             collector.judge_subjects(checker, subjects, case_id=path.name)
             for reason in {one.unread_body_reason for one in subjects if isinstance(one, Call)} - {None}:
                 collector.add_unjudged_item(f"{contract.id}/{path.name}", str(reason))
@@ -256,7 +261,7 @@ def check_recordings(
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
             collector.coverage.add_exchange(exchange)
-        _report_unmatched_calls(path, contract, recording, cases[contract.id], collector)
+        _report_unmatched_calls(path, adapted, recording, case_by_id, collector)
         collector.add_findings(
             _iterate_age_findings(
                 checker,
@@ -269,6 +274,37 @@ def check_recordings(
         )
         judged.append(path)
     return judged
+
+
+def adapt_to_recorded_names(contract: Contract, recording: Recording) -> Contract:
+    """Return the contract with the models and voices that the recorded service lists.
+
+    The recording was made with them: the plan of a live check or recording begins with a request for them. The
+    contract itself is returned if the recording has no such list, or has names that the contract does not allow.
+    """
+    own_server = contract.provider.self_hosted
+    if own_server is None:
+        voices = _read_recorded_names(recording, contract.provider.voice_lists)
+        return replace_missing_voices(contract, voices) if voices else contract
+    models = _read_recorded_names(recording, [own_server.model_list] if own_server.model_list is not None else [])
+    voices = _read_recorded_names(recording, own_server.voice_lists)
+    if not models and not voices:
+        return contract
+    try:
+        return adapt_contract_to_server(contract, model_names=models, voice_names=voices)
+    except ContractError:
+        return contract
+
+
+def _read_recorded_names(recording: Recording, name_lists: Sequence[ListOperation]) -> tuple[str, ...]:
+    """Return the names of the first list that a recording has names of; empty if it has none."""
+    for name_list in name_lists:
+        for exchange in recording.exchanges:
+            if exchange.operation == name_list.operation_id and 200 <= exchange.response.status < 300:
+                names = name_list.read_names(parse_exchange(exchange).response_json)
+                if names:
+                    return names
+    return ()
 
 
 class UnmatchedRequestCounter:

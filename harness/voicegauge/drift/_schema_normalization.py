@@ -389,8 +389,8 @@ class SchemaNormalizer:
     def _simplify_branches(self, schema: NormalizedSchema, branch_keyword: str) -> NormalizedSchema:
         """Replace branches by keywords that mean the same.
 
-        A branch that allows only null becomes `nullable`, a single branch becomes its keywords, and branches that only
-        have a type become one list of types.
+        A branch that allows only null becomes `nullable`, a single branch becomes its keywords, branches that only
+        have a type become one list of types, and branches that list values of one type become one list of values.
         """
         branches = schema.schema_lists[branch_keyword]
         is_recursive = any(_build_cache_key(branch) in self._in_progress for branch in branches)
@@ -413,6 +413,16 @@ class SchemaNormalizer:
             keywords = {**schema.non_schema_keywords, "type": keyword}
             return replace(
                 schema, non_schema_keywords=keywords, schema_lists=remaining_schema_lists, explicitly_nullable=nullable
+            )
+        union = _unite_listed_values([normalized[branch] for branch in non_null], branch_keyword)
+        if union is not None and not union.keys() & schema.non_schema_keywords.keys():
+            node = schema.node.get_child(branch_keyword)
+            keywords = {name: node.replace_value(value) for name, value in union.items()}
+            return replace(
+                schema,
+                non_schema_keywords={**schema.non_schema_keywords, **keywords},
+                schema_lists=remaining_schema_lists,
+                explicitly_nullable=nullable,
             )
         return replace(
             schema, schema_lists={**remaining_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
@@ -547,6 +557,27 @@ def _list_plain_types(branches: list[NormalizedSchema], branch_keyword: str) -> 
         )
     )
     return [] if branch_keyword == "oneOf" and {"integer", "number"} <= set(types) else types
+
+
+def _unite_listed_values(branches: list[NormalizedSchema], branch_keyword: str) -> dict[str, Any] | None:
+    """Return the keywords that mean the same as branches of one type, of which each lists its values.
+
+    A branch of an `anyOf` without a list allows every value of the type. Return `None` if a branch has other keywords
+    or another type, or if branches of a `oneOf` overlap, because a value of both is not valid then.
+    """
+    if len(branches) < 2 or not all(branch.has_no_subschemas for branch in branches):
+        return None
+    types = [branch.get_keyword("type").value for branch in branches]
+    names = {name for branch in branches for name in branch.non_schema_keywords}
+    lists = [branch.allowed_values for branch in branches]
+    if not names <= {"type", "enum", "const"} or types[0] is MISSING or any(one != types[0] for one in types):
+        return None
+    if None in lists:
+        return {"type": types[0]} if branch_keyword == "anyOf" else None
+    values = {encode_canonical_json(value): value for one in lists for value in one or ()}
+    if branch_keyword == "oneOf" and len(values) < sum(len(one or ()) for one in lists):
+        return None
+    return {"type": types[0], "enum": list(values.values())}
 
 
 def _allows_only_null(schema: NormalizedSchema) -> bool:

@@ -39,7 +39,8 @@ SkippableCheck = Literal[
 ]
 """Checks and actions of a correct provider that a fault can leave out. Requests: authentication ("key"), the schema
 ("request"), the lengths of lists ("items"), filters of lists ("filters"), the limits of uploads, https for webhook
-URLs, and the parsing of markup. Speech: a file name of its own for each request ("file-names"). Responses: the choice between a stream of events and audio alone ("response-kind").
+URLs, and the parsing of markup. Speech: a file for each request ("file-names"). Responses: the choice between
+a stream of events and audio alone ("response-kind").
 Jobs: cancellation and expiry. Resources: the check of their owner ("account"), their deletion, their removal from lists
 ("delisting"), and the check of their state."""
 

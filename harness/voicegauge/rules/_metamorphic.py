@@ -276,7 +276,9 @@ def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violat
         violating_example="Two texts at the same moment give the same samples.",
     ),
     shown_by=(
-        FaultExample("audio-swapped", also_found_by=("spoken-text-other", "spoken-words-differ", "audio-of-other-text")),
+        FaultExample(
+            "audio-swapped", also_found_by=("spoken-text-other", "spoken-words-differ", "audio-of-other-text")
+        ),
     ),
 )
 def _check_audio_swapped(delivery_pair: DeliveryPair) -> Iterator[Violation]:

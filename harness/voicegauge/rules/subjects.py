@@ -464,8 +464,9 @@ class DeliveryPair(CheckSubject):
     @property
     def parameter_pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
-        parameter = {"repetition": "seed", "markup": "text", "companion": "text"}.get(self.compared_parameter, self.compared_parameter)
-        return f"{self.operation.pointer}/x-speech/request_fields/{parameter}"
+        fields = {"repetition": "seed", "markup": "text", "companion": "text"}
+        field = fields.get(self.compared_parameter, self.compared_parameter)
+        return f"{self.operation.pointer}/x-speech/request_fields/{field}"
 
     @property
     def possible_dispute_pointers(self) -> tuple[str, ...]:
