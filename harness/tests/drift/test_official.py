@@ -116,6 +116,26 @@ def find_differences(compare: Command, *edits: Any) -> dict[str, list[str]]:
     return {kind: [change["location"] for change in comparison[kind]] for kind in kinds if comparison[kind]}
 
 
+def test_an_explained_difference_is_named_by_its_reason_alone(compare: Command, contracts: str) -> None:
+    path = Path(contracts) / "acme" / "openapi.yaml"
+    explained = [
+        {"locations": ["speak: request body/f*"], "change": "*enum*", "reason": "Only two formats are sold."},
+        {"locations": ["speak: query nothing"], "reason": "There was a query."},
+    ]
+    pointer = "/x-provider/sources/openapi.json/explained_differences"
+    path.write_text(json.dumps(edited(CONTRACT, put(pointer, explained))), encoding="utf-8")
+    more = put(f"{BODY}/properties/format/enum", ["mp3", "wav", "ogg"])
+    status, out, _ = compare(more)
+    assert status == 0
+    assert "explained (1)  Only two formats are sold." in out
+    assert "explains nothing  There was a query." in out
+    assert "0 added, 1 explained, 2 from other sources" in out
+    status, out, _ = compare(more, put(f"{BODY}/properties/speed", {"type": "number"}))
+    assert "request body/speed" in out
+    status, out, _ = compare(more, options=("--format", "markdown"))
+    assert "The contract explains a difference that does not exist: There was a query." in out
+
+
 def test_facts_of_other_sources_and_other_operations_are_no_differences(compare: Command) -> None:
     other = ["request body/text", "401"]
     assert find_differences(compare) == {"differences_from_other_sources": other}

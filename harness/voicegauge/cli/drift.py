@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -186,12 +187,17 @@ def _print_official_comparison(terminal: Console, comparison: OfficialComparison
             terminal.print(f"{word} ({change.level.value})  {change.qualified_location}", soft_wrap=True)
             terminal.print(f"  {change.message}", soft_wrap=True)
             terminal.print(f"  {change.old_position or ''}", style="dim", soft_wrap=True)
+    for reason, count in Counter(one.reason for one in comparison.known_differences).items():
+        terminal.print(f"explained ({count})  {reason}", style="dim", soft_wrap=True)
+    for reason in comparison.unused_explanations:
+        terminal.print(f"explains nothing  {reason}", style="yellow", soft_wrap=True)
     for name in comparison.undescribed_operations:
         terminal.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
     official = f"{comparison.official_document.title} {comparison.official_document.version}".strip()
     counts = (
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
-        f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
+        f"{len(comparison.additions)} added, {len(comparison.known_differences)} explained, "
+        f"{len(comparison.differences_from_other_sources)} from other sources"
     )
     before = f"; last compared on {comparison.compared_on}" if comparison.compared_on is not None else ""
     terminal.print(

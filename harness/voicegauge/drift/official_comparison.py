@@ -6,6 +6,7 @@ contract are compared, and facts that the contract takes from elsewhere do not c
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.extension.sources import ExplainedDifference
 from voicegauge.contract.proposed_parts import list_likely_speech_operations
 from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
 from voicegauge.drift.comparison import compare_operations_with_official_document
@@ -44,6 +46,13 @@ class OfficialSource(NamedTuple):
     """URL or path from which the document is read."""
 
 
+class KnownDifference(Record, frozen=True, kw_only=True):
+    """A difference for which the contract states the reason."""
+
+    change: DriftChange
+    reason: str
+
+
 class OfficialComparison(Record, frozen=True, kw_only=True):
     """The differences between one contract and the official document of its provider."""
 
@@ -70,6 +79,10 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     differences_from_other_sources: tuple[DriftChange, ...] = ()
     """Facts that the contract infers or takes from other sources, and that the official document lacks or
     contradicts."""
+    known_differences: tuple[KnownDifference, ...] = ()
+    """Differences that the contract explains. They are in no other list."""
+    unused_explanations: tuple[str, ...] = ()
+    """Reasons that the contract states for differences that do not exist."""
 
     @property
     def differences(self) -> tuple[DriftChange, ...]:
@@ -134,6 +147,8 @@ def compare_with_official_document(
     described = _list_operation_keys(contract.document.data)
     document = read_document(saved_document_path)  # without the files that it refers to
     report = compare_operations_with_official_document(contract.document.path, document, described)
+    explanations = contract.provider.sources[official_source.name].explained_differences
+    known: list[KnownDifference] = []
     changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = {
         "addition": [],
         "removal": [],
@@ -145,7 +160,13 @@ def compare_with_official_document(
             continue
         kind = _classify_difference(change)
         taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_source.name)
-        changes[kind if taken else "other"].append(_replace_file_by_url(change, url))
+        moved = _replace_file_by_url(change, url)
+        reason = next((one.reason for one in explanations if _explains(one, change)), None)
+        if taken and reason is not None:
+            known.append(KnownDifference(change=moved, reason=reason))
+        else:
+            changes[kind if taken else "other"].append(moved)
+    used = {one.reason for one in known}
     undescribed = [
         f"{method.upper()} {operation_path}"
         for operation_path, method in list_likely_speech_operations(document)
@@ -163,7 +184,21 @@ def compare_with_official_document(
         removals=tuple(changes["removal"]),
         changed_values=tuple(changes["changed value"]),
         differences_from_other_sources=tuple(changes["other"]),
+        known_differences=tuple(known),
+        unused_explanations=tuple(one.reason for one in explanations if one.reason not in used),
     )
+
+
+def _explains(explanation: ExplainedDifference, change: DriftChange) -> bool:
+    """Whether an explanation of the contract is about `change`."""
+    return any(
+        _matches_pattern(change.qualified_location, pattern) for pattern in explanation.locations
+    ) and _matches_pattern(change.message, explanation.change)
+
+
+def _matches_pattern(text: str, pattern: str) -> bool:
+    """Whether `text` is `pattern`, in which "*" stands for any text."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
 def _classify_difference(change: DriftChange) -> DifferenceKind:
@@ -238,7 +273,8 @@ def _render_comparison(comparison: OfficialComparison) -> Iterator[str]:
     title, version = (escape_markdown(text) for text in (document.title, document.version))
     counts = (
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
-        f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
+        f"{len(comparison.additions)} added, {len(comparison.known_differences)} explained, "
+        f"{len(comparison.differences_from_other_sources)} from other sources"
     )
     yield from (f"{title} {version} ({escape_markdown(comparison.url)}): {counts}.", "")
     yield from _render_table("Removed: the official document no longer has it", comparison.removals)
@@ -247,6 +283,8 @@ def _render_comparison(comparison: OfficialComparison) -> Iterator[str]:
     if comparison.undescribed_operations:
         operations = ", ".join(escape_markdown(name) for name in comparison.undescribed_operations)
         yield from (f"Operations that may produce speech and are not in the contract: {operations}.", "")
+    for reason in comparison.unused_explanations:
+        yield from (f"The contract explains a difference that does not exist: {escape_markdown(reason)}", "")
     if comparison.differences_from_other_sources:
         yield from ("<details>", "<summary>Stated by the contract from other sources</summary>", "")
         yield from _render_table("", comparison.differences_from_other_sources)

@@ -50,6 +50,17 @@ Publisher = Literal["price_page", "quoted_price_page", "provider", "third_party"
 was not read itself; the provider in another text; somebody else; or somebody who sells the service at own prices."""
 
 
+class ExplainedDifference(Record, frozen=True, kw_only=True):
+    """Why the contract differs from the official document in some places, on purpose."""
+
+    locations: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Where it differs, as `voicegauge drift --official` names the place; "*" stands for any text."""
+    change: str = "*"
+    """The message about the difference; "*" stands for any text."""
+    reason: str
+    """One sentence that says why."""
+
+
 class SourceDocument(Record, frozen=True, kw_only=True):
     """A document from which the contract was written."""
 
@@ -68,3 +79,5 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     openapi_url: str | None = None
     """URL of the file itself, if it is an OpenAPI description: `voicegauge drift --official` compares the contract with
     it."""
+    explained_differences: tuple[ExplainedDifference, ...] = ()
+    """The differences from the OpenAPI description that are known and have a reason."""
