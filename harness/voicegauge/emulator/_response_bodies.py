@@ -159,6 +159,16 @@ def find_json_media(response: ResponseSpec | None) -> MediaType | None:
     return next((media_spec for media_spec in response.media_types.values() if is_json(media_spec.name)), None)
 
 
+_RECORDING_RATE_HZ = 16_000
+_FORMAT_BY_MEDIA_TYPE = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/flac": "flac",
+}
+
+
 def build_success_response(
     operation: Operation, response_kind: Any, build_body_template: Callable[[MediaType], BodyTemplate]
 ) -> EmulatedResponse:
@@ -184,12 +194,27 @@ def build_success_response(
     return EmulatedResponse(
         response_kind,
         status,
-        text.encode(),
+        text.encode() or _encode_stored_recording(other.name),
         other.name,
         response_spec=spec,
         documented_media_type=other,
         operation=operation,
     )
+
+
+@functools.cache
+def _encode_stored_recording(media_type: str) -> bytes:
+    """Return a second of sound as the recording that an account has stored; empty for another media type than audio."""
+    audio_format = _FORMAT_BY_MEDIA_TYPE.get(media_type)
+    if audio_format is None:
+        return b""
+    import numpy as np
+
+    from voicegauge.speech.encoding import encode
+
+    times_s = np.arange(_RECORDING_RATE_HZ) / _RECORDING_RATE_HZ
+    samples = 0.2 * np.sin(2 * np.pi * 220 * times_s) * np.sin(np.pi * times_s)
+    return encode(samples.astype(np.float32), _RECORDING_RATE_HZ, audio_format)[0]
 
 
 def build_default_body(media_spec: MediaType) -> BodyTemplate:
