@@ -87,6 +87,47 @@ class LanguageErrorRate(Record, frozen=True, kw_only=True):
     error_rate: ErrorRate
 
 
+MAX_WRONG_ENTITIES = 20
+"""Largest number of wrong entities that a summary lists."""
+
+
+class WrongEntity(Record, frozen=True, kw_only=True):
+    """An entity of a text of which no accepted reading was recognized."""
+
+    sample_id: str
+    text_id: str
+    kind: str
+    written: str
+    """The entity as the text has it."""
+    recognized: str
+    """What the transcript has in its place, in words; empty for nothing."""
+
+
+class ReadingSummary(Record, frozen=True, kw_only=True):
+    """Errors and entities of one target by accepted readings, beside the error rates of Whisper's normalizer."""
+
+    normalizers: tuple[str, ...]
+    """Names and versions of the accepted readings."""
+    wer: ErrorRate | None
+    """Word error rate by accepted readings; `None` if no sample is counted in words."""
+    cer: ErrorRate | None
+    """Character error rate by accepted readings; `None` if no sample is counted in characters."""
+    entity_count: int
+    """Number of entities in the texts of the samples: numbers, money, dates, times, phone numbers, codes and others."""
+    right_entity_count: int
+    """Number of entities of which an accepted reading was recognized."""
+    entity_count_by_kind: dict[str, int]
+    """Number of entities by kind, most frequent first."""
+    right_entity_count_by_kind: dict[str, int]
+    """Number of right entities by kind."""
+    sentence_count: int
+    """Number of samples whose text has entities."""
+    right_sentence_count: int
+    """Number of samples of which every entity is right."""
+    wrong_entities: tuple[WrongEntity, ...]
+    """The first `MAX_WRONG_ENTITIES` wrong entities of samples that delivered speech."""
+
+
 class StreamSummary(Record, frozen=True, kw_only=True):
     """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
 
@@ -214,6 +255,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     error_rates_by_language: tuple[LanguageErrorRate, ...]
     unscored_languages: tuple[str, ...] = ()
     """Languages of samples that have no error rate because the ASR engine does not support them."""
+    readings: ReadingSummary | None = None
+    """Errors and entities by accepted readings; `None` if no sample was scored by them."""
     listening: ListeningSummary | None = None
     """How many samples say their text; `None` if nobody listened to them."""
     audio_quality: AudioQualitySummary | None = None
@@ -438,6 +481,7 @@ def _summarize_target(
         cer=cer,
         error_rates_by_category=_compute_rates_by_category(scored_samples),
         error_rates_by_language=_compute_rates_by_language(scored_samples, wer, cer),
+        readings=_summarize_readings(scored_samples),
         cost=cost,
         # Set by `summarize_targets`, which sees all targets.
         is_pareto_optimal=False,
@@ -574,6 +618,57 @@ def compute_error_rate(scored_samples: ScoredSamples) -> ErrorRate | None:
         text_count=len({sample.text_id for sample, _ in scored_samples}),
         sample_count_by_audio_content=dict(Counter(score.audio_content for _, score in scored_samples)),
     )
+
+
+def _summarize_readings(scored_samples: ScoredSamples) -> ReadingSummary | None:
+    """Return errors and entities by accepted readings; `None` if no sample was scored by them."""
+    found = [(sample, score, score.readings) for sample, score in scored_samples if score.readings is not None]
+    if not found:
+        return None
+    as_scores = [
+        (
+            sample,
+            msgspec.structs.replace(
+                score,
+                reference_unit_count=readings.reference_unit_count,
+                hits=readings.hits,
+                substitutions=readings.substitutions,
+                deletions=readings.deletions,
+                insertions=readings.insertions,
+            ),
+        )
+        for sample, score, readings in found
+    ]
+    entities = [entity for _, _, readings in found for entity in readings.entities]
+    counts = Counter(entity.kind for entity in entities)
+    right = Counter(entity.kind for entity in entities if entity.is_right)
+    with_entities = [readings for _, _, readings in found if readings.entities]
+    wer, cer = (
+        compute_error_rate([pair for pair in as_scores if pair[1].unit == unit]) for unit in ("word", "character")
+    )
+    return ReadingSummary(
+        normalizers=tuple(sorted({readings.normalizer for _, _, readings in found})),
+        wer=wer,
+        cer=cer,
+        entity_count=len(entities),
+        right_entity_count=right.total(),
+        entity_count_by_kind=dict(counts.most_common()),
+        right_entity_count_by_kind={kind: right[kind] for kind, _ in counts.most_common()},
+        sentence_count=len(with_entities),
+        right_sentence_count=sum(not readings.wrong_entities for readings in with_entities),
+        wrong_entities=_list_wrong_entities(scored_samples),
+    )
+
+
+def _list_wrong_entities(scored_samples: ScoredSamples) -> tuple[WrongEntity, ...]:
+    return tuple(
+        WrongEntity(
+            sample_id=sample.id, text_id=sample.text_id, kind=one.kind, written=one.written, recognized=one.recognized
+        )
+        for sample, score in scored_samples
+        if score.readings is not None and score.audio_content == "speech"
+        for one in score.readings.wrong_entities
+    )[:MAX_WRONG_ENTITIES]
 
 
 def _compute_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryErrorRate, ...]:

@@ -11,6 +11,7 @@ from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.target_summaries import (
     ErrorRate,
+    ReadingSummary,
     StreamSummary,
     TargetSummary,
     describe_disturbed_samples,
@@ -99,6 +100,7 @@ _PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
     "$/1M\nchars", lambda one: _format_price_per_million_characters(one.cost)
 )
 _PARETO_MARK_COLUMN = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal else " ", is_text=True)
+_ENTITIES_COLUMN = _ResultColumn("numbers,\nnames", lambda one: _format_entities(one.readings))
 _RESULT_COLUMNS = (
     _PARETO_MARK_COLUMN,
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True),
@@ -109,11 +111,17 @@ _RESULT_COLUMNS = (
     _COMPLETION_TIME_COLUMN,
     _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, decimals=2, shows_interval=False), ""),
     _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
+    _ENTITIES_COLUMN,
     _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
     _PRICE_PER_MINUTE_COLUMN,
     _PRICE_PER_MILLION_CHARACTERS_COLUMN,
 )
-_HIDEABLE_COLUMNS = (_COMPLETION_TIME_COLUMN, _PRICE_PER_MILLION_CHARACTERS_COLUMN, _TOTAL_LATENCY_P95_COLUMN)
+_HIDEABLE_COLUMNS = (
+    _ENTITIES_COLUMN,
+    _COMPLETION_TIME_COLUMN,
+    _PRICE_PER_MILLION_CHARACTERS_COLUMN,
+    _TOTAL_LATENCY_P95_COLUMN,
+)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
 _MAX_UNWRAPPED_CHARACTERS = 12
 """Texts of at most this many characters are never wrapped, so that they can be searched for and copied."""
@@ -141,6 +149,11 @@ def print_summaries(
     absent = [
         *([] if by_minute else [_PRICE_PER_MINUTE_COLUMN]),
         *([] if any(one.listening is not None for one in summaries) else [_LISTENING_COLUMN]),
+        *(
+            []
+            if any(one.readings is not None and one.readings.entity_count for one in summaries)
+            else [_ENTITIES_COLUMN]
+        ),
         *([] if len(summaries) > 1 and not manifest.is_rehearsal else [_PARETO_MARK_COLUMN]),
         *(
             [_PRICE_PER_MILLION_CHARACTERS_COLUMN]
@@ -448,6 +461,10 @@ def _format_price(price: PriceRange, mark: str = "") -> str:
 
 def _format_credits(credits: float | None) -> str:
     return _NO_VALUE_TEXT if credits is None else f"{credits:.0f}\ncredits"
+
+
+def _format_entities(found: ReadingSummary | None) -> str:
+    return f"{found.right_entity_count}/{found.entity_count}" if found is not None and found.entity_count else "-"
 
 
 def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:

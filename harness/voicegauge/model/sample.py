@@ -224,6 +224,49 @@ class ListeningVerdict(Record, frozen=True, kw_only=True, gc=False):
     """Time at which the defect is audible, in seconds from the start of the audio; `None` for no particular time."""
 
 
+class EntityScore(Record, frozen=True, kw_only=True, gc=False):
+    """Whether a number, a date or another entity of a text was recognized in an accepted reading."""
+
+    kind: str
+    """What it is: number, money, date, time, phone, code, unit, name and others."""
+    written: str
+    """The entity as the text has it."""
+    is_right: bool
+    """Whether one of its accepted readings was recognized without an error."""
+    recognized: str
+    """What the transcript has in its place, in words."""
+
+
+class ReadingScore(Record, frozen=True, kw_only=True, gc=False):
+    """Errors of a transcript that no accepted reading of its text explains: "ten AM" counts as right for "10:00 AM"."""
+
+    normalizer: str
+    """Name and version of the accepted readings, such as "readings-en/1"."""
+    reference_unit_count: Count
+    """Number of units of the accepted reading that is closest to the transcript."""
+    hits: Count
+    """Number of units of that reading that the transcript has."""
+    substitutions: Count
+    deletions: Count
+    insertions: Count
+    entities: tuple[EntityScore, ...] = ()
+    """The entities of the text, in its order."""
+
+    @property
+    def errors(self) -> int:
+        """Number of errors: substitutions, deletions and insertions together."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def wrong_entities(self) -> tuple[EntityScore, ...]:
+        """The entities of which no accepted reading was recognized."""
+        return tuple(entity for entity in self.entities if not entity.is_right)
+
+    def describe_wrong_entities(self) -> str:
+        """Return the wrong entities with what was recognized; empty without any."""
+        return "; ".join(f"{one.written} recognized as {one.recognized or 'nothing'}" for one in self.wrong_entities)
+
+
 class Score(Record, frozen=True, kw_only=True, gc=False):
     """Transcript and error counts of one sample, determined with one ASR engine and one normalizer."""
 
@@ -246,6 +289,8 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     substitutions: Count
     deletions: Count
     insertions: Count
+    readings: ReadingScore | None = None
+    """The errors by accepted readings; `None` in runs that were scored without them, and for very long texts."""
 
     @property
     def errors(self) -> int:

@@ -84,6 +84,16 @@ def _read_success_or_failure(row: SampleRow) -> str:
     return "success" if row.sample.failure is None else "failure"
 
 
+def _count_entities(row: SampleRow) -> ColumnValue:
+    readings = row.score.readings if row.score is not None else None
+    return len(readings.entities) if readings is not None else None
+
+
+def _describe_wrong_entities(row: SampleRow) -> ColumnValue:
+    readings = row.score.readings if row.score is not None else None
+    return readings.describe_wrong_entities() if readings is not None else None
+
+
 _IDENTITY_COLUMNS = (
     _build_required_column("run_id", "text", "", "Id of the run.", "run_id"),
     _build_required_column("provenance", "text", "", "`emulated` or `live`: what was measured.", "provenance"),
@@ -270,6 +280,20 @@ _RESULT_COLUMNS = (
     _build_column("deletions", "integer", "", "Units that are missing.", "score.deletions"),
     _build_column("insertions", "integer", "", "Units that were added.", "score.insertions"),
     _build_column("error_rate", "number", "", "Errors divided by units: WER or CER.", "score.error_rate"),
+    _build_column(
+        "reading_units", "integer", "", "Units of the closest accepted reading.", "score.readings.reference_unit_count"
+    ),
+    _build_column(
+        "reading_errors", "integer", "", "Errors by accepted readings: `ten AM` is `10:00 AM`.", "score.readings.errors"
+    ),
+    SampleColumn("entities", "integer", "", "Numbers, dates, names and other entities of the text.", _count_entities),
+    SampleColumn(
+        "wrong_entities",
+        "text",
+        "",
+        "Entities of which no accepted reading was recognized, and what was recognized.",
+        _describe_wrong_entities,
+    ),
     _build_column("reference", "text", "", "The normalized text.", "score.reference"),
     _build_column("hypothesis", "text", "", "The normalized transcript.", "score.hypothesis"),
     _build_column("transcript", "text", "", "The transcript of the ASR engine.", "score.transcript"),

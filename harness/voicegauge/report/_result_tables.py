@@ -215,6 +215,24 @@ def build_comparison_columns(
             standalone_heading="Errors of delivered audio",
         ),
         TableColumn(
+            "readings",
+            "Errors",
+            "by accepted readings",
+            "%",
+            -1,
+            _build_reading_rate_cell,
+            standalone_heading="Errors by accepted readings",
+        ),
+        TableColumn(
+            "entities",
+            "",
+            "Numbers and names",
+            "right",
+            1,
+            _build_entities_cell,
+            standalone_heading="Numbers and names",
+        ),
+        TableColumn(
             "says", "", "Says its text", "of judged", 0, _build_listening_cell, standalone_heading="Says its text"
         ),
         TableColumn(
@@ -402,6 +420,22 @@ def _build_delivered_rate_cell(target: TargetSummary) -> TableCell:
         return EMPTY_CELL
     e = rate.delivered_rate
     return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e))
+
+
+def _build_reading_rate_cell(target: TargetSummary) -> TableCell:
+    return _build_error_rate_cell(target.readings.wer or target.readings.cer) if target.readings else EMPTY_CELL
+
+
+def _build_entities_cell(target: TargetSummary) -> TableCell:
+    found = target.readings
+    if found is None or not found.entity_count:
+        return EMPTY_CELL
+    kinds = ", ".join(
+        f"{kind} {found.right_entity_count_by_kind[kind]}/{count}" for kind, count in found.entity_count_by_kind.items()
+    )
+    sentences = f"{found.right_sentence_count}/{found.sentence_count} texts"
+    share = found.right_entity_count / found.entity_count
+    return TableCell(f"{found.right_entity_count}/{found.entity_count}", share, sentences, kinds)
 
 
 def _build_time_cell(estimate: Estimate | None) -> TableCell:

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Literal, NamedTuple
 
-from voicegauge.model.sample import Score
+from voicegauge.model.sample import EntityScore, ReadingScore, Score
+from voicegauge.readings.reading_comparison import compare_readings, get_reading_normalizer
 
 # Normalizes reference texts and transcripts before they are compared, depending on the language.
 
@@ -172,4 +173,20 @@ def score_transcript(
         transcript=transcript,
         reference_unit_count=len(_split_into_units(expected, normalize.error_unit)),
         **counts._asdict(),
+        readings=_score_readings(reference, transcript, language),
+    )
+
+
+def _score_readings(reference: str, transcript: str, language: str) -> ReadingScore | None:
+    compared = compare_readings(reference, transcript, language)
+    if compared is None:
+        return None
+    return ReadingScore(
+        normalizer=get_reading_normalizer(language),
+        reference_unit_count=compared.reference_unit_count,
+        hits=compared.hits,
+        substitutions=compared.substitutions,
+        deletions=compared.deletions,
+        insertions=compared.insertions,
+        entities=tuple(EntityScore(**entity._asdict()) for entity in compared.entities),
     )

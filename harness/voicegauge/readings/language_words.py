@@ -1,0 +1,516 @@
+"""Words around numbers in each language: months, currencies, units, times of day, signs.
+
+In the readings, "|" separates alternatives and words in parentheses may be left out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class LanguageWords(NamedTuple):
+    """The words of one language that a number is read with."""
+
+    decimal_sign: str
+    """The sign before decimals: "." or ","."""
+    point: str
+    """How that sign is read."""
+    months: tuple[str, ...]
+    """Names of the months, from January."""
+    first_day: str
+    """How the first day of a month is read; empty if it is a number like the others."""
+    date_link: str
+    """What may be read between day and month, and between month and year."""
+    day_first: bool
+    """Whether the day is before the month in 3/4/2026."""
+    currencies: dict[str, tuple[str, str]]
+    """Readings of one unit and of many, by sign or code."""
+    cents: dict[str, tuple[str, str]]
+    """Readings of a hundredth, by sign or code; those of the empty key are for all others."""
+    money_link: str
+    """What may be read between units and hundredths."""
+    units: dict[str, tuple[str, str]]
+    """Readings of one and of many, by abbreviation."""
+    percent: str
+    minus: str
+    plus: str
+    hour: tuple[str, str]
+    """What may be read after the hour, for one and for many."""
+    minute: str
+    """What may be read after the minutes."""
+    half_past: str
+    """How half past an hour is read, with "{hour}" or "{next}"; empty if it is not."""
+    quarter_past: str
+    quarter_to: str
+    minutes_past: str
+    """How minutes past an hour are read, with "{minutes}" and "{hour}"."""
+    minutes_to: str
+    """How minutes before the next hour are read, with "{minutes}" and "{next}"."""
+    morning: str
+    """Readings of "a.m."."""
+    afternoon: str
+    """Readings of "p.m."."""
+    scales: dict[str, str]
+    """Readings of letters after a number, such as "k"; and of words for large numbers after a currency."""
+    range_word: str
+    """What is read between the ends of a range."""
+    signs: dict[str, str]
+    """Readings of other signs."""
+
+
+def _build_units(*lines: str) -> dict[str, tuple[str, str]]:
+    """Return units by abbreviation from lines such as "km=kilometer/kilometers"."""
+    units = {}
+    for line in lines:
+        names, _, words = line.partition("=")
+        one, _, many = words.partition("/")
+        for name in names.split(","):
+            units[name] = (one, many or one)
+    return units
+
+
+_ENGLISH = LanguageWords(
+    decimal_sign=".",
+    point="point",
+    months=(
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ),
+    first_day="",
+    date_link="",
+    day_first=False,
+    currencies=_build_units(
+        "$,USD,US$=dollar|US dollar|U S dollar/dollars|US dollars|U S dollars",
+        "€,EUR=euro/euros|euro",
+        "£,GBP=pound/pounds|pounds sterling",
+        "¥,JPY=yen",
+        "₹,INR=rupee/rupees",
+        "CHF=Swiss franc|franc/Swiss francs|francs",
+    ),
+    cents=_build_units("£,GBP=penny|p/pence|p", "₹,INR=paisa/paise", "=cent/cents"),
+    money_link="and",
+    units=_build_units(
+        "mg=milligram/milligrams|milligram",
+        "g=gram/grams",
+        "kg=kilogram|kilo/kilograms|kilos",
+        "lb,lbs=pound/pounds",
+        "oz=ounce/ounces",
+        "ml,mL=milliliter|millilitre/milliliters|millilitres",
+        "l,L=liter|litre/liters|litres",
+        "mm=millimeter|millimetre/millimeters|millimetres",
+        "cm=centimeter|centimetre/centimeters|centimetres",
+        "m=meter|metre/meters|metres",
+        "km=kilometer|kilometre/kilometers|kilometres",
+        "km/h,kph=kilometer per hour|kilometre per hour/kilometers per hour|kilometres per hour|kilometers an hour",
+        "mph=mile per hour/miles per hour|miles an hour",
+        "mi=mile/miles",
+        "ft=foot/feet|foot",
+        "in=inch/inches",
+        "m2=square meter|square metre/square meters|square metres",
+        "°C=degree Celsius/degrees Celsius|degrees",
+        "°F=degree Fahrenheit/degrees Fahrenheit|degrees",
+        "°=degree/degrees",
+        "Hz=hertz",
+        "kHz=kilohertz",
+        "MHz=megahertz",
+        "GHz=gigahertz",
+        "kW=kilowatt/kilowatts",
+        "kWh=kilowatt hour/kilowatt hours",
+        "W=watt/watts",
+        "V=volt/volts",
+        "KB,kB=kilobyte/kilobytes",
+        "MB=megabyte/megabytes|megs",
+        "GB=gigabyte/gigabytes|gigs",
+        "TB=terabyte/terabytes",
+        "Mbps=megabit per second/megabits per second",
+        "ms=millisecond/milliseconds",
+        "s,sec=second/seconds",
+        "min=minute/minutes",
+        "h,hr,hrs=hour/hours",
+    ),
+    percent="percent",
+    minus="minus|negative",
+    plus="plus",
+    hour=("o'clock", "o'clock"),
+    minute="",
+    half_past="half past {hour}",
+    quarter_past="(a) quarter past {hour}|(a) quarter after {hour}",
+    quarter_to="(a) quarter to {next}|(a) quarter of {next}",
+    minutes_past="{minutes} (minutes) past {hour}|{minutes} (minutes) after {hour}",
+    minutes_to="{minutes} (minutes) to {next}",
+    morning="am|a m|in the morning",
+    afternoon="pm|p m|in the afternoon|in the evening|at night",
+    scales={"k": "thousand|k", "m": "million", "mn": "million", "b": "billion", "bn": "billion"},
+    range_word="to|through|until",
+    signs={"&": "and", "@": "at", "#": "number|hash|pound", "+": "plus", "=": "equals|is", "×": "times|by"},
+)
+
+_GERMAN = LanguageWords(
+    decimal_sign=",",
+    point="Komma",
+    months=(
+        "Januar|Jänner",
+        "Februar|Feber",
+        "März",
+        "April",
+        "Mai",
+        "Juni|Juno",
+        "Juli|Julei",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
+    ),
+    first_day="",
+    date_link="",
+    day_first=True,
+    currencies=_build_units(
+        "€,EUR=Euro",
+        "$,USD,US$=Dollar|US Dollar",
+        "£,GBP=Pfund",
+        "¥,JPY=Yen",
+        "CHF=Franken|Schweizer Franken",
+    ),
+    cents=_build_units("£,GBP=Penny/Pence", "CHF=Rappen", "=Cent"),
+    money_link="und",
+    units=_build_units(
+        "mg=Milligramm",
+        "g=Gramm",
+        "kg=Kilogramm|Kilo",
+        "t=Tonne/Tonnen",
+        "ml=Milliliter",
+        "l,L=Liter",
+        "mm=Millimeter",
+        "cm=Zentimeter",
+        "m=Meter",
+        "km=Kilometer",
+        "km/h=Kilometer pro Stunde|Stundenkilometer|Kilometer in der Stunde",
+        "m2=Quadratmeter",
+        "°C=Grad Celsius|Grad",
+        "°=Grad",
+        "Hz=Hertz",
+        "kHz=Kilohertz",
+        "MHz=Megahertz",
+        "GHz=Gigahertz",
+        "kW=Kilowatt",
+        "kWh=Kilowattstunde/Kilowattstunden",
+        "W=Watt",
+        "V=Volt",
+        "MB=Megabyte",
+        "GB=Gigabyte",
+        "ms=Millisekunde/Millisekunden",
+        "s,Sek=Sekunde/Sekunden",
+        "min,Min=Minute/Minuten",
+        "h,Std=Stunde/Stunden",
+    ),
+    percent="Prozent",
+    minus="minus",
+    plus="plus",
+    hour=("Uhr", "Uhr"),
+    minute="",
+    half_past="halb {next}",
+    quarter_past="Viertel nach {hour}|viertel {next}",
+    quarter_to="Viertel vor {next}|drei viertel {next}|dreiviertel {next}",
+    minutes_past="{minutes} (Minuten) nach {hour}",
+    minutes_to="{minutes} (Minuten) vor {next}",
+    morning="am|a m|vormittags|morgens",
+    afternoon="pm|p m|nachmittags|abends",
+    scales={"mio": "Millionen", "mrd": "Milliarden", "tsd": "tausend"},
+    range_word="bis",
+    signs={"&": "und", "@": "at|ät", "#": "Nummer|Raute", "+": "plus", "=": "gleich|ist", "×": "mal", "§": "Paragraf"},
+)
+
+_SPANISH = LanguageWords(
+    decimal_sign=",",
+    point="coma|punto",
+    months=(
+        "enero",
+        "febrero",
+        "marzo",
+        "abril",
+        "mayo",
+        "junio",
+        "julio",
+        "agosto",
+        "septiembre|setiembre",
+        "octubre",
+        "noviembre",
+        "diciembre",
+    ),
+    first_day="primero",
+    date_link="de|del",
+    day_first=True,
+    currencies=_build_units(
+        "€,EUR=euro/euros",
+        "$,USD,US$=dólar|peso/dólares|pesos",
+        "£,GBP=libra/libras",
+        "¥,JPY=yen/yenes",
+        "CHF=franco/francos|francos suizos",
+    ),
+    cents=_build_units("£,GBP=penique/peniques", "=céntimo|centavo/céntimos|centavos"),
+    money_link="con|y",
+    units=_build_units(
+        "mg=miligramo/miligramos",
+        "g=gramo/gramos",
+        "kg=kilogramo|kilo/kilogramos|kilos",
+        "ml=mililitro/mililitros",
+        "l,L=litro/litros",
+        "mm=milímetro/milímetros",
+        "cm=centímetro/centímetros",
+        "m=metro/metros",
+        "km=kilómetro/kilómetros",
+        "km/h=kilómetro por hora/kilómetros por hora",
+        "m2=metro cuadrado/metros cuadrados",
+        "°C=grado Celsius|grado/grados Celsius|grados centígrados|grados",
+        "°=grado/grados",
+        "Hz=hercio/hercios",
+        "kW=kilovatio/kilovatios",
+        "kWh=kilovatio hora/kilovatios hora",
+        "MB=megabyte/megabytes",
+        "GB=gigabyte/gigabytes",
+        "s=segundo/segundos",
+        "min=minuto/minutos",
+        "h=hora/horas",
+    ),
+    percent="por ciento",
+    minus="menos",
+    plus="más",
+    hour=("hora|en punto", "horas|en punto"),
+    minute="minutos",
+    half_past="{hour} y media",
+    quarter_past="{hour} y cuarto",
+    quarter_to="{next} menos cuarto",
+    minutes_past="{hour} y {minutes} (minutos)",
+    minutes_to="{next} menos {minutes}",
+    morning="am|a m|de la mañana",
+    afternoon="pm|p m|de la tarde|de la noche",
+    scales={"k": "mil"},
+    range_word="a|hasta",
+    signs={"&": "y", "@": "arroba", "#": "número|almohadilla", "+": "más", "=": "igual a|es", "×": "por"},
+)
+
+_FRENCH = LanguageWords(
+    decimal_sign=",",
+    point="virgule",
+    months=(
+        "janvier",
+        "février",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "août",
+        "septembre",
+        "octobre",
+        "novembre",
+        "décembre",
+    ),
+    first_day="premier",
+    date_link="",
+    day_first=True,
+    currencies=_build_units(
+        "€,EUR=euro/euros",
+        "$,USD,US$=dollar/dollars",
+        "£,GBP=livre/livres|livres sterling",
+        "¥,JPY=yen/yens",
+        "CHF=franc|franc suisse/francs|francs suisses",
+    ),
+    cents=_build_units("£,GBP=penny/pence", "=centime|cent/centimes|cents"),
+    money_link="et",
+    units=_build_units(
+        "mg=milligramme/milligrammes",
+        "g=gramme/grammes",
+        "kg=kilogramme|kilo/kilogrammes|kilos",
+        "ml=millilitre/millilitres",
+        "l,L=litre/litres",
+        "mm=millimètre/millimètres",
+        "cm=centimètre/centimètres",
+        "m=mètre/mètres",
+        "km=kilomètre/kilomètres",
+        "km/h=kilomètre heure|kilomètre à l'heure/kilomètres heure|kilomètres à l'heure|kilomètres par heure",
+        "m2=mètre carré/mètres carrés",
+        "°C=degré Celsius|degré/degrés Celsius|degrés",
+        "°=degré/degrés",
+        "Hz=hertz",
+        "kW=kilowatt/kilowatts",
+        "kWh=kilowattheure|kilowatt heure/kilowattheures|kilowatts heure",
+        "Mo=mégaoctet/mégaoctets",
+        "Go=gigaoctet/gigaoctets",
+        "s=seconde/secondes",
+        "min=minute/minutes",
+        "h=heure/heures",
+    ),
+    percent="pour cent|pourcent",
+    minus="moins",
+    plus="plus",
+    hour=("heure", "heures"),
+    minute="minutes",
+    half_past="{hour} heures et demie|{hour} heure et demie",
+    quarter_past="{hour} heures et quart|{hour} heure et quart",
+    quarter_to="{next} heures moins le quart|{next} heure moins le quart",
+    minutes_past="",
+    minutes_to="{next} heures moins {minutes}|{next} heure moins {minutes}",
+    morning="am|a m|du matin",
+    afternoon="pm|p m|de l'après-midi|du soir",
+    scales={"k": "mille"},
+    range_word="à",
+    signs={"&": "et", "@": "arobase", "#": "numéro|dièse", "+": "plus", "=": "égale|égal", "×": "fois"},
+)
+
+_ITALIAN = LanguageWords(
+    decimal_sign=",",
+    point="virgola",
+    months=(
+        "gennaio",
+        "febbraio",
+        "marzo",
+        "aprile",
+        "maggio",
+        "giugno",
+        "luglio",
+        "agosto",
+        "settembre",
+        "ottobre",
+        "novembre",
+        "dicembre",
+    ),
+    first_day="primo",
+    date_link="",
+    day_first=True,
+    currencies=_build_units(
+        "€,EUR=euro",
+        "$,USD,US$=dollaro/dollari",
+        "£,GBP=sterlina/sterline",
+        "¥,JPY=yen",
+        "CHF=franco/franchi|franchi svizzeri",
+    ),
+    cents=_build_units("£,GBP=penny/pence", "=centesimo/centesimi"),
+    money_link="e",
+    units=_build_units(
+        "mg=milligrammo/milligrammi",
+        "g=grammo/grammi",
+        "kg=chilogrammo|chilo/chilogrammi|chili",
+        "ml=millilitro/millilitri",
+        "l,L=litro/litri",
+        "mm=millimetro/millimetri",
+        "cm=centimetro/centimetri",
+        "m=metro/metri",
+        "km=chilometro/chilometri",
+        "km/h=chilometro orario|chilometro all'ora/chilometri orari|chilometri all'ora",
+        "m2=metro quadrato|metro quadro/metri quadrati|metri quadri",
+        "°C=grado Celsius|grado/gradi Celsius|gradi centigradi|gradi",
+        "°=grado/gradi",
+        "kW=chilowatt|kilowatt",
+        "kWh=chilowattora|kilowattora",
+        "MB=megabyte",
+        "GB=gigabyte",
+        "s=secondo/secondi",
+        "min=minuto/minuti",
+        "h=ora/ore",
+    ),
+    percent="percento|per cento",
+    minus="meno",
+    plus="più",
+    hour=("in punto", "in punto"),
+    minute="minuti",
+    half_past="{hour} e mezza|{hour} e mezzo",
+    quarter_past="{hour} e un quarto",
+    quarter_to="{next} meno un quarto",
+    minutes_past="{hour} e {minutes}",
+    minutes_to="{next} meno {minutes}",
+    morning="am|a m|del mattino|di mattina",
+    afternoon="pm|p m|del pomeriggio|di sera",
+    scales={"mln": "milioni", "mld": "miliardi"},
+    range_word="a",
+    signs={"&": "e", "@": "chiocciola", "#": "numero|cancelletto", "+": "più", "=": "uguale|è", "×": "per"},
+)
+
+_PORTUGUESE = LanguageWords(
+    decimal_sign=",",
+    point="vírgula",
+    months=(
+        "janeiro",
+        "fevereiro",
+        "março",
+        "abril",
+        "maio",
+        "junho",
+        "julho",
+        "agosto",
+        "setembro",
+        "outubro",
+        "novembro",
+        "dezembro",
+    ),
+    first_day="primeiro",
+    date_link="de",
+    day_first=True,
+    currencies=_build_units(
+        "R$,BRL=real/reais",
+        "€,EUR=euro/euros",
+        "$,USD,US$=dólar/dólares",
+        "£,GBP=libra/libras",
+        "¥,JPY=iene/ienes",
+    ),
+    cents=_build_units("£,GBP=pêni/pence", "€,EUR=cêntimo|centavo/cêntimos|centavos", "=centavo/centavos"),
+    money_link="e",
+    units=_build_units(
+        "mg=miligrama/miligramas",
+        "g=grama/gramas",
+        "kg=quilograma|quilo/quilogramas|quilos",
+        "ml=mililitro/mililitros",
+        "l,L=litro/litros",
+        "mm=milímetro/milímetros",
+        "cm=centímetro/centímetros",
+        "m=metro/metros",
+        "km=quilômetro|quilómetro/quilômetros|quilómetros",
+        "km/h=quilômetro por hora/quilômetros por hora|quilómetros por hora",
+        "m2=metro quadrado/metros quadrados",
+        "°C=grau Celsius|grau/graus Celsius|graus",
+        "°=grau/graus",
+        "kW=quilowatt/quilowatts",
+        "kWh=quilowatt hora/quilowatts hora",
+        "MB=megabyte/megabytes",
+        "GB=gigabyte/gigabytes",
+        "s=segundo/segundos",
+        "min=minuto/minutos",
+        "h=hora/horas",
+    ),
+    percent="por cento|porcento",
+    minus="menos",
+    plus="mais",
+    hour=("hora|em ponto", "horas|em ponto"),
+    minute="minutos",
+    half_past="{hour} e meia|{hour} horas e meia",
+    quarter_past="{hour} e um quarto|{hour} e quinze",
+    quarter_to="um quarto para as {next}|quinze para as {next}",
+    minutes_past="{hour} e {minutes} (minutos)|{hour} horas e {minutes} (minutos)",
+    minutes_to="{minutes} para as {next}|{next} menos {minutes}",
+    morning="am|a m|da manhã",
+    afternoon="pm|p m|da tarde|da noite",
+    scales={"mi": "milhões", "bi": "bilhões"},
+    range_word="a|até",
+    signs={"&": "e", "@": "arroba", "#": "número|cerquilha", "+": "mais", "=": "igual a|é", "×": "vezes"},
+)
+
+WORDS_BY_LANGUAGE = {
+    "en": _ENGLISH,
+    "de": _GERMAN,
+    "es": _SPANISH,
+    "fr": _FRENCH,
+    "it": _ITALIAN,
+    "pt": _PORTUGUESE,
+}
+"""The words of each language that is read with all kinds of entities."""

@@ -1,0 +1,451 @@
+"""Numbers as words in English, German, Spanish, French, Italian, Portuguese, Chinese and Japanese.
+
+Each number has its accepted readings, the usual one first: with and without "and", in both genders, with regional
+words. Words are written without spaces where the language writes them so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voicegauge.readings.spoken_alternatives import SILENCE, Expression, either, say, sequence
+
+MAX_NUMBER = 10**12 - 1
+"""The largest number that has a reading as a whole; larger ones are read digit by digit."""
+
+_EN_SMALL = [
+    "zero|oh|o|nought",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_EN_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_DE_SMALL = [
+    "null",
+    "eins",
+    "zwei",
+    "drei",
+    "vier",
+    "fünf",
+    "sechs",
+    "sieben",
+    "acht",
+    "neun",
+    "zehn",
+    "elf",
+    "zwölf",
+    "dreizehn",
+    "vierzehn",
+    "fünfzehn",
+    "sechzehn",
+    "siebzehn",
+    "achtzehn",
+    "neunzehn",
+]
+_DE_TENS = ["", "zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
+_ES_SMALL = [
+    "cero",
+    "uno|un|una",
+    "dos",
+    "tres",
+    "cuatro",
+    "cinco",
+    "seis",
+    "siete",
+    "ocho",
+    "nueve",
+    "diez",
+    "once",
+    "doce",
+    "trece",
+    "catorce",
+    "quince",
+    "dieciséis",
+    "diecisiete",
+    "dieciocho",
+    "diecinueve",
+    "veinte",
+    "veintiuno|veintiún|veintiuna",
+    "veintidós",
+    "veintitrés",
+    "veinticuatro",
+    "veinticinco",
+    "veintiséis",
+    "veintisiete",
+    "veintiocho",
+    "veintinueve",
+]
+_ES_TENS = ["", "diez", "veinte", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
+_ES_HUNDREDS = [
+    "",
+    "ciento",
+    "doscientos|doscientas",
+    "trescientos|trescientas",
+    "cuatrocientos|cuatrocientas",
+    "quinientos|quinientas",
+    "seiscientos|seiscientas",
+    "setecientos|setecientas",
+    "ochocientos|ochocientas",
+    "novecientos|novecientas",
+]
+_FR_SMALL = [
+    "zéro",
+    "un|une",
+    "deux",
+    "trois",
+    "quatre",
+    "cinq",
+    "six",
+    "sept",
+    "huit",
+    "neuf",
+    "dix",
+    "onze",
+    "douze",
+    "treize",
+    "quatorze",
+    "quinze",
+    "seize",
+    "dix-sept",
+    "dix-huit",
+    "dix-neuf",
+]
+_FR_TENS = ["", "dix", "vingt", "trente", "quarante", "cinquante", "soixante"]
+_IT_SMALL = [
+    "zero",
+    "uno|un|una",
+    "due",
+    "tre",
+    "quattro",
+    "cinque",
+    "sei",
+    "sette",
+    "otto",
+    "nove",
+    "dieci",
+    "undici",
+    "dodici",
+    "tredici",
+    "quattordici",
+    "quindici",
+    "sedici",
+    "diciassette",
+    "diciotto",
+    "diciannove",
+]
+_IT_TENS = ["", "dieci", "venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
+_PT_SMALL = [
+    "zero",
+    "um|uma",
+    "dois|duas",
+    "três",
+    "quatro",
+    "cinco",
+    "seis",
+    "sete",
+    "oito",
+    "nove",
+    "dez",
+    "onze",
+    "doze",
+    "treze",
+    "catorze|quatorze",
+    "quinze",
+    "dezesseis|dezasseis",
+    "dezessete|dezassete",
+    "dezoito",
+    "dezenove|dezanove",
+]
+_PT_TENS = ["", "dez", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
+_PT_HUNDREDS = [
+    "",
+    "cento",
+    "duzentos|duzentas",
+    "trezentos|trezentas",
+    "quatrocentos|quatrocentas",
+    "quinhentos|quinhentas",
+    "seiscentos|seiscentas",
+    "setecentos|setecentas",
+    "oitocentos|oitocentas",
+    "novecentos|novecentas",
+]
+_ZH_DIGITS = "零〇一二三四五六七八九"
+
+
+def read_cardinal(number: int, language: str) -> Expression:
+    """Return how a whole number of 0 to `MAX_NUMBER` is said as a number.
+
+    Args:
+        number: the number.
+        language: one of `NUMBER_LANGUAGES`.
+    """
+    return _CARDINAL_BY_LANGUAGE[language](number)
+
+
+def read_digit(digit: str, language: str) -> Expression:
+    """Return how one digit is said, as in a telephone number."""
+    if language == "zh":
+        return say({"0": "零|〇", "1": "一|幺", "2": "二|两"}.get(digit, _ZH_DIGITS[int(digit) + 1]))
+    if language == "ja":
+        return say({"0": "零|〇|ゼロ"}.get(digit, _ZH_DIGITS[int(digit) + 1]))
+    if language == "pt" and digit == "6":
+        return say("seis|meia")
+    if language == "de" and digit == "2":
+        return say("zwei|zwo")
+    return read_cardinal(int(digit), language)
+
+
+def read_digits(digits: str, language: str) -> Expression:
+    """Return how a number is said digit by digit."""
+    return sequence(*(read_digit(digit, language) for digit in digits))
+
+
+def _read_english(number: int) -> Expression:
+    if number >= 1000:
+        scale, name = _find_scale(number, ((10**9, "billion"), (10**6, "million"), (1000, "thousand")))
+        head, rest = divmod(number, scale)
+        first = say("one|a") if head == 1 else _read_english(head)
+        if not rest:
+            return sequence(first, say(name))
+        return sequence(first, say(name), say("(and)") if rest < 100 else SILENCE, _read_english(rest))
+    if number >= 100:
+        head, rest = divmod(number, 100)
+        first = say("one|a") if head == 1 else say(_EN_SMALL[head])
+        return sequence(first, say("hundred"), *([say("(and)"), _read_english(rest)] if rest else []))
+    if number < 20:
+        return say(_EN_SMALL[number])
+    tens, ones = divmod(number, 10)
+    return sequence(say(_EN_TENS[tens]), say(_EN_SMALL[ones]) if ones else SILENCE)
+
+
+def _find_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, str]:
+    return next((scale, name) for scale, name in scales if number >= scale)
+
+
+def _read_german(number: int) -> Expression:
+    if number >= 10**6:
+        scale, name = _find_scale(number, ((10**9, "Milliarde"), (10**6, "Million")))
+        head, rest = divmod(number, scale)
+        plural = f"{name}n" if name.endswith("e") else f"{name}en"
+        first = say(f"eine {name}") if head == 1 else sequence(_read_german(head), say(plural))
+        return sequence(first, *([say("(und)"), _read_german(rest)] if rest else []))
+    if number == 1:
+        return say("eins|ein|eine|einen|einem|einer")
+    readings = list_german_words(number)
+    if number >= 1000 and number % 1000:
+        head, rest = divmod(number, 1000)
+        split = [f"{one} {other}" for one in list_german_words(head * 1000) for other in list_german_words(rest)]
+        readings = [*readings, *split]
+    return say("|".join(readings))
+
+
+def list_german_words(number: int) -> list[str]:
+    """Return the words for a number below a million, each written as one word."""
+    if number < 20:
+        return [_DE_SMALL[number]]
+    if number < 100:
+        tens, ones = divmod(number, 10)
+        one = {0: "", 1: "einund"}.get(ones, f"{_DE_SMALL[ones]}und")
+        return [f"{one}{_DE_TENS[tens]}"]
+    scale, name = (1000, "tausend") if number >= 1000 else (100, "hundert")
+    head, rest = divmod(number, scale)
+    heads = ["ein", ""] if head == 1 else list_german_words(head)
+    heads = [f"{one[:-1]}" if one.endswith("eins") else one for one in heads]
+    if not rest:
+        return [f"{one}{name}" for one in heads]
+    links = ["", "und"] if rest < 100 else [""]
+    return [f"{one}{name}{link}{other}" for one in heads for link in links for other in list_german_words(rest)]
+
+
+def _read_spanish(number: int) -> Expression:
+    if number >= 10**6:
+        head, rest = divmod(number, 10**6)
+        first = say("un millón") if head == 1 else sequence(_read_spanish(head), say("millones"))
+        return sequence(first, _read_spanish(rest) if rest else SILENCE)
+    if number >= 1000:
+        head, rest = divmod(number, 1000)
+        first = SILENCE if head == 1 else _read_spanish(head)
+        return sequence(first, say("mil"), _read_spanish(rest) if rest else SILENCE)
+    if number >= 100:
+        if number == 100:
+            return say("cien|ciento")
+        hundreds, rest = divmod(number, 100)
+        return sequence(say(_ES_HUNDREDS[hundreds]), _read_spanish(rest) if rest else SILENCE)
+    if number < 30:
+        return say(_ES_SMALL[number])
+    tens, ones = divmod(number, 10)
+    return sequence(say(_ES_TENS[tens]), *([say("y"), say(_ES_SMALL[ones])] if ones else []))
+
+
+def _read_french(number: int) -> Expression:
+    if number >= 10**6:
+        scale, name = _find_scale(number, ((10**9, "milliard"), (10**6, "million")))
+        head, rest = divmod(number, scale)
+        return sequence(_read_french(head), say(f"{name}|{name}s"), _read_french(rest) if rest else SILENCE)
+    if number >= 1000:
+        head, rest = divmod(number, 1000)
+        first = SILENCE if head == 1 else _read_french(head)
+        return sequence(first, say("mille"), _read_french(rest) if rest else SILENCE)
+    if number >= 100:
+        hundreds, rest = divmod(number, 100)
+        first = SILENCE if hundreds == 1 else say(_FR_SMALL[hundreds])
+        return sequence(first, say("cent|cents"), _read_french(rest) if rest else SILENCE)
+    return _read_french_below_100(number)
+
+
+def _read_french_below_100(number: int) -> Expression:
+    if number < 20:
+        return say(_FR_SMALL[number])
+    tens, ones = divmod(number, 10)
+    if tens < 7:
+        link = say("et") if ones == 1 else SILENCE
+        return sequence(say(_FR_TENS[tens]), link, say(_FR_SMALL[ones]) if ones else SILENCE)
+    regional_tens = say({7: "septante", 8: "huitante|octante", 9: "nonante"}[tens])
+    regional = sequence(regional_tens, say("(et)") if ones == 1 else SILENCE, say(_FR_SMALL[ones]) if ones else SILENCE)
+    if tens == 7:
+        usual = sequence(say("soixante"), say("et") if ones == 1 else SILENCE, say(_FR_SMALL[10 + ones]))
+    else:
+        rest = number - 80
+        usual = sequence(say("quatre vingt|quatre vingts"), say(_FR_SMALL[rest]) if rest else SILENCE)
+    return either([usual, regional])
+
+
+def _read_italian(number: int) -> Expression:
+    if number >= 10**6:
+        scale, one, many = _find_italian_scale(number)
+        head, rest = divmod(number, scale)
+        first = say(f"un {one}") if head == 1 else sequence(_read_italian(head), say(many))
+        return sequence(first, *([say("(e)"), _read_italian(rest)] if rest else []))
+    if number == 1:
+        return say(_IT_SMALL[1])
+    together = "|".join(_list_italian_words(number))
+    if number >= 1000 and number % 1000:
+        head, rest = divmod(number, 1000)
+        apart = sequence(say("|".join(_list_italian_words(head * 1000))), say("(e)"), _read_italian(rest))
+        return either([say(together), apart])
+    return say(together)
+
+
+def _find_italian_scale(number: int) -> tuple[int, str, str]:
+    return (10**9, "miliardo", "miliardi") if number >= 10**9 else (10**6, "milione", "milioni")
+
+
+def _list_italian_words(number: int) -> list[str]:
+    if number < 20:
+        return _IT_SMALL[number].split("|")
+    if number < 100:
+        tens, ones = divmod(number, 10)
+        stem = _IT_TENS[tens][:-1] if ones in (1, 8) else _IT_TENS[tens]
+        if ones == 1:
+            return [f"{stem}uno", f"{stem}un"]
+        return [f"{stem}{_IT_SMALL[ones] if ones else ''}"]
+    if number < 1000:
+        hundreds, rest = divmod(number, 100)
+        start = f"{'' if hundreds == 1 else _IT_SMALL[hundreds]}cento"
+        others = _list_italian_words(rest) if rest else [""]
+        elided = [f"{start[:-1]}{one}" for one in others if 80 <= rest < 90 or rest == 8]
+        return [*(f"{start}{one}" for one in others), *elided]
+    head, rest = divmod(number, 1000)
+    starts = ["mille"] if head == 1 else [f"{one}mila" for one in _list_italian_words(head)]
+    return [f"{start}{one}" for start in starts for one in (_list_italian_words(rest) if rest else [""])]
+
+
+def _read_portuguese(number: int) -> Expression:
+    if number >= 10**6:
+        scale, one, many = (
+            (10**9, "bilhão|bilião", "bilhões|biliões") if number >= 10**9 else (10**6, "milhão", "milhões")
+        )
+        head, rest = divmod(number, scale)
+        first = sequence(say("um"), say(one)) if head == 1 else sequence(_read_portuguese(head), say(many))
+        return sequence(first, *([say("(e)"), _read_portuguese(rest)] if rest else []))
+    if number >= 1000:
+        head, rest = divmod(number, 1000)
+        first = say("(um) mil") if head == 1 else sequence(_read_portuguese(head), say("mil"))
+        return sequence(first, *([say("(e)"), _read_portuguese(rest)] if rest else []))
+    if number >= 100:
+        if number == 100:
+            return say("cem|cento")
+        hundreds, rest = divmod(number, 100)
+        return sequence(say(_PT_HUNDREDS[hundreds]), *([say("e"), _read_portuguese(rest)] if rest else []))
+    if number < 20:
+        return say(_PT_SMALL[number])
+    tens, ones = divmod(number, 10)
+    return sequence(say(_PT_TENS[tens]), *([say("e"), say(_PT_SMALL[ones])] if ones else []))
+
+
+def _read_chinese(number: int) -> Expression:
+    return _read_han(number, "zh")
+
+
+def _read_japanese(number: int) -> Expression:
+    return _read_han(number, "ja")
+
+
+def _read_han(number: int, language: str) -> Expression:
+    if number == 0:
+        return read_digit("0", language)
+    if number >= 10**4:
+        scale, name = _find_scale(number, ((10**8, "亿|億"), (10**4, "万|萬")))
+        head, rest = divmod(number, scale)
+        first = either([_read_han(head, language), say("两")]) if head == 2 and language == "zh" else None
+        gap = say("零|〇") if rest and rest < scale // 10 and language == "zh" else SILENCE
+        return sequence(
+            first or _read_han(head, language), say(name), gap, _read_han(rest, language) if rest else SILENCE
+        )
+    return _read_han_below_10000(number, language)
+
+
+def _read_han_below_10000(number: int, language: str) -> Expression:
+    parts: list[Expression] = []
+    is_gap = False
+    for scale, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
+        digit, number_left = number // scale % 10, number % scale
+        if digit:
+            if is_gap and parts and language == "zh":
+                parts.append(say("零|〇"))
+            parts += [_read_han_place(digit, name, is_first=not parts, language=language)]
+            is_gap = False
+        else:
+            is_gap = True
+        if not number_left:
+            break
+    return sequence(*parts)
+
+
+def _read_han_place(digit: int, name: str, *, is_first: bool, language: str) -> Expression:
+    word = say(_ZH_DIGITS[digit + 1])
+    if digit == 2 and name != "十" and language == "zh":
+        word = say("二|两")
+    if digit == 1 and name and (language == "ja" or (is_first and name == "十")):
+        word = either([SILENCE, say("一")])
+    return sequence(word, say(name)) if name else word
+
+
+_CARDINAL_BY_LANGUAGE: dict[str, Callable[[int], Expression]] = {
+    "en": _read_english,
+    "de": _read_german,
+    "es": _read_spanish,
+    "fr": _read_french,
+    "it": _read_italian,
+    "pt": _read_portuguese,
+    "zh": _read_chinese,
+    "ja": _read_japanese,
+}
+NUMBER_LANGUAGES = frozenset(_CARDINAL_BY_LANGUAGE)
+"""Languages whose number words are known."""
