@@ -1,21 +1,21 @@
-"""Conformance tests and benchmarks of hosted text-to-speech APIs.
+"""Conformance tests and benchmarks for hosted text-to-speech and voice-cloning APIs.
 
     report = voicegauge.check("pixelapi", emulated=True)
     result = voicegauge.benchmark("pixelapi", max_texts=2)
+    comparison = voicegauge.compare("reports/baseline", result.folder)
 
-Each function does what the command of its name does, and returns the record
-that it writes with `--json`. `help(voicegauge.check)` describes one.
-check     check, plan_check, check_profile, check_request, check_job_steps
-learn     list_providers, list_rules, explain_rule, estimate_cost, load_run
-measure   benchmark, plan_benchmark, score, list_asr_engines, load_contracts
-compare   compare, compare_targets, read_history, find_drift,
-          find_official_drift, propose_contract_patch, propose_overlay
-record    record, convert, convert_all
-serve     emulate, replay, proxy, listen: context managers, for `with`
-write     write_report, write_site, write_junit, write_sarif, write_badge,
-          write_baseline, write_findings_page, render_summary, render_report
-They block: in asynchronous code, use `asyncio.to_thread(function)`.
-Errors are subclasses of `VoicegaugeError`, see `voicegauge.errors`.
+Each function does what the command of that name does, and returns the record that the command writes with `--json`;
+`help(voicegauge.check)` describes one.
+
+    check     check, plan_check, check_profile, check_request, check_job_steps, explain_rule, list_rules
+    measure   benchmark, plan_benchmark, score, load_run, list_asr_engines, list_providers, estimate_cost
+    compare   compare, compare_targets, read_history, find_drift, find_official_drift, propose_contract_patch
+    record    record, plan_record, replay, convert, convert_all, emulate, proxy, listen (last three, replay: `with`)
+    write     write_report, write_site, write_junit, write_sarif, write_badge, write_baseline, render_summary and more
+    contracts load_contracts, propose_overlay
+
+Functions block: in asynchronous code, use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. All errors are
+subclasses of `VoicegaugeError`, see `voicegauge.errors`. Modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from voicegauge.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from voicegauge import errors as errors
-    from voicegauge.api.benchmark_planning import plan_benchmark as plan_benchmark
+    from voicegauge.api.benchmark_budgets import plan_benchmark as plan_benchmark
     from voicegauge.api.benchmarking import benchmark as benchmark
     from voicegauge.api.check_execution import plan_check as plan_check
     from voicegauge.api.checking import check as check
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from voicegauge.api.local_servers import replay as replay
     from voicegauge.api.options import LiveOptions as LiveOptions
     from voicegauge.api.options import ProgressListener as ProgressListener
+    from voicegauge.api.recording import plan_record as plan_record
     from voicegauge.api.recording import record as record
     from voicegauge.api.result_files import apply_baseline as apply_baseline
     from voicegauge.api.result_files import render_summary as render_summary
@@ -105,7 +106,7 @@ if TYPE_CHECKING:
     from voicegauge.report.report_data import BenchReport as BenchReport
 
 _NAMES_BY_MODULE = {
-    "voicegauge.api.benchmark_planning": ("plan_benchmark",),
+    "voicegauge.api.benchmark_budgets": ("plan_benchmark",),
     "voicegauge.api.benchmarking": ("benchmark",),
     "voicegauge.api.check_execution": ("plan_check",),
     "voicegauge.api.checking": ("check", "check_job_steps", "check_profile", "check_request"),
@@ -132,7 +133,7 @@ _NAMES_BY_MODULE = {
         "replay",
     ),
     "voicegauge.api.options": ("LiveOptions", "ProgressListener"),
-    "voicegauge.api.recording": ("record",),
+    "voicegauge.api.recording": ("plan_record", "record"),
     "voicegauge.api.results": ("Conversion", "FileToOverwrite", "RecordResult", "RecordedFile"),
     "voicegauge.api.result_files": (
         "apply_baseline",

@@ -121,6 +121,9 @@ class OptionSpec:
     valid; the message does not repeat a value that may be secret."""
     environment_variable: str | None = None
     found_file: Trust = Trust.REFUSED
+    raises_cost: bool = False
+    """Whether its value can raise what a live run costs, within the budget. A found file may then set it for runs that
+    cost nothing only, if it may set it at all."""
     refusal_reason: str = "only you may decide it"
     requires: tuple[str, ...] = ()
     """Fields of which at least one must be given, or this one has no effect."""

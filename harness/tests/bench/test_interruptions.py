@@ -316,7 +316,7 @@ def test_what_other_commands_spend_today_counts(
     daily = ("--asr", "none", "--no-report", "--max-cost-per-day", "0.05")
     assert bench("sync", more=daily) == 4
     message = " ".join(capsys.readouterr().err.split())
-    assert "$0.03 are needed, but $0.024 of $0.05 for acme are spent today (UTC), by all commands" in message
+    assert "the requests to acme cost up to $0.03, more than --max-cost-per-day 0.05 of acme less $0.024" in message
     assert submits(provider) == 3
     assert bench("sync", more=(*daily[:-1], "0.054")) == 0
     assert submits(provider) == 6

@@ -332,3 +332,10 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path: Path) -> Non
         check=False,
     )
     assert (done.returncode, done.stderr.strip()) == (130, "voicegauge: stopped")
+
+
+@pytest.mark.parametrize("command", [("check", "pixelapi"), ("bench", "pixelapi")])
+def test_a_share_in_percent_is_rejected_with_the_share_that_is_meant(command, capfd) -> None:
+    assert run([*command, "--fail-under", "60"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith("60.0 is not a number from 0 to 1. For 60%, write 0.6.")

@@ -77,6 +77,9 @@ def iterate_settings(port: int, *, refused: bool) -> Iterator[tuple[str, str]]:
             if not isinstance(option, RequestOption) or option.declared.flag == "--live":
                 continue
             one = option.declared
+            if refused and one.spec.raises_cost:
+                for value in list_hostile_values(one):
+                    yield f"{name} {ARGUMENTS.get(name, '')} --live", f"[{name}]\n{one.setting} = {value}\n"
             if (one.spec.found_file in {Trust.REFUSED, Trust.NEW_OUTPUT}) is not refused:
                 continue
             command = f"{name} {ARGUMENTS.get(name, '')}"

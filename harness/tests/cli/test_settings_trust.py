@@ -12,6 +12,7 @@ import pytest
 
 from voicegauge.cli import HELP_BY_COMMAND, LOADER_BY_COMMAND, _load_command, run
 from voicegauge.cli._options import RequestOption
+from voicegauge.cli._settings import collect_command_defaults, find_settings
 from voicegauge.errors import UsageError
 from voicegauge.options import DeclaredOption, Trust
 
@@ -85,8 +86,6 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def collect_defaults(command_name: str, one: DeclaredOption, value: str) -> object:
     """What `command_name` takes as the default of an option from a settings file that was found."""
-    from voicegauge.cli._settings import collect_command_defaults, find_settings
-
     Path("voicegauge.toml").write_text(f"[{command_name}]\n{one.setting} = {value}\n")
     settings = find_settings(Path.cwd())
     assert settings is not None
@@ -132,7 +131,7 @@ def test_a_found_file_sets_what_the_declaration_allows(
 
 def test_the_documentation_lists_what_a_found_file_may_not_set() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "security.md").read_text(encoding="utf-8")
-    table = page.partition("These are refused:")[2].partition("An output that such a file names")[0]
+    table = page.partition("These are refused:")[2].partition("With `--live`")[0]
     listed = set(re.findall(r"`([a-z-]+)`", table))
     refused = {
         one.setting
@@ -140,6 +139,52 @@ def test_the_documentation_lists_what_a_found_file_may_not_set() -> None:
         if one.spec.found_file not in {Trust.ANY_VALUE, Trust.NEW_OUTPUT, Trust.PATH_IN_FOLDER}
     }
     assert listed == refused - {"live"}, "--live is set by no file at all"
+
+    listed_for_live = set(re.findall(r"`([a-z-]+)`", page.partition("With `--live`, these")[2].partition("\n\n")[0]))
+    assert listed_for_live == {one.setting for _, one in iterate_options() if one.spec.raises_cost}
+
+
+LIVE_COMMANDS = ("check", "bench", "record")
+RAISES_NO_COST = {
+    # How it is sent, and how fast
+    "arrivals", "concurrency", "http2", "rate", "text-rate", "text-burst", "listen-port", "max-wait", "max-time",
+    "seed",
+    # Fewer requests, or a lower limit
+    "language", "category", "limit", "stop-when-decided", "margin", "max-cost", "dry-run",
+    # Names on the user's own server, which the command line names
+    "model", "voice", "profile", "capability",
+    # The emulator, which costs nothing
+    "emulated", "fault",
+    # What is judged and how it is reported
+    "select", "ignore", "severity", "recordings", "strict", "strict-baseline", "fail-under", "region", "asr",
+    "no-listening", "text-length", "no-report", "mask", "github", "out", "baseline",
+}  # fmt: skip
+"""Settings of live commands that a found file may set, and why they do not raise what a run costs."""
+
+
+def test_what_can_raise_the_cost_of_a_live_run_is_decided_for_each_option(folder: Path) -> None:
+    for command, one in iterate_options():
+        if command not in LIVE_COMMANDS or one.spec.found_file is Trust.REFUSED or one.flag == "--live":
+            continue
+        is_output_file = one.spec.found_file is Trust.NEW_OUTPUT
+        assert one.spec.raises_cost or is_output_file or one.setting in RAISES_NO_COST, f"decide about {one.setting}"
+        if one.spec.raises_cost:
+            (folder / "voicegauge.toml").write_text(f"[{command}]\n{one.setting} = {choose_value(one)}\n")
+            settings = find_settings(folder)
+            assert settings is not None
+            with pytest.raises(UsageError, match=rf"{one.setting} \(it can raise what a live run costs"):
+                collect_command_defaults(_load_command(command), settings, LOADER_BY_COMMAND, given_flags={"--live"})
+
+
+def test_a_repository_does_not_raise_what_a_live_check_costs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "voicegauge.toml").write_text("[check]\nmax-calls = 100\n[bench]\nsessions = 20\n")
+    for command, setting in (("check", "max-calls"), ("bench", "sessions")):
+        assert run([command, "pixelapi", "--live", "--dry-run"]) == 2
+        assert f"{setting} (it can raise what a live run costs): pass --{setting}" in one_line(capsys)
+    assert run(["check", "pixelapi", "--live", "--dry-run", "--max-calls", "2"]) == 0
+    assert run(["check", "pixelapi", "--emulated", "--dry-run"]) == 0
 
 
 @pytest.mark.parametrize("command", sorted(HELP_BY_COMMAND.keys() - {"asr"}))  # a group without options
@@ -400,7 +445,7 @@ def test_what_needs_no_consent(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     (folder / "acme.yaml").write_text(CONTRACT.replace("http://", "https://"))
     live = ["--contracts", "acme.yaml", "--live", "--max-cost", "0"]
     monkeypatch.delenv("ACME_KEY", raising=False)
-    assert run(["check", "acme", *live, "--dry-run"]) == 0  # no key to send
+    assert run(["check", "acme", *live[:-2], "--dry-run"]) == 0  # no key to send
     monkeypatch.setenv("ACME_KEY", "k-1234567890")
     assert run(["check", "acme", *live, "--base-url", "http://127.0.0.1:9"]) == 4  # the user's own server
     assert run(["check", "acme", *live, "--base-url", "https://staging.test"]) == 2

@@ -236,10 +236,10 @@ def test_the_coverage_is_one_line_and_can_be_required(live) -> None:
     outside = sum(entry["violating_count"] > 0 for entry in report["coverage"] if entry["kind"] == "constraint")
     constraints = f"8 of 8 constraints inside and {outside} outside"
     assert f"tried {percent:g}%: 1 of 1 operations, 3 of 4 statuses, {constraints}" in out
-    assert live("--full", "--fail-under", str(percent))[0] == 0
-    status, _, _, err = live("--full", "--fail-under", "99.5")
+    assert live("--full", "--fail-under", str(percent / 100))[0] == 0
+    status, _, _, err = live("--full", "--fail-under", "0.995")
     assert status == 1
-    assert f"tried {percent:g}% of the contract, less than --fail-under 99.5" in err
+    assert f"tried {percent:g}% of the contract, less than --fail-under 0.995" in err
 
 
 @pytest.mark.parametrize(

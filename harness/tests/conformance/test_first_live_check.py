@@ -28,7 +28,8 @@ def test_five_calls_for_a_dollar_judge_the_provider(contract, monkeypatch, tmp_p
         url = emulator.base_url(contract.id)
         status = cli.run([*command, "--base-url", url, "--json", str(tmp_path / "report.json")])
     report = json.loads((tmp_path / "report.json").read_text())
-    assert (status, report["findings"]) == (0, []), capfd.readouterr().out
+    left_out = report["left_out_reason_by_target"]
+    assert (status, report["findings"]) == (3 if left_out else 0, []), capfd.readouterr().out
     assert report["is_finished"], report["stop_message"]
     assert report["spent_usd"] <= 1
     delivered = {
@@ -37,5 +38,4 @@ def test_five_calls_for_a_dollar_judge_the_provider(contract, monkeypatch, tmp_p
     # A contract of transcription alone delivers no audio: its targets are judged by their transcripts.
     passed = {case["target"] for case in report["case_results"] if case["verdict"] == "passed"}
     assert 0 < len(delivered or passed - {None}) <= 5
-    left_out = report["left_out_reason_by_target"]
     assert delivered | left_out.keys() >= {target.id for target in contract.targets.values()}

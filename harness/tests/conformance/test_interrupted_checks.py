@@ -182,6 +182,32 @@ def test_the_limit_of_billable_requests_counts_those_of_killed_checks(acme, argu
     assert len(acme.texts) <= 8
 
 
+def test_a_lost_request_uses_up_the_limit_and_the_report_says_how_to_go_on(acme, arguments, check) -> None:
+    kill_after(acme, [*arguments, "--max-calls", "1"], 0)
+    sent = len(acme.keys)
+    again = check("--max-calls", "1")
+    assert again.report is not None
+    skipped = {case["id"]: case["not_judged_reason"] for case in again.report["case_results"]}
+    assert "--retry-ambiguous pays for it again" in skipped["acme/voice-1: a full delivery"]
+    assert "--retry-ambiguous pays for it again" in again.out
+    assert (again.status, len(acme.texts)) == (3, 1)
+    more = check("--max-calls", "1", "--retry-ambiguous")
+    assert more.report is not None
+    verdicts = {case["id"]: case["verdict"] for case in more.report["case_results"]}
+    assert verdicts["acme/voice-1: a full delivery"] == "passed"
+    assert (more.status, len(acme.texts), len(acme.keys) > sent) == (0, 2, True)
+
+
+def test_a_limit_that_earlier_checks_used_up_names_them(acme, arguments, check) -> None:
+    acme.accepts_anything = True
+    kill_after(acme, [*arguments, "--max-calls", "4"], 6)
+    earlier = len(acme.texts)
+    again = check("--max-calls", "4")
+    assert again.report is not None
+    words = f"{earlier} of them in an earlier check that ended without its report; the limit is --max-calls 4"
+    assert f"{words}: raise it to go on; --retry-ambiguous sends again what it lost (1 request); --new-run" in again.out
+
+
 def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments, check, tmp_path) -> None:
     unbroken = check()
     assert unbroken.report is not None

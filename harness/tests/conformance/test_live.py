@@ -93,7 +93,21 @@ def test_invalid_requests_that_are_accepted_count_as_billable(live, acme, most, 
     assert report["spending"]["total"]["billable_request_count"] == accepted
     assert {finding["rule"] for finding in report["findings"]} == {"accepts-invalid"}
     reasons = [case["not_judged_reason"] for case in report["case_results"] if case["verdict"] == "skipped"]
-    assert f"not sent: {accepted} billable requests were accepted, the limit is {most}" in reasons
+    count = "1 billable request was" if accepted == 1 else f"{accepted} billable requests were"
+    assert f"not sent: {count} accepted or may have been charged; the limit is --max-calls {most}" in reasons
+
+
+@pytest.mark.parametrize("fails", ["with 500", "without a response"])
+def test_what_may_have_been_charged_counts_towards_the_limit_as_towards_the_budget(live, acme, fails) -> None:
+    if fails == "with 500":
+        acme.status_of_all = 500
+    else:
+        acme.breaks_off = lambda _: True
+    status, report, _, _ = live("--max-calls", "3")
+    assert status != 0
+    total = report["spending"]["total"]
+    assert total["billable_request_count"] == round(total["spent_usd"] / 0.001)
+    assert 3 <= total["billable_request_count"] <= 4, "one more may follow that should have been rejected"
 
 
 def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:

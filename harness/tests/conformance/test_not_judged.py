@@ -68,8 +68,10 @@ def test_a_target_without_a_planned_delivery_does_not_pass(voicegauge, acme, acm
 
 @pytest.mark.parametrize(("most", "left_out"), [(1, ["pixelapi/voice-clone"]), (2, [])])
 def test_targets_beyond_the_limit_are_left_out_by_name(voicegauge, most, left_out) -> None:
-    status, report, out, _ = voicegauge("pixelapi", "--emulated", "--max-calls", str(most))
-    assert (status, report["not_judged_reason_by_name"]) == (0, {})
+    """What was not judged has not passed."""
+    status, report, out, err = voicegauge("pixelapi", "--emulated", "--max-calls", str(most))
+    assert (status, report["not_judged_reason_by_name"]) == (3 if left_out else 0, {})
+    assert all(f"nothing was judged of {target}: its delivery is beyond the limit" in err for target in left_out)
     assert list(report["left_out_reason_by_target"]) == left_out
     assert all(f"left out: {target}: its delivery is beyond the limit" in out for target in left_out)
 

@@ -17,12 +17,14 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
+from voicegauge.conformance.plan_budgets import count_affordable_requests
 from voicegauge.conformance.prices import price_plan
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Provenance
+from voicegauge.model.budget import BudgetLeft
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select_targets([])
@@ -115,6 +117,10 @@ def test_the_price_of_a_chat_must_be_set() -> None:
     assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.LIVE).unpriced_names
 
 
+def budget(usd: float) -> BudgetLeft:
+    return BudgetLeft(flag="--max-cost", limit_usd=usd, spent_usd=0.0)
+
+
 def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
     targets = CATALOGUE.select_targets(["pixelapi"])
     whole = price_plan(
@@ -129,8 +135,8 @@ def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
         count = sum(number <= most for number in sent)
         assert [case.id for case in cut.cases if case.is_billable] == [case.id for case in paid[:count]]
         assert cut.price_usd == pytest.approx(sum(case.price_usd for case in paid[:count]))
-        assert whole.count_affordable_requests(cut.price_usd) == min(most, sent[-1])
-    assert whole.count_affordable_requests(paid[0].price_usd / 2) == 0
+        assert count_affordable_requests(whole, [budget(cut.price_usd)]) == min(most, sent[-1])
+    assert count_affordable_requests(whole, [budget(paid[0].price_usd / 2)]) == 0
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])

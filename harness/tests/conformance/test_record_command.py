@@ -195,6 +195,14 @@ def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
     assert (status, written) == (3, [])
 
 
+@pytest.mark.parametrize("error_status", [429, 500])
+def test_a_recording_of_error_responses_alone_does_not_pass(live, acme, error_status) -> None:
+    acme.status_of_all = error_status
+    status, result, output = live()
+    assert (status, list(result["first_failure_by_target"])) == (3, ["acme/voice-1"])
+    assert "no request to acme/voice-1 was accepted, so that at most error responses were recorded of it: " in output
+
+
 @pytest.mark.slow
 def test_the_emulator_is_not_recorded_as_live(record, voicegauge_emulator, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PIXELAPI_KEY", "emulated-key")

@@ -55,6 +55,9 @@ def test_the_check_of_a_healthy_provider_is_green(provider, emulator, tmp_path, 
     if "no document states the price" in error:
         status = cli.run([*arguments, "--price", f"{provider}={PRICE_USD}", "--", provider])
         shown, error = capsys.readouterr()
-    assert status == 0, (shown, error)
     assert "no findings" in shown
+    if "left out: " in shown:  # it has more targets than the workflow allows requests: they were not judged
+        assert (status, "its delivery " in error) == (3, True), (shown, error)
+        return
+    assert status == 0, (shown, error)
     assert "::error" not in shown

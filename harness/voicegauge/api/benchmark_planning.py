@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
 from voicegauge.api.requests import BenchRequest
@@ -28,7 +27,6 @@ from voicegauge.api.target_selection import (
     to_name_tuple,
 )
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, plan_benchmark_requests
-from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_plan
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate, parse_goal
 from voicegauge.bench.ramp import RampSettings
@@ -41,7 +39,6 @@ from voicegauge.bench.request_building import (
 from voicegauge.bench.run_config import RunConfig, open_transport_with_spaced_requests
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.bench.suites import Suite, load_own_texts, load_suite
-from voicegauge.client.keys import find_missing_key_variables
 from voicegauge.client.ledger import create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
@@ -51,7 +48,7 @@ from voicegauge.emulator.fault_injection import validate_fault_names
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, VoiceSample
 from voicegauge.model.text_pieces import TextPacing
-from voicegauge.options import function_of, validate_request
+from voicegauge.options import validate_request
 from voicegauge.printable_text import format_count
 from voicegauge.speech.asr_engines import SpokenText
 from voicegauge.speech.decoding import require_av
@@ -265,7 +262,7 @@ class PlannedBenchmark:
     @property
     def listener(self) -> ProgressListener:
         """Receives progress and notices."""
-        return choose_listener(self.request.progress)
+        return self.request.progress or ProgressListener()
 
     @property
     def baseline_target(self) -> str | None:
@@ -295,36 +292,6 @@ class PlannedBenchmark:
         return self.plan.provenance
 
 
-def run_plan_benchmark(request: BenchRequest) -> BenchPlanResult:
-    """Plan and price what `benchmark` would send with the same arguments; nothing is sent.
-
-    >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", max_texts=2, warmup=0)
-    >>> plan.request_count
-    2
-
-    The budget in `live` is ignored. With `ramp` or `stop_when_decided`, the plan is the most that may be sent.
-
-    Returns:
-        The number of requests and characters and the cost, for each target, and the keys that are not set.
-
-    Raises:
-        UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
-            key would be sent unencrypted to another machine.
-    """
-    planned = choose_texts_and_plan_requests(request, ask_servers_for_names=False)
-    if request.ramp is not None:
-        planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
-    missing = {
-        contract.id: find_missing_key_variables(contract) for contract, _ in planned.list_contracts_with_live_options()
-    }
-    return summarize_bench_plan(
-        planned.plan, {provider: variables for provider, variables in missing.items() if variables}
-    )
-
-
-plan_benchmark = function_of(BenchRequest, run_plan_benchmark, name="plan_benchmark")
-
-
 def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_names: bool) -> PlannedBenchmark:
     """Choose texts and targets, and plan their requests; nothing that costs money is sent.
 
@@ -339,7 +306,7 @@ def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_nam
     validate_request(request)
     validate_load(request)
     suite = choose_texts(request)
-    listener = choose_listener(request.progress)
+    listener = request.progress or ProgressListener()
     names = list_target_names(request)
     catalogue = adapt_to_own_servers(
         to_catalogue(request.contracts, request.live),
@@ -382,7 +349,7 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
     Raises:
         UsageError: as in `plan_benchmark`.
     """
-    live, listener = request.live, choose_listener(request.progress)
+    live, listener = request.live, request.progress or ProgressListener()
     chosen = select_targets(catalogue, request.targets, live)
     prices = resolve_prices(catalogue, request.prices)
     base_urls = dict(live.base_urls) if live is not None else {}

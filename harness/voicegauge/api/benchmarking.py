@@ -15,6 +15,12 @@ from pathlib import Path
 import msgspec
 
 import voicegauge.report.result_summaries  # noqa: F401 - notebooks show results as their summaries
+from voicegauge.api.benchmark_budgets import (
+    announce_cost,
+    choose_run_to_continue,
+    require_budget,
+    require_daily_budgets,
+)
 from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
     choose_texts_and_plan_requests,
@@ -27,9 +33,7 @@ from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.plan_sending import (
     announce_rate_limits,
     delete_leftover_resources,
-    describe_budget,
     open_daily_budgets,
-    require_daily_budgets,
 )
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
@@ -51,12 +55,8 @@ from voicegauge.bench.run_config import (
     build_live_access,
 )
 from voicegauge.bench.run_start import (
-    RunToContinue,
     begin_run,
     check_region,
-    find_lost_run,
-    find_run_to_continue,
-    find_runs_of_other_plans,
     lock_plan,
 )
 from voicegauge.bench.run_store import JournalState, load_run, save_run
@@ -67,12 +67,11 @@ from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loo
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError, TimeLimitError, TransportError, UsageError
-from voicegauge.model.base import Provenance, StopReason, sum_usd
+from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.job import describe_unresolved_requests
 from voicegauge.model.run import Run, ScoreSet, format_load
 from voicegauge.model.sample import Sample
 from voicegauge.options import function_of
-from voicegauge.printable_text import format_count
 from voicegauge.report.html_page import write_report
 
 # Saves, scores and summarizes a run whose requests were sent.
@@ -408,76 +407,6 @@ def _build_run_config(
     return configure_load(request, config)
 
 
-def check_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
-    """Reject a new run that costs more than is left for today at one of its providers; a ramp stops when it is spent.
-
-    Raises:
-        BudgetError: it does.
-    """
-    live, request = planned_benchmark.live_options, planned_benchmark.request
-    if live is None or request.ramp is not None or run_to_continue is not None:
-        return
-    cost_by_provider: dict[str, float] = {}
-    for cost in planned_benchmark.plan.target_costs:
-        provider = cost.target.partition("/")[0]
-        cost_by_provider[provider] = sum_usd((cost_by_provider.get(provider, 0.0), cost.usd or 0.0))
-    contracts = collect_contracts(planned_benchmark.targets.values())
-    require_daily_budgets(open_daily_budgets(contracts, live, planned_benchmark.listener), cost_by_provider)
-
-
-def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
-    """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
-    if planned_benchmark.live_options is None:
-        return
-    plan, limit = planned_benchmark.plan, f"of at most {describe_budget(planned_benchmark.live_options)}"
-    providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
-    if run_to_continue is None or run_to_continue.journal_state.is_empty:
-        sent = f"{format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f}"
-        if planned_benchmark.request.ramp is not None:
-            sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
-        planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
-        return
-    unpaid = run_to_continue.journal_state.find_unpaid_samples(
-        plan, retry_ambiguous=planned_benchmark.request.retry_ambiguous_requests
-    )
-    remaining_usd = sum(one.price.price_usd or 0.0 for one in unpaid)
-    planned_benchmark.listener.notice(
-        f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, ${remaining_usd:.4f}; "
-        f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
-    )
-
-
-def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue | None:
-    """Return the interrupted live run to continue; `None` if a new run begins.
-
-    Raises:
-        DataError: a run was interrupted after something was paid for, but it cannot be continued.
-        UsageError: `retry_ambiguous_requests` is true, but no run has ambiguous requests; or the last run of the plan
-            lost every request, and neither `retry_ambiguous_requests` nor `new_run` says what to do.
-    """
-    runs_folder = Path(planned_benchmark.request.out)
-    retry_ambiguous_requests = planned_benchmark.request.retry_ambiguous_requests
-    if planned_benchmark.live_options is None or planned_benchmark.request.new_run:
-        return None
-    found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous_requests)
-    if found is None and retry_ambiguous_requests:
-        raise UsageError(
-            f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
-        )
-    lost = find_lost_run(runs_folder, planned_benchmark.plan) if found is None else None
-    if lost is not None:
-        raise UsageError(
-            f"the last run of this benchmark, {lost.run_folder}, sent {format_count(lost.request_count, 'request')} "
-            f"without receiving a result, which may have been charged (${lost.spent_usd:.4f}): --retry-ambiguous pays "
-            "for them again, --new-run pays for a new run"
-        )
-    for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
-        planned_benchmark.listener.notice(
-            f"{folder} is an interrupted run with other options or contracts: it is not continued"
-        )
-    return found
-
-
 def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
     """Return `config` with the measurement error of times, determined by sending requests to a server on this machine.
 
@@ -639,18 +568,14 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
     with deadline.interrupt():
         planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
         if live is not None:
-            # A ramp stops when the budget is spent.
-            is_limited = request.ramp is None
-            planned.plan.check_budget(
-                live.total_budget_usd if is_limited else math.inf, live.budget_usd_by_provider if is_limited else {}
-            )
+            require_budget(planned, live)
             open_live_access(planned)
             delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(planned)
     with restore_interrupt_handler(), nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):
         found = choose_run_to_continue(planned)
         stop = StopSignal()
-        check_daily_budgets(planned, found)
+        require_daily_budgets(planned, found)
         announce_cost(planned, found)
         with open_run_config(planned) as config:
             config = add_measured_timing_error(config, planned.listener)

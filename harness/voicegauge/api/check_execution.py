@@ -11,15 +11,18 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
+    add_budget_forecast,
     announce_earlier_spending,
     announce_key_hosts,
     announce_losses_on_error,
     announce_replaced_prices,
     build_live_settings,
     describe_plan,
+    list_budgets,
+    open_daily_budgets,
+    open_journals,
     remove_known_cases,
 )
 from voicegauge.api.requests import CheckRequest, ServiceRequest
@@ -37,7 +40,8 @@ from voicegauge.client.keys import read_client_key
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
 from voicegauge.conformance.judgement_keeper import JudgingBasis
-from voicegauge.conformance.prices import PricedPlan, fit_plan_to_budget, price_plan
+from voicegauge.conformance.plan_budgets import fit_plan_to_budgets
+from voicegauge.conformance.prices import PricedPlan, price_plan
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
@@ -48,12 +52,13 @@ from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
-from voicegauge.errors import StorageError, UsageError
+from voicegauge.errors import MissingKeyError, StorageError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import Provenance, StopReason
+from voicegauge.model.budget import BudgetLeft
 from voicegauge.options import build_arguments, function_of, validate_request
 from voicegauge.receiver import Receiver, run_receiver
-from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
 
 # Plans and prices the requests of a check.
 
@@ -65,10 +70,9 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     >>> plan.spending.total.billable_request_count
     5
 
-    The budget in `live` is ignored.
-
     Returns:
-        Every case in the order of sending, with its price.
+        Every case that would be sent, in the order of sending, with its price; and, for a live service, what becomes of
+        the plan within the budgets, of which earlier commands may have spent a part (`budget_forecast`).
 
     Raises:
         UsageError: a name is not known, neither `emulated` nor `live` is given, or a key would be sent unencrypted to
@@ -77,7 +81,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     validate_request(request)
     if not request.emulated and request.live is None:
         raise UsageError("plan a check of either the emulator or the live service")
-    listener = choose_listener(request.progress)
+    listener = request.progress or ProgressListener()
     catalogue = adapt_to_own_servers(
         to_catalogue(request.contracts, request.live),
         request.targets,
@@ -90,8 +94,28 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     if request.live is not None:
         announce_key_hosts(collect_contracts(chosen), request.live, listener)
         announce_replaced_prices(collect_contracts(chosen), prices, listener)
+    request = replace(request, prices=prices)
     plan = plan_requested_cases(request, chosen, prices, catalogue)
-    return price_plan(plan, chosen, prices, provenance=determine_provenance(request.live))
+    if request.live is None:
+        return price_plan(plan, chosen, prices, provenance=Provenance.EMULATED)
+    rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
+    with open_journals(
+        choose_journal_folder(chosen, request.live),
+        collect_contracts(chosen),
+        retry_ambiguous_requests=request.retry_ambiguous_requests,
+        begins_new_run=request.new_run,
+        is_read_only=True,
+    ) as journals:
+        announce_earlier_spending(journals, listener)
+        plan = fit_requested_plan(request, chosen, plan, rules, journals)
+        rest, judged_count = _remove_known_cases(request, chosen, plan, rules, journals)
+        priced = price_plan(rest, chosen, prices, provenance=Provenance.LIVE)
+        return add_budget_forecast(
+            priced,
+            _list_remaining_budgets(request.live, chosen, journals, listener),
+            suggests_fewer_calls=True,
+            is_resumed=judged_count > 0,
+        )
 
 
 plan_check = function_of(CheckRequest, run_plan_check, name="plan_check")
@@ -125,10 +149,45 @@ def plan_requested_cases(
     )
     if isinstance(case_ids, CasePatterns):
         return case_ids.select_cases(plan)
-    if request.live is not None and request.live.ledger is None and request.max_calls is not None and not case_ids:
-        # Who names both limits wants the most informative requests within them.
-        plan = fit_plan_to_budget(plan, targets, prices, request.live.total_budget_usd)
     return select_cases(plan, case_ids) if case_ids else plan
+
+
+def fit_requested_plan(
+    request: CheckRequest,
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    rules: Mapping[str, Rule],
+    journals: CaseJournals,
+) -> CasePlan:
+    """Cut a live plan to what is left of every budget, if the request limits the number of billable requests too.
+
+    Who names both limits wants the most informative requests within them. What an earlier command has paid for and
+    judged costs nothing. Other plans are returned as they are: they are refused if they cost too much.
+
+    Args:
+        request: the request; its prices are by name.
+        targets: the targets of the plan.
+        plan: the plan.
+        rules: the rules that are applied.
+        journals: what earlier commands have spent and judged.
+    """
+    live = request.live
+    if live is None or live.ledger is not None or request.max_calls is None or request.case_ids:
+        return plan
+    rest = {case.id for case in _split_known_cases(request, targets, plan, rules, journals)[0].cases}
+    return fit_plan_to_budgets(
+        plan,
+        price_plan(plan, targets, request.prices, provenance=Provenance.LIVE),
+        _list_remaining_budgets(live, targets, journals, ProgressListener()),
+        {case.id for case in plan.cases} - rest,
+    )
+
+
+def _list_remaining_budgets(
+    live: LiveOptions, targets: Sequence[BaseTarget], journals: CaseJournals, listener: ProgressListener
+) -> list[BudgetLeft]:
+    daily_budgets = open_daily_budgets(collect_contracts(targets), live, listener)
+    return list_budgets(live, daily_budgets, journals.spent_by_earlier_runs_usd_by_provider)
 
 
 def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
@@ -260,7 +319,7 @@ def build_service_settings(
         UsageError: the request names neither.
         VoicegaugeError: as for `build_live_settings`.
     """
-    listener = choose_listener(request.progress)
+    listener = request.progress or ProgressListener()
     if request.live is not None:
         settings = build_live_settings(
             collect_contracts(targets),
@@ -374,7 +433,7 @@ def open_check(
     journals: CaseJournals,
 ) -> Iterator[CheckSettings]:
     """Yield the settings with which a plan is sent, and report losses if the block raises an error."""
-    listener = choose_listener(request.progress)
+    listener = request.progress or ProgressListener()
     failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
     announce_earlier_spending(journals, listener)
     if failures_folder is not None:
@@ -406,20 +465,38 @@ def _remove_known_cases(
     journals: CaseJournals,
 ) -> tuple[CasePlan, int]:
     """Return the cases that are sent, and the number of those that a killed check has judged; tell the listener."""
-    if request.live is None or not any(one.is_on_disk for one in journals.journal_by_provider.values()):
-        return plan, 0
-    bases = {
-        contract.id: JudgingBasis(contract, rules, read_client_key(contract)) for contract in collect_contracts(targets)
-    }
-    lost = remove_known_cases(plan, journals)
-    rest = remove_known_cases(plan, journals, bases)
-    judged_count = len(lost.cases) - len(rest.cases)
+    rest, judged_count = _split_known_cases(request, targets, plan, rules, journals)
     if judged_count and request.progress is not None:
         request.progress.notice(
             f"resuming a check that was killed: {judged_count} of {len(plan.cases)} cases are judged already, and not "
             "sent again; --new-run sends them again"
         )
     return rest, judged_count
+
+
+def _split_known_cases(
+    request: CheckRequest,
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    rules: Mapping[str, Rule],
+    journals: CaseJournals,
+) -> tuple[CasePlan, int]:
+    """Return the cases that are sent, and the number of those that a killed check has judged.
+
+    Without the key of the account, as in a dry run, nothing counts as judged.
+    """
+    if request.live is None or not any(one.is_on_disk for one in journals.journal_by_provider.values()):
+        return plan, 0
+    lost = remove_known_cases(plan, journals)
+    try:
+        bases = {
+            contract.id: JudgingBasis(contract, rules, read_client_key(contract))
+            for contract in collect_contracts(targets)
+        }
+    except MissingKeyError:
+        return lost, 0
+    rest = remove_known_cases(plan, journals, bases)
+    return rest, len(lost.cases) - len(rest.cases)
 
 
 DEFAULT_EMULATOR_CONCURRENCY = 4

@@ -16,13 +16,13 @@ from voicegauge.api.check_execution import (
     build_service_settings,
     choose_journal_folder,
     finish_check,
+    fit_requested_plan,
     open_check,
     plan_requested_cases,
     start_emulator,
 )
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
-from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import open_journals, send_plan
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
@@ -123,7 +123,7 @@ def run_check(request: CheckRequest) -> CheckReport:
     """
     validate_request(request)
     deadline = CommandDeadline(request.max_time_s)
-    listener = choose_listener(request.progress)
+    listener = request.progress or ProgressListener()
     with deadline.interrupt():
         catalogue = adapt_to_own_servers(
             to_catalogue(request.contracts, request.live),
@@ -153,6 +153,7 @@ def run_check(request: CheckRequest) -> CheckReport:
             retry_ambiguous_requests=request.retry_ambiguous_requests,
             begins_new_run=request.new_run,
         ) as journals:
+            plan = fit_requested_plan(request, targets, plan, rules, journals)
             with open_check(
                 request, targets, plan, rules, get_emulator, collector=collector, journals=journals
             ) as settings:

@@ -265,9 +265,7 @@ def new_run_option(help_text: str) -> Any:
 
 def progress_keyword() -> Any:
     """Declare `progress`."""
-    return keyword(
-        default=None, help="Receives progress and notices; by default, a notebook shows them, and nothing else does."
-    )
+    return keyword(default=None, help="Receives progress and notices.")
 
 
 @request

@@ -24,16 +24,24 @@ from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
+from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.prices import PricedPlan, require_prices
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.data_folders import get_cache_folder, get_state_folder
-from voicegauge.errors import BudgetError, StorageError, TimeLimitError, TransportError, UsageError
-from voicegauge.model.base import Provenance, StopReason, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.errors import (
+    BudgetError,
+    StorageError,
+    TimeLimitError,
+    TransportError,
+    UsageError,
+    VoicegaugeError,
+)
+from voicegauge.model.base import Provenance, StopReason, convert_to_micro_usd, sum_usd
+from voicegauge.model.budget import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, BudgetLeft
 from voicegauge.model.job import describe_ambiguous_requests
-from voicegauge.model.price import format_price_usd
 from voicegauge.printable_text import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
@@ -115,19 +123,12 @@ def build_live_settings(
     spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
     daily_budgets = open_daily_budgets(contracts, live_options, listener)
     if plan is not None:
+        require_prices(plan)
+        announce_plan(plan, live_options, listener)
         if not is_resumed:
-            require_daily_budgets(daily_budgets, plan.sum_price_usd_by_provider())
-        check_budget(
-            plan,
-            live_options,
-            listener,
-            spent_by_earlier_runs_usd=spent_by_earlier_runs_usd,
-            suggests_fewer_calls=suggests_fewer_calls,
-            is_resumed=is_resumed,
-        )
-        if not is_resumed:
-            earlier = journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {}
-            _check_provider_budgets(plan, live_options, earlier)
+            spent_usd = journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {}
+            budgets = list_budgets(live_options, daily_budgets, spent_usd)
+            require_budgets(plan, budgets, suggests_fewer_calls=suggests_fewer_calls)
     base_urls = {contract.id: live_options.find_base_urls(contract) for contract in contracts}
     rate_limiters = {provider: create_rate_limiter(one, base_urls[provider]) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
@@ -173,16 +174,47 @@ def open_daily_budgets(
     }
 
 
-def require_daily_budgets(daily_budgets: Mapping[str, DailyBudget], price_usd_by_provider: Mapping[str, float]) -> None:
-    """Reject a plan that costs more than is left for today at one of its providers.
+def list_budgets(
+    live_options: LiveOptions, daily_budgets: Mapping[str, DailyBudget], spent_usd_by_provider: Mapping[str, float]
+) -> list[BudgetLeft]:
+    """Return what is left of each budget that limits a plan.
+
+    A ledger that several calls share is not among them, because the other calls spend from it too. Such a ledger
+    rejects each single request that exceeds the rest of the budget.
+
+    Args:
+        live_options: the budgets.
+        daily_budgets: what was spent today, by provider id.
+        spent_usd_by_provider: dollars that commands for the same targets spent before they printed a result.
 
     Raises:
-        BudgetError: it does.
-        StorageError: there is a limit, and the state folder cannot be written.
+        StorageError: there is a limit for a day, and the state folder cannot be written.
     """
-    for provider, price_usd in price_usd_by_provider.items():
-        if provider in daily_budgets:
-            daily_budgets[provider].require_remaining(price_usd)
+    budgets = []
+    if live_options.ledger is None:
+        total_usd = sum_usd(spent_usd_by_provider.values())
+        limits: list[tuple[str | None, float]] = [(None, live_options.total_budget_usd)]
+        limits += live_options.budget_usd_by_provider.items()
+        budgets += [
+            BudgetLeft(
+                flag=MAX_COST_FLAG,
+                provider=provider,
+                limit_usd=limit_usd,
+                spent_usd=total_usd if provider is None else spent_usd_by_provider.get(provider, 0.0),
+            )
+            for provider, limit_usd in limits
+        ]
+    if live_options.max_cost_per_day_usd is not None:
+        budgets += [
+            BudgetLeft(
+                flag=MAX_COST_PER_DAY_FLAG,
+                provider=provider,
+                limit_usd=live_options.max_cost_per_day_usd,
+                spent_usd=one.spent_today_usd,
+            )
+            for provider, one in daily_budgets.items()
+        ]
+    return budgets
 
 
 def open_journals(
@@ -192,6 +224,7 @@ def open_journals(
     retry_ambiguous_requests: bool,
     skip_cases_without_verdict: bool = False,
     begins_new_run: bool = False,
+    is_read_only: bool = False,
 ) -> CaseJournals:
     """Open the journals in which a check or a recording notes what it pays for; see `CaseJournals` for the arguments.
 
@@ -205,6 +238,7 @@ def open_journals(
         retry_ambiguous_requests=retry_ambiguous_requests,
         skip_cases_without_verdict=skip_cases_without_verdict,
         begins_new_run=begins_new_run,
+        is_read_only=is_read_only,
     )
     if retry_ambiguous_requests and not journals.earlier_ambiguous_case_ids:
         journals.close()
@@ -255,59 +289,47 @@ def remove_known_cases(
     return msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if not is_known(case)))
 
 
-def check_budget(
-    plan: PricedPlan,
-    live_options: LiveOptions,
-    listener: ProgressListener,
-    *,
-    spent_by_earlier_runs_usd: float = 0.0,
-    suggests_fewer_calls: bool,
-    is_resumed: bool = False,
-) -> None:
-    """Reject a plan whose price is not known or exceeds the budget; see `build_live_settings` for the arguments.
-
-    The plan is not compared with a ledger that several calls share, because the other calls spend from it too. Such a
-    ledger rejects each single request that exceeds the rest of the budget.
-    """
-    require_prices(plan)
+def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: ProgressListener) -> None:
+    """Tell the listener how many requests will be sent, for how much, and what will stay in the account."""
     limit = f"; at most {describe_budget(live_options)}" if plan.price_usd or live_options.total_budget_usd else ""
     listener.notice(f"{describe_plan(plan)}{limit}")
     if plan.undeletable_resources:
         listener.notice(describe_undeletable_resources(plan))
-    remaining_usd = live_options.total_budget_usd - spent_by_earlier_runs_usd
-    budget_micro_usd = convert_budget_to_micro_usd(max(remaining_usd, 0.0))
-    if is_resumed:
-        return
-    if live_options.ledger is None and convert_to_micro_usd(plan.price_usd) > budget_micro_usd:
-        fits = f"; --max-calls {plan.count_affordable_requests(remaining_usd)} fits" if suggests_fewer_calls else ""
-        before = (
-            f" less ${spent_by_earlier_runs_usd:.4g} that an earlier command has spent"
-            if spent_by_earlier_runs_usd
-            else ""
-        )
-        limit = f"--max-cost {live_options.total_budget_usd:g}{before}"
-        raise BudgetError(f"the plan costs about ${plan.price_usd:.4g}, more than {limit}{fits}")
 
 
-def _check_provider_budgets(
-    plan: PricedPlan, live_options: LiveOptions, spent_usd_by_provider: Mapping[str, float]
-) -> None:
-    """Reject a plan that costs more than the budget of one of its providers.
+def require_budgets(plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests_fewer_calls: bool) -> None:
+    """Reject a plan that costs more than is left of a budget.
+
+    Args:
+        plan: the plan.
+        budgets: what is left of each budget.
+        suggests_fewer_calls: whether the error suggests a smaller `max_calls`.
 
     Raises:
-        BudgetError: it does.
+        BudgetError: it costs more.
     """
-    budgets = live_options.budget_usd_by_provider if live_options.ledger is None else {}
-    for provider, price_usd in plan.sum_price_usd_by_provider().items():
-        if provider not in budgets:
+    price_usd_by_provider = plan.sum_price_usd_by_provider()
+    for budget in budgets:
+        price_usd = plan.price_usd if budget.provider is None else price_usd_by_provider.get(budget.provider, 0.0)
+        if convert_to_micro_usd(price_usd) <= budget.left_micro_usd:
             continue
-        spent_usd = spent_usd_by_provider.get(provider, 0.0)
-        if convert_to_micro_usd(price_usd) > convert_budget_to_micro_usd(max(budgets[provider] - spent_usd, 0.0)):
-            before = f" less ${spent_usd:.4g} that an earlier command has spent" if spent_usd else ""
-            raise BudgetError(
-                f"the plan costs about ${price_usd:.4g} at {provider}, more than --max-cost "
-                f"{provider}={budgets[provider]:g}{before}"
-            )
+        fits = f"; --max-calls {count_affordable_requests(plan, budgets)} fits" if suggests_fewer_calls else ""
+        of_provider = "" if budget.provider is None else f" at {budget.provider}"
+        raise BudgetError(f"the plan costs about ${price_usd:.4g}{of_provider}, more than {budget.describe()}{fits}")
+
+
+def add_budget_forecast(
+    plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests_fewer_calls: bool, is_resumed: bool = False
+) -> PricedPlan:
+    """Return a plan with what becomes of it when it is sent; see `build_live_settings` for the arguments."""
+    refusal: VoicegaugeError | None = None
+    try:
+        require_prices(plan)
+        if not is_resumed:
+            require_budgets(plan, budgets, suggests_fewer_calls=suggests_fewer_calls)
+    except (UsageError, BudgetError) as error:
+        refusal = error
+    return msgspec.structs.replace(plan, budget_forecast=forecast_budgets(list_payments(plan), budgets, refusal))
 
 
 def describe_budget(live_options: LiveOptions) -> str:
@@ -335,7 +357,7 @@ def _describe_worst_case(plan: PricedPlan) -> str:
     """Describe what a plan costs if the service accepts what it should reject; empty if that is not more."""
     if plan.provenance is Provenance.EMULATED or plan.worst_case_usd <= plan.price_usd:
         return ""
-    return f", {format_price_usd(plan.worst_case_usd)} if the service accepts what it should reject"
+    return f", ${plan.worst_case_usd:.4g} if the service accepts what it should reject"
 
 
 def describe_undeletable_resources(plan: PricedPlan) -> str:
@@ -349,7 +371,7 @@ def describe_undeletable_resources(plan: PricedPlan) -> str:
 
 def _format_price(plan: PricedPlan) -> str:
     """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
-    known = f"about {format_price_usd(plan.price_usd)} if all succeed"
+    known = f"about ${plan.price_usd:.4g} if all succeed"
     if not plan.unpriced_names:
         return known
     names = f"price in dollars not documented for {', '.join(plan.unpriced_names)}"

@@ -12,12 +12,16 @@ import msgspec
 
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler
-from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
+    add_budget_forecast,
     announce_earlier_spending,
+    announce_key_hosts,
     announce_losses_on_error,
+    announce_replaced_prices,
     build_live_settings,
+    list_budgets,
+    open_daily_budgets,
     open_journals,
     remove_known_cases,
     send_plan,
@@ -35,7 +39,7 @@ from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings
-from voicegauge.conformance.prices import price_plan
+from voicegauge.conformance.prices import PricedPlan, price_plan
 from voicegauge.conformance.recording_updates import (
     UNFINISHED_RECORDINGS_FOLDER_NAME,
     Recorder,
@@ -100,12 +104,22 @@ class RecordingRun:
     @property
     def listener(self) -> ProgressListener:
         """Receives progress and notices."""
-        return choose_listener(self.request.progress)
+        return self.request.progress or ProgressListener()
 
     @property
     def provenance(self) -> Provenance:
         """The provenance of the files that are written."""
         return Provenance.EMULATED if self.request.live is None else Provenance.RECORDED
+
+    def open_journals(self, *, is_read_only: bool = False) -> CaseJournals:
+        """Open the journals of what is paid for; those of the emulator are in memory only."""
+        return open_journals(
+            None if self.request.live is None else self.fixtures_folder / UNFINISHED_RECORDINGS_FOLDER_NAME,
+            self.contracts.values(),
+            retry_ambiguous_requests=self.request.retry_ambiguous_requests,
+            skip_cases_without_verdict=True,
+            is_read_only=is_read_only,
+        )
 
     def plan_updates(self) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
@@ -144,12 +158,16 @@ class RecordingRun:
             sent = self._send_live(plan, self.request.live, collector, journals)
         report = collector.build_report()
         files, redactions = self._write_files(updates, sent)
+        skip_reasons = {
+            case.id: case.not_judged_reason or "" for case in report.case_results if case.verdict == "skipped"
+        }
+        has_accepted, failures = _find_targets_with_errors_only(plan, sent.exchanges_by_case, skip_reasons)
         result = RecordResult(
             files=tuple(files),
             redaction_counts=dict(sorted(redactions.items())),
-            skip_reason_by_case={
-                case.id: case.not_judged_reason or "" for case in report.case_results if case.verdict == "skipped"
-            },
+            skip_reason_by_case=skip_reasons,
+            first_failure_by_target=failures,
+            has_accepted_case=has_accepted,
             finding_count=sum(finding.severity != "disputed" for finding in report.findings),
             resource_summary=report.resources,
             spent_usd=report.spent_usd,
@@ -161,21 +179,8 @@ class RecordingRun:
     def _send_live(
         self, plan: CasePlan, live_options: LiveOptions, collector: ResultCollector, journals: CaseJournals
     ) -> _ReceivedCases:
-        unfinished = UnfinishedRecording(
-            self.fixtures_folder,
-            self.contracts,
-            names_to_mask=self.request.names_to_mask,
-            names_to_keep=self.request.names_to_keep,
-        )
-        saved = unfinished.load_saved_exchanges(plan.cases, datetime.now(UTC))
-        if saved:
-            self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
-        for case in plan.cases:
-            if case.id in saved:
-                journals.journal_by_provider[case.provider].record_case_finished(case.id)
-        announce_earlier_spending(journals, self.listener)
-        rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-        sent_plan = remove_known_cases(rest, journals)
+        unfinished = self._open_unfinished_recording()
+        saved, rest, sent_plan = self._split_live_plan(plan, unfinished, journals)
         cost = price_plan(sent_plan, self.targets, self.request.prices, provenance=Provenance.LIVE)
         settings = build_live_settings(
             list(self.contracts.values()),
@@ -207,6 +212,44 @@ class RecordingRun:
             stop,
             unfinished,
         )
+
+    def forecast_plan(self, plan: CasePlan, live_options: LiveOptions, journals: CaseJournals) -> PricedPlan:
+        """Return the priced plan of what a live recording would send, and what becomes of it within the budgets."""
+        contracts = list(self.contracts.values())
+        announce_key_hosts(contracts, live_options, self.listener)
+        announce_replaced_prices(contracts, self.request.prices, self.listener)
+        _, _, sent_plan = self._split_live_plan(plan, self._open_unfinished_recording(), journals)
+        return add_budget_forecast(
+            price_plan(sent_plan, self.targets, self.request.prices, provenance=Provenance.LIVE),
+            list_budgets(
+                live_options,
+                open_daily_budgets(contracts, live_options, self.listener),
+                journals.spent_by_earlier_runs_usd_by_provider,
+            ),
+            suggests_fewer_calls=False,
+        )
+
+    def _open_unfinished_recording(self) -> UnfinishedRecording:
+        return UnfinishedRecording(
+            self.fixtures_folder,
+            self.contracts,
+            names_to_mask=self.request.names_to_mask,
+            names_to_keep=self.request.names_to_keep,
+        )
+
+    def _split_live_plan(
+        self, plan: CasePlan, unfinished: UnfinishedRecording, journals: CaseJournals
+    ) -> tuple[Mapping[str, Sequence[Exchange]], CasePlan, CasePlan]:
+        """Return what an earlier command has saved, the rest of the plan, and the cases of the rest that are sent."""
+        saved = unfinished.load_saved_exchanges(plan.cases, datetime.now(UTC))
+        if saved:
+            self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
+        for case in plan.cases:
+            if case.id in saved:
+                journals.journal_by_provider[case.provider].record_case_finished(case.id)
+        announce_earlier_spending(journals, self.listener)
+        rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
+        return saved, rest, remove_known_cases(rest, journals)
 
     def _send_to_emulator(self, plan: CasePlan, collector: ResultCollector) -> _ReceivedCases:
         with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.request.seed)) as emulator:
@@ -286,6 +329,27 @@ class RecordingRun:
         )
 
 
+def _find_targets_with_errors_only(
+    plan: CasePlan, exchanges_by_case: Mapping[str, Sequence[Exchange]], skip_reason_by_case: Mapping[str, str]
+) -> tuple[bool, dict[str, str]]:
+    """Return whether a request that should be accepted was, and the first failure of each target of which none was."""
+    accepted: set[str] = set()
+    failures: dict[str, str] = {}
+    for case in plan.cases:
+        if case.expected_response.acceptance != "accepted":
+            continue
+        name = f"{case.provider}/{case.target_name or case.operation}"
+        statuses = [
+            one.response.status for one in exchanges_by_case.get(case.id, ()) if one.operation == case.operation
+        ]
+        if any(200 <= status < 300 for status in statuses):
+            accepted.add(name)
+        else:
+            reason = f"HTTP {statuses[-1]}" if statuses else skip_reason_by_case.get(case.id, "not sent")
+            failures.setdefault(name, f"{case.id}: {reason}")
+    return bool(accepted), {name: failure for name, failure in failures.items() if name not in accepted}
+
+
 def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str | None:
     """Return a message if the statuses of all responses point to a wrong URL or key; otherwise `None`."""
     if not any(case.kind in ("delivery", "valid") for case in plan.cases):
@@ -338,32 +402,13 @@ def run_record(request: RecordRequest) -> RecordResult:
         TransportError: not a single response was received.
     """
     validate_request(request)
-    deadline = CommandDeadline(request.max_time_s)
-    if request.emulated == (request.live is not None):
-        raise UsageError("choose what to record: --live (it costs money) or --emulated")
-    catalogue = to_catalogue(request.contracts, request.live)
-    chosen = select_targets(catalogue, request.targets, request.live)
-    if any(isinstance(target, SocketTarget) for target in chosen):
-        raise UsageError("WebSockets are not recorded yet: name targets over HTTP")
-    recording = RecordingRun(
-        request=replace(request, prices=resolve_prices(catalogue, request.prices)),
-        targets=chosen,
-        contracts={contract.id: contract for contract in collect_contracts(chosen)},
-        fully_recorded_providers=find_wholly_named_providers(catalogue, request.targets),
-        deadline=deadline,
-    )
+    recording = _prepare_recording(request)
     updates, plan = recording.plan_updates()
     if request.overwrite is False:
         _reject_overwriting(updates)
-    journal_folder = None if request.live is None else recording.fixtures_folder / UNFINISHED_RECORDINGS_FOLDER_NAME
     with (
         restore_interrupt_handler(),
-        open_journals(
-            journal_folder,
-            recording.contracts.values(),
-            retry_ambiguous_requests=request.retry_ambiguous_requests,
-            skip_cases_without_verdict=True,
-        ) as journals,
+        recording.open_journals() as journals,
     ):
         try:
             result = recording.send_and_write(updates, plan, journals)
@@ -377,6 +422,54 @@ def run_record(request: RecordRequest) -> RecordResult:
 
 
 record = function_of(RecordRequest, run_record, name="record")
+
+
+def run_plan_record(request: RecordRequest) -> PricedPlan:
+    """Plan and price what `record` would send with the same arguments; nothing is sent or written.
+
+    >>> plan = voicegauge.plan_record("pixelapi/voice-design", emulated=True, out=folder)
+    >>> plan.price_usd > 0
+    True
+
+    Returns:
+        Every case that would be sent, in the order of sending, with its price; and, for a live service, what becomes of
+        the plan within the budgets, of which earlier commands may have spent a part (`budget_forecast`).
+
+    Raises:
+        UsageError: as for `record`, except that files may exist.
+    """
+    validate_request(request)
+    recording = _prepare_recording(request)
+    _, plan = recording.plan_updates()
+    if request.live is None:
+        return price_plan(plan, recording.targets, recording.request.prices, provenance=Provenance.EMULATED)
+    with recording.open_journals(is_read_only=True) as journals:
+        return recording.forecast_plan(plan, request.live, journals)
+
+
+plan_record = function_of(RecordRequest, run_plan_record, name="plan_record")
+
+
+def _prepare_recording(request: RecordRequest) -> RecordingRun:
+    """Choose what to record.
+
+    Raises:
+        UsageError: arguments contradict each other, or a name is not known.
+    """
+    deadline = CommandDeadline(request.max_time_s)
+    if request.emulated == (request.live is not None):
+        raise UsageError("choose what to record: --live (it costs money) or --emulated")
+    catalogue = to_catalogue(request.contracts, request.live)
+    chosen = select_targets(catalogue, request.targets, request.live)
+    if any(isinstance(target, SocketTarget) for target in chosen):
+        raise UsageError("WebSockets are not recorded yet: name targets over HTTP")
+    return RecordingRun(
+        request=replace(request, prices=resolve_prices(catalogue, request.prices)),
+        targets=chosen,
+        contracts={contract.id: contract for contract in collect_contracts(chosen)},
+        fully_recorded_providers=find_wholly_named_providers(catalogue, request.targets),
+        deadline=deadline,
+    )
 
 
 def _reject_overwriting(updates: Sequence[RecordingUpdate]) -> None:

@@ -104,6 +104,7 @@ class CheckRequest(ServiceRequest):
         minimum=0,
         requires=("emulated", "live"),
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     every_valid_request: bool = option(
         default=False,
@@ -111,14 +112,14 @@ class CheckRequest(ServiceRequest):
         help="Send every valid request of the plan to a live service; each one is charged. Always done if they are "
         "free; otherwise one delivery per target is sent.",
         requires=("live",),
-        found_file=Trust.ANY_VALUE,
+        refusal_reason="it sends more billable requests",
     )
     large_uploads: bool = option(
         default=False,
         help="Upload tens of megabytes to a live service, just below and above each limit. The emulator always gets "
         "such uploads.",
         requires=("live",),
-        found_file=Trust.ANY_VALUE,
+        refusal_reason="it sends more billable requests",
     )
     concurrency: int | None = option(
         default=None,
@@ -139,6 +140,7 @@ class CheckRequest(ServiceRequest):
         metavar="ID",
         requires=("emulated", "live"),
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     fuzz_request_count: int = option(
         default=0,
@@ -149,6 +151,7 @@ class CheckRequest(ServiceRequest):
         maximum=MAX_FUZZ_REQUESTS,
         requires=("emulated", "live"),
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     failures_folder: PathLike | None = option(
         default=None,
@@ -326,6 +329,7 @@ class BenchRequest:
         completion=Completion.SUITE,
         excludes=("texts",),
         found_file=Trust.PATH_IN_FOLDER,
+        raises_cost=True,
     )
     texts: PathLike | None = option(
         default=None,
@@ -335,6 +339,7 @@ class BenchRequest:
         "in that of `languages` if it has one, else in English.",
         metavar="FILE",
         found_file=Trust.PATH_IN_FOLDER,
+        raises_cost=True,
     )
     languages: Sequence[str] = option(
         default=(), flag="--language", help="Only texts in this language.", found_file=Trust.ANY_VALUE
@@ -351,16 +356,21 @@ class BenchRequest:
         found_file=Trust.ANY_VALUE,
     )
     sessions: int = option(
-        default=1, help="Passes over the texts, each with new connections.", minimum=1, found_file=Trust.ANY_VALUE
+        default=1,
+        help="Passes over the texts, each with new connections.",
+        minimum=1,
+        found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     repetitions: int = option(
-        default=1, help="Requests for each text per session.", minimum=1, found_file=Trust.ANY_VALUE
+        default=1, help="Requests for each text per session.", minimum=1, found_file=Trust.ANY_VALUE, raises_cost=True
     )
     warmup: int = option(
         default=1,
         help="Unmeasured requests per target at the start of a session.",
         minimum=0,
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     concurrency: int = option(
         default=16,
@@ -390,6 +400,7 @@ class BenchRequest:
         help="Search the highest concurrency or rate at which one target meets the goal, within the budget and the "
         "limits of the account's plan. The texts are repeated as often as that takes.",
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     goal: str = option(
         default=DEFAULT_GOAL,
@@ -397,6 +408,7 @@ class BenchRequest:
         metavar="CONDITIONS",
         requires=("ramp",),
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     stop_when_decided: bool = option(
         default=False,
@@ -444,6 +456,7 @@ class BenchRequest:
         value_type=str,
         default_text="a bundled recording",
         found_file=Trust.PATH_IN_FOLDER,
+        raises_cost=True,
     )
     faults: Sequence[str] = faults_option(excludes=("live",))
     baseline_target: str | None = option(
@@ -453,6 +466,7 @@ class BenchRequest:
         metavar="TARGET",
         excludes=("baseline_url", "baseline_contract"),
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     baseline_url: str | None = option(
         default=None,
@@ -548,13 +562,17 @@ class RecordRequest:
         found_file=Trust.NEW_OUTPUT,
     )
     refresh: Literal["stale", "all"] = option(
-        default="stale", help="Record what is missing or stale, or everything.", found_file=Trust.ANY_VALUE
+        default="stale",
+        help="Record what is missing or stale, or everything.",
+        found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     record_every_rejection: bool = option(
         default=False,
         flag="--full",
         help="Record every rejection that a check plans, not one of each kind.",
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     names_to_mask: Sequence[str] = names_to_mask_option()
     names_to_keep: Sequence[str] = names_to_keep_option()

@@ -44,6 +44,11 @@ class RecordResult(Record, frozen=True, kw_only=True):
     """Number of masked secrets by location."""
     skip_reason_by_case: dict[str, str] = {}
     """Reasons why cases were not recorded, by case id."""
+    first_failure_by_target: dict[str, str] = {}
+    """For each target, or operation without a target, of which no request was accepted although some should have been:
+    the first of them, "<case>: <reason>"."""
+    has_accepted_case: bool = False
+    """Whether a request that should be accepted was."""
     finding_count: int = 0
     """Number of findings in the recorded exchanges, without disputed ones."""
     resource_summary: ResourceSummary = ResourceSummary()

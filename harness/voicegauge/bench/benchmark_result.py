@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, PlannedTargetCost
 from voicegauge.bench.target_summaries import TargetSummary
-from voicegauge.model.base import Count, Provenance, StopReason
+from voicegauge.model.base import Count, Provenance, Record, StopReason
+from voicegauge.model.budget import BudgetForecast
 from voicegauge.model.job import AmbiguousRequest, OpenJob
-from voicegauge.model.price import format_price_usd
 from voicegauge.model.run import Manifest, RampResult, SuiteRef
-from voicegauge.outputs.result_summary import SummarizedResult, SummaryTable, TabularResult
-from voicegauge.printable_text import format_count
+from voicegauge.outputs.result_summary import SummarizedResult
 
 
 class BenchResult(SummarizedResult, frozen=True, kw_only=True):
@@ -68,7 +67,7 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
         return self.measured_sample_count / self.planned_sample_count if self.planned_sample_count else 1.0
 
 
-class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
+class BenchPlanResult(Record, frozen=True, kw_only=True):
     """Requests and expected cost of a benchmark (`--dry-run`)."""
 
     schema: str = "voicegauge/bench-plan/2"
@@ -85,24 +84,8 @@ class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
     """Ids of the targets that support no language of the suite."""
     missing_key_variables: dict[str, tuple[str, ...]] = {}
     """Names of environment variables for API keys that are not set, by provider id. Nothing is sent without them."""
-
-    def build_table(self) -> SummaryTable:
-        """Return a row for each target."""
-        return SummaryTable(
-            title=f"{format_count(self.request_count, 'request')}, {format_price_usd(self.cost_usd)} expected, "
-            f"at most {format_price_usd(self.reserved_usd)}",
-            headings=("target", "requests", "characters", "price", "documented"),
-            rows=tuple(
-                (
-                    one.target,
-                    str(one.request_count),
-                    f"{one.character_count:,}",
-                    "not known" if one.usd is None else format_price_usd(one.usd),
-                    one.price_text,
-                )
-                for one in self.targets
-            ),
-        )
+    budget_forecast: BudgetForecast | None = None
+    """What becomes of the plan within the budgets that are left; `None` at the emulator."""
 
 
 def summarize_bench_plan(

@@ -18,6 +18,7 @@ from voicegauge.bench.target_summaries import (
     describe_wrong_audio,
     describe_wrong_charges,
 )
+from voicegauge.cli._budget_forecast import print_budget_forecast
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,
@@ -59,6 +60,8 @@ def print_plan(plan: BenchPlanResult) -> None:
     for provider, variables in plan.missing_key_variables.items():
         names = ", ".join(line.target for line in plan.targets if line.target.startswith(f"{provider}/"))
         terminal.print(f"no key for {names}: set {' and '.join(variables)}", soft_wrap=True)
+    if plan.budget_forecast is not None:
+        print_budget_forecast(terminal, plan.budget_forecast)
 
 
 def _format_plan_price(plan: BenchPlanResult) -> str:

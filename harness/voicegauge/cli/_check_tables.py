@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicegauge.cli._budget_forecast import print_budget_forecast
 from voicegauge.cli._console import create_console, create_table, print_table
 from voicegauge.errors import EXIT_NOTHING_MEASURED
 from voicegauge.model.base import Provenance, Severity
@@ -58,15 +59,15 @@ def print_plan(plan: PricedPlan) -> None:
     for one in plan.skipped_cases:
         terminal.print(f"not planned: {one.id}: {one.skip_reason}", style="dim", soft_wrap=True)
     _print_unneeded_operations(terminal, plan.excluded_operations)
-    if plan.targets_without_delivery:
-        names = ", ".join(plan.targets_without_delivery)
+    _print_left_out_targets(terminal, plan.left_out_reason_by_target)
+    unjudged = (*plan.targets_without_delivery, *plan.left_out_reason_by_target)
+    if unjudged:
         terminal.print(
-            f"not judged, because no delivery is planned: {names}. The check will end with exit status "
+            f"not judged, because no delivery is planned: {', '.join(unjudged)}. The check will end with exit status "
             f"{EXIT_NOTHING_MEASURED}, or 1 with findings",
             style="yellow",
             soft_wrap=True,
         )
-    _print_left_out_targets(terminal, plan.left_out_reason_by_target)
     _print_spending_totals(terminal, "by kind", plan.spending.total_by_case_kind)
     _print_spending_totals(terminal, "by target", plan.spending.total_by_target)
     largest = plan.case_with_largest_reservation
@@ -80,6 +81,8 @@ def print_plan(plan: PricedPlan) -> None:
     if plan.undeletable_resources:
         terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
+    if plan.budget_forecast is not None:
+        print_budget_forecast(terminal, plan.budget_forecast)
 
 
 def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, str]) -> None:
@@ -294,7 +297,11 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
         terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
     if spending.total.billable_request_count:
         billable = f"{spending.total.billable_request_count} requests to operations with a price were accepted"
-        terminal.print(f"billable: {billable}; the plan counts those that should be", style="dim", soft_wrap=True)
+        terminal.print(
+            f"billable: {billable}, or may have been charged; the plan counts those that should be",
+            style="dim",
+            soft_wrap=True,
+        )
     _print_spending_totals(terminal, "spent by kind", spending.total_by_case_kind)
     _print_spending_totals(
         terminal, "by target", _add_row_for_untargeted_spending(spending.total_by_target, spending.total)

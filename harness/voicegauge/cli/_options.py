@@ -36,7 +36,10 @@ class NumberType(click.ParamType[float]):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         if not is_in_bounds(number, self._spec):
-            self.fail(f"{number} is not a number {describe_bounds(self._spec)}.", param, ctx)
+            # Who thinks of percent gets the share that is meant.
+            is_percent = self._spec.metavar == "SHARE" and self._spec.maximum == 1 and 1 < number <= 100
+            hint = f" For {number:g}%, write {number / 100:g}." if is_percent else ""
+            self.fail(f"{number} is not a number {describe_bounds(self._spec)}.{hint}", param, ctx)
         return number
 
 

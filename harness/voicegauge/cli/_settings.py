@@ -140,7 +140,10 @@ def is_path_inside(folder: Path, path: str) -> bool:
 _PLAIN_NAME_PATTERN = re.compile(r"[\w.-]+")
 
 
-def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file: Path) -> str | None:
+RAISED_COST_REASON = "it can raise what a live run costs"
+
+
+def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file: Path, *, is_live: bool) -> str | None:
     """Return why a settings file that the user did not name must not give these values to an option.
 
     The result is `None` if it may, by the trust that the option declares.
@@ -149,10 +152,13 @@ def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file:
         declared: the option.
         values: the values as on the command line, one for each use of the option.
         file: the settings file.
+        is_live: whether the command line has --live.
     """
     spec = declared.spec
     if spec.found_file is Trust.REFUSED:
         return spec.refusal_reason
+    if spec.raises_cost and is_live:
+        return RAISED_COST_REASON
     find_reason = _REASON_FINDERS.get(spec.found_file)
     reasons = () if find_reason is None else (find_reason(declared, value, file.parent.resolve()) for value in values)
     return next(filter(None, reasons), None)
@@ -342,7 +348,12 @@ def collect_command_defaults(
         values = _convert_to_flag_values(option, entry.value, f"{settings_file.display_name}: {entry.location_in_file}")
         defaults[str(option.name)] = values
         if not settings_file.is_trusted and entry.value is not False:
-            reason = find_untrusted_reason(option.declared, values if option.multiple else [values], settings_file.path)
+            reason = find_untrusted_reason(
+                option.declared,
+                values if option.multiple else [values],
+                settings_file.path,
+                is_live=f"--{LIVE_SETTING_NAME}" in given_flags,
+            )
             untrusted |= {entry.name: reason} if reason else {}
     if untrusted:
         problems.append(describe_untrusted_settings(untrusted, settings_file.path))
@@ -485,4 +496,5 @@ def _build_option_schema(declared: DeclaredOption) -> dict[str, Any]:
         schema = {"anyOf": [schema, {"type": "array", "items": schema}, pairs]}
     elif shape.is_repeated:
         schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
-    return {"description": spec.help, "x-found-file": spec.found_file.value, **schema}
+    trust = f"{spec.found_file.value}, not with --live" if spec.raises_cost else spec.found_file.value
+    return {"description": spec.help, "x-found-file": trust, **schema}

@@ -54,10 +54,11 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    from voicegauge.api.benchmark_planning import run_plan_benchmark
+    from voicegauge.api.benchmark_budgets import run_plan_benchmark
     from voicegauge.api.benchmarking import run_benchmark
     from voicegauge.api.target_selection import to_catalogue
     from voicegauge.cli._bench_tables import print_plan
+    from voicegauge.cli._budget_forecast import raise_refusal
     from voicegauge.cli._progress import BenchProgress, TerminalProgress
 
     outputs.reject_conflicting_outputs()
@@ -66,6 +67,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     if outputs.dry_run:
         plan = run_plan_benchmark(dataclasses.replace(request, progress=TerminalProgress()))
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
+        raise_refusal(plan.budget_forecast)
         return None
     result = run_benchmark(
         dataclasses.replace(

@@ -42,10 +42,11 @@ class CheckOutputs(OutputOptions):
     strict: bool = option(default=False, help="Fail on warnings too.", found_file=Trust.ANY_VALUE)
     fail_under: float | None = option(
         default=None,
-        help="Fail if less of the contract was tried: operations, statuses, states, constraints and rules.",
-        metavar="PERCENT",
+        help="Fail if less than this share of the contract was tried: operations, statuses, states, constraints and "
+        "rules.",
+        metavar="SHARE",
         minimum=0,
-        maximum=100,
+        maximum=1,
         found_file=Trust.ANY_VALUE,
     )
     strict_baseline: bool = option(
@@ -195,10 +196,12 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
         progress=TerminalProgress(),
     )
     if outputs.dry_run:
+        from voicegauge.cli._budget_forecast import raise_refusal
         from voicegauge.cli._check_tables import print_plan
 
         plan = run_plan_check(request)
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
+        raise_refusal(plan.budget_forecast)
         return EXIT_OK
     printer = _ReportPrinter(outputs)
     if request.live is not None:
@@ -299,7 +302,7 @@ def _determine_exit_status_by_limits(report: CheckReport, outputs: CheckOutputs)
     """Return the exit status of a check without failing findings, by `--fail-under` and `--strict-baseline`."""
     problems = []
     percent = report.coverage_percent or 0.0
-    if outputs.fail_under is not None and percent < outputs.fail_under:
+    if outputs.fail_under is not None and percent < round(outputs.fail_under * 100, 6):
         problems.append(f"tried {percent:g}% of the contract, less than --fail-under {outputs.fail_under:g}")
     if outputs.strict_baseline and report.unused_baseline_entries:
         count = len(report.unused_baseline_entries)

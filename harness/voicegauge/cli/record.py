@@ -13,8 +13,9 @@ from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, print_escaped, show_result
 from voicegauge.cli._output_options import JsonOutput
-from voicegauge.errors import NothingMeasuredError
+from voicegauge.errors import NothingMeasuredError, PartlyMeasuredError
 from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.options import Trust, option, request
 from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
@@ -26,8 +27,15 @@ MAX_FIELDS_SHOWN = 4
 """Largest number of changed fields printed for each recording file; --json has all."""
 
 
-@command_of("record", RecordRequest, JsonOutput)
-def command(request: RecordRequest, output: JsonOutput) -> int | None:
+@request
+class RecordOutputs(JsonOutput):
+    """What the command prints."""
+
+    dry_run: bool = option(default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE)
+
+
+@command_of("record", RecordRequest, RecordOutputs)
+def command(request: RecordRequest, output: RecordOutputs) -> int | None:
     """Save what a provider answers as recordings, without secrets.
 
     TARGET is a provider or PROVIDER/TARGET. The planned cases are sent one after another.
@@ -35,9 +43,17 @@ def command(request: RecordRequest, output: JsonOutput) -> int | None:
     differences are shown. The same command resumes a live recording that was interrupted,
     because responses are saved in DIR/.unfinished until their file is written.
     """
-    from voicegauge.api.recording import run_record
+    from voicegauge.api.recording import run_plan_record, run_record
     from voicegauge.cli._progress import TerminalProgress
 
+    if output.dry_run:
+        from voicegauge.cli._budget_forecast import raise_refusal
+        from voicegauge.cli._check_tables import print_plan
+
+        plan = run_plan_record(dataclasses.replace(request, progress=TerminalProgress()))
+        show_result(plan, output.json_path, lambda: print_plan(plan))
+        raise_refusal(plan.budget_forecast)
+        return None
     asks = not request.overwrite and sys.stdin.isatty()
     result = run_record(
         dataclasses.replace(
@@ -55,6 +71,9 @@ def command(request: RecordRequest, output: JsonOutput) -> int | None:
     if result.skip_reason_by_case and not result.files:
         case, reason = next(iter(result.skip_reason_by_case.items()))
         raise NothingMeasuredError(f"nothing was recorded; the first case: {case}: {reason}")
+    for target, failure in result.first_failure_by_target.items():
+        error = f"no request to {target} was accepted, so that at most error responses were recorded of it: {failure}"
+        raise (PartlyMeasuredError if result.has_accepted_case else NothingMeasuredError)(error)
     return None
 
 

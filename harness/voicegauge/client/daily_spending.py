@@ -30,7 +30,7 @@ from voicegauge.client.ledger import Ledger, LedgerShare
 from voicegauge.client.spending_journal import AmountsChangedEvent
 from voicegauge.errors import BudgetError, DataError, StorageError
 from voicegauge.files import check_writable
-from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
+from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, sum_usd
 
 DAYS_KEPT = 31
 """Number of days after which the file of a day is removed."""
@@ -75,23 +75,16 @@ class DailyBudget:
 
     @property
     def spent_today_usd(self) -> float:
-        """Dollars that were or may have been charged today, by all commands."""
-        day = self._get_today()
-        with self._open_file(day) as file:
-            return self._sum_file(day, file) / MICRO_USD_PER_USD
-
-    def require_remaining(self, amount_usd: float) -> None:
-        """Check that `amount_usd` dollars are left for today.
+        """Dollars that were or may have been charged today, by all commands. Nothing is written if that is nothing.
 
         Raises:
-            BudgetError: less is left.
             StorageError: the state folder cannot be written.
         """
-        if self._limit is None or not amount_usd:
-            return
         day = self._get_today()
+        if not self._get_path(day).exists():
+            return 0.0
         with self._open_file(day) as file:
-            self._require_remaining(convert_to_micro_usd(amount_usd), self._sum_file(day, file))
+            return self._sum_file(day, file) / MICRO_USD_PER_USD
 
     def hold(self, amount_micro_usd: int) -> Callable[[int], None]:
         """Reserve an amount, and return the function that settles it with the amount that was spent.
@@ -110,6 +103,9 @@ class DailyBudget:
 
     def _get_today(self) -> date:
         return self._get_now().astimezone(UTC).date()
+
+    def _get_path(self, day: date) -> Path:
+        return self._folder / f"{day.isoformat()}.jsonl"
 
     def _change(self, day: date, reserved_micro_usd: int, spent_micro_usd: int, *, is_new: bool = False) -> None:
         if self._is_off:
@@ -139,7 +135,7 @@ class DailyBudget:
     @contextmanager
     def _open_file(self, day: date) -> Iterator[BinaryIO]:
         """Open the file of a day, and lock it as long as the context lasts."""
-        path = self._folder / f"{day.isoformat()}.jsonl"
+        path = self._get_path(day)
         with self._lock:
             if day not in self._sums:
                 check_writable(path)

@@ -405,7 +405,11 @@ class Journal:
         self._written_count = self._synced_count = 0
         """Numbers of lines that were written, and that are known to be on disk."""
         self._write_error: StorageError | None = None
-        self._file = lock_file(path, in_use_message=f"{path}: in use by another process: wait until it has ended")
+        self._file = lock_file(
+            path,
+            in_use_message=f"{path}: in use by another process, which pays for requests to the same targets: wait "
+            "until it has ended, then repeat this command, or name other targets",
+        )
         # Drop a last line that a crash cut short, so that the next line is not appended to it.
         self._synced_size = read_file(self.path).rfind(b"\n") + 1
         os.ftruncate(self._file.fileno(), self._synced_size)

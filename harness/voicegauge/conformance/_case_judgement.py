@@ -95,7 +95,7 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     """Whether an error of the network ended the case before anything of it could be judged."""
     addressed_target_name: str | None = None
     """Name of the target that the request addresses; `None` if it addresses none, or if there are no findings."""
-    accepted_billable_count: int = 0
+    billable_request_count: int = 0
     """Number of billable requests of the case that were accepted."""
     operations_by_provenance: Mapping[Provenance, tuple[str, ...]] = {}
     """Operations of the judged exchanges, one for each exchange, by the provenance of the exchanges."""

@@ -303,7 +303,8 @@ class CaseRunner:
             earlier = self._judgements.find_judgement(case)
             if earlier is not None:
                 return SentCase(case, earlier_judgement=earlier)
-            reason = self._limit.find_skip_reason(self._contract, case) or self._find_reason_not_to_repeat(case)
+            # What was lost comes first: its reason says how to go on.
+            reason = self._find_reason_not_to_repeat(case) or self._limit.find_skip_reason(self._contract, case)
             if reason is not None:
                 return SentCase(case, no_verdict_reason=reason, is_skipped=True)
             return await CaseSender(self.service.copy_for_case(), self._should_repeat_incomplete_response).send_case(
@@ -449,15 +450,26 @@ class CaseRunner:
             return self._judge.judge_case(sent_case, read_subjects)
         finally:
             exchanges = [*sent_case.exchanges, *sent_case.incomplete_exchanges]
-            spent = count_spending(self._contract, exchanges, sent_case.spent_usd)
+            is_lost = self._may_lost_request_be_charged(sent_case)
+            spent = count_spending(self._contract, exchanges, sent_case.spent_usd, lost_request_count=int(is_lost))
             if sent_case.case.socket_scenario is not None:
                 is_charged = sent_case.case.is_billable and sent_case.status == HTTPStatus.SWITCHING_PROTOCOLS
-                spent = msgspec.structs.replace(spent, billable_request_count=int(is_charged))
+                spent = msgspec.structs.replace(spent, billable_request_count=int(is_charged or is_lost))
             self._limit.count_case(spent)
             self._latest_spending = spent
             if self._is_free_case(sent_case.case):
                 spent = msgspec.structs.replace(spent, billable_request_count=0)
             self._collector.add_spending(sent_case.case, spent, self._judge.judged_classes)
+
+    def _may_lost_request_be_charged(self, sent_case: SentCase) -> bool:
+        """Whether a request of the case was sent to an operation with a price, and no response to it arrived.
+
+        An accepted submit whose job was lost, and an incomplete response, are among the exchanges.
+        """
+        error = sent_case.no_response_error or sent_case.error
+        if not isinstance(error, TransportError) or not error.request_was_sent or sent_case.exchanges:
+            return False
+        return not sent_case.incomplete_exchanges and find_priced_item(self._contract, sent_case.case) is not None
 
     def _is_free_case(self, case: ConformanceCase) -> bool:
         """Whether a case of a live service is known to cost nothing, such as a request to a self-hosted server."""

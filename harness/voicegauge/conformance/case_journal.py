@@ -106,9 +106,9 @@ class CaseHistory(PurchaseHistory):
         return self.is_finished and self.no_verdict_reason is None
 
     @property
-    def accepted_billable_count(self) -> int:
-        """Number of billable requests of the case that were or may have been accepted."""
-        judged = self.judgement.accepted_billable_count if self.judgement is not None else 0
+    def billable_count(self) -> int:
+        """Number of billable requests of the case that were or may have been charged."""
+        judged = self.judgement.billable_request_count if self.judgement is not None else 0
         return max(judged, sum(one.billing_status.may_be_charged for one in self.purchases))
 
     def iterate_events(self) -> Iterable[CaseEvent]:
@@ -160,6 +160,7 @@ class CaseJournal:
         retry_ambiguous_requests: bool = False,
         skip_cases_without_verdict: bool = False,
         begins_new_run: bool = False,
+        is_read_only: bool = False,
     ) -> None:
         """Open the journal, and read the events of earlier commands that ended before they printed a result.
 
@@ -169,6 +170,7 @@ class CaseJournal:
             retry_ambiguous_requests: whether cases with an ambiguous request of an earlier command are sent again.
             skip_cases_without_verdict: whether to skip the cases that an earlier command finished without a verdict.
             begins_new_run: whether all cases are sent again. Only what earlier commands have spent counts then.
+            is_read_only: whether the file is only read, while another process may write it; nothing can be recorded.
 
         Raises:
             DataError: another process uses the journal, or it is damaged.
@@ -181,12 +183,14 @@ class CaseJournal:
         self._created_folders: list[Path] = []
         self._histories: dict[str, CaseHistory] = {}
         if path is not None:
-            self._created_folders, self._journal = _open_journal(path)
+            if not is_read_only:
+                self._created_folders, self._journal = _open_journal(path)
             try:
                 for event in read_events(path, CaseEvent):
                     apply_event(event, self._histories)
             except DataError:
-                self._journal.close()
+                if self._journal is not None:
+                    self._journal.close()
                 raise
         self.spent_by_earlier_runs_usd = self.account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
@@ -199,10 +203,15 @@ class CaseJournal:
         }
         if retry_ambiguous_requests:
             self._judged_before -= self.earlier_ambiguous_case_ids
-        self.accepted_by_earlier_runs_count = (
-            0 if begins_new_run else sum(one.accepted_billable_count for one in self._histories.values())
+        repeated = self.earlier_ambiguous_case_ids if retry_ambiguous_requests else frozenset()
+        counted = [] if begins_new_run else [one for name, one in self._histories.items() if name not in repeated]
+        self.billable_count_of_earlier_runs = sum(one.billable_count for one in counted)
+        """Number of billable requests of earlier commands that were or may have been charged. Those of cases that are
+        sent again on demand are left out: they do not take the place of their repetition."""
+        self.lost_count_of_earlier_runs = sum(
+            one.sample_or_case_id in self.earlier_ambiguous_case_ids and not one.has_verdict for one in counted
         )
-        """Number of billable requests of earlier commands that were or may have been accepted."""
+        """Number of those whose result is not known."""
 
     @property
     def is_on_disk(self) -> bool:
@@ -340,6 +349,7 @@ class CaseJournals:
         retry_ambiguous_requests: bool = False,
         skip_cases_without_verdict: bool = False,
         begins_new_run: bool = False,
+        is_read_only: bool = False,
     ) -> None:
         """Open one journal per provider in <folder>/<provider>/; see `CaseJournal`.
 
@@ -349,6 +359,7 @@ class CaseJournals:
             retry_ambiguous_requests: see `CaseJournal`.
             skip_cases_without_verdict: see `CaseJournal`.
             begins_new_run: see `CaseJournal`.
+            is_read_only: see `CaseJournal`.
         """
         self._journals: dict[str, CaseJournal] = {}
         try:
@@ -360,6 +371,7 @@ class CaseJournals:
                     retry_ambiguous_requests=retry_ambiguous_requests,
                     skip_cases_without_verdict=skip_cases_without_verdict,
                     begins_new_run=begins_new_run,
+                    is_read_only=is_read_only,
                 )
         except BaseException:
             self.close()

@@ -108,7 +108,7 @@ class JudgementKeeper:
             no_verdict_reason=no_verdict_reason,
             has_no_result=has_no_result,
             addressed_target_name=target.name if target is not None else None,
-            accepted_billable_count=spending.billable_request_count,
+            billable_request_count=spending.billable_request_count,
             operations_by_provenance=by_provenance,
             coverage=self._coverage.build_counts_since(self._counters_before),
             delivery=self._keep_delivery(case, delivery),

@@ -20,10 +20,8 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable, quote_price
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
-from voicegauge.model.base import Provenance, Record, convert_budget_to_micro_usd, convert_to_micro_usd, sum_usd
-from voicegauge.model.price import format_price_usd
-from voicegauge.outputs.result_summary import SummaryTable, TabularResult
-from voicegauge.printable_text import format_count
+from voicegauge.model.base import Provenance, Record, sum_usd
+from voicegauge.model.budget import BudgetForecast
 
 # Computes the prices of single requests. The client computes and reserves the prices of deliveries.
 
@@ -181,7 +179,7 @@ class UndeletableResource(Record, frozen=True, kw_only=True):
     """Number of planned requests that may create one."""
 
 
-class PricedPlan(TabularResult, frozen=True, kw_only=True):
+class PricedPlan(Record, frozen=True, kw_only=True):
     """A plan with prices: the JSON that `voicegauge check --dry-run --json` writes."""
 
     schema: str = "voicegauge/check-plan/2"
@@ -209,24 +207,8 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     worst_case_usd: float = 0.0
     """The price of the plan in dollars if the service accepts what it should reject, too. It may be charged for more
     than that only for requests that are sent again after a response that broke off."""
-
-    def build_table(self) -> SummaryTable:
-        """Return a row for each case."""
-        return SummaryTable(
-            title=f"{format_count(len(self.cases), 'case')}, {format_price_usd(self.price_usd)} "
-            f"if every response is as expected, at most {format_price_usd(self.worst_case_usd)}",
-            headings=("case", "expected", "price"),
-            rows=tuple(
-                (
-                    case.id,
-                    case.expected_acceptance,
-                    format_price_usd(case.price_usd or 0.0) if case.price_usd is not None else "not known",
-                )
-                if case.is_billable
-                else (case.id, case.expected_acceptance, "")
-                for case in self.cases
-            ),
-        )
+    budget_forecast: BudgetForecast | None = None
+    """What becomes of the plan within the budgets that are left; `None` at the emulator."""
 
     @property
     def price_usd(self) -> float:
@@ -246,18 +228,6 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
         """The case that reserves most, if more than it costs when the response is as expected; otherwise `None`."""
         largest = max(self.cases, key=lambda case: case.reserved_usd or 0.0, default=None)
         return largest if largest is not None and (largest.reserved_usd or 0.0) > (largest.price_usd or 0.0) else None
-
-    def count_affordable_requests(self, budget_usd: float) -> int:
-        """Return how many billable requests a budget of `budget_usd` dollars pays for if they are sent in order."""
-        remaining_micro_usd, count = convert_budget_to_micro_usd(budget_usd), 0
-        for case in self.cases:
-            if case.is_billable:
-                remaining_micro_usd -= convert_to_micro_usd(case.price_usd or 0.0)
-                # Rounding errors may add up to less than 1e-9, a thousandth of the smallest amount in the ledger.
-                if remaining_micro_usd < 0:
-                    break
-                count += max(case.billable_request_count, 1)
-        return count
 
 
 def price_plan(
@@ -354,33 +324,6 @@ def _price_lifecycle(
         billable_request_count=sum(price > 0 for price in prices or ()),
         price_usd=None if prices is None else sum_usd(prices),
         reserved_usd=None if prices is None else sum_usd(prices),
-    )
-
-
-def fit_plan_to_budget(
-    plan: CasePlan, targets: Sequence[BaseTarget], price_usd_by_name: Mapping[str, float], max_cost_usd: float
-) -> CasePlan:
-    """Return `plan` without the billable requests that do not fit into `max_cost_usd` dollars, in their order.
-
-    The plan is returned as it is if no delivery fits, because then nothing would be left to judge.
-    """
-    priced = {case.id: case for case in price_plan(plan, targets, price_usd_by_name, provenance=Provenance.LIVE).cases}
-    left_micro_usd = convert_budget_to_micro_usd(max_cost_usd)
-    kept: list[ConformanceCase] = []
-    reasons: dict[str, str] = {}
-    for case in plan.cases:
-        micro_usd = convert_to_micro_usd(priced[case.id].price_usd or 0.0) if case.is_billable else 0
-        if micro_usd <= left_micro_usd:
-            kept.append(case)
-            left_micro_usd -= micro_usd
-        elif case.speech_request is not None:
-            reasons[f"{case.provider}/{case.target_name}"] = f"its delivery does not fit into ${max_cost_usd:g}"
-    delivering = {f"{case.provider}/{case.target_name}" for case in kept if case.speech_request is not None}
-    if not delivering:
-        return plan
-    left_out = {target: reason for target, reason in reasons.items() if target not in delivering}
-    return msgspec.structs.replace(
-        plan, cases=tuple(kept), left_out_reason_by_target={**plan.left_out_reason_by_target, **left_out}
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, final
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.settlement import classify_billing_status
 from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import is_billable
@@ -88,7 +89,8 @@ class SpendingTotal(Record, frozen=True, kw_only=True):
     request_count: int = 0
     """Number of requests with a response, including free ones."""
     billable_request_count: int = 0
-    """Number of accepted requests to operations with a price; 0 at a live service whose price is 0."""
+    """Number of requests to operations with a price that were accepted, or may have been charged without that, such as
+    after a server error or a lost connection; 0 at a live service whose price is 0."""
     spent_usd: float = 0.0
     """Dollars charged to the budget; 0 at the emulator."""
 
@@ -197,14 +199,18 @@ def _build_totals(running_totals: _RunningTotalsByName) -> dict[str, SpendingTot
 class BillableRequestLimit:
     """Limits the number of billable requests of a plan."""
 
-    def __init__(self, max_billable_requests: int | None, accepted_count: int = 0) -> None:
+    def __init__(
+        self, max_billable_requests: int | None, *, count_of_earlier_runs: int = 0, lost_count_of_earlier_runs: int = 0
+    ) -> None:
         """Begin to count.
 
         Args:
             max_billable_requests: the limit; `None` for no limit.
-            accepted_count: number of requests that earlier checks, which were killed, have sent.
+            count_of_earlier_runs: number of billable requests that earlier checks, which were killed, have sent.
+            lost_count_of_earlier_runs: number of those whose result is not known.
         """
-        self._limit, self._accepted = max_billable_requests, accepted_count
+        self._limit, self._count = max_billable_requests, count_of_earlier_runs
+        self._earlier_count, self._lost_count = count_of_earlier_runs, lost_count_of_earlier_runs
 
     @property
     def is_limited(self) -> bool:
@@ -213,7 +219,7 @@ class BillableRequestLimit:
 
     def count_case(self, case_spending: SpendingTotal) -> None:
         """Count the billable requests of a case."""
-        self._accepted += case_spending.billable_request_count
+        self._count += case_spending.billable_request_count
 
     def find_skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
         """Return why `case` must not be sent any more; `None` if it may be sent.
@@ -223,23 +229,50 @@ class BillableRequestLimit:
         exceed the limit too, because stopping it early would leave its resource behind.
         """
         limit = self._limit
-        if limit is None or self._accepted < limit or (self._accepted == limit and not case.is_billable):
+        if limit is None or self._count < limit or (self._count == limit and not case.is_billable):
             return None
         if not case.is_billable and not _is_billable(contract, case.operation):
             return None
-        return f"not sent: {self._accepted} billable requests were accepted, the limit is {limit}"
+        return self._describe_exceeded_limit(limit)
+
+    def _describe_exceeded_limit(self, limit: int) -> str:
+        """Return why nothing more is sent, and how to continue if earlier checks have used up the limit."""
+        were = "was" if self._count == 1 else "were"
+        reason = f"not sent: {format_count(self._count, 'billable request')} {were} accepted or may have been charged"
+        if self._earlier_count:
+            reason += f", {self._earlier_count} of them in an earlier check that ended without its report"
+        reason += f"; the limit is --max-calls {limit}"
+        if not self._earlier_count:
+            return reason
+        lost = (
+            f"; --retry-ambiguous sends again what it lost ({format_count(self._lost_count, 'request')})"
+            if self._lost_count
+            else ""
+        )
+        return f"{reason}: raise it to go on{lost}; --new-run sends every case again"
 
 
-def count_spending(contract: Contract, exchanges: Sequence[Exchange], spent_usd: float) -> SpendingTotal:
+def count_spending(
+    contract: Contract, exchanges: Sequence[Exchange], spent_usd: float, *, lost_request_count: int = 0
+) -> SpendingTotal:
     """Return the number of requests in `exchanges`, and of billable ones, with their cost.
+
+    A request is billable by the same rule by which its price counts as spent, see `classify_billing_status`.
 
     Args:
         contract: the contract of the provider that was called.
         exchanges: the exchanges to count.
         spent_usd: dollars that all `exchanges` together cost.
+        lost_request_count: number of other requests to an operation with a price, which were sent without a response.
     """
-    billable = sum(200 <= e.response.status < 300 and _is_billable(contract, e.operation) for e in exchanges)
-    return SpendingTotal(request_count=len(exchanges), billable_request_count=billable, spent_usd=spent_usd)
+    policy = contract.provider.retry_policy
+    billable = sum(
+        classify_billing_status(one.response.status, policy).may_be_charged and _is_billable(contract, one.operation)
+        for one in exchanges
+    )
+    return SpendingTotal(
+        request_count=len(exchanges), billable_request_count=billable + lost_request_count, spent_usd=spent_usd
+    )
 
 
 def _is_billable(contract: Contract, operation_id: str) -> bool:
@@ -308,7 +341,7 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     proves nothing about them, so it does not pass."""
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets were left out of the plan, by target id: their delivery is beyond a limit of the user, or no
-    document states what it costs. The check proves nothing about them. It can pass, because it judged other targets."""
+    document states what it costs. The check proves nothing about them, so it does not pass."""
     unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""
@@ -367,14 +400,15 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     def no_verdict_reason(self) -> str | None:
         """Why the check does not pass even if nothing was found, in one line; `None` if it can pass.
 
-        The reason is that no case has a verdict, or that `not_judged_reason_by_name` is not empty.
+        The reason is that no case has a verdict, or that targets or recordings were not judged or were left out.
         """
         if self.case_results and all(case.verdict == "skipped" for case in self.case_results):
             return f"no case came to a verdict; the first: {self.case_results[0].not_judged_reason}"
-        if not self.not_judged_reason_by_name:
+        reason_by_name = {**self.not_judged_reason_by_name, **self.left_out_reason_by_target}
+        if not reason_by_name:
             return None
-        name, reason = next(iter(self.not_judged_reason_by_name.items()))
-        more = len(self.not_judged_reason_by_name) - 1
+        name, reason = next(iter(reason_by_name.items()))
+        more = len(reason_by_name) - 1
         return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
 
 
@@ -591,6 +625,8 @@ def describe_result(report: CheckReport) -> str:
     parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
     if report.not_judged_reason_by_name:
         parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
+    if report.left_out_reason_by_target:
+        parts.append(f"left out: {', '.join(report.left_out_reason_by_target)}")
     if report.accepted_findings:
         parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
     if report.spent_usd:

@@ -305,9 +305,11 @@ async def check_service(
         for name in plan.targets_without_delivery:
             collector.add_unjudged_item(name, reasons.get(name, beyond_limit))
     collector.emulator_command = settings.reproduction.emulator_command
+    journals = settings.case_journal_by_provider.values()
     limit = BillableRequestLimit(
         plan.max_billable_requests,
-        sum(one.accepted_by_earlier_runs_count for one in settings.case_journal_by_provider.values()),
+        count_of_earlier_runs=sum(one.billable_count_of_earlier_runs for one in journals),
+        lost_count_of_earlier_runs=sum(one.lost_count_of_earlier_runs for one in journals),
     )
     with open_receiver_for_cases(plan.cases, settings.callback_receiver, settings.provenance) as receiver:
         settings = replace(settings, callback_receiver=receiver)

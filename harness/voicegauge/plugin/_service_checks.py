@@ -170,7 +170,8 @@ def check_live_options(config: pytest.Config) -> None:
         value, trust = config.getoption(flag), declared.spec.found_file
         is_typed = value == getattr(typed, flag.removeprefix("--").replace("-", "_"))
         is_stricter = trust is Trust.UP_TO_DEFAULT and value <= declared.default
-        if not is_typed and not is_stricter and trust is not Trust.ANY_VALUE:
+        is_harmless = trust is Trust.ANY_VALUE and not declared.spec.raises_cost
+        if not is_typed and not is_stricter and not is_harmless:
             raise pytest.UsageError(
                 f"{flag} is set in {config.inipath or 'a file'}, which may not decide about keys and money: "
                 "write it on the command line or in PYTEST_ADDOPTS"

@@ -1,0 +1,148 @@
+"""What a dry run says about budgets, and how plans are cut to what is left of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.client.daily_spending import DailyBudget
+from voicegauge.data_folders import get_state_folder
+
+from .conftest import ACME_KEY, Acme
+from .test_interrupted_checks import kill_after
+
+PRICE_USD = 0.001
+
+
+class Result(NamedTuple):
+    status: int
+    output: dict[str, Any] | None
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def where(acme: Acme, acme_contracts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
+    return ["acme/voice-1", "--contracts", str(acme_contracts()), "--base-url", acme.url, "--live"]
+
+
+@pytest.fixture
+def command(where: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Command:
+    def run(name: str, *more: str) -> Result:
+        written = tmp_path / "out.json"
+        written.unlink(missing_ok=True)
+        status = cli.run([name, *where, "--json", str(written), *more]) or 0
+        output = json.loads(written.read_text()) if written.exists() else None
+        return Result(status, output, *(" ".join(text.split()) for text in capfd.readouterr()))
+
+    return run
+
+
+def spend_today(usd: float) -> None:
+    settle = DailyBudget(get_state_folder() / "spending", "acme").hold(round(usd * 1e6))
+    settle(round(usd * 1e6))
+
+
+def count_affordable(result: Result) -> int:
+    assert result.output is not None
+    return int(result.output["spending"]["total"]["billable_request_count"])
+
+
+@pytest.mark.parametrize("name", ["check", "record"])
+@pytest.mark.parametrize("budget", [("--max-cost", "0.0005"), ("--max-cost-per-day", "0.0005")])
+def test_a_dry_run_is_refused_as_the_command_is(command, acme, name, budget, tmp_path) -> None:
+    out = ["--out", str(tmp_path / "recorded")] if name == "record" else []
+    dry = command(name, *budget, *out, "--dry-run")
+    assert dry.status == 4
+    assert dry.output is not None, "the plan is printed all the same"
+    forecast = dry.output["budget_forecast"]
+    assert forecast["refusal_exit_status"] == 4
+    real = command(name, *budget, *out)
+    assert (real.status, acme.keys) == (4, [])
+    assert forecast["refusal_reason"] in real.err
+    assert f"would be refused: {forecast['refusal_reason']}" in dry.err
+
+
+def test_a_dry_run_counts_what_was_spent_today(command, acme) -> None:
+    assert command("check", "--max-cost-per-day", "0.002", "--dry-run").status == 0
+    spend_today(0.0015)
+    dry = command("check", "--max-cost-per-day", "0.002", "--dry-run")
+    assert dry.status == 4
+    assert "more than --max-cost-per-day 0.002 of acme less $0.0015 that was spent today (UTC)" in dry.err
+    assert acme.keys == []
+
+
+def test_a_dry_run_writes_nothing(command, tmp_path) -> None:
+    for name in ("check", "record"):
+        assert command(name, "--dry-run", "--max-cost-per-day", "1").status == 0
+    assert [path.name for path in tmp_path.rglob("*.jsonl")] == []
+
+
+def test_a_dry_run_counts_what_a_killed_check_has_spent_and_judged(command, acme, where) -> None:
+    whole = command("check", "--full", "--dry-run")
+    assert whole.output is not None
+    kill_after(acme, ["check", *where, "--full"], sum(case["request_count"] for case in whole.output["cases"]) - 4)
+    sent = len(acme.keys)
+    resumed = command("check", "--full", "--dry-run")
+    assert resumed.output is not None
+    assert "resuming a check that was killed" in resumed.err
+    assert len(resumed.output["cases"]) == 3, "one was lost and is not sent again"
+    (budget,) = resumed.output["budget_forecast"]["budgets"]
+    assert budget["spent_usd"] == pytest.approx(len(acme.texts) * PRICE_USD)
+    # Nothing is judged again, but what is left of a smaller budget does not pay for the rest.
+    left = command("check", "--full", "--dry-run", "--max-cost", str(budget["spent_usd"] + PRICE_USD))
+    assert left.output is not None
+    assert left.status == 0
+    assert len(left.output["budget_forecast"]["unaffordable_cases"]) == 2
+    assert "will not be sent: " in left.out
+    again = command("check", "--full", "--new-run", "--dry-run", "--max-cost", str(budget["spent_usd"]))
+    assert again.status == 4
+    assert "that an earlier command has spent" in again.err
+    assert len(acme.keys) == sent
+
+
+def test_a_dry_run_names_what_a_faulty_service_leaves_no_money_for(command, acme) -> None:
+    acme.accepts_anything = True
+    dry = command("check", "--max-cost", "0.003", "--dry-run")
+    assert dry.output is not None
+    forecast = dry.output["budget_forecast"]
+    assert (dry.status, forecast["unaffordable_cases"]) == (0, [])
+    assert "if the service charges all that it may, " in dry.out
+    real = command("check", "--max-cost", "0.003")
+    assert real.output is not None
+    skipped = {case["id"] for case in real.output["case_results"] if case["verdict"] == "skipped"}
+    assert set() < skipped <= {case["id"] for case in forecast["unaffordable_cases_at_worst"]}
+
+
+@pytest.mark.parametrize("budget", ["--max-cost", "--max-cost-per-day"])
+def test_few_calls_are_cut_to_what_is_left_of_each_budget(command, acme, budget) -> None:
+    spend_today(0.002)
+    usd = "0.003" if budget == "--max-cost" else "0.005"
+    dry = command("check", "--max-calls", "8", budget, usd, "--dry-run")
+    real = command("check", "--max-calls", "8", budget, usd)
+    assert (dry.status, real.status) == (0, 0)
+    assert count_affordable(dry) == 3 == len(acme.texts)
+    assert DailyBudget(get_state_folder() / "spending", "acme").spent_today_usd == pytest.approx(0.005)
+
+
+def test_a_benchmark_is_forecast_too(command, acme, tmp_path) -> None:
+    more = ["--limit", "2", "--warmup", "0", "--asr", "none", "--no-listening", "--out", str(tmp_path / "runs")]
+    dry = command("bench", *more, "--dry-run")
+    assert dry.output is not None
+    assert (dry.status, dry.output["budget_forecast"]["refusal_reason"]) == (0, None)
+    spend_today(0.0015)
+    for budget in (("--max-cost", "0.0015"), ("--max-cost-per-day", "0.003")):
+        dry, real = command("bench", *more, *budget, "--dry-run"), command("bench", *more, *budget)
+        assert (dry.status, real.status, acme.keys) == (4, 4, [])
+        assert dry.output is not None
+        assert dry.output["budget_forecast"]["refusal_reason"] in real.err
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("*/run.json"))

@@ -1,0 +1,200 @@
+"""Decides what a live benchmark may still spend: which run it continues, and what is left of every budget."""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.benchmark_planning import PlannedBenchmark, choose_texts_and_plan_requests
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.plan_sending import describe_budget, list_budgets, open_daily_budgets
+from voicegauge.api.requests import BenchRequest
+from voicegauge.api.target_selection import collect_contracts
+from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_plan
+from voicegauge.bench.run_start import RunToContinue, find_lost_run, find_run_to_continue, find_runs_of_other_plans
+from voicegauge.client.daily_spending import find_budget_name
+from voicegauge.client.keys import find_missing_key_variables
+from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
+from voicegauge.errors import BudgetError, UsageError, VoicegaugeError
+from voicegauge.model.base import convert_to_micro_usd, sum_usd
+from voicegauge.model.budget import MAX_COST_PER_DAY_FLAG, BudgetForecast, BudgetLeft
+from voicegauge.options import function_of
+from voicegauge.printable_text import format_count
+
+# Plans a benchmark without sending it (`--dry-run`).
+
+
+def run_plan_benchmark(request: BenchRequest) -> BenchPlanResult:
+    """Plan and price what `benchmark` would send with the same arguments; nothing is sent.
+
+    >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", max_texts=2, warmup=0)
+    >>> plan.request_count
+    2
+
+    With `ramp` or `stop_when_decided`, the plan is the most that may be sent.
+
+    Returns:
+        The number of requests and characters and the cost, for each target, the keys that are not set; and, for live
+        services, what becomes of the plan within the budgets, of which earlier commands may have spent a part.
+
+    Raises:
+        UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
+            key would be sent unencrypted to another machine.
+    """
+    planned = choose_texts_and_plan_requests(request, ask_servers_for_names=False)
+    if request.ramp is not None:
+        planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
+    missing = {
+        contract.id: find_missing_key_variables(contract) for contract, _ in planned.list_contracts_with_live_options()
+    }
+    summary = summarize_bench_plan(
+        planned.plan, {provider: variables for provider, variables in missing.items() if variables}
+    )
+    if planned.live_options is None:
+        return summary
+    return msgspec.structs.replace(summary, budget_forecast=_forecast_budgets(planned, planned.live_options))
+
+
+plan_benchmark = function_of(BenchRequest, run_plan_benchmark, name="plan_benchmark")
+
+
+def _forecast_budgets(planned: PlannedBenchmark, live: LiveOptions) -> BudgetForecast:
+    """Return what becomes of a plan within the budgets that are left, and why it would be refused, if it would."""
+    refusal: VoicegaugeError | None = None
+    found: RunToContinue | None = None
+    try:
+        require_budget(planned, live)
+        found = choose_run_to_continue(planned)
+        require_daily_budgets(planned, found)
+    except (UsageError, BudgetError) as error:
+        refusal = error
+    if found is not None:
+        announce_cost(planned, found)
+    is_ramp = planned.request.ramp is not None  # which stops when a budget is spent
+    payments = [] if is_ramp else _list_payments(planned, found)
+    return forecast_budgets(payments, _list_budgets(planned, live, found), refusal)
+
+
+def _list_payments(planned: PlannedBenchmark, run_to_continue: RunToContinue | None) -> list[PlannedPayment]:
+    if run_to_continue is None:
+        samples = [one for row in planned.plan.rounds for one in row]
+    else:
+        samples = run_to_continue.journal_state.find_unpaid_samples(
+            planned.plan, retry_ambiguous=planned.request.retry_ambiguous_requests
+        )
+    return [PlannedPayment(one.id, one.price.price_usd or 0.0, one.price.reserved_usd or 0.0) for one in samples]
+
+
+def _list_budgets(
+    planned: PlannedBenchmark, live: LiveOptions, run_to_continue: RunToContinue | None
+) -> list[BudgetLeft]:
+    """Return what is left of each budget; the run that is continued has spent its part."""
+    contracts = collect_contracts(planned.targets.values())
+    spent_usd: dict[str, float] = {}
+    if run_to_continue is not None:
+        for name in {find_budget_name(contract.id) for contract in contracts}:
+            belongs_to_provider = functools.partial(_is_sample_of, name)
+            state = run_to_continue.journal_state
+            spent_usd[name] = state.sum_spent_usd_except_last_requests((), belongs_to_provider)
+    return list_budgets(live, open_daily_budgets(contracts, live, planned.listener), spent_usd)
+
+
+def _is_sample_of(budget_name: str, sample_id: str) -> bool:
+    return find_budget_name(sample_id.partition("/")[0]) == budget_name
+
+
+# Rejects a plan that costs more than is left, and finds the run that a command continues.
+
+
+def require_budget(planned_benchmark: PlannedBenchmark, live: LiveOptions) -> None:
+    """Reject a plan whose price is not known, or that costs more than the budget. A ramp stops when it is spent.
+
+    Raises:
+        UsageError: a price is not known.
+        BudgetError: the plan costs more.
+    """
+    is_limited = planned_benchmark.request.ramp is None
+    planned_benchmark.plan.check_budget(
+        live.total_budget_usd if is_limited else math.inf, live.budget_usd_by_provider if is_limited else {}
+    )
+
+
+def require_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
+    """Reject a new run that may cost more than is left for today at one of its providers.
+
+    A ramp, and a run that is continued, stop when it is spent.
+
+    Raises:
+        BudgetError: it may cost more.
+        StorageError: there is a limit, and the state folder cannot be written.
+    """
+    live, request = planned_benchmark.live_options, planned_benchmark.request
+    if live is None or request.ramp is not None or run_to_continue is not None:
+        return
+    cost_by_provider: dict[str, float] = {}
+    for cost in planned_benchmark.plan.target_costs:
+        provider = cost.target.partition("/")[0]
+        cost_by_provider[provider] = sum_usd((cost_by_provider.get(provider, 0.0), cost.reserved_usd or 0.0))
+    for budget in _list_budgets(planned_benchmark, live, None):
+        cost_usd = cost_by_provider.get(budget.provider or "", 0.0)
+        if budget.flag == MAX_COST_PER_DAY_FLAG and convert_to_micro_usd(cost_usd) > budget.left_micro_usd:
+            raise BudgetError(
+                f"the requests to {budget.provider} cost up to ${cost_usd:.4g}, more than {budget.describe()}: wait "
+                "until tomorrow (UTC), raise it, or plan fewer requests with --limit"
+            )
+
+
+def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue | None:
+    """Return the interrupted live run to continue; `None` if a new run begins.
+
+    Raises:
+        DataError: a run was interrupted after something was paid for, but it cannot be continued.
+        UsageError: `retry_ambiguous_requests` is true, but no run has ambiguous requests; or the last run of the plan
+            lost every request, and neither `retry_ambiguous_requests` nor `new_run` says what to do.
+    """
+    runs_folder = Path(planned_benchmark.request.out)
+    retry_ambiguous_requests = planned_benchmark.request.retry_ambiguous_requests
+    if planned_benchmark.live_options is None or planned_benchmark.request.new_run:
+        return None
+    found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous_requests)
+    if found is None and retry_ambiguous_requests:
+        raise UsageError(
+            f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
+        )
+    lost = find_lost_run(runs_folder, planned_benchmark.plan) if found is None else None
+    if lost is not None:
+        raise UsageError(
+            f"the last run of this benchmark, {lost.run_folder}, sent {format_count(lost.request_count, 'request')} "
+            f"without receiving a result, which may have been charged (${lost.spent_usd:.4f}): --retry-ambiguous pays "
+            "for them again, --new-run pays for a new run"
+        )
+    for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
+        planned_benchmark.listener.notice(
+            f"{folder} is an interrupted run with other options or contracts: it is not continued"
+        )
+    return found
+
+
+def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
+    """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
+    if planned_benchmark.live_options is None:
+        return
+    plan, limit = planned_benchmark.plan, f"of at most {describe_budget(planned_benchmark.live_options)}"
+    providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
+    if run_to_continue is None or run_to_continue.journal_state.is_empty:
+        sent = f"{format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f}"
+        if planned_benchmark.request.ramp is not None:
+            sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
+        planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
+        return
+    unpaid = run_to_continue.journal_state.find_unpaid_samples(
+        plan, retry_ambiguous=planned_benchmark.request.retry_ambiguous_requests
+    )
+    remaining_usd = sum(one.price.price_usd or 0.0 for one in unpaid)
+    planned_benchmark.listener.notice(
+        f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, ${remaining_usd:.4f}; "
+        f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
+    )

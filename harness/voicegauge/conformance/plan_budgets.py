@@ -1,0 +1,145 @@
+"""Compares a priced plan with what is left of every budget: what fits, and what will not be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.plan import CasePlan
+from voicegauge.conformance.prices import PricedCase, PricedPlan
+from voicegauge.errors import VoicegaugeError
+from voicegauge.model.base import convert_to_micro_usd
+from voicegauge.model.budget import BudgetForecast, BudgetLeft, UnaffordableCase
+
+
+class _Purse:
+    """What is left of all budgets while a plan is sent."""
+
+    def __init__(self, budgets: Sequence[BudgetLeft]) -> None:
+        self._budgets = [(budget, [budget.left_micro_usd]) for budget in budgets]
+
+    def find_exceeded_budget(self, provider: str, reserved_micro_usd: int) -> BudgetLeft | None:
+        """Return the first budget of which less is left than a request to `provider` reserves, if there is one."""
+        for budget, left in self._budgets:
+            if budget.applies_to(provider) and reserved_micro_usd > left[0]:
+                return budget
+        return None
+
+    def spend(self, provider: str, micro_usd: int) -> None:
+        for budget, left in self._budgets:
+            if budget.applies_to(provider):
+                left[0] -= micro_usd
+
+
+class PlannedPayment(NamedTuple):
+    """What one case or sample of a plan costs."""
+
+    id: str
+    """Its id, which begins with that of its provider."""
+    expected_usd: float
+    """Dollars that it costs if its response is as expected."""
+    reserved_usd: float
+    """Dollars that must be left before it is sent."""
+
+    @property
+    def provider(self) -> str:
+        """Id of the provider."""
+        return self.id.partition("/")[0]
+
+
+def list_payments(plan: PricedPlan) -> list[PlannedPayment]:
+    """Return what each case of a plan costs, in the order of the plan. A price that is not known counts as zero."""
+    return [
+        PlannedPayment(case.id, case.price_usd or 0.0, case.reserved_usd or case.price_usd or 0.0)
+        for case in plan.cases
+    ]
+
+
+def forecast_budgets(
+    payments: Iterable[PlannedPayment], budgets: Sequence[BudgetLeft], refusal: VoicegaugeError | None = None
+) -> BudgetForecast:
+    """Return which of `payments` fit into `budgets`.
+
+    As when a plan is sent, each case or sample reserves the most that it may cost, and spends what it should cost when
+    its response is as expected. `refusal` is the error with which the command would end before it sends anything.
+    """
+    all_payments = list(payments)
+    return BudgetForecast(
+        budgets=tuple(budgets),
+        refusal_reason=None if refusal is None else str(refusal),
+        refusal_exit_status=None if refusal is None else refusal.exit_code,
+        unaffordable_cases=_find_unaffordable_cases(all_payments, budgets, at_worst=False),
+        unaffordable_cases_at_worst=_find_unaffordable_cases(all_payments, budgets, at_worst=True),
+    )
+
+
+def _find_unaffordable_cases(
+    payments: Sequence[PlannedPayment], budgets: Sequence[BudgetLeft], *, at_worst: bool
+) -> tuple[UnaffordableCase, ...]:
+    purse, found = _Purse(budgets), []
+    for one in payments:
+        budget = purse.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
+        if budget is not None:
+            found.append(UnaffordableCase(id=one.id, reserved_usd=one.reserved_usd, flag=budget.flag))
+        else:
+            purse.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
+    return tuple(found)
+
+
+def count_affordable_requests(plan: PricedPlan, budgets: Sequence[BudgetLeft]) -> int:
+    """Return how many billable requests `budgets` pay for if they are sent in order until the first that does not fit.
+
+    A budget of one provider does not limit the requests to others.
+    """
+    purse, count = _Purse(budgets), 0
+    for case in plan.cases:
+        if case.is_billable:
+            provider, micro_usd = case.id.partition("/")[0], _get_planned_micro_usd(case)
+            if purse.find_exceeded_budget(provider, micro_usd) is not None:
+                break
+            purse.spend(provider, micro_usd)
+            count += max(case.billable_request_count, 1)
+    return count
+
+
+def fit_plan_to_budgets(
+    plan: CasePlan, priced: PricedPlan, budgets: Sequence[BudgetLeft], known_case_ids: Collection[str] = ()
+) -> CasePlan:
+    """Return `plan` without the billable requests that do not fit into what is left of `budgets`, in their order.
+
+    The plan is returned as it is if no delivery fits, because then nothing would be left to judge.
+
+    Args:
+        plan: the plan.
+        priced: the same plan with its prices.
+        budgets: what is left of each budget.
+        known_case_ids: ids of cases that an earlier command has paid for: they are kept, and cost nothing.
+    """
+    price_by_id = {case.id: case for case in priced.cases}
+    purse = _Purse(budgets)
+    kept: list[ConformanceCase] = []
+    reasons: dict[str, str] = {}
+    for case in plan.cases:
+        micro_usd = 0 if case.id in known_case_ids else _get_planned_micro_usd(price_by_id[case.id])
+        budget = purse.find_exceeded_budget(case.provider, micro_usd)
+        if budget is None:
+            kept.append(case)
+            purse.spend(case.provider, micro_usd)
+        elif case.speech_request is not None:
+            reasons.setdefault(
+                f"{case.provider}/{case.target_name}", f"its delivery does not fit into {budget.describe()}"
+            )
+    delivering = {f"{case.provider}/{case.target_name}" for case in kept if case.speech_request is not None}
+    if not delivering:
+        return plan
+    left_out = {target: reason for target, reason in reasons.items() if target not in delivering}
+    return msgspec.structs.replace(
+        plan, cases=tuple(kept), left_out_reason_by_target={**plan.left_out_reason_by_target, **left_out}
+    )
+
+
+def _get_planned_micro_usd(case: PricedCase) -> int:
+    return convert_to_micro_usd(case.price_usd or 0.0) if case.is_billable else 0
