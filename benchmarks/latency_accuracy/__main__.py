@@ -2,6 +2,8 @@
 
 The server and each client run in a process of their own; the clients take turns in each round. Fails if voicegauge is
 more than 1 ms off at the median or 5 ms at the 99th percentile, or more than twice as much as aiohttp.
+
+With `--runs`, whole runs are compared at several loads, with requests in flight and at rates; see `measured_runs`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from latency_accuracy.measured_runs import LOADS, compare_runs
 from voicegauge.bench.run_config import open_transport_with_spaced_requests
 from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loop_delays, run_loopback_server
 
@@ -62,6 +65,8 @@ def main() -> int:
     parser.add_argument(
         "--requests", type=int, default=100, help="requests per path, client and round (with one in flight, some fewer)"
     )
+    parser.add_argument("--runs", action="store_true", help="measure whole runs at several loads instead of clients")
+    parser.add_argument("--load", action="append", choices=LOADS, help="with --runs: measure these loads only")
     parser.add_argument("--aiohttp-python", help="a Python that has aiohttp; by default one is installed")
     arguments = parser.parse_args()
     pythons = {
@@ -69,6 +74,11 @@ def main() -> int:
         "httpx": sys.executable,
         "aiohttp": arguments.aiohttp_python or install_aiohttp(),
     }
+    if arguments.runs:
+        problems = compare_runs(pythons["aiohttp"], arguments.load or LOADS, arguments.requests * 6, arguments.rounds)
+        for problem in problems:
+            print(problem)
+        return 1 if problems else 0
     problems: list[str] = []
     print("| in flight | path | " + " | ".join(f"{name} p50 | p99" for name in pythons) + " |")
     print("|--:|---|" + "--:|" * 2 * len(pythons))

@@ -1,7 +1,8 @@
 """Measures the error of one HTTP client. It runs as a script, in the environment of that client.
 
-`timed_client.py CLIENT URL IN_FLIGHT PATH=REQUESTS...` prints a JSON object with the errors for each path in
-milliseconds: the measured time to first byte, from the last byte of the request, less the delay that the server states.
+`timed_client.py CLIENT URL LOAD PATH=REQUESTS...` prints a JSON object with the errors for each path in milliseconds:
+the measured time to first byte, from the last byte of the request, less the delay that the server states. LOAD is a
+number of requests in flight, or a rate such as "20/s".
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 BODY = b'{"text": "The kettle is on the stove."}'
 HEADERS = {"Content-Type": "application/json"}
+WARM_UP_CONNECTIONS_AT_RATE = 16
 Measure = Callable[[str], Awaitable[tuple[float, float]]]
 """Sends a request to a URL and returns the measured time and the stated delay, both in milliseconds."""
 
@@ -95,29 +97,43 @@ async def open_aiohttp() -> AsyncIterator[Measure]:
 CLIENTS = {"voicegauge": open_voicegauge, "httpx": open_httpx, "aiohttp": open_aiohttp}
 
 
-async def measure_errors(client: str, url: str, in_flight: int, requests_by_path: dict[str, int]) -> dict[str, Any]:
+async def measure_errors(client: str, url: str, load: str, requests_by_path: dict[str, int]) -> dict[str, list[float]]:
     """Return the errors by path, after a request on each connection."""
-    errors: dict[str, list[float]] = {}
+    amount, _, is_rate = load.partition("/")
+    errors: dict[str, list[float]] = {path: [] for path in requests_by_path}
+
+    async def send(path: str, measure: Measure) -> None:
+        measured_ms, stated_ms = await measure(url + path)
+        errors[path].append(measured_ms - stated_ms)
 
     async def send_in_turn(remaining: Any, path: str, measure: Measure) -> None:
         for _ in remaining:
-            measured_ms, stated_ms = await measure(url + path)
-            errors[path].append(measured_ms - stated_ms)
+            await send(path, measure)
+
+    async def send_at_rate(count: int, path: str, measure: Measure) -> None:
+        loop, tasks = asyncio.get_running_loop(), []
+        start_s = loop.time()
+        for number in range(count):
+            await asyncio.sleep(max(start_s + number / float(amount) - loop.time(), 0))
+            tasks.append(asyncio.create_task(send(path, measure)))
+        await asyncio.gather(*tasks)
 
     async with CLIENTS[client]() as measure:
-        for path, count in (("warm-up", in_flight), *requests_by_path.items()):
-            errors[path] = []
+        in_flight = WARM_UP_CONNECTIONS_AT_RATE if is_rate else int(amount)
+        first_path = next(iter(requests_by_path))
+        await asyncio.gather(*(send(first_path, measure) for _ in range(in_flight)))
+        errors[first_path].clear()
+        for path, count in requests_by_path.items():
+            if is_rate:
+                await send_at_rate(count, path, measure)
+                continue
             remaining = iter(range(count))
-            where = "/bytes/5" if path == "warm-up" else path
-            errors.setdefault(where, [])
-            await asyncio.gather(*(send_in_turn(remaining, where, measure) for _ in range(in_flight)))
-            if path == "warm-up":
-                errors.clear()
+            await asyncio.gather(*(send_in_turn(remaining, path, measure) for _ in range(in_flight)))
     return errors
 
 
 if __name__ == "__main__":
-    name, base_url, in_flight_text, *wanted = sys.argv[1:]
+    name, base_url, load_text, *wanted = sys.argv[1:]
     counts = {path: int(count) for path, _, count in (one.partition("=") for one in wanted)}
     gc.collect()
-    print(json.dumps(asyncio.run(measure_errors(name, base_url, int(in_flight_text), counts))))
+    print(json.dumps(asyncio.run(measure_errors(name, base_url, load_text, counts))))

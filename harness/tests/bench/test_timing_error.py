@@ -9,19 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.load import ArrivalRate, find_preparation_s, send_open_loop
 from voicegauge.bench.timing_error import (
     DELAYS_MS,
     EventLoopLag,
+    TimingProbes,
     _has_objects_exempt_from_gc,
     is_timing_disturbed,
     measure_timing_error,
     reduce_event_loop_delays,
+    run_loopback_server,
     summarize_timing_errors,
 )
 from voicegauge.cli import run as voicegauge
+from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import describe_timing_error
-from voicegauge.transport.http import Transport
+from voicegauge.transport.clock import RealClock, VirtualClock
+from voicegauge.transport.http import SEND_NOT_BEFORE_S, Transport
 
+from ..builders.rounds import build_rounds
 from ..builders.virtual_time import in_virtual_time
 
 
@@ -89,6 +96,7 @@ def test_the_error_of_times_is_printed_and_saved(
         "request_count": 96,
         "median_error_ms": 0.1,
         "p99_error_ms": 1.0,
+        "is_measured_during_run": False,
     }
     assert "error of times: 0.10 ms (median), 1.00 ms (p99)" in " ".join(capsys.readouterr().out.split())
     (page,) = (tmp_path / "runs").glob("*/report.html")
@@ -120,3 +128,64 @@ def test_a_rate_above_the_accounts_plan_is_rejected(
     error = " ".join(capsys.readouterr().err.split())
     assert "more than the 60 requests per minute of the account's plan: use at most --rate 1, or" in error
     assert not (tmp_path / "runs").exists()
+
+
+async def test_the_error_is_measured_while_a_run_sends_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicegauge.bench.timing_error.FIRST_PROBE_INTERVAL_S", 0.002)
+    monkeypatch.setattr("voicegauge.bench.timing_error.PROBE_DELAYS_MS", (0, 2))
+    with run_loopback_server() as url:
+        probes = TimingProbes(url)
+        async with Transport(min_send_interval_s=0.002) as transport:
+            async with probes.send_with(transport):
+                await asyncio.sleep(0.01)
+            assert probes.summarize(16, None) is None, "a few probes say nothing about one in a hundred"
+            async with probes.send_with(transport):
+                found = None
+                for _ in range(500):
+                    await asyncio.sleep(0.02)
+                    found = found or probes.summarize(16, 20.0)
+                    if found is not None:
+                        break
+    assert found is not None
+    assert (found.concurrency, found.requests_per_s, found.is_measured_during_run) == (16, 20.0, True)
+    assert 0 <= found.median_error_ms <= found.p99_error_ms
+    described = describe_timing_error(found)
+    assert described.endswith("at 20 requests/s, measured during the run at a server on this machine")
+
+
+async def test_a_server_that_is_gone_ends_the_probes_but_not_the_run() -> None:
+    probes = TimingProbes("http://127.0.0.1:1")
+    async with Transport() as transport, probes.send_with(transport):
+        await asyncio.sleep(0.05)
+    assert probes.summarize(1, None) is None
+
+
+async def test_a_request_that_is_prepared_early_is_sent_when_it_is_due() -> None:
+    due_s: list[float] = []
+    exchanges: list[Exchange] = []
+    loop = asyncio.get_running_loop()
+
+    async def send(_planned: PlannedSample, at_s: float | None) -> None:
+        assert at_s is not None
+        prepared_s = loop.time()
+        SEND_NOT_BEFORE_S.set(at_s)
+        request = Request(method="POST", url=f"{url}/bytes/0", body=b"{}")
+        exchanges.append(await transport.send(request, provider_id="", operation_id=""))
+        due_s.append(at_s)
+        assert prepared_s < at_s or at_s == min(due_s)
+        await transport.send(request, provider_id="", operation_id="")  # the second one of a task has no due time
+
+    rounds = build_rounds(3, "a")
+    with run_loopback_server() as url:
+        async with Transport() as transport:
+            await send_open_loop(
+                rounds,
+                ArrivalRate(20.0),
+                send,
+                clock=RealClock(),
+                seed=0,
+                preparation_s=find_preparation_s(RealClock()),
+            )
+    sent_s = [one.timing.started_ms / 1000 for one in exchanges if one.timing is not None]
+    assert all(sent >= due - 1e-3 for sent, due in zip(sent_s, due_s, strict=True))
+    assert find_preparation_s(VirtualClock()) == 0.0

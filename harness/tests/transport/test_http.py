@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gzip
 import os
@@ -316,6 +317,57 @@ class _Http2Server(asyncio.Protocol):
                 self.http.send_headers(event.stream_id, [(":status", "200")])
                 self.http.send_data(event.stream_id, path, end_stream=True)
         self.transport.write(self.http.data_to_send())
+
+
+class RespondingServer:
+    """Responds to every request on every connection, and counts the connections."""
+
+    def __init__(self, context=None):
+        self.context, self.connection_count = context, 0
+
+    async def respond(self, reader, writer):
+        self.connection_count += 1
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer(b"ok"))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    @contextlib.asynccontextmanager
+    async def listen(self):
+        server = await asyncio.start_server(self.respond, "127.0.0.1", 0, ssl=self.context)
+        async with server:
+            scheme = "https" if self.context else "http"
+            yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            await asyncio.sleep(0.05)  # the connections see the end of the transport
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+async def test_connections_are_opened_before_they_are_needed(has_tls, tls_server_context):
+    server = RespondingServer(tls_server_context if has_tls else None)
+    async with server.listen() as url:
+        async with Transport() as transport:
+            await transport.prepare_connections(url, 3)
+            await transport.prepare_connections(url, 4)
+            found = await asyncio.gather(*(get(transport, url) for _ in range(3)))
+        assert [one.response.status for one in found] == [200] * 3
+        assert [(one.timing.connect_ms, one.timing.tls_ms) for one in found] == [(None, None)] * 3
+        assert server.connection_count == 4
+
+
+async def test_a_prepared_connection_that_has_waited_for_long_is_not_used(monkeypatch):
+    async with RespondingServer().listen() as url, Transport() as transport:
+        await transport.prepare_connections(url, 1)
+        monkeypatch.setattr("voicegauge.transport.network.MAX_PREPARED_AGE_S", -1.0)
+        assert (await get(transport, url)).timing.connect_ms is not None
+
+
+async def test_a_host_that_cannot_be_reached_is_left_to_the_requests():
+    async with Transport() as transport:
+        await transport.prepare_connections("http://127.0.0.1:1/", 2)
+        with pytest.raises(UnreachableError):
+            await get(transport, "http://127.0.0.1:1/")
 
 
 async def test_http_2_sends_requests_over_one_connection(tls_server_context):

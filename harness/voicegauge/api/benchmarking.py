@@ -63,13 +63,18 @@ from voicegauge.bench.run_store import JournalState, load_run, save_run
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.scoring import score_run
 from voicegauge.bench.target_summaries import summarize_targets
-from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loop_delays
+from voicegauge.bench.timing_error import (
+    TimingProbes,
+    measure_timing_error,
+    reduce_event_loop_delays,
+    run_loopback_server,
+)
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.job import describe_unresolved_requests
-from voicegauge.model.run import Run, ScoreSet, format_load
+from voicegauge.model.run import RampResult, Run, ScoreSet, TimingError, format_load
 from voicegauge.model.sample import Sample
 from voicegauge.options import function_of
 from voicegauge.report.html_page import write_report
@@ -177,6 +182,7 @@ def _save_finished_or_partial_run(
         is_finished=is_finished,
         spent_usd=outcome.spent_usd,
         early_stop=outcome.early_stop,
+        timing_error=outcome.timing_error,
     )
     if outcome.is_emulated:
         # A live run against the emulator's URL: the numbers are the emulator's all the same.
@@ -407,33 +413,54 @@ def _build_run_config(
     return configure_load(request, config)
 
 
-def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
-    """Return `config` with the measurement error of times, determined by sending requests to a server on this machine.
+@contextmanager
+def open_timing_probes(listener: ProgressListener) -> Iterator[TimingProbes | None]:
+    """Yield what measures the error of times during a run; `None` if there is no server to measure it with."""
+    with ExitStack() as servers:
+        try:
+            url = servers.enter_context(run_loopback_server())
+        except OSError as reason:
+            listener.notice(f"the error of times is not measured during the run: {reason}")
+            yield None
+        else:
+            yield TimingProbes(url)
 
-    These requests have the concurrency of the run, or its rate. For a ramp of the concurrency, it is the highest that
-    the ramp may try.
+
+def find_timing_error(
+    config: RunConfig, ramp: RampResult | None, stop_signal: StopSignal, listener: ProgressListener
+) -> TimingError | None:
+    """Return the error of times of a run that has ended; `None` if it is not known.
+
+    If the run was too short to measure it, requests are sent to a server on this machine under the load of the run. A
+    run that was stopped does not wait for that.
     """
+    concurrency, requests_per_s = _find_load(config, ramp)
+    probes = config.timing_probes
+    measured = probes.summarize(concurrency, requests_per_s) if probes is not None else None
+    if measured is not None or stop_signal.requested:
+        return measured
     try:
         with reduce_event_loop_delays():
-            error = run_coroutine(
-                measure_timing_error(
-                    _find_max_concurrency(config), config.open_transport, requests_per_s=_find_request_rate(config)
-                )
+            return run_coroutine(
+                measure_timing_error(concurrency, config.open_transport, requests_per_s=requests_per_s)
             )
     except (OSError, TransportError) as reason:
         listener.notice(f"the error of times is not known: {reason}")
-        return config
-    return dataclasses.replace(config, timing_error=error)
+        return None
 
 
-def _find_request_rate(config: RunConfig) -> float | None:
-    """Return the rate of the requests to all targets together; `None` without a fixed rate."""
-    return None if config.arrival_rate is None else config.arrival_rate.requests_per_s * len(config.targets)
+def _find_load(config: RunConfig, ramp: RampResult | None) -> tuple[int, float | None]:
+    """Return how many requests were in flight, and the rate of all targets together; `None` without a fixed rate.
 
-
-def _find_max_concurrency(config: RunConfig) -> int:
-    is_ramped = config.ramp_settings is not None and config.ramp_settings.load_type == "concurrency"
-    return int(config.ramp_settings.max_load) if config.ramp_settings is not None and is_ramped else config.concurrency
+    For a ramp it is its highest load.
+    """
+    highest = max((step.load for step in ramp.steps), default=None) if ramp is not None else None
+    if config.ramp_settings is not None and highest is not None:
+        return (
+            (int(highest), None) if config.ramp_settings.load_type == "concurrency" else (config.concurrency, highest)
+        )
+    rate = config.arrival_rate
+    return config.concurrency, None if rate is None else rate.requests_per_s * len(config.targets)
 
 
 def send_requests(
@@ -577,11 +604,13 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         stop = StopSignal()
         require_daily_budgets(planned, found)
         announce_cost(planned, found)
-        with open_run_config(planned) as config:
-            config = add_measured_timing_error(config, planned.listener)
+        with open_run_config(planned) as config, open_timing_probes(planned.listener) as probes:
+            config = dataclasses.replace(config, timing_probes=probes)
             folder = begin_run(Path(request.out), config, found, base_urls=planned.find_base_urls_by_server())
             state = found.journal_state if found else None
             outcome = send_requests(config, folder, state, stop, planned.listener, deadline)
+            error = find_timing_error(config, outcome.ramp, stop, planned.listener)
+            outcome = dataclasses.replace(outcome, timing_error=error)
         return finish_benchmark(
             planned, config, folder, outcome, stop, unscored_reason=unscored_reason, deadline=deadline
         )

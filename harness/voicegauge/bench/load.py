@@ -116,6 +116,16 @@ class _SampleQueue:
             self._in_flight[limit.provider] -= 1
 
 
+PREPARATION_S = 0.02
+"""Time before a request is due at which it is prepared, in seconds: its price is reserved, its purchase is written to
+the journal, and its body is built, which takes a few milliseconds."""
+
+
+def find_preparation_s(clock: Clock) -> float:
+    """Return how long before it is due a request is prepared; 0 with a clock that requests cannot wait for."""
+    return PREPARATION_S if clock.is_clock_of_exchange_timings else 0.0
+
+
 async def send_open_loop(
     rounds: Iterable[SampleRound],
     rate: ArrivalRate,
@@ -124,6 +134,7 @@ async def send_open_loop(
     clock: Clock,
     seed: int,
     should_stop_sending: Callable[[], bool] = lambda: False,
+    preparation_s: float = 0.0,
 ) -> None:
     """Send each sample when it is due, however many are in flight.
 
@@ -133,13 +144,14 @@ async def send_open_loop(
         send_sample: sends one sample.
         clock: the clock of the due times.
         seed: seed of the intervals of a Poisson process.
-        should_stop_sending: returns whether no further sample is to be sent; asked when one is due.
+        should_stop_sending: returns whether no further sample is to be sent; asked when one is prepared.
+        preparation_s: how long before it is due `send_sample` is called with a sample, in seconds; it has to wait then.
     """
     schedule = compute_due_times([list(row) for row in rounds], rate, seed=seed)
-    start_s = clock.monotonic()
+    start_s = clock.monotonic() + preparation_s
     async with asyncio.TaskGroup() as tasks:
         for after_s, planned in schedule:
-            wait_s = start_s + after_s - clock.monotonic()
+            wait_s = start_s + after_s - preparation_s - clock.monotonic()
             if wait_s > 0:
                 await clock.sleep(wait_s)
             if should_stop_sending():

@@ -32,6 +32,7 @@ from voicegauge.bench.load import (
     ArrivalRate,
     Goal,
     SampleSender,
+    find_preparation_s,
     find_time_percentile,
     send_closed_loop,
     send_open_loop,
@@ -122,6 +123,8 @@ class LoadGate:
 
     def __init__(self) -> None:
         self._semaphore: asyncio.Semaphore | None = None
+        self.prepare_connections: Callable[[int], Awaitable[None]] | None = None
+        """Opens connections for a number of requests in flight, before a step that has as many."""
         self.start_s_by_id: dict[str, float] = {}
         self.slot_wait_s_by_id: dict[str, float] = {}
         """How long each request waited because as many as allowed were in flight, in seconds."""
@@ -536,6 +539,8 @@ async def send_ramp(
     """
     step_numbers = itertools.count(1)
     remaining: Iterator[PlannedSample] = itertools.chain.from_iterable(rounds)
+    latest_latency_s = [0.0]
+    """The longest latency of each step so far, after a zero."""
 
     async def measure_load(load: float, request_count: int) -> StepMeasurements:
         step_number = next(step_numbers)
@@ -544,6 +549,10 @@ async def send_ramp(
         step_rounds: list[SampleRound] = [(planned,) for planned in step]
         due_s_by_id: dict[str, float] = {}
         start_s_by_id: dict[str, float] = {}
+        if load_gate is not None and load_gate.prepare_connections is not None:
+            # At a rate, as many requests are in flight as come during a latency (Little's law).
+            is_rate = settings.load_type == "rate"
+            await load_gate.prepare_connections(math.ceil(load * latest_latency_s[-1]) + 1 if is_rate else int(load))
 
         async def send_and_note_times(planned_sample: PlannedSample, due_s: float | None) -> None:
             start_s_by_id[planned_sample.id] = clock.monotonic()
@@ -560,9 +569,18 @@ async def send_ramp(
             if load_gate is not None:
                 load_gate.set_limit(None)
             rate = ArrivalRate(load, settings.arrival_process)
-            await send_open_loop(step_rounds, rate, send_and_note_times, clock=clock, seed=seed)
+            await send_open_loop(
+                step_rounds,
+                rate,
+                send_and_note_times,
+                clock=clock,
+                seed=seed,
+                preparation_s=find_preparation_s(clock),
+            )
         duration_s = clock.monotonic() - start_s
         samples = await collect_samples(step, step_number)
+        latencies_ms = [one.latency.total_latency_ms or 0.0 for one in samples if one.latency is not None]
+        latest_latency_s.append(max(latencies_ms, default=0.0) / 1000)
         start_s_by_id |= load_gate.start_s_by_id if load_gate is not None else {}
         if settings.load_type == "concurrency":
             starts_s = [start_s_by_id[sample.id] for sample in samples]

@@ -10,6 +10,7 @@ from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate
 from voicegauge.bench.ramp import RampSettings
+from voicegauge.bench.timing_error import TimingProbes
 from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.key_destinations import read_permitted_key
@@ -176,8 +177,8 @@ class RunConfig:
     """Settings of a ramp, which ends when it has found the highest load; `None` to send the whole plan."""
     stop_rule: StopRule | None = None
     """Ends sampling when the targets are known to differ; `None` to send the whole plan."""
-    timing_error: TimingError | None = None
-    """The measured error of times; `None` if it is not known."""
+    timing_probes: TimingProbes | None = None
+    """Measure the error of times during the run; `None` to send the requests of the run alone."""
     region: str | None = None
     """Where the run is measured from, as the user named it; `None` if it is not named."""
     fault_ids: tuple[str, ...] = ()
@@ -237,5 +238,7 @@ class RunOutcome:
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
     """Result of the ramp; `None` if the run has none."""
+    timing_error: TimingError | None = None
+    """The measured error of times; `None` if it is not known."""
     early_stop: EarlyStop | None = None
     """What the stop rule decided; `None` if the run has no stop rule."""

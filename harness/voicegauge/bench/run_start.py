@@ -84,7 +84,6 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         ramp_load_type=config.ramp_settings.load_type if config.ramp_settings is not None else None,
         text_pacing=config.text_pacing,
         uses_http2=config.uses_http2,
-        timing_error=config.timing_error,
         seed=settings.seed,
         base_urls=dict(base_urls),
         fault_ids=tuple(sorted(set(config.fault_ids))),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +20,7 @@ import msgspec
 from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_lost_sample, build_sample
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample, SampleRound
-from voicegauge.bench.load import (
-    ProviderLimit,
-    SampleSender,
-    send_closed_loop,
-    send_open_loop,
-)
-from voicegauge.bench.ramp import LoadGate, RampStepListener, SampleCollector, send_ramp
+from voicegauge.bench.ramp import LoadGate, RampStepListener
 from voicegauge.bench.request_building import SpokenUpload, build_speech_request, synthesize_texts
 from voicegauge.bench.run_config import (
     MAX_IN_FLIGHT_AT_FIXED_RATE,
@@ -43,6 +38,12 @@ from voicegauge.bench.run_store import (
     read_journal,
     save_audio,
 )
+from voicegauge.bench.session_sending import (
+    MAX_PREPARED_CONNECTIONS,
+    prepare_connections_of_targets,
+    send_rounds,
+    send_with_concurrency,
+)
 from voicegauge.bench.suites import SuiteText
 from voicegauge.bench.timing_error import EventLoopLag, reduce_event_loop_delays
 from voicegauge.client.client import Client, RequestToRepeat
@@ -58,74 +59,11 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.job import BillingStatus, Delivery
 from voicegauge.model.run import RampResult
 from voicegauge.model.sample import AudioFacts, Sample
-from voicegauge.transport.clock import Clock, RealClock, run_in_thread
+from voicegauge.transport.clock import RealClock, run_in_thread
+from voicegauge.transport.http import SEND_NOT_BEFORE_S
 
 if TYPE_CHECKING:
     from voicegauge.client.socket_delivery import SocketDeliveries
-
-# Sends the rounds of one session as its run is configured: in a closed loop, at a fixed rate, or as a ramp.
-
-
-async def send_rounds(
-    rounds: Sequence[SampleRound],
-    config: RunConfig,
-    send_sample: SampleSender,
-    collect_samples: SampleCollector,
-    *,
-    clock: Clock,
-    should_stop_sending: Callable[[], bool],
-    load_gate: LoadGate,
-    on_ramp_step: RampStepListener,
-) -> RampResult | None:
-    """Send rounds as `config` says.
-
-    Args:
-        rounds: the samples that remain.
-        config: the configuration of the run.
-        send_sample: sends one sample.
-        collect_samples: returns the samples of one step of a ramp.
-        clock: the clock of due times and durations.
-        should_stop_sending: returns whether no further sample is to be sent at a fixed rate.
-        load_gate: the gate through which `send_sample` sends each request.
-        on_ramp_step: called when a step of a ramp begins.
-
-    Returns:
-        What a ramp found; `None` without one.
-    """
-    seed = config.plan.settings.seed
-    if config.ramp_settings is not None:
-        return await send_ramp(
-            rounds,
-            config.ramp_settings,
-            send_sample,
-            collect_samples,
-            clock=clock,
-            seed=seed,
-            load_gate=load_gate,
-            on_ramp_step=on_ramp_step,
-        )
-    if config.arrival_rate is None:
-        await send_with_concurrency(rounds, config, send_sample)
-    else:
-        await send_open_loop(
-            rounds, config.arrival_rate, send_sample, clock=clock, seed=seed, should_stop_sending=should_stop_sending
-        )
-    return None
-
-
-async def send_with_concurrency(rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender) -> None:
-    """Send rounds with as many requests in flight as `config` says, within the limits of account plans."""
-    await send_closed_loop(rounds, config.concurrency, send_sample, limit_by_target=_find_provider_limits(config))
-
-
-def _find_provider_limits(config: RunConfig) -> dict[str, ProviderLimit]:
-    """Return, by target id, the limits of account plans."""
-    limits = {name: access.max_concurrency for name, access in config.access_by_provider.items()}
-    return {
-        target.id: ProviderLimit(target.contract.id, limit)
-        for target in config.targets.values()
-        if (limit := limits[target.contract.id]) is not None
-    }
 
 
 # Runs a benchmark plan: the targets take turns with one text after the other.
@@ -360,7 +298,12 @@ class _PlanRunner:
             await self._socket_deliveries.close()
 
     async def _run_session(self, rounds: Sequence[SampleRound]) -> None:
-        async with self._config.open_transport() as transport, self._open_socket_deliveries():
+        probes = self._config.timing_probes
+        async with (
+            self._config.open_transport() as transport,
+            self._open_socket_deliveries(),
+            probes.send_with(transport) if probes is not None else contextlib.nullcontext(),
+        ):
             clients = open_clients(
                 self._contracts.values(),
                 self._config.access_by_provider,
@@ -381,6 +324,14 @@ class _PlanRunner:
                 await send_with_concurrency(remaining[:1], self._config, send_sample)
                 self._stop_if_unreachable()
                 remaining = remaining[1:]
+
+            async def prepare_connections(request_count: int) -> None:
+                if not self._stop.requested:
+                    await prepare_connections_of_targets(self._config.targets.values(), clients, request_count)
+
+            self._load_gate.prepare_connections = prepare_connections
+            if self._config.ramp_settings is None:
+                await prepare_connections(self._estimate_requests_in_flight())
             self._ramp_result = await send_rounds(
                 remaining,
                 self._config,
@@ -391,6 +342,19 @@ class _PlanRunner:
                 load_gate=self._load_gate,
                 on_ramp_step=self._on_ramp_step,
             )
+
+    def _estimate_requests_in_flight(self) -> int:
+        """Return how many requests will be in flight; at a rate, as many as come during the longest latency so far."""
+        rate = self._config.arrival_rate
+        if rate is None:
+            return self._config.concurrency
+        latencies_ms = [
+            one.latency.total_latency_ms or one.latency.submit_latency_ms
+            for one in self._samples.values()
+            if one.latency is not None
+        ]
+        per_s = rate.requests_per_s * len(self._config.targets)
+        return min(math.ceil(per_s * max(latencies_ms, default=0.0) / 1000) + 1, MAX_PREPARED_CONNECTIONS)
 
     async def _collect_sent_samples(
         self, planned_samples: Sequence[PlannedSample], step_number: int
@@ -436,6 +400,9 @@ class _PlanRunner:
     ) -> None:
         price = self._quote_sample_price(planned_sample, target)
         waiting_since_s = self._clock.monotonic()
+        if due_s is not None and self._clock.is_clock_of_exchange_timings:
+            waiting_since_s = max(waiting_since_s, due_s)  # it is prepared before it is due
+            SEND_NOT_BEFORE_S.set(due_s)
         try:
             # The provider's semaphore first: a task that waits for its provider holds no common slot. Slots are free
             # again before the sample is saved: the service has nothing to do with that.
@@ -444,7 +411,7 @@ class _PlanRunner:
                 self._slots,
                 self._load_gate.hold(planned_sample.id, self._clock),
             ):
-                slot_wait_s = 0.0 if due_s is None else self._clock.monotonic() - waiting_since_s
+                slot_wait_s = 0.0 if due_s is None else max(self._clock.monotonic() - waiting_since_s, 0.0)
                 self._load_gate.slot_wait_s_by_id[planned_sample.id] = slot_wait_s
                 times = SampleTimes(
                     datetime.now(UTC),

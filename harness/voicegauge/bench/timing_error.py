@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.bench.run_store import save_audio
+from voicegauge.errors import VoicegaugeError
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import TimingError
 from voicegauge.transport.clock import run_in_thread
@@ -137,9 +138,7 @@ class _TimedSender:
         request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
         exchange = await self._transport.send(request, provider_id="", operation_id="")
         assert exchange.timing is not None
-        sent_ms = exchange.timing.delay_before_send_ms
-        stated_ms = float(exchange.response.find_header("x-delay-ms") or 0)
-        self.errors_ms.append(exchange.timing.ttfb_ms - sent_ms - stated_ms)
+        self.errors_ms.append(_compute_error_ms(exchange))
         await run_in_thread(self._write_sample, exchange)
 
     def _write_sample(self, exchange: Exchange) -> None:
@@ -149,8 +148,81 @@ class _TimedSender:
             journal.write(msgspec.json.encode(exchange.timing) + b"\n")
 
 
+def _compute_error_ms(exchange: Exchange) -> float:
+    """Return by how much the measured time to first byte exceeds the delay that the loopback server states."""
+    assert exchange.timing is not None
+    return exchange.timing.ttfb_ms - float(exchange.response.find_header("x-delay-ms") or 0)
+
+
+# Measures the error while a run sends its own requests: in its mode, under its load, and beside its work.
+
+
+PROBE_DELAYS_MS = (0, 2, 5, 10, 20, 50)
+"""Delays of the probes, of which each is drawn."""
+FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.05, 0.5
+"""Mean time between two probes, at first and after `FREQUENT_PROBE_COUNT`; at that rate they are a thousandth of the
+work of one processor."""
+FREQUENT_PROBE_COUNT = 300
+MIN_PROBE_COUNT = 30
+"""Number of probes below which their errors are not summarized: a run of a second or two has fewer."""
+
+
+class TimingProbes:
+    """Requests to the loopback server that are sent during a run, over the transport of the run.
+
+    What delays the run's requests delays them as much. They are sent at random times (a Poisson process), so that they
+    meet the run as it is on average.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Send the probes to the loopback server at `url`."""
+        self._url, self._errors_ms = url, list[float]()
+        self._random = random.Random(0)  # noqa: S311 - moments, not secrets
+
+    @contextlib.asynccontextmanager
+    async def send_with(self, transport: Transport) -> AsyncIterator[None]:
+        """Send probes as long as the context lasts."""
+        prober = asyncio.create_task(self._send_continuously(transport))
+        try:
+            yield
+        finally:
+            prober.cancel()
+            # A server that fails ends the probes, not the run.
+            with contextlib.suppress(asyncio.CancelledError, VoicegaugeError):
+                await prober
+
+    async def _send_continuously(self, transport: Transport) -> None:
+        await self._send(transport)  # opens the connection
+        self._errors_ms.pop()
+        while True:
+            is_early = len(self._errors_ms) < FREQUENT_PROBE_COUNT
+            mean_s = FIRST_PROBE_INTERVAL_S if is_early else LATER_PROBE_INTERVAL_S
+            await asyncio.sleep(self._random.expovariate(1 / mean_s))
+            await self._send(transport)
+
+    async def _send(self, transport: Transport) -> None:
+        delay_ms = self._random.choice(PROBE_DELAYS_MS)
+        request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
+        self._errors_ms.append(_compute_error_ms(await transport.send(request, provider_id="", operation_id="")))
+
+    def summarize(self, concurrency: int, requests_per_s: float | None) -> TimingError | None:
+        """Return the errors of all probes; `None` if there were fewer than `MIN_PROBE_COUNT`.
+
+        Args:
+            concurrency: number of requests of the run in flight.
+            requests_per_s: rate of the run; `None` for a closed loop.
+        """
+        if len(self._errors_ms) < MIN_PROBE_COUNT:
+            return None
+        return summarize_timing_errors(self._errors_ms, concurrency, requests_per_s, is_measured_during_run=True)
+
+
 def summarize_timing_errors(
-    timing_errors_ms: Sequence[float], concurrency: int, requests_per_s: float | None = None
+    timing_errors_ms: Sequence[float],
+    concurrency: int,
+    requests_per_s: float | None = None,
+    *,
+    is_measured_during_run: bool = False,
 ) -> TimingError:
     """Return the median and the 99th percentile of the absolute errors."""
     ordered = sorted(map(abs, timing_errors_ms))
@@ -164,6 +236,7 @@ def summarize_timing_errors(
         request_count=len(ordered),
         median_error_ms=round(find_percentile(0.5), 3),
         p99_error_ms=round(find_percentile(0.99), 3),
+        is_measured_during_run=is_measured_during_run,
     )
 
 

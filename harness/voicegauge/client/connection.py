@@ -338,6 +338,10 @@ class ProviderConnection:
         self._first_poll_delay_fraction = (self._first_poll_delay_fraction + GOLDEN_RATIO_CONJUGATE) % 1
         return self._first_poll_delay_fraction
 
+    async def prepare_connections(self, operation: Operation, count: int) -> None:
+        """Open connections to the server of `operation` until `count` are idle."""
+        await self.transport.prepare_connections(self._builder.get_server_url(operation), count)
+
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
         """Scheme, host and port of every server of the provider. Only these servers receive the key."""

@@ -89,6 +89,10 @@ class RequestBuilder:
         server = max((one for one in servers if f"{url}/".startswith(f"{one.url}/")), key=lambda one: len(one.url))
         return self._bases[server.name] + url.removeprefix(server.url)
 
+    def get_server_url(self, operation: Operation) -> str:
+        """Return the base URL of the server of `operation`."""
+        return self._bases[operation.server.name]
+
     def build_url(self, operation: Operation, path_values: Mapping[str, Any], server_name: str | None = None) -> str:
         """Return the URL of `operation` with the given path parameters.
 

@@ -307,7 +307,8 @@ class TargetRef(Record, frozen=True, kw_only=True):
 class TimingError(Record, frozen=True, kw_only=True):
     """The error of the times to first byte of a run, which is not due to the provider or the network.
 
-    It is measured at the start of the run with requests to a server on this machine that states its own delays.
+    It is measured with requests to a server on this machine that states its own delays: during the run, or after a run
+    that was too short for that, under the same load.
     """
 
     concurrency: Count
@@ -319,6 +320,8 @@ class TimingError(Record, frozen=True, kw_only=True):
     """Median of the absolute errors in milliseconds."""
     p99_error_ms: NonNegativeNumber
     """99th percentile of the absolute errors, in milliseconds."""
+    is_measured_during_run: bool = False
+    """Whether these requests were sent beside those of the run, not after them."""
 
 
 def describe_timing_error(error: TimingError) -> str:
@@ -329,7 +332,8 @@ def describe_timing_error(error: TimingError) -> str:
         else f"at {error.requests_per_s:g} requests/s"
     )
     errors = f"{error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99)"
-    return f"{errors}, {load} at a server on this machine"
+    when = ", measured during the run" if error.is_measured_during_run else ""
+    return f"{errors}, {load}{when} at a server on this machine"
 
 
 class Manifest(Record, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
@@ -36,6 +37,7 @@ from voicegauge.transport.network import (
     NETWORK_OBSERVER,
     ConnectionPools,
     PoolKey,
+    TimedBackend,
     describe_httpcore_error,
     open_pool,
     require_http2,
@@ -215,7 +217,7 @@ class ExchangeTrace:
         self._first_event_s: float | None = None
         self._event_times_s: dict[str, float] = {}
         self._resolved_s = 0.0
-        self._is_resolved = self._is_http2 = False
+        self._is_resolved = self._is_http2 = self._is_prepared = False
         self._first_sent_s: float | None = None
         self._last_sent_s: float | None = None
         self._first_received_s: float | None = None
@@ -244,6 +246,10 @@ class ExchangeTrace:
         """Note that a host name was resolved."""
         self._is_resolved = True
         self._resolved_s += ended_s - started_s
+
+    def note_prepared_connection(self) -> None:
+        """Note that the connection was opened before the request began."""
+        self._is_prepared = True
 
     def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
         """Note that bytes were passed to the operating system."""
@@ -315,16 +321,31 @@ class ExchangeTrace:
 
     def _measure_step_ms(self, step_name: str, *, excluded_duration_s: float = 0.0) -> float | None:
         started_s, complete_s = (self._event_times_s.get(f"{step_name}.{edge}") for edge in ("started", "complete"))
-        return (
-            None if started_s is None or complete_s is None else (complete_s - started_s - excluded_duration_s) * 1000
-        )
+        if started_s is None or complete_s is None or self._is_prepared:
+            return None
+        return (complete_s - started_s - excluded_duration_s) * 1000
 
 
 # Sends one request and measures it, over the network or in process.
 
 
+SEND_NOT_BEFORE_S: ContextVar[float | None] = ContextVar("send_not_before_s", default=None)
+"""Time of the event loop before which a task sends no request. What comes before, such as building its body, is done
+until then."""
+
+
+async def _wait_until_due() -> None:
+    due_s = SEND_NOT_BEFORE_S.get()
+    if due_s is not None:
+        # Only the first request of the task is due: those that follow, such as polls, have times of their own.
+        SEND_NOT_BEFORE_S.set(None)
+        await asyncio.sleep(max(due_s - asyncio.get_running_loop().time(), 0.0))
+
+
 MAX_BODY_BYTES = 64 * 2**20
 """Maximum size of a response body: about six minutes of 16-bit stereo at 48 kHz. No single request returns so much."""
+MAX_HANDSHAKES_AT_ONCE = 16
+"""Number of connections that are opened in advance at the same time."""
 MAX_READ_AFTER_STREAM_END_S = 0.5
 """Maximum time for which a stream is read after its last event, in seconds. Events after the end violate the contract
 and must be seen, but some servers leave the connection open."""
@@ -421,12 +442,46 @@ class Transport:
         self._http2 = http2
         self._send_interval_s, self._next_send_s = min_send_interval_s, 0.0
         self._pools = ConnectionPools(self._open_pool, max_connections)
+        self._prepared_backends: list[TimedBackend] = []
         self._shared_pools: dict[PoolKey, httpcore.AsyncConnectionPool] = {}
         """Pools for HTTP/2, which sends all requests over one connection."""
 
-    def _open_pool(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
+    async def prepare_connections(self, url: str, count: int) -> None:
+        """Open connections to the host of `url` until `count` are idle, so that no request has to wait for its own.
+
+        Nothing is opened for HTTP/2, which needs one connection, and through a proxy, which is asked for each. A host
+        that cannot be reached is left to the requests, which say so.
+        """
+        parsed = _parse_url(url)
+        if self._app is not None or self._http2 or find_proxy(url) is not None:
+            return
+        key = PoolKey(None, None, f"{parsed.scheme}://{parsed.netloc.decode('ascii')}")
+        missing = min(count, self._max_connections) - self._pools.count(key)
+        turns = asyncio.Semaphore(MAX_HANDSHAKES_AT_ONCE)
+
+        async def prepare_one() -> None:
+            backend = TimedBackend()
+            async with turns:
+                with contextlib.suppress(*HTTPCORE_ERRORS):
+                    port = parsed.port or (443 if parsed.scheme == "https" else 80)
+                    context = None
+                    if parsed.scheme == "https":
+                        context = create_ssl_context(http2=False)
+                        context.set_alpn_protocols(["http/1.1"])  # as httpcore does
+                    await backend.prepare(parsed.host, port, context, self._timeouts.connect_s)
+                    if self._pools.add(key, self._open_pool(key, backend)):
+                        self._prepared_backends.append(backend)
+                    else:
+                        await backend.close()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(missing):
+                tasks.create_task(prepare_one())
+
+    def _open_pool(self, key: PoolKey, backend: TimedBackend | None = None) -> httpcore.AsyncConnectionPool:
         return open_pool(
             key.proxy_url,
+            backend=backend,
             ssl_context=create_ssl_context(http2=self._http2),
             max_connections=self._max_connections if self._http2 else 1,
             http2=self._http2,
@@ -452,6 +507,8 @@ class Transport:
     ) -> None:
         """Close every connection."""
         await self._pools.close()
+        for backend in self._prepared_backends:
+            await backend.close()
         for pool in self._shared_pools.values():
             await pool.aclose()
 
@@ -486,6 +543,7 @@ class Transport:
             OversizeError: the response exceeds the size limit.
         """
         await self._wait_for_send_interval()
+        await _wait_until_due()
         trace = ExchangeTrace()
         url = _parse_url(request.url)
         host = url.netloc.decode("ascii")

@@ -56,6 +56,10 @@ class NetworkObserver(Protocol):
         """Note that a host name was resolved."""
         ...
 
+    def note_prepared_connection(self) -> None:
+        """Note that the connection was opened before the request began."""
+        ...
+
     def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
         """Note that bytes were passed to the operating system."""
         ...
@@ -69,8 +73,50 @@ NETWORK_OBSERVER: ContextVar[NetworkObserver | None] = ContextVar("network_obser
 """The observer that is notified about the request that the current task sends; `None` if there is no observer."""
 
 
+MAX_PREPARED_AGE_S = 5.0
+"""Age in seconds up to which a connection that was opened in advance is used. Servers close connections on which no
+request comes; a request that crosses the closing would be lost, and might have been charged."""
+
+
 class TimedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections whose streams report to the `NETWORK_OBSERVER` of the task."""
+    """Opens connections whose streams report to the `NETWORK_OBSERVER` of the task.
+
+    One of them can be opened in advance, with `prepare`.
+    """
+
+    def __init__(self) -> None:
+        """Open nothing yet."""
+        self._prepared: httpcore.AsyncNetworkStream | None = None
+        self._prepared_s = 0.0
+
+    async def prepare(self, host: str, port: int, ssl_context: ssl.SSLContext | None, timeout: float) -> None:
+        """Open the connection that the first request will use, and its TLS unless `ssl_context` is `None`.
+
+        Raises:
+            httpcore.ConnectError: it cannot be opened.
+            httpcore.ConnectTimeout: that takes longer than `timeout` seconds.
+        """
+        stream = await self.connect_tcp(host, port, timeout)
+        self._prepared = stream if ssl_context is None else await stream.start_tls(ssl_context, host, timeout)
+        self._prepared_s = time.monotonic()
+
+    async def close(self) -> None:
+        """Close the prepared connection if no request has used it."""
+        if self._prepared is not None:
+            await self._prepared.aclose()
+            self._prepared = None
+
+    async def _take_prepared(self) -> httpcore.AsyncNetworkStream | None:
+        stream, self._prepared = self._prepared, None
+        if stream is None:
+            return None
+        if time.monotonic() - self._prepared_s > MAX_PREPARED_AGE_S or stream.get_extra_info("is_readable"):
+            await stream.aclose()
+            return None
+        observer = NETWORK_OBSERVER.get()
+        if observer is not None:
+            observer.note_prepared_connection()
+        return stream if stream.get_extra_info("ssl_object") is None else _PreparedTlsStream(stream)
 
     async def connect_tcp(
         self,
@@ -81,6 +127,9 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - always the default
     ) -> httpcore.AsyncNetworkStream:
         """Resolve `host` and connect; addresses that do not answer quickly are tried in parallel (RFC 8305)."""
+        prepared = await self._take_prepared()
+        if prepared is not None:
+            return prepared
         loop = asyncio.get_running_loop()
         with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
             async with asyncio.timeout(timeout):
@@ -289,6 +338,26 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         return self._transport.get_extra_info(info)
 
 
+class _PreparedTlsStream(httpcore.AsyncNetworkStream):
+    """A connection whose TLS handshake is done, which httpcore expects to ask for it."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,  # noqa: ARG002 - that of the handshake
+        server_hostname: str | None = None,  # noqa: ARG002 - a pool has one host
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.AsyncNetworkStream:
+        """Return the stream over TLS."""
+        return self._stream
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._stream.aclose()
+
+
 def _is_caused_by_missing_tls(error: BaseException) -> bool:
     """Whether an error of a TLS handshake means that the server does not speak TLS."""
     cause = error.__cause__
@@ -327,9 +396,16 @@ HTTPCORE_ERRORS = (
 
 
 def open_pool(
-    proxy_url: str | None, *, ssl_context: ssl.SSLContext, max_connections: int, http2: bool
+    proxy_url: str | None,
+    *,
+    ssl_context: ssl.SSLContext,
+    max_connections: int,
+    http2: bool,
+    backend: TimedBackend | None = None,
 ) -> httpcore.AsyncConnectionPool:
     """Return a pool of connections through a proxy, or of direct connections if `proxy_url` is `None`.
+
+    `backend` opens its connections; by default a new one.
 
     Raises:
         UsageError: the proxy cannot be used.
@@ -342,7 +418,7 @@ def open_pool(
             max_keepalive_connections=max_connections,
             keepalive_expiry=KEEP_ALIVE_S,
             http2=http2,
-            network_backend=TimedBackend(),
+            network_backend=backend or TimedBackend(),
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         # The URL may contain a password, so it is not part of the message.
@@ -403,6 +479,19 @@ class ConnectionPools:
             self._idle_by_key.setdefault(key, []).append(pool)
         finally:
             self._free.release()
+
+    def count(self, key: PoolKey) -> int:
+        """Return the number of idle connections for `key`."""
+        return len(self._idle_by_key.get(key, ()))
+
+    def add(self, key: PoolKey, pool: httpcore.AsyncConnectionPool) -> bool:
+        """Add an idle pool, which is used after the others; return whether there was room for it."""
+        if self._open_count >= self._max_connections:
+            return False
+        self._open_count += 1
+        self._idle[pool] = key
+        self._idle_by_key.setdefault(key, []).insert(0, pool)
+        return True
 
     async def _take(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
         if idle := self._idle_by_key.get(key):

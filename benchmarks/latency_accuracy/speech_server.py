@@ -1,0 +1,108 @@
+"""Runs as a script: a speech server on the loopback interface that notes for each response how long it really waited.
+
+`speech_server.py FILE MIN_MS MAX_MS` prints its port, and exits when its standard input is closed. Then it writes FILE:
+a JSON object with the delay of each response in milliseconds, from the last byte of the request to the first byte of
+the response, by the SHA-256 of its audio. No two responses have the same audio. Delays are spread evenly between two
+limits. It imports only the standard library, so that little of the machine is used for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import itertools
+import json
+import random
+import struct
+import sys
+import time
+from pathlib import Path
+
+SAMPLES_PER_S = 8000
+MODEL_LIST = b'{"object": "list", "data": [{"id": "voice", "object": "model"}]}'
+
+
+def build_wav(number: int) -> bytes:
+    """Return a quarter of a second of noise that depends on `number`."""
+    data = struct.pack("<I", number) + random.Random(number).randbytes(SAMPLES_PER_S // 2 - 4)  # noqa: S311
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
+    return head + struct.pack("<4sI", b"data", len(data)) + data
+
+
+class SpeechServer:
+    """What the connections share: the numbers of responses, and their delays."""
+
+    def __init__(self, min_delay_s: float, max_delay_s: float) -> None:
+        """Begin with the first response."""
+        self._bounds_s = min_delay_s, max_delay_s
+        self._numbers = itertools.count()
+        self._delays = random.Random(0)  # noqa: S311 - an order, not a secret
+        self.waits_ms_by_sha256: dict[str, float] = {}
+
+    def choose_delay_s(self) -> float:
+        """Return how long the next response has to wait."""
+        return self._delays.uniform(*self._bounds_s)
+
+    def build_response(self, received_s: float) -> bytes:
+        """Return a response with new audio, and note how long it has waited."""
+        audio = build_wav(next(self._numbers))
+        digest = hashlib.sha256(audio).hexdigest()
+        wait_ms = (time.perf_counter() - received_s) * 1000  # last, because everything before is part of the wait
+        self.waits_ms_by_sha256[digest] = wait_ms
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nX-Delay-Ms: {wait_ms:.3f}\r\n"
+        return f"{head}Content-Length: {len(audio)}\r\n\r\n".encode() + audio
+
+
+class SpeechProtocol(asyncio.Protocol):
+    """One connection, whose requests have a Content-Length or no body."""
+
+    def __init__(self, server: SpeechServer) -> None:
+        """Answer as `server` says."""
+        self._server, self._received = server, b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Store the transport, to which responses are written."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each complete request, speech after its delay."""
+        received_s = time.perf_counter()
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            head = self._received[:end].lower()
+            lengths = [line for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
+            length = int(lengths[0].partition(b":")[2]) if lengths else 0
+            if len(self._received) < end + 4 + length:
+                return
+            self._received = self._received[end + 4 + length :]
+            if head.startswith(b"post"):
+                asyncio.get_running_loop().call_later(self._server.choose_delay_s(), self._speak, received_s)
+            else:
+                self._transport.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(MODEL_LIST)
+                    + MODEL_LIST
+                )
+
+    def _speak(self, received_s: float) -> None:
+        self._transport.write(self._server.build_response(received_s))
+
+
+async def serve(min_delay_s: float, max_delay_s: float) -> dict[str, float]:
+    """Serve until standard input is closed, and return the delays by the digest of the audio."""
+    speech = SpeechServer(min_delay_s, max_delay_s)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SpeechProtocol(speech), "127.0.0.1", 0, backlog=1024
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    return speech.waits_ms_by_sha256
+
+
+if __name__ == "__main__":
+    gc.disable()
+    notes_file, *bounds_ms = sys.argv[1:]
+    waits_ms = asyncio.run(serve(*(float(bound) / 1000 for bound in bounds_ms)))
+    Path(notes_file).write_text(json.dumps(waits_ms))
