@@ -33,6 +33,9 @@ settings.register_profile(
 )
 settings.load_profile("voicegauge")
 
+# As in the command: the test processes and all that they start. Threads of small matrix products spin, and cost twice.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

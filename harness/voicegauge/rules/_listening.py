@@ -26,12 +26,10 @@ from voicegauge.rules.subjects import SpeechDelivery
     shown_by=(FaultExample("noise-as-speech", also_found_by=("format-changes-speech",)),),
 )
 def _check_audio_not_speech(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.speech_signal import is_steady_sound
-
     decoded = speech_delivery.decoded_audio
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
         return
-    if is_steady_sound(decoded.samples, decoded.sample_rate_hz):
+    if speech_delivery.is_steady_sound:
         yield Violation(
             f"{decoded.duration_s:.2f} s of a steady sound that is not speech",
             _get_speech_pointer(speech_delivery),
@@ -107,7 +105,13 @@ def _check_audio_clipped(speech_delivery: SpeechDelivery) -> Iterator[Violation]
     shown_by=(
         FaultExample(
             "same-audio-for-all-texts",
-            also_found_by=("audio-length", "long-text-cut", "spoken-text-other", "spoken-text-incomplete"),
+            also_found_by=(
+                "audio-length",
+                "audio-swapped",
+                "long-text-cut",
+                "spoken-text-other",
+                "spoken-text-incomplete",
+            ),
         ),
     ),
 )

@@ -40,7 +40,9 @@ def _report_verdict(speech_delivery: SpeechDelivery, *verdicts: SpokenTextVerdic
         conforming_example="Requested and spoken: Good morning, this is a test.",
         violating_example="Requested: Good morning, this is a test. Spoken: The weather will stay mild.",
     ),
-    shown_by=(FaultExample("other-sentence", also_found_by=("audio-of-other-text", "format-changes-speech")),),
+    shown_by=(
+        FaultExample("other-sentence", also_found_by=("audio-of-other-text", "audio-swapped", "format-changes-speech")),
+    ),
 )
 def _check_spoken_text_other(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     yield from _report_verdict(speech_delivery, "other text")

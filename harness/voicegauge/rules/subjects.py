@@ -373,15 +373,22 @@ class SpeechDelivery(CheckSubject):
         """Whether the audio can be decoded and is silent."""
         return self._encoded_audio is not None and self._encoded_audio.is_silent
 
+    @functools.cached_property
+    def is_steady_sound(self) -> bool:
+        """Whether the audio can be decoded and is steady noise, a tone or a hum, which speech never is."""
+        from voicegauge.speech.speech_signal import is_steady_sound
+
+        decoded = self.decoded_audio
+        return decoded is not None and is_steady_sound(decoded.samples, decoded.sample_rate_hz)
+
     @property
     def _is_distorted(self) -> bool:
         """Whether the audio is a steady sound or clipped, which other rules report, so that words cannot be judged."""
-        from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE, is_steady_sound, measure_clipped_share
+        from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE, measure_clipped_share
 
         decoded = self.decoded_audio
         return decoded is not None and (
-            measure_clipped_share(decoded.samples) > MAX_CLIPPED_SHARE
-            or is_steady_sound(decoded.samples, decoded.sample_rate_hz)
+            measure_clipped_share(decoded.samples) > MAX_CLIPPED_SHARE or self.is_steady_sound
         )
 
     @functools.cached_property

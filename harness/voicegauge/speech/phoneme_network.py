@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,8 @@ def compute_mel_power(samples: Array) -> Array:
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)).astype(np.float32)
     spectrum = np.fft.rfft(frames * window, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    mel = power @ _build_mel_weights()
+    with _use_one_linear_algebra_thread():
+        mel = power @ _build_mel_weights()
     return np.asarray(mel, np.float32)
 
 
@@ -80,9 +82,14 @@ def compute_phoneme_log_probabilities(samples: Array, sample_rate_hz: int) -> Ar
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
     """
-    # The products are so small that threads of the linear algebra library cost several times what they save.
-    with _find_linear_algebra_threads().limit(limits=1):
+    with _use_one_linear_algebra_thread():
         return _compute_log_probabilities(samples, sample_rate_hz)
+
+
+def _use_one_linear_algebra_thread() -> AbstractContextManager[object]:
+    # The products are so small that further threads, which spin while they wait, cost several times what they save.
+    limit: AbstractContextManager[object] = _find_linear_algebra_threads().limit(limits=1)
+    return limit
 
 
 @functools.cache
