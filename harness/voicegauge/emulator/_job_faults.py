@@ -131,8 +131,9 @@ def has_job_failure_reason(target: Target) -> bool:
 
 
 def set_creation_time_after_end(response: EmulatedResponse) -> None:
-    """Report a creation time an hour after the last state change."""
-    _set_creation_time_after_state_change(response, _SECONDS_PER_HOUR)
+    """Report a creation time an hour after the job was started, the same in each response."""
+    if response.job is not None:
+        _set_creation_time(response, response.job.state_start_times_s[0] + _SECONDS_PER_HOUR)
 
 
 def documents_job_times(target: Target) -> bool:
@@ -148,19 +149,20 @@ def documents_job_times(target: Target) -> bool:
 def change_creation_time(response: EmulatedResponse) -> None:
     """Report a different creation time in every state."""
     if response.job is not None:
-        _set_creation_time_after_state_change(response, -60.0 * len(response.job.state_start_times_s))
+        started_s = response.job.state_start_times_s
+        _set_creation_time(response, started_s[-1] - 60.0 * len(started_s))
 
 
-def _set_creation_time_after_state_change(response: EmulatedResponse, seconds_after_change: float) -> None:
+def _set_creation_time(response: EmulatedResponse, unix_time_s: float) -> None:
     spec = _find_job_spec_of_status_response(response)
-    if spec is None or spec.creation_time_location is None or response.job is None:
+    if spec is None or spec.creation_time_location is None:
         return
     shown = read_value_at(response.body, spec.creation_time_location)
     if shown not in (MISSING, None):
         response.body = write_value_at(
             response.body,
             spec.creation_time_location,
-            format_time_like_example(response.job.state_start_times_s[-1] + seconds_after_change, shown),
+            format_time_like_example(unix_time_s, shown),
         )
 
 
