@@ -1,0 +1,285 @@
+"""The prices and figures of one run are the same wherever they are shown; the prices are those of `cost` too."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import random
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicegauge.bench.benchmark_plan import build_target_ref as build_documented_ref
+from voicegauge.bench.run_store import save_run
+from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.cli import run as voicegauge_command
+from voicegauge.cli._bench_tables import print_summaries
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.pricing import quote_price
+from voicegauge.model.base import Provenance
+from voicegauge.model.job import Failure
+from voicegauge.model.run import Run
+from voicegauge.model.sample import Cost
+from voicegauge.report._text_format import RANGE_DASH
+
+from ..builders.runs import build_run, build_sample, build_score_set
+
+TARGETS = (
+    "azure/neural",
+    "cartesia/sonic-3.5",
+    "deepgram/aura-2",
+    "elevenlabs/multilingual-v2",
+    "google/chirp-3-hd",
+    "inworld/tts-1-5-max",
+    "lmnt/blizzard",
+    "murf/falcon",
+    "openai/gpt-4o-mini-tts",
+    "openai/gpt-4o-mini-tts-sse",
+    "openai/tts-1",
+    "pixazo/vibevoice",
+    "pixazo/xtts-v2",
+    "replicate/kokoro",
+    "ttsai/piper",
+    "xai/tts",
+)
+"""Targets with every kind of price: by character, token, request, second; with plans, free quotas, several claims."""
+
+
+TEXT_COUNT = 24
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory, voicegauge_catalogue: Catalogue) -> tuple[Path, Run]:
+    samples, rng = [], random.Random(1)
+    for number, name in enumerate(TARGETS):
+        quote = quote_price(voicegauge_catalogue.targets[name], 11)
+        cost = Cost(price_usd=quote.price_usd, price_credits=quote.price_credits, reserved_usd=quote.reserved_usd)
+        for text in range(TEXT_COUNT):
+            total_ms = (300 + 40 * number) * rng.lognormvariate(0, 0.3)
+            is_job, has_failed = number % 3 == 0, text and rng.random() < 0.02 * number
+            samples.append(
+                build_sample(
+                    text,
+                    target=name,
+                    cost=cost,
+                    words="hello world",
+                    audio_s=3.0 + rng.random(),
+                    total_latency_ms=total_ms,
+                    done=(0.6 * total_ms, 0.8 * total_ms) if is_job else None,
+                    failure=Failure(kind="timeout", message="60 s have passed") if has_failed else None,
+                )
+            )
+    scores = build_score_set(
+        tuple(samples), lambda one: 10 if one.failure else rng.choice((0, 0, 0, 1, 2, TARGETS.index(one.target) // 4))
+    )
+    run = build_run(
+        tuple(samples),
+        score_sets=(scores,),
+        targets=tuple(build_documented_ref(voicegauge_catalogue.targets[name]) for name in TARGETS),
+        provenance=Provenance.EMULATED,
+    )
+    folder = tmp_path_factory.mktemp("run")
+    save_run(folder, run)
+    return folder, run
+
+
+def test_all_formats_and_the_command_cost_show_the_same_prices(
+    saved: tuple[Path, Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run = saved
+    monkeypatch.setenv("COLUMNS", "600")
+    expected = {
+        summary.target: (
+            summary.cost.price_per_1m_characters.describe(),
+            summary.cost.price_per_month.format_amount(),
+            summary.cost.price_per_1m_characters,
+        )
+        for summary in summarize_targets(run)
+    }
+    assert expected["openai/gpt-4o-mini-tts"][0] == expected["openai/gpt-4o-mini-tts-sse"][0]
+    assert {text for text, _, _ in expected.values() if not text} == {""}  # credits without a rate alone
+
+    # cost: terminal, CSV, Markdown and JSON
+    by_format = {}
+    for name in ("text", "csv", "markdown"):
+        assert voicegauge_command(["cost", *TARGETS, "--format", name]) == 0
+        by_format[name] = capsys.readouterr().out.replace("\\", "")  # Markdown escapes "$"
+    assert voicegauge_command(["cost", *TARGETS, "--json", "-"]) == 0
+    costs = {one["target"]: one for one in json.loads(capsys.readouterr().out)["costs"] if one["is_cheapest_plan"]}
+    rows = {row["target"]: row for row in csv.DictReader(io.StringIO(by_format["csv"])) if row["is_free_quota"] == "0"}
+    # report: HTML, Markdown, CSV, JSON; and the terminal of bench
+    out = folder / "out"
+    out.mkdir()
+    for file_name in ("page.html", "table.md", "samples.csv"):
+        arguments = ["report", str(folder), "--out", str(out / file_name), "--json", str(out / "report.json")]
+        assert voicegauge_command(arguments if file_name != "samples.csv" else arguments[:-2]) == 0
+    page = (out / "page.html").read_text(encoding="utf-8")
+    markdown = html.unescape((out / "table.md").read_text(encoding="utf-8"))
+    samples = {
+        row["target"]: row for row in csv.DictReader(io.StringIO((out / "samples.csv").read_text(encoding="utf-8")))
+    }
+    reported = {
+        target["target"]: target["cost"]["price_per_1m_characters"]
+        for target in json.loads((out / "report.json").read_text(encoding="utf-8"))["runs"][0]["targets"]
+    }
+    capsys.readouterr()
+    print_summaries(summarize_targets(run), None, run.manifest)
+    terminal = capsys.readouterr().out
+
+    for target, (text, month, price) in expected.items():
+        amount, remark = price.format_amount(), price.format_remark()
+        # Invoices are rounded to the cent, which is at most half a cent of a million characters here.
+        assert costs[target]["price_per_1m_characters"]["usd"] == pytest.approx(price.usd, abs=0.005)
+        assert rows[target]["price_text"] == text
+        assert (samples[target]["target_price_text"], reported[target]["usd"]) == (text, price.usd)
+        assert reported[target]["third_party_usd"] == list(price.third_party_usd)
+        line = next(line for line in by_format["text"].splitlines() if re.search(rf"^ *{re.escape(target)} ", line))
+        assert (text or "-") in line
+        assert (month or "-") in line
+        assert (text or "-") in next(line for line in by_format["markdown"].splitlines() if f"| {target} |" in line)
+        assert amount in next(line for line in markdown.splitlines() if f"| {target} |" in line)
+        assert remark in next(line for line in markdown.splitlines() if f"| {target} |" in line)
+        in_terminal = next(line for line in terminal.splitlines() if re.search(rf"^ *{re.escape(target)} ", line))
+        assert amount in in_terminal
+        assert remark in in_terminal
+        row = _find_table_row(page, target)
+        assert re.search(rf'data-price="million">{re.escape(html.escape(amount) or "x*")}', row) or not amount
+        assert html.escape(remark) in row
+
+
+FIGURES = {
+    "wer": ("wer.corpus_rate", 100),
+    "latency": ("total_latency_ms", 1),
+    "latency95": ("total_latency_p95_ms", 1),
+    "ttfa": ("ttfa_ms", 1),
+    "submit": ("submit_latency_ms", 1),
+    "rtf": ("rtf", 1),
+    "speed": ("characters_per_s", 1),
+}
+"""The estimate in JSON of each column that shows one, and the factor by which it is shown."""
+
+
+def test_all_formats_show_the_same_figures(
+    saved: tuple[Path, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run = saved
+    monkeypatch.setenv("COLUMNS", "600")
+    page, table, samples, data = (tmp_path / name for name in ("page.html", "table.md", "samples.csv", "report.json"))
+    for file in (table, samples):
+        assert voicegauge_command(["report", str(folder), "--out", str(file)]) == 0
+    assert voicegauge_command(["report", str(folder), "--out", str(page), "--json", str(data)]) == 0
+    reported = {one["target"]: one for one in json.loads(data.read_bytes())["runs"][0]["targets"]}
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in csv.DictReader(io.StringIO(samples.read_text(encoding="utf-8"))):
+        rows.setdefault(row["target"], []).append(row)
+    capsys.readouterr()
+    print_summaries(summarize_targets(run, run.score_sets[0]), run.score_sets[0], run.manifest)
+    terminal = capsys.readouterr().out.splitlines()
+    markdown = html.unescape(table.read_text(encoding="utf-8")).splitlines()
+    shown_keys: set[str] = set()
+    for target in TARGETS:
+        expected = reported[target]
+        _assert_equals_samples(expected, rows[target])
+        cells = _read_cells(_find_table_row(page.read_text(encoding="utf-8"), target))
+        in_table = next(line for line in markdown if line.startswith(f"| {target} |"))
+        in_markdown = re.split(r" *(?<!\\)\| *", in_table)[2:-1]
+        assert len(in_markdown) == len(cells)
+        for (key, exact, shown, small), cell in zip(cells, in_markdown, strict=True):
+            if "$" not in cell and "no price" not in cell:
+                assert cell == (f"{shown} ({small})" if small else shown), key
+            if key in FIGURES and _find(expected, FIGURES[key][0]) is not None:
+                estimate, factor = _find(expected, FIGURES[key][0]), FIGURES[key][1]
+                assert float(exact) == pytest.approx(estimate["value"]), key
+                _assert_shows(shown, estimate["value"] * factor)
+                if small:
+                    for text, end in zip(small.split(RANGE_DASH), (estimate["low"], estimate["high"]), strict=True):
+                        assert (text == "?") == (end is None)
+                        _assert_shows(text, None if end is None else end * factor)
+                shown_keys.add(key)
+        failed = next(shown for key, _, shown, _ in cells if key == "failures")
+        assert failed == f"{expected['failure_count']}/{expected['sample_count']}"
+        line = next(line for line in terminal if re.search(rf"^ *(EMULATED )?\*? *{re.escape(target)} ", line))
+        _assert_prints(re.split(r"  +", line.strip()), expected)
+    assert shown_keys == set(FIGURES)
+
+
+def _assert_prints(printed: list[str], expected: dict[str, Any]) -> None:
+    """The cells of a row in the terminal show the figures of a target."""
+    assert f"{expected['sample_count'] - expected['failure_count']}/{expected['sample_count']}" in printed
+    total = expected["total_latency_ms"]
+    assert any(one.startswith(f"{total['value']:.0f} ({total['low']:.0f}-{total['high']:.0f})") for one in printed)
+    if expected["total_latency_p95_ms"] is not None:
+        assert f"{expected['total_latency_p95_ms']['value']:.0f}" in printed
+    assert f"{expected['rtf']['value']:.2f}" in printed
+    assert any(one.startswith(f"{100 * expected['wer']['corpus_rate']['value']:.1f}%") for one in printed)
+    if (done := expected["completion_ms"]) is not None:
+        assert f"{done['low']['value']:.0f}..{done['high']['value']:.0f}" in printed
+
+
+def _assert_equals_samples(expected: dict[str, Any], rows: list[dict[str, str]]) -> None:
+    """Compute the figures of a target again, from the samples in a CSV."""
+    measured = [row for row in rows if not row["failure"]]
+    assert (expected["sample_count"], expected["failure_count"]) == (len(rows), len(rows) - len(measured))
+    times = sorted(float(row["total_latency_ms"]) for row in measured)
+    assert expected["total_latency_ms"]["value"] == pytest.approx(statistics.median(times))
+    p95 = expected["total_latency_p95_ms"]
+    assert (p95 is None) == (len(times) < 20)
+    assert p95 is None or times[-3] <= p95["value"] <= times[-1]
+    assert expected["ttfa_ms"]["value"] == pytest.approx(statistics.median(float(row["ttfa_ms"]) for row in measured))
+    errors = sum(int(row[name]) for row in rows for name in ("substitutions", "deletions", "insertions"))
+    assert expected["wer"]["corpus_rate"]["value"] == pytest.approx(errors / sum(int(row["units"]) for row in rows))
+    cost = expected["cost"]["price_per_request"]["usd"]
+    assert cost is None or cost == pytest.approx(statistics.mean(float(row["price_usd"]) for row in rows))
+
+
+def _find(data: Any, path: str) -> Any:
+    for name in path.split("."):
+        data = None if data is None else data[name]
+    return data
+
+
+def _read_cells(row: str) -> list[tuple[str, str, str, str]]:
+    """Return key, exact value, shown value and second line of each cell of a row in a page."""
+    cells = re.findall(r'<td data-key="(\w+)"[^>]* data-value="([^"]*)"[^>]*>(.*?)</td>', row, re.DOTALL)
+    found = []
+    for key, exact, content in cells:
+        value = re.search(r'<span class="value[^>]*>(.*?)</span>', content)
+        small = re.search(r"<small[^>]*>(.*?)</small>", content)
+        texts = [html.unescape(re.sub(r"<[^>]*>", "", one[1])) if one else "" for one in (value, small)]
+        found.append((key, exact, texts[0], texts[1]))
+    return found
+
+
+def _assert_shows(text: str, value: float | None) -> None:
+    """A shown number is the value, rounded to its decimals."""
+    if value is None:
+        return
+    shown = text.replace(",", "")
+    decimals = len(shown.partition(".")[2])
+    assert float(shown) == pytest.approx(value, abs=0.5 * 10**-decimals + 1e-9)
+
+
+def _find_table_row(page: str, target: str) -> str:
+    """Return the row of a target in the comparison table of a page."""
+    table = page[page.index('class="comparison') :]
+    start = table.index(f'data-value="{target}"')
+    return table[start : table.index("</tr>", start)]
+
+
+def test_the_free_quota_of_an_account_is_a_line_of_its_own(
+    saved: tuple[Path, Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run = saved
+    summary = next(one for one in summarize_targets(run) if one.target == "google/chirp-3-hd")
+    assert summary.cost.price_per_1m_characters.describe() == "$30.00 (quoted)"
+    assert summary.cost.free_quotas == ("1,000,000 characters per month (default)",)
+    assert voicegauge_command(["cost", "google/chirp-3-hd", "--characters-per-month", "500k"]) == 0
+    printed = capsys.readouterr().out
+    assert "$15.00" in printed
+    assert "free quota of google: 1,000,000 characters per month without a fee (default): chirp-3-hd" in printed
+    assert "$0.00" not in printed
