@@ -107,7 +107,8 @@ def folder(tmp_path: Path) -> Path:
     acme = read_example("contract.md", "acme")
     document = yaml.safe_load(acme)
     own_documents = dict.fromkeys(("my-contracts/acme/openapi.yaml", "old.yaml", "new.yaml"), acme)
-    own_documents["my-contracts/my-server/asyncapi.yaml"] = read_example("realtime.md", "my-server")
+    for path in ("my-contracts/my-server/asyncapi.yaml", "old/asyncapi.yaml", "new/asyncapi.yaml"):
+        own_documents[path] = read_example("realtime.md", "my-server")
     for name, text in own_documents.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

@@ -32,11 +32,11 @@ def drift_in(folder: Path) -> Drift:
             path.write_bytes(data)
         return str(path)
 
-    read_once = functools.lru_cache(maxsize=200)(document_comparison.read_openapi_document)
+    read_once = functools.lru_cache(maxsize=200)(document_comparison.read_document_with_sockets)
 
     def run(old: Mapping[str, Any], new: Mapping[str, Any]) -> DriftReport:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(document_comparison, "read_openapi_document", read_once)
+            patch.setattr(document_comparison, "read_document_with_sockets", read_once)
             return compare_inputs(write(old), write(new))
 
     return run

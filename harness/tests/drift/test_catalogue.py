@@ -7,6 +7,7 @@ from voicegauge.drift.report import DRIFT_RULE_BY_ID
 from .extension_edits import EXTENSION_EDITS
 from .operation_edits import OPERATION_EDITS
 from .schema_edits import HOLDERS, POSITIONS, PROPERTY_EDITS, SCHEMA_EDITS, expected, is_sent
+from .socket_edits import SOCKET_EDITS
 
 CONTRACT_RULES = {rule.id for rule in DRIFT_RULE_BY_ID.values() if rule.comparison == "contracts"}
 
@@ -17,7 +18,7 @@ def proved() -> set[str]:
     for kind, place in HOLDERS.items():
         fitting = [edit for edit in PROPERTY_EDITS if edit.sent is is_sent(place)]
         found |= {edit.rule.format(kind=kind, message=kind.partition("-")[0]) for edit in fitting}
-    for edit, _ in OPERATION_EDITS:
+    for edit, _ in (*OPERATION_EDITS, *SOCKET_EDITS):
         found |= edit.rules.keys()
     for extension_edit in EXTENSION_EDITS:
         found |= extension_edit.forth.keys() | extension_edit.back.keys()

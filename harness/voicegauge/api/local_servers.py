@@ -33,7 +33,7 @@ from voicegauge.emulator.socket_server import bind_socket, running_app, serve, s
 from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import StorageError, UnknownNameError, UsageError
 from voicegauge.files import check_writable
-from voicegauge.hosts import build_server_url
+from voicegauge.hosts import build_server_url, to_socket_url
 from voicegauge.model.base import Record, StopReason
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
@@ -181,7 +181,9 @@ def _serve_loaded_replay(
     loaded_replay: Replay, pause_factor: float, port: int, on_unmatched_request: UnmatchedRequestCallback | None
 ) -> Iterator[RunningReplay]:
     with running_app(
-        ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched_request=on_unmatched_request), port=port
+        ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched_request=on_unmatched_request),
+        port=port,
+        accepts_sockets=True,
     ) as url:
         yield RunningReplay(loaded_replay, url)
 
@@ -286,7 +288,12 @@ def serve_replay(
     with _bind_socket_until_interrupted(host, port) as (bound, url):
         if pause_factor > 0:
             enable_realtime_scheduling()
-        serve_app(app, bound, on_ready=lambda _stop: on_ready(RunningReplay(recorded, url), recordings))
+        serve_app(
+            app,
+            bound,
+            on_ready=lambda _stop: on_ready(RunningReplay(recorded, url), recordings),
+            accepts_sockets=True,
+        )
     return recorded
 
 
@@ -309,6 +316,12 @@ class RunningProxy:
     def base_urls(self) -> dict[str, str]:
         """The base URL for the client to use, by the URL of the server that it replaces."""
         return {server.url: f"{self.url}{urlsplit(server.url).path}" for server in self._contract.servers.values()}
+
+    @property
+    def socket_base_urls(self) -> dict[str, str]:
+        """The same for WebSockets: URLs with ws, by URLs with ws or wss; empty for a provider without them."""
+        servers = {operation.server.url for operation in self._contract.socket_operations.values()}
+        return {to_socket_url(url): to_socket_url(own) for url, own in self.base_urls.items() if url in servers}
 
     @property
     def upstream_urls(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -53,7 +54,7 @@ from voicegauge.conformance.report import find_common_failure_cause
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget, SocketTarget
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import running_emulator
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance, StopReason
@@ -342,7 +343,7 @@ def _find_targets_with_errors_only(
         statuses = [
             one.response.status for one in exchanges_by_case.get(case.id, ()) if one.operation == case.operation
         ]
-        if any(200 <= status < 300 for status in statuses):
+        if any(200 <= status < 300 or status == HTTPStatus.SWITCHING_PROTOCOLS for status in statuses):
             accepted.add(name)
         else:
             reason = f"HTTP {statuses[-1]}" if statuses else skip_reason_by_case.get(case.id, "not sent")
@@ -461,8 +462,6 @@ def _prepare_recording(request: RecordRequest) -> RecordingRun:
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     catalogue = to_catalogue(request.contracts, request.live)
     chosen = select_targets(catalogue, request.targets, request.live)
-    if any(isinstance(target, SocketTarget) for target in chosen):
-        raise UsageError("WebSockets are not recorded yet: name targets over HTTP")
     return RecordingRun(
         request=replace(request, prices=resolve_prices(catalogue, request.prices)),
         targets=chosen,

@@ -50,10 +50,10 @@ def command(request: ProxyCommandRequest, options: ProxyOptions) -> int:
     """Judge and record what passes between your own client and the service.
 
     Set the URL that is printed first as the base URL of your client. Requests and responses
-    pass unchanged and part by part. Findings are printed as they occur, and a summary at the
-    end (Ctrl-C). The exit status is 1 if there are errors (with --strict, also warnings), and
-    3 if nothing was judged or something could not be, such as a request that the contract
-    does not have.
+    pass unchanged and part by part, and WebSockets message by message. Findings are printed as
+    they occur, and a summary at the end (Ctrl-C). The exit status is 1 if there are errors
+    (with --strict, also warnings), and 3 if nothing was judged or something could not be, such
+    as a request that the contract does not have.
     """
     from voicegauge.api.local_servers import run_proxy
     from voicegauge.cli._check_tables import NewFindingPrinter
@@ -79,7 +79,7 @@ def command(request: ProxyCommandRequest, options: ProxyOptions) -> int:
 
 def _print_running_proxy(terminal: Console, running_proxy: RunningProxy) -> None:
     terminal.print(f"proxy at {running_proxy.url} (Ctrl-C to stop)\n", soft_wrap=True)
-    for server_url, url in running_proxy.base_urls.items():
+    for server_url, url in (*running_proxy.base_urls.items(), *running_proxy.socket_base_urls.items()):
         terminal.print(f"  {url} in place of {server_url}", soft_wrap=True)
     for url in running_proxy.upstream_urls:
         terminal.print(f"  requests with their keys are forwarded to {url}", soft_wrap=True)

@@ -18,7 +18,8 @@ from voicegauge.contract.socket_turns import SocketTurn, TurnReader
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
 from voicegauge.model.exchange import Request
-from voicegauge.model.socket import SocketMessage, SocketTraffic
+from voicegauge.model.socket import SocketTraffic
+from voicegauge.model.socket_messages import SocketMessage
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.http import create_ssl_context
 from voicegauge.transport.websocket import WebSocketConnection

@@ -22,6 +22,7 @@ from voicegauge.client.curl_command import build_curl_command
 from voicegauge.client.http_request import Origin
 from voicegauge.conformance._response_audio import read_inline_audio, read_speech_request, read_streamed_audio
 from voicegauge.conformance.checked_service import build_contract_options
+from voicegauge.conformance.recorded_sockets import read_recorded_socket
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
@@ -252,8 +253,11 @@ def check_recordings(
             case_by_id = cases[contract.id] if adapted is contract else plan_cases_by_id(adapted)
             subjects = list(iterate_recording_subjects(adapted, recording, case_by_id))
             collector.judge_subjects(checker, subjects, case_id=path.name)
-            for reason in {one.unread_body_reason for one in subjects if isinstance(one, Call)} - {None}:
-                collector.add_unjudged_item(f"{contract.id}/{path.name}", str(reason))
+            reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
+            sockets = (one for one in recording.exchanges if one.socket is not None)
+            reasons |= {read_recorded_socket(contract, one, cases[contract.id]).not_judged_reason for one in sockets}
+            for reason in sorted(filter(None, reasons)):
+                collector.add_unjudged_item(f"{contract.id}/{path.name}", reason)
         except MissingExtraError as error:  # audio that only an optional part can decode
             collector.add_unjudged_item(f"recordings of {contract.id}", str(error))
             continue
@@ -379,7 +383,8 @@ def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
     """
     cases = _CASES_BY_ID_BY_CONTRACT.get(contract)
     if cases is None:
-        plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
+        targets = [*contract.targets.values(), *contract.socket_targets.values()]
+        plan = plan_cases(targets, is_emulated=True, include_all_billable_cases=True)
         cases = _CASES_BY_ID_BY_CONTRACT[contract] = {case.id: case for case in plan.cases}
     return cases
 
@@ -419,7 +424,8 @@ def _iterate_age_findings(
 
     Recordings of the emulator do not age, because they follow from the contract.
     """
-    known = [exchange for exchange in recording.exchanges if exchange.operation in contract.operations]
+    documented = {*contract.operations, *contract.socket_operations}
+    known = [exchange for exchange in recording.exchanges if exchange.operation in documented]
     if recording.provenance is not Provenance.RECORDED or not known:
         return
     oldest = max(known, key=lambda exchange: compute_age_days(recording, exchange, now))
@@ -427,7 +433,8 @@ def _iterate_age_findings(
     out = recording_path.parent.parent if recording_path.parent.name == contract.id else recording_path.parent
     operation = contract.find_operation(oldest.operation)
     age = RecordingAge(operation, oldest, recording_path.name, compute_age_days(recording, oldest, now), target)
-    name = target.id if target else contract.id
+    named = target or contract.socket_targets.get(recording_path.stem)
+    name = named.id if named else contract.id
     options = build_contract_options([contract])
     command = shlex.join(["voicegauge", "record", name, "--live", "--out", str(out), "--yes", *options])
     for finding in checker.iterate_findings(age, case_id=recording_path.name):
@@ -438,7 +445,7 @@ def _iterate_age_findings(
 def iterate_recording_subjects(
     contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase] | None = None
 ) -> Iterator[CheckSubject]:
-    """Yield every exchange as a call, every submit with its polls as a job, and the audio of each delivery.
+    """Yield every exchange as a call, every submit with its polls as a job, the audio of each delivery, and WebSockets.
 
     Args:
         contract: the contract of the recording's provider.
@@ -454,6 +461,9 @@ def iterate_recording_subjects(
     yield from (call for call in calls if id(call) not in foreign)
     yield from _iterate_case_outcomes(calls, known)
     yield from iterate_jobs_and_deliveries(calls, recording.exchanges)
+    for exchange in recording.exchanges:
+        if exchange.socket is not None:
+            yield from read_recorded_socket(contract, exchange, known).subjects
 
 
 def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Exchange]) -> Iterator[CheckSubject]:
@@ -490,10 +500,10 @@ def _parse_calls(contract: Contract, recording: Recording, case_by_id: Mapping[s
 def parse_call(
     contract: Contract, exchange: Exchange, case_by_id: Mapping[str, ConformanceCase] = MappingProxyType({})
 ) -> Call | None:
-    """Return an exchange as a call of its operation; `None` for a download that no document describes."""
+    """Return an exchange as a call; `None` for a WebSocket, and for a download that no document describes."""
     operation = contract.operations.get(exchange.operation)
     if operation is None:
-        if exchange.operation.startswith("("):
+        if exchange.operation.startswith("(") or exchange.socket is not None:
             return None
         raise DataError(
             f"a recording of {contract.id} has the operation {exchange.operation!r}, which {contract.document.path} "

@@ -95,16 +95,27 @@ def build_standalone_document(asyncapi: Document) -> Document:
     """
     if "x-provider" not in asyncapi.data:
         raise asyncapi.build_error("", "needs x-provider: id, title, key_variable and sources")
+    document = embed_asyncapi(build_empty_document(asyncapi), asyncapi)
+    parts = {"": (asyncapi, ""), f"/{ASYNCAPI_KEY}": (asyncapi, ""), "/x-provider": (asyncapi, "/x-provider")}
+    return Document(asyncapi.path, document.data, {}, asyncapi.sha256, parts)
+
+
+def build_empty_document(asyncapi: Document) -> Document:
+    """Return an OpenAPI document without operations, with the title and version of an AsyncAPI document."""
     info = asyncapi.data.get("info")
     skeleton = {
         "openapi": "3.1.0",
         "info": {"title": "", "version": "0", **(info if isinstance(info, dict) else {})},
         "paths": {},
     }
-    empty = Document(asyncapi.path, skeleton, {"": 1}, asyncapi.sha256)
-    document = embed_asyncapi(empty, asyncapi)
-    parts = {"": (asyncapi, ""), f"/{ASYNCAPI_KEY}": (asyncapi, ""), "/x-provider": (asyncapi, "/x-provider")}
-    return Document(asyncapi.path, document.data, {}, asyncapi.sha256, parts)
+    return Document(asyncapi.path, skeleton, {"": 1}, asyncapi.sha256)
+
+
+def attach_asyncapi(document: Document, asyncapi: Document) -> Document:
+    """Return an OpenAPI document with an AsyncAPI document embedded under the key `x-asyncapi`, and nothing else."""
+    data = {**document.data, ASYNCAPI_KEY: _rewrite_references(copy.deepcopy(asyncapi.data))}
+    digest = hashlib.sha256(f"{document.sha256} {asyncapi.sha256}".encode()).hexdigest()
+    return Document(document.path, data, {}, digest, {"": (document, ""), f"/{ASYNCAPI_KEY}": (asyncapi, "")})
 
 
 def get_mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from voicegauge.contract._asyncapi_document import (
+    attach_asyncapi,
+    build_empty_document,
     build_standalone_document,
     embed_asyncapi,
     find_asyncapi_file,
@@ -380,6 +382,22 @@ def read_contract_document(path: Path) -> Document:
     normalize_openapi(document)
     asyncapi_path = find_asyncapi_file(path)
     return document if asyncapi_path is None else embed_asyncapi(document, read_asyncapi_document(asyncapi_path))
+
+
+def read_document_with_sockets(path: Path) -> Document:
+    """Read an OpenAPI document as `read_openapi_document` does, with the AsyncAPI document beside it embedded.
+
+    Nothing else is changed, so that the document can be compared with another one. An AsyncAPI document by itself is
+    embedded in an OpenAPI document without operations, and needs no `x-provider`.
+
+    Raises:
+        ContractError: a file cannot be read, or has another version.
+    """
+    if is_asyncapi_file(path):
+        asyncapi = read_asyncapi_document(path)
+        return attach_asyncapi(build_empty_document(asyncapi), asyncapi)
+    document, asyncapi_path = read_openapi_document(path), find_asyncapi_file(path)
+    return document if asyncapi_path is None else attach_asyncapi(document, read_asyncapi_document(asyncapi_path))
 
 
 def find_overlay_base(path: Path) -> Path | None:

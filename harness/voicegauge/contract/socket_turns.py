@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from voicegauge.contract.extension.sockets import ServerEventKind
 from voicegauge.contract.socket_messages import ClientIntent, ServerEvent, SocketChannel
-from voicegauge.model.socket import SocketMessage, SocketTraffic
+from voicegauge.model.socket import SocketTraffic
+from voicegauge.model.socket_messages import SocketMessage
 
 
 @dataclass

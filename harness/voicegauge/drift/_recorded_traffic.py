@@ -84,6 +84,13 @@ class RecordedExchange:
     """The parsed JSON body of the response; `MISSING` if the body is not JSON or cannot be parsed."""
 
     @property
+    def channel(self) -> Operation | None:
+        """The channel of a WebSocket; `None` for any other exchange, and for a WebSocket that the contract lacks."""
+        if self.exchange.socket is None:
+            return None
+        return self.contract.socket_operations.get(self.exchange.operation)
+
+    @property
     def status(self) -> int:
         """The HTTP status of the response."""
         return self.exchange.response.status

@@ -50,6 +50,9 @@ _BREAKING_RULES = {
     "callback-payload-removed": "The body of a callback was removed",
     "callback-media-type-removed": "A media type of a callback body was removed",
     "callback-parameter-removed": "A parameter or header of a callback was removed",
+    "socket-channel-removed": "A WebSocket was removed",
+    "socket-client-message-removed": "A message that clients of a WebSocket send was removed",
+    "socket-message-encoding-changed": "A message of a WebSocket is binary now, or no longer",
 }
 _POSSIBLY_BREAKING_RULES = {
     "request-parameter-removed": "A parameter was removed",
@@ -61,6 +64,8 @@ _POSSIBLY_BREAKING_RULES = {
     "callback-payload-became-optional": "The body of a callback became optional",
     "callback-response-status-removed": "A status with which clients respond to a callback was removed",
     "callback-response-status-added": "A status with which clients respond to a callback was added",
+    "socket-server-message-added": "The service sends a further message over a WebSocket",
+    "socket-server-message-removed": "A message of the service over a WebSocket was removed",
 }
 _COMPATIBLE_RULES = {
     "endpoint-added": "An operation was added",
@@ -114,6 +119,8 @@ _COMPATIBLE_RULES = {
     "callback-payload-became-required": "The body of a callback became required",
     "callback-media-type-added": "A media type of a callback body was added",
     "callback-parameter-added": "A parameter or header was added to a callback",
+    "socket-channel-added": "A WebSocket was added",
+    "socket-client-message-added": "Clients of a WebSocket may send a further message",
 }
 _RULES_BY_LEVEL = (
     (DriftLevel.BREAKING, _BREAKING_RULES),
@@ -155,6 +162,7 @@ TRAFFIC_VS_CONTRACT_RULES = {
     "observed-state-undocumented": (_BREAKING, "A job is in an undocumented state"),
     "observed-transition-undocumented": (_POSSIBLY, "A job made an undocumented transition between states"),
     "observed-request-field-undocumented": (_COMPATIBLE, "A request with an undocumented field was accepted"),
+    "observed-message-undocumented": (_BREAKING, "A message of a WebSocket does not have its documented form"),
     "observed-disputed-reading": (_COMPATIBLE, "Traffic agrees with a document that the contract records as disputed"),
     "documented-operation-not-recorded": (_COMPATIBLE, "A documented operation is in no recording"),
     "documented-status-not-recorded": (_COMPATIBLE, "A documented status is in no recording"),

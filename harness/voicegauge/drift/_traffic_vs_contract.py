@@ -493,6 +493,8 @@ def _remove_repeated_changes(changes: Iterator[DriftChange]) -> Iterator[DriftCh
         location, shown = change.location, change.new_value
         if change.rule == "observed-header-undocumented":
             location, shown = change.location.lower(), None
+        elif change.rule == "observed-message-undocumented":
+            shown = None
         elif change.rule == "observed-type-undocumented":
             shown = (change.new_value or "")[:1]  # the first character of JSON tells its type
         key = (change.rule, change.operation, location, change.old_position, shown)
@@ -506,6 +508,8 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
         if recorded_exchange.operation is not None:
             yield from _iterate_response_changes(recorded_exchange)
             yield from find_undocumented_request_parts(recorded_exchange)
+        elif recorded_exchange.channel is not None:
+            yield from _find_undocumented_messages(recorded_exchange, recorded_exchange.channel)
         elif not recorded_exchange.operation_id.startswith("("):  # "(download)" is not an operation
             yield build_change(
                 "observed-operation-undocumented",
@@ -517,6 +521,25 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     for conversation in traffic.conversations:
         yield from find_undocumented_transitions(conversation)
     yield from find_uncovered_parts(traffic)
+
+
+def _find_undocumented_messages(recorded_exchange: RecordedExchange, channel: Operation) -> Iterator[DriftChange]:
+    """Yield a change for each place in the messages of the service that does not fit the document."""
+    socket = recorded_exchange.exchange.socket
+    assert socket is not None, "a channel has messages"
+    assert channel.socket is not None, "a channel has messages"
+    for index, message in enumerate(socket.messages):
+        if message.sender == "client":
+            continue
+        for violation in channel.socket.iterate_violations("server", message.data, is_binary=message.is_binary):
+            yield build_change(
+                "observed-message-undocumented",
+                location=f"server message{violation.value_pointer or ''}",
+                operation_id=channel.id,
+                old_position=find_contract_position(channel.contract, violation.contract_pointer),
+                new_position=recorded_exchange.find_position(f"/_webSocketMessages/{index}"),
+                message_values={"new": f"a message {violation.reason}"},
+            )
 
 
 def _find_infrastructure_headers(traffic: RecordedTraffic) -> Iterator[DriftChange]:

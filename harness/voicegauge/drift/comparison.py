@@ -10,7 +10,12 @@ import msgspec
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_assembly import describe_other_document, find_contract_files, read_openapi_document
+from voicegauge.contract.document_assembly import (
+    describe_other_document,
+    find_contract_files,
+    read_document_with_sockets,
+    read_openapi_document,
+)
 from voicegauge.contract.loading import load_contract
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._client_use_loading import load_client_uses
@@ -27,6 +32,7 @@ from voicegauge.drift._operation_comparison import (
     select_operations,
 )
 from voicegauge.drift._recorded_traffic import RecordedTraffic, interpret_recordings, load_recordings
+from voicegauge.drift._socket_comparison import compare_channels
 from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift._traffic_vs_traffic import compare_traffic
 from voicegauge.drift.contract_patch import ContractPatch, build_contract_patch
@@ -112,6 +118,8 @@ def _build_shape_error(document: Document, pointer: str, value: Any, expected_ty
 def compare_contracts(old_path: Path, new_path: Path, client_use_paths: Sequence[str] = ()) -> DriftReport:
     """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
+    The AsyncAPI documents beside them, or in place of them, are compared too.
+
     Args:
         old_path: the path of the older document.
         new_path: the path of the newer document.
@@ -124,7 +132,7 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_paths: Sequence
         ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
             nothing, or contains an extension that is not valid.
     """
-    old_document, new_document = (_require_openapi_3(read_openapi_document(path)) for path in (old_path, new_path))
+    old_document, new_document = (_require_openapi_3(read_document_with_sockets(path)) for path in (old_path, new_path))
     for document in (old_document, new_document):
         check_document_shape(document)
     changes = _compare_documents(
@@ -198,6 +206,7 @@ def _compare_documents(old_root: DocumentNode, new_root: DocumentNode) -> Iterat
     )
     yield from compare_security_schemes(api_part, old_root, new_root)
     yield from compare_operations(api_part, old_root, new_root)
+    yield from compare_channels(api_part, old_root, new_root)
 
 
 # Compares recordings given by their path: finds the contract of a recording and the recordings in a folder.

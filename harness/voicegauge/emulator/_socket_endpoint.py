@@ -18,9 +18,8 @@ from voicegauge.emulator._request import IncomingRequest, Rejection
 from voicegauge.emulator._socket_connection import EmulatedSocket, SocketServices
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE
 from voicegauge.formats.locations import Location
+from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
 
-SOCKET_ABORT_EXTENSION_KEY = "voicegauge.socket-abort"
-"""Key in `scope["extensions"]` of a function that ends the connection without a close frame."""
 MAX_OPEN_SOCKETS = 1000
 """Most open connections to one provider."""
 

@@ -20,11 +20,11 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator._app import create_app
-from voicegauge.emulator._socket_endpoint import SOCKET_ABORT_EXTENSION_KEY
 from voicegauge.emulator.client_findings import ClientFinding, ClientFindingLog
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.hosts import build_server_url
+from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
 
 # Limits of a server for slow clients and for many connections, and how an application closes a connection.
 

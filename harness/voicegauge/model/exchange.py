@@ -8,6 +8,7 @@ import mmap
 from collections.abc import Iterator
 
 from voicegauge.model.base import Count, Record
+from voicegauge.model.socket_messages import SocketMessages
 
 # Records of one HTTP request and its response, with the times measured on the connection.
 
@@ -187,6 +188,8 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     conversation_id: str | None = None
     """Id that the exchanges of one conversation share: the submit, the polls and the download of one job. `None` if the
     exchange belongs to no conversation, or if its conversation is not known."""
+    socket: SocketMessages | None = None
+    """What followed the request if it is the handshake of a WebSocket, also a rejected one; `None` for all others."""
 
 
 class BodyExcerpt(Record, frozen=True, kw_only=True):

@@ -2,40 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from voicegauge.model.base import NonNegativeNumber, Record
-from voicegauge.model.exchange import Headers, Request
-
-SocketSide = Literal["client", "server"]
-
-ABNORMAL_CLOSE_CODE = 1006
-"""Code for a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
-NO_STATUS_CLOSE_CODE = 1005
-"""Code for a close frame without a code."""
-
-
-class SocketMessage(Record, frozen=True, kw_only=True):
-    """One message, which may have arrived in more than one frame."""
-
-    sender: SocketSide
-    at_ms: float
-    """Time in milliseconds after the connection was opened: when the message was handed to the operating system, or
-    when its last byte was read."""
-    data: bytes
-    is_binary: bool = False
-
-
-class SocketClose(Record, frozen=True, kw_only=True):
-    """How a connection ended."""
-
-    closed_by: SocketSide
-    """The side whose close frame came first, or which ended the connection without one."""
-    at_ms: float
-    """Time in milliseconds after the connection was opened."""
-    code: int
-    """Code of the close frame; `ABNORMAL_CLOSE_CODE` if there was none, `NO_STATUS_CLOSE_CODE` if it had no code."""
-    reason: str = ""
+from voicegauge.model.exchange import Exchange, Headers, Request, Response
+from voicegauge.model.socket_messages import SocketClose, SocketMessage, SocketMessages
 
 
 class Interruption(Record, frozen=True, kw_only=True):
@@ -71,6 +40,8 @@ class SocketTraffic(Record, frozen=True, kw_only=True):
     """The messages of both sides in the order of their times."""
     close: SocketClose | None = None
     """How the connection ended; `None` if that was not observed."""
+    opened_at: float | None = None
+    """Unix time, in seconds, at which the connection was opened; `None` if it is not known."""
     is_truncated: bool = False
     """Whether voicegauge ended the connection because the service sent more than it accepts."""
 
@@ -78,3 +49,37 @@ class SocketTraffic(Record, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether the service accepted the connection."""
         return self.status == 101
+
+
+def build_socket_exchange(traffic: SocketTraffic) -> Exchange:
+    """Return a connection as the exchange of its handshake, with the messages that followed."""
+    return Exchange(
+        provider=traffic.provider,
+        operation=traffic.operation,
+        request=traffic.request,
+        response=Response(status=traffic.status, headers=traffic.response_headers),
+        socket=SocketMessages(
+            messages=traffic.messages,
+            close=traffic.close,
+            opened_at=traffic.opened_at,
+            handshake_ms=traffic.handshake_ms,
+            is_truncated=traffic.is_truncated,
+        ),
+    )
+
+
+def build_socket_traffic(exchange: Exchange) -> SocketTraffic:
+    """Return the exchange of a handshake, which has the messages that followed, as a connection."""
+    socket = exchange.socket or SocketMessages()
+    return SocketTraffic(
+        provider=exchange.provider,
+        operation=exchange.operation,
+        request=exchange.request,
+        status=exchange.response.status,
+        response_headers=exchange.response.headers,
+        handshake_ms=socket.handshake_ms,
+        messages=socket.messages,
+        close=socket.close,
+        opened_at=socket.opened_at,
+        is_truncated=socket.is_truncated,
+    )

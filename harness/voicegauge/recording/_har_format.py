@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -18,6 +18,7 @@ from voicegauge.errors import DataError
 from voicegauge.files import open_file, read_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Timing
+from voicegauge.model.socket_messages import SocketClose
 
 # Defines msgspec structs for the subset of HAR 1.2 that voicegauge writes and reads.
 
@@ -124,6 +125,32 @@ class HarTimings(HarStruct, frozen=True, kw_only=True):
     receive_ms: float = field(default=0, name="receive")
 
 
+class HarSocketMessage(HarStruct, frozen=True, kw_only=True):
+    """A message of a WebSocket, as browsers write it."""
+
+    type: Literal["send", "receive"]
+    """Whether the client has sent or received it."""
+    time: float
+    """Unix time in seconds."""
+    opcode: Literal[1, 2]
+    """1 for text, 2 for binary."""
+    data: str
+    """The text, or the bytes in base64."""
+
+
+class HarSocket(HarStruct, frozen=True, kw_only=True):
+    """What browsers do not write about a WebSocket."""
+
+    opened_at: float
+    """Unix time in seconds at which the connection was opened, from which the times of its messages count."""
+    handshake_ms: float | None = None
+    """Time from the start of the connection attempt to the response; `None` if it was not timed."""
+    close: SocketClose | None = None
+    """How the connection ended; `None` if that was not observed."""
+    is_truncated: bool = False
+    """Whether voicegauge ended the connection because the service sent more than it accepts."""
+
+
 class HarEntry(HarStruct, frozen=True, kw_only=True):
     """One request with its response."""
 
@@ -144,6 +171,10 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     timing: Timing | None = field(default=None, name="_timing")
     """The full measurement with the arrival time of each chunk, which `timings` cannot contain; `None` if nothing was
     measured."""
+    resource_type: str | UnsetType = field(default=UNSET, name="_resourceType")
+    """"websocket" for the handshake of a WebSocket, as browsers write it."""
+    socket_messages: tuple[HarSocketMessage, ...] | UnsetType = field(default=UNSET, name="_webSocketMessages")
+    socket: HarSocket | UnsetType = field(default=UNSET, name="_webSocket")
 
 
 class HarCreator(HarStruct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.formats.dates import parse_http_date
 from voicegauge.model.exchange import Request, Response, Timing
+from voicegauge.model.socket_messages import SocketMessages
 
 
 class NotImportedError(Exception):
@@ -29,6 +30,8 @@ class ParsedInteraction(NamedTuple):
     recorded_at: dt.datetime | None = None
     timing: Timing | None = None
     """The measured times; `None` if there are none. The arrival times of chunks are missing in all foreign formats."""
+    socket: SocketMessages | None = None
+    """The messages of a WebSocket, whose handshake the request is; `None` for any other request."""
     notes: tuple[str, ...] = ()
     """Notes on information that is missing in the file."""
 

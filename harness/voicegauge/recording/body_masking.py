@@ -21,7 +21,7 @@ from voicegauge.formats.bodies import (
     read_form,
     read_json,
 )
-from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.transport.bodies import encode_body
@@ -65,6 +65,31 @@ class BodyMasker:
     def mask_whole_body(self, media_type: str, body: bytes, *, is_binary: bool) -> bytes | None:  # noqa: ARG002
         """Return what replaces a body without structure as a whole; `None` if its texts are masked one by one."""
         return None
+
+
+class BodyReader(BodyMasker):
+    """Passes every text of a body to a function, with its location."""
+
+    def __init__(self, read_text: Callable[[str, str], None]) -> None:
+        self._read_text = read_text
+
+    def mask_value(self, text: str, location: str) -> str:
+        """Pass a text to the function."""
+        self._read_text(text, location)
+        return text
+
+    def mask_name(self, name: str) -> str:
+        """Pass the name of a field to the function."""
+        return self.mask_value(name, "")
+
+    def mask_text(self, text: str) -> str:
+        """Pass a text without structure to the function."""
+        return self.mask_value(text, "")
+
+
+def split_location(location: str) -> list[str]:
+    """Return the names and indices in a location."""
+    return [unescape_pointer_token(token) for token in location.split("/")[1:]]
 
 
 def get_bare_media_type(content_type: str) -> str:

@@ -409,7 +409,10 @@ def save_vcr_cassette(
         UsageError: `path` cannot be written.
     """
     redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
-    masked = [redactor.mask_exchange(exchange) for exchange in recording.exchanges]
+    exchanges = [exchange for exchange in recording.exchanges if exchange.socket is None]
+    if recording.exchanges and not exchanges:
+        raise DataError(f"{path}: is not written: a cassette cannot have WebSockets, and nothing else was recorded")
+    masked = [redactor.mask_exchange(exchange) for exchange in exchanges]
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
     data = {"interactions": [_build_interaction(exchange) for exchange in masked], "version": 1}

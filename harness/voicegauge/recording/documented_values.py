@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -19,9 +20,11 @@ from voicegauge.contract.document_parts import MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
+from voicegauge.contract.socket_messages import iterate_leaves
 from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import EVERY_ITEM, EventLocation, Location
+from voicegauge.model.socket_messages import SocketSide
 from voicegauge.recording.url_rewriting import find_relative_path
 
 _BRANCHES = ("allOf", "anyOf", "oneOf")
@@ -125,6 +128,20 @@ class DocumentedBody:
         return text == self.stream.end_marker or any(one.data_schema is None for one in self.stream.events.values())
 
 
+@dataclasses.dataclass(frozen=True)
+class DocumentedMessages:
+    """What is documented of the messages that one side of a WebSocket sends."""
+
+    body: DocumentedBody
+    """What is documented of text messages, which are JSON."""
+    audio_locations: frozenset[str] = frozenset()
+    """JSON pointers to audio in base64."""
+    key_locations: frozenset[str] = frozenset()
+    """JSON pointers to API keys."""
+    has_binary_messages: bool = False
+    """Whether binary messages are documented, which are audio."""
+
+
 class DocumentedValues:
     """Tells what a contract documents of requests and responses."""
 
@@ -143,6 +160,7 @@ class DocumentedValues:
             one.pointer_tokens for one in found if isinstance(one, EventLocation) and one.pointer_tokens
         )
         self._bodies: dict[tuple[str | None, int | None, str], DocumentedBody] = {}
+        self._messages: dict[tuple[str | None, SocketSide], DocumentedMessages] = {}
 
     def find_operation(self, method: str, url: str) -> Operation | None:
         """Return the operation that a URL on a server of the contract addresses."""
@@ -150,10 +168,49 @@ class DocumentedValues:
         match = self._contract.match_operation(method, path) if path is not None else None
         return match[0] if match is not None else None
 
+    def find_messages(self, operation: Operation | None, sender: SocketSide) -> DocumentedMessages:
+        """Return what is documented of the messages of one side of a WebSocket.
+
+        Args:
+            operation: the channel; `None` for a WebSocket that the contract does not have.
+            sender: the side that sends the messages.
+        """
+        key = (operation.id if operation is not None else None, sender)
+        if key not in self._messages:
+            self._messages[key] = self._build_messages(operation, sender)
+        return self._messages[key]
+
+    def _build_messages(self, operation: Operation | None, sender: SocketSide) -> DocumentedMessages:
+        channel = operation.socket if operation is not None else None
+        if channel is None:
+            node = DocumentedNode(self._contract.schemas)
+            return DocumentedMessages(DocumentedBody(node, is_media_type_documented=False))
+        messages = channel.client_schemas if sender == "client" else channel.server_schemas
+        branches = [{"$ref": f"#{quote(one.schema_pointer)}"} for one in messages.values() if one.schema_pointer]
+        templates = (
+            [one.value for one in channel.spec.client_messages.values()]
+            if sender == "client"
+            else [one.value for one in channel.spec.server_messages if one.value is not None]
+        )
+        leaves = [leaf for template in templates for leaf in iterate_leaves(template)]
+        constants = [one.pointer_tokens for one in _iterate_locations([channel.spec]) if isinstance(one, Location)]
+        pointers = [tokens for tokens, _ in leaves] + ([one for one in constants if one] if sender == "client" else [])
+        return DocumentedMessages(
+            DocumentedBody(
+                DocumentedNode(self._contract.schemas, branches, pointers),
+                is_media_type_documented=False,
+            ),
+            audio_locations=frozenset(_join_pointer(tokens) for tokens, leaf in leaves if leaf == "{audio}"),
+            key_locations=frozenset(_join_pointer(tokens) for tokens, leaf in leaves if leaf == "{key}"),
+            has_binary_messages=any(one.is_binary for one in messages.values()),
+        )
+
     def is_query_documented(self, operation: Operation | None, name: str) -> bool:
         """Whether an operation has a query parameter of this name."""
         if operation is None:
             return False
+        if operation.socket is not None and name in _list_socket_query_names(operation):
+            return True
         return name in self._query_names or any(
             one.message_part == "query" and one.name.removesuffix("[]") == name.partition("[")[0]
             for one in operation.parameters
@@ -173,7 +230,7 @@ class DocumentedValues:
         return self._bodies[key]
 
     def _build_body(self, operation: Operation | None, status: int | None, media_type: str) -> DocumentedBody:
-        schemas = next(iter(self._contract.operations.values())).schemas
+        schemas = self._contract.schemas
         if operation is None:
             return DocumentedBody(DocumentedNode(schemas), is_media_type_documented=False)
         if status is None:
@@ -192,6 +249,17 @@ class DocumentedValues:
             pointers += self._event_pointers
         node = DocumentedNode(schemas, branches, pointers)
         return DocumentedBody(node, is_media_type_documented=is_documented, stream=stream)
+
+
+def _list_socket_query_names(operation: Operation) -> set[str]:
+    """Return the query parameters that the constants of a channel's targets name."""
+    assert operation.socket is not None
+    found = (one for one in _iterate_locations([operation.socket.spec]) if isinstance(one, Location))
+    return {one.name for one in found if one.message_part == "query"}
+
+
+def _join_pointer(tokens: Sequence[str]) -> str:
+    return "".join(f"/{escape_pointer_token(token)}" for token in tokens)
 
 
 def _list_responses(operation: Operation, status: int) -> list[ResponseSpec]:

@@ -15,6 +15,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, open_file, write_file
 from voicegauge.formats.json_text import describe_json_error
+from voicegauge.hosts import to_http_url, to_socket_url
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, UploadedFile
 from voicegauge.recording._har_format import (
@@ -30,6 +31,8 @@ from voicegauge.recording._har_format import (
     HarRequest,
     HarRequestBody,
     HarResponse,
+    HarSocket,
+    HarSocketMessage,
     SidecarReader,
     SidecarWriter,
     convert_to_har_timings,
@@ -37,6 +40,13 @@ from voicegauge.recording._har_format import (
     read_file_within_limit,
     remove_orphaned_sidecars,
 )
+from voicegauge.recording._har_sockets import (
+    WEBSOCKET_RESOURCE_TYPE,
+    convert_to_har_messages,
+    get_start_time,
+    read_har_socket,
+)
+from voicegauge.recording._parsed_interaction import NotImportedError
 from voicegauge.recording.body_masking import get_bare_media_type, read_multipart_fields
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.redaction import Redactor
@@ -72,13 +82,17 @@ def load_har(path: Path) -> Recording:
         version = f"{log.voicegauge.schema_version}, this voicegauge reads version {HAR_SCHEMA_VERSION}"
         raise DataError(f"{path}: is a recording of schema version {version}: record it again")
     sidecar_reader = SidecarReader(path)
+    try:
+        exchanges = tuple(_build_exchange(sidecar_reader, entry) for entry in log.entries)
+    except NotImportedError as error:
+        raise DataError(f"{path}: a WebSocket cannot be read: {error}") from error
     return Recording(
         provenance=log.voicegauge.provenance,
         provider=log.voicegauge.provider,
         contract_version=log.voicegauge.contract_version,
         contract_sha256=log.voicegauge.contract_sha256,
         recorded_at=log.voicegauge.recorded_at,
-        exchanges=tuple(_build_exchange(sidecar_reader, entry) for entry in log.entries),
+        exchanges=exchanges,
         redaction_count_by_location=log.voicegauge.redaction_count_by_location,
     )
 
@@ -90,7 +104,7 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: HarEntry) -> Exchange:
         operation=entry.operation,
         request=Request(
             method=entry.request.method,
-            url=entry.request.url,
+            url=to_http_url(entry.request.url),
             headers=_build_headers(entry.request.headers),
             body=b"" if post is msgspec.UNSET else _build_request_body(sidecar_reader, post),
         ),
@@ -101,6 +115,7 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: HarEntry) -> Exchange:
         ),
         timing=entry.timing,
         conversation_id=entry.conversation,
+        socket=read_har_socket(entry),
     )
 
 
@@ -214,20 +229,27 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: Sideca
 
     `recorded_at` is the time of the recording, for an exchange without a timing.
     """
-    timing = exchange.timing
-    started = recorded_at
-    if timing is not None:
-        started = dt.datetime.fromtimestamp(timing.started_at, dt.UTC).isoformat()
+    timing, started_at = exchange.timing, get_start_time(exchange)
+    started = recorded_at if started_at is None else dt.datetime.fromtimestamp(started_at, dt.UTC).isoformat()
+    request = exchange.request
+    messages: tuple[HarSocketMessage, ...] | msgspec.UnsetType = msgspec.UNSET
+    socket: HarSocket | msgspec.UnsetType = msgspec.UNSET
+    if exchange.socket is not None:
+        request = msgspec.structs.replace(request, url=to_socket_url(request.url))
+        messages, socket = convert_to_har_messages(exchange.socket, recorded_at)
     return HarEntry(
         started_date_time=started,
         total_ms=timing.total_ms if timing else 0,
-        request=_build_har_request(exchange.request, sidecar_writer),
+        request=_build_har_request(request, sidecar_writer),
         response=_build_har_response(exchange.response, sidecar_writer),
         timings=convert_to_har_timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
         conversation=exchange.conversation_id,
         timing=timing,
+        resource_type=msgspec.UNSET if exchange.socket is None else WEBSOCKET_RESOURCE_TYPE,
+        socket_messages=messages,
+        socket=socket,
     )
 
 

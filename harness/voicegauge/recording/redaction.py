@@ -6,18 +6,19 @@ import base64
 import binascii
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
+from voicegauge.contract.socket_targets import find_socket_operation
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_text
-from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.model.exchange import Exchange, Headers, Request, Response
-from voicegauge.recording.body_masking import BodyMasker, get_bare_media_type, mask_body
+from voicegauge.model.socket_messages import SOCKET_SIDES, SocketMessage, SocketMessages, SocketSide
+from voicegauge.recording.body_masking import BodyMasker, BodyReader, get_bare_media_type, mask_body, split_location
 from voicegauge.recording.credentials import (
     INVALID_API_KEY,
     MASK,
@@ -30,8 +31,9 @@ from voicegauge.recording.credentials import (
     may_name_credential,
     split_at_base64_runs,
 )
-from voicegauge.recording.documented_values import DocumentedBody, DocumentedValues
+from voicegauge.recording.documented_values import DocumentedBody, DocumentedMessages, DocumentedValues
 from voicegauge.recording.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
+from voicegauge.recording.used_credentials import find_credentials_in_headers, is_secret
 
 # Redacts exchanges before they are written. Likely secrets are masked; if any remains, nothing is written.
 
@@ -59,8 +61,11 @@ _HEADERS_WITHOUT_SECRETS = frozenset(
         "last-modified",
         "location",
         "retry-after",
+        "sec-websocket-extensions",
+        "sec-websocket-version",
         "server",
         "transfer-encoding",
+        "upgrade",
         "user-agent",
         "vary",
     ]
@@ -92,25 +97,10 @@ _AUDIO_SIGNATURES = (
     *(bytes([255, second]) for second in (0xE2, 0xE3, 0xF1, 0xF2, 0xF3, 0xF9, 0xFA, 0xFB)),
 )  # fmt: skip
 """Beginnings of audio files: WAV, MP3, Ogg, FLAC, AIFF, AMR, AU, WebM, and frames of MPEG audio and AAC."""
+_JSON_MEDIA_TYPE = "application/json"
+"""Media type of the text messages of a WebSocket. A message that is not JSON is masked as a whole."""
 _BINARY_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _HINT_IF_NOT_MASKED = "mask the field by its name with --mask, or leave the case out"
-
-
-class _BodyReader(BodyMasker):
-    """Passes every text of a body to a function, with its location."""
-
-    def __init__(self, read_text: Callable[[str, str], None]) -> None:
-        self._read_text = read_text
-
-    def mask_value(self, text: str, location: str) -> str:
-        self._read_text(text, location)
-        return text
-
-    def mask_name(self, name: str) -> str:
-        return self.mask_value(name, "")
-
-    def mask_text(self, text: str) -> str:
-        return self.mask_value(text, "")
 
 
 class _MessageMasker(BodyMasker):
@@ -127,7 +117,7 @@ class _MessageMasker(BodyMasker):
     def is_undocumented(self, location: str) -> bool:
         """Whether a value is masked because the contract does not document it."""
         return not self.documented.node.find_node(location).is_documented and not self.redactor.is_kept(
-            _split_location(location)
+            split_location(location)
         )
 
     def mask_value(self, text: str, location: str) -> str:
@@ -137,7 +127,7 @@ class _MessageMasker(BodyMasker):
         return masked
 
     def _mask_value(self, text: str, location: str) -> str:
-        names = _split_location(location)
+        names = split_location(location)
         # Everything below a field with the name of a secret is masked, however deeply nested.
         if text and text != INVALID_API_KEY and any(map(self.redactor.is_masked_name, names)):
             return MASK
@@ -187,6 +177,25 @@ class _MessageMasker(BodyMasker):
         return MASK.encode()
 
 
+class _SocketMessageMasker(_MessageMasker):
+    """Masks the text messages that one side of a WebSocket sends."""
+
+    def __init__(self, redactor: Redactor, sender: SocketSide, documented: DocumentedMessages) -> None:
+        super().__init__(redactor, f"{sender} message", documented.body)
+        self.documented_messages = documented
+
+    def mask_value(self, text: str, location: str) -> str:
+        if location in self.documented_messages.key_locations and text and INVALID_API_KEY not in text:
+            self.redactor.count_redaction(f"{self.message_kind} {location}")
+            return MASK
+        # The audio of one message is often as short as a key, and as random.
+        return text if self.is_audio(text, location) else super().mask_value(text, location)
+
+    def is_audio(self, text: str, location: str) -> bool:
+        """Whether a text is audio in base64, at the place where the contract documents it."""
+        return location in self.documented_messages.audio_locations and _decode_base64(text) is not None
+
+
 class _EchoCollector(BodyMasker):
     """Collects the values of a body: in undocumented places, and in documented ones."""
 
@@ -202,7 +211,7 @@ class _EchoCollector(BodyMasker):
             _add_within_limit(self.other, value)
 
     def mask_value(self, text: str, location: str) -> str:
-        names = _split_location(location)
+        names = split_location(location)
         if any(map(self._masker.redactor.is_masked_name, names)):
             _add_within_limit(self.named, text)
         elif self._masker.is_undocumented(location):
@@ -266,17 +275,36 @@ class Redactor:
 
     def mask_exchange(self, exchange: Exchange) -> Exchange:
         """Mask everything in `exchange` that is, or looks like, a secret, and what the contract does not document."""
-        operation = self._find_operation(exchange.request, exchange.operation)
+        operation = self._find_operation_of_exchange(exchange)
         self._exchange_secrets = tuple(self._find_exchange_secrets(exchange, operation))
         try:
             request = self._mask_request(exchange.request, operation)
             response = exchange.response
             masker = self._create_response_masker(response, operation)
             headers, body = self._mask_message(masker, response.headers, response.body)
+            socket = self._mask_socket(exchange.socket, operation) if exchange.socket is not None else None
         finally:
             self._exchange_secrets = ()
         masked = Response(status=response.status, headers=headers, body=body)
-        return msgspec.structs.replace(exchange, request=request, response=masked)
+        return msgspec.structs.replace(exchange, request=request, response=masked, socket=socket)
+
+    def _find_operation_of_exchange(self, exchange: Exchange) -> Operation | None:
+        if exchange.socket is None:
+            return self._find_operation(exchange.request, exchange.operation)
+        named = self._contract.socket_operations.get(exchange.operation)
+        return named or find_socket_operation(self._contract, exchange.request.url)
+
+    def _create_socket_masker(self, operation: Operation | None, sender: SocketSide) -> _SocketMessageMasker:
+        return _SocketMessageMasker(self, sender, self._documented.find_messages(operation, sender))
+
+    def _mask_socket(self, socket: SocketMessages, operation: Operation | None) -> SocketMessages:
+        maskers = {sender: self._create_socket_masker(operation, sender) for sender in SOCKET_SIDES}
+        messages = [_mask_socket_message(message, maskers[message.sender]) for message in socket.messages]
+        close = socket.close
+        if close is not None and close.reason:
+            reason = self._count_difference(close.reason, self.mask_text(close.reason), "close reason")
+            close = msgspec.structs.replace(close, reason=reason)
+        return msgspec.structs.replace(socket, messages=tuple(messages), close=close)
 
     def mask_request(self, request: Request, operation: Operation | None = None) -> Request:
         """Mask everything in `request` that is, or looks like, a secret, and what the contract does not document.
@@ -393,15 +421,22 @@ class Redactor:
             for name, value in headers:
                 if name.lower() not in self._harmless_headers:
                     collector.add_undocumented(name, value.rpartition(" ")[2])
-            named |= collector.named | set(_find_credentials_in_headers(headers, set()))
+            named |= collector.named | set(find_credentials_in_headers(headers, set()))
             other |= collector.other
             documented |= collector.documented
+        for message in exchange.socket.messages if exchange.socket is not None else ():
+            if not message.is_binary:
+                collector = _EchoCollector(self._create_socket_masker(operation, message.sender))
+                mask_body(_JSON_MEDIA_TYPE, message.data, collector)
+                named |= collector.named
+                other |= collector.other
+                documented |= collector.documented
         for name, value in parse_qsl(urlsplit(request.url).query):
             if self._documented.is_query_documented(operation, name):
                 documented.add(value)  # such as a model, which an undocumented header of the response repeats
             elif not self.is_kept([name]):
                 (named if may_name_credential(name) else other).add(value)
-        found = {one for one in named if _is_secret(one)} | {one for one in other - documented if _may_be_key(one)}
+        found = {one for one in named if is_secret(one)} | {one for one in other - documented if _may_be_key(one)}
         return sorted(found, key=len, reverse=True)[:_MAX_EXCHANGE_SECRETS]
 
     # Verification of what masking left
@@ -427,6 +462,37 @@ class Redactor:
                 self.check_bytes(file_name, f"{where}, {side} header {key}", f"{key}: {value}".encode())
                 self._check_random_text(file_name, f"{where}, {side} header {key}", value)
             self._check_body(file_name, f"{where}, {side} body", message)
+        if exchange.socket is not None:
+            self._check_socket(file_name, where, exchange.socket, self._find_operation_of_exchange(exchange))
+
+    def _check_socket(
+        self, file_name: str, location_text: str, socket: SocketMessages, operation: Operation | None
+    ) -> None:
+        """Verify the messages of each side together, so that a key cannot pass in parts."""
+        for sender in SOCKET_SIDES:
+            masker = self._create_socket_masker(operation, sender)
+            audio, where = bytearray(), f"{location_text}, messages of the {sender}"
+
+            def check_text(
+                value: str,
+                location: str,
+                masker: _SocketMessageMasker = masker,
+                audio: bytearray = audio,
+                where: str = where,
+            ) -> None:
+                if masker.is_audio(value, location):
+                    audio.extend(_decode_base64(value) or b"")
+                else:
+                    self._check_random_text(file_name, f"{where} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
+
+            sent = [message for message in socket.messages if message.sender == sender]
+            for message in sent:
+                if message.is_binary:
+                    audio.extend(message.data)
+                else:
+                    mask_body(_JSON_MEDIA_TYPE, message.data, BodyReader(check_text))
+            self.check_bytes(file_name, where, b"\n".join(one.data for one in sent if not one.is_binary))
+            self.check_bytes(file_name, f"{where}, audio", bytes(audio))
 
     def _check_body(self, file_name: str, location_text: str, message: Request | Response) -> None:
         self.check_bytes(file_name, location_text, message.body)
@@ -434,7 +500,7 @@ class Redactor:
         def check_text(value: str, location: str) -> None:
             self._check_random_text(file_name, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
 
-        mask_body(message.find_header("content-type") or "", message.body, _BodyReader(check_text))
+        mask_body(message.find_header("content-type") or "", message.body, BodyReader(check_text))
 
     def _check_random_text(self, file_name: str, location_text: str, value: str) -> None:
         if looks_random(value):
@@ -458,6 +524,22 @@ class Redactor:
             )
 
 
+def _mask_socket_message(message: SocketMessage, masker: _SocketMessageMasker) -> SocketMessage:
+    if not message.is_binary:
+        return msgspec.structs.replace(message, data=mask_body(_JSON_MEDIA_TYPE, message.data, masker)[1])
+    if masker.documented_messages.has_binary_messages or masker.redactor.is_kept(()):
+        return message
+    masker.redactor.count_redaction(masker.message_kind)
+    return msgspec.structs.replace(message, data=MASK.encode())
+
+
+def _decode_base64(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
 def _count_characters_to_search(text: str) -> int:
     return (
         len(text)
@@ -477,16 +559,12 @@ def _add_within_limit(values: set[str], value: str) -> None:
         values.add(value)
 
 
-def _split_location(location: str) -> list[str]:
-    return [unescape_pointer_token(token) for token in location.split("/")[1:]]
-
-
 def _is_unsecret(query_value: str) -> bool:
     return query_value == MASK or INVALID_API_KEY in query_value
 
 
 def _may_be_key(value: str) -> bool:
-    return _is_secret(value) and "://" not in value and _KEY_PATTERN.fullmatch(value) is not None
+    return is_secret(value) and "://" not in value and _KEY_PATTERN.fullmatch(value) is not None
 
 
 def _list_documented_headers(contract: Contract) -> frozenset[str]:
@@ -496,76 +574,3 @@ def _list_documented_headers(contract: Contract) -> frozenset[str]:
         for response in operation.responses.values():
             names |= set(response.headers)
     return frozenset(name.lower() for name in names)
-
-
-# Finds the values that an exchange uses as keys, tokens, cookies or passwords, so that they are masked everywhere.
-
-
-MIN_SECRET_CHARACTERS = 8
-"""Smallest number of characters of a value at the place of a key that counts as a secret. Shorter values, such as
-"none" or "xxx", are placeholders."""
-_AUTHORIZATION_HEADERS = frozenset({"authorization", "proxy-authorization"})
-_COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
-_COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})
-
-
-def find_used_credentials(contract: Contract, exchange: Exchange, *, of_request_only: bool = False) -> list[str]:
-    """Return the values in the places of credentials: headers, cookies, query parameters, and fields of bodies.
-
-    Args:
-        contract: contract of the provider, whose security schemes name the headers and parameters of its keys.
-        exchange: an exchange that is not redacted yet.
-        of_request_only: whether to leave out the response, in which services often send new cookies and sessions.
-    """
-    names = {str(scheme.get("name")).lower() for scheme in contract.security_schemes.values() if scheme.get("name")}
-    request, response = exchange.request, exchange.response
-    messages: tuple[Request | Response, ...] = (request,) if of_request_only else (request, response)
-    found = [value for message in messages for value in _find_credentials_in_headers(message.headers, names)]
-    query = urlsplit(request.url).query
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name.lower() in names or is_credential_name(name, allow_short_names=True) or may_name_credential(name):
-            found.append(value)
-    for message in messages:
-        found += _find_credentials_in_body(message.find_header("content-type") or "", message.body, names)
-    return list(dict.fromkeys(filter(_is_secret, found)))
-
-
-def _find_credentials_in_headers(headers: Headers, credential_names: set[str]) -> Iterator[str]:
-    for header_name, value in headers:
-        name = header_name.lower()
-        if name in _COOKIE_HEADERS:
-            for part in value.split(";"):
-                cookie, _, content = part.strip().partition("=")
-                if cookie.lower() not in _COOKIE_ATTRIBUTES:
-                    yield content
-                    yield unquote_plus(content)
-        elif name in _AUTHORIZATION_HEADERS or name in credential_names or may_name_credential(name):
-            scheme, _, token = value.strip().rpartition(" ")
-            yield token
-            if scheme.lower() == "basic":
-                yield from _read_basic_credentials(token)
-
-
-def _read_basic_credentials(encoded_credentials: str) -> Iterator[str]:
-    """Yield the password of the Basic scheme (RFC 7617), and the user name, in which some services expect the key."""
-    try:
-        user, _, password = base64.b64decode(encoded_credentials, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return
-    yield password
-    yield user
-
-
-def _find_credentials_in_body(content_type: str, body: bytes, credential_names: set[str]) -> list[str]:
-    found: list[str] = []
-
-    def collect_secret(value: str, location: str) -> None:
-        if any(may_name_credential(name) or name.lower() in credential_names for name in _split_location(location)):
-            found.append(value)
-
-    mask_body(content_type, body, _BodyReader(collect_secret))
-    return found
-
-
-def _is_secret(text: str) -> bool:
-    return len(text) >= MIN_SECRET_CHARACTERS and MASK not in text and text != INVALID_API_KEY

@@ -339,7 +339,8 @@ class Replay:
             known = ", ".join(self.contracts) or "none"
             raise DataError(f"a recording is of {recording.provider!r}, which has no contract; known: {known}")
         for exchange in recording.exchanges:
-            operation = contract.operations.get(exchange.operation)
+            operations = contract.operations if exchange.socket is None else contract.socket_operations
+            operation = operations.get(exchange.operation)
             request = self._lenient_redactors[contract.id].mask_request(exchange.request, operation)
             comparable_request = build_comparable_request(contract, request, operation)
             is_poll = operation is not None and operation.job is not None
@@ -358,7 +359,7 @@ class Replay:
         return [recorded.name for recorded in self.recorded_requests if not recorded.was_replayed]
 
     def replay_next_exchange(
-        self, provider_id: str, request: Request, relative_path: str | None = None
+        self, provider_id: str, request: Request, relative_path: str | None = None, *, is_socket: bool = False
     ) -> Exchange | None:
         """Return the next recorded exchange for `request`; `None` if none matches.
 
@@ -370,11 +371,16 @@ class Replay:
             request: the request to match. Keys and signatures in it are ignored.
             relative_path: path of the request relative to the base URL. If `None`, it is derived from the URL of
                 `request` and the contract's servers.
+            is_socket: whether the request is the handshake of a WebSocket.
         """
         contract = self.contracts[provider_id]
         path = relative_path if relative_path is not None else find_relative_path(contract, request.url)
-        match = contract.match_operation(request.method, path) if path is not None else None
-        operation = match[0] if match else None
+        if is_socket:
+            path = path or urlsplit(request.url).path
+            operation = _match_socket_operation(contract, path)
+        else:
+            match = contract.match_operation(request.method, path) if path is not None else None
+            operation = match[0] if match else None
         comparable_request = build_comparable_request(contract, request, operation, path)
         matching = self._find_matching_requests(comparable_request)
         if not matching:
@@ -401,6 +407,11 @@ class Replay:
 
     def _find_operation(self, comparable_request: ComparableRequest) -> Operation | None:
         return self.contracts[comparable_request.provider].operations.get(comparable_request.operation_id)
+
+    def find_channel(self, exchange: Exchange) -> Operation | None:
+        """Return the channel of a recorded WebSocket; `None` for any other exchange."""
+        contract = self.contracts.get(exchange.provider)
+        return contract.socket_operations.get(exchange.operation) if contract is not None else None
 
     def _restart_job(self, comparable_request: ComparableRequest, conversation_id: str | None) -> None:
         """Make the polls in a conversation start with the first state again, because its job was submitted again.
@@ -429,6 +440,13 @@ class Replay:
         more = [f"... and {omitted} more"] if omitted > 0 else []
         lines = [*differences[:_MAX_DIFFERENCES_SHOWN], *more]
         return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
+
+
+def _match_socket_operation(contract: Contract, path: str) -> Operation | None:
+    matches = [
+        (one, match) for one in contract.socket_operations.values() if (match := one.match_path_end(path)) is not None
+    ]
+    return min(matches, key=lambda pair: len(pair[1].path_parameters), default=(None, None))[0]
 
 
 def _build_difference_sort_key(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ from voicegauge.contract.contract import Contract
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange, Headers, Request, Response
+from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
 from voicegauge.recording.replay import Replay
+from voicegauge.recording.socket_replay import ReplayedSocket
 from voicegauge.recording.url_rewriting import (
     OTHER_HOSTS_PATH_PREFIX,
     UrlRewriter,
@@ -181,7 +184,9 @@ class ReplayApp:
         self._hosts = {host: contract for contract in replay.contracts.values() for host in contract.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond to one request."""
+        """Respond to one request, or replay one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send)
         if scope["type"] != "http":
             return
         body = await _read_body(receive)
@@ -201,10 +206,36 @@ class ReplayApp:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    def _find_exchange(self, request: Request, host: str, path: str) -> Exchange | None:
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Replay a recorded WebSocket."""
+        await receive()  # websocket.connect
+        request, host, path = _build_request({**scope, "method": "GET"}, b"")
+        exchange = self._find_exchange(request, host, path, is_socket=True)
+        channel = self.replay.find_channel(exchange) if exchange is not None else None
+        if exchange is None or channel is None:
+            message = self.replay.unmatched_request_descriptions[-1]
+            self._on_unmatched(message)
+            headers = (("Content-Type", "text/plain; charset=utf-8"), (UNMATCHED_REQUEST_HEADER, "unmatched"))
+            response = Response(status=UNMATCHED_REQUEST_STATUS, headers=headers, body=f"{message}\n".encode())
+            await _reject_handshake(send, response)
+            return
+        if exchange.response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            await _reject_handshake(send, exchange.response)
+            return
+        protocols = scope.get("subprotocols") or []
+        await send({"type": "websocket.accept", "subprotocol": protocols[0] if protocols else None})
+        socket = ReplayedSocket(channel, exchange, receive, send, pause_factor=self._pause_factor, clock=self._clock)
+        abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
+        difference = await socket.run(abort)
+        if difference is not None:
+            message = f"{exchange.provider} {exchange.operation}: {difference}"
+            self.replay.unmatched_request_descriptions.append(message)
+            self._on_unmatched(message)
+
+    def _find_exchange(self, request: Request, host: str, path: str, *, is_socket: bool = False) -> Exchange | None:
         contract_of_host = self._hosts.get(host.lower())
         if contract_of_host is not None:
-            return self.replay.replay_next_exchange(contract_of_host.id, request)
+            return self.replay.replay_next_exchange(contract_of_host.id, request, is_socket=is_socket)
         provider, _, rest = path.lstrip("/").partition("/")
         contract = self.replay.contracts.get(provider)
         if contract is None:
@@ -215,7 +246,7 @@ class ReplayApp:
             query = urlsplit(request.url).query
             url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PATH_PREFIX}/')}{'?' if query else ''}{query}"
             request, relative = msgspec.structs.replace(request, url=url), None
-        exchange = self.replay.replay_next_exchange(provider, request, relative)
+        exchange = self.replay.replay_next_exchange(provider, request, relative, is_socket=is_socket)
         if exchange is None:
             return None
         response = rewrite_response_urls(exchange.response, self._build_replay_url_rewriter(contract, base_url))
@@ -280,6 +311,13 @@ async def _read_body(receive: Receive) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+async def _reject_handshake(send: Send, response: Response) -> None:
+    pairs = select_replayable_headers(response)
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+    await send({"type": "websocket.http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": response.body})
 
 
 async def _send_response_start(send: Send, response: Response) -> None:

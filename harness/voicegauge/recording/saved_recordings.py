@@ -16,6 +16,7 @@ from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
+from voicegauge.recording._har_sockets import get_start_time
 from voicegauge.recording.conversations import Recording, collect_exchanges_by_conversation_id
 from voicegauge.recording.har_files import load_har
 
@@ -169,8 +170,9 @@ def get_recording_time(recording: Recording, exchange: Exchange) -> dt.datetime:
         DataError: the time of the exchange or of the recording is invalid.
     """
     try:
-        if exchange.timing is not None:
-            return dt.datetime.fromtimestamp(exchange.timing.started_at, dt.UTC)
+        started_at = get_start_time(exchange)
+        if started_at is not None:
+            return dt.datetime.fromtimestamp(started_at, dt.UTC)
         moment = dt.datetime.fromisoformat(recording.recorded_at)
     except (ValueError, OverflowError, OSError) as error:
         raise DataError(f"a recording of {recording.provider} has an invalid time: {error}") from error

@@ -106,6 +106,8 @@ class UrlCanonicalizer:
         request = exchange.request
         url = self._rewrite(request.url)
         operation = self._contract.operations.get(exchange.operation)
+        if exchange.socket is not None:
+            url = self._rewrite_socket_url(exchange, url)
         path = find_relative_path(self._contract, url)
         if operation is not None and path is not None:
             query = urlsplit(url).query
@@ -115,6 +117,20 @@ class UrlCanonicalizer:
         rewritten = Request(method=request.method, url=url, headers=headers, body=request.body)
         response = rewrite_response_urls(exchange.response, self._rewrite)
         return msgspec.structs.replace(exchange, request=rewritten, response=response)
+
+    def _rewrite_socket_url(self, exchange: Exchange, rewritten_url: str) -> str:
+        """Return the URL of a handshake on the server of its channel, which other operations may not have."""
+        if rewritten_url == exchange.request.url:
+            return rewritten_url
+        parts = urlsplit(rewritten_url)
+        named = self._contract.socket_operations.get(exchange.operation)
+        channels = self._contract.socket_operations.values() if named is None else [named]
+        matches = [(one, match) for one in channels if (match := one.match_path_end(parts.path)) is not None]
+        if not matches:
+            return rewritten_url
+        channel, match = min(matches, key=lambda pair: len(pair[1].path_parameters))
+        path = parts.path[len(match.base_path) :]
+        return f"{channel.server.url.rstrip('/')}{path}{'?' if parts.query else ''}{parts.query}"
 
 
 def find_relative_path(contract: Contract, url: str) -> str | None:

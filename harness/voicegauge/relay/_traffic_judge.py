@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.conformance.recorded_sockets import read_recorded_socket
 from voicegauge.conformance.recordings import (
     UnmatchedRequestCounter,
     build_repeat_command,
@@ -27,6 +28,7 @@ from voicegauge.conformance.recordings import (
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.socket_targets import find_socket_operation
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
 from voicegauge.model.base import Provenance
@@ -35,9 +37,10 @@ from voicegauge.model.finding import Finding
 from voicegauge.recording.conversations import ConversationIndex, Recording
 from voicegauge.recording.credentials import mask_credentials
 from voicegauge.recording.har_files import GrowingHar, load_har
-from voicegauge.recording.redaction import Redactor, find_used_credentials
+from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
+from voicegauge.recording.used_credentials import find_used_credentials
 from voicegauge.relay.relayed_exchange import JudgedExchange, JudgeSettings, RelayedExchange, Upstream
 from voicegauge.rules.call import Call, IncompleteResponse
 from voicegauge.rules.checker import Checker
@@ -173,7 +176,9 @@ class TrafficRecorder:
 
 def _list_url_headers_and_bodies(exchange: Exchange) -> tuple[bytes, ...]:
     headers = "\n".join(f"{name}: {value}" for name, value in (*exchange.request.headers, *exchange.response.headers))
-    return exchange.request.url.encode(), headers.encode(), exchange.request.body, exchange.response.body
+    messages = exchange.socket.messages if exchange.socket is not None else ()
+    bodies = exchange.request.body, exchange.response.body, *(message.data for message in messages)
+    return exchange.request.url.encode(), headers.encode(), *bodies
 
 
 # Judges the exchanges that pass through the proxy, one by one, with the rules for recordings.
@@ -260,6 +265,8 @@ class TrafficJudge:
             return JudgedExchange(not_judged_reason=self._mask_secrets(str(error)))
         if relayed_exchange.interruption_reason is not None:
             return self._judge_incomplete_exchange(exchange, relayed_exchange.interruption_reason)
+        if exchange.socket is not None:
+            return self._judge_socket(exchange)
         job_number = self._find_or_open_job(exchange)
         if job_number is not None:
             exchange = msgspec.structs.replace(exchange, conversation_id=f"conversation {job_number}")
@@ -274,6 +281,23 @@ class TrafficJudge:
         return JudgedExchange(
             findings=tuple(findings),
             is_recorded=is_recorded,
+            not_recorded_reason=not_recorded,
+            not_judged_reason=not_judged,
+        )
+
+    def _judge_socket(self, exchange: Exchange) -> JudgedExchange:
+        """Judge a WebSocket after its end."""
+        not_recorded = self._record_if_possible(exchange)
+        self._count_exchange(exchange)
+        read = read_recorded_socket(self._contract, exchange, {})
+        try:
+            findings = self._collector.judge_subjects(self._choose_checker([exchange]), read.subjects)
+            not_judged = read.not_judged_reason
+        except MissingExtraError as error:  # audio that only an optional part can decode
+            findings, not_judged = [], str(error)
+        return JudgedExchange(
+            findings=tuple(findings),
+            is_recorded=self._recorder is not None and not_recorded is None,
             not_recorded_reason=not_recorded,
             not_judged_reason=not_judged,
         )
@@ -301,6 +325,9 @@ class TrafficJudge:
         )
 
     def _find_operation_id(self, exchange: Exchange) -> str | None:
+        if exchange.socket is not None:
+            channel = find_socket_operation(self._contract, exchange.request.url)
+            return channel.id if channel is not None else None
         path = find_relative_path(self._contract, exchange.request.url)
         match = self._contract.match_operation(exchange.request.method, path) if path is not None else None
         if match is not None:
@@ -425,6 +452,7 @@ def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Ex
         request=request,
         response=response,
         timing=relayed_exchange.timing,
+        socket=relayed_exchange.socket,
     )
 
 

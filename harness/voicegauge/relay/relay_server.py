@@ -6,7 +6,7 @@ It needs half of the CPU time of the protocol that the emulator uses.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -22,19 +22,23 @@ from voicegauge.emulator.socket_server import (
 )
 from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.hosts import names_this_machine
-from voicegauge.model.exchange import Headers, Request, Response
+from voicegauge.model.exchange import Request, Response
 from voicegauge.relay.relayed_exchange import (
     CapturedBody,
+    CapturedMessages,
     CaptureMemory,
     RelayedExchange,
     Upstream,
     select_forwarded_headers,
 )
+from voicegauge.relay.socket_relay import PassedHandshake, SocketRelay, decode_headers, find_failure_status
 from voicegauge.transport.raw_http import StreamedRequest, StreamedResponse, StreamingTransport
 
 # Forwards requests and passes responses back, chunk by chunk, as an ASGI application.
 
 
+MAX_OPEN_SOCKETS = 200
+"""Most WebSockets that pass at the same time. Each needs a connection to the service, and memory for what waits."""
 PROXY_HEADER = b"x-voicegauge-proxy"
 """Header that marks responses that the proxy generated itself."""
 
@@ -76,11 +80,43 @@ class RelayApp:
         """
         self.upstream, self.memory, self.observer = upstream, memory, observer
         self.transport = StreamingTransport()
+        self._open_socket_count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one request and pass its response back."""
         if scope["type"] == "http":
             await _Relay(self, _AsgiRequest(scope, receive, send)).run()
+        elif scope["type"] == "websocket":
+            await self._pass_socket(_AsgiRequest(scope, receive, send))
+
+    async def _pass_socket(self, client: _AsgiRequest) -> None:
+        await client.receive()  # websocket.connect
+        rejection = find_rejection(client.scope)
+        if rejection is None and self._open_socket_count >= MAX_OPEN_SOCKETS:
+            rejection = 503, f"passes {MAX_OPEN_SOCKETS} WebSockets at the same time"
+        if rejection is not None:
+            await _reject_handshake(client.send, *rejection)
+            return
+        scope, captured = client.scope, CapturedMessages(self.memory)
+        query = scope["query_string"].decode("latin-1")
+        origin, target = self.upstream.find_socket_origin_and_request_target(scope["raw_path"].decode("latin-1"), query)
+        headers = decode_headers(select_forwarded_headers(scope["headers"], is_request=True))
+        handshake = PassedHandshake(f"{origin}{target}", headers)
+        relay = SocketRelay(handshake, client.receive, client.send, captured, scope.get("extensions", {}))
+        self._open_socket_count += 1
+        try:
+            await relay.run()
+        except TransportError as error:
+            self.observer.on_request_failed(str(error))
+            await _reject_handshake(client.send, find_failure_status(error), str(error))
+            captured.release()
+            return
+        finally:
+            self._open_socket_count -= 1
+        if captured.lost_reason is not None:
+            self.observer.on_exchange_lost(captured.lost_reason)
+        else:
+            self.observer.on_exchange(relay.build_exchange(), (captured,))
 
     async def close(self) -> None:
         """Close the connections to the service."""
@@ -116,7 +152,7 @@ class _Relay:
         """Whether the listener has taken the exchange."""
 
     async def run(self) -> None:
-        rejection = self._find_rejection()
+        rejection = find_rejection(self._scope)
         if rejection is not None:
             await self._send_own_response(*rejection)
             return
@@ -132,22 +168,6 @@ class _Relay:
             if not self._is_handed_on:
                 self._request_body.release()
                 self._response_body.release()
-
-    def _find_rejection(self) -> tuple[int, str] | None:
-        """Return status and reason if the request is not forwarded; `None` if it is."""
-        if not self._raw_path.startswith("/"):
-            return 400, "a reverse proxy: use its URL as the base URL of your client"
-        if are_headers_too_large(self._scope):
-            return 431, f"a request may have {MAX_HEADER_COUNT} headers and {MAX_HEADER_BYTES} bytes of headers"
-        hosts, origins = (
-            [value.decode("latin-1") for name, value in self._scope["headers"] if name == wanted]
-            for wanted in (b"host", b"origin")
-        )
-        if not hosts or not all(map(names_this_machine, hosts)):
-            return 403, "forwards only requests to a name of this machine: 127.0.0.1 or localhost"
-        if not all(names_this_machine(origin.partition("://")[2]) for origin in origins):
-            return 403, "forwards no requests of web pages of other machines"
-        return None
 
     def _build_request_headers(self) -> list[tuple[bytes, bytes]]:
         headers = self._scope["headers"]
@@ -228,12 +248,12 @@ class _Relay:
             request=Request(
                 method=self._method,
                 url=f"{self._origin}{self._target}",
-                headers=_decode_headers(self._headers),
+                headers=decode_headers(self._headers),
                 body=self._request_body.read(),
             ),
             response=Response(
                 status=response.status,
-                headers=_decode_headers(response.headers),
+                headers=decode_headers(response.headers),
                 body=self._response_body.read(),
             ),
             timing=response.build_timing(),
@@ -264,8 +284,27 @@ class _Relay:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+def find_rejection(scope: Scope) -> tuple[int, str] | None:
+    """Return status and reason if a request is not forwarded; `None` if it is."""
+    if not scope["raw_path"].startswith(b"/"):
+        return 400, "a reverse proxy: use its URL as the base URL of your client"
+    if are_headers_too_large(scope):
+        return 431, f"a request may have {MAX_HEADER_COUNT} headers and {MAX_HEADER_BYTES} bytes of headers"
+    hosts, origins = (
+        [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == wanted]
+        for wanted in (b"host", b"origin")
+    )
+    if not hosts or not all(map(names_this_machine, hosts)):
+        return 403, "forwards only requests to a name of this machine: 127.0.0.1 or localhost"
+    if not all(names_this_machine(origin.partition("://")[2]) for origin in origins):
+        return 403, "forwards no requests of web pages of other machines"
+    return None
+
+
+async def _reject_handshake(send: Send, status: int, message: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY_HEADER, b"error")]
+    await send({"type": "websocket.http.response.start", "status": int(status), "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": f"voicegauge proxy: {message}\n".encode()})
 
 
 # The server's side of the proxy: uvicorn's protocol with the parser of Node.js, which keeps request targets
@@ -328,6 +367,11 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
         self._request_state, self._overhead_bytes = "received", 0
         super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to the protocol of WebSockets."""
+        self.leave_connection()
+        super().handle_websocket_upgrade()
+
 
 _TOO_LARGE_RESPONSE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n"
@@ -360,4 +404,5 @@ def run_relay(
         adds_date_header=False,
         on_shutdown=app.close,
         protocol_class=RelayProtocol,
+        accepts_sockets=True,
     )

@@ -15,6 +15,7 @@ from voicegauge.contract.operation import Server
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Request, Response, Timing
 from voicegauge.model.finding import Finding
+from voicegauge.model.socket_messages import SocketMessage, SocketMessages
 from voicegauge.transport.raw_http import RawHeaders
 
 # Copies bodies while they pass through the proxy. The size of each copy and of all copies together is limited.
@@ -23,6 +24,8 @@ from voicegauge.transport.raw_http import RawHeaders
 MAX_JUDGED_BODY_BYTES = 32 * 2**20
 """Maximum size, in bytes, of a body that is judged and recorded: about three minutes of 16-bit stereo at 48 kHz. A
 larger body passes through the proxy, but is not judged."""
+MESSAGE_OVERHEAD_BYTES = 200
+"""Memory, in bytes, that a message of a WebSocket takes beside its data."""
 MAX_TOTAL_CAPTURED_BYTES = 64 * 2**20
 """Memory, in bytes, that the copies of all bodies take together until they are judged."""
 
@@ -66,15 +69,24 @@ class CapturedBody:
 
     def add(self, chunk: bytes) -> None:
         """Append a chunk of the body. Above a limit, the whole body is discarded, and later chunks are ignored."""
-        if self.lost_reason is not None:
-            return
-        if self.size_bytes + len(chunk) > self._memory.max_body_bytes:
-            self._discard_content(f"a body is larger than {self._memory.max_body_bytes} bytes")
-        elif not self._memory.reserve(len(chunk)):
-            self._discard_content("the bodies of all requests that are not judged yet need too much memory")
-        else:
+        if self.reserve(len(chunk), "a body is"):
             self._content.write(chunk)
             self.size_bytes += len(chunk)
+
+    def reserve(self, size_bytes: int, content_phrase: str) -> bool:
+        """Reserve memory for more content, and return whether there was enough. If not, everything is discarded.
+
+        Args:
+            size_bytes: size of the new content.
+            content_phrase: names the content in the reason, with its verb.
+        """
+        if self.lost_reason is not None:
+            return False
+        if self.size_bytes + size_bytes > self._memory.max_body_bytes:
+            self._discard_content(f"{content_phrase} larger than {self._memory.max_body_bytes} bytes")
+        elif not self._memory.reserve(size_bytes):
+            self._discard_content("the bodies of all requests that are not judged yet need too much memory")
+        return self.lost_reason is None
 
     def read(self) -> bytes:
         """Return the copied bytes; empty after the copy was discarded."""
@@ -95,6 +107,27 @@ class CapturedBody:
         self.release()
 
 
+class CapturedMessages(CapturedBody):
+    """The copies of the messages of one WebSocket, or the reason why there are none."""
+
+    def __init__(self, memory: CaptureMemory) -> None:
+        """Start without messages."""
+        super().__init__(memory)
+        self.messages: list[SocketMessage] = []
+
+    def add_message(self, message: SocketMessage) -> None:
+        """Append a message. Above a limit, all messages are discarded, and later ones are ignored."""
+        size_bytes = len(message.data) + MESSAGE_OVERHEAD_BYTES
+        if self.reserve(size_bytes, "the messages of a WebSocket are"):
+            self.messages.append(message)
+            self.size_bytes += size_bytes
+
+    def discard(self) -> None:
+        """Drop the copies, because the judging process has the messages now. The reserved memory stays reserved."""
+        super().discard()
+        self.messages = []
+
+
 # Defines the records of exchanges that passed through the proxy, and of the results of judging them.
 
 
@@ -106,6 +139,8 @@ class RelayedExchange(Record, frozen=True, kw_only=True, array_like=True):
     response: Response
     """The response as it was received; its body is still compressed if the service compressed it."""
     timing: Timing | None
+    socket: SocketMessages | None = None
+    """The messages of a WebSocket, whose handshake the request is; `None` for any other request."""
     interruption_reason: str | None = None
     """How the service lost the connection before the end of the body; `None` if the response is complete."""
 
@@ -231,6 +266,19 @@ class Upstream:
             # A path outside of the server's, such as that of a file, is not below the base URL either.
             path = path if relative is None else f"{parts.path}{relative}"
         return f"{parts.scheme}://{parts.netloc}", f"{path or '/'}{'?' if query else ''}{query}"
+
+    def find_socket_origin_and_request_target(self, path: str, query: str) -> tuple[str, str]:
+        """Return the origin and the path with the query, to which the handshake of a WebSocket is forwarded.
+
+        It is the server of the channel with that path, or else the one of a GET request.
+        """
+        for operation in self._contract.socket_operations.values():
+            relative = _find_relative_path(operation.server, path)
+            if relative is not None and operation.match_path(relative or "/") is not None:
+                parts = urlsplit(operation.server.url if self._url is None else self._url)
+                target = f"{parts.path.rstrip('/')}{relative}"
+                return f"{parts.scheme}://{parts.netloc}", f"{target}{'?' if query else ''}{query}"
+        return self.find_origin_and_request_target("GET", path, query)
 
     def _find_server_uncached(self, method: str, path: str) -> Server:
         """Return the server of the requested operation.

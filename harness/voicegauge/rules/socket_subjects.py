@@ -11,8 +11,8 @@ from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_turns import SocketConversation, SocketTurn, read_conversation
 from voicegauge.contract.targets import SocketTarget
-from voicegauge.model.exchange import Exchange, Response
-from voicegauge.model.socket import SocketTraffic
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.socket import SocketTraffic, build_socket_exchange
 from voicegauge.rules.call import CheckSubject
 
 if TYPE_CHECKING:
@@ -37,13 +37,8 @@ class SocketSubject(CheckSubject):
 
     @functools.cached_property
     def exchange(self) -> Exchange:
-        """The handshake."""
-        return Exchange(
-            provider=self.traffic.provider,
-            operation=self.traffic.operation,
-            request=self.traffic.request,
-            response=Response(status=self.traffic.status, headers=self.traffic.response_headers),
-        )
+        """The handshake, with the messages that followed."""
+        return build_socket_exchange(self.traffic)
 
     @property
     def can_be_sent_again(self) -> bool:

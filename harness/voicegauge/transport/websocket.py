@@ -13,7 +13,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import picows
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
@@ -21,13 +21,13 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTrans
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.exchange import Headers, Request
-from voicegauge.model.socket import (
+from voicegauge.model.socket import SocketTraffic
+from voicegauge.model.socket_messages import (
     ABNORMAL_CLOSE_CODE,
     NO_STATUS_CLOSE_CODE,
     SocketClose,
     SocketMessage,
     SocketSide,
-    SocketTraffic,
 )
 
 CONNECT_TIMEOUT_S = 15.0
@@ -47,6 +47,19 @@ OVERSIZED_TRAFFIC_MESSAGE = (
 )
 _REFUSED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-length", "accept-encoding"))
 """Headers that the handshake sets itself, or that have no meaning in it."""
+
+
+class ConnectionLimits(NamedTuple):
+    """Limits of what a service may send on one connection."""
+
+    message_bytes: int = MAX_MESSAGE_BYTES
+    connection_bytes: int | None = MAX_CONNECTION_BYTES
+    """Most bytes of all messages; `None` for a connection whose messages are not kept."""
+    frames: int | None = MAX_CONNECTION_FRAMES
+    """Most frames; `None` for no limit."""
+
+
+DEFAULT_CONNECTION_LIMITS = ConnectionLimits()
 
 MessageListener = Callable[[SocketMessage], None]
 
@@ -73,19 +86,40 @@ class _Listener(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         self._connection.take_end()
 
+    def pause_writing(self) -> None:
+        self._connection.take_writability(is_writable=False)
+
+    def resume_writing(self) -> None:
+        self._connection.take_writability(is_writable=True)
+
 
 class WebSocketConnection:
     """An open connection. Use `connect` to open one, and `close` to end it."""
 
-    def __init__(self, listener: MessageListener | None = None) -> None:
+    def __init__(
+        self,
+        listener: MessageListener | None = None,
+        *,
+        limits: ConnectionLimits = DEFAULT_CONNECTION_LIMITS,
+        keeps_messages: bool = True,
+    ) -> None:
         """Prepare a connection.
 
         Args:
             listener: is called with each message of the service, in the callback of the socket.
+            limits: of what the service may send.
+            keeps_messages: whether `build_traffic` has the messages.
         """
+        self._limits, self._keeps_messages = limits, keeps_messages
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._is_reading_paused = False
+        self.rejection_body = b""
+        """The body of the response to a rejected handshake."""
         self._listener = listener
         self._transport: WSTransport | None = None
         self._opened_ns = 0
+        self._opened_at: float | None = None
         self._messages: list[SocketMessage] = []
         self._fragments: list[bytes] = []
         self._fragments_are_binary = False
@@ -143,6 +177,7 @@ class WebSocketConnection:
             if error.response is None:
                 raise UnreachableError("the handshake has no response", request_was_sent=False) from error
             self.status = int(error.response.status)
+            self.rejection_body = bytes(error.raw_body or b"")
             self.response_headers = tuple((str(name), str(value)) for name, value in error.response.headers.items())
         except TimeoutError as error:
             raise TimedOutError(
@@ -159,6 +194,7 @@ class WebSocketConnection:
     def take_connection(self, transport: WSTransport) -> None:
         """Note that the handshake has succeeded."""
         self._opened_ns = time.perf_counter_ns()
+        self._opened_at = time.time()
         self._transport, self.status = transport, 101
         self.response_headers = tuple((str(name), str(value)) for name, value in transport.response.headers.items())
 
@@ -167,7 +203,7 @@ class WebSocketConnection:
         at_ms = (time.perf_counter_ns() - self._opened_ns) / 1e6
         kind = frame.msg_type
         self._received_frames += 1
-        if self._received_frames > MAX_CONNECTION_FRAMES:
+        if self._limits.frames is not None and self._received_frames > self._limits.frames:
             self._end_at_limit(at_ms)
             return
         if kind == WSMsgType.CLOSE:
@@ -179,8 +215,11 @@ class WebSocketConnection:
             return
         if kind == WSMsgType.PING and self.is_open and self._transport is not None:
             self._transport.send_pong(frame.get_payload_as_bytes())
-        if kind not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
-            return
+        if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            self._take_data(frame, kind, at_ms)
+
+    def _take_data(self, frame: WSFrame, kind: WSMsgType, at_ms: float) -> None:
+        """Handle a frame of a message."""
         data = frame.get_payload_as_bytes()
         self._received_bytes += len(data)
         if kind != WSMsgType.CONTINUATION:
@@ -188,14 +227,17 @@ class WebSocketConnection:
             self._fragment_bytes = 0
         self._fragments.append(data)
         self._fragment_bytes += len(data)
-        if self._fragment_bytes > MAX_MESSAGE_BYTES or self._received_bytes > MAX_CONNECTION_BYTES:
+        most_bytes = self._limits.connection_bytes
+        is_too_much = most_bytes is not None and self._received_bytes > most_bytes
+        if self._fragment_bytes > self._limits.message_bytes or is_too_much:
             self._end_at_limit(at_ms)
             return
         if frame.fin:
             joined = data if len(self._fragments) == 1 else b"".join(self._fragments)
             message = SocketMessage(sender="server", at_ms=at_ms, data=joined, is_binary=self._fragments_are_binary)
             self._fragments = []
-            self._messages.append(message)
+            if self._keeps_messages:
+                self._messages.append(message)
             if self._listener is not None:
                 self._listener(message)
 
@@ -227,17 +269,56 @@ class WebSocketConnection:
         is_binary = isinstance(data, bytes)
         encoded = data if isinstance(data, bytes) else data.encode()
         message = SocketMessage(sender="client", at_ms=self.now_ms, data=encoded, is_binary=is_binary)
-        self._messages.append(message)
+        if self._keeps_messages:
+            self._messages.append(message)
         self._transport.send(WSMsgType.BINARY if is_binary else WSMsgType.TEXT, encoded)
         return message
 
-    async def close(self, code: int = 1000) -> None:
-        """Send a close frame, and wait until the connection has ended; end it if the service does not answer."""
+    def pause_reading(self) -> None:
+        """Read nothing more from the service until `resume_reading`, so that it cannot send more than is passed on."""
+        if not self._is_reading_paused and self.is_open and self._transport is not None:
+            self._is_reading_paused = True
+            self._transport.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again after `pause_reading`."""
+        if self._is_reading_paused and self._transport is not None:
+            self._is_reading_paused = False
+            self._transport.underlying_transport.resume_reading()
+
+    def take_writability(self, *, is_writable: bool) -> None:
+        """Note whether the service takes what was sent, or whether it waits in this process."""
+        if is_writable:
+            self._writable.set()
+        else:
+            self._writable.clear()
+
+    async def wait_until_writable(self) -> None:
+        """Wait until the service has taken most of what was sent, or the connection has ended."""
+        while self.is_open and not self._writable.is_set():
+            waiting = [asyncio.ensure_future(one.wait()) for one in (self._writable, self.ended)]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waiting:
+                    task.cancel()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame, and wait until the connection has ended; end it if the service does not answer.
+
+        Args:
+            code: code of the frame; `NO_STATUS_CLOSE_CODE` for a frame without a code.
+            reason: text of the frame.
+        """
         if self._transport is None:
             return
+        self.resume_reading()
         if self.is_open:
-            self._note_close("client", self.now_ms, code, b"")
-            self._transport.send_close(WSCloseCode(code))
+            self._note_close("client", self.now_ms, code, reason.encode())
+            if code == NO_STATUS_CLOSE_CODE:
+                self._transport.send_close(WSCloseCode.NO_INFO)
+            else:
+                self._transport.send_close(code, reason.encode() or None)  # type: ignore[arg-type]  # any code
         with contextlib.suppress(TimeoutError, WSError, OSError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._transport.wait_disconnected()
@@ -254,6 +335,7 @@ class WebSocketConnection:
             handshake_ms=self.handshake_ms,
             messages=tuple(self._messages),
             close=self._close,
+            opened_at=self._opened_at,
             is_truncated=self.is_truncated,
         )
 

@@ -1,0 +1,142 @@
+"""Drift of WebSockets: between two AsyncAPI documents of any version, and between a contract and recorded messages."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.targets import SocketTarget
+from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.report import DriftReport
+from voicegauge.errors import ContractError
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.socket_messages import SocketMessage, SocketMessages
+from voicegauge.recording.har_files import save_har
+
+from ..builders.documents import edited
+from .documents import Drift
+from .operation_edits import OperationEdit
+from .socket_edits import BASE, SOCKET_EDITS
+
+
+@pytest.mark.parametrize(
+    ("edit", "undone"),
+    SOCKET_EDITS,
+    ids=lambda value: "+".join(value.rules) if isinstance(value, OperationEdit) else "",
+)
+def test_a_change_of_a_websocket_has_its_rule(drift: Drift, edit: OperationEdit, undone: bool) -> None:
+    old, new = BASE, edited(BASE, *edit.edits)
+    report = drift(new, old) if undone else drift(old, new)
+    assert {found.rule: found.level.value for found in report.changes} == edit.rules
+    assert {found.operation for found in report.changes} == {edit.where}
+
+
+def build_version_3() -> dict[str, Any]:
+    """`BASE` in the words of version 3.0."""
+    base = copy.deepcopy(BASE)
+    old = base["channels"]["/speak"]
+    listed = {"receive": old["publish"]["message"]["oneOf"], "send": old["subscribe"]["message"]["oneOf"]}
+    messages = {one["name"]: {"payload": one["payload"]} for side in listed.values() for one in side}
+    sound = base["channels"]["/listen"]["publish"]["message"]["payload"]
+    return {
+        "asyncapi": "3.0.0",
+        "info": base["info"],
+        "servers": {"main": {"host": "api.acme.test", "protocol": "wss"}},
+        "channels": {
+            "speech": {"address": "/speak", "messages": messages, "bindings": old["bindings"]},
+            "recognition": {"address": "/listen", "messages": {"Sound": {"payload": sound}}},
+        },
+        "operations": {
+            **{
+                action: {
+                    "action": action,
+                    "channel": {"$ref": "#/channels/speech"},
+                    "messages": [{"$ref": f"#/channels/speech/messages/{one['name']}"} for one in side],
+                }
+                for action, side in listed.items()
+            },
+            "hear": {"action": "receive", "channel": {"$ref": "#/channels/recognition"}},
+        },
+    }
+
+
+def test_a_document_may_move_to_another_version(drift: Drift) -> None:
+    assert drift(BASE, build_version_3()).changes == ()
+    changed = build_version_3()
+    del changed["channels"]["speech"]["messages"]["Done"]["payload"]["properties"]["done"]
+    (change,) = drift(BASE, changed).changes
+    assert (change.location, change.level.value) == ("server message Done/done", "breaking")
+
+
+def test_a_message_names_its_lines_in_both_files(drift: Drift) -> None:
+    (change,) = drift(BASE, edited(BASE, *SOCKET_EDITS[-1][0].edits)).changes
+    assert change.location == "server message Done/done"
+    for position in (change.old_position, change.new_position):
+        assert position is not None
+        assert position.line
+        assert position.pointer is not None
+        assert position.pointer.startswith("/x-asyncapi/channels/~1speak/subscribe")
+
+
+def test_bundled_contracts_do_not_differ_from_themselves(voicegauge_catalogue: Catalogue) -> None:
+    for provider in ("cartesia", "deepgram", "elevenlabs", "lmnt", "murf"):
+        assert compare_inputs(provider, provider).changes == ()
+    path = voicegauge_catalogue.find_provider("cartesia").document.path
+    assert {one.rule for one in compare_inputs(str(path), str(path.with_name("asyncapi.yaml"))).changes} >= {
+        "api-path-removed-without-deprecation"
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("channels", 17),
+        ("channels", [1]),
+        ("operations", "x"),
+        ("channels", {"/speak": None}),
+        ("channels", {"/x": []}),
+        ("channels", {"/x": {"publish": {"message": {"oneOf": {"a": [1]}, "payload": 3}}}}),
+        ("channels", {"/x": {"x-socket": 3, "bindings": {"ws": [1]}}}),
+    ],
+)
+def test_documents_of_strangers_give_no_traceback(drift: Drift, part: str, value: Any) -> None:
+    with contextlib.suppress(ContractError):  # a reference that leads nowhere
+        assert isinstance(drift({**BASE, part: value}, {**build_version_3(), part: value}), DriftReport)
+
+
+def test_recorded_messages_are_compared_with_the_contract(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:
+    target = voicegauge_catalogue.select_targets(["cartesia/sonic-3.5-socket"])[0]
+    assert isinstance(target, SocketTarget)
+    done = {"type": "done", "context_id": "c1", "done": True, "status_code": 200}
+    messages = (
+        SocketMessage(sender="client", at_ms=1, data=b'{"context_id": "c1", "cancel": true}'),
+        SocketMessage(sender="server", at_ms=2, data=json.dumps(done).encode()),
+        SocketMessage(sender="server", at_ms=3, data=json.dumps({**done, "context_id": 7}).encode()),
+        SocketMessage(sender="server", at_ms=4, data=json.dumps({**done, "context_id": 8}).encode()),
+    )
+    exchange = Exchange(
+        provider="cartesia",
+        operation=target.operation.id,
+        request=Request(method="GET", url="https://api.cartesia.ai/tts/websocket"),
+        response=Response(status=101),
+        socket=SocketMessages(messages=messages),
+    )
+    unknown = msgspec.structs.replace(exchange, operation="other")
+    file = tmp_path / "one.har"
+    save_har(file, [exchange, unknown], provenance=Provenance.RECORDED, contract=target.contract)
+    changes = [one for one in compare_inputs("cartesia", str(file)).changes if one.rule.startswith("observed-")]
+    assert [(one.rule, one.operation, one.location) for one in changes] == [
+        ("observed-message-undocumented", "speakOverWebSocket", "server message/context_id"),
+        ("observed-operation-undocumented", "other", "request"),
+    ]
+    assert changes[0].new_position is not None
+    assert changes[0].new_position.pointer == "/log/entries/0/_webSocketMessages/2"
+    assert compare_inputs(str(file), str(file)).changes == ()
