@@ -205,7 +205,7 @@ class ResourceStore:
         mine = (
             stored
             for stored in self._stored.values()
-            if stored.account is account and stored.resource_spec is resource_spec
+            if stored.account is account and _is_same_kind(stored.resource_spec, resource_spec)
         )
         return (stored for stored in mine if include_deleted or not stored.is_deleted)
 
@@ -218,7 +218,7 @@ class ResourceStore:
         id_location: Location,
     ) -> StoredResource:
         stored = self._stored.get(str(resource_id))
-        if stored is not None and stored.resource_spec is resource_spec:
+        if stored is not None and _is_same_kind(stored.resource_spec, resource_spec):
             own = stored.account is account or self._is_check_skipped("account", operation)
             there = not stored.is_deleted or self._is_check_skipped("deletion", operation)
             if own and there:
@@ -276,6 +276,22 @@ class ResourceStore:
                 if name in members and name not in _list_id_and_state_fields(resource):
                     members[name] = value
         return response
+
+
+def _is_same_kind(first: ResourceSpec, second: ResourceSpec) -> bool:
+    """Whether the same operation lists or deletes both, as voices that were cloned and that were localized."""
+    if first is second:
+        return True
+    is_listed_together = (
+        first.listing is not None
+        and second.listing is not None
+        and first.listing.operation_id == second.listing.operation_id
+    )
+    return is_listed_together or (
+        first.deletion is not None
+        and second.deletion is not None
+        and first.deletion.operation_id == second.deletion.operation_id
+    )
 
 
 def _may_exist(operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any) -> bool:
