@@ -37,6 +37,10 @@ NEVER_ACCEPTED = {
     "mistral/retrieve_model_v1_models__model_id__get": ONLY_WITH_AN_ID,
     "elevenlabs/getHistoryItem": ONLY_WITH_AN_ID,
     "elevenlabs/deleteHistoryItem": ONLY_WITH_AN_ID,
+    "elevenlabs/getHistoryItemAudio": ONLY_WITH_AN_ID,
+    "elevenlabs/getDub": ONLY_WITH_AN_ID,
+    "elevenlabs/deleteDub": ONLY_WITH_AN_ID,
+    "elevenlabs/getDubbedAudio": ONLY_WITH_AN_ID,
     "deepgram/listProjectModels": ONLY_WITH_AN_ID,
     "deepgram/getProjectModel": ONLY_WITH_AN_ID,
 }
