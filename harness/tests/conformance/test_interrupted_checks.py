@@ -7,8 +7,11 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -271,6 +274,48 @@ def test_all_requests_in_flight_at_a_kill_are_listed_and_none_is_sent_again(acme
     assert len(lost) == 3
     assert {case["verdict"] for case in again.report["case_results"] if case["id"] in lost} == {"skipped"}
     assert again.report["spent_by_earlier_runs_usd"] >= charged_usd
+
+
+@contextmanager
+def interrupt_while_waiting(acme: Acme, arguments: list[str], in_flight: int) -> Iterator[subprocess.Popen[str]]:
+    """Start a check, and yield when it was interrupted and says that it waits for the responses in flight."""
+    acme.silent_after = 4
+    command = [sys.executable, "-m", "voicegauge", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (len(acme.keys) > 4 and acme.requests_in_flight >= in_flight) and process.poll() is None:
+            time.sleep(0.02)
+        sent = len(acme.keys)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert any("that may cost money" in line for line in process.stderr)
+        yield process
+    assert len(acme.keys) == sent, "nothing more is sent"
+
+
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+def test_ctrl_c_waits_for_the_response_that_was_paid_for(acme, arguments, check, concurrency) -> None:
+    with interrupt_while_waiting(acme, [*arguments, "--concurrency", concurrency], int(concurrency)) as process:
+        acme.silent_after = None
+        assert process.wait(60) == 130
+    report = json.loads(Path(arguments[-1]).read_text())
+    assert report["ambiguous_requests"] == []
+    assert report["spent_usd"] == pytest.approx(len(acme.texts) * PRICE_USD)
+    assert report["spending"]["total"]["request_count"] == len(acme.keys)
+    assert {case["verdict"] for case in report["case_results"]} == {"passed"}
+    again = check()
+    assert again.report is not None
+    assert again.report["ambiguous_requests"] == []
+
+
+def test_ctrl_c_twice_does_not_wait(acme, arguments) -> None:
+    with interrupt_while_waiting(acme, arguments, 1) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert acme.requests_in_flight, "it did not wait for the response"
+    acme.silent_after = None
+    report = json.loads(Path(arguments[-1]).read_text())
+    assert len(report["ambiguous_requests"]) == 1
+    assert report["stop_reason"] == "interrupted"
 
 
 def test_nothing_is_bought_again_without_an_ambiguous_request(check) -> None:

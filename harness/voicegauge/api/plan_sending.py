@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, f
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.interruption import CheckInterruption, run_until_interrupted
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.prices import PricedPlan, require_prices
@@ -448,7 +449,8 @@ def send_plan(
 ) -> StopReason | None:
     """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
 
-    Sending ends at the `deadline`, if there is one.
+    Sending ends at the `deadline`, if there is one, and after Ctrl-C: then the responses in flight that cost money are
+    waited for, see `run_until_interrupted`.
 
     Raises:
         TransportError: not a single response was received.
@@ -459,7 +461,8 @@ def send_plan(
     try:
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
             check = check_service(targets, plan, settings, collector, sending.advance)
-            run_coroutine(check if deadline is None else deadline.run(check))
+            limited = check if deadline is None else deadline.run(check)
+            _run_check(limited, settings.interruption, listener)
     except KeyboardInterrupt:
         ignore_interrupts()
         collector.stop_message = "interrupted"
@@ -473,3 +476,14 @@ def send_plan(
         collector.stop_message = str(error)
         return "unreachable"
     return "budget" if collector.stop_message else None
+
+
+def _run_check(check: Coroutine[Any, Any, None], interruption: CheckInterruption, listener: ProgressListener) -> None:
+    """Run a check to its end.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, when nothing is waited for any more.
+    """
+    run_coroutine(run_until_interrupted(check, interruption, listener.notice))
+    if interruption.is_requested:
+        raise KeyboardInterrupt

@@ -52,9 +52,16 @@ class SamplePurchases(PurchaseHistory):
     sample_with_open_job: Sample | None = None
     """The sample, recorded as a failure, if its job can still be polled; otherwise `None`."""
 
-    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+    def record_submit(
+        self,
+        submitted_at: str,
+        price_usd: float | None,
+        idempotency_key: str | None = None,
+        *,
+        is_companion: bool = False,
+    ) -> None:
         """Record that another submit begins, so that the sample does not count as finished."""
-        super().record_submit(submitted_at, price_usd, idempotency_key)
+        super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
         self.finished_sample = self.sample_with_open_job = None
 
     def record_job_left_open(self, sample: Sample) -> None:

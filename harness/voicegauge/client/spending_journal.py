@@ -73,6 +73,8 @@ class Purchase:
     """Why the submit brought no result; `None` if the journal does not say why."""
     idempotency_key: str | None = None
     """The idempotency key in the request; `None` without one."""
+    is_companion: bool = False
+    """Whether another submit of the same case is in flight at the same moment, beside which this one is sent."""
 
     @property
     def awaits_job_result(self) -> bool:
@@ -133,9 +135,20 @@ class PurchaseHistory:
     sample_or_case_id: str
     purchases: list[Purchase] = field(default_factory=list)
 
-    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+    def find_last_purchase(self, *, is_companion: bool = False) -> Purchase | None:
+        """Return the last submit, or the last companion; `None` if there is none."""
+        return next((one for one in reversed(self.purchases) if one.is_companion is is_companion), None)
+
+    def record_submit(
+        self,
+        submitted_at: str,
+        price_usd: float | None,
+        idempotency_key: str | None = None,
+        *,
+        is_companion: bool = False,
+    ) -> None:
         """Note that another submit begins, or that the last one is repeated with its idempotency key."""
-        last = self.purchases[-1] if self.purchases else None
+        last = self.find_last_purchase(is_companion=is_companion)
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
             last.billing_status, last.http_status, last.job_id, last.has_saved_result, last.missing_result_reason = (
                 _AMBIGUOUS_STATUS,
@@ -145,19 +158,28 @@ class PurchaseHistory:
                 None,
             )
         else:
-            self.purchases.append(Purchase(submitted_at, price_usd, idempotency_key=idempotency_key))
+            self.purchases.append(
+                Purchase(submitted_at, price_usd, idempotency_key=idempotency_key, is_companion=is_companion)
+            )
 
-    def record_submit_not_sent(self) -> None:
+    def record_submit_not_sent(self, *, is_companion: bool = False) -> None:
         """Note that the last submit never left this machine."""
-        if self.purchases:
-            self.purchases[-1].billing_status = BillingStatus.NOT_SENT
+        last = self.find_last_purchase(is_companion=is_companion)
+        if last is not None:
+            last.billing_status = BillingStatus.NOT_SENT
 
     def record_response(
-        self, http_status: int, billing_status: BillingStatus, job_id: str | None, charged_usd: float | None
+        self,
+        http_status: int,
+        billing_status: BillingStatus,
+        job_id: str | None,
+        charged_usd: float | None,
+        *,
+        is_companion: bool = False,
     ) -> None:
         """Note the response to the last submit."""
-        if self.purchases:
-            last = self.purchases[-1]
+        last = self.find_last_purchase(is_companion=is_companion)
+        if last is not None:
             last.http_status, last.billing_status, last.job_id, last.charged_usd = (
                 http_status,
                 billing_status,
@@ -166,9 +188,15 @@ class PurchaseHistory:
             )
 
     @property
+    def last_ambiguous_purchase(self) -> Purchase | None:
+        """The last request, or its companion, if it may have been charged although its result is unknown."""
+        lasts = (self.find_last_purchase(), self.find_last_purchase(is_companion=True))
+        return next((one for one in lasts if one is not None and one.is_ambiguous), None)
+
+    @property
     def is_last_request_ambiguous(self) -> bool:
         """Whether the last request for the sample or case may have been charged although its result is unknown."""
-        return bool(self.purchases) and self.purchases[-1].is_ambiguous
+        return self.last_ambiguous_purchase is not None
 
     @property
     def attempt_count(self) -> int:
@@ -185,7 +213,7 @@ class PurchaseHistory:
                 sent_at=one.submitted_at,
                 counted_usd=one.charge_or_price_usd,
                 reason=one.ambiguous_reason,
-                was_sent_again=index < len(self.purchases) - 1,
+                was_sent_again=any(later.is_companion is one.is_companion for later in self.purchases[index + 1 :]),
             )
             for index, one in enumerate(self.purchases)
             if one.is_ambiguous
@@ -276,10 +304,12 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
     """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
     idempotency_key: str | None = None
     """The idempotency key in the request; `None` without one. Submits with the same key are charged once."""
+    is_companion: bool = False
+    """Whether another submit of the same case is in flight at the same moment, beside which this one is sent."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.record_submit(self.submitted_at, self.price_usd, self.idempotency_key)
+        history.record_submit(self.submitted_at, self.price_usd, self.idempotency_key, is_companion=self.is_companion)
 
 
 class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
@@ -287,10 +317,12 @@ class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", t
 
     id: str
     """Id of the sample or case."""
+    is_companion: bool = False
+    """See `SubmitStartedEvent`."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.record_submit_not_sent()
+        history.record_submit_not_sent(is_companion=self.is_companion)
 
 
 class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
@@ -305,10 +337,14 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     """Id with which the job can be polled again; `None` if the response did not accept such a job."""
     charged_usd: _NonNegativeUsd | None = None
     """The charge in dollars that the response reported; `None` if it reported none."""
+    is_companion: bool = False
+    """See `SubmitStartedEvent`."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.record_response(self.http_status, self.billing_status, self.job_id, self.charged_usd)
+        history.record_response(
+            self.http_status, self.billing_status, self.job_id, self.charged_usd, is_companion=self.is_companion
+        )
 
 
 SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent
@@ -318,7 +354,12 @@ class SubmitRecorder:
     """A `SubmitObserver` that writes the events of each submit for one sample or case."""
 
     def __init__(
-        self, record_event: Callable[[SubmitEvent], None], sample_or_case_id: str, price_usd: float | None
+        self,
+        record_event: Callable[[SubmitEvent], None],
+        sample_or_case_id: str,
+        price_usd: float | None,
+        *,
+        is_companion: bool = False,
     ) -> None:
         """Record the submits with the function `record_event`.
 
@@ -326,19 +367,27 @@ class SubmitRecorder:
             record_event: called with each event, such as `Journal.write`.
             sample_or_case_id: id of the sample or case.
             price_usd: price of each submit in dollars; `None` if it is not known.
+            is_companion: whether another submit of the same case is in flight at the same moment.
         """
         self._record, self._name, self._usd = record_event, sample_or_case_id, price_usd
+        self._is_companion = is_companion
 
     def before_submit(self, idempotency_key: str | None = None) -> None:
         """Record that the submit may cost money from now on."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._record(
-            SubmitStartedEvent(id=self._name, submitted_at=at, price_usd=self._usd, idempotency_key=idempotency_key)
+            SubmitStartedEvent(
+                id=self._name,
+                submitted_at=at,
+                price_usd=self._usd,
+                idempotency_key=idempotency_key,
+                is_companion=self._is_companion,
+            )
         )
 
     def on_submit_not_sent(self) -> None:
         """Record that the request was not sent, so that it cost nothing."""
-        self._record(SubmitNotSentEvent(id=self._name))
+        self._record(SubmitNotSentEvent(id=self._name, is_companion=self._is_companion))
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
         """Record the response and the id of the job."""
@@ -349,6 +398,7 @@ class SubmitRecorder:
                 billing_status=settlement.status,
                 job_id=job_id,
                 charged_usd=settlement.charged_usd,
+                is_companion=self._is_companion,
             )
         )
 

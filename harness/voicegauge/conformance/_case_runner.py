@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from voicegauge.conformance._case_sender import CaseSender
 from voicegauge.conformance._request_sender import SentCase
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.finding_groups import list_requested_values
+from voicegauge.conformance.interruption import CheckInterruption
 from voicegauge.conformance.judgement_keeper import JudgementKeeper
 from voicegauge.conformance.prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.report import BillableRequestLimit, SpendingTotal, count_spending
@@ -113,6 +115,7 @@ class CasesInFlight:
         max_cases_ahead_of_judging: int,
         find_lane: Callable[[ConformanceCase], str | None],
         must_run_alone: Callable[[ConformanceCase], bool],
+        interruption: CheckInterruption | None = None,
     ) -> None:
         """Prepare to send cases.
 
@@ -124,7 +127,9 @@ class CasesInFlight:
             find_lane: returns the lane of a case, in which cases are sent in order; `None` if its order does not
                 matter.
             must_run_alone: returns whether no other case may be in flight at the same time as a case.
+            interruption: tells when no further case is to be started.
         """
+        self._interruption = interruption or CheckInterruption()
         self._concurrency, self._send_case = concurrency, send_case
         self._max_cases = 1 + max_cases_ahead_of_judging
         self._find_lane, self._must_be_alone = find_lane, must_run_alone
@@ -136,7 +141,10 @@ class CasesInFlight:
         """Send `cases`, and call `take_result` with each result, in the order of `cases`.
 
         If `take_result` raises an error, or the task is cancelled, no further case is sent; what is in flight is left
-        to `cancel`.
+        to `cancel`. After an interruption, what is in flight is waited for.
+
+        Raises:
+            CancelledError: the task was cancelled, or nothing is in flight any more after an interruption.
         """
         if self._concurrency == 1:
             await self._send_one_by_one(cases, take_result)
@@ -147,10 +155,13 @@ class CasesInFlight:
         # last case that was judged.
         waiting = iter(cases)
         while True:
+            if self._interruption.is_requested and not self._tasks_in_flight:
+                raise asyncio.CancelledError
             self._extend_window(waiting)
             if not self._window:
                 return
-            self._start_cases()
+            if not self._interruption.is_requested:
+                self._start_cases()
             first = self._window[0]
             if not first.is_sent:
                 await asyncio.wait(self._tasks_in_flight, return_when=asyncio.FIRST_COMPLETED)
@@ -179,6 +190,7 @@ class CasesInFlight:
                 self._interrupted_case = sent
                 raise asyncio.CancelledError
             take_result(sent)
+            self._interruption.require_none()
             await asyncio.sleep(0)  # an application in this process may respond without letting other tasks run
 
     async def cancel(self, take_result: Callable[[SentCase], None]) -> None:
@@ -307,9 +319,9 @@ class CaseRunner:
             reason = self._find_reason_not_to_repeat(case) or self._limit.find_skip_reason(self._contract, case)
             if reason is not None:
                 return SentCase(case, no_verdict_reason=reason, is_skipped=True)
-            return await CaseSender(self.service.copy_for_case(), self._should_repeat_incomplete_response).send_case(
-                case
-            )
+            sender = CaseSender(self.service.copy_for_case(), self._should_repeat_incomplete_response)
+            with self._note_paid_case(case):
+                return await sender.send_case(case)
 
         in_flight = CasesInFlight(
             self._concurrency,
@@ -321,6 +333,7 @@ class CaseRunner:
             find_lane=CaseLanes(self._contract).find_lane,
             # Its requests reserve money one by one, and must not fail because of what other cases have reserved.
             must_run_alone=lambda case: case.is_lifecycle and self.service.ledger is not None,
+            interruption=self.service.settings.interruption,
         )
         try:
             await in_flight.send_cases(cases, self._collect_result)
@@ -328,11 +341,21 @@ class CaseRunner:
             await in_flight.cancel(self._collect_last_result)  # what was paid for is reported
             raise
 
+    def _note_paid_case(self, case: ConformanceCase) -> AbstractContextManager[None]:
+        """Return a context in which `case` is in flight, if it may cost money."""
+        is_free = self.service.ledger is None or find_priced_item(self._contract, case) is None
+        if is_free or self._is_free_case(case):
+            return contextlib.nullcontext()
+        return self.service.settings.interruption.note_paid_case(case.id)
+
     def _should_repeat_incomplete_response(self, case: ConformanceCase) -> bool:
         """Whether to send the request again if its response is incomplete.
 
-        This is false while recording, and for a billable request if the number of billable requests is limited.
+        This is false while recording, after Ctrl-C, and for a billable request if the number of billable requests is
+        limited.
         """
+        if self.service.settings.interruption.is_requested:
+            return False
         return self.service.settings.save_exchanges is None and not (case.is_billable and self._limit.is_limited)
 
     def _collect_last_result(self, sent_case: SentCase) -> None:

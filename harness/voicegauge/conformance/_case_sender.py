@@ -442,6 +442,7 @@ class CaseSender:
         async def send_step(
             operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
         ) -> Exchange:
+            self._service.settings.interruption.require_none()
             attempts = await self._requests.send_step(case, operation, request, calling_account, server_name)
             sent_case.exchanges.extend(attempts)
             return attempts[-1]

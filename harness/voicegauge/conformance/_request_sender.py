@@ -148,7 +148,9 @@ class RequestSender:
             target,
             speech_request,
             submit_observer=self._create_submit_recorder(
-                case, None if price_usd is None else price_usd / case.charged_request_count
+                case,
+                None if price_usd is None else price_usd / case.charged_request_count,
+                is_companion=is_companion,
             ),
             price_usd=self._service.settings.price_usd_by_name.get(target.id),
             request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
@@ -182,6 +184,8 @@ class RequestSender:
         sent already. The wait is that of Retry-After, if it is short enough, or a second.
         """
         status = response.status
+        if self._service.settings.interruption.is_requested:
+            return False
         if status not in TRANSIENT_STATUSES or status in case.expected_response.statuses:
             return False
         if status in self._contract.provider.retry_policy.retried_statuses:
@@ -212,9 +216,13 @@ class RequestSender:
         ledger = self._service.ledger
         return ledger.reserve(price_usd, price_name) if ledger is not None and price_usd is not None else None
 
-    def _create_submit_recorder(self, case: ConformanceCase, price_usd: float | None) -> SubmitObserver | None:
+    def _create_submit_recorder(
+        self, case: ConformanceCase, price_usd: float | None, *, is_companion: bool = False
+    ) -> SubmitObserver | None:
         journal = self._service.case_journal
-        return journal.create_submit_recorder(case.id, price_usd) if journal is not None else None
+        if journal is None:
+            return None
+        return journal.create_submit_recorder(case.id, price_usd, is_companion=is_companion)
 
     def _find_reusable_idempotency_key(self, case: ConformanceCase) -> str | None:
         """Return the idempotency key with which `case` repeats an earlier request; `None` if it repeats none."""

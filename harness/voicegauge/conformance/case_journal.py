@@ -75,13 +75,21 @@ class CaseHistory(PurchaseHistory):
     _attempt_start_index: int = 0
     """Index of the first request of the latest attempt at the case."""
 
-    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+    def record_submit(
+        self,
+        submitted_at: str,
+        price_usd: float | None,
+        idempotency_key: str | None = None,
+        *,
+        is_companion: bool = False,
+    ) -> None:
         """Note that another request of the case is about to be sent. The case then counts as unfinished."""
-        super().record_submit(submitted_at, price_usd, idempotency_key)
+        super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
         self.is_finished, self.judgement = False, None
         # A request that is repeated with its key belongs to the current attempt.
         self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
-        self.purchases[-1].is_job_resumable = False
+        for purchase in self.purchases:
+            purchase.is_job_resumable = False
 
     def record_repetition(self) -> None:
         """Note that the case is sent again because its earlier requests have no result."""
@@ -124,6 +132,7 @@ class CaseHistory(PurchaseHistory):
                 submitted_at=one.submitted_at,
                 price_usd=one.price_usd,
                 idempotency_key=one.idempotency_key,
+                is_companion=one.is_companion,
             )
             if one.http_status is not None:
                 yield SubmitCompletedEvent(
@@ -132,6 +141,7 @@ class CaseHistory(PurchaseHistory):
                     billing_status=one.billing_status,
                     job_id=one.job_id,
                     charged_usd=one.charged_usd,
+                    is_companion=one.is_companion,
                 )
         if self.is_finished:
             yield CaseFinishedEvent(id=self.sample_or_case_id, no_verdict_reason=self.no_verdict_reason)
@@ -228,14 +238,16 @@ class CaseJournal:
         """The requests whose price counts as spent although their result is unknown or was not saved."""
         return self.account.ambiguous_requests
 
-    def create_submit_recorder(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
+    def create_submit_recorder(
+        self, case_id: str, price_usd: float | None, *, is_companion: bool = False
+    ) -> SubmitRecorder | None:
         """Return an observer that records the requests of a case; `None` if they are free."""
         if not price_usd:
             return None
         if case_id in self._unrepeated:
             self._unrepeated.remove(case_id)
             self._record(CaseRepeatedEvent(id=case_id))
-        return SubmitRecorder(self._record, case_id, price_usd)
+        return SubmitRecorder(self._record, case_id, price_usd, is_companion=is_companion)
 
     def record_case_finished(
         self, case_id: str, no_verdict_reason: str | None = None, judgement: CaseJudgement | None = None
@@ -269,7 +281,9 @@ class CaseJournal:
         history = self._histories.get(case.id)
         if case.id not in self.earlier_ambiguous_case_ids or case.is_lifecycle or history is None:
             return None
-        last, operation = history.purchases[-1], self._contract.find_operation(case.operation)
+        last, operation = history.last_ambiguous_purchase, self._contract.find_operation(case.operation)
+        if last is None or case.companion_request is not None:
+            return None
         return last.idempotency_key if last.can_be_repeated_without_charge(operation, datetime.now(UTC)) else None
 
     def find_skip_reason(self, case: ConformanceCase) -> str | None:
@@ -278,7 +292,7 @@ class CaseJournal:
         if case_id in self.earlier_ambiguous_case_ids:
             if self._retry_ambiguous or self.find_reusable_idempotency_key(case) is not None:
                 return None
-            last = self._histories[case_id].purchases[-1]
+            last = self._histories[case_id].last_ambiguous_purchase or self._histories[case_id].purchases[-1]
             price = "" if last.charge_or_price_usd is None else f" ${last.charge_or_price_usd:.4f}"
             return (
                 f"not sent again: it was sent at {last.submitted_at} and may have been charged{price}: "

@@ -16,6 +16,7 @@ from voicegauge.client.curl_command import build_curl_command
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.ledger import Ledger, LedgerShare, RateLimiter
 from voicegauge.conformance.case_journal import CaseJournal
+from voicegauge.conformance.interruption import CheckInterruption
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled
 from voicegauge.emulator.process import RunningEmulator
@@ -171,6 +172,8 @@ class CheckSettings:
     failed."""
     reproduction: Reproduction = field(default_factory=Reproduction)
     """How requests and cases can be repeated after the check."""
+    interruption: CheckInterruption = field(default_factory=CheckInterruption)
+    """Whether the check was interrupted by Ctrl-C."""
     concurrency: int = 1
     """Number of cases in flight; 1 if a plan limits the number of billable requests."""
     max_concurrency_by_provider: Mapping[str, int | None] = field(default_factory=dict)
