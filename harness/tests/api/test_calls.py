@@ -134,10 +134,10 @@ def test_a_plan_over_budget_is_rejected_and_a_shared_ledger_stops_it_instead(mon
 
 
 def test_a_service_that_cannot_be_reached_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIXELAPI_KEY", "k")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
     live = voicegauge.LiveOptions(base_urls={"": "http://127.0.0.1:9"})
     with pytest.raises(UnreachableError):
-        voicegauge.check("pixelapi/voice-design", live=live)
+        voicegauge.check("openai/tts-1", live=live)
 
 
 def test_recordings_are_not_overwritten_unless_the_caller_agrees(tmp_path: Path) -> None:

@@ -44,6 +44,23 @@ def test_a_service_that_never_responds_is_given_up_soon(concurrency: int, acme_c
     assert len(collector.build_report().case_results) == MAX_CONSECUTIVE_UNREACHABLE_CASES - 1
 
 
+def test_a_service_that_was_never_reached_is_given_up_after_the_first_case(acme_contracts: Callable[..., Path]) -> None:
+    contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
+    cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable_cases=False).cases
+    clock, collector = VirtualClock(), ResultCollector([], 0)
+
+    async def check(url: str) -> None:
+        async with Transport() as transport:
+            client = Client(contract, transport, base_urls={"": url}, key="sk-acme", clock=clock)
+            await CaseRunner(CheckedService(contract, client), RULE_BY_ID, collector).run_cases(cases)
+
+    with socket.socket() as bound:  # nobody listens, and nobody else gets the port
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(UnreachableError, match="cannot connect"):
+            asyncio.run(check(f"http://127.0.0.1:{bound.getsockname()[1]}"))
+    assert len(collector.build_report().case_results) <= 1
+
+
 @pytest.fixture
 def fuzz():
     """Fuzz a target whose service drops connections for which `drops` is true; returns the number of connections."""

@@ -291,7 +291,7 @@ class CaseRunner:
         self._deliveries = {} if delivery_by_case_id is None else delivery_by_case_id
         self._judge = CaseJudge(service, rules, collector, self._deliveries)
         self._concurrency = 1 if self._limit.is_limited else concurrency
-        self._unreachable_cases = 0
+        self._unreachable_cases, self._has_been_reached = 0, False
         self._judgements = JudgementKeeper(service, rules, collector.coverage)
         self._latest_spending = SpendingTotal()
 
@@ -390,7 +390,7 @@ class CaseRunner:
             values = list_requested_values(self._contract, case)
             self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target, values)
             if sent_case.no_response_error is None:
-                self._unreachable_cases = 0
+                self._note_reached()
             elif self.must_stop_after_error(sent_case.no_response_error):
                 raise sent_case.no_response_error
 
@@ -458,11 +458,16 @@ class CaseRunner:
     def must_stop_after_error(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
         # A service whose responses break off responds: each such request has a finding of its own.
-        is_unreachable = isinstance(error, UnreachableError | TimedOutError) and not isinstance(
-            error, IncompleteResponseError
-        )
-        self._unreachable_cases = self._unreachable_cases + 1 if is_unreachable else 0
-        return self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
+        if not isinstance(error, UnreachableError | TimedOutError) or isinstance(error, IncompleteResponseError):
+            self._note_reached()
+            return False
+        self._unreachable_cases += 1
+        # The first case has waited as long as the provider asks clients to: a wrong URL or no network does not change.
+        was_never_reached = not error.request_was_sent and not self._has_been_reached
+        return was_never_reached or self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
+
+    def _note_reached(self) -> None:
+        self._unreachable_cases, self._has_been_reached = 0, True
 
     def _judge_and_count(
         self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
@@ -541,7 +546,7 @@ class CaseRunner:
         if sent_case.error is not None:
             raise sent_case.error
         self._record_case_finished(case, sent_case.no_verdict_reason)
-        self._unreachable_cases = 0
+        self._note_reached()
         return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange)
 
     def collect_findings(self, findings: Sequence[Finding]) -> None:

@@ -43,7 +43,7 @@ from voicegauge.errors import (
 )
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Response
-from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.model.job import BillingStatus, Delivery, StateObservation
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse, IncompleteResponse, RequestIntent
 from voicegauge.rules.subjects import AudioInputCall, JobHistory, SpeechDelivery
 from voicegauge.speech.spoken_text import is_ordinary_text
@@ -501,8 +501,10 @@ class CaseSender:
             raise
         sent_case.exchanges += delivery.exchanges
         if not delivery.exchanges and delivery.failure is not None:
-            is_timeout = delivery.failure.kind == "timeout"
-            sent_case.no_response_error = (TimedOutError if is_timeout else UnreachableError)(delivery.failure.message)
+            error_class = TimedOutError if delivery.failure.kind == "timeout" else UnreachableError
+            sent_case.no_response_error = error_class(
+                delivery.failure.message, request_was_sent=delivery.billing_status is not BillingStatus.NOT_SENT
+            )
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
         sent_case.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]
