@@ -25,6 +25,7 @@ from voicegauge.emulator._speech_synthesis import (
     FALLBACK_LANGUAGE,
     SpeechSynthesizer,
     SynthesisRequest,
+    SynthesizedSpeech,
     build_speech_timings,
 )
 from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
@@ -443,7 +444,7 @@ class EmulatedSocket:
         steps: list[SocketStep] = []
         if not turn.has_spoken:
             steps += self._build_steps(turn, "turn-start", id=turn.id)
-        steps += self._build_times(turn, text, speech.audio_duration_s)
+        steps += self._build_times(turn, text, speech)
         pace = self._spec.emulation
         frame_audio_s = max(pace.frame_audio_s, _FAST_FRAME_AUDIO_S) if self._is_fast else pace.frame_audio_s
         frame_bytes = max(round(frame_audio_s * turn.bytes_per_second), 4)
@@ -481,11 +482,11 @@ class EmulatedSocket:
             synthesis = synthesis if fault.change_synthesis is None else fault.change_synthesis(synthesis)
         return synthesis
 
-    def _build_times(self, turn: _Turn, text: str, duration_s: float) -> list[SocketStep]:
+    def _build_times(self, turn: _Turn, text: str, speech: SynthesizedSpeech) -> list[SocketStep]:
         if not self._spec.has_event("timestamps"):
             return []
         lead_s = 0.0 if turn.has_spoken else _LEADING_SILENCE_S
-        timings = build_speech_timings(text, "word", leading_silence_s=lead_s, audio_duration_s=duration_s)
+        timings = build_speech_timings(text, "word", speech, leading_silence_s=lead_s)
         starts = [turn.spoken_s + timing.start_s for timing in timings]
         ends = [turn.spoken_s + (timing.end_s or timing.start_s) for timing in timings]
         words = [timing.text for timing in timings]

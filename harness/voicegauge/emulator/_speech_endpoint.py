@@ -20,6 +20,7 @@ from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seede
 from voicegauge.emulator._speech_synthesis import (
     SpeechTiming,
     SynthesisRequest,
+    SynthesizedSpeech,
     build_speech_timings,
     get_documented_field_name,
     read_speech_field,
@@ -128,7 +129,7 @@ class SpeechEndpoint:
             await context.clock.sleep(speech.submit_latency_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.audio_bytes, charge)
-            get_speech_timings = self._create_speech_timings_getter(request, speech, audio.audio_duration_s)
+            get_speech_timings = self._create_speech_timings_getter(request, speech, audio)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
                     response.body = write_timestamps(response.body, spec, get_speech_timings(spec.text_unit))
@@ -240,7 +241,7 @@ class SpeechEndpoint:
         return response
 
     def _create_speech_timings_getter(
-        self, request: ParsedRequest, planned_speech: PlannedSpeech, audio_duration_s: float
+        self, request: ParsedRequest, planned_speech: PlannedSpeech, audio: SynthesizedSpeech
     ) -> SpeechTimingsGetter:
         """Return a function that returns when each character or word of the text is spoken, with faults applied."""
         text = read_speech_field(request, planned_speech.target, "text")
@@ -250,10 +251,7 @@ class SpeechEndpoint:
 
         def get_speech_timings(unit: Literal["character", "word"]) -> list[SpeechTiming]:
             timings = build_speech_timings(
-                text,
-                unit,
-                leading_silence_s=planned_speech.synthesis.leading_silence_s,
-                audio_duration_s=audio_duration_s,
+                text, unit, audio, leading_silence_s=planned_speech.synthesis.leading_silence_s
             )
             return self._context.fault_injector.change_speech_timings(timings, planned_speech.target)
 

@@ -474,6 +474,48 @@ def stretch_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     ]
 
 
+_SHIFT_S = 0.15
+_SLIGHT_STRETCH_FACTOR = 1.1
+
+
+def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """State every time 150 ms late."""
+    return [_move_timing(timing, timing.start_s + _SHIFT_S, (timing.end_s or 0.0) + _SHIFT_S) for timing in timings]
+
+
+def stretch_times_slightly(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Make all times 10% longer."""
+    factor = _SLIGHT_STRETCH_FACTOR
+    return [_move_timing(timing, timing.start_s * factor, (timing.end_s or 0.0) * factor) for timing in timings]
+
+
+def distribute_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Give every character the same duration, from the first start to the last end."""
+    if not timings:
+        return timings
+    gap = 0 if all(len(timing.text) == 1 for timing in timings) else 1  # words have a space between them
+    ends = list(itertools.accumulate(len(timing.text) + gap for timing in timings))
+    first_s, last_s = timings[0].start_s, timings[-1].end_s or timings[-1].start_s
+    step_s = (last_s - first_s) / max(ends[-1] - gap, 1)
+    return [
+        _move_timing(timing, first_s + (end - gap - len(timing.text)) * step_s, first_s + (end - gap) * step_s)
+        for timing, end in zip(timings, ends, strict=True)
+    ]
+
+
+def freeze_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Repeat the time of the middle character or word for all that follow."""
+    middle = timings[len(timings) // 2] if timings else None
+    return [
+        _move_timing(timing, middle.start_s, middle.start_s) if middle and timing.start_s > middle.start_s else timing
+        for timing in timings
+    ]
+
+
+def _move_timing(timing: SpeechTiming, start_s: float, end_s: float) -> SpeechTiming:
+    return timing._replace(start_s=round(start_s, 3), end_s=round(end_s, 3))
+
+
 def uppercase_timed_texts(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """Write the characters or words in capital letters."""
     return [timing._replace(text=timing.text.upper()) for timing in timings]
@@ -511,6 +553,30 @@ TIMESTAMP_FAULTS = (
         id="timestamps-too-late",
         description="The times of characters or words are those of slower speech.",
         change_speech_timings=stretch_times,
+        applies_to=has_speech_timestamps,
+    ),
+    Fault(
+        id="timestamps-shifted",
+        description="Every character or word is stated 150 ms late.",
+        change_speech_timings=shift_times,
+        applies_to=has_speech_timestamps,
+    ),
+    Fault(
+        id="timestamps-stretched",
+        description="The times of characters or words are 10% too long.",
+        change_speech_timings=stretch_times_slightly,
+        applies_to=has_speech_timestamps,
+    ),
+    Fault(
+        id="timestamps-uniform",
+        description="The times are invented: every character has the same duration.",
+        change_speech_timings=distribute_times,
+        applies_to=has_speech_timestamps,
+    ),
+    Fault(
+        id="timestamps-frozen",
+        description="From the middle on, all characters or words have one time.",
+        change_speech_timings=freeze_times,
         applies_to=has_speech_timestamps,
     ),
     Fault(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import functools
 import hashlib
 import math
@@ -25,7 +26,13 @@ from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import FileContent, UploadedFile
 from voicegauge.speech.encoding import DEFAULT_BITRATE_KBPS
-from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, list_voice_variants
+from voicegauge.speech.espeak import (
+    MAX_TEXT_CHARACTERS,
+    SpokenWord,
+    guess_language,
+    has_voice_for,
+    list_voice_variants,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +56,7 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 MAX_CACHED_AUDIO_FILES = 64
 """Maximum number of cached audio files. There is a cache because the audio of a job is often downloaded repeatedly."""
 MAX_CACHED_RECORDING_MEASUREMENTS = 64
+_SHORTEST_TIME_S = 0.001
 _NOISE_LEVEL = 0.1
 """RMS of the noise that replaces speech: -20 dBFS, as loud as speech."""
 
@@ -410,6 +418,10 @@ class SynthesizedSpeech(NamedTuple):
     audio_bytes: bytes
     audio_duration_s: float
     """Duration in seconds."""
+    words: tuple[SpokenWord, ...] = ()
+    """When each word of the synthesized text is spoken, from the start of the audio."""
+    spoken_text: str = ""
+    """The text that was synthesized."""
 
 
 class SpeechSynthesizer:
@@ -443,9 +455,9 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     """
     import numpy as np
 
-    from voicegauge.speech.espeak import synthesize
+    from voicegauge.speech.espeak import synthesize_with_times
 
-    samples = synthesize(
+    speech = synthesize_with_times(
         synthesis.text,
         language=synthesis.language,
         voice_variant=synthesis.espeak_variant,
@@ -454,11 +466,20 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
         sample_rate_hz=synthesis.sample_rate_hz,
         seed=synthesis.seed,
     )
-    samples = _apply_faults(samples, synthesis)
+    samples = _apply_faults(speech.samples, synthesis)
     lead = np.zeros(round(synthesis.leading_silence_s * synthesis.sample_rate_hz), np.float32)
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     data = encode_output(samples, synthesis.sample_rate_hz, synthesis.audio_format, synthesis.bitrate_kbps)
-    return SynthesizedSpeech(data, len(samples) / synthesis.sample_rate_hz)
+    duration_s = len(samples) / synthesis.sample_rate_hz
+    last_s = max(duration_s - _SHORTEST_TIME_S, 0.0)  # words that a fault cuts off are stated at the end
+    words = [
+        word._replace(
+            start_s=min(synthesis.leading_silence_s + word.start_s / synthesis.rate_error_factor, last_s),
+            end_s=min(synthesis.leading_silence_s + word.end_s / synthesis.rate_error_factor, last_s),
+        )
+        for word in speech.words
+    ]
+    return SynthesizedSpeech(data, duration_s, tuple(words), synthesis.text)
 
 
 def _apply_faults(samples: NDArray[np.float32], synthesis: SynthesisRequest) -> NDArray[np.float32]:
@@ -547,7 +568,7 @@ def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limi
         raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")
 
 
-# Invents when each character or word of a synthesized text is spoken.
+# Returns when each character or word of a synthesized text is spoken.
 
 
 class SpeechTiming(NamedTuple):
@@ -560,26 +581,72 @@ class SpeechTiming(NamedTuple):
 
 
 def build_speech_timings(
-    text: str, unit: Literal["character", "word"], *, leading_silence_s: float, audio_duration_s: float
+    text: str, unit: Literal["character", "word"], speech: SynthesizedSpeech, *, leading_silence_s: float
 ) -> list[SpeechTiming]:
-    """Return the timings of `text`. Every character takes the same time.
+    """Return the timings of `text`, by the times at which espeak-ng has spoken its words.
+
+    Within a word, every character takes the same time. What is not spoken, such as markup, has the time of what
+    follows.
 
     Args:
-        text: the text that is spoken.
+        text: the text of the request.
         unit: whether characters or words are timed.
-        leading_silence_s: duration in seconds of the silence before the speech.
-        audio_duration_s: duration in seconds of the audio.
+        speech: the speech.
+        leading_silence_s: duration in seconds of the silence before the speech, where an unspoken text begins.
     """
-    step_s = max(audio_duration_s - leading_silence_s, 0.0) / max(len(text), 1)
+    indices, times_s = _list_known_times(text, speech, leading_silence_s)
     pattern = r"(?s)." if unit == "character" else r"\S+"
 
-    def compute_time_s(character_index: int) -> float:
-        return math.floor((leading_silence_s + character_index * step_s) * 1000) / 1000
+    def compute_time_s(character_index: int, *, is_end: bool = False) -> float:
+        # At the end of a word before a pause two times are known: where it ends, and where the next one starts.
+        find = bisect.bisect_left if is_end else bisect.bisect_right
+        place = find(indices, character_index)
+        if place in (0, len(indices)):
+            return _round_down(times_s[0] if place == 0 else times_s[-1])
+        before, after = indices[place - 1], indices[place]
+        share = (character_index - before) / (after - before) if after > before else 0.0
+        return _round_down(times_s[place - 1] + share * (times_s[place] - times_s[place - 1]))
 
     return [
-        SpeechTiming(found[0], compute_time_s(found.start()), compute_time_s(found.end()))
+        SpeechTiming(found[0], compute_time_s(found.start()), compute_time_s(found.end(), is_end=True))
         for found in re.finditer(pattern, text)
     ]
+
+
+def _round_down(time_s: float) -> float:
+    return math.floor(time_s * 1000) / 1000
+
+
+def _list_known_times(text: str, speech: SynthesizedSpeech, start_s: float) -> tuple[list[int], list[float]]:
+    """Return indices of characters in ascending order, and the times of each: the starts and the ends of words."""
+    starts = _find_word_starts(text, speech)
+    indices, times_s = [0], [start_s]
+    for number, (start_index, word) in enumerate(starts):
+        next_index = starts[number + 1][0] if number + 1 < len(starts) else len(text)
+        # espeak-ng reports some short words, such as the second one of "of the", with the word before them.
+        end_index = start_index + len(text[start_index:next_index].rstrip())
+        indices += [start_index, end_index]
+        times_s += [max(word.start_s, times_s[-1]), max(word.end_s, times_s[-1])]
+    if len(times_s) > 1:
+        times_s[0] = times_s[1]  # what stands before the first word
+    indices.append(max(len(text), indices[-1]))
+    times_s.append(times_s[-1] if len(times_s) > 1 else speech.audio_duration_s)
+    return indices, times_s
+
+
+def _find_word_starts(text: str, speech: SynthesizedSpeech) -> list[tuple[int, SpokenWord]]:
+    """Return the words of the speech with the index in `text` at which each starts."""
+    offset = text.find(speech.spoken_text)
+    if offset >= 0:
+        return [(offset + word.start_index, word) for word in speech.words]
+    starts, place = [], 0
+    for word in speech.words:
+        spoken = speech.spoken_text[word.start_index : word.end_index]
+        found = text.find(spoken, place) if spoken else -1
+        if found >= 0:
+            place = found + len(spoken)
+            starts.append((found, word))
+    return starts
 
 
 def select_timings(timings: Sequence[SpeechTiming], start_s: float, end_s: float) -> list[SpeechTiming]:

@@ -205,3 +205,50 @@ def _check_timestamps_text(speech_delivery: SpeechDelivery) -> Iterator[Violatio
                 lists.description_pointer,
                 evidence=shown[:200],
             )
+
+
+@register_rule(
+    "timestamps-untrue",
+    subject_class=SpeechDelivery,
+    description=(
+        "The stated times are those at which the words are spoken: not shifted, stretched, invented from the number of "
+        "characters, or frozen (English)."
+    ),
+    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
+    explanation=Explanation(
+        consequence="Subtitles, marked words and lip movements do not fit the voice.",
+        conforming_example='"world" is stated at 0.52 s, and spoken at 0.50 s.',
+        violating_example='"world" is stated at 0.67 s, and spoken at 0.50 s; so are all other words.',
+    ),
+    shown_by=(
+        FaultExample(
+            "timestamps-shifted", target_id="inworld/tts-2-timestamps", also_found_by=("timestamps-duration",)
+        ),
+        FaultExample(
+            "timestamps-stretched", target_id="inworld/tts-2-timestamps", also_found_by=("timestamps-duration",)
+        ),
+        FaultExample("timestamps-uniform", target_id="inworld/tts-2-timestamps"),
+        FaultExample("timestamps-frozen", target_id="inworld/tts-2-timestamps"),
+    ),
+)
+def _check_timestamps_untrue(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.stated_times import judge_stated_times, split_into_words
+
+    decoded, spoken = speech_delivery.decoded_audio, speech_delivery.spoken_text
+    if decoded is None or spoken is None or spoken.verdict not in ("right", "fits"):
+        return
+    for lists in read_timestamps(speech_delivery):
+        starts_s = lists.starts_s
+        if len(starts_s) != len(lists.texts) or len(starts_s) != len(lists.starts):
+            continue  # `timestamps-count` reports it
+        words = split_into_words([str(text) for text in lists.texts], starts_s, lists.timestamps_spec.text_unit)
+        found = judge_stated_times(
+            decoded.samples, decoded.sample_rate_hz, words, is_recognized_clearly=spoken.verdict == "right"
+        )
+        if found.verdict not in ("true", "unclear"):
+            yield Violation(
+                f"the stated times are {found.verdict}: {found.explanation}",
+                lists.description_pointer,
+                evidence=speech_delivery.speech_request.text,
+                audio_start_s=found.start_s,
+            )

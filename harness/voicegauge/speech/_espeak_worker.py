@@ -7,7 +7,10 @@ that has spoken nothing.
 A command is one line of JSON; the reply is one line of JSON, followed by mono samples of 16 bits, little endian:
 
     {"text": ..., "voice": "en-us+f2", "rate": 165, "pitch": 50, "word_gap": 0}
-    {"bytes": 88200, "sample_rate_hz": 22050}       or       {"error": "..."}
+    {"bytes": 88200, "sample_rate_hz": 22050, "words": [[0, 5, 0]], "clause_ends": [44100]}    or    {"error": "..."}
+
+"words" has the first character, the number of characters and the first sample of each word; "clause_ends" the samples
+at which clauses end.
 
 A command without a rate asks for the phonemes of the text, one clause in each item, and the reply has no samples:
 
@@ -31,7 +34,28 @@ _ESPEAK_CHARACTERS_UTF8 = 1
 _ESPEAK_PHONEMES_IPA = 2
 _RATE, _PITCH, _WORD_GAP = 1, 3, 7
 """Numbers by which espeak-ng identifies these parameters (`espeak_PARAMETER`)."""
-_SynthesisCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_WORD_EVENT, _END_EVENT = 1, 5
+"""Numbers of the events that begin a word and end a clause (`espeak_EVENT_TYPE`); 0 ends the list of events."""
+
+
+class _Event(ctypes.Structure):
+    """An `espeak_EVENT`."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),  # counted in characters, from 1
+        ("length", ctypes.c_int),
+        ("audio_position_ms", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+_SynthesisCallback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 def _load_espeak() -> tuple[Any, int]:
@@ -47,12 +71,23 @@ def _load_espeak() -> tuple[Any, int]:
     return library, rate
 
 
-def _speak(library: Any, command: dict[str, Any]) -> bytes:
+def _speak(library: Any, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Return the samples, and the times of words and clauses for the header of the reply."""
     pcm = bytearray()
+    words: list[list[int]] = []
+    clause_ends: list[int] = []
 
-    def collect_samples(samples: Any, sample_count: int, _events: Any) -> int:
+    def collect_samples(samples: Any, sample_count: int, events: Any) -> int:
         if samples and sample_count > 0:
             pcm.extend(ctypes.string_at(samples, sample_count * 2))
+        index = 0
+        while events and events[index].type != 0:
+            event = events[index]
+            if event.type == _WORD_EVENT:
+                words.append([event.text_position - 1, event.length, event.sample])
+            elif event.type == _END_EVENT:
+                clause_ends.append(event.sample)
+            index += 1
         return 0
 
     callback = _SynthesisCallback(collect_samples)
@@ -74,7 +109,7 @@ def _speak(library: Any, command: dict[str, Any]) -> bytes:
         None,
     )
     library.espeak_Synchronize()
-    return bytes(pcm)
+    return bytes(pcm), {"words": words, "clause_ends": clause_ends}
 
 
 def _transcribe(library: Any, command: dict[str, Any]) -> list[str]:
@@ -101,8 +136,9 @@ def _speak_in_fork(library: Any, sample_rate_hz: int, command_line: bytes, outpu
         try:
             command = json.loads(command_line)
             if "rate" in command:
-                samples = _speak(library, command)
-                _write_reply(output_stream, {"bytes": len(samples), "sample_rate_hz": sample_rate_hz}, samples)
+                samples, times = _speak(library, command)
+                header = {"bytes": len(samples), "sample_rate_hz": sample_rate_hz, **times}
+                _write_reply(output_stream, header, samples)
             else:
                 _write_reply(output_stream, {"bytes": 0, "phonemes": _transcribe(library, command)})
         except Exception as error:  # noqa: BLE001 - every error is reported to the parent

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ WORD_GAP_UNIT_S = 0.031
 DITHER_SNR_DB = 50.0
 """Signal-to-noise ratio of the noise that is added to speech, in decibels. Without noise, recognizers make errors on
 the digital silence in synthetic speech."""
+_SILENCE_LEVEL = 0.002
+"""Largest magnitude of a sample that is silent."""
 _NOISE_BLOCK_FRAMES = 2**16
 MAX_TEXT_CHARACTERS = 100_000
 
@@ -67,6 +69,26 @@ _SCRIPT_CHARACTER_RANGES = (
 come first, because the other characters of Japanese are also used in Chinese."""
 
 
+class SpokenWord(NamedTuple):
+    """When a word is spoken."""
+
+    start_index: int
+    """Index of its first character in the text."""
+    end_index: int
+    """Index after its last character."""
+    start_s: float
+    """Start in seconds from the first sample."""
+    end_s: float
+    """End in seconds: where the next word starts, or where the clause falls silent."""
+
+
+class TimedSpeech(NamedTuple):
+    """Synthesized speech and the times of its words, as espeak-ng reports them."""
+
+    samples: Samples
+    words: tuple[SpokenWord, ...]
+
+
 def synthesize(
     text: str,
     *,
@@ -92,6 +114,33 @@ def synthesize(
         MissingExtraError: espeakng-loader is not installed.
         ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
     """
+    return synthesize_with_times(
+        text,
+        language=language,
+        voice_variant=voice_variant,
+        words_per_minute=words_per_minute,
+        pitch=pitch,
+        sample_rate_hz=sample_rate_hz,
+        seed=seed,
+    ).samples
+
+
+def synthesize_with_times(
+    text: str,
+    *,
+    language: str,
+    voice_variant: str | None,
+    words_per_minute: int,
+    pitch: int,
+    sample_rate_hz: int,
+    seed: int,
+) -> TimedSpeech:
+    """Synthesize `text` as `synthesize` does, and return when each word is spoken.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+        ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
+    """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
     name = _build_voice_name(language, voice_variant)
@@ -106,9 +155,26 @@ def synthesize(
     rate = int(head["sample_rate_hz"])
     samples = np.frombuffer(raw, "<i2").astype(np.float32)
     samples /= np.float32(32768)
+    words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
     samples = _resample(samples, rate, sample_rate_hz)
     _add_noise(samples, seed)
-    return samples
+    return TimedSpeech(samples, words)
+
+
+def _build_spoken_words(
+    words: list[list[int]], clause_ends: list[int], samples: Samples, sample_rate_hz: int
+) -> tuple[SpokenWord, ...]:
+    """Return the words; each ends where the next one starts, or before the silence at the end of its clause."""
+    ends = np.array([*clause_ends, len(samples)])
+    spoken = []
+    for index, (position, length, start) in enumerate(words):
+        clause_end = int(ends[np.searchsorted(ends, start, side="right").clip(max=len(ends) - 1)])
+        end = min(clause_end, words[index + 1][2]) if index + 1 < len(words) else clause_end
+        audible = np.flatnonzero(np.abs(samples[start:end]) > _SILENCE_LEVEL)
+        if len(audible):
+            end = start + int(audible[-1]) + 1
+        spoken.append(SpokenWord(position, position + length, start / sample_rate_hz, end / sample_rate_hz))
+    return tuple(spoken)
 
 
 def transcribe_phonemes(text: str, *, language: str) -> tuple[str, ...]:

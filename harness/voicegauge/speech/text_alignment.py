@@ -115,6 +115,18 @@ def align_text(log_probabilities: LogProbabilities, pronunciation: Pronunciation
     return TextAlignment(tuple(words), tuple(word_deficits), tuple(gap_deficits))
 
 
+def find_phoneme_starts(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> NDArray[np.float64] | None:
+    """Return when each phoneme starts, in seconds, by the most probable path; `None` if they do not fit into the clip.
+
+    A network with this loss emits a phoneme at a moment within it, some hundredths of a second after its start.
+    """
+    path = _find_best_path(log_probabilities, phonemes)
+    if path is None:
+        return None
+    starts = np.searchsorted(path, 2 * np.arange(len(phonemes)) + 1)
+    return np.asarray(starts * FRAME_S)
+
+
 def _build_states(phonemes: Sequence[int]) -> NDArray[np.int64]:
     """Return the phonemes with a blank before, between and after them."""
     states = np.full(2 * len(phonemes) + 1, BLANK, np.int64)
