@@ -19,7 +19,7 @@ from voicegauge.report.csv_markdown import render_markdown
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 
-from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, make_run
+from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 from ..builders.runs import price_claim, price_per
 
 FAST = Voice("acme/fast", "Fast", 500, 0.05, job=False, usd=0.01, max_characters=500)
@@ -282,3 +282,21 @@ def test_a_charge_that_differs_from_the_documented_price_is_in_the_headline(tmp_
     assert verdict.headline.endswith("; acme/fast charged 2 times the documented price.")
     assert "acme/fast charged 2 times the documented price" in render_markdown(analyze_runs([charged]))
     assert "acme/fast charged 2 times the documented price" in render_page(analyze_runs([charged]))
+
+
+def test_the_headline_of_a_rehearsal_names_nobody_among_several(tmp_path: Path) -> None:
+    failing = Voice("north/sleet", "Sleet", 900, 0.1, failing=0.5)
+    for voices in ((FAST, failing, BROKEN), (failing,)):
+        run = make_run(tmp_path / str(len(voices)), voices, provenance=Provenance.EMULATED, repetitions=1)
+        verdict = analyze_runs([run]).report.runs[0].verdict
+        assert verdict.headline.startswith("EMULATED: ")
+        assert ("north/sleet" in verdict.headline) == (len(voices) == 1)
+        assert "north/sleet" in details(verdict)["reliability"]
+
+
+def test_a_large_group_that_cannot_be_distinguished_is_counted_and_not_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path, crowd(9), repetitions=1)
+    analyzed = analyze_runs([run])
+    ranking = analyzed.report.runs[0].ranking
+    assert ranking.decision.startswith("With equal weights: 9 targets cannot be distinguished")
+    assert "crowd/" not in ranking.decision

@@ -247,10 +247,17 @@ def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name
     return "; ".join(parts)
 
 
+MAX_CHOICE_NAMES = 5
+"""Number of targets above which the line that decides counts those that cannot be distinguished instead of naming
+some: which would be named is chance."""
+
+
 def format_choice(names: Sequence[str]) -> str:
-    """Return the names of targets that cannot be distinguished: "a", "a or b", "a, b, c or 3 others"."""
+    """Return the names of targets that cannot be distinguished: "a", "a or b", "a, b, c or 2 others", or their number."""
     if len(names) == 1:
         return names[0]
+    if len(names) > MAX_CHOICE_NAMES:
+        return f"{len(names):,} targets cannot be distinguished"
     shown = list(names[:3]) if len(names) > 3 else list(names[:-1])
     rest = format_count_with_noun(len(names) - 3, "other") if len(names) > 3 else names[-1]
     return f"{', '.join(shown)} or {rest}"

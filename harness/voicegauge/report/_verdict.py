@@ -524,7 +524,9 @@ def build_run_verdict(run: MeasuredRun, decision: str = "") -> RunVerdict:
         )
     if run.manifest.is_rehearsal:
         rehearsal = (build_rehearsal_statement(run), build_reliability_statement(run))
-        return RunVerdict(headline=join_headline(rehearsal), statements=rehearsal, cautions=_list_cautions(run))
+        # Of several targets the headline names none: who failed in a rehearsal would read as worse than the others.
+        in_headline = rehearsal if len(run.targets) == 1 else rehearsal[:1]
+        return RunVerdict(headline=join_headline(in_headline), statements=rehearsal, cautions=_list_cautions(run))
     found = (
         build_speed_statement(run),
         build_intelligibility_statement(run),
