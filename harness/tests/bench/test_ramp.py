@@ -130,7 +130,9 @@ def test_a_load_that_this_machine_did_not_send_is_not_reached(level_unit: Litera
     assert 9.0 <= found.highest_load <= 10.6
     assert not found.meets_goal_at_max_load
     invalid = [step for step in found.steps if step.load == 16.0]
-    assert [(step.is_valid, step.meets_goal) for step in invalid] == [(False, False)] * 2
+    assert [(step.is_valid, step.meets_goal) for step in invalid] == [
+        (False, False)
+    ] * load_search.MAX_STEPS_OF_BUSY_MACHINE
     assert invalid[0].sent_load_share == pytest.approx(10 / 16, abs=0.05)
     assert invalid[0].verdict.startswith("invalid: 6")
     assert re.search(r"; this machine sent only \d\d% of .*, so the target may bear more$", found.describe())

@@ -284,7 +284,10 @@ MAX_LOADS_AT_LIMIT_OF_MACHINE = 2
 """Number of loads at which this machine may send no more than at lower loads before the search ends: further steps
 would only repeat it."""
 MAX_STEPS_PER_LOAD = 2
-"""Largest number of steps under one load. If the first step misses the goal or is invalid, a second one decides."""
+"""Largest number of steps under one load that was sent. If the first step misses the goal, a second one decides."""
+MAX_STEPS_OF_BUSY_MACHINE = 4
+"""Largest number of steps under one load, if this machine sent less than planned although the service was not
+saturated: other programs use it for seconds at a time."""
 
 
 LoadMeasurer = Callable[[float, int], Awaitable[StepMeasurements]]
@@ -346,10 +349,10 @@ class _LoadSearch:
         return not self._steps or self._steps[-1].request_count > 0
 
     async def try_load(self, load: float) -> None:
-        """Send a step, and a second one if the first misses the goal or is invalid."""
+        """Send a step, and a second one if the first misses the goal; more if this machine sent less than planned."""
         self._tried_capacity |= self._capacity is not None
         sent_before = max((step.achieved_load or step.load for step in self._steps if step.load < load), default=0.0)
-        for _ in range(MAX_STEPS_PER_LOAD):
+        for step_count in itertools.count(1):
             measured = await self._measure_load(load, self._choose_request_count(load))
             step = self._judge(load, measured)
             self._steps.append(step)
@@ -358,6 +361,8 @@ class _LoadSearch:
             if step.meets_goal and step.is_fully_sent:
                 return
             if step.is_saturated or not measured.samples:
+                break
+            if step_count >= (MAX_STEPS_PER_LOAD if step.is_fully_sent else MAX_STEPS_OF_BUSY_MACHINE):
                 break
         if self._planned_met != load:
             self._missed = load
