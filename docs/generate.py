@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
 import sys
+import textwrap
+import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +26,19 @@ from voicegauge.api.local_servers import ListenResult
 from voicegauge.api.results import Conversion, RecordResult
 from voicegauge.api.saved_runs import ScoreResult
 from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
-from voicegauge.bench.comparison import RunComparison
+from voicegauge.bench.comparison import MetricComparison, RunComparison
+from voicegauge.bench.cost import TargetCost
+from voicegauge.bench.estimates import BoundEstimates, Estimate
+from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.suites import SuiteFile, TextEntry
+from voicegauge.bench.target_summaries import (
+    AudioQualitySummary,
+    ErrorRate,
+    ReadingSummary,
+    StreamSummary,
+    TargetSummary,
+)
 from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.prices import PricedPlan as PricedCheck
@@ -32,7 +46,8 @@ from voicegauge.conformance.report import CheckReport
 from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.drift.official_comparison import OfficialDriftReport
 from voicegauge.drift.report import DriftReport
-from voicegauge.model.run import Run
+from voicegauge.model.price import PriceRange
+from voicegauge.model.run import LoadCapacity, RampResult, RampStep, Run, TimingError
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
 from voicegauge.profiles.profile_report import Profile, ProfileReport
 from voicegauge.relay.relayed_exchange import ProxyReport
@@ -40,6 +55,7 @@ from voicegauge.report.report_data import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVIDERS_BLOCK = re.compile(r"(<!-- providers -->).*?(<!-- /providers -->)", re.DOTALL)
+FIGURES_BLOCK = re.compile(r"(<!-- figures -->).*?(<!-- /figures -->)", re.DOTALL)
 HELP_BLOCK = re.compile(r"(<!-- help -->\n```text\n).*?(```\n<!-- /help -->)", re.DOTALL)
 
 
@@ -73,6 +89,66 @@ def readme() -> str:
     text = PROVIDERS_BLOCK.sub(lambda found: found[1] + providers + found[2], text)
     help_text = CliRunner().invoke(cli, ["--help"], prog_name="voicegauge").output
     return HELP_BLOCK.sub(lambda found: found[1] + help_text + found[2], text)
+
+
+def read_field_descriptions(record: type[Any]) -> dict[str, str]:
+    """Return the docstring of each field of a record, by the field's name; empty for one without."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
+    assert isinstance(definition, ast.ClassDef)
+    found: dict[str, str] = {}
+    for statement, following in zip(definition.body, [*definition.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            is_described = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            text = str(following.value.value) if is_described else ""  # type: ignore[union-attr]
+            found[statement.target.id] = " ".join(text.split())
+    return found
+
+
+def list_figures() -> list[tuple[str, str, str]]:
+    """Return record, name and definition of each figure that a benchmark states."""
+    return [
+        (record.__name__, field.name, read_field_descriptions(record)[field.name])
+        for record in FIGURE_RECORDS
+        for field in msgspec.structs.fields(record)
+        if is_figure(field.type)
+    ]
+
+
+def is_figure(annotation: Any) -> bool:
+    """Whether a field holds a number: with an interval, in a range, or as it is."""
+    alternatives = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Annotated:
+        return is_figure(alternatives[0])
+    if alternatives and typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        return any(is_figure(one) for one in alternatives)
+    return annotation in {int, float, Estimate, BoundEstimates, PriceRange}
+
+
+FIGURE_RECORDS = (
+    TargetSummary,
+    StreamSummary,
+    ErrorRate,
+    ReadingSummary,
+    ListeningSummary,
+    AudioQualitySummary,
+    TargetCost,
+    Estimate,
+    PriceRange,
+    TimingError,
+    RampResult,
+    RampStep,
+    LoadCapacity,
+    MetricComparison,
+)
+"""Records whose numbers are defined in docs/methodology.md."""
+
+
+def methodology() -> str:
+    """Return docs/methodology.md with the current definitions of all figures."""
+    text = (ROOT / "docs/methodology.md").read_text(encoding="utf-8")
+    rows = [f"| `{record}.{name}` | {meaning} |" for record, name, meaning in list_figures()]
+    table = "\n".join(["| figure | definition |", "|---|---|", *rows])
+    return FIGURES_BLOCK.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", text)
 
 
 def samples() -> str:
@@ -130,6 +206,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/samples.md": samples,
+    "docs/methodology.md": methodology,
     "docs/cost.schema.json": lambda: as_json(record_schema(CostEstimate, "voicegauge cost --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
     "docs/suite.schema.json": lambda: as_json(record_schema(SuiteFile, "a file for voicegauge bench --suite")),

@@ -197,6 +197,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     Its confidence level is `interval_level`.
     """
     interval_high: float | None
+    """Upper end of the interval of `change`; `None` if there are too few data."""
     interval_level: float | None = None
     """Confidence level of the interval, such as 0.998; `None` without an interval."""
     p_value: float | None
@@ -208,6 +209,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     baseline_sample_count: int
     """Number of samples of the baseline from which the value was computed."""
     run_sample_count: int
+    """Number of samples of the compared run from which the value was computed."""
     note: str = ""
 
 

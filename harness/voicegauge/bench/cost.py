@@ -92,6 +92,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     charged_usd_per_request: float | None
     """Mean charge in US dollars that the provider reported; `None` if it reported no charge."""
     charged_credits_per_request: float | None
+    """Mean charge in credits that the provider reported; `None` if it reported no charge."""
     charged_sample_count: int
     """Number of samples for which the provider reported a charge."""
     charge_differs_from_price: bool
@@ -109,6 +110,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     account_plan_name: str | None
     """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
     credits_per_audio_minute: float | None
+    """Price in credits per minute of audio; `None` if no document states one."""
     text_length: int
     """Text length at which `price_per_1m_characters` is stated."""
     characters_per_month: int

@@ -288,6 +288,8 @@ MAX_STEPS_PER_LOAD = 2
 MAX_STEPS_OF_BUSY_MACHINE = 4
 """Largest number of steps under one load, if this machine sent less than planned although the service was not
 saturated: other programs use it for seconds at a time."""
+MAX_EXTRA_STEPS = 6
+"""Largest number of steps of a search beyond `MAX_STEPS_PER_LOAD`: they are paid for, too."""
 
 
 LoadMeasurer = Callable[[float, int], Awaitable[StepMeasurements]]
@@ -333,6 +335,7 @@ class _LoadSearch:
         self._planned_met: float | None = None
         """The load that was planned for the step that sent `_met`."""
         self._missed: float | None = None
+        self._extra_step_count = 0
         self._loads_at_limit_of_machine = 0
         """Number of loads at which this machine sent no more than at a lower planned load."""
         self._capacity: LoadCapacity | None = None
@@ -362,8 +365,11 @@ class _LoadSearch:
                 return
             if step.is_saturated or not measured.samples:
                 break
-            if step_count >= (MAX_STEPS_PER_LOAD if step.is_fully_sent else MAX_STEPS_OF_BUSY_MACHINE):
-                break
+            if step_count >= MAX_STEPS_PER_LOAD:
+                is_at_limit = step_count >= MAX_STEPS_OF_BUSY_MACHINE or self._extra_step_count >= MAX_EXTRA_STEPS
+                if step.is_fully_sent or is_at_limit:
+                    break
+                self._extra_step_count += 1
         if self._planned_met != load:
             self._missed = load
         sent = max(step.achieved_load or step.load for step in self._steps if step.load == load)

@@ -64,8 +64,11 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     reference_units: int
     """Number of units (words or characters) in the references."""
     substitutions: int
+    """Number of units that were recognized as another one, in the alignment with the fewest errors."""
     deletions: int
+    """Number of units of the references that were not recognized, including all of a failed sample."""
     insertions: int
+    """Number of recognized units that the references do not have."""
     text_count: int
     """Number of different texts; the intervals are computed by leaving out one text at a time."""
     sample_count_by_audio_content: dict[str, int]
@@ -193,6 +196,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     disturbed_sample_count: int
     """Number of samples whose times are imprecise because voicegauge itself was too busy."""
     failure_count: int
+    """Number of samples whose request or job failed, after all retries."""
     failure_rate: Estimate | None
     """Share of failed samples; `None` without samples."""
     failure_count_by_kind: dict[str, int]

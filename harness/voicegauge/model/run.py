@@ -95,7 +95,9 @@ class RampStep(Record, frozen=True, kw_only=True):
     load: NonNegativeNumber
     """The load: requests in flight, or requests per second."""
     request_count: Count
+    """Number of requests that were sent."""
     duration_s: NonNegativeNumber
+    """Time from the start of the step to the end of its last request, in seconds."""
     requests_per_s: NonNegativeNumber
     """Throughput: number of all requests divided by the duration of the step."""
     goodput_per_s: NonNegativeNumber
@@ -147,6 +149,7 @@ class LoadCapacity(Record, frozen=True, kw_only=True):
     """The load from which on a service does not keep up, estimated from steps that saturated it."""
 
     load: NonNegativeNumber
+    """The estimate: requests in flight, or requests per second."""
     low: NonNegativeNumber
     """Lower end of the 95% interval."""
     high: NonNegativeNumber
@@ -316,6 +319,7 @@ class TimingError(Record, frozen=True, kw_only=True):
     requests_per_s: NonNegativeNumber | None = None
     """Rate at which the requests were sent; `None` if a request was sent when an earlier one had ended."""
     request_count: Count
+    """Number of requests from which the error was computed."""
     median_error_ms: NonNegativeNumber
     """Median of the absolute errors in milliseconds."""
     p99_error_ms: NonNegativeNumber

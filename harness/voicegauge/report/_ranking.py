@@ -253,7 +253,10 @@ some: which would be named is chance."""
 
 
 def format_choice(names: Sequence[str]) -> str:
-    """Return the names of targets that cannot be distinguished: "a", "a or b", "a, b, c or 2 others", or their number."""
+    """Return the names of targets that cannot be distinguished: "a", "a or b", "a, b, c or 2 others".
+
+    Of more than `MAX_CHOICE_NAMES`, the number is returned.
+    """
     if len(names) == 1:
         return names[0]
     if len(names) > MAX_CHOICE_NAMES:
