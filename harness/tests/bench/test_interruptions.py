@@ -71,7 +71,8 @@ def bench(provider: StandInProvider, out: Path) -> Iterator[Bench]:
 
         def run(*targets: str, more: Sequence[str] = ("--asr", "none", "--no-report")) -> int:
             where = ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out)]
-            live = ["--live", "--base-url", url, "--warmup", "0", "--concurrency", "1", "--no-listening"]
+            live = ["--live", "--base-url", url, "--warmup", "0", "--no-listening"]
+            live += [] if "--ramp" in more else ["--concurrency", "1"]
             return voicegauge(["bench", *(f"acme/{name}" for name in targets), *where, *live, *more]) or 0
 
         yield run
@@ -531,3 +532,16 @@ def test_times_that_were_taken_while_the_machine_was_too_busy_are_not_valid(
     assert bench("sync", more=few) == 0, "a single disturbance is a large share of a few samples"
     assert bench("sync", more=(*few, "--repetitions", "7", "--max-cost", "9")) == 3
     assert "this machine was too busy during 21 of 21 samples" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(("goal", "status"), [("success>=0.5", 0), ("success>=0.5,rtf:p50<=1000", 3)])
+def test_a_ramp_is_rejected_for_lags_only_if_its_goal_limits_times(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], goal: str, status: int
+) -> None:
+    monkeypatch.setattr("voicegauge.bench._sample_building.is_timing_disturbed", lambda *_times_ms: True)
+    for name in ("MIN_SENT_LOAD_SHARE", "FULL_LOAD_SHARE"):
+        monkeypatch.setattr(f"voicegauge.bench.ramp.{name}", 0.0)
+    monkeypatch.setattr("voicegauge.api.benchmark_planning.MAX_RAMP_CONCURRENCY", 2.0)
+    words = ("--asr", "none", "--no-report", "--ramp", "concurrency", "--goal", goal, "--max-cost", "99")
+    assert bench("sync", more=words) == status, capsys.readouterr().err
+    assert ("this machine was too busy" in capsys.readouterr().err) == (status == 3)

@@ -163,7 +163,11 @@ def _reject_disturbed_run(result: BenchResult) -> None:
     Raises:
         NothingMeasuredError: too many samples are disturbed.
     """
-    disturbed = sum(target.disturbed_sample_count for target in result.targets)
+    disturbed = (
+        _count_samples_disturbed_beyond_goal(result)
+        if result.ramp is not None
+        else sum(target.disturbed_sample_count for target in result.targets)
+    )
     samples = sum(target.sample_count for target in result.targets)
     is_judged = result.provenance is Provenance.LIVE and samples >= MIN_SAMPLES_FOR_DISTURBED_SHARE
     if is_judged and disturbed > MAX_DISTURBED_SHARE * samples:
@@ -171,6 +175,26 @@ def _reject_disturbed_run(result: BenchResult) -> None:
             f"the times are not valid: this machine was too busy during {disturbed} of {samples} samples "
             "(is_disturbed): measure again on an idle machine, or with a lower --concurrency"
         )
+
+
+MAX_LAG_SHARE_OF_GOAL = 0.1
+"""Lag of the event loop, as a share of the shortest time that the goal of a ramp allows, above which a sample says
+nothing about the goal. The capacity is a throughput, which short lags do not change."""
+
+
+def _count_samples_disturbed_beyond_goal(result: BenchResult) -> int:
+    """Return how many samples of the best step of a ramp were disturbed by more than its goal tolerates."""
+    from voicegauge.api.saved_runs import load_run
+    from voicegauge.bench.load import parse_goal
+
+    assert result.ramp is not None
+    conditions = parse_goal(result.ramp.goal).conditions
+    limits_ms = [one.limit for one in conditions if one.metric in {"ttfb", "ttfa", "total"}]
+    if not limits_ms and all(one.metric == "success" for one in conditions):
+        return 0
+    max_lag_ms = MAX_LAG_SHARE_OF_GOAL * min(limits_ms, default=0.0)
+    samples = load_run(result.folder).select_counted_samples()
+    return sum(sample.is_disturbed and (sample.max_own_lag_ms or 0.0) >= max_lag_ms for sample in samples)
 
 
 def _raise_error_of_failed_run(result: BenchResult) -> None:
