@@ -1,0 +1,263 @@
+"""Every operation of the large providers' contracts is called by the official client, or listed with the reason.
+
+The clients are unmodified and speak with the emulator over a real socket, whose journal has the operations they called.
+What the responses contain is tested beside this file, by client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+import voicegauge
+from voicegauge.cases.valid_requests import load_spoken_sentence
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator.process import RunningEmulator
+
+TEXT = "Good morning. This is a short test."
+NOT_OFFERED = {
+    "inworld/transcribeAudio": "The client has no transcription.",
+}
+"""Operations that the official client for Python lacks, with the reason."""
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[RunningEmulator]:
+    with voicegauge.emulate(list(CLIENTS), time_scale=0.02) as running:
+        yield running
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=60) as client:
+        yield client
+
+
+def recording() -> tuple[str, bytes, str]:
+    return "speech.mp3", load_spoken_sentence("mp3").file.data, "audio/mpeg"
+
+
+def call_openai(url: str, _: httpx.Client) -> None:
+    import openai
+
+    with openai.OpenAI(api_key="k", base_url=url, max_retries=0) as client:
+        assert client.audio.speech.create(model="tts-1", input=TEXT, voice="alloy").content
+        assert client.audio.transcriptions.create(model="whisper-1", file=recording()).text
+        assert client.audio.translations.create(model="whisper-1", file=recording()).text
+        model = next(iter(client.models.list()))
+        assert client.models.retrieve(model.id).id == model.id
+
+
+def call_elevenlabs(url: str, http: httpx.Client) -> None:
+    from elevenlabs.client import ElevenLabs
+
+    client = ElevenLabs(api_key="surface", base_url=url, httpx_client=http)
+    voice = client.voices.search().voices[0].voice_id
+    speech = {"text": TEXT, "model_id": "eleven_multilingual_v2"}
+    turns = [{"text": TEXT, "voice_id": voice}]
+    for pieces in (
+        client.text_to_speech.convert(voice, **speech),
+        client.text_to_speech.stream(voice, **speech),
+        client.text_to_dialogue.convert(inputs=turns),
+        client.text_to_dialogue.stream(inputs=turns),
+        client.speech_to_speech.convert(voice, audio=recording(), model_id="eleven_multilingual_sts_v2"),
+        client.speech_to_speech.stream(voice, audio=recording(), model_id="eleven_multilingual_sts_v2"),
+        client.audio_isolation.convert(audio=recording()),
+        client.audio_isolation.stream(audio=recording()),
+        client.text_to_sound_effects.convert(text="A door closes", duration_seconds=1),
+    ):
+        assert b"".join(pieces)
+    assert client.text_to_speech.convert_with_timestamps(voice, text=TEXT).alignment
+    assert list(client.text_to_speech.stream_with_timestamps(voice, text=TEXT))
+    assert client.speech_to_text.convert(model_id="scribe_v2", file=recording()).text
+    assert client.forced_alignment.create(file=recording(), text=TEXT).words
+    description = "A calm old man with a deep voice and a British accent"
+    assert client.text_to_voice.design(voice_description=description, auto_generate_text=True).previews
+    assert client.text_to_voice.create_previews(voice_description=description, auto_generate_text=True).previews
+    assert client.models.list()
+    assert client.user.subscription.get().character_limit
+    (item,) = client.history.list().history
+    assert client.history.get(item.history_item_id)
+    assert b"".join(client.history.get_audio(item.history_item_id))
+    assert client.history.delete(item.history_item_id)
+    made = client.voices.ivc.create(name="Anna", files=[recording()]).voice_id
+    assert client.voices.get_all().voices
+    assert client.voices.get(made)
+    assert client.voices.update(made, name="Ben")
+    assert client.voices.settings.get_default()
+    assert client.voices.settings.get(made)
+    assert client.voices.settings.update(made, request={"stability": 0.4})
+    assert client.voices.delete(made)
+    assert client.pronunciation_dictionaries.list() is not None
+    (dub,) = client.dubbing.list().dubs
+    assert client.dubbing.get(dub.dubbing_id)
+    assert b"".join(client.dubbing.audio.get(dub.dubbing_id, "es"))
+    assert client.dubbing.delete(dub.dubbing_id)
+
+
+def call_deepgram(url: str, http: httpx.Client) -> None:
+    from deepgram import DeepgramClient
+    from deepgram.environment import DeepgramClientEnvironment
+
+    environment = DeepgramClientEnvironment(base=url, production=url, agent=url, agent_rest=url)
+    client = DeepgramClient(api_key="k", environment=environment, httpx_client=http)
+    assert b"".join(client.speak.v1.audio.generate(text=TEXT))
+    assert b"".join(client.speak.v2.audio.generate(text=TEXT, model="flux-haley-en"))
+    assert client.listen.v1.media.transcribe_file(request=recording()[1], model="nova-3").results.channels
+    models = client.manage.v1.models.list()
+    assert client.manage.v1.models.get(models.tts[0].uuid_)
+    project = client.manage.v1.projects.list().projects[0].project_id
+    uuid = client.manage.v1.projects.models.list(project).tts[0].uuid_
+    assert client.manage.v1.projects.models.get(project, uuid)
+
+
+def call_cartesia(url: str, _: httpx.Client) -> None:
+    import cartesia
+
+    katie = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
+    wav = {"container": "wav", "encoding": "pcm_s16le", "sample_rate": 24000}
+    with cartesia.Cartesia(api_key="surface", base_url=url, max_retries=0) as client:
+        speech = {"model_id": "sonic-3", "transcript": TEXT, "voice": {"mode": "id", "id": katie}}
+        assert client.tts.generate(**speech, output_format=wav).read()
+        raw = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
+        assert list(client.tts.generate_sse(**speech, output_format=raw))
+        filled = client.tts.infill(
+            left_audio=recording(),
+            model_id="sonic-3",
+            language="en",
+            transcript="and",
+            voice_id=katie,
+            output_format=wav,
+        )
+        assert filled.read()
+        assert client.stt.transcribe(file=recording(), model="ink-whisper", language="en").text
+        changed = client.voice_changer.generate(
+            clip=recording(),
+            voice_id=katie,
+            output_format_container="wav",
+            output_format_encoding="pcm_s16le",
+            output_format_sample_rate=16000,
+        )
+        assert changed.read()
+        made = client.voices.clone(clip=recording(), name="Anna", language="en").id
+        localized = client.voices.localize(voice_id=made, name="Anne", accent="parisian", language="fr").id
+        assert {made, localized} <= {voice.id for voice in client.voices.list()}
+        assert client.voices.get(localized).id == localized
+        assert client.voices.update(made, name="Ben", description="A voice").name == "Ben"
+        for voice in (made, localized):
+            client.voices.delete(voice)
+        words = client.pronunciation_dicts.create(name="Names", items=[{"text": "GIF", "alias": "jif"}]).id
+        assert client.pronunciation_dicts.update(words, name="Words")
+        assert client.pronunciation_dicts.retrieve(words)
+        assert words in [one.id for one in client.pronunciation_dicts.list()]
+        client.pronunciation_dicts.delete(words)
+
+
+def call_mistral(url: str, _: httpx.Client) -> None:
+    from mistralai.client import Mistral
+
+    with Mistral(api_key="surface", server_url=url) as client:
+        voices = client.audio.voices
+        assert client.audio.speech.complete(model="voxtral-mini-tts-3-0", input=TEXT, voice_id="gb_jane_neutral")
+        file = {"file_name": "speech.mp3", "content": recording()[1]}
+        assert client.audio.transcriptions.complete(model="voxtral-mini-2602", file=file).text
+        assert client.models.list().data
+        assert client.models.retrieve(model_id="voxtral-mini-tts-3-0")
+        made = voices.create(name="Anna", sample_audio="UklGRg==", languages=["en"]).id
+        assert voices.get(voice_id=made)
+        assert voices.update(voice_id=made, name="Ben")
+        assert voices.get_sample_audio(voice_id=made).read()
+        with pytest.deprecated_call():
+            assert voices.list(limit=100).items
+        assert voices.delete(voice_id=made)
+
+
+async def call_inworld(url: str, _: httpx.Client) -> None:
+    from inworld_tts import InworldTTS
+
+    client = InworldTTS(api_key="surface", base_url=url, max_retries=0)
+    assert client.generate(TEXT, voice="Ashley", model="inworld-tts-2")
+    assert [piece async for piece in client.stream(TEXT, voice="Ashley", model="inworld-tts-2")]
+    assert client.list_voices()
+    prompt = "A calm old man with a deep voice and a British accent"
+    assert client.design_voice(design_prompt=prompt, preview_text=TEXT)
+    made = client.clone_voice([recording()[1]], display_name="Anna")["voice"]["voiceId"]
+    assert client.get_voice(made)
+    assert client.update_voice(made, display_name="Ben")
+    client.delete_voice(made)
+
+
+def call_google(url: str, http: httpx.Client) -> None:
+    http.headers["X-Goog-Api-Key"] = "k"
+    body = {
+        "input": {"text": TEXT},
+        "voice": {"languageCode": "en-US", "name": "en-US-Standard-C"},
+        "audioConfig": {"audioEncoding": "MP3"},
+    }
+    for version in ("v1", "v1beta1"):
+        assert http.post(f"{url}/{version}/text:synthesize", json=body).json()["audioContent"]
+        assert http.get(f"{url}/{version}/voices").json()["voices"]
+    flac = base64.b64encode(load_spoken_sentence("flac").file.data).decode()
+    request = {"config": {"languageCode": "en-US"}, "audio": {"content": flac}}
+    assert http.post(f"{url}/v1/speech:recognize", json=request).json()["results"]
+
+
+def call_azure(url: str, http: httpx.Client) -> None:
+    http.headers["Ocp-Apim-Subscription-Key"] = "k"
+    ssml = f"<speak version='1.0' xml:lang='en-US'><voice name='en-US-AvaMultilingualNeural'>{TEXT}</voice></speak>"
+    headers = {
+        "Content-Type": "application/ssml+xml",
+        "X-Microsoft-OutputFormat": "riff-24khz-16bit-mono-pcm",
+        "User-Agent": "t",
+    }
+    assert http.post(f"{url}/cognitiveservices/v1", content=ssml, headers=headers).is_success
+    assert http.get(f"{url}/cognitiveservices/voices/list").json()
+    assert http.post(f"{url}/sts/v1.0/issueToken").text
+    transcript = http.post(
+        f"{url}/speechtotext/transcriptions:transcribe",
+        params={"api-version": "2024-11-15"},
+        files={"audio": recording(), "definition": (None, '{"locales":["en-US"]}')},
+    )
+    assert transcript.json()["combinedPhrases"]
+    batches, version = f"{url}/texttospeech/batchsyntheses", {"api-version": "2024-04-01"}
+    (batch,) = http.get(batches, params=version).json()["value"]
+    assert http.get(f"{batches}/{batch['id']}", params=version).is_success
+    assert http.delete(f"{batches}/{batch['id']}", params=version).is_success
+
+
+CLIENTS: dict[str, Callable[[str, httpx.Client], Any]] = {
+    "openai": call_openai,
+    "elevenlabs": call_elevenlabs,
+    "deepgram": call_deepgram,
+    "cartesia": call_cartesia,
+    "mistral": call_mistral,
+    "inworld": call_inworld,
+    "google": call_google,
+    "azure": call_azure,
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("provider", CLIENTS)
+def test_the_official_client_calls_every_operation(
+    provider: str, emulator: RunningEmulator, http: httpx.Client
+) -> None:
+    called = CLIENTS[provider](emulator.base_url(provider), http)
+    if inspect.isawaitable(called):
+        asyncio.run(_wait_for(called))
+    journal = httpx.get(f"{emulator.control_url}/journal").json()
+    met = {entry["operation"] for entry in journal if entry["provider"] == provider and entry["status"] < 300}
+    lacking = {name.partition("/")[2] for name in NOT_OFFERED if name.startswith(f"{provider}/")}
+    operations = set(load_catalogue().find_provider(provider).operations)
+    assert operations - met == lacking
+    assert lacking <= operations
+
+
+async def _wait_for(awaitable: Any) -> None:
+    await awaitable
