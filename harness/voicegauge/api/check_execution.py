@@ -203,13 +203,20 @@ def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
 
 
 def _find_unpriced_targets(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
-    """Return the targets whose price is not known; empty if the price of none is, because nothing would be left."""
+    """Return the targets whose price is not known; empty if the price of none is, because nothing would be left.
+
+    Among them are targets that take audio, which a check of a whole provider includes.
+    """
+    taking_audio = [
+        target for contract in collect_contracts(targets) for target in contract.audio_input_targets.values()
+    ]
+    candidates = {target.id: target for target in (*targets, *taking_audio)}
     unpriced = [
         target.id
-        for target in targets
+        for target in candidates.values()
         if quote_price(target, 1, user_price_usd=prices.get(target.id)).reserved_usd is None
     ]
-    return unpriced if len(unpriced) < len(targets) else []
+    return unpriced if any(target.id not in unpriced for target in targets) else []
 
 
 def determine_provenance(live_options: LiveOptions | None) -> Provenance:

@@ -474,8 +474,10 @@ def plan_cases(
             and (item.provider, item.target_name) not in chosen
         ):
             continue  # such as a documented request to another target of the operation
-        elif f"{item.provider}/{item.target_name}" in unpriced_target_ids:
-            continue
+        elif (target_id := f"{item.provider}/{item.target_name}") in unpriced_target_ids:
+            if (item.provider, item.target_name) not in chosen:  # the others are named with what else is left out
+                reason = f"no document states its price in dollars: set it with --price {target_id}=USD"
+                skipped[target_id] = SkippedCase(id=target_id, skip_reason=reason)
         elif item.provider in partial and _addresses_unselected_target(item, targets):
             continue  # such as a value of a field that selects another target
         elif (
