@@ -94,7 +94,14 @@ def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_cha
     ]
     providers = {target.contract.id: target.contract for target in TARGETS}
     audio_inputs = [f"{name}/{one}" for name, contract in providers.items() for one in contract.audio_input_targets]
-    wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *["ttsai/chat"] * 2])
+    others = [
+        f"{name}/{operation.id}"
+        for name, contract in providers.items()
+        for operation in contract.operations.values()
+        if operation.pricing is not None and operation.speech is operation.audio_input is operation.chat is None
+    ]
+    assert "elevenlabs/designVoice" in others
+    wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *others, *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target_name or case.operation}" for case in paid) == wanted
 
 
