@@ -131,6 +131,30 @@ def test_a_charge_is_not_judged_without_a_price_or_a_location(charged, changes) 
     assert charged(10**6, document=changed_yaml(DOCUMENT, changes)) == []
 
 
+IN_STATUS = changed_yaml(UNDISPUTED, {f"{SPEAK}/x-speech/response/charge_location": REMOVED})
+"""The contract documents the charge in the status of a job only."""
+
+
+@pytest.mark.parametrize(
+    ("state", "cost", "message"),
+    [
+        ("done", 5, None),
+        ("done", 7, "charged 7 credits; documented: 5"),
+        ("new", 7, None),
+        ("broken", 7, "charged 7 for a job that is documented as free"),
+    ],
+)
+def test_the_charge_of_a_job_that_is_done_when_its_submit_is_answered(
+    submit, judge, contract_of, state, cost, message
+) -> None:
+    """No status is asked for, which would have the charge."""
+    contract = contract_of(IN_STATUS)
+    location = contract.find_target_by_name("voice-1").job_operation.job.charge_location
+    sent = submit({"id": "j1", "state": state, location.pointer_tokens[0]: cost}, asked={"text": "Hello"})
+    call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
+    assert [one.message for one in judge(call) if one.rule == "charge-wrong"] == ([message] if message else [])
+
+
 BY_TOKEN = {
     "unit": "1m_tokens",
     "usd_per_unit": 1,

@@ -372,6 +372,10 @@ class ResponseBuilder:
             self._write_status_values(response, request, status.job, job)
         write_values(response, values)
         write_charges_and_balances(response, {answer.charge_location: job.charge, answer.balance_location: balance})
+        state = status.job.states.get(job.state)
+        if answer.charge_location is None and state is not None and state.terminal_outcome is not None:
+            # Nobody asks for the status of a job that is done already, which would have the charge.
+            write_charges_and_balances(response, {status.job.charge_location: 0.0 if job.is_refunded else job.charge})
         return response
 
     def _rank_submit_example(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from voicegauge.contract.extension.jobs import JobSpec, JobState
 from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
 from voicegauge.contract.extension.resources import ChatSpec
 from voicegauge.contract.pricing import compute_claimed_cost, compute_usage_bound, is_rounded_amount
@@ -44,7 +45,8 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     target, pointer = submit.target, location.json_pointer or None
     if _is_documented_as_free(call):
         if charged > 0:
-            at = f"{call.operation.pointer}/x-job/states"
+            status = call.operation if call.operation.job is not None else target.job_operation
+            at = f"{status.pointer if status is not None else call.operation.pointer}/x-job/states"
             yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
         return
     amounts: list[tuple[str, float, float]] = []
@@ -126,9 +128,29 @@ def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
 
 
 def _find_charge_location(call: Call) -> Location | None:
+    """Return where the response has the charge.
+
+    The response to a submit has it where the contract says; if that says nothing, and the job is done already, so that
+    no status is asked for, it has it where a status response has it.
+    """
     if call.operation.job is not None:
         return call.operation.job.charge_location
-    return call.operation.speech.response.charge_location if call.operation.speech else None
+    if call.operation.speech is None:
+        return None
+    documented = call.operation.speech.response.charge_location
+    if documented is not None:
+        return documented
+    job, state = _find_job_of_submit(call)
+    return job.charge_location if job is not None and state is not None and state.terminal_outcome is not None else None
+
+
+def _find_job_of_submit(call: Call) -> tuple[JobSpec | None, JobState | None]:
+    """Return the job that a submit started, and the documented state that the response to it reports, if there are."""
+    status = call.target.job_operation if call.target is not None else None
+    if status is None or status.job is None:
+        return None, None
+    location = status.job.submit_response.state_location
+    return status.job, status.job.states.get(str(call.read_response_value(location))) if location is not None else None
 
 
 def read_amount(json_value: object) -> float | None:
@@ -144,7 +166,10 @@ def read_amount(json_value: object) -> float | None:
 
 def _is_documented_as_free(call: Call) -> bool:
     job = call.operation.job
-    state = job.states.get(str(call.read_response_value(job.state_location))) if job else None
+    if job is None:
+        state = _find_job_of_submit(call)[1]
+    else:
+        state = job.states.get(str(call.read_response_value(job.state_location)))
     return state is not None and state.is_charged is False
 
 
