@@ -18,6 +18,7 @@ from typing import NamedTuple
 from hostile_input.audio_bodies import audio_responses
 from hostile_input.json_bodies import header_responses, json_responses, stream_responses
 from hostile_input.server import HostileResponse, serving
+from hostile_input.socket_frames import socket_responses
 
 MAX_MIB = 400.0 * 1e6 / 2**20
 """400 MB."""
@@ -57,6 +58,7 @@ def hostile_responses() -> Iterator[HostileResponse]:
     yield from stream_responses()
     yield from header_responses()
     yield from audio_responses()
+    yield from socket_responses()
 
 
 def measure(response: HostileResponse, max_s: float = MAX_S, deadline_s: float = DEADLINE_S) -> Measurement:

@@ -18,7 +18,7 @@ from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance.checked_service import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.targets import Target
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request
@@ -50,10 +50,15 @@ async def longest_pause_s(done: asyncio.Event) -> float:
     return longest
 
 
-def first_delivery(target: Target) -> ConformanceCase:
-    """Return the first planned case that requests speech."""
+def first_delivery(target: BaseTarget) -> ConformanceCase:
+    """Return the first planned case that requests speech, which may be turns on a WebSocket."""
     cases = plan_cases([target], is_emulated=False, include_all_billable_cases=True).cases
-    return next(case for case in cases if case.speech_request is not None)
+    return next(
+        case
+        for case in cases
+        if case.speech_request is not None
+        or (case.socket_scenario is not None and case.socket_scenario.kind == "turns")
+    )
 
 
 class RecordingTransport(Transport):
@@ -73,17 +78,18 @@ class RecordingTransport(Transport):
         return exchange
 
 
-async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
+async def check_delivery(target: BaseTarget, url: str, deadline_s: float) -> str:
     """Send one speech request, check and record everything received, and return the outcome."""
     async with RecordingTransport() as transport:
         client = Client(target.contract, transport, base_urls={"": url}, key=KEY, max_wait_s=deadline_s)
-        service = CheckedService(target.contract, client, CheckSettings(provenance=Provenance.RECORDED))
+        settings = CheckSettings(provenance=Provenance.RECORDED, max_wait_s=deadline_s)
+        service = CheckedService(target.contract, client, settings)
         try:
             judged = await CaseRunner(service, RULE_BY_ID, ResultCollector([target.id], 0)).judge_case(
                 first_delivery(target)
             )
             outcome = judged.no_verdict_reason or ", ".join(sorted({f.rule for f in judged.findings})) or "no finding"
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder:  # what passes over a WebSocket is not recorded
                 path = Path(folder, "recording.har")
                 contract, provenance = target.contract, service.settings.provenance
                 save_har(path, transport.exchanges, provenance=provenance, contract=contract, secrets=[KEY])
@@ -92,7 +98,7 @@ async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
     return outcome
 
 
-async def measure(target: Target, url: str, deadline_s: float) -> dict[str, object]:
+async def measure(target: BaseTarget, url: str, deadline_s: float) -> dict[str, object]:
     """Return the measurements of one delivery."""
     done = asyncio.Event()
     pause = asyncio.create_task(longest_pause_s(done))
@@ -112,7 +118,8 @@ def main() -> None:
     """Measure the target, URL and deadline given as arguments, and print the measurements as JSON."""
     target_id, url, deadline_s = sys.argv[1:]
     provider, _, name = target_id.partition("/")
-    target = load_catalogue().find_provider(provider).find_target_by_name(name)
+    contract = load_catalogue().find_provider(provider)
+    target = contract.socket_targets.get(name) or contract.find_target_by_name(name)
     print(json.dumps(asyncio.run(measure(target, url, float(deadline_s)))))
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
@@ -13,6 +16,10 @@ _ENDS = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
 """How a connection ends: by its peer, or by the end of the server."""
 GRACE_S = 5.0
 """Time for the server's thread to end."""
+
+
+_ACCEPTING_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""The constant of RFC 6455, section 1.3, with which a server accepts a handshake."""
 
 
 class HostileResponse(NamedTuple):
@@ -25,7 +32,8 @@ class HostileResponse(NamedTuple):
     chunks: Callable[[], Iterable[bytes]]
     """Returns the body as it is sent; may be endless."""
     content_encoding: str | None = None
-    framing: Literal["length", "chunked"] = "length"
+    framing: Literal["length", "chunked", "frames"] = "length"
+    """How the chunks are sent; "frames" are those of a WebSocket, whose handshake is accepted before."""
     pause_s: float = 0.0
     """Wait after each chunk."""
     headers: Callable[[], bytes] = bytes
@@ -36,7 +44,7 @@ class HostileResponse(NamedTuple):
     @property
     def is_endless(self) -> bool:
         """Whether reading is ended by a limit only."""
-        return self.framing == "chunked"
+        return self.framing != "length"
 
 
 class HostileServer:
@@ -63,7 +71,7 @@ class HostileServer:
                 writer.write(self._first_response(self._response.first_bodies[self._requests - 1]))
                 await writer.drain()
                 return
-            writer.write(self._head())
+            writer.write(accept_handshake(head) if self._response.framing == "frames" else self._head())
             for chunk in self._wire_chunks():
                 writer.write(chunk)
                 await writer.drain()
@@ -86,6 +94,9 @@ class HostileServer:
     def _wire_chunks(self) -> Iterator[bytes]:
         if not self._response.is_endless:
             yield self._body
+            return
+        if self._response.framing == "frames":
+            yield from self._response.chunks()
             return
         for chunk in self._response.chunks():
             yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
@@ -117,6 +128,14 @@ def serving(response: HostileResponse) -> Iterator[HostileServer]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(GRACE_S)
         loop.close()
+
+
+def accept_handshake(head: bytes) -> bytes:
+    """Return the response that accepts the handshake in the head of a request."""
+    key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
+    digest = hashlib.sha1((key[1] if key else b"") + _ACCEPTING_GUID, usedforsecurity=False).digest()
+    lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade"]
+    return b"\r\n".join([*lines, b"Sec-WebSocket-Accept: " + base64.b64encode(digest), b"", b""])
 
 
 def _content_length(head: bytes) -> int:

@@ -24,6 +24,8 @@ RESPONSES = {response.name: response for response in hostile_responses()}
     [
         ("JSON: gzip twice", 3600.0, "the response to the submit has no usable job id"),
         ("JSON: one byte of a status at a time", 3.0, "a delivery may take 3 s"),
+        ("WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts"),
+        ("WebSocket: a frame of 63 MiB", 3600.0, "the service sent more than voicegauge accepts"),
     ],
 )
 def test_a_hostile_response_ends_within_the_limits(name: str, deadline_s: float, outcome: str) -> None:

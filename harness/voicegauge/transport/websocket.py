@@ -38,7 +38,7 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest message that is accepted. Audio comes in messages of a few kilobytes."""
 MAX_CONNECTION_BYTES = 64 * 1024 * 1024
 """Most bytes that are accepted in one connection: 20 minutes of samples with 48 kHz, as base64."""
-MAX_CONNECTION_FRAMES = 200_000
+MAX_CONNECTION_FRAMES = 100_000
 """Most frames that are accepted in one connection, with pings and empty fragments: each ping is answered, and the
 answers wait in memory if the service does not read them."""
 OVERSIZED_TRAFFIC_MESSAGE = (
