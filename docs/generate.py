@@ -31,6 +31,7 @@ from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.run_history import RunHistory
+from voicegauge.bench.socket_summaries import InterruptionSummary, SocketSummary
 from voicegauge.bench.suites import SuiteFile, TextEntry
 from voicegauge.bench.target_summaries import (
     AudioQualitySummary,
@@ -131,6 +132,8 @@ FIGURE_RECORDS = (
     ReadingSummary,
     ListeningSummary,
     AudioQualitySummary,
+    SocketSummary,
+    InterruptionSummary,
     TargetCost,
     Estimate,
     PriceRange,

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 import voicegauge
+from voicegauge.bench.socket_summaries import summarize_sockets
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_delivery import SocketDeliveries
@@ -17,6 +18,8 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.model.job import Delivery
+from voicegauge.model.sample import Sample
+from voicegauge.model.socket import Interruption
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.http import Transport
 
@@ -147,10 +150,106 @@ def test_a_text_in_pieces_is_timed_from_its_first_and_its_last_piece(tmp_path: P
             assert latency is not None
             assert latency.ttfa_ms is not None
             assert phases is not None
-            assert phases.send_ms >= (text_count - 1) * burst / pieces_per_s * 1000
+            # The first piece may be late on a busy machine, the others keep their times.
+            assert phases.send_ms >= 0.7 * (text_count - 1) * burst / pieces_per_s * 1000
             # Speech may begin before the last piece: nothing is cut off at zero.
             assert latency.ttfa_ms == pytest.approx(phases.send_ms + phases.server_ms)
             differences.append(latency.ttfa_ms - phases.send_ms)
     after_text = summaries["cartesia/sonic-3.5-socket"].ttfa_after_text_ms
     assert after_text is not None
     assert after_text.value == pytest.approx(sum(differences) / 2)
+
+
+def test_twenty_interruptions_are_in_the_report_of_a_benchmark(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("The train to the coast leaves from platform nine every morning, and stops in four villages.\n")
+    names = ["deepgram/aura-2-socket", "cartesia/sonic-3.5-socket", "elevenlabs/flash-stream-input", "deepgram/aura-2"]
+    result = voicegauge.benchmark(
+        names, texts=texts, repetitions=20, interrupts=True, flushes_text=True, asr="none", out=tmp_path / "reports"
+    )
+    summaries = {one.target: one for one in result.targets}
+    assert all(one.failure_count == 0 for one in result.targets)
+    assert summaries["deepgram/aura-2"].socket is None
+    only_one = summaries["elevenlabs/flash-stream-input"].socket  # a connection has one turn, so nothing follows
+    assert only_one is not None
+    assert only_one.interruptions is None
+    stopping, finishing = (summaries[name].socket for name in names[:2])
+    assert stopping is not None
+    assert finishing is not None
+    for one in (stopping, finishing):
+        assert one.interruptions is not None
+        assert (one.interruptions.count, one.interruptions.silent_count) == (20, 0)
+        assert one.interruptions.next_audio_ms is not None
+        assert one.interruptions.next_audio_ms.value > 0
+        assert one.handshake_ms is not None
+        assert one.ttfa_after_flush_ms is not None
+    # Deepgram documents that Clear stops; Cartesia, that a running generation is finished.
+    assert stopping.interruptions is not None
+    assert stopping.interruptions.late_audio_s is not None
+    assert stopping.interruptions.late_audio_s.value < 1
+    assert finishing.interruptions is not None
+    assert finishing.interruptions.late_audio_s is not None
+    assert finishing.interruptions.late_audio_s.value > 2
+    samples = [one for one in voicegauge.load_run(result.folder).samples if not one.is_warmup]
+    prices = {one.target: one.cost.price_usd for one in samples}
+    characters = len(samples[0].text)
+    assert prices["deepgram/aura-2-socket"] == pytest.approx(2 * 0.03 * characters / 1000)  # both turns are charged
+    assert prices["deepgram/aura-2"] == pytest.approx(0.03 * characters / 1000)
+    page = (Path(result.folder) / "report.html").read_text()
+    for heading in ("TTFA after flush", "Handshake", "Next turn after a cancellation", "Speech after a cancellation"):
+        assert heading in page
+
+
+def test_an_interrupted_turn_is_reserved_with_its_price() -> None:
+    target = CATALOGUE.socket_targets["deepgram/aura-2-socket"]
+    price = 0.03 * len(TEXT) / 1000
+
+    async def speak(emulator: RunningEmulator, budget_usd: float) -> tuple[Delivery, float]:
+        async with Transport() as transport:
+            ledger, base_urls = Ledger(budget_usd), {"": emulator.base_url("deepgram")}
+            client = Client(target.contract, transport, base_urls=base_urls, key="k", ledger=ledger, max_wait_s=2)
+            deliveries = SocketDeliveries()
+            try:
+                return await deliveries.speak(client, target, TEXT, interrupts=True), ledger.spent_usd
+            finally:
+                await deliveries.close()
+
+    with voicegauge.emulate("deepgram", time_scale=0.1) as emulator:
+        with pytest.raises(BudgetError):
+            asyncio.run(speak(emulator, 1.5 * price))
+        delivery, spent_usd = asyncio.run(speak(emulator, 2.5 * price))
+    assert delivery.interruption is not None
+    assert spent_usd == pytest.approx(2 * price, abs=1e-6)
+
+
+def test_medians_and_worst_cases_of_interruptions() -> None:
+    def build(number: int, last_ms: float | None, late_s: float | None, next_ms: float | None) -> Sample:
+        return Sample(
+            id=f"{number}",
+            target="a/b",
+            text_id=f"t{number}",
+            text="x",
+            language="en",
+            category="c",
+            session=1,
+            repetition=1,
+            is_warmup=False,
+            started_at="2026-11-25T00:00:00Z",
+            submit_count=1,
+            poll_count=0,
+            interruption=Interruption(last_audio_ms=last_ms, late_audio_s=late_s, next_audio_ms=next_ms),
+        )
+
+    samples = [build(1, None, 0.0, 90.0), build(2, 40.0, 0.2, 130.0), build(3, 70.0, 0.4, None)]
+    summary = summarize_sockets(samples, [])
+    assert summary is not None
+    found = summary.interruptions
+    assert found is not None
+    assert (found.count, found.silent_count) == (3, 1)
+    assert found.last_audio_ms is not None
+    assert found.late_audio_s is not None
+    assert found.next_audio_ms is not None
+    assert (found.last_audio_ms.value, found.last_audio_max_ms) == (40.0, 70.0)
+    assert found.late_audio_s.value == pytest.approx(0.2)
+    assert (found.next_audio_ms.value, found.next_audio_max_ms) == (110.0, 130.0)
+    assert summarize_sockets([], []) is None

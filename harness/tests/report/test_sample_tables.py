@@ -89,7 +89,13 @@ def test_every_measured_number_of_a_sample_is_in_the_table() -> None:
     """A field that is added to a sample needs a column, or a place in this list."""
     left_out = {"chunks", "file_path", "media_type", "raw_format", "rms_dbfs"}
     names = {column.name for column in SAMPLE_COLUMNS}
-    for part, prefix in (("latency", ""), ("request_phases", "phase_"), ("streaming", "stream_"), ("audio", "audio_")):
+    for part, prefix in (
+        ("latency", ""),
+        ("request_phases", "phase_"),
+        ("streaming", "stream_"),
+        ("audio", "audio_"),
+        ("interruption", "interruption_"),
+    ):
         record = next(one for one in Sample.__annotations__[part].split(" | ") if one != "None")
         fields = set(getattr(sys.modules[Sample.__module__], record).__struct_fields__) - left_out
         for field in fields:

@@ -165,7 +165,11 @@ def build_plan_settings(request: BenchRequest, text_count: int) -> BenchPlanSett
         UsageError: a ramp cannot have several sessions.
     """
     settings = BenchPlanSettings(
-        sessions=request.sessions, repetitions=request.repetitions, warmup=request.warmup, seed=request.seed
+        sessions=request.sessions,
+        repetitions=request.repetitions,
+        warmup=request.warmup,
+        seed=request.seed,
+        interrupts=request.interrupts,
     )
     if request.ramp is None:
         return settings
@@ -183,6 +187,8 @@ def configure_load(request: BenchRequest, config: RunConfig) -> RunConfig:
     if request.text_pieces_per_s is not None:
         pacing = TextPacing(pieces_per_s=request.text_pieces_per_s, burst=request.text_burst, seed=request.seed)
         config = dataclasses.replace(config, text_pacing=pacing)
+    if request.flushes_text:
+        config = dataclasses.replace(config, flushes_text=True)
     if request.http2:
         config = dataclasses.replace(config, uses_http2=True, open_transport=_open_http2_transport)
     if request.ramp is not None:

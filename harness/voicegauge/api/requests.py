@@ -447,6 +447,19 @@ class BenchRequest:
         requires=("text_pieces_per_s",),
         found_file=Trust.ANY_VALUE,
     )
+    flushes_text: bool = option(
+        default=False,
+        flag="--flush",
+        help="Flush each text over a WebSocket where that is documented, and time the first audio from there too.",
+        found_file=Trust.ANY_VALUE,
+    )
+    interrupts: bool = option(
+        default=False,
+        flag="--interrupt",
+        help="Interrupt each text over a WebSocket at its first audio, then speak it again; both are charged.",
+        excludes=("ramp", "stop_when_decided"),
+        found_file=Trust.ANY_VALUE,
+    )
     http2: bool = option(default=False, help="Use HTTP/2 with servers that support it.", found_file=Trust.ANY_VALUE)
     prices: Mapping[str, float] = prices_option()
     voice_sample: PathLike | None = option(

@@ -224,6 +224,7 @@ def measure_request_phases(delivery: Delivery) -> RequestPhases | None:
         connect_ms=timing.connect_ms,
         tls_ms=timing.tls_ms,
         send_ms=timing.send_ms,
+        flush_ms=timing.flush_ms,
         server_ms=timing.ttfb_ms,
         transfer_ms=timing.receive_ms,
         is_new_connection=timing.is_new_connection,

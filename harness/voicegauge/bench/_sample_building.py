@@ -232,6 +232,7 @@ def build_sample(
         cost=_build_cost(price_quote, delivery, target),
         failure=delivery.failure,
         failed_exchange=failed_exchange,
+        interruption=delivery.interruption,
         is_billing_ambiguous=delivery.billing_status is BillingStatus.AMBIGUOUS,
     )
 

@@ -17,7 +17,7 @@ from voicegauge.contract.pricing import (
     PriceQuote,
     describe_price,
     list_all_claims,
-    quote_price,
+    quote_turn_price,
 )
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
@@ -44,6 +44,8 @@ class BenchPlanSettings(Record, frozen=True, kw_only=True):
     """Number of warm-up requests per target at the start of each session; no result counts them."""
     seed: int = 0
     """Seed of the order of texts and targets."""
+    interrupts: bool = False
+    """Whether each turn over a WebSocket follows one with the same text that is interrupted at its first audio."""
 
 
 class PlannedSample(Record, frozen=True, kw_only=True):
@@ -198,7 +200,12 @@ def plan_benchmark_requests(
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     prices_by_text = {
         t.id: {
-            text: quote_price(t, _count_characters(t, text.text), user_price_usd=user_price_usd_by_target.get(t.id))
+            text: quote_turn_price(
+                t,
+                _count_characters(t, text.text),
+                user_price_usd=user_price_usd_by_target.get(t.id),
+                interrupts=settings.interrupts,
+            )
             for text in suite.texts
             if supports_language(t, text.language)
         }

@@ -187,6 +187,8 @@ class RunConfig:
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
     text_pacing: TextPacing | None = None
     """How texts are sent over WebSockets; `None` to send them whole."""
+    flushes_text: bool = False
+    """Whether each text over a WebSocket is flushed before its turn ends, where a message for that is documented."""
     uses_http2: bool = False
     """Whether `open_transport` opens connections with HTTP/2, where a server supports it."""
     open_transport: Callable[[], Transport] = open_transport_with_spaced_requests

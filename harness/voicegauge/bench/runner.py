@@ -534,6 +534,8 @@ class _PlanRunner:
                 target,
                 planned_sample.text.text,
                 pacing=self._config.text_pacing,
+                flushes=self._config.flushes_text,
+                interrupts=self._config.plan.settings.interrupts,
                 submit_observer=observer,
                 price_usd=self._config.user_price_usd_by_target.get(target.id),
                 request_to_repeat=self._find_request_to_repeat(planned_sample),

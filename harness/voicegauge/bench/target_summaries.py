@@ -27,6 +27,7 @@ from voicegauge.bench.estimates import (
 )
 from voicegauge.bench.listening import ListeningSummary, summarize_listening
 from voicegauge.bench.resampling import SampledValues
+from voicegauge.bench.socket_summaries import SocketSummary, summarize_sockets
 from voicegauge.bench.target_differences import TargetDifferences, list_not_clearly_higher, list_undominated
 from voicegauge.bench.target_samples import (
     ScoredSamples,
@@ -263,6 +264,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Errors and entities by accepted readings; `None` if no sample was scored by them."""
     listening: ListeningSummary | None = None
     """How many samples say their text; `None` if nobody listened to them."""
+    socket: SocketSummary | None = None
+    """Handshakes, flushes and interruptions; `None` for a target over HTTP."""
     audio_quality: AudioQualitySummary | None = None
     """Loudness, bandwidth and defects of the audio; `None` if no sample has measured audio."""
     cost: TargetCost
@@ -324,6 +327,7 @@ def summarize_targets(
             uses_measurements=run.manifest.provenance is Provenance.LIVE,
         )
         summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost)
+        warmups = [one for one in run.samples if one.is_warmup and one.target == target.id]
         unscored = {s.language for s in samples} & set(score_set.unsupported_languages if score_set else ())
         summaries.append(
             msgspec.structs.replace(
@@ -331,6 +335,7 @@ def summarize_targets(
                 unscored_languages=tuple(sorted(unscored)),
                 listening=summarize_listening(samples, run.listening),
                 audio_quality=_summarize_audio_quality(samples),
+                socket=summarize_sockets(samples, warmups),
             )
         )
     if run.manifest.is_rehearsal:

@@ -57,7 +57,7 @@ def plan_socket_cases(
         if name != default:
             scenario = SocketScenario(kind="format", format_name=name, turn_count=2)
             yield _build_case(target, scenario, f"a turn as {name}", TURN_TEXT * 2)
-    if ("cancel" in spec.client_messages or spec.has_contexts) and not spec.turn.is_only_one:
+    if target.can_be_interrupted:
         count = INTERRUPTION_COUNT if is_emulated else _LIVE_INTERRUPTION_COUNT
         scenario = SocketScenario(kind="interruptions", interruption_count=count, turn_count=1 + 2 * count)
         text = ANSWER_TEXT + (LONG_TEXT + ANSWER_TEXT) * count

@@ -214,11 +214,29 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
             for one in summaries
             if one.ttfa_after_text_ms is not None
         ]
+    lines += [_describe_interruptions(one) for one in summaries if one.socket is not None and one.socket.interruptions]
     if error is not None:
         lines.append(f"error of times: {describe_timing_error(error)}")
     if busy := describe_disturbed_samples(summaries):
         lines.append(busy)
     return lines
+
+
+def _describe_interruptions(summary: TargetSummary) -> str:
+    """Return how a target reacted to interruptions, as medians with the worst in brackets."""
+    assert summary.socket is not None, "only turns over WebSockets are interrupted"
+    found = summary.socket.interruptions
+    assert found is not None, "only interrupted targets are described"
+    last, late, following = (
+        None if one is None else one.value for one in (found.last_audio_ms, found.late_audio_s, found.next_audio_ms)
+    )
+    text = f"{summary.target}: {found.count} interruptions: last audio {last or 0:.0f} ms"
+    text += f" ({found.last_audio_max_ms:.0f}) after the cancellation"
+    if late is not None:
+        text += f", {late:.2f} s of speech too late"
+    if following is not None:
+        text += f", next turn speaks after {following:.0f} ms ({found.next_audio_max_ms or 0:.0f})"
+    return text + (f", {found.silent_count} times not" if found.silent_count else "")
 
 
 def _build_table_that_fits(

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import NamedTuple
 
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.settlement import Settlement, SubmitObserver
+from voicegauge.client.socket_interruption import interrupt_turn, measure_interruption
 from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.pricing import quote_turn_price
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
+from voicegauge.model.socket import Interruption
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
@@ -36,6 +39,8 @@ class SocketDeliveries:
         text: str,
         *,
         pacing: TextPacing | None = None,
+        flushes: bool = False,
+        interrupts: bool = False,
         submit_observer: SubmitObserver | None = None,
         price_usd: float | None = None,
         request_to_repeat: RequestToRepeat | None = None,
@@ -47,6 +52,9 @@ class SocketDeliveries:
             target: the target that speaks.
             text: the text.
             pacing: how it is cut into pieces, if the target accepts them; by default it is sent whole.
+            flushes: whether to flush the text before the turn ends, if the contract has such a message.
+            interrupts: whether a turn with the same text precedes, and is interrupted at its first audio, if the target
+                can be interrupted. Both are charged.
             submit_observer: notified before the text is sent, and after the turn.
             price_usd: the price of this turn in dollars; replaces the contract's price.
             request_to_repeat: the earlier turn that this one repeats; `None` for a new one.
@@ -56,16 +64,17 @@ class SocketDeliveries:
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         characters = target.count_charged_characters(text)
-        price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
+        price = quote_turn_price(target, characters, user_price_usd=price_usd, interrupts=interrupts).reserved_usd
         with client.reserve_and_settle(target, price, request_to_repeat) as settlement:
-            return await self._deliver(client, target, text, pacing, settlement, submit_observer)
+            manner = _Manner(pacing, flushes, interrupts and target.can_be_interrupted)
+            return await self._deliver(client, target, text, manner, settlement, submit_observer)
 
     async def _deliver(
         self,
         client: Client,
         target: SocketTarget,
         text: str,
-        pacing: TextPacing | None,
+        manner: _Manner,
         settlement: Settlement,
         submit_observer: SubmitObserver | None,
     ) -> Delivery:
@@ -87,8 +96,8 @@ class SocketDeliveries:
             message = f"the WebSocket was answered with status {traffic.status} instead of 101"
             rejection = Failure(kind="rejected", message=message, http_status=traffic.status)
             return _build_failure(target, rejection, BillingStatus.REJECTED)
-        started_at = time.time()
-        turn, error_message = await _speak(session, text, pacing)
+        spoken = await _speak(session, text, manner)
+        turn, error_message = spoken.turn, spoken.error_message
         settlement.status = BillingStatus.ACCEPTED
         if submit_observer is not None:
             submit_observer.after_submit(traffic.status, settlement, None)
@@ -103,7 +112,7 @@ class SocketDeliveries:
         if failure is not None:
             return _build_failure(target, failure, BillingStatus.ACCEPTED)
         assert turn is not None, "otherwise it has failed"
-        exchange = _build_exchange(session, turn, started_at, is_new=is_new)
+        exchange = _build_exchange(session, turn, spoken.started_at, is_new=is_new)
         return Delivery(
             target=target.id,
             exchanges=(exchange,),
@@ -111,6 +120,7 @@ class SocketDeliveries:
             audio=exchange.response.body,
             audio_exchange_index=0,
             submit_exchange_index=0,
+            interruption=_measure_interruption(target, spoken),
         )
 
     async def close(self) -> None:
@@ -133,12 +143,44 @@ class SocketDeliveries:
         return session, True
 
 
-async def _speak(session: SocketSession, text: str, pacing: TextPacing | None) -> tuple[SocketTurn | None, str | None]:
-    """Speak a text; return the turn, and the message of an error of the connection."""
+class _Manner(NamedTuple):
+    """How a text is sent."""
+
+    pacing: TextPacing | None
+    flushes: bool
+    interrupts: bool
+
+
+class _Spoken(NamedTuple):
+    """What became of a text."""
+
+    turn: SocketTurn | None
+    started_at: float
+    """Unix time, in seconds, at which its text was sent."""
+    error_message: str | None = None
+    """The message of an error of the connection; `None` without one."""
+    interrupted: SocketTurn | None = None
+    """The turn before, which was interrupted; `None` if none was."""
+
+
+async def _speak(session: SocketSession, text: str, manner: _Manner) -> _Spoken:
+    """Speak a text, after an interrupted turn with the same text if that is wanted."""
+    interrupted, started_at = None, time.time()
     try:
-        return await session.speak(text, pacing), None
+        if manner.interrupts:
+            interrupted = await interrupt_turn(session, text, asks_to_speak=True)
+            started_at = time.time()
+        turn = await session.speak(text, manner.pacing, flushes=manner.flushes)
     except TransportError as error:
-        return (session.turns[-1] if session.turns else None), str(error)
+        return _Spoken(session.turns[-1] if session.turns else None, started_at, str(error), interrupted)
+    return _Spoken(turn, started_at, None, interrupted)
+
+
+def _measure_interruption(target: SocketTarget, spoken: _Spoken) -> Interruption | None:
+    if spoken.interrupted is None:
+        return None
+    bytes_per_second = target.default_format.bytes_per_second
+    return measure_interruption(spoken.interrupted, spoken.turn, bytes_per_second=bytes_per_second)
 
 
 def _find_failure(
@@ -186,6 +228,7 @@ def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float,
             connect_ms=traffic.handshake_ms if is_new else None,
             tls_ms=None,
             send_ms=turn.last_text_ms - sent_ms,
+            flush_ms=turn.flushes_ms[-1] - sent_ms if turn.flushes_ms else None,
             ttfb_ms=turn.first_audio_ms - turn.last_text_ms,
             receive_ms=turn.finished_ms - turn.first_audio_ms,
             total_ms=turn.finished_ms - sent_ms,

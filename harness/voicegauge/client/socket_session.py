@@ -194,14 +194,21 @@ class SocketSession:
         """Wait until the service closes the connection; return whether it did in time."""
         return await self._wait(lambda: not self.connection.is_open, timeout_s)
 
-    async def speak(self, text: str, pacing: TextPacing | None = None) -> SocketTurn:
+    async def speak(self, text: str, pacing: TextPacing | None = None, *, flushes: bool = False) -> SocketTurn:
         """Speak one text in one turn, and wait for its end.
+
+        Args:
+            text: the text.
+            pacing: how it is cut into pieces; by default it is sent whole.
+            flushes: whether to flush it before its end, if the contract has such a message.
 
         Raises:
             TransportError: the connection has ended.
         """
-        context = self.begin_turn()
+        context, turn_spec = self.begin_turn(), self.target.spec.turn
         await self.send_text(context, text, pacing)
+        if flushes and not turn_spec.flushes_before_end and turn_spec.ends_with != "flush-end":
+            self.flush(context)
         self.end_turn(context)
         turn = self.find_turn(context)
         await self.wait_for_end(turn)

@@ -10,6 +10,7 @@ from voicegauge.cases.case import ConformanceCase, SocketScenario
 from voicegauge.cases.sockets import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.settlement import settle_when_done
+from voicegauge.client.socket_interruption import interrupt_turn, measure_interruption
 from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.checked_service import CheckedService
@@ -222,18 +223,7 @@ class SocketSender:
             session = await self._find_open_session()
             if not session.connection.is_open:
                 return
-            context = session.begin_turn()
-            await session.send_text(context, LONG_TEXT)
-            if self._target.spec.turn.ends_with == "flush-end":
-                session.flush(context)
-            turn = session.find_turn(context)
-            await session.wait_for_first_audio(turn)
-            if self._target.spec.cancel_effect is None:
-                session.end_turn(context)  # the client leaves the context, and speaks in another one
-            else:
-                session.cancel(context)
-            if self._target.spec.cancel_effect != "stops" or self._target.spec.has_event("cancel-end"):
-                await session.wait_for_end(turn)
+            turn = await interrupt_turn(session, LONG_TEXT)
             answer = await self._speak(ANSWER_TEXT)
             self._interruptions.append(self._measure_interruption(session, turn, answer))
             self._compare(base, answer, "after-cancel")
@@ -241,20 +231,12 @@ class SocketSender:
     def _measure_interruption(
         self, session: SocketSession, turn: SocketTurn, answer: SocketTurn | None
     ) -> Interruption:
-        left_ms = turn.cancelled_ms if turn.cancelled_ms is not None else turn.end_ms
-        assert left_ms is not None, "the turn was cancelled, or its end was sent"
-        late = list(turn.iterate_audio_after(left_ms))
-        next_ms = None
-        if answer is not None and answer.first_audio_ms is not None:
-            # The next turn may need a connection of its own, whose times count from another moment.
-            between_ms = self._sessions[-1][0].connection.opened_ms - session.connection.opened_ms
-            next_ms = between_ms + answer.first_audio_ms - left_ms
-        bytes_per_second = self._target.default_format.bytes_per_second
-        late_bytes = sum(len(piece) for _, piece in late)
-        return Interruption(
-            last_audio_ms=late[-1][0] - left_ms if late else None,
-            late_audio_s=None if bytes_per_second is None else late_bytes / bytes_per_second,
-            next_audio_ms=next_ms,
+        # The next turn may need a connection of its own, whose times count from another moment.
+        return measure_interruption(
+            turn,
+            answer,
+            bytes_per_second=self._target.default_format.bytes_per_second,
+            connections_apart_ms=self._sessions[-1][0].connection.opened_ms - session.connection.opened_ms,
         )
 
     async def _exceed_contexts(self) -> None:

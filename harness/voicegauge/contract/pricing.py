@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec, PriceUnit, UsageSpec
 from voicegauge.contract.extension.sources import SourceDocument
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseTarget
+from voicegauge.contract.targets import BaseTarget, SocketTarget
 from voicegauge.errors import UsageError
 from voicegauge.model.price import (
     BINDING_CLAIMANTS,
@@ -103,6 +103,23 @@ def _parse_named_amount(text: str, expected_form: str) -> tuple[str, float]:
     if not name or not 0 <= usd < math.inf:
         raise UsageError(f"{text!r}: write {expected_form}")
     return name, usd
+
+
+def quote_turn_price(
+    target: BaseTarget, characters: int, *, user_price_usd: float | None, interrupts: bool
+) -> PriceQuote:
+    """Return the price of a turn over a WebSocket, and of an interrupted one with the same text before it.
+
+    Args:
+        target: the target; `interrupts` has no effect on one that cannot be interrupted.
+        characters: number of characters of the text that are charged.
+        user_price_usd: the user's own price of a turn in dollars; `None` for the contract's.
+        interrupts: whether an interrupted turn precedes, which is charged as if it were spoken.
+    """
+    quote = quote_price(target, characters, user_price_usd=user_price_usd)
+    if not interrupts or not isinstance(target, SocketTarget) or not target.can_be_interrupted:
+        return quote
+    return PriceQuote(*(None if value is None else 2 * value for value in quote))
 
 
 def quote_price(

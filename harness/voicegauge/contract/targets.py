@@ -290,6 +290,11 @@ class SocketTarget(BaseTarget):
         """The format that is asked for if none is named."""
         return next(iter(self.target_spec.formats.values()))
 
+    @property
+    def can_be_interrupted(self) -> bool:
+        """Whether a client can cancel a turn, or leave its context, and speak another one on the same connection."""
+        return ("cancel" in self.spec.client_messages or self.spec.has_contexts) and not self.spec.turn.is_only_one
+
     def collect_constants(self, audio_format: SocketFormat | None = None) -> dict[Location, Any]:
         """Return the values of every connection by location: the constants, the voice, the language, and the format."""
         spec, target, values = self.spec, self.target_spec, dict[Location, Any]()

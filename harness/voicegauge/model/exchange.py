@@ -155,6 +155,9 @@ class Timing(Record, frozen=True, kw_only=True):
     """Time from the call to the first byte of the request: the wait for a connection, and opening it."""
     send_ms: float
     """Time spent writing the request."""
+    flush_ms: float | None = None
+    """Time from the call until the client of a WebSocket asked for the speech of what it had sent, with a flush; `None`
+    if it did not."""
     ttfb_ms: float
     """Time from sending the last byte of the request to receiving the first byte of the response, both as seen by the
     operating system."""

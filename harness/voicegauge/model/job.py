@@ -8,6 +8,7 @@ from typing import Literal
 
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import Exchange
+from voicegauge.model.socket import Interruption
 
 # Records of whether requests are charged, and of requests that may have been charged without a saved result.
 
@@ -197,4 +198,6 @@ class Delivery(Record, frozen=True, kw_only=True):
     """What is known about whether the provider charges for the request."""
     has_open_job: bool = False
     """Whether the job may still succeed because its status or its result could not be fetched."""
+    interruption: Interruption | None = None
+    """How the service reacted to the interruption of the turn before; `None` if none was interrupted."""
     failure: Failure | None = None

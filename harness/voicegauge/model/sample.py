@@ -11,6 +11,7 @@ from typing import Literal
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
+from voicegauge.model.socket import Interruption
 
 
 class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
@@ -26,6 +27,8 @@ class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     """Duration of the TLS handshake; `None` on a reused connection, and with plain HTTP."""
     send_ms: Number
     """Duration of sending the request."""
+    flush_ms: Number | None = None
+    """Time from the first text to the flush of a turn over a WebSocket; `None` if none was sent."""
     server_ms: Number
     """Time from the last byte of the request to the first byte of the response."""
     transfer_ms: Number
@@ -197,6 +200,8 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Whether voicegauge itself was too busy for more than 10 ms and more than 1% of the total latency."""
     ramp_step: Count | None = None
     """Number of the step of a ramp in which the request was sent, from 1; `None` if it belongs to no step."""
+    interruption: Interruption | None = None
+    """How the target reacted when the turn before this one, with the same text, was interrupted; `None` if none was."""
     is_billing_ambiguous: bool = False
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 

@@ -168,8 +168,16 @@ _PHASE_COLUMNS = (
     ("connect", "TCP connect"),
     ("tls", "TLS handshake"),
     ("send", "sending the request"),
+    ("flush", "from the first text to the flush of a turn over a WebSocket"),
     ("server", "from the last byte sent to the first byte received"),
     ("transfer", "from the first byte received to the last one"),
+)
+
+
+_INTERRUPTION_COLUMNS = (
+    ("last_audio_ms", "ms", "Last audio of the interrupted turn before, after its cancellation."),
+    ("late_audio_s", "s", "Speech that arrived after the cancellation."),
+    ("next_audio_ms", "ms", "First audio of this turn, after the cancellation."),
 )
 
 
@@ -193,6 +201,8 @@ def _build_time_columns() -> Iterable[SampleColumn]:
     yield _build_column(
         "http_version", "text", "", "HTTP version of the last submit.", "sample.request_phases.http_version"
     )
+    for name, unit, meaning in _INTERRUPTION_COLUMNS:
+        yield _build_column(f"interruption_{name}", "number", unit, meaning, f"sample.interruption.{name}")
     yield _build_column(
         "max_lag_ms", "number", "ms", "Longest time for which voicegauge itself was too busy.", "sample.max_own_lag_ms"
     )

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.bench.estimates import BoundEstimates, Estimate
+from voicegauge.bench.socket_summaries import InterruptionSummary, SocketSummary
 from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary
 from voicegauge.model.price import PriceRange
 from voicegauge.report._text_format import (
@@ -263,7 +264,16 @@ def build_comparison_columns(
             -1,
             lambda t: _build_time_cell(t.ttfa_after_text_ms),
         ),
-        TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _build_time_cell(t.submit_latency_ms)),
+        *_build_socket_columns(),
+        # A turn over a WebSocket has no answer to its submit: sending its text is the time that is comparable.
+        TableColumn(
+            "submit",
+            "Phases, p50",
+            "Submit",
+            "ms",
+            -1,
+            lambda t: _build_time_cell(t.socket.text_ms if t.socket is not None else t.submit_latency_ms),
+        ),
         TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_time_cell),
         TableColumn(
             "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
@@ -436,6 +446,43 @@ def _build_entities_cell(target: TargetSummary) -> TableCell:
     sentences = f"{found.right_sentence_count}/{found.sentence_count} texts"
     share = found.right_entity_count / found.entity_count
     return TableCell(f"{found.right_entity_count}/{found.entity_count}", share, sentences, kinds)
+
+
+def _build_socket_columns() -> tuple[TableColumn, ...]:
+    """Return the columns that only targets over WebSockets have."""
+
+    def build(
+        key: str,
+        heading: str,
+        unit: str,
+        select: Callable[[SocketSummary], Estimate | None],
+        group: str,
+        standalone: str = "",
+    ) -> TableColumn:
+        def build_cell(target: TargetSummary) -> TableCell:
+            estimate = select(target.socket) if target.socket is not None else None
+            if unit == "ms" or estimate is None:
+                return _build_time_cell(estimate)
+            return TableCell(f"{estimate.value:.2f}", estimate.value, "", _describe_sample_count(estimate))
+
+        return TableColumn(key, group, heading, unit, -1, build_cell, standalone_heading=standalone)
+
+    def select_interruption(
+        select: Callable[[InterruptionSummary], Estimate | None],
+    ) -> Callable[[SocketSummary], Estimate | None]:
+        return lambda one: select(one.interruptions) if one.interruptions is not None else None
+
+    phases, interruptions = "Phases, p50", "After a cancellation, p50"
+    last = select_interruption(lambda one: one.last_audio_ms)
+    late = select_interruption(lambda one: one.late_audio_s)
+    following = select_interruption(lambda one: one.next_audio_ms)
+    return (
+        build("ttfa-after-flush", "TTFA after flush", "ms", lambda one: one.ttfa_after_flush_ms, phases),
+        build("handshake", "Handshake", "ms", lambda one: one.handshake_ms, phases),
+        build("cancel-last", "Last audio", "ms", last, interruptions, "Last audio after a cancellation"),
+        build("cancel-late", "Late speech", "s", late, interruptions, "Speech after a cancellation"),
+        build("cancel-next", "Next turn speaks", "ms", following, interruptions, "Next turn after a cancellation"),
+    )
 
 
 def _build_time_cell(estimate: Estimate | None) -> TableCell:

@@ -315,6 +315,7 @@ def _list_phase_times(target: TargetSummary) -> tuple[PhaseTime, ...]:
     """
     is_direct = target.completion_ms is None and target.download_ms is None
     times = {
+        "Handshake of a new connection": target.socket.handshake_ms if target.socket is not None else None,
         "Submit answered": None if is_direct else target.submit_latency_ms,
         "Waiting in the queue": target.queue_ms,
         "Processing": target.processing_ms,
