@@ -11,10 +11,15 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.client.client import Client
-from voicegauge.conformance.recordings import iterate_recording_subjects
+from voicegauge.conformance.recordings import (
+    adapt_to_recorded_names,
+    iterate_recording_subjects,
+    plan_cases_by_id,
+)
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.rules.checker import Checker
 from voicegauge.transport.clock import VirtualClock
@@ -164,3 +169,44 @@ def test_an_invalid_recording_is_reported_in_one_line(tmp_path, capfd) -> None:
     (tmp_path / "broken.har").write_text("{")
     assert cli.run(["check", "--recordings", str(tmp_path)]) == 2
     assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def _record_list(contract, operation_id: str, body: object) -> Recording:
+    """Return a recording in which the service lists what it has."""
+    operation = contract.find_operation(operation_id)
+    exchange = Exchange(
+        provider=contract.id,
+        operation=operation_id,
+        request=Request(method="GET", url=f"https://own.example{operation.path}"),
+        response=Response(status=200, headers=(("Content-Type", "application/json"),), body=json.dumps(body).encode()),
+    )
+    return Recording(
+        provider=contract.id,
+        provenance=Provenance.RECORDED,
+        contract_version="1",
+        contract_sha256="0" * 64,
+        recorded_at="2026-11-01T12:00:00Z",
+        exchanges=(exchange,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "operation_id", "body", "voice"),
+    [
+        ("elevenlabs", "listAllVoices", {"voices": [{"voice_id": "mine"}]}, "mine"),
+        ("elevenlabs", "listAllVoices", {"voices": []}, None),
+        ("openai-compatible", "listVoices", {"voices": ["zoe", "max"]}, "zoe"),
+        ("openai-compatible", "listVoices", {"voices": "none"}, None),
+    ],
+)
+def test_a_recording_is_judged_with_the_voices_that_it_lists(
+    voicegauge_catalogue, provider, operation_id, body, voice
+) -> None:
+    contract = voicegauge_catalogue.find_provider(provider)
+    adapted = adapt_to_recorded_names(contract, _record_list(contract, operation_id, body))
+    voices = {target.target_spec.default_voice for target in adapted.targets.values()}
+    if voice is None:
+        assert adapted is contract
+    else:
+        assert voices == {voice}
+        assert {case.speech_request is not None for case in plan_cases_by_id(adapted).values()} == {True, False}
