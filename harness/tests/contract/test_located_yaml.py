@@ -27,14 +27,14 @@ def test_only_core_types_are_resolved(read) -> None:
     text = """
     text: [no, yes, on, 2026-05-22, 0x1F, 0o17, 1_000, 12:30, ~x, "1", 'true', !!str 5]
     numbers: [0, -12, +3, 1.5, .5, 1e3, -2.5E-3]
-    words: [null, ~, , true, false]
+    words: [null, ~, , true, false, True, TRUE, False, NULL]
     200: status
     """.replace("~, ,", "~,")
     data = read(text).data
     texts = ["no", "yes", "on", "2026-05-22", "0x1F", "0o17", "1_000", "12:30", "~x", "1", "true", "5"]
     assert data["text"] == texts
     assert data["numbers"] == [0, -12, 3, 1.5, 0.5, 1000.0, -0.0025]
-    assert data["words"] == [None, None, True, False]
+    assert data["words"] == [None, None, True, False, True, True, False, None]
     assert data["200"] == "status"
 
 

@@ -15,7 +15,7 @@ import heapq
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -58,7 +58,7 @@ from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, JobTarget, SocketTarget, Target
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location
@@ -508,7 +508,7 @@ def plan_cases(
         targets_without_delivery=tuple(
             target.id
             for target in targets
-            if isinstance(target, Target) and target.id not in delivering and target.id not in reasons
+            if _speaks(target) and target.id not in delivering and target.id not in reasons
         ),
         left_out_reason_by_target=reasons,
         excluded_operations=left_out,
@@ -517,6 +517,11 @@ def plan_cases(
 
 def _list_targets_with_delivery(cases: Iterable[ConformanceCase]) -> set[str]:
     return {f"{case.provider}/{case.target_name}" for case in cases if case.speech_request is not None}
+
+
+def _speaks(target: BaseTarget) -> TypeGuard[Target]:
+    """Whether a delivery of speech can be requested from a target over HTTP."""
+    return isinstance(target, Target) and not isinstance(target, JobTarget)
 
 
 def _addresses_unselected_target(case: ConformanceCase, targets: Sequence[BaseTarget]) -> bool:
@@ -544,7 +549,7 @@ def _iterate_all_cases(
             yield from plan_socket_cases(
                 target, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
             )
-    speaking = [target for target in targets if isinstance(target, Target)]
+    speaking = [target for target in targets if _speaks(target)]
     for target in speaking:
         is_first = (target.contract.id, target.operation.id) not in planned
         planned.add((target.contract.id, target.operation.id))

@@ -257,6 +257,52 @@ def check_schemas(schemas: Schemas, document: Document, unfit_defaults: list[str
                 schemas.check_default(pointer, node["default"])
 
 
+_JSON_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
+_VALUE_POINTER_PATTERN = re.compile(r"(?<!/properties)/(?:examples?|default|enum|const|x-[^/]*)(?:/|$)")
+"""Matches pointers in the examples and other values in a schema, which are not schemas."""
+
+
+def remove_unknown_types(document: Document) -> list[str]:
+    """Remove each `type` of a schema that names no type of JSON, such as "number,".
+
+    Returns:
+        JSON pointers of what was removed.
+    """
+    removed = []
+    for pointer, node in walk_objects(document.data):
+        is_schema = _SCHEMA_POINTER_PATTERN.search(pointer) and not _VALUE_POINTER_PATTERN.search(pointer)
+        if is_schema and isinstance(node.get("type"), str) and node["type"] not in _JSON_TYPES:
+            del node["type"]
+            removed.append(f"{pointer}/type")
+    return removed
+
+
+def remove_contradicting_closures(document: Document) -> list[str]:
+    """Remove each `additionalProperties: false` in `allOf` that forbids what another part of the `allOf` describes.
+
+    Such a schema accepts nothing, although its author meant the sum of the parts.
+
+    Returns:
+        JSON pointers of what was removed.
+    """
+    schemas, removed = Schemas(document), []
+    for pointer, node in list(walk_objects(document.data)):
+        parts = node.get("allOf")
+        if not isinstance(parts, list) or not _SCHEMA_POINTER_PATTERN.search(pointer):
+            continue
+        resolved = [(node, pointer)]
+        for index, part in enumerate(parts):
+            found, at = schemas.resolve_reference(part)
+            resolved.append((found, at or f"{pointer}/allOf/{index}"))
+        described = {name for part, _ in resolved if isinstance(part, dict) for name in part.get("properties") or ()}
+        for part, at in resolved:
+            is_closed = isinstance(part, dict) and part.get("additionalProperties") is False
+            if is_closed and described - {*part.get("properties", ())}:
+                del part["additionalProperties"]
+                removed.append(f"{at}/additionalProperties")
+    return removed
+
+
 def _is_reference_to_component(node: dict[str, Any]) -> bool:
     """Whether a schema is only a reference to a schema under `components`, which is checked there, once."""
     reference = node.get("$ref")

@@ -61,8 +61,7 @@ def propose_transcription(document: Document, operation: CandidateOperation) -> 
     response = list_response_fields(schemas, operation.operation_data)
     job = find_job_proposal(document, operation.path, response, has_audio=False)
     if job is not None:
-        target = "a target (x-speech or x-transcription): a job without audio is checked beside operations with targets"
-        return TranscriptionProposal("x-submit", {}, job, (*job.todo, target))
+        return TranscriptionProposal("x-submit", {}, job, job.todo)
     todo: list[str] = []
     audio = _find_audio_location(operation)
     if audio is None:

@@ -167,7 +167,11 @@ def _list_provider_targets(contract: Contract, *, with_sockets: bool) -> list[Ba
     if with_sockets or not found:
         found += contract.socket_targets.values()
     if not found:
-        raise contract.document.build_error("/paths", "describes no target: x-speech on an operation names its targets")
+        found += [target for one in contract.operations.values() if (target := one.job_target) is not None]
+    if not found:
+        raise contract.document.build_error(
+            "/paths", "describes no target: x-speech on an operation names its targets, x-submit one that starts a job"
+        )
     return found
 
 

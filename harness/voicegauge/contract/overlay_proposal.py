@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
-from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name
+from voicegauge.contract._consistency import remove_contradicting_closures, remove_unknown_types
+from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name, select_operations
 from voicegauge.contract._proposed_keys import SECURITY, KeyProposal
 from voicegauge.contract._proposed_transcriptions import TranscriptionProposal, is_transcription, propose_transcription
 from voicegauge.contract.document_assembly import check_openapi_version
@@ -43,6 +45,7 @@ from voicegauge.formats.located_yaml import (
     iterate_entry_lines,
     unescape_pointer_token,
 )
+from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Record
 
 # Derives ids of providers, operations and targets from what a document states.
@@ -134,11 +137,24 @@ class OverlayWriter:
     """Writes one overlay, and notes what a person has to complete."""
 
     def __init__(
-        self, document: Document, provider_id: str, candidate_operations: Sequence[CandidateOperation]
+        self,
+        document: Document,
+        provider_id: str,
+        candidate_operations: Sequence[CandidateOperation],
+        removed_reasons: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """Create a writer that has written nothing.
+
+        Args:
+            document: the provider's document.
+            provider_id: the id that the overlay gives the provider.
+            candidate_operations: the operations to propose.
+            removed_reasons: why something was removed from the schemas of the document, by its JSON pointer.
+        """
         self._document, self._provider = document, provider_id
         self._candidate_operations = candidate_operations
         self._keys = KeyProposal(document, list_server_urls(document.data), candidate_operations)
+        self._removed_reasons = removed_reasons
         self._todo: list[str] = []
         self._used_targets: set[str] = set()
         self._used_operation_ids: set[str] = set()
@@ -197,12 +213,27 @@ class OverlayWriter:
         )
 
     def _iterate_removals(self) -> Iterator[_Action]:
-        """Yield the actions that remove defaults which do not fit their own schema, so that nobody can send them."""
+        """Yield the actions that remove what is wrong in schemas: defaults that do not fit them, and unknown types."""
         pointers = dict.fromkeys(pointer for one in self._candidate_operations for pointer in one.unfit_defaults)
         for pointer in pointers:
             self._todo.append(f"the default of {pointer}, which does not fit its own schema and is removed")
-            tokens = [*map(unescape_pointer_token, pointer.split("/")[1:]), "default"]
-            yield {"target": "$" + "".join(f"['{escape_json_path_name(token)}']" for token in tokens), "remove": True}
+            yield self._build_removal_action(f"{pointer}/default")
+        kept = [(one.path, one.method) for one in self._candidate_operations]
+        kept += [(one.job.path, "get") for one in self._candidate_operations if one.job is not None]
+        used = select_operations(self._document, kept)
+        for pointer, reason in self._removed_reasons.items():
+            if read_pointer(used, _split_pointer(pointer)[:-1]) is MISSING:
+                continue
+            self._todo.append(f"{pointer}, which {reason} and is removed")
+            yield self._build_removal_action(pointer)
+
+    def _build_removal_action(self, pointer: str) -> _Action:
+        """Return the action that removes the value at a JSON pointer."""
+        tokens, path = _split_pointer(pointer), "$"
+        for index, token in enumerate(tokens):
+            is_list = isinstance(read_pointer(self._document.data, tokens[:index]), list)
+            path += f"[{token}]" if is_list else f"['{escape_json_path_name(token)}']"
+        return {"target": path, "remove": True}
 
     def _iterate_root_actions(self) -> Iterator[_Action]:
         name = self._provider
@@ -453,6 +484,10 @@ def _build_operation_action(path: str, method: str, update: _Action) -> _Action:
     return {"target": f"$.paths['{escape_json_path_name(path)}'].{method}", "update": update}
 
 
+def _split_pointer(pointer: str) -> list[str]:
+    return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+
+
 def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
     """Return a text that the schema of a field gives as default, example or choice; `None` if it gives none."""
     examples = field_schema.get("examples")
@@ -499,6 +534,10 @@ def propose_overlay(
     if provider_id and not _PROVIDER_ID_PATTERN.fullmatch(provider_id):
         raise UsageError(f"{provider_id!r} is not a provider id: use small letters, digits and hyphens")
     check_openapi_version(document)
+    removed = {
+        **dict.fromkeys(remove_unknown_types(document), "is not a type of JSON"),
+        **dict.fromkeys(remove_contradicting_closures(document), "forbids what the rest of its allOf describes"),
+    }
     candidate_operations = list(find_speech_operations(document, operation_names))
     found = [c for c in candidate_operations if c.audio or c.job] or [
         c for c in candidate_operations if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
@@ -513,7 +552,7 @@ def propose_overlay(
             f"{hint}write x-speech by hand as docs/contract.md describes"
         )
     provider_id = provider_id or derive_provider_id(document, reserved_ids)
-    return OverlayWriter(document, provider_id, found).write_overlay()
+    return OverlayWriter(document, provider_id, found, removed).write_overlay()
 
 
 # Proposes a whole contract for a document that was inferred, so that there is no official document to extend.

@@ -113,7 +113,7 @@ _REASON_FIELD_NAMES = ("error", "reason", "message", "error_message", "detail", 
 _RESULT_FIELD_PATTERN = re.compile(r"audio|url|output|result|file|download", re.IGNORECASE)
 _NOT_RESULT_FIELD_PATTERN = re.compile(r"poll|status|cancel|callback|webhook|request|type|format", re.IGNORECASE)
 _SUCCESS_STATE_PATTERN = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
-_FAILURE_STATE_PATTERN = re.compile(r"fail|error|cancel|expire|timeout|timed|abort|reject|dead", re.IGNORECASE)
+_FAILURE_STATE_PATTERN = re.compile(r"fail|error|cancel|expire|delet|timeout|timed|abort|reject|dead", re.IGNORECASE)
 _PATH_PARAMETER_PATTERN = re.compile(r"\{([^{}]+)\}")
 
 

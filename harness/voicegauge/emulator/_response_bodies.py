@@ -74,8 +74,9 @@ def _build_error_by_status(operation: Operation, rejection: Rejection) -> Emulat
     if media_spec is None:
         value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
         return _build_error(operation, rejection, status, spec, None, value)
-    unmarked = next((example for example in media_spec.examples if example.rejection_reason is None), None)
-    value = copy.deepcopy(unmarked.value) if unmarked else _build_minimal_body(media_spec, rejection.detail)
+    unmarked = (example for example in media_spec.examples if example.rejection_reason is None)
+    fitting = next((example for example in unmarked if _is_valid_example(media_spec, example)), None)
+    value = copy.deepcopy(fitting.value) if fitting else _build_minimal_body(media_spec, rejection.detail)
     return _build_error(operation, rejection, status, spec, media_spec, value)
 
 
@@ -244,8 +245,10 @@ def select_body_template(
             ranked.append(
                 (_is_valid_example(media_spec, example), *weights, example.is_inferred, -len(ranked), example)
             )
-    if ranked:
-        example = max(ranked, key=lambda entry: entry[:-1])[-1]
+    best = max(ranked, key=lambda entry: entry[:-1]) if ranked else None
+    # What contradicts its own schema would be a finding that the service has not caused.
+    if best is not None and (best[0] or "schema" not in media_spec.part_data):
+        example = best[-1]
         return BodyTemplate(copy.deepcopy(example.value), example)
     value: Any = None
     for location, item in (required_values or {}).items():

@@ -131,6 +131,13 @@ def _find_branch_schemas(document_schemas: Schemas, node: _SchemaNode) -> Iterat
             yield _resolve_schema(document_schemas, node.schema[key], f"{node.json_pointer}/{key}")
 
 
+def _iterate_stated_values(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the values that a schema states, likeliest first."""
+    yield from (schema[key] for key in ("const", "default", "example") if key in schema)
+    for key in ("examples", "enum"):
+        yield from schema.get(key) or ()
+
+
 class SchemaValueBuilder:
     """Builds and completes values according to the schemas of one document."""
 
@@ -151,12 +158,10 @@ class SchemaValueBuilder:
 
     def _build_value_at_depth(self, node: _SchemaNode, depth: int) -> Any:
         schema = node.schema
-        for key in ("const", "default", "example"):
-            if key in schema:
-                return copy.deepcopy(schema[key])  # callers write into the returned value
-        for key in ("examples", "enum"):
-            if schema.get(key):
-                return copy.deepcopy(schema[key][0])
+        for value in _iterate_stated_values(schema):
+            # An example that does not fit would be a finding that the service has not caused.
+            if "const" in schema or self._schemas.is_valid(node.json_pointer, value):
+                return copy.deepcopy(value)  # callers write into the returned value
         json_type = self._choose_json_type(node, depth)
         if json_type == "object":
             return self._complete_value(node, {}, depth)

@@ -45,7 +45,14 @@ _FIRST_CHARACTERS_OF_NUMBERS = frozenset("+-.0123456789")
 _SURROGATE_PAIR_PATTERN = re.compile(
     rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
-_YAML_CONSTANTS: Mapping[str, Any] = {"null": None, "~": None, "": None, "true": True, "false": False}
+_YAML_CONSTANTS: Mapping[str, Any] = {
+    "~": None,
+    "": None,
+    **dict.fromkeys(("null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+"""The values of the core schema of YAML 1.2 (section 10.3.2) that are neither numbers nor texts."""
 _TAG_PREFIX = "tag:yaml.org,2002:"
 _SUPPORTED_TAGS = ("!", *(f"{_TAG_PREFIX}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")))
 
