@@ -16,7 +16,8 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_delivery import SocketDeliveries
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
-from voicegauge.errors import BudgetError
+from voicegauge.errors import BudgetError, TransportError
+from voicegauge.model.exchange import Request
 from voicegauge.model.job import Delivery
 from voicegauge.model.sample import Sample
 from voicegauge.model.socket import Interruption
@@ -253,3 +254,18 @@ def test_medians_and_worst_cases_of_interruptions() -> None:
     assert found.late_audio_s.value == pytest.approx(0.2)
     assert (found.next_audio_ms.value, found.next_audio_max_ms) == (110.0, 130.0)
     assert summarize_sockets([], []) is None
+
+
+def test_a_certificate_that_is_not_trusted_is_named_with_the_remedy() -> None:
+    with voicegauge.emulate("cartesia", tls=True) as emulator:
+        delivery, spent_usd = speak_with(emulator, "cartesia/sonic-3.5-socket", lambda speak: speak())
+        with pytest.raises(TransportError, match="set SSL_CERT_FILE"):
+            asyncio.run(send_over_http(emulator.base_url("cartesia")))
+    assert delivery.failure is not None
+    assert "set SSL_CERT_FILE" in delivery.failure.message
+    assert spent_usd == 0
+
+
+async def send_over_http(url: str) -> None:
+    async with Transport() as transport:
+        await transport.send(Request(method="GET", url=url), provider_id="cartesia", operation_id="x")

@@ -158,6 +158,9 @@ def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> 
         count = sum(one.comparable_request.provider == provider for one in server.replay.recorded_requests)
         line = f"  {server.base_url(provider)}  {count} recorded requests, {', '.join(sorted(kinds))}"
         out.print(line, soft_wrap=True)
+        of_provider = [one for r in recordings if r.provider == provider for one in r.exchanges]
+        if any(one.socket is not None for one in of_provider):
+            out.print(f"  {to_socket_url(server.base_url(provider))} for its WebSockets", soft_wrap=True)
 
 
 def _print_unused_requests(replay: Replay) -> None:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_targets import recognize_target
@@ -23,6 +22,8 @@ from voicegauge.model.exchange import Exchange
 from voicegauge.model.socket import SocketTraffic, build_socket_traffic
 from voicegauge.rules.socket_subjects import ConnectionExpectation, SocketConnection, SocketSubject, SpokenTurn
 
+MAX_TURN_WAIT_S = 30.0
+"""Time in seconds without an end of a turn after which it counts as unfinished, as for the client."""
 _IDLE_SHARE = 0.9
 """Share of the documented time without messages after which a close counts as the documented one: clocks differ."""
 
@@ -107,7 +108,7 @@ def _iterate_turns(
         waited_s = _get_waiting_time_s(turn, last_ms)
         if turn.errors and not is_of_case:
             continue
-        if turn.finished_ms is None and not is_of_case and waited_s < DEFAULT_TURN_TIMEOUT_S:
+        if turn.finished_ms is None and not is_of_case and waited_s < MAX_TURN_WAIT_S:
             continue  # the client, or the recording, ended before
         yield SpokenTurn(connection.target, traffic, turn, audio_format, round(waited_s, 1))
 

@@ -38,6 +38,7 @@ from voicegauge.transport.network import (
     ConnectionPools,
     PoolKey,
     TimedBackend,
+    add_certificate_hint,
     describe_httpcore_error,
     open_pool,
     require_http2,
@@ -740,7 +741,8 @@ def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, tim
             f"{host}: the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
         )
     if isinstance(error, httpcore.ConnectError):
-        return UnreachableError(f"{host}: cannot connect: {describe_httpcore_error(error)}", request_was_sent=False)
+        reason = add_certificate_hint(describe_httpcore_error(error))
+        return UnreachableError(f"{host}: cannot connect: {reason}", request_was_sent=False)
     if isinstance(error, httpcore.ProxyError):  # the request is sent only after the proxy has connected
         return UnreachableError(
             f"{host}: the proxy does not connect: {describe_httpcore_error(error)}", request_was_sent=False

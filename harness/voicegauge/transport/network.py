@@ -539,6 +539,13 @@ def require_http2() -> None:
         raise MissingExtraError("HTTP/2", "http2") from None
 
 
+def add_certificate_hint(reason: str) -> str:
+    """Return why a connection failed, with what to do about a certificate that is not trusted."""
+    if "CERTIFICATE_VERIFY_FAILED" not in reason:
+        return reason
+    return f"{reason}; set SSL_CERT_FILE to the certificate of an authority of your own (serve --tls prints its file)"
+
+
 def describe_httpcore_error(error: Exception) -> str:
     """Return the message of an error of httpcore on one line, without an error number."""
     message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))

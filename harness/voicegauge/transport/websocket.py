@@ -29,6 +29,7 @@ from voicegauge.model.socket_messages import (
     SocketMessage,
     SocketSide,
 )
+from voicegauge.transport.network import add_certificate_hint
 
 CONNECT_TIMEOUT_S = 15.0
 """Longest time for the connection and the handshake, in seconds."""
@@ -369,4 +370,4 @@ def _read_close_code(frame: WSFrame) -> int:
 
 
 def _describe(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return add_certificate_hint(" ".join(str(error).split())[:200]) or type(error).__name__
