@@ -77,6 +77,11 @@ class Variant(NamedTuple):
         resolved, _ = self.media.schemas.resolve_reference(schema) if self.media else ({}, "")
         if resolved.get("format") == "binary" or "contentMediaType" in resolved:
             return _recording()
+        audio_input = self.operation.audio_input
+        audio = audio_input.request_fields["audio"].location.pointer_tokens if audio_input is not None else ()
+        if audio and audio[0] == name:  # base64 in JSON, possibly inside of an object
+            encoded: Any = base64.b64encode(_recording().data).decode()
+            return functools.reduce(lambda inner, token: {token: inner}, reversed(audio[1:]), encoded)
         webhooks = self.operation.webhook.url_fields if self.operation.webhook else ()
         if any(field.location.field_name == name for field in webhooks):
             return CLOSED_PORT_URL
