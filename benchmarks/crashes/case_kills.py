@@ -21,7 +21,13 @@ from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import RunVerdict
 from voicegauge.conformance.report import CheckReport
 from voicegauge.emulator.socket_server import running_app
-from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK
+from voicegauge.errors import (
+    EXIT_BUDGET_EXCEEDED,
+    EXIT_FINDINGS,
+    EXIT_NOTHING_MEASURED,
+    EXIT_OK,
+    EXIT_PARTLY_MEASURED,
+)
 
 LATENCY_S = 0.05
 JOB_S = 0.4
@@ -30,9 +36,9 @@ PHASES = ("first submit", "submitting", "polling", "saving", "resuming")
 finished; within the first seconds of a process."""
 MAX_KILLS = 6
 """Kills of one command, after which it is left alone until it ends."""
-STATUSES = (EXIT_OK, EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_BUDGET_EXCEEDED)
+STATUSES = (EXIT_OK, EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_BUDGET_EXCEEDED, EXIT_PARTLY_MEASURED)
 """Exit statuses of a command that was not killed. A recording has nothing left to record if only what kills have lost
-is missing."""
+is missing, and only a part if they lost the delivery of a target."""
 COMMANDS_PER_BUDGET = 2
 """The budget pays for the plan this many times, because requests that should be rejected and were lost count as
 spent."""

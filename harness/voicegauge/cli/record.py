@@ -72,7 +72,7 @@ def command(request: RecordRequest, output: RecordOutputs) -> int | None:
         case, reason = next(iter(result.skip_reason_by_case.items()))
         raise NothingMeasuredError(f"nothing was recorded; the first case: {case}: {reason}")
     for target, failure in result.first_failure_by_target.items():
-        error = f"no request to {target} was accepted, so that at most error responses were recorded of it: {failure}"
+        error = f"no accepted response of {target} was recorded: {failure}"
         raise (PartlyMeasuredError if result.has_accepted_case else NothingMeasuredError)(error)
     return None
 
