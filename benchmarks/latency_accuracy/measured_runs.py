@@ -100,7 +100,7 @@ def measure_run(load: str, requests: int) -> RunErrors:
             command = [sys.executable, "-m", "voicegauge", "bench", "openai-compatible/speech", "--live"]
             command += ["--base-url", f"{server.url}/v1", "--rate" if is_rate else "--concurrency", amount]
             command += ["--suite", "smoke", "--repetitions", str(math.ceil(requests / TEXT_COUNT)), "--asr", "none"]
-            command += ["--fail-under", "0", "--no-report", "--out", str(folder / "runs")]
+            command += ["--fail-under", "0", "--no-listening", "--no-report", "--out", str(folder / "runs")]
             environment = os.environ | {"VOICEGAUGE_STATE": name}
             done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
             if done.returncode not in {0, BUSY_STATUS}:

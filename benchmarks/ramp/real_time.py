@@ -69,7 +69,7 @@ def ramp_in_real_time(case: Case, seed: int) -> RealTimeResult:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-m", "voicegauge", "bench", "openai-compatible/speech", "--live"]
         command += ["--base-url", f"http://127.0.0.1:{port}/v1", "--ramp", case.load_type, "--goal", case.goal]
-        command += ["--asr", "none", "--no-report", "--out", folder, "--json", str(result)]
+        command += ["--asr", "none", "--no-listening", "--no-report", "--out", folder, "--json", str(result)]
         done = subprocess.run(
             command, capture_output=True, text=True, env=os.environ | {"VOICEGAUGE_STATE": folder}, check=False
         )
