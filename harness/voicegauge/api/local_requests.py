@@ -178,6 +178,13 @@ class ScoreRequest:
         maximum=MAX_TRANSCRIPTION_PROCESSES,
         found_file=Trust.ANY_VALUE,
     )
+    predicts_quality: bool = option(
+        default=False,
+        flag="--quality",
+        help="Also predict how listeners would rate the audio (DNSMOS P.835 and P.808; extra `quality`), in about a "
+        "second of a processor for each clip.",
+        found_file=Trust.ANY_VALUE,
+    )
     dask_scheduler: str | None = option(
         default=None,
         flag="--dask",

@@ -29,6 +29,7 @@ from voicegauge.bench.comparison import compare_targets as compare_targets_of_ru
 from voicegauge.bench.cost import convert_credits_to_usd
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.listening import listen_to_run
+from voicegauge.bench.quality_prediction import predict_run_quality
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
@@ -36,7 +37,7 @@ from voicegauge.contract.pricing import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.run import ListeningSet, Run, ScoreSet
+from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet
 from voicegauge.model.sample_table import write_parquet
 from voicegauge.options import PathLike, function_of, validate_request
 from voicegauge.report.csv_markdown import render_csv, render_markdown
@@ -48,6 +49,7 @@ from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.report.static_site import write_site as write_site_of_runs
 from voicegauge.report.target_sections import load_check_and_drift_reports
 from voicegauge.speech.listening import get_listening_method
+from voicegauge.speech.predicted_quality import get_quality_method, require_quality_models
 
 # Reads the history of a folder of saved runs, and writes it as a page.
 
@@ -428,6 +430,8 @@ class ScoreResult(Record, frozen=True, kw_only=True):
     """The scores; `None` if the audio was only listened to."""
     listening: ListeningSet | None = None
     """What the audio says; `None` for a run of targets that do not speak texts."""
+    predicted_quality: QualitySet | None = None
+    """How listeners would rate the audio; `None` if it was not predicted."""
 
 
 def run_score(request: ScoreRequest) -> ScoreResult:
@@ -440,6 +444,7 @@ def run_score(request: ScoreRequest) -> ScoreResult:
 
     Raises:
         UsageError: no engine can transcribe the run.
+        MissingExtraError: `predicts_quality` is true, and the extra "quality" is not installed.
         DataError: the run cannot be read, or an audio file of the run is missing or was changed.
         UnreachableError: no scheduler responds at `dask_scheduler`, or its workers disappeared. What was transcribed is
             cached: the same call goes on with the rest.
@@ -447,10 +452,18 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     path = Path(request.run)
     saved, folder = load_run(path), find_run_folder(path)
     listener = request.progress or ProgressListener()
+    if request.predicts_quality:
+        require_quality_models()
     saved = _listen_to_saved_run(folder, saved, listener)
+    if request.predicts_quality:
+        saved = _predict_quality_of_saved_run(folder, saved, listener)
     if request.asr == "none" and saved.listening is not None:
         return ScoreResult(
-            run_folder=str(folder), provenance=saved.manifest.provenance, scores=None, listening=saved.listening
+            run_folder=str(folder),
+            provenance=saved.manifest.provenance,
+            scores=None,
+            listening=saved.listening,
+            predicted_quality=saved.predicted_quality,
         )
     with report_phase(listener, "transcribing") as transcribing:
         scores = score_run(
@@ -471,7 +484,11 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
     save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
     return ScoreResult(
-        run_folder=str(folder), provenance=saved.manifest.provenance, scores=scores, listening=saved.listening
+        run_folder=str(folder),
+        provenance=saved.manifest.provenance,
+        scores=scores,
+        listening=saved.listening,
+        predicted_quality=saved.predicted_quality,
     )
 
 
@@ -486,6 +503,17 @@ def _listen_to_saved_run(folder: Path, saved: Run, listener: ProgressListener) -
     found = msgspec.structs.replace(saved, listening=listening)
     save_run(folder, found)
     return found
+
+
+def _predict_quality_of_saved_run(folder: Path, saved: Run, listener: ProgressListener) -> Run:
+    """Return the run with predicted ratings, and save it, unless they were predicted in the present way."""
+    if saved.predicted_quality is not None and saved.predicted_quality.method == get_quality_method():
+        return saved
+    with report_phase(listener, "predicting quality") as predicting:
+        quality = predict_run_quality(folder, saved, report_progress=predicting.update)
+    rated = msgspec.structs.replace(saved, predicted_quality=quality)
+    save_run(folder, rated)
+    return rated
 
 
 score = function_of(ScoreRequest, run_score, name="score")

@@ -26,6 +26,7 @@ from voicegauge.bench.estimates import (
     estimate_share,
 )
 from voicegauge.bench.listening import ListeningSummary, summarize_listening
+from voicegauge.bench.quality_prediction import QualitySummary, summarize_predicted_quality
 from voicegauge.bench.resampling import SampledValues
 from voicegauge.bench.socket_summaries import SocketSummary, summarize_sockets
 from voicegauge.bench.target_differences import TargetDifferences, list_not_clearly_higher, list_undominated
@@ -268,6 +269,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Handshakes, flushes and interruptions; `None` for a target over HTTP."""
     audio_quality: AudioQualitySummary | None = None
     """Loudness, bandwidth and defects of the audio; `None` if no sample has measured audio."""
+    predicted_quality: QualitySummary | None = None
+    """Mean predicted ratings by listeners; `None` if they were not predicted."""
     cost: TargetCost
     is_pareto_optimal: bool
     """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
@@ -336,6 +339,7 @@ def summarize_targets(
                 listening=summarize_listening(samples, run.listening),
                 audio_quality=_summarize_audio_quality(samples),
                 socket=summarize_sockets(samples, warmups),
+                predicted_quality=summarize_predicted_quality(samples, run.predicted_quality),
             )
         )
     if run.manifest.is_rehearsal:

@@ -503,6 +503,29 @@ class ListeningSet(Record, frozen=True, kw_only=True):
     """One for each sample with audio, without warm-up and without failed samples."""
 
 
+class QualityPrediction(Record, frozen=True, kw_only=True, gc=False):
+    """Predicted ratings of one sample by listeners, from 1 (bad) to 5 (excellent). They are imprecise for one clip."""
+
+    sample_id: str
+    speech: Number
+    """Rating of the speech itself (SIG of ITU-T P.835)."""
+    background: Number
+    """Rating of the background (BAK of P.835)."""
+    overall: Number
+    """Overall rating (OVRL of P.835)."""
+    p808: Number
+    """Overall rating by the model of ITU-T P.808."""
+
+
+class QualitySet(Record, frozen=True, kw_only=True):
+    """Predicted ratings of the samples of a run, by one method."""
+
+    method: str
+    """The method with its version and the start of the hash of its models, such as "dnsmos/1@40e47248"."""
+    predictions: tuple[QualityPrediction, ...] = ()
+    """One for each sample with audio that can be decoded, without warm-up and without failed samples."""
+
+
 class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
     """Scores of one run that were computed with one ASR engine and one normalizer."""
 
@@ -522,6 +545,8 @@ class Run(Record, frozen=True, kw_only=True):
     """The score sets, oldest first; reports show the last one."""
     listening: ListeningSet | None = None
     """What the audio says; `None` if nobody listened to it."""
+    predicted_quality: QualitySet | None = None
+    """How listeners would rate the audio; `None` if it was not predicted."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """The requests whose price counts as spent although their result is unknown or was not saved, oldest first."""
     open_jobs: tuple[OpenJob, ...] = ()

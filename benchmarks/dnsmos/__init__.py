@@ -1,0 +1,1 @@
+"""Predicted quality: agreement of our own features with the reference implementation, and ratings of noisy speech."""

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from voicegauge.bench.run_store import load_run, save_audio, save_run
+from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.cli import run as run_cli
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.predicted_quality import (
+    compute_mel_features,
+    get_quality_method,
+    predict_quality,
+    predict_quality_at_analysis_rate,
+)
+
+from ..builders.runs import build_run, build_sample
+
+REFERENCE = (1.997603611036772, 1.803829102192098, 1.4294763510795045, 2.545903)
+"""Ratings of `_make_reference_signal` by the code of speechmos 0.0.1.1 with librosa 0.11: speech, background, overall,
+P.808."""
+
+
+def _make_reference_signal() -> np.ndarray:
+    random, seconds = np.random.default_rng(5), np.arange(160_000) / 16_000
+    hum = 0.2 * np.sin(2 * np.pi * 140 * seconds) * (1 + np.sin(2 * np.pi * 3 * seconds)) / 2
+    return (hum + 0.01 * random.standard_normal(len(seconds))).astype(np.float32)
+
+
+def _speak(sample_rate_hz: int) -> np.ndarray:
+    return synthesize(
+        "The kettle is on the stove, and the bread is in the oven.",
+        language="en",
+        voice_variant="klatt3",
+        words_per_minute=165,
+        pitch=50,
+        sample_rate_hz=sample_rate_hz,
+        seed=1,
+    )
+
+
+def test_ratings_are_those_of_the_reference_implementation() -> None:
+    assert predict_quality_at_analysis_rate(_make_reference_signal()) == pytest.approx(REFERENCE, abs=0.001)
+
+
+def test_noise_lowers_the_ratings_of_background_and_p808() -> None:
+    clean = _speak(24_000)
+    level = float(np.sqrt(np.mean(clean**2)))
+    noise = np.random.default_rng(1).standard_normal(len(clean)).astype(np.float32)
+    before, after = predict_quality(clean, 24_000), predict_quality(clean + np.float32(level) * noise, 24_000)
+    assert after.background < before.background - 1
+    assert after.p808 < before.p808 - 0.5
+
+
+def test_features_are_relative_to_the_loudest_band() -> None:
+    features = compute_mel_features(_make_reference_signal()[:144_000])
+    assert features.shape == (900, 120)
+    assert features.max() == pytest.approx(1.0)
+    assert features.min() >= -1.0
+    louder = compute_mel_features(2 * _make_reference_signal()[:144_000])
+    assert np.allclose(features, louder, atol=1e-5)
+
+
+def test_a_clip_without_samples_is_not_rated() -> None:
+    with pytest.raises(ValueError, match="no quality"):
+        predict_quality(np.zeros(0, np.float32), 16_000)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    audio, media_type = encode(_speak(16_000), 16_000, "wav")
+    _, file = save_audio(folder, audio)
+    facts = EncodedAudio(audio, media_type=media_type).measure_facts(file)
+    samples = tuple(msgspec.structs.replace(build_sample(index), audio=facts) for index in range(3))
+    save_run(folder, build_run(samples))
+    return folder
+
+
+def test_score_saves_the_ratings_and_states_their_means(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["score", str(run_folder), "--asr", "none", "--quality", "--json", "-"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["predicted_quality"]["method"] == get_quality_method()
+    run = load_run(run_folder)
+    assert run.predicted_quality is not None
+    assert len(run.predicted_quality.predictions) == 3
+    summary = summarize_targets(run)[0].predicted_quality
+    assert summary is not None
+    assert summary.p808.value == pytest.approx(run.predicted_quality.predictions[0].p808)
+    assert run_cli(["score", str(run_folder), "--asr", "none", "--quality"]) == 0  # predicted before: nothing to do
+    assert "predicted mean rating of 3 clips from 1 to 5: speech" in capsys.readouterr().out
+
+
+def test_without_the_extra_one_line_says_what_to_install(
+    run_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "speechmos" else found(name))
+    assert run_cli(["score", str(run_folder), "--quality"]) == 2
+    assert "pip install 'voicegauge[quality]'" in capsys.readouterr().err
