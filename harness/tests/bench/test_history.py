@@ -17,7 +17,8 @@ from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_h
 from voicegauge.bench.run_store import load_run
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
-from voicegauge.model.run import Run
+from voicegauge.model.run import ListeningSet, Run
+from voicegauge.model.sample import ListeningVerdict
 
 from ..builders.nights import CHANGED_NIGHT, NIGHTS, made_run, night, save, save_nights
 from ..builders.runs import FAILED, build_run, build_sample, build_target_ref
@@ -114,6 +115,28 @@ def test_runs_of_one_night_are_pooled_by_their_samples(tmp_path: Path) -> None:
         18,
         2,
     )
+
+
+def _listen(run: Run, wrong_count: int, method: str = "listening/1") -> Run:
+    verdicts = tuple(
+        ListeningVerdict(
+            sample_id=sample.id, outcome="wrong" if index < wrong_count else "right", explanation="made up"
+        )
+        for index, sample in enumerate(run.samples)
+    )
+    return msgspec.structs.replace(run, listening=ListeningSet(method=method, verdicts=verdicts))
+
+
+def test_wrong_audio_is_followed_by_the_method_that_found_it(tmp_path: Path) -> None:
+    for index in range(10):
+        run = made_run(index)
+        save(tmp_path / str(index), _listen(run, len(run.samples) if index >= 8 else 0))
+    save(tmp_path / "other", _listen(made_run(9, run_id="other"), 0, "listening/2"))
+    history = read_run_history(tmp_path)
+    followed = [series for series in history.series if series.key.metric == "wrong_audio"]
+    assert [len(series.nights) for series in followed] == [10, 1]
+    assert [round(one.value, 1) for one in followed[0].nights] == [0.0] * 8 + [1.0] * 2
+    assert [one.series_key.metric for one in history.new_regressions] == ["wrong_audio"]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from voicegauge.model.sample import Latency
 # Computes the metrics of one saved run for a history of runs: one value for each target and metric.
 
 
-HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures", "usd_per_1m_characters"]
+HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures", "wrong_audio", "usd_per_1m_characters"]
 HistoryUnit = Literal["ms", "rate", "usd"]
 
 _FAULTS_PREFIX = "faults "
@@ -44,6 +44,7 @@ UNIT_BY_METRIC: dict[HistoryMetric, HistoryUnit] = {
     "wer": "rate",
     "cer": "rate",
     "failures": "rate",
+    "wrong_audio": "rate",
     "usd_per_1m_characters": "usd",
 }
 
@@ -86,6 +87,8 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     only if their configurations are the same."""
     scoring_description: str
     """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
+    listening_description: str
+    """Method by which the audio was judged; empty if nobody listened to it."""
     voicegauge_version: str
     """Version of voicegauge that measured the run."""
     targets: tuple[HistoryTarget, ...]
@@ -111,7 +114,7 @@ def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
     if not any(sample.is_counted for sample in run.samples):
         reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
         raise DataError(f"has no sample: {reason}")
-    samples = group_target_samples(run, scores)
+    samples = group_target_samples(run, scores, run.listening)
     return HistoryRun(
         run_file_path=run_file_path,
         run_id=manifest.run_id,
@@ -120,6 +123,7 @@ def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
         region=manifest.region,
         configuration_description=_describe_configuration(run),
         scoring_description=_describe_scoring(scores),
+        listening_description=run.listening.method if run.listening is not None else "",
         voicegauge_version=manifest.voicegauge_version,
         targets=tuple(
             _compute_target_metrics(samples[target.id], target, takes_audio=manifest.kind != "speech")
@@ -164,6 +168,7 @@ def _compute_target_metrics(target_samples: TargetSamples, target: TargetRef, *,
         _compute_error_rate(target_samples, "wer") if failures < samples else None,
         _compute_error_rate(target_samples, "cer") if failures < samples else None,
         _build_history_value("failures", failures / samples, samples) if samples else None,
+        _compute_wrong_share(target_samples),
         # Targets that take audio are not priced by characters; a changed price is an event all the same.
         None if takes_audio else _compute_price(target_samples, target),
     ]
@@ -195,6 +200,12 @@ def _compute_error_rate(samples: TargetSamples, metric: Literal["wer", "cer"]) -
     return _build_history_value(metric, sum(count.errors for count in counts) / units, units) if units else None
 
 
+def _compute_wrong_share(samples: TargetSamples) -> HistoryValue | None:
+    """Return the share of the judged samples whose audio is wrong; `None` if none was judged."""
+    wrong, judged = samples.count_wrong_and_judged()
+    return _build_history_value("wrong_audio", wrong / judged, judged) if judged else None
+
+
 def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
     price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
     return None if price is None else _build_history_value("usd_per_1m_characters", price, len(samples.samples))
@@ -204,7 +215,7 @@ def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | 
 
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
-STORE_VERSION = 4
+STORE_VERSION = 5
 """Version of the tables and of what is measured; it is increased when either of them changes."""
 IN_MEMORY_PATH = Path(":memory:")
 """Path that makes SQLite keep a store in memory instead of a file."""
@@ -215,7 +226,7 @@ _CREATE_TABLES_SQL = """
 CREATE TABLE runs (
   run_file_path TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL, run_id TEXT NOT NULL,
   created_at TEXT NOT NULL, provenance TEXT NOT NULL, region TEXT, configuration_description TEXT NOT NULL,
-  scoring_description TEXT NOT NULL, voicegauge_version TEXT NOT NULL
+  scoring_description TEXT NOT NULL, listening_description TEXT NOT NULL, voicegauge_version TEXT NOT NULL
 );
 CREATE TABLE targets (
   run_file_path TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, target_id TEXT NOT NULL,
@@ -297,7 +308,7 @@ class HistoryStore:
         with self._connection:
             self._connection.execute("DELETE FROM runs WHERE run_file_path = ?", (run.run_file_path,))
             self._connection.execute(
-                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     *(
                         run.run_file_path,
@@ -307,7 +318,8 @@ class HistoryStore:
                         run.created_at,
                         run.provenance.value,
                     ),
-                    *(run.region, run.configuration_description, run.scoring_description, run.voicegauge_version),
+                    *(run.region, run.configuration_description, run.scoring_description),
+                    *(run.listening_description, run.voicegauge_version),
                 ),
             )
             for target in run.targets:

@@ -217,16 +217,19 @@ def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
 
 
 def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue) -> SeriesKey:
-    is_scored = history_value.metric in ("wer", "cer")
+    # Judged by another engine or in another way, a run is in another series.
+    method = {
+        "wer": run.scoring_description,
+        "cer": run.scoring_description,
+        "wrong_audio": run.listening_description,
+    }.get(history_value.metric)
     return SeriesKey(
         provenance=run.provenance,
         target=target,
         metric=history_value.metric,
         unit=history_value.unit,
         region=run.region,
-        configuration=f"{run.configuration_description}, {run.scoring_description}"
-        if is_scored
-        else run.configuration_description,
+        configuration=run.configuration_description if method is None else f"{run.configuration_description}, {method}",
     )
 
 

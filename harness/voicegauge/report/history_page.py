@@ -24,6 +24,7 @@ METRIC_LABELS: dict[HistoryMetric, str] = {
     "wer": "WER",
     "cer": "CER",
     "failures": "failures",
+    "wrong_audio": "wrong audio",
     "usd_per_1m_characters": "$/1M characters",
 }
 MAX_RELATIVE_CHANGE_SHOWN = 10.0
@@ -90,10 +91,11 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     if not any(len(found) > 1 or any(map(has_injected_faults, found)) for found in by_metric.values()):
         return ConfigurationLabels("", {})
     label_by_configuration: dict[str, str] = {}
-    for is_scored in (False, True):
-        configurations = sorted(
-            {one.key.configuration for one in series if (one.key.metric in ("wer", "cer")) == is_scored}
-        )
+    scored: tuple[HistoryMetric, ...] = ("wer", "cer")
+    listened: tuple[HistoryMetric, ...] = ("wrong_audio",)
+    plain = tuple(metric for metric in METRIC_LABELS if metric not in (*scored, *listened))
+    for metrics in (plain, scored, listened):
+        configurations = sorted({one.key.configuration for one in series if one.key.metric in metrics})
         label_by_configuration |= _label_differing_facts(configurations)
     first, *others = (one.key.configuration.split(", ") for one in series)
     shared = [fact for fact in first if all(fact in facts for facts in others) and not has_injected_faults(fact)]
