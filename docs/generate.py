@@ -30,6 +30,7 @@ from voicegauge.bench.comparison import MetricComparison, RunComparison
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
+from voicegauge.bench.quality_prediction import QualitySummary
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.socket_summaries import InterruptionSummary, SocketSummary
 from voicegauge.bench.suites import SuiteFile, TextEntry
@@ -132,6 +133,7 @@ FIGURE_RECORDS = (
     ReadingSummary,
     ListeningSummary,
     AudioQualitySummary,
+    QualitySummary,
     SocketSummary,
     InterruptionSummary,
     TargetCost,

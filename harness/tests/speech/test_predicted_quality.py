@@ -11,6 +11,7 @@ import pytest
 from voicegauge.bench.run_store import load_run, save_audio, save_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as run_cli
+from voicegauge.speech import predicted_quality
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
@@ -48,6 +49,19 @@ def _speak(sample_rate_hz: int) -> np.ndarray:
 
 def test_ratings_are_those_of_the_reference_implementation() -> None:
     assert predict_quality_at_analysis_rate(_make_reference_signal()) == pytest.approx(REFERENCE, abs=0.001)
+
+
+def test_windows_are_those_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its code rates eleven windows of 20 s, of which rounding leaves out those from the eighth on.
+    rated: list[int] = []
+
+    def rate(window: np.ndarray) -> tuple[float, ...]:
+        rated.append(len(window))
+        return 1.0, 2.0, 3.0, 4.0
+
+    monkeypatch.setattr(predicted_quality, "_rate_window", rate)
+    assert predict_quality_at_analysis_rate(np.zeros(320_000, np.float32)) == (1.0, 2.0, 3.0, 4.0)
+    assert rated == [144_160] * 7
 
 
 def test_noise_lowers_the_ratings_of_background_and_p808() -> None:

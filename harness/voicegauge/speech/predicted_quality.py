@@ -101,8 +101,13 @@ def predict_quality_at_analysis_rate(audio: Samples) -> PredictedQuality:
     while len(audio) < size:
         audio = np.concatenate([audio, audio])
     window_count = int(math.floor(len(audio) / ANALYSIS_RATE_HZ) - WINDOW_S) + 1
+    # As in the reference, the end is rounded down after floating-point arithmetic: windows from the eighth on lack a
+    # sample, and are left out.
+    ends = [int((number + WINDOW_S) * ANALYSIS_RATE_HZ) for number in range(window_count)]
     starts = [
-        start for start in range(0, window_count * ANALYSIS_RATE_HZ, ANALYSIS_RATE_HZ) if start + size <= len(audio)
+        number * ANALYSIS_RATE_HZ
+        for number, end in enumerate(ends)
+        if min(end, len(audio)) - number * ANALYSIS_RATE_HZ >= size
     ]
     ratings = np.array([_rate_window(audio[start : start + size]) for start in starts])
     return PredictedQuality(*(float(value) for value in ratings.mean(axis=0)))
