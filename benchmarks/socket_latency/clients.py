@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,7 @@ from websockets.asyncio.client import connect
 
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession, open_session
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.transport.http import Transport
 
@@ -52,9 +54,14 @@ def _build_times(
     return TurnTimes(*first, arrivals_ms[-1] - cancelled_ms, (truth_ns[-1] - done["cancelled_ns"]) / 1e6)
 
 
+@functools.cache
+def _load_contract() -> Contract:
+    return load_contract(Path(__file__).with_name("contract.yaml"))
+
+
 async def speak_with_voicegauge(port: int, turns: Sequence[PlannedTurn]) -> list[TurnTimes]:
     """Speak with the session that a check uses, whose turns are read from its messages."""
-    contract = load_contract(Path(__file__).with_name("contract.yaml"))
+    contract = _load_contract()  # once: loading it for each connection makes garbage, whose collection delays all
     async with Transport() as transport:
         client = Client(contract, transport, base_urls={"": f"ws://127.0.0.1:{port}"})
         session = SocketSession(client, contract.socket_targets["beep"])
