@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
 from voicegauge.api.requests import BenchRequest
@@ -268,7 +269,7 @@ class PlannedBenchmark:
     @property
     def listener(self) -> ProgressListener:
         """Receives progress and notices."""
-        return self.request.progress or ProgressListener()
+        return choose_listener(self.request.progress)
 
     @property
     def baseline_target(self) -> str | None:
@@ -312,7 +313,7 @@ def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_nam
     validate_request(request)
     validate_load(request)
     suite = choose_texts(request)
-    listener = request.progress or ProgressListener()
+    listener = choose_listener(request.progress)
     names = list_target_names(request)
     catalogue = adapt_to_own_servers(
         to_catalogue(request.contracts, request.live),
@@ -355,7 +356,7 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
     Raises:
         UsageError: as in `plan_benchmark`.
     """
-    live, listener = request.live, request.progress or ProgressListener()
+    live, listener = request.live, choose_listener(request.progress)
     chosen = select_targets(catalogue, request.targets, live)
     prices = resolve_prices(catalogue, request.prices)
     base_urls = dict(live.base_urls) if live is not None else {}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
     add_budget_forecast,
@@ -81,7 +82,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     validate_request(request)
     if not request.emulated and request.live is None:
         raise UsageError("plan a check of either the emulator or the live service")
-    listener = request.progress or ProgressListener()
+    listener = choose_listener(request.progress)
     catalogue = adapt_to_own_servers(
         to_catalogue(request.contracts, request.live),
         request.targets,
@@ -326,7 +327,7 @@ def build_service_settings(
         UsageError: the request names neither.
         VoicegaugeError: as for `build_live_settings`.
     """
-    listener = request.progress or ProgressListener()
+    listener = choose_listener(request.progress)
     if request.live is not None:
         settings = build_live_settings(
             collect_contracts(targets),
@@ -440,7 +441,7 @@ def open_check(
     journals: CaseJournals,
 ) -> Iterator[CheckSettings]:
     """Yield the settings with which a plan is sent, and report losses if the block raises an error."""
-    listener = request.progress or ProgressListener()
+    listener = choose_listener(request.progress)
     failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
     announce_earlier_spending(journals, listener)
     if failures_folder is not None:

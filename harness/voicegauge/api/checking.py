@@ -23,6 +23,7 @@ from voicegauge.api.check_execution import (
 )
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
+from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import open_journals, send_plan
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
@@ -123,7 +124,7 @@ def run_check(request: CheckRequest) -> CheckReport:
     """
     validate_request(request)
     deadline = CommandDeadline(request.max_time_s)
-    listener = request.progress or ProgressListener()
+    listener = choose_listener(request.progress)
     with deadline.interrupt():
         catalogue = adapt_to_own_servers(
             to_catalogue(request.contracts, request.live),

@@ -26,6 +26,7 @@ from voicegauge.errors import UsageError
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceClaim, PriceRange
 from voicegauge.options import function_of, validate_request
+from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 
 """Largest value of `text_length` that is accepted."""
 
@@ -68,7 +69,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """Titles, dates and addresses of the documents that state the price."""
 
 
-class CostEstimate(Record, frozen=True, kw_only=True):
+class CostEstimate(TabularResult, frozen=True, kw_only=True):
     """The result of `estimate_cost`, which `voicegauge cost --json` writes as JSON."""
 
     schema: str = "voicegauge/cost/2"
@@ -77,6 +78,24 @@ class CostEstimate(Record, frozen=True, kw_only=True):
     """Number of characters of a text; with own texts, their mean length."""
     costs: tuple[MonthlyCost, ...]
     """The cost of each target with each account plan; the costs of one target are next to each other."""
+
+    def build_table(self) -> SummaryTable:
+        """Return the cheapest plan of each target, and free quotas."""
+        rows = [
+            (
+                cost.target,
+                cost.account_plan or "",
+                "free quota" if cost.is_free_quota else cost.price.format_amount() or "not known in dollars",
+                "" if cost.is_free_quota else cost.price_per_1m_characters.describe() or "",
+            )
+            for cost in self.costs
+            if cost.is_cheapest_plan or cost.is_free_quota
+        ]
+        return SummaryTable(
+            title=f"Cost of {self.characters_per_month:,} characters per month, in texts of {self.text_length:,.0f}",
+            headings=("target", "plan", "per month", "per 1M characters"),
+            rows=tuple(rows),
+        )
 
 
 def run_estimate_cost(request: CostRequest) -> CostEstimate:

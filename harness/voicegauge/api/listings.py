@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from voicegauge.api.local_requests import ProvidersRequest
+from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_catalogue, to_name_tuple
 from voicegauge.contract.catalogue import Catalogue
@@ -26,6 +27,8 @@ from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record, Severity
 from voicegauge.options import PathLike, function_of
+from voicegauge.outputs.result_summary import SummaryTable, TabularResult
+from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, FaultTraffic, Rule, find_applicable_rules
 
 
@@ -82,11 +85,23 @@ class ProviderRow(Record, frozen=True, kw_only=True):
     targets: tuple[TargetRow, ...]
 
 
-class ProviderList(Record, frozen=True, kw_only=True):
+class ProviderList(TabularResult, frozen=True, kw_only=True):
     """The result of `list_providers`, which `voicegauge providers --json` writes as JSON."""
 
     schema: str = "voicegauge/providers/2"
     providers: tuple[ProviderRow, ...]
+
+    def build_table(self) -> SummaryTable:
+        """Return a row for each target."""
+        rows = [
+            (target.id, target.title, target.response_kind, target.price, provider.key_variable)
+            for provider in self.providers
+            for target in provider.targets
+        ]
+        title = f"{format_count(len(self.providers), 'provider')} with {format_count(len(rows), 'target')}"
+        return SummaryTable(
+            title=title, headings=("target", "what it is", "responds with", "price", "key"), rows=tuple(rows)
+        )
 
 
 class RuleRow(Record, frozen=True, kw_only=True):
@@ -110,12 +125,21 @@ _MEANING_BY_DRIFT_LEVEL = {
 }
 
 
-class RuleList(Record, frozen=True, kw_only=True):
+class RuleList(TabularResult, frozen=True, kw_only=True):
     """The result of `list_rules`, which `voicegauge rules --json` writes as JSON."""
 
     schema: str = "voicegauge/rules/2"
     check_rules: tuple[RuleRow, ...]
     drift_rules: tuple[DriftRule, ...]
+
+    def build_table(self) -> SummaryTable:
+        """Return a row for each rule of `check`."""
+        count = format_count(len(self.check_rules), "rule")
+        return SummaryTable(
+            title=f"{count} of `check`, {len(self.drift_rules)} of `drift` (in `drift_rules`)",
+            headings=("rule", "severity", "what it proves"),
+            rows=tuple((rule.id, rule.severity.value, rule.description) for rule in self.check_rules),
+        )
 
 
 class RuleExplanation(Record, frozen=True, kw_only=True):
@@ -321,7 +345,7 @@ def install_weights(
     """
     from voicegauge.speech import whisper_installation
 
-    with report_phase(progress or ProgressListener(), f"installing {model}") as installing:
+    with report_phase(choose_listener(progress), f"installing {model}") as installing:
         return whisper_installation.install_weights(
             model, Path(weights_path) if weights_path is not None else None, installing.update
         )

@@ -265,7 +265,9 @@ def new_run_option(help_text: str) -> Any:
 
 def progress_keyword() -> Any:
     """Declare `progress`."""
-    return keyword(default=None, help="Receives progress and notices.")
+    return keyword(
+        default=None, help="Receives progress and notices; by default, a notebook shows them, and nothing else does."
+    )
 
 
 @request

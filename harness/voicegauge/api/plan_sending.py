@@ -43,6 +43,7 @@ from voicegauge.errors import (
 from voicegauge.model.base import Provenance, StopReason, convert_to_micro_usd, sum_usd
 from voicegauge.model.budget import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, BudgetLeft
 from voicegauge.model.job import describe_ambiguous_requests
+from voicegauge.model.price import format_price_usd
 from voicegauge.printable_text import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
@@ -358,7 +359,7 @@ def _describe_worst_case(plan: PricedPlan) -> str:
     """Describe what a plan costs if the service accepts what it should reject; empty if that is not more."""
     if plan.provenance is Provenance.EMULATED or plan.worst_case_usd <= plan.price_usd:
         return ""
-    return f", ${plan.worst_case_usd:.4g} if the service accepts what it should reject"
+    return f", {format_price_usd(plan.worst_case_usd)} if the service accepts what it should reject"
 
 
 def describe_undeletable_resources(plan: PricedPlan) -> str:
@@ -372,7 +373,7 @@ def describe_undeletable_resources(plan: PricedPlan) -> str:
 
 def _format_price(plan: PricedPlan) -> str:
     """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
-    known = f"about ${plan.price_usd:.4g} if all succeed"
+    known = f"about {format_price_usd(plan.price_usd)} if all succeed"
     if not plan.unpriced_names:
         return known
     names = f"price in dollars not documented for {', '.join(plan.unpriced_names)}"

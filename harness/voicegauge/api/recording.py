@@ -13,6 +13,7 @@ import msgspec
 
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler
+from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
     add_budget_forecast,
@@ -105,7 +106,7 @@ class RecordingRun:
     @property
     def listener(self) -> ProgressListener:
         """Receives progress and notices."""
-        return self.request.progress or ProgressListener()
+        return choose_listener(self.request.progress)
 
     @property
     def provenance(self) -> Provenance:

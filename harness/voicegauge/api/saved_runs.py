@@ -21,6 +21,7 @@ from voicegauge.api.local_requests import (
     ReportRequest,
     ScoreRequest,
 )
+from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import run_store
@@ -75,7 +76,7 @@ def run_history(request: HistoryRequest) -> RunHistory:
     settings = HistorySettings(
         alpha=request.alpha, min_slowdown=request.min_slowdown, min_rate_change=request.min_error_rate_change
     )
-    with report_phase(request.progress or ProgressListener(), "reading runs") as reading:
+    with report_phase(choose_listener(request.progress), "reading runs") as reading:
         return read_run_history(Path(request.folder), settings, reading.update)
 
 
@@ -406,7 +407,7 @@ def write_site(
     """
     folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_path_tuple(runs))
     loaded = _load_runs(list(folders))
-    with report_phase(progress or ProgressListener(), "writing pages", len(loaded)) as writing:
+    with report_phase(choose_listener(progress), "writing pages", len(loaded)) as writing:
         return write_site_of_runs(
             loaded,
             Path(folder),
@@ -451,7 +452,7 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     """
     path = Path(request.run)
     saved, folder = load_run(path), find_run_folder(path)
-    listener = request.progress or ProgressListener()
+    listener = choose_listener(request.progress)
     if request.predicts_quality:
         require_quality_models()
     saved = _listen_to_saved_run(folder, saved, listener)

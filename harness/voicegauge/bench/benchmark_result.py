@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, PlannedTargetCost
 from voicegauge.bench.target_summaries import TargetSummary
-from voicegauge.model.base import Count, Provenance, Record, StopReason
+from voicegauge.model.base import Count, Provenance, StopReason
 from voicegauge.model.budget import BudgetForecast
 from voicegauge.model.job import AmbiguousRequest, OpenJob
+from voicegauge.model.price import format_price_usd
 from voicegauge.model.run import Manifest, RampResult, SuiteRef
-from voicegauge.outputs.result_summary import SummarizedResult
+from voicegauge.outputs.result_summary import SummarizedResult, SummaryTable, TabularResult
+from voicegauge.printable_text import format_count
 
 
 class BenchResult(SummarizedResult, frozen=True, kw_only=True):
@@ -67,7 +69,7 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
         return self.measured_sample_count / self.planned_sample_count if self.planned_sample_count else 1.0
 
 
-class BenchPlanResult(Record, frozen=True, kw_only=True):
+class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
     """Requests and expected cost of a benchmark (`--dry-run`)."""
 
     schema: str = "voicegauge/bench-plan/2"
@@ -86,6 +88,24 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     """Names of environment variables for API keys that are not set, by provider id. Nothing is sent without them."""
     budget_forecast: BudgetForecast | None = None
     """What becomes of the plan within the budgets that are left; `None` at the emulator."""
+
+    def build_table(self) -> SummaryTable:
+        """Return a row for each target."""
+        return SummaryTable(
+            title=f"{format_count(self.request_count, 'request')}, {format_price_usd(self.cost_usd)} expected, "
+            f"at most {format_price_usd(self.reserved_usd)}",
+            headings=("target", "requests", "characters", "price", "documented"),
+            rows=tuple(
+                (
+                    one.target,
+                    str(one.request_count),
+                    f"{one.character_count:,}",
+                    "not known" if one.usd is None else format_price_usd(one.usd),
+                    one.price_text,
+                )
+                for one in self.targets
+            ),
+        )
 
 
 def summarize_bench_plan(

@@ -22,6 +22,9 @@ from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, Record, sum_usd
 from voicegauge.model.budget import BudgetForecast
+from voicegauge.model.price import format_price_usd
+from voicegauge.outputs.result_summary import SummaryTable, TabularResult
+from voicegauge.printable_text import format_count
 
 # Computes the prices of single requests. The client computes and reserves the prices of deliveries.
 
@@ -179,7 +182,7 @@ class UndeletableResource(Record, frozen=True, kw_only=True):
     """Number of planned requests that may create one."""
 
 
-class PricedPlan(Record, frozen=True, kw_only=True):
+class PricedPlan(TabularResult, frozen=True, kw_only=True):
     """A plan with prices: the JSON that `voicegauge check --dry-run --json` writes."""
 
     schema: str = "voicegauge/check-plan/2"
@@ -209,6 +212,24 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     than that only for requests that are sent again after a response that broke off."""
     budget_forecast: BudgetForecast | None = None
     """What becomes of the plan within the budgets that are left; `None` at the emulator."""
+
+    def build_table(self) -> SummaryTable:
+        """Return a row for each case."""
+        return SummaryTable(
+            title=f"{format_count(len(self.cases), 'case')}, {format_price_usd(self.price_usd)} "
+            f"if every response is as expected, at most {format_price_usd(self.worst_case_usd)}",
+            headings=("case", "expected", "price"),
+            rows=tuple(
+                (
+                    case.id,
+                    case.expected_acceptance,
+                    format_price_usd(case.price_usd or 0.0) if case.price_usd is not None else "not known",
+                )
+                if case.is_billable
+                else (case.id, case.expected_acceptance, "")
+                for case in self.cases
+            ),
+        )
 
     @property
     def price_usd(self) -> float:

@@ -554,6 +554,11 @@ class Run(Record, frozen=True, kw_only=True):
     ramp: RampResult | None = None
     """Result of `--ramp`; `None` for a run without it."""
 
+    def __repr__(self) -> str:
+        # A notebook would show each of thousands of samples with all of its fields.
+        targets = len({sample.target for sample in self.samples})
+        return f"<Run {self.manifest.run_id!r}: {len(self.samples)} samples of {targets} targets>"
+
     def select_counted_samples(self) -> tuple[Sample, ...]:
         """Return the samples that results are computed from: all except warm-up samples and lost ones.
 

@@ -89,6 +89,21 @@ class SummarizedResult(Record, frozen=True):
         return f"<{type(self).__name__}: {escape_unprintable(build(self).headline)}>"
 
 
+class TabularResult(Record, frozen=True):
+    """A record that a notebook shows as a sentence and a table instead of as all of its fields."""
+
+    def build_table(self) -> SummaryTable:
+        """Return what a notebook shows; the title is the sentence."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        table = self.build_table()
+        return "\n".join([f"<p>{_escape_html(table.title)}</p>", *_format_table_html(table)])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {escape_unprintable(self.build_table().title)}>"
+
+
 # Formats.
 
 
@@ -97,21 +112,26 @@ def format_summary_html(summary: ResultSummary) -> str:
     parts = [f"<p><strong>{_escape_html(summary.title)}</strong>: {_escape_html(summary.headline)}</p>"]
     parts += [f"<p>{_escape_html(note)}</p>" for note in summary.notes]
     for table in summary.tables:
-        parts.append("<table>")
-        if table.title:
-            parts.append(f"<caption>{_escape_html(table.title)}</caption>")
-        parts.append(f"<tr>{''.join(f'<th>{_escape_html(heading)}</th>' for heading in table.headings)}</tr>")
-        for row in table.rows[:MAX_TABLE_ROWS]:
-            cells = (
-                f"<td><code>{_escape_html(cell)}</code></td>"
-                if index in table.code_columns
-                else f"<td>{_escape_html(cell)}</td>"
-                for index, cell in enumerate(row)
-            )
-            parts.append(f"<tr>{''.join(cells)}</tr>")
-        parts.append("</table>")
-        parts += [f"<p>{_escape_html(line)}</p>" for line in _describe_left_out_rows(table)]
+        caption = [f"<p>{_escape_html(table.title)}</p>"] if table.title else []
+        parts += [*caption, *_format_table_html(table)]
     return "\n".join(parts)
+
+
+def _format_table_html(table: SummaryTable) -> Iterator[str]:
+    """Return a table without its title."""
+    yield "<table>"
+    yield f"<tr>{''.join(f'<th>{_escape_html(heading)}</th>' for heading in table.headings)}</tr>"
+    for row in table.rows[:MAX_TABLE_ROWS]:
+        cells = (
+            f"<td><code>{_escape_html(cell)}</code></td>"
+            if index in table.code_columns
+            else f"<td>{_escape_html(cell)}</td>"
+            for index, cell in enumerate(row)
+        )
+        yield f"<tr>{''.join(cells)}</tr>"
+    yield "</table>"
+    for line in _describe_left_out_rows(table):
+        yield f"<p>{_escape_html(line)}</p>"
 
 
 def _escape_html(text: str) -> str:

@@ -21,6 +21,8 @@ from voicegauge.model.base import Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import AmbiguousRequest, FailureKind, OpenJob
 from voicegauge.model.run import Manifest, RampResult, Run, ScoreSet, ScoringMethod, describe_rehearsal
+from voicegauge.outputs.result_summary import SummaryTable, TabularResult
+from voicegauge.printable_text import format_count
 from voicegauge.report._ranking import Ranking, rank_targets
 from voicegauge.report._text_format import shorten_to_one_line
 from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_errors_within_asr_floor
@@ -85,7 +87,7 @@ class RunReport(Record, frozen=True, kw_only=True):
     """Result of `--ramp`; `None` for a run without it."""
 
 
-class BenchReport(Record, frozen=True, kw_only=True):
+class BenchReport(TabularResult, frozen=True, kw_only=True):
     """Results of one or more runs side by side."""
 
     schema: str = "voicegauge/report/3"
@@ -100,6 +102,29 @@ class BenchReport(Record, frozen=True, kw_only=True):
     """Number of characters of the month for which prices are stated, with the cheapest account plan for them."""
     runs: tuple[RunReport, ...]
 
+    def build_table(self) -> SummaryTable:
+        """Return a row for each target of each run."""
+        counts = f"{format_count(len(self.runs), 'run')}, {format_count(len(rows := self._build_rows()), 'target')}"
+        return SummaryTable(
+            title=f"{self.rehearsal_label}: {counts}" if self.rehearsal_label else counts,
+            headings=("run", "target", "delivered", "total latency, median (ms)", "WER", "load"),
+            rows=tuple(rows),
+        )
+
+    def _build_rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                run.manifest.run_id,
+                one.target,
+                f"{one.sample_count - one.failure_count} of {one.sample_count}",
+                "" if one.total_latency_ms is None else f"{one.total_latency_ms.value:,.0f}",
+                "" if one.wer is None else f"{one.wer.corpus_rate.value:.1%}",
+                run.load,
+            )
+            for run in self.runs
+            for one in run.targets
+        ]
+
 
 class AnalyzedRuns(NamedTuple):
     """Saved runs, and what was computed from them."""
@@ -109,6 +134,12 @@ class AnalyzedRuns(NamedTuple):
     report: BenchReport
     differences: Sequence[TargetDifferences]
     """The differences between the targets of each run, from which the page computes its rankings."""
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+    def __repr__(self) -> str:
+        return f"<AnalyzedRuns: {self.report!r}>"
 
 
 def analyze_runs(

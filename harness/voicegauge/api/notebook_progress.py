@@ -1,0 +1,115 @@
+"""Shows the progress of functions of the API in a notebook, without a library of widgets.
+
+A notebook has a kernel of IPython, which displays HTML and replaces what it has displayed. Where a function is called
+without a listener, its progress and notices are shown below the cell in a notebook, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from voicegauge.api.options import ProgressListener
+from voicegauge.printable_text import escape_unprintable
+
+UPDATE_INTERVAL_S = 0.2
+"""Shortest time, in seconds, between two updates of a bar: each is a message to the browser."""
+
+
+class Displayed(Protocol):
+    """Something that a notebook shows and can replace, such as IPython's `DisplayHandle`."""
+
+    def update(self, content: dict[str, str], *, raw: bool) -> None:
+        """Show `content`, texts by media type, in place of what is shown."""
+
+
+class NotebookProgress(ProgressListener):
+    """Shows notices as lines below the cell, and the progress of each phase as a bar that becomes a line at its end."""
+
+    def __init__(
+        self, display: Callable[[dict[str, str]], Displayed], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Create a listener that has shown nothing yet.
+
+        Args:
+            display: shows texts by media type, and returns what replaces them.
+            clock: current time in seconds.
+        """
+        self._display, self._clock = display, clock
+        self._bar: Displayed | None = None
+        self._name = ""
+        self._done_count = 0
+        self._total_count: int | None = None
+        self._started_s = self._updated_s = 0.0
+
+    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
+        """Show a bar."""
+        self._name, self._done_count, self._total_count = name, done_count, total_count
+        self._started_s = self._updated_s = self._clock()
+        self._bar = self._display(self._render_bar())
+
+    def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
+        """Move the bar, unless that was done a moment ago."""
+        self._done_count, self._total_count = done_count, total_count
+        now_s = self._clock()
+        if self._bar is not None and now_s - self._updated_s >= UPDATE_INTERVAL_S:
+            self._updated_s = now_s
+            self._bar.update(self._render_bar(item_name), raw=True)
+
+    def phase_ended(self) -> None:
+        """Replace the bar by a line with the number of items and the time that they took."""
+        if self._bar is not None:
+            line = f"{self._describe()} in {self._clock() - self._started_s:.1f} s"
+            self._bar.update(_render_line(line), raw=True)
+        self._bar = None
+
+    def notice(self, message: str) -> None:
+        """Show a line."""
+        self._display(_render_line(message))
+
+    def _describe(self) -> str:
+        counts = "" if self._total_count is None else f" of {self._total_count}"
+        return f"{self._name}: {self._done_count}{counts}"
+
+    def _render_bar(self, item_name: str = "") -> dict[str, str]:
+        # Without a value, browsers show that something is going on.
+        state = "" if self._total_count is None else f' max="{max(self._total_count, 1)}" value="{self._done_count}"'
+        line = f"{self._describe()} {item_name}".rstrip()
+        return {"text/plain": line, "text/html": f"<div><progress{state}></progress> {_escape(line)}</div>"}
+
+
+def _render_line(text: str) -> dict[str, str]:
+    return {"text/plain": escape_unprintable(text), "text/html": f"<div>{_escape(text)}</div>"}
+
+
+def _escape(text: str) -> str:
+    return html.escape(escape_unprintable(text))
+
+
+def choose_listener(given: ProgressListener | None) -> ProgressListener:
+    """Return the listener that the caller has given; otherwise one that shows bars in a notebook and nothing elsewhere.
+
+    A notebook without output is had by giving a `ProgressListener`, which does nothing.
+    """
+    if given is not None:
+        return given
+    display = _find_notebook_display()
+    return ProgressListener() if display is None else NotebookProgress(display)
+
+
+def _find_notebook_display() -> Callable[[dict[str, str]], Displayed] | None:
+    """Return how to display texts by media type in the notebook that runs this code; `None` outside of notebooks."""
+    # Whoever runs in a notebook has imported IPython; others need not have it installed.
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if getattr(shell, "kernel", None) is None:  # IPython on a terminal has none
+        return None
+
+    def display(content: dict[str, str]) -> Displayed:
+        handle: Displayed = ipython.display.display(content, raw=True, display_id=True)
+        return handle
+
+    return display
