@@ -1,21 +1,21 @@
-"""Conformance tests and benchmarks for hosted text-to-speech and voice-cloning APIs.
+"""Conformance tests and benchmarks of hosted text-to-speech APIs.
 
     report = voicegauge.check("pixelapi", emulated=True)
     result = voicegauge.benchmark("pixelapi", max_texts=2)
-    comparison = voicegauge.compare("reports/baseline", result.folder)
 
-Each function does what the command of that name does, and returns the record that the command writes with `--json`;
-`help(voicegauge.check)` describes one.
-
-    check     check, plan_check, check_profile, check_request, check_job_steps, explain_rule, list_rules
-    measure   benchmark, plan_benchmark, score, load_run, list_asr_engines, list_providers, estimate_cost
-    compare   compare, compare_targets, read_history, find_drift, find_official_drift, propose_contract_patch
-    record    record, plan_record, replay, convert, convert_all, emulate, proxy, listen (last three, replay: `with`)
-    write     write_report, write_site, write_junit, write_sarif, write_badge, write_baseline, render_summary and more
-    contracts load_contracts, propose_overlay
-
-Functions block: in asynchronous code, use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. All errors are
-subclasses of `VoicegaugeError`, see `voicegauge.errors`. Modules are imported on first use.
+Each function does what the command of its name does, and returns the record
+that it writes with `--json`. `help(voicegauge.check)` describes one.
+check     check, plan_check, check_profile, check_request, check_job_steps
+learn     list_providers, list_rules, explain_rule, estimate_cost, load_run
+measure   benchmark, plan_benchmark, score, list_asr_engines, load_contracts
+compare   compare, compare_targets, read_history, find_drift,
+          find_official_drift, propose_contract_patch, propose_overlay
+record    record, plan_record, convert, convert_all
+serve     emulate, replay, proxy, listen: context managers, for `with`
+write     write_report, write_site, write_junit, write_sarif, write_badge,
+          write_baseline, write_findings_page, render_summary, render_report
+They block: in asynchronous code, use `asyncio.to_thread(function)`.
+Errors are subclasses of `VoicegaugeError`, see `voicegauge.errors`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -117,6 +120,18 @@ def test_the_public_names_are_pinned() -> None:
 def test_every_public_name_can_be_imported_and_is_documented(name: str) -> None:
     value = getattr(voicegauge, name)
     assert name == "__version__" or value.__doc__
+
+
+def test_the_first_screen_of_help_names_every_function() -> None:
+    """A pager shows 24 lines of 80 columns at first; what follows are modules."""
+    help_lines = pydoc.render_doc(voicegauge, renderer=pydoc.plaintext).splitlines()
+    screen = help_lines[:24]
+    assert max(map(len, screen)) <= 80
+    assert "PACKAGE CONTENTS" in screen
+    functions = {name for name in NAMES if inspect.isfunction(getattr(voicegauge, name))}
+    named = set(re.findall(r"\w+", "\n".join(screen)))
+    assert functions - named == {"analyze_runs", "apply_baseline", "build_report", "write_history_page"}
+    assert len(help_lines) < 75
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

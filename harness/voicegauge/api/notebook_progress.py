@@ -102,7 +102,7 @@ def choose_listener(given: ProgressListener | None) -> ProgressListener:
 
 def _find_notebook_display() -> Callable[[dict[str, str]], Displayed] | None:
     """Return how to display texts by media type in the notebook that runs this code; `None` outside of notebooks."""
-    # Whoever runs in a notebook has imported IPython; others need not have it installed.
+    # Code in a notebook runs with IPython imported; elsewhere it need not be installed.
     ipython: Any = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if getattr(shell, "kernel", None) is None:  # IPython on a terminal has none

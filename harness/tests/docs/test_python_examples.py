@@ -1,8 +1,9 @@
-"""The notebook of the documentation is executed as a notebook does, and progress is shown below its cells."""
+"""The README's example and the notebook of the documentation are run, and progress is shown below its cells."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,22 @@ def test_every_cell_of_the_notebook_runs_and_shows_results_as_tables(tmp_path: P
     assert sum(len(one["text/html"]) for one in results if "<audio" in one["text/html"]) > 10_000
 
 
+@pytest.mark.slow
+def test_the_example_of_the_readme_finds_what_the_fault_changed(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "example.py").write_text(next(block for block in blocks if "voicegauge.compare" in block))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "harness")}
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    report, *changes = done.stdout.splitlines()
+    assert (tmp_path / report).is_file()
+    assert {re.sub(r"[+]\d{3}%$", "+N%", line) for line in changes} == {
+        f"{metric} regression +N%" for metric in ("submit_latency_ms", "ttfa_ms", "total_latency_ms")
+    }
+
+
 def test_the_notebook_is_valid_and_has_no_results_of_an_earlier_version() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
@@ -115,8 +132,8 @@ def test_nothing_is_shown_outside_of_a_notebook(capsys: pytest.CaptureFixture[st
 
 
 LISTS = {
-    "providers": lambda: voicegauge.list_providers(),
-    "rules": lambda: voicegauge.list_rules(),
+    "providers": voicegauge.list_providers,
+    "rules": voicegauge.list_rules,
     "cost": lambda: voicegauge.estimate_cost(characters_per_month=1_000_000),
     "plan of a check": lambda: voicegauge.plan_check("pixelapi", emulated=True),
     "plan of a benchmark": lambda: voicegauge.plan_benchmark("pixelapi", max_texts=2),
