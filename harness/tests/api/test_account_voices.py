@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 import voicegauge
 from voicegauge.emulator.socket_server import running_app
+from voicegauge.errors import VoicegaugeError
 
 KEY = "k-0123456789abcdef"
 
@@ -24,13 +26,17 @@ class Account:
         self.voices: list[dict[str, str]] | None = []
         """The listed voices; `None` for an error."""
         self.used_voices: set[str] = set()
+        self.events: list[str] = []
+        """Notices and received requests, in the order of time."""
 
-    async def list_voices(self, _: Request) -> Response:
+    async def list_voices(self, request: Request) -> Response:
+        self.events.append(f"{request.method} with {request.headers['xi-api-key']}")
         if self.voices is None:
             return JSONResponse({"detail": {"status": "missing_permissions"}}, 401)
         return JSONResponse({"voices": self.voices})
 
     async def speak(self, request: Request) -> Response:
+        self.events.append(f"{request.method} with {request.headers['xi-api-key']}")
         self.used_voices.add(request.path_params["voice"])
         return JSONResponse({"detail": {"status": "invalid_request"}}, 400)
 
@@ -74,3 +80,46 @@ def test_a_check_uses_a_voice_that_the_account_has(account, voices, used, notice
     voicegauge.check("elevenlabs/flash-v2-5", live=live, case_ids=[case_id], progress=Notices())
     assert account.used_voices == {used}
     assert any(notice in line and used in line for line in lines)
+
+
+def check(account: Account, target: str, listener: voicegauge.ProgressListener, live: voicegauge.LiveOptions) -> None:
+    voicegauge.check(target, live=live, case_ids=[f"{target}: a full delivery"], progress=listener)
+
+
+def benchmark(
+    account: Account, target: str, listener: voicegauge.ProgressListener, live: voicegauge.LiveOptions
+) -> None:
+    baseline_url = account.url.replace("127.0.0.1", "localhost")
+    voicegauge.benchmark(
+        target, live=live, max_texts=1, warmup=0, asr="none", baseline_url=baseline_url, progress=listener
+    )
+
+
+def check_request(
+    account: Account, target: str, listener: voicegauge.ProgressListener, live: voicegauge.LiveOptions
+) -> None:
+    voicegauge.check_request(target, live=live, progress=listener)
+
+
+def record(account: Account, target: str, listener: voicegauge.ProgressListener, live: voicegauge.LiveOptions) -> None:
+    voicegauge.record(target, live=live, progress=listener)
+
+
+@pytest.mark.parametrize(("verb", "hosts"), [(check, 1), (benchmark, 2), (check_request, 1), (record, 1)])
+def test_where_a_key_goes_is_said_before_anything_is_sent_and_before_any_other_notice(
+    account, monkeypatch, tmp_path, verb, hosts
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    account.voices = [voice("other")]
+
+    class Notices(voicegauge.ProgressListener):
+        def notice(self, text: str) -> None:
+            account.events.append(text)
+
+    live = voicegauge.LiveOptions(base_urls={"": account.url}, max_cost_usd=100)
+    with contextlib.suppress(VoicegaugeError):  # everything is rejected
+        verb(account, "elevenlabs/flash-v2-5", Notices(), live)
+    said = account.events[:hosts]
+    assert all(event.startswith("LIVE: elevenlabs") and "ELEVENLABS_API_KEY" in event for event in said)
+    assert f"POST with {KEY}" in account.events[hosts:]
+    assert not any("sends the key" in event for event in account.events[hosts:])

@@ -95,6 +95,7 @@ def test_a_dry_run_counts_what_a_killed_check_has_spent_and_judged(command, acme
     resumed = command("check", "--full", "--dry-run")
     assert resumed.output is not None
     assert "resuming a check that was killed" in resumed.err
+    assert resumed.err.startswith("LIVE: acme sends the key in ")
     assert len(resumed.output["cases"]) == 3, "one was lost and is not sent again"
     (budget,) = resumed.output["budget_forecast"]["budgets"]
     assert budget["spent_usd"] == pytest.approx(len(acme.texts) * PRICE_USD)

@@ -227,6 +227,8 @@ def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments
 
     again = check("--new-run", "--max-cost", str(2 * plan_usd))
     assert again.report is not None
+    assert again.err.startswith("LIVE: acme sends the key in ")
+    assert "an earlier command without a printed result has spent $" in again.err
     assert again.report["spent_by_earlier_runs_usd"] - spent_usd in (pytest.approx(0), pytest.approx(PRICE_USD))
     assert again.report["spent_usd"] + again.report["spent_by_earlier_runs_usd"] <= 2 * plan_usd + 1e-9
     assert not journals(tmp_path)

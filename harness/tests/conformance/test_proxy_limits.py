@@ -219,6 +219,18 @@ def test_the_path_of_the_api_and_its_models_are_found(own_server: str, path: str
     assert report.report.no_verdict_reason is None
 
 
+def test_where_the_key_goes_is_said_before_the_server_is_asked_for_its_models(monkeypatch) -> None:
+    notices: list[str] = []
+    monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "sk-own")
+    with (
+        running_own_server(key="another") as url,
+        pytest.raises(UsageError, match="401"),
+        voicegauge.proxy("openai-compatible", upstream=url, on_notice=notices.append),
+    ):
+        pass
+    assert notices == [f"LIVE: openai-compatible sends the key in OPENAI_COMPATIBLE_API_KEY to {url}"]
+
+
 def test_a_server_without_the_api_is_an_error_of_one_line() -> None:
     with (
         running_own_server(prefix="/other/path") as url,

@@ -76,6 +76,7 @@ def test_a_killed_recording_continues_where_it_stopped(
     requests = len(acme.keys)
     assert cli.run([*arguments, str(killed)]) == EXIT_OK
     printed = capfd.readouterr()
+    assert printed.err.startswith("LIVE: acme sends the key in ")
     assert f"{ANSWERED} cases are already recorded" in printed.err
     assert "may have been charged, without a result: acme/" in printed.out
     assert "the same command with --retry-ambiguous pays for it again" in printed.out

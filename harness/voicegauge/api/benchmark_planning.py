@@ -17,10 +17,11 @@ import msgspec
 
 from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
-from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
+from voicegauge.api.plan_sending import announce_replaced_prices
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import (
     adapt_to_own_servers,
+    announce_key_hosts,
     collect_contracts,
     resolve_prices,
     select_targets,
@@ -315,8 +316,12 @@ def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_nam
     suite = choose_texts(request)
     listener = choose_listener(request.progress)
     names = list_target_names(request)
+    catalogue = to_catalogue(request.contracts, request.live)
+    variant = find_target_variant(catalogue, to_name_tuple(names), request)
+    if variant is not None and variant.live_options is not None:
+        announce_key_hosts([variant.target.contract], variant.live_options, listener)
     catalogue = adapt_to_own_servers(
-        to_catalogue(request.contracts, request.live),
+        catalogue,
         names,
         request.live,
         ask_servers_for_names=ask_servers_for_names,
@@ -393,8 +398,6 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
     planned = PlannedBenchmark(dataclasses.replace(request, prices=prices), plan, targets, voice, variant)
     if live is not None:
         require_av()  # it measures when streamed audio can be played
-        for contract, options in planned.list_contracts_with_live_options():
-            announce_key_hosts([contract], options, listener)
         announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
     return planned
 

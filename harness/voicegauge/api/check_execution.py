@@ -16,7 +16,6 @@ from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
     add_budget_forecast,
     announce_earlier_spending,
-    announce_key_hosts,
     announce_losses_on_error,
     announce_replaced_prices,
     build_live_settings,
@@ -93,7 +92,6 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     chosen = select_targets(catalogue, request.targets, request.live, with_sockets=True)
     prices = resolve_prices(catalogue, request.prices)
     if request.live is not None:
-        announce_key_hosts(collect_contracts(chosen), request.live, listener)
         announce_replaced_prices(collect_contracts(chosen), prices, listener)
     request = replace(request, prices=prices)
     plan = plan_requested_cases(request, chosen, prices, catalogue)

@@ -29,6 +29,7 @@ from voicegauge.api.plan_sending import open_journals, send_plan
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
 from voicegauge.api.target_selection import (
     adapt_to_own_servers,
+    announce_key_hosts,
     collect_contracts,
     resolve_prices,
     select_speech_target,
@@ -362,4 +363,6 @@ def _select_speech_target(request: TargetRequestT) -> tuple[Target, TargetReques
     """Return the target of a request, and the request with the prices of targets."""
     catalogue = to_catalogue(request.contracts, request.live)
     target = select_speech_target(catalogue, request.target, request.live)
+    if request.live is not None:
+        announce_key_hosts([target.contract], request.live, choose_listener(request.progress))
     return target, replace(request, prices=resolve_prices(catalogue, request.prices))

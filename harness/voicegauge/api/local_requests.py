@@ -508,6 +508,10 @@ class ProxyRequest:
         default=lambda _reason: None,
         help="Called with each new reason why there was no response of the service, in another thread.",
     )
+    on_notice: Callable[[str], None] = keyword(
+        default=lambda _message: None,
+        help="Called with one line before your own server is asked for its models and voices with your key.",
+    )
 
 
 @request

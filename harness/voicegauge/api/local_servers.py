@@ -428,6 +428,9 @@ def _run_proxy(
 ) -> Iterator[RunningProxy]:
     upstream_url, names = request.upstream, ModelAndVoiceNames()
     if upstream_url is not None:
+        destinations = find_key_destinations(contract, {"": upstream_url})
+        if destinations.is_key_set and contract.provider.self_hosted is not None:
+            request.on_notice(f"LIVE: {destinations.describe()}")
         upstream_url, names = find_base_url_and_names(contract, upstream_url, request.allowed_keys)
     upstream = Upstream(contract, upstream_url)
     settings = JudgeSettings(

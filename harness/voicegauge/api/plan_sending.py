@@ -13,11 +13,11 @@ import msgspec
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import ignore_interrupts, run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
-from voicegauge.api.target_selection import find_replaced_prices
+from voicegauge.api.target_selection import check_key_hosts, find_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.daily_spending import DailyBudget
-from voicegauge.client.key_destinations import check_key_consent, find_key_destinations, read_permitted_key
+from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.keys import ClientKey
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.conformance import service_check
@@ -118,7 +118,7 @@ def build_live_settings(
         BudgetError: the plan costs more than the budget.
     """
     require_decoders(contracts)
-    announce_key_hosts(contracts, live_options, listener)
+    check_key_hosts(contracts, live_options)
     announce_replaced_prices(contracts, prices, listener)
     plans = find_account_plan_limits(contracts, live_options.account_plans)
     keys = _read_keys(contracts, live_options)
@@ -385,22 +385,6 @@ def _read_keys(contracts: Sequence[Contract], live_options: LiveOptions) -> dict
         one.id: read_permitted_key(one, live_options.find_base_urls(one), live_options.allowed_keys)
         for one in contracts
     }
-
-
-def announce_key_hosts(contracts: Sequence[Contract], live_options: LiveOptions, listener: ProgressListener) -> None:
-    """Tell the listener where each key will be sent, before anything is sent.
-
-    Raises:
-        UsageError: a key would be sent unencrypted to another machine, or to a host that no bundled contract names for
-            it, and `live_options` does not allow that.
-    """
-    for contract in contracts:
-        base_urls = live_options.find_base_urls(contract)
-        destinations = find_key_destinations(contract, base_urls)
-        if not live_options.allow_insecure_http:
-            destinations.check_encryption()
-        check_key_consent(contract, base_urls, live_options.allowed_keys)
-        listener.notice(f"LIVE: {destinations.describe()}")
 
 
 def announce_replaced_prices(

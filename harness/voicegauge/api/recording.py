@@ -18,7 +18,6 @@ from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
     add_budget_forecast,
     announce_earlier_spending,
-    announce_key_hosts,
     announce_losses_on_error,
     announce_replaced_prices,
     build_live_settings,
@@ -31,6 +30,7 @@ from voicegauge.api.plan_sending import (
 from voicegauge.api.requests import RecordRequest
 from voicegauge.api.results import FileToOverwrite, RecordedFile, RecordResult
 from voicegauge.api.target_selection import (
+    announce_key_hosts,
     collect_contracts,
     find_wholly_named_providers,
     resolve_prices,
@@ -218,7 +218,6 @@ class RecordingRun:
     def forecast_plan(self, plan: CasePlan, live_options: LiveOptions, journals: CaseJournals) -> PricedPlan:
         """Return the priced plan of what a live recording would send, and what becomes of it within the budgets."""
         contracts = list(self.contracts.values())
-        announce_key_hosts(contracts, live_options, self.listener)
         announce_replaced_prices(contracts, self.request.prices, self.listener)
         _, _, sent_plan = self._split_live_plan(plan, self._open_unfinished_recording(), journals)
         return add_budget_forecast(
@@ -463,6 +462,8 @@ def _prepare_recording(request: RecordRequest) -> RecordingRun:
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     catalogue = to_catalogue(request.contracts, request.live)
     chosen = select_targets(catalogue, request.targets, request.live)
+    if request.live is not None:
+        announce_key_hosts(collect_contracts(chosen), request.live, choose_listener(request.progress))
     return RecordingRun(
         request=replace(request, prices=resolve_prices(catalogue, request.prices)),
         targets=chosen,

@@ -16,7 +16,12 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.model_candidates import sort_out_models
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.client.client import Client
-from voicegauge.client.key_destinations import find_key_destinations, read_permitted_key
+from voicegauge.client.key_destinations import (
+    KeyDestinations,
+    check_key_consent,
+    find_key_destinations,
+    read_permitted_key,
+)
 from voicegauge.client.ledger import find_account_plan_limits
 from voicegauge.client.model_and_voice_names import (
     ModelAndVoiceNames,
@@ -186,6 +191,34 @@ def to_catalogue(contracts: ContractsOrFolders, live_options: LiveOptions | None
     )
 
 
+def check_key_hosts(contracts: Iterable[Contract], live_options: LiveOptions) -> list[KeyDestinations]:
+    """Return where the key of each contract will be sent, after checking that it may go there.
+
+    Raises:
+        UsageError: a key would be sent unencrypted to another machine, or to a host that no bundled contract names for
+            it, and `live_options` does not allow that.
+    """
+    checked = []
+    for contract in contracts:
+        base_urls = live_options.find_base_urls(contract)
+        destinations = find_key_destinations(contract, base_urls)
+        if not live_options.allow_insecure_http:
+            destinations.check_encryption()
+        check_key_consent(contract, base_urls, live_options.allowed_keys)
+        checked.append(destinations)
+    return checked
+
+
+def announce_key_hosts(contracts: Iterable[Contract], live_options: LiveOptions, listener: ProgressListener) -> None:
+    """Tell the listener where each key will be sent: before anything is sent, and before any other notice.
+
+    Raises:
+        UsageError: as for `check_key_hosts`.
+    """
+    for destinations in check_key_hosts(contracts, live_options):
+        listener.notice(f"LIVE: {destinations.describe()}")
+
+
 def adapt_to_own_servers(
     catalogue: Catalogue,
     target_names: str | Sequence[str],
@@ -197,24 +230,27 @@ def adapt_to_own_servers(
 ) -> Catalogue:
     """Return the contracts, completed with the models and voices of servers that users run themselves.
 
+    The first notices say where keys are sent, because a server is asked for its names with the key.
+
     Args:
         catalogue: the known contracts.
         target_names: providers or targets, as for `select_targets`.
         live_options: options with the base URL, and names of models and voices; `None` if nothing is sent to a live
             service.
         ask_servers_for_names: whether the servers are asked for names that `live_options` does not have.
-        listener: receives a notice about the names that are used.
+        listener: receives notices about the hosts of keys and the names that are used.
         max_wait_s: maximum time of each request for names, in seconds; it can only shorten the default time limit.
 
     Raises:
         MissingKeyError: a server requires a key, and none is set.
-        UsageError: a base URL is not that of the API, the server rejects the key, or the key would be sent unencrypted.
+        UsageError: a base URL is not that of the API, the server rejects the key, or the key may not be sent to it.
         TransportError: a server cannot be reached.
     """
     if live_options is None:
         return catalogue
     adapted: dict[str, Contract] = {}
-    selected = collect_contracts(select_targets(catalogue, target_names, live_options))
+    selected = collect_contracts(select_targets(catalogue, target_names, live_options, with_sockets=True))
+    announce_key_hosts(selected, live_options, listener)
     _check_named_models_and_voices(selected, live_options)
     for contract in selected:
         if contract.provider.self_hosted is None:
@@ -223,8 +259,6 @@ def adapt_to_own_servers(
             continue
         server_names = ModelAndVoiceNames()
         if ask_servers_for_names:
-            if not live_options.allow_insecure_http:
-                find_key_destinations(contract, live_options.find_base_urls(contract)).check_encryption()
             server_names = run_coroutine(_request_model_and_voice_names(contract, live_options, max_wait_s))
         models, voices = (
             tuple(live_options.own_server_models) or server_names.model_names,
@@ -253,8 +287,6 @@ def _adapt_to_account_voices(
             client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
             return await read_account_voices(client)
 
-    if not live_options.allow_insecure_http:
-        find_key_destinations(contract, live_options.find_base_urls(contract)).check_encryption()
     voices = run_coroutine(request_voices())
     adapted = replace_missing_voices(contract, voices) if voices else contract
     used = ", ".join(dict.fromkeys(target.target_spec.default_voice or "" for target in adapted.targets.values()))

@@ -64,6 +64,7 @@ def command(request: ProxyCommandRequest, options: ProxyOptions) -> int:
             request,
             on_finding=NewFindingPrinter(out).print_finding,
             on_missing_response=lambda reason: print_escaped(f"no response of the service: {reason}", to_stderr=True),
+            on_notice=lambda message: print_escaped(message, to_stderr=True),
         )
     )
     with server as running_proxy:
