@@ -172,7 +172,7 @@ def test_a_recording_says_why_it_skips_a_case(open_journal) -> None:
     first.record_case_finished("one", "timeout: the job did not end")
     first.close()
     again = open_journal(skip_cases_without_verdict=True)
-    assert again.find_skip_reason(case("one")) == "an interrupted command paid for it: timeout: the job did not end"
+    assert again.find_skip_reason(case("one")) == "an earlier command paid for it: timeout: the job did not end"
 
 
 def test_a_request_with_an_idempotency_key_is_repeated_and_counts_once(open_journal) -> None:

@@ -98,7 +98,7 @@ def test_a_killed_check_goes_on_and_buys_nothing_twice(acme, arguments, check, t
     # count as charged, also those that should have been rejected.
     again = check("--max-cost", str(plan_usd + 3 * PRICE_USD))
     assert again.report is not None
-    assert "resuming a check that was killed: 12 of " in again.err
+    assert "resuming an earlier check: 12 of " in again.err
     assert (len(acme.keys), len(acme.texts)) == (requests, charges)
     lost = {one["sample_or_case_id"] for one in again.report["ambiguous_requests"]}
     expected, resumed = verdicts(unbroken.report), verdicts(again.report)
@@ -207,7 +207,7 @@ def test_a_limit_that_earlier_checks_used_up_names_them(acme, arguments, check) 
     earlier = len(acme.texts)
     again = check("--max-calls", "4")
     assert again.report is not None
-    words = f"{earlier} of them in an earlier check that ended without its report; the limit is --max-calls 4"
+    words = f"{earlier} of them in earlier checks; the limit is --max-calls 4"
     assert f"{words}: raise it to go on; --retry-ambiguous sends again what it lost (1 request); --new-run" in again.out
 
 
@@ -309,6 +309,67 @@ def test_ctrl_c_waits_for_the_response_that_was_paid_for(acme, arguments, check,
     assert again.report["ambiguous_requests"] == []
 
 
+def test_a_check_goes_on_after_ctrl_c_and_buys_nothing_twice(acme, arguments, check, tmp_path) -> None:
+    unbroken = check()
+    assert unbroken.report is not None
+    requests, charges, plan_usd = len(acme.keys), len(acme.texts), unbroken.report["spent_usd"]
+    acme.keys.clear(), acme.texts.clear()
+    with interrupt_while_waiting(acme, arguments, 1) as process:
+        acme.silent_after = None
+        assert process.wait(60) == 130
+    first = json.loads(Path(arguments[-1]).read_text())
+    assert first["stop_reason"] == "interrupted"
+    again = check("--max-cost", str(plan_usd))
+    assert again.report is not None
+    assert again.status == unbroken.status
+    assert f"resuming an earlier check: {len(first['case_results'])} of " in again.err
+    assert (len(acme.keys), len(acme.texts)) == (requests, charges)
+    assert verdicts(again.report) == verdicts(unbroken.report)
+    assert again.report["resumed_case_count"] == len(first["case_results"])
+    assert again.report["spent_by_earlier_runs_usd"] == pytest.approx(first["spent_usd"])
+    assert again.report["spent_usd"] + first["spent_usd"] == pytest.approx(plan_usd)
+    assert not journals(tmp_path), "the check is finished"
+
+
+def test_a_check_goes_on_after_its_time_was_over(acme, arguments, check, tmp_path) -> None:
+    unbroken = check()
+    assert unbroken.report is not None
+    charges = len(acme.texts)
+    acme.silent_after = len(acme.keys) + 5
+    stopped = check("--max-time", "3")
+    acme.silent_after = None
+    while acme.requests_in_flight:  # the request that was given up is charged
+        time.sleep(0.005)
+    assert stopped.report is not None
+    assert stopped.report["stop_reason"] == "time"
+    again = check("--retry-ambiguous")
+    assert again.report is not None
+    assert again.report["resumed_case_count"] == 5
+    assert again.report["spent_by_earlier_runs_usd"] == pytest.approx(stopped.report["spent_usd"])
+    assert verdicts(again.report) == verdicts(unbroken.report)
+    assert len(acme.texts) - charges <= charges + 1, "only what was given up is paid for again"
+    assert not journals(tmp_path)
+
+
+def test_a_check_goes_on_when_the_service_can_be_reached_again(acme, arguments, check, tmp_path) -> None:
+    unbroken = check()
+    assert unbroken.report is not None
+    charges = len(acme.texts)
+    acme.silent_after = len(acme.keys) + 5
+    stopped = check("--max-wait", "0.3")
+    acme.silent_after = None
+    while acme.requests_in_flight:
+        time.sleep(0.005)
+    assert stopped.report is not None
+    assert stopped.report["stop_reason"] == "unreachable"
+    again = check("--retry-ambiguous")
+    assert again.report is not None
+    assert again.report["resumed_case_count"] == 5
+    assert verdicts(again.report) == verdicts(unbroken.report)
+    assert len(acme.texts) - charges <= charges + 3, "only what was given up is paid for again"
+    assert not journals(tmp_path)
+
+
 def test_ctrl_c_twice_does_not_wait(acme, arguments) -> None:
     with interrupt_while_waiting(acme, arguments, 1) as process:
         process.send_signal(signal.SIGINT)
@@ -372,7 +433,7 @@ def test_a_check_of_a_service_that_stops_responding_ends_in_time_with_what_was_j
     assert [case["verdict"] for case in result.report["case_results"]].count("passed") == 5
     assert len(result.report["ambiguous_requests"]) == 1
     acme.silent_after = len(acme.keys)
-    result = check("--max-time", "2")
+    result = check("--max-time", "2", "--new-run")
     acme.silent_after = None
     assert result.status == 3, "nothing was judged"
 

@@ -1,4 +1,4 @@
-"""`voicegauge record --live` stopped by `kill -9`: cases with a response are not sent again."""
+"""`voicegauge record --live` that ends early: cases with a response are not sent again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge import cli
-from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK, StorageError
+from voicegauge.errors import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, EXIT_OK, StorageError
 from voicegauge.model.exchange import Exchange
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har
@@ -92,6 +92,61 @@ def test_a_killed_recording_continues_where_it_stopped(
     assert rest == len(acme.keys) - requests - ANSWERED - 1
     recordings = [load_har(folder / "acme" / "voice-1.har") for folder in (killed, whole)]
     assert sorted(map(str, requested(recordings[0]))) == sorted(map(str, requested(recordings[1])))
+
+
+def test_an_interrupted_recording_continues_where_it_stopped(
+    acme: Acme, arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, folder, result = tmp_path / "whole", tmp_path / "fixtures", tmp_path / "result.json"
+    assert cli.run([*arguments, str(whole)]) == EXIT_OK
+    requests, charges = len(acme.keys), len(acme.texts)
+    acme.keys.clear(), acme.texts.clear()
+    acme.silent_after = 1
+    with RunningCommand([*arguments, str(folder), "--json", str(result)]) as process:
+        while len(acme.keys) <= 1 and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        acme.silent_after = None
+        assert process.wait() == EXIT_INTERRUPTED
+    first = json.loads(result.read_bytes())
+    assert (first["stop_reason"], first["unfinished_case_count"], first["files"]) == (
+        "interrupted",
+        len(acme.keys),
+        [],
+    )
+    spent_usd = first["spent_usd"]
+    assert spent_usd == pytest.approx(len(acme.texts) * 0.001)
+    capfd.readouterr()
+    assert cli.run([*arguments, str(folder), "--json", str(result)]) == EXIT_OK
+    assert f"{first['unfinished_case_count']} cases are already recorded" in capfd.readouterr().err
+    assert (len(acme.keys), len(acme.texts)) == (requests, charges)
+    second = json.loads(result.read_bytes())
+    assert second["spent_by_earlier_runs_usd"] == pytest.approx(spent_usd)
+    assert not (folder / ".unfinished").exists()
+    recordings = [load_har(one / "acme" / "voice-1.har") for one in (folder, whole)]
+    assert requested(recordings[0]) == requested(recordings[1])
+
+
+def test_an_interrupted_recording_of_rejections_alone_leaves_nothing(
+    acme: Acme, arguments: list[str], tmp_path: Path
+) -> None:
+    """A wrong key explains them, so that no later command goes on with them."""
+    acme.status_of_all, acme.silent_after = 401, 1
+    folder, result = tmp_path / "fixtures", tmp_path / "result.json"
+    with RunningCommand([*arguments, str(folder), "--json", str(result)]) as process:
+        while len(acme.keys) <= 1 and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        acme.silent_after = None
+        assert process.wait() == EXIT_INTERRUPTED
+    first = json.loads(result.read_bytes())
+    assert (first["stop_reason"], first["files"], first["unfinished_case_count"]) == ("interrupted", [], 0)
+    assert not list(folder.rglob("*.har"))
+    acme.status_of_all = None
+    requests = len(acme.keys)
+    assert cli.run([*arguments, str(folder)]) == EXIT_OK
+    recording = load_har(folder / "acme" / "voice-1.har")
+    assert len(acme.keys) - requests == len(recording.exchanges)
 
 
 def test_an_unfinished_recording_is_not_checked(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:

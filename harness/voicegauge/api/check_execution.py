@@ -37,7 +37,7 @@ from voicegauge.api.target_selection import (
 )
 from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cases
 from voicegauge.client.keys import read_client_key
-from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
 from voicegauge.conformance.judgement_keeper import JudgingBasis
 from voicegauge.conformance.plan_budgets import fit_plan_to_budgets
@@ -237,12 +237,14 @@ def finish_check(
 
     The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
     forgotten if the process is killed before. Requests whose result was lost stay in them: the same command does not
-    send them again until the user says so.
+    send them again until the user says so. The journals of a check that ended early stay as they are: the same command
+    goes on with them.
     """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
         on_report(report)
-    journals.forget_requests(keep_ambiguous_requests=True)
+    if stop_reason not in RESUMED_STOP_REASONS:
+        journals.forget_requests(keep_ambiguous_requests=True)
     return report
 
 
@@ -470,11 +472,11 @@ def _remove_known_cases(
     rules: Mapping[str, Rule],
     journals: CaseJournals,
 ) -> tuple[CasePlan, int]:
-    """Return the cases that are sent, and the number of those that a killed check has judged; tell the listener."""
+    """Return the cases that are sent, and the number of those that an earlier check has judged; tell the listener."""
     rest, judged_count = _split_known_cases(request, targets, plan, rules, journals)
     if judged_count and request.progress is not None:
         request.progress.notice(
-            f"resuming a check that was killed: {judged_count} of {len(plan.cases)} cases are judged already, and not "
+            f"resuming an earlier check: {judged_count} of {len(plan.cases)} cases are judged already, and not "
             "sent again; --new-run sends them again"
         )
     return rest, judged_count
@@ -487,7 +489,7 @@ def _split_known_cases(
     rules: Mapping[str, Rule],
     journals: CaseJournals,
 ) -> tuple[CasePlan, int]:
-    """Return the cases that are sent, and the number of those that a killed check has judged.
+    """Return the cases that are sent, and the number of those that an earlier check has judged.
 
     Without the key of the account, as in a dry run, nothing counts as judged.
     """

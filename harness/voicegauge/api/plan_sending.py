@@ -187,7 +187,7 @@ def list_budgets(
     Args:
         live_options: the budgets.
         daily_budgets: what was spent today, by provider id.
-        spent_usd_by_provider: dollars that commands for the same targets spent before they printed a result.
+        spent_usd_by_provider: dollars that earlier commands for the same targets spent; see `CaseJournals`.
 
     Raises:
         StorageError: there is a limit for a day, and the state folder cannot be written.
@@ -249,10 +249,10 @@ def open_journals(
 
 
 def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener) -> None:
-    """Tell the listener about payments of earlier commands that ended before they printed a result."""
+    """Tell the listener about payments of earlier commands that ended early or lost requests."""
     if journals.spent_by_earlier_runs_usd:
         usd = f"${journals.spent_by_earlier_runs_usd:.4g}"
-        listener.notice(f"an earlier command without a printed result has spent {usd}, which counts towards the budget")
+        listener.notice(f"an earlier command has spent {usd}, which counts towards the budget")
     for line in describe_ambiguous_requests(journals.ambiguous_requests):
         listener.notice(line)
 

@@ -39,7 +39,7 @@ from voicegauge.api.target_selection import (
 )
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
-from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.prices import PricedPlan, price_plan
 from voicegauge.conformance.recording_updates import (
@@ -82,6 +82,16 @@ class _ReceivedCases:
 
     `None` for the emulator, which costs nothing, so that an interrupted recording can start again.
     """
+
+    def count_unfinished_cases(self, update: RecordingUpdate) -> int:
+        """Return the number of received cases of an update that is left to the next command.
+
+        It is 0 if the file is to be written: then everything was received, or no command can go on with what was.
+        """
+        if self.unfinished_recording is None or self.stop_reason not in RESUMED_STOP_REASONS:
+            return 0
+        received = sum(case.id in self.exchanges_by_case for case in update.cases_to_record)
+        return received if received < len(update.cases_to_record) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +180,7 @@ class RecordingRun:
             skip_reason_by_case=skip_reasons,
             first_failure_by_target=failures,
             has_accepted_case=has_accepted,
+            unfinished_case_count=sum(map(sent.count_unfinished_cases, updates)),
             finding_count=sum(finding.severity != "disputed" for finding in report.findings),
             resource_summary=report.resources,
             spent_usd=report.spent_usd,
@@ -198,15 +209,18 @@ class RecordingRun:
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
             stop = send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
-        if recorder.is_emulated_service:
-            journals.forget_requests()  # the emulator charges nothing
-            raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
         # What an earlier command recorded shows that URL and key are right, and what it lost was not sent now.
         cause = None if saved else _find_cause_of_rejections(sent_plan, collector)
+        if recorder.is_emulated_service:
+            cause = "it is the emulator that responded: nothing is written; record it with --emulated"
         if cause is not None:
             unfinished.remove_cases(rest.cases)
-            journals.forget_requests(keep_ambiguous_requests=True)
-            raise UsageError(cause)
+            # The emulator charges nothing.
+            journals.forget_requests(keep_ambiguous_requests=not recorder.is_emulated_service)
+            if stop != "interrupted":
+                raise UsageError(cause)
+            self.listener.notice(cause)
+            return _ReceivedCases({}, secrets, stop, unfinished)
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(
             {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
@@ -274,7 +288,7 @@ class RecordingRun:
         files, failed = [], None
         for update in updates:
             cases = sum(case.id in received_cases.exchanges_by_case for case in update.cases_to_record)
-            if not cases:
+            if not cases or received_cases.count_unfinished_cases(update):
                 continue
             exchanges = update.merge_exchanges(received_cases.exchanges_by_case)
             difference = compare_recordings(update.existing_recording, exchanges)
@@ -382,8 +396,8 @@ def _add_spending_to_result(result: RecordResult, journals: CaseJournals) -> Rec
 def run_record(request: RecordRequest) -> RecordResult:
     """Save a provider's responses as recordings (HAR files), without secrets.
 
-    The planned cases are sent one after another. The next call resumes a live recording that was interrupted, because
-    exchanges are saved in OUT/.unfinished until their file is written.
+    The planned cases are sent one after another. The next call resumes a live recording that ended early, because
+    exchanges are saved in OUT/.unfinished until their file is complete and written.
 
     >>> result = voicegauge.record("pixelapi/voice-design", emulated=True, out=folder)
     >>> result.finding_count
@@ -418,7 +432,8 @@ def run_record(request: RecordRequest) -> RecordResult:
             raise
         if request.on_result is not None:
             request.on_result(result)
-        journals.forget_requests(keep_ambiguous_requests=True)
+        if result.stop_reason not in RESUMED_STOP_REASONS:
+            journals.forget_requests(keep_ambiguous_requests=True)
         return result
 
 

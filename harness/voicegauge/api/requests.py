@@ -178,11 +178,11 @@ class CheckRequest(ServiceRequest):
         found_file=Trust.ANY_VALUE,
     )
     retry_ambiguous_requests: bool = retry_ambiguous_option(
-        "Pay again for requests that a killed check of these targets sent without a result. By default they are listed "
+        "Pay again for requests that earlier checks of these targets sent without a result. By default they are listed "
         "and not sent."
     )
     new_run: bool = new_run_option(
-        "Send every case again. By default a check goes on where a check of these targets was killed up to a day ago."
+        "Send every case again. By default a check goes on where one of these targets ended early up to a day ago."
     )
     select: Sequence[str] = option(default=(), help="Apply only this rule.", metavar="RULE", found_file=Trust.ANY_VALUE)
     ignore: Sequence[str] = option(

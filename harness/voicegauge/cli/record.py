@@ -40,8 +40,8 @@ def command(request: RecordRequest, output: RecordOutputs) -> int | None:
 
     TARGET is a provider or PROVIDER/TARGET. The planned cases are sent one after another.
     Cases with a recording that is not stale are left out. Before a file is overwritten, the
-    differences are shown. The same command resumes a live recording that was interrupted,
-    because responses are saved in DIR/.unfinished until their file is written.
+    differences are shown. The same command resumes a live recording that ended early,
+    because responses are saved in DIR/.unfinished until their file is complete.
     """
     from voicegauge.api.recording import run_plan_record, run_record
     from voicegauge.cli._progress import TerminalProgress
@@ -64,7 +64,7 @@ def command(request: RecordRequest, output: RecordOutputs) -> int | None:
             progress=TerminalProgress(),
         )
     )
-    if result.stop_reason == "time" and not result.files:
+    if result.stop_reason == "time" and not result.files and not result.unfinished_case_count:
         raise NothingMeasuredError(f"nothing was recorded: {result.stop_message}")
     if result.stop_reason is not None:
         return EXIT_STATUS_BY_STOP_REASON[result.stop_reason]
@@ -124,8 +124,15 @@ def _print_record_result(result: RecordResult) -> None:
     if result.spent_usd:
         out.print(f"${result.spent_usd:.4g} spent")
     if result.spent_by_earlier_runs_usd:
-        out.print(f"${result.spent_by_earlier_runs_usd:.4g} spent before by recordings that were stopped")
+        out.print(f"${result.spent_by_earlier_runs_usd:.4g} spent by earlier recordings")
     for line in describe_unresolved_requests(result.ambiguous_requests):
         out.print(line, soft_wrap=True, markup=False)
     if result.stop_message:
-        out.print(f"Stopped early: {result.stop_message}", soft_wrap=True)
+        out.print(f"Stopped early: {result.stop_message}{_describe_unfinished_cases(result)}", soft_wrap=True)
+
+
+def _describe_unfinished_cases(result: RecordResult) -> str:
+    if not result.unfinished_case_count:
+        return ""
+    kept = format_count(result.unfinished_case_count, "case")
+    return f"; the responses of {kept} are kept: the same command goes on with them"

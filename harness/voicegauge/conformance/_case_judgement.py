@@ -1,4 +1,4 @@
-"""Keeps what was judged of a case, so that a check that was killed goes on without sending the case again.
+"""Keeps what was judged of a case, so that a check that ended early goes on without sending the case again.
 
 A judgement has everything that a case adds to the report of its check. It is used again only for the same case, judged
 by the same contract, rules and account, and not for longer than a day.

@@ -430,7 +430,7 @@ class CaseRunner:
         return self.service.case_journal.find_skip_reason(case) if self.service.case_journal is not None else None
 
     def _record_judged_case(self, sent_case: SentCase, findings: Sequence[Finding], target: Target | None) -> None:
-        """Note in the journal what was judged of a case, so that it is not sent again if this process is killed."""
+        """Note in the journal what was judged of a case, so that it is not sent again if this check ends early."""
         judgement = self._judgements.build_judgement(
             sent_case.case,
             findings,

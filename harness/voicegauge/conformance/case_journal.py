@@ -7,9 +7,10 @@ Each provider has a journal of billable requests (`client/spending_journal.py`).
 
 A case is finished when it was judged, and saved if it is recorded. A check keeps its judgement, of free cases too.
 
-The journal is kept until the result was printed. The money in it counts towards the budget of the command that follows,
-which goes on with the judgements in it, and a case whose request was sent without a known result is only sent again if
-the user asks for it.
+The journal is kept until the result of the whole plan was printed: a command leaves it that was killed or interrupted,
+whose time was over, or whose service could not be reached any more. The money in it counts towards the budget of the
+command that follows, which goes on with the judgements in it, and a case whose request was sent without a known result
+is only sent again if the user asks for it.
 """
 
 from __future__ import annotations
@@ -40,8 +41,12 @@ from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import write_file
-from voicegauge.model.base import Record
+from voicegauge.model.base import Record, StopReason
 from voicegauge.model.job import AmbiguousRequest
+
+RESUMED_STOP_REASONS: frozenset[StopReason] = frozenset({"interrupted", "time", "unreachable"})
+"""Why a command may have ended early so that the same command goes on: something from outside has stopped it. A budget
+that was used up would stop the next command too; a new command has a budget of its own."""
 
 
 class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_finished"):
@@ -51,7 +56,7 @@ class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
     no_verdict_reason: str | None
     """The reason why the case has no verdict, in one line; `None` if it has one."""
     judgement: CaseJudgement | None = None
-    """What was judged, for the check that goes on after this one was killed; `None` in a recording."""
+    """What was judged, for the check that goes on after this one ended early; `None` in a recording."""
 
 
 class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):
@@ -114,6 +119,14 @@ class CaseHistory(PurchaseHistory):
         return self.is_finished and self.no_verdict_reason is None
 
     @property
+    def is_judged(self) -> bool:
+        """Whether a judgement is kept that takes the place of sending the case again.
+
+        A case without a response is sent again, unless its request may have been charged.
+        """
+        return self.judgement is not None and not (self.judgement.has_no_result and not self.is_last_request_ambiguous)
+
+    @property
     def billable_count(self) -> int:
         """Number of billable requests of the case that were or may have been charged."""
         judged = self.judgement.billable_request_count if self.judgement is not None else 0
@@ -172,7 +185,7 @@ class CaseJournal:
         begins_new_run: bool = False,
         is_read_only: bool = False,
     ) -> None:
-        """Open the journal, and read the events of earlier commands that ended before they printed a result.
+        """Open the journal, and read the events of earlier commands that ended early or lost requests.
 
         Args:
             contract: the contract of the provider.
@@ -208,9 +221,7 @@ class CaseJournal:
         """Ids of the cases with an ambiguous request of an earlier command."""
         self._unrepeated = set(self.earlier_ambiguous_case_ids)
         self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
-        self._judged_before = {
-            name for name, one in self._histories.items() if one.judgement is not None and not begins_new_run
-        }
+        self._judged_before = {name for name, one in self._histories.items() if one.is_judged and not begins_new_run}
         if retry_ambiguous_requests:
             self._judged_before -= self.earlier_ambiguous_case_ids
         repeated = self.earlier_ambiguous_case_ids if retry_ambiguous_requests else frozenset()
@@ -260,7 +271,7 @@ class CaseJournal:
             self._record(CaseFinishedEvent(id=case_id, no_verdict_reason=no_verdict_reason, judgement=judgement))
 
     def has_judgement(self, case_id: str) -> bool:
-        """Whether an earlier command, which was killed, judged a case of this id."""
+        """Whether an earlier command, which did not come to its end, judged a case of this id."""
         return case_id in self._judged_before
 
     def find_judgement(self, case_id: str, basis: str) -> CaseJudgement | None:
@@ -306,7 +317,7 @@ class CaseJournal:
             and history is not None
             and history.no_verdict_reason
         ):
-            return f"an interrupted command paid for it: {history.no_verdict_reason}"
+            return f"an earlier command paid for it: {history.no_verdict_reason}"
         return None
 
     def forget_requests(self, *, keep_ambiguous_requests: bool) -> None:
@@ -408,7 +419,7 @@ class CaseJournals:
 
     @property
     def spent_by_earlier_runs_usd(self) -> float:
-        """Dollars that were or may have been spent by earlier commands that ended before they printed a result."""
+        """Dollars that were or may have been spent by earlier commands that ended early or lost requests."""
         return sum(self.spent_by_earlier_runs_usd_by_provider.values())
 
     @property

@@ -1,4 +1,4 @@
-"""Saves what a live check judges, case by case, and finds what an earlier check judged before it was killed."""
+"""Saves what a live check judges, case by case, and finds what an earlier check judged before it ended early."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ class BillableRequestLimit:
 
         Args:
             max_billable_requests: the limit; `None` for no limit.
-            count_of_earlier_runs: number of billable requests that earlier checks, which were killed, have sent.
+            count_of_earlier_runs: number of billable requests of earlier checks that ended early or lost requests.
             lost_count_of_earlier_runs: number of those whose result is not known.
         """
         self._limit, self._count = max_billable_requests, count_of_earlier_runs
@@ -240,7 +240,7 @@ class BillableRequestLimit:
         were = "was" if self._count == 1 else "were"
         reason = f"not sent: {format_count(self._count, 'billable request')} {were} accepted or may have been charged"
         if self._earlier_count:
-            reason += f", {self._earlier_count} of them in an earlier check that ended without its report"
+            reason += f", {self._earlier_count} of them in earlier checks"
         reason += f"; the limit is --max-calls {limit}"
         if not self._earlier_count:
             return reason
@@ -368,14 +368,14 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     spent_usd: float = 0.0
     """Dollars charged to the budget by this check."""
     spent_by_earlier_runs_usd: float = 0.0
-    """Dollars that were or may have been charged to earlier checks of these targets which were killed before their
-    report was printed. They count towards the budget and are not in `spent_usd`."""
+    """Dollars that were or may have been charged to earlier checks of these targets, as far as they ended early or lost
+    requests. They count towards the budget and are not in `spent_usd`."""
     resumed_case_count: int = 0
-    """Number of cases that an earlier check of these targets judged before it was killed. They are in `case_results`,
+    """Number of cases that an earlier check of these targets judged before it ended early. They are in `case_results`,
     were not sent again, and do not count in `spending`."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """Requests whose price counts as spent although their result is not known: of this check, and of earlier checks
-    that were killed."""
+    of these targets."""
     spending: Spending = Spending()
     """Requests and money spent for each purpose; empty if nothing was sent."""
 
@@ -621,7 +621,7 @@ def describe_result(report: CheckReport) -> str:
         cases = format_count(len(report.case_results), "case")
         parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
     if report.resumed_case_count:
-        parts.append(f"{report.resumed_case_count} of them judged before by a killed check")
+        parts.append(f"{report.resumed_case_count} of them judged by an earlier check")
     parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
     if report.not_judged_reason_by_name:
         parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
@@ -632,7 +632,7 @@ def describe_result(report: CheckReport) -> str:
     if report.spent_usd:
         parts.append(f"${report.spent_usd:.4g} spent")
     if report.spent_by_earlier_runs_usd:
-        parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent before by a killed check")
+        parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent by earlier checks")
     line = ", ".join(parts)
     return f"{line}. Incomplete: {report.stop_message}" if report.stop_message else line
 

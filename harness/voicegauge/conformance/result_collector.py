@@ -257,7 +257,7 @@ class ResultCollector:
         target: Target | None,
         requested_values: RequestedValues | None = None,
     ) -> None:
-        """Add what an earlier check, which was killed, judged of a case. What it spent is not added.
+        """Add what an earlier check, which ended early, judged of a case. What it spent is not added.
 
         Args:
             case: the case.
