@@ -179,7 +179,7 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
     assert submits(provider) == 3
 
     provider.faults.submits = [None, "connection lost after charging"]  # type: ignore[union-attr]
-    assert bench("sync") == EXIT_PARTLY_MEASURED
+    assert bench("sync", more=("--asr", "none", "--no-report", "--new-run")) == EXIT_PARTLY_MEASURED
     capsys.readouterr()
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
     announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0260 are spent already, of at most $1\n"
@@ -256,13 +256,37 @@ def test_after_a_run_that_lost_every_request_nothing_is_paid_for_silently(
     for _ in range(3):  # as a job that is retried in CI
         assert bench("sync") == 2
     message = " ".join(capsys.readouterr().err.split())
-    assert "sent 3 requests without receiving a result, which may have been charged ($0.0300)" in message
+    assert "sent 3 requests without receiving a result, which may have been charged ($0.0300 of the $0.0300" in message
     assert "--retry-ambiguous pays for them again, --new-run pays for a new run" in message
     assert submits(provider) == 3
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
     assert submits(provider) == 6
     assert bench("sync") == 0, "a run with results is followed by another one"
     assert submits(provider) == 9
+
+
+def test_after_a_run_that_lost_a_part_of_its_requests_nothing_is_paid_for_silently(
+    bench: Bench, provider: StandInProvider, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.faults.submits = [None, "server error after charging"]  # type: ignore[union-attr]
+    assert bench("sync") == EXIT_PARTLY_MEASURED
+    sent = submits(provider)
+    plan = tmp_path / "plan.json"
+    for more in ((), ("--dry-run", "--json", str(plan))):
+        capsys.readouterr()
+        assert bench("sync", more=("--asr", "none", *more)) == 2
+        message = " ".join(capsys.readouterr().err.split())
+        spent = "($0.0100 of the $0.0260 that it has spent)"
+        assert f"sent 1 request without receiving a result, which may have been charged {spent}" in message
+        assert "--retry-ambiguous pays for it again, --new-run pays for a new run" in message
+    assert json.loads(plan.read_bytes())["budget_forecast"]["refusal_exit_status"] == 2
+    for more in (("--retry-ambiguous", "--dry-run"), ("--new-run", "--dry-run")):
+        assert bench("sync", more=("--asr", "none", *more)) == 0
+    assert submits(provider) == sent
+    assert bench("sync", more=("--asr", "none", "--no-report", "--new-run")) == 0
+    assert submits(provider) == sent + 3
+    assert bench("sync") == 0, "the last run has every result"
+    assert len(list(out.glob("*/run.json"))) == 3
 
 
 def test_a_new_run_does_not_continue_an_interrupted_one(
@@ -476,7 +500,7 @@ def test_a_run_of_which_little_was_measured_has_a_status_of_its_own(
     for share, status in (("0.6", 0), ("0.7", EXIT_PARTLY_MEASURED), (None, EXIT_PARTLY_MEASURED)):
         provider.faults.submits = [None, None, "server error"]  # type: ignore[union-attr]
         demanded = () if share is None else ("--fail-under", share)
-        assert bench("sync", more=("--asr", "none", "--no-report", *demanded)) == status
+        assert bench("sync", more=("--asr", "none", "--no-report", "--new-run", *demanded)) == status
     message = " ".join(capsys.readouterr().err.split())
     assert "only 2 of 3 samples were measured: less than --fail-under 0.7" in message
     assert "only 2 of 3 samples were measured: less than --fail-under 0.9" in message

@@ -14,7 +14,12 @@ from voicegauge.api.plan_sending import describe_budget, list_budgets, open_dail
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_plan
-from voicegauge.bench.run_start import RunToContinue, find_lost_run, find_run_to_continue, find_runs_of_other_plans
+from voicegauge.bench.run_start import (
+    RunToContinue,
+    find_run_to_continue,
+    find_run_with_losses,
+    find_runs_of_other_plans,
+)
 from voicegauge.client.daily_spending import find_budget_name
 from voicegauge.client.keys import find_missing_key_variables
 from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
@@ -153,7 +158,7 @@ def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue
     Raises:
         DataError: a run was interrupted after something was paid for, but it cannot be continued.
         UsageError: `retry_ambiguous_requests` is true, but no run has ambiguous requests; or the last run of the plan
-            lost every request, and neither `retry_ambiguous_requests` nor `new_run` says what to do.
+            left ambiguous requests, and neither `retry_ambiguous_requests` nor `new_run` says what to do.
     """
     runs_folder = Path(planned_benchmark.request.out)
     retry_ambiguous_requests = planned_benchmark.request.retry_ambiguous_requests
@@ -164,12 +169,14 @@ def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue
         raise UsageError(
             f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
         )
-    lost = find_lost_run(runs_folder, planned_benchmark.plan) if found is None else None
-    if lost is not None:
+    losses = find_run_with_losses(runs_folder, planned_benchmark.plan) if found is None else None
+    if losses is not None:
+        count = losses.lost_request_count
         raise UsageError(
-            f"the last run of this benchmark, {lost.run_folder}, sent {format_count(lost.request_count, 'request')} "
-            f"without receiving a result, which may have been charged (${lost.spent_usd:.4f}): --retry-ambiguous pays "
-            "for them again, --new-run pays for a new run"
+            f"the last run of this benchmark, {losses.run_folder}, sent {format_count(count, 'request')} without "
+            f"receiving a result, which may have been charged (${losses.lost_usd:.4f} of the ${losses.spent_usd:.4f} "
+            f"that it has spent): --retry-ambiguous pays for {'it' if count == 1 else 'them'} again, --new-run pays "
+            "for a new run"
         )
     for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
         planned_benchmark.listener.notice(

@@ -539,7 +539,7 @@ class BenchRequest:
     )
     new_run: bool = new_run_option(
         "Pay for a new run. By default an interrupted run of the same plan is continued, and nothing is sent after a "
-        "run that got no result at all."
+        "run with a request that may have been charged without a result."
     )
     max_wait_s: float | None = max_wait_option()
     max_time_s: float | None = max_time_option()

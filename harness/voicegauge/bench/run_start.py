@@ -29,6 +29,7 @@ from voicegauge.bench.run_store import (
 from voicegauge.client.spending_journal import lock_file
 from voicegauge.errors import DataError, StorageError, UsageError
 from voicegauge.files import check_writable
+from voicegauge.model.base import sum_usd
 from voicegauge.model.run import RUN_SCHEMA_VERSION, Manifest, Run
 from voicegauge.version import __version__
 
@@ -154,31 +155,35 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
     return None
 
 
-class LostRun(NamedTuple):
-    """A live run of which no request got a result, although all of them may have been charged."""
+class RunWithLosses(NamedTuple):
+    """A finished live run with requests that may have been charged although their result is unknown."""
 
     run_folder: Path
-    request_count: int
+    lost_request_count: int
+    """Number of these requests that were not sent again."""
+    lost_usd: float
+    """What they count as spent, in US dollars."""
     spent_usd: float
+    """What the whole run counts as spent, in US dollars."""
 
 
-def find_lost_run(runs_folder: Path, plan: BenchPlan) -> LostRun | None:
-    """Return the newest finished live run of `plan` in `runs_folder` if no request of it got a result.
+def find_run_with_losses(runs_folder: Path, plan: BenchPlan) -> RunWithLosses | None:
+    """Return the newest live run of `plan` if it is finished and has ambiguous requests that cost money.
 
-    Return `None` if there is no such run, if one of its requests got a result, or was certainly not charged, and if the
-    run cannot be read.
+    Return `None` if there is no such run, if none of its requests is ambiguous, and if the run cannot be read.
     """
     for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}"), reverse=True):
         manifest = load_manifest_outline(file)
         if manifest is None or manifest.max_cost_usd is None or manifest.plan_sha256 != plan.sha256:
             continue
         try:
-            state, samples = read_journal(file.parent), load_run(file).samples
+            state = read_journal(file.parent)
         except DataError:
             return None
-        lost_ids = state.ids_with_ambiguous_last_request  # a server error too may come after the charge
-        is_lost = manifest.is_finished and bool(samples) and all(sample.id in lost_ids for sample in samples)
-        return LostRun(file.parent, len(samples), state.spent_usd) if is_lost else None
+        lost = [one.counted_usd for one in state.ambiguous_requests if not one.was_sent_again and one.counted_usd]
+        if not manifest.is_finished or not lost or state.is_emulated:
+            return None
+        return RunWithLosses(file.parent, len(lost), sum_usd(lost), state.spent_usd)
     return None
 
 
