@@ -24,7 +24,7 @@ from voicegauge.bench.run_store import JournalEvent, load_run, read_journal
 from voicegauge.cli import run as voicegauge
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
 from voicegauge.emulator.socket_server import running_app
-from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED, UsageError
+from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED, UsageError
 from voicegauge.speech.encoding import encode
 
 
@@ -173,6 +173,12 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
         with pytest.raises(BaseException):  # noqa: B017,PT011 - a group of the killed tasks
             bench("sync")
     assert "LIVE: 3 requests to acme, $0.0300 of at most $1\n" in capsys.readouterr().err
+    for dry_run in ((), ("--dry-run",)):
+        assert bench("sync", more=("--asr", "none", "--max-cost", "0.02", *dry_run)) == EXIT_BUDGET_EXCEEDED
+        refusal = " ".join(capsys.readouterr().err.split())
+        assert "3 requests cost $0.0300, more than --max-cost 0.02" in refusal
+        assert "; $0.0160 of it are spent already by the interrupted run " in refusal
+        assert "which the same command continues with a higher budget" in refusal
     assert bench("sync") == EXIT_PARTLY_MEASURED
     announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0160 are spent already, of at most $1\n"
     assert announced in capsys.readouterr().err

@@ -147,3 +147,31 @@ def test_a_benchmark_is_forecast_too(command, acme, tmp_path) -> None:
         assert dry.output is not None
         assert dry.output["budget_forecast"]["refusal_reason"] in real.err
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("*/run.json"))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--max-cost", "0.01", "--max-cost", "5"], "--max-cost is given twice without a name"),
+        (["--max-cost", "acme=1", "--max-cost", "5", "--max-cost", "acme=2"], "--max-cost is given twice for acme"),
+        (["--price", "acme=1", "--price", "acme=2"], "--price is given twice for acme"),
+    ],
+)
+@pytest.mark.parametrize("name", ["check", "bench", "record"])
+def test_of_two_values_for_one_name_none_is_chosen_silently(command, acme, name, options, reason) -> None:
+    result = command(name, *options, "--dry-run")
+    assert (result.status, acme.keys) == (2, [])
+    assert f"{reason}: keep one of them" in result.err
+    assert "LIVE" not in result.err
+
+
+def test_a_dry_run_names_the_budget_that_is_too_small(command) -> None:
+    for name, options in (
+        ("--max-cost acme=0.0015", ["--max-cost", "1", "--max-cost", "acme=0.0015"]),
+        ("--max-cost 0.0015", ["--max-cost", "0.0015", "--max-cost", "acme=1"]),
+        ("--max-cost-per-day 0.0015 of acme", ["--max-cost-per-day", "0.0015"]),
+    ):
+        dry = command("check", *options, "--dry-run")
+        assert dry.output is not None
+        cases = dry.output["budget_forecast"]["unaffordable_cases_at_worst"]
+        assert {case["budget_name"] for case in cases} == {name}

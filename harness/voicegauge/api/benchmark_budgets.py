@@ -23,7 +23,7 @@ from voicegauge.bench.run_start import (
 from voicegauge.client.daily_spending import find_budget_name
 from voicegauge.client.keys import find_missing_key_variables
 from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
-from voicegauge.errors import BudgetError, UsageError, VoicegaugeError
+from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
 from voicegauge.model.base import convert_to_micro_usd, sum_usd
 from voicegauge.model.budget import MAX_COST_PER_DAY_FLAG, BudgetForecast, BudgetLeft
 from voicegauge.options import function_of
@@ -119,12 +119,30 @@ def require_budget(planned_benchmark: PlannedBenchmark, live: LiveOptions) -> No
 
     Raises:
         UsageError: a price is not known.
-        BudgetError: the plan costs more.
+        BudgetError: the plan costs more. If the command would continue an interrupted run, the message says so.
     """
     is_limited = planned_benchmark.request.ramp is None
-    planned_benchmark.plan.check_budget(
-        live.total_budget_usd if is_limited else math.inf, live.budget_usd_by_provider if is_limited else {}
-    )
+    try:
+        planned_benchmark.plan.check_budget(
+            live.total_budget_usd if is_limited else math.inf, live.budget_usd_by_provider if is_limited else {}
+        )
+    except BudgetError as error:
+        raise BudgetError(f"{error}{_describe_interrupted_run(planned_benchmark)}") from error
+
+
+def _describe_interrupted_run(planned_benchmark: PlannedBenchmark) -> str:
+    """Return what is added to the error about a plan over budget: which run a higher budget continues; or nothing."""
+    request = planned_benchmark.request
+    if request.new_run:
+        return ""
+    try:
+        found = find_run_to_continue(Path(request.out), planned_benchmark.plan)
+    except DataError:
+        return ""
+    if found is None or found.journal_state.is_empty:
+        return ""
+    spent = f"${found.journal_state.spent_usd:.4f} of it are spent already by the interrupted run {found.run_folder}"
+    return f"; {spent}, which the same command continues with a higher budget"
 
 
 def require_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:

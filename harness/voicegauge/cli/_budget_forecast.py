@@ -42,7 +42,8 @@ def print_budget_forecast(terminal: Console, forecast: BudgetForecast) -> None:
         return
     expected = forecast.unaffordable_cases
     for case in expected[:MAX_CASES_SHOWN]:
-        line = f"will not be sent: {case.id}: it reserves ${case.reserved_usd:.4g}, more than is left of {case.flag}"
+        left = f"more than is left of {case.budget_name}"
+        line = f"will not be sent: {case.id}: it reserves ${case.reserved_usd:.4g}, {left}"
         terminal.print(line, style="yellow", soft_wrap=True)
     if len(expected) > MAX_CASES_SHOWN:
         more = len(expected) - MAX_CASES_SHOWN

@@ -55,7 +55,9 @@ def command_of(
             ctx = click.get_current_context()
             given = {key for key in values if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
             values = _leave_out_ineffective_settings(declared_options, given, values)
-            problem = find_problem(declared_options, given, values, with_flags=True)
+            problem = _find_repeated_name(declared_options, values) or find_problem(
+                declared_options, given, values, with_flags=True
+            )
             if problem is not None:
                 raise UsageError(problem)
             claim_outputs(ctx, declared_options)
@@ -73,6 +75,18 @@ def command_of(
         )
 
     return decorate
+
+
+def _find_repeated_name(options: Sequence[DeclaredOption], values: Mapping[str, Any]) -> str | None:
+    """Return a line about an option that has two values for one name, of which the first would have no effect."""
+    for one in options:
+        if not one.shape.is_mapping:
+            continue
+        names = [name for name, _ in values[one.name]]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            return f"{one.flag} is given twice {f'for {repeated}' if repeated else 'without a name'}: keep one of them"
+    return None
 
 
 def _leave_out_ineffective_settings(

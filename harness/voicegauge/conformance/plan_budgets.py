@@ -83,7 +83,9 @@ def _find_unaffordable_cases(
     for one in payments:
         budget = purse.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
         if budget is not None:
-            found.append(UnaffordableCase(id=one.id, reserved_usd=one.reserved_usd, flag=budget.flag))
+            found.append(
+                UnaffordableCase(id=one.id, reserved_usd=one.reserved_usd, flag=budget.flag, budget_name=budget.name)
+            )
         else:
             purse.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
     return tuple(found)

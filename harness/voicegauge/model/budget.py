@@ -32,18 +32,17 @@ class BudgetLeft(Record, frozen=True, kw_only=True):
             self.flag == MAX_COST_FLAG and self.provider == provider.partition("@")[0]
         )
 
+    @property
+    def name(self) -> str:
+        """The option with its value: "--max-cost 1", "--max-cost acme=1" or "--max-cost-per-day 1 of acme"."""
+        if self.flag != MAX_COST_FLAG:
+            return f"{self.flag} {self.limit_usd:g} of {self.provider}"
+        return f"{self.flag} {'' if self.provider is None else f'{self.provider}='}{self.limit_usd:g}"
+
     def describe(self) -> str:
         """Return the option with its value and what is spent of it: "--max-cost 1 less $0.2 that ..."."""
-        if self.flag == MAX_COST_FLAG:
-            name = (
-                f"{self.flag} {self.limit_usd:g}"
-                if self.provider is None
-                else f"{self.flag} {self.provider}={self.limit_usd:g}"
-            )
-            spent = "an earlier command has spent"
-        else:
-            name, spent = f"{self.flag} {self.limit_usd:g} of {self.provider}", "was spent today (UTC)"
-        return f"{name} less ${self.spent_usd:.4g} that {spent}" if self.spent_usd else name
+        spent = "an earlier command has spent" if self.flag == MAX_COST_FLAG else "was spent today (UTC)"
+        return f"{self.name} less ${self.spent_usd:.4g} that {spent}" if self.spent_usd else self.name
 
 
 class UnaffordableCase(Record, frozen=True, kw_only=True):
@@ -54,6 +53,8 @@ class UnaffordableCase(Record, frozen=True, kw_only=True):
     """Dollars that must be left before it is sent."""
     flag: str
     """The option that sets the budget."""
+    budget_name: str
+    """The option with its value, and the provider that the budget is for: "--max-cost acme=1"."""
 
 
 class BudgetForecast(Record, frozen=True, kw_only=True):
