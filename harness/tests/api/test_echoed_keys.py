@@ -206,15 +206,21 @@ def _serve(listening: socket.socket, responses: dict[str, bytes], requests: list
             connection, _ = listening.accept()
             with connection, contextlib.suppress(ConnectionError):
                 method = _read_request(connection)
+                if method is None:
+                    continue
                 requests.append(method)
                 connection.sendall(responses.get(method, responses.get("", b"")))
                 connection.shutdown(socket.SHUT_WR)
 
 
-def _read_request(connection: socket.socket) -> str:
+def _read_request(connection: socket.socket) -> str | None:
+    """Read a request and return its method; `None` if a connection that was opened in advance is not used."""
     request = b""
     while b"\r\n\r\n" not in request:
-        request += connection.recv(65_536)
+        received = connection.recv(65_536)
+        if not received:
+            return None
+        request += received
     head, _, body = request.partition(b"\r\n\r\n")
     lengths = [line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     while lengths and len(body) < int(lengths[0]):

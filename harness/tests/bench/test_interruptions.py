@@ -564,6 +564,7 @@ def test_times_that_were_taken_while_the_machine_was_too_busy_are_not_valid(
     assert "this machine was too busy during 21 of 21 samples" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("goal", "status"), [("success>=0.5", 0), ("success>=0.5,rtf:p50<=1000", 3)])
 def test_a_ramp_is_rejected_for_lags_only_if_its_goal_limits_times(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], goal: str, status: int

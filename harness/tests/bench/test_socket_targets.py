@@ -161,6 +161,7 @@ def test_a_text_in_pieces_is_timed_from_its_first_and_its_last_piece(tmp_path: P
     assert after_text.value == pytest.approx(sum(differences) / 2)
 
 
+@pytest.mark.slow
 def test_twenty_interruptions_are_in_the_report_of_a_benchmark(tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("The train to the coast leaves from platform nine every morning, and stops in four villages.\n")

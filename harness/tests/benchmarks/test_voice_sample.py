@@ -42,6 +42,7 @@ def test_it_respects_every_documented_upload_limit(sample: DecodedAudio) -> None
         upload
         for contract in load_catalogue()
         for operation in contract.operations.values()
+        if operation.audio_input is None  # what is transcribed or converted is synthesized for each request
         for upload in operation.limits.upload_limits.values()
     ]
     assert limits

@@ -147,8 +147,8 @@ def test_the_documentation_lists_what_a_found_file_may_not_set() -> None:
 LIVE_COMMANDS = ("check", "bench", "record")
 RAISES_NO_COST = {
     # How it is sent, and how fast
-    "arrivals", "concurrency", "http2", "rate", "text-rate", "text-burst", "listen-port", "max-wait", "max-time",
-    "seed",
+    "arrivals", "concurrency", "http2", "rate", "text-rate", "text-burst", "flush", "listen-port", "max-wait",
+    "max-time", "seed",
     # Fewer requests, or a lower limit
     "language", "category", "limit", "stop-when-decided", "margin", "max-cost", "dry-run",
     # Names on the user's own server, which the command line names

@@ -95,7 +95,7 @@ def check_own_server(own_server: OwnServer, **limits: float) -> CheckReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
         live = voicegauge.LiveOptions(base_urls={"": own_server.url}, **limits)
-        report = voicegauge.check("openai-compatible", live=live, max_calls=20)
+        report = voicegauge.check("openai-compatible", live=live, max_calls=21)
     assert (report.spent_usd, report.spending.total.billable_request_count) == (0, 0)
     assert own_server.authorizations == {None}
     return report

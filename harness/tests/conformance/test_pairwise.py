@@ -167,7 +167,7 @@ def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> 
     target = CATALOGUE.find_provider("pixelapi").find_target_by_name("voice-design")
     plan = plan_cases([target], is_emulated=False, include_all_billable_cases=True, max_billable_requests=FEW_CALLS)
     paid = [case for case in plan.cases if case.is_billable]
-    assert len(paid) == FEW_CALLS
+    assert sum(case.charged_request_count for case in paid) == FEW_CALLS
     sent = [case.request for case in paid if case.request is not None]
     for field in list_pairwise_fields([(target, map_speech_request(target, build_valid_speech_request(target)))]):
         assert {_value(wire, field) for wire in sent} >= {repr(value) for value in field.values}, field.name

@@ -110,7 +110,9 @@ def test_a_mistake_is_found(
 
 
 def test_a_client_that_sends_nothing_is_found_idle() -> None:
-    with voicegauge.emulate("elevenlabs", time_scale=0.01) as emulator:  # 20 s take 0.2 s
+    with voicegauge.emulate(
+        "elevenlabs", time_scale=0.005
+    ) as emulator:  # 20 s take 0.1 s, and the client stays for 0.2 s
         assert send(emulator, "elevenlabs", MULTI, [{"text": " ", "context_id": "a"}]) == ["client-idle"]
 
 

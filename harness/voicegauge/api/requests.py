@@ -459,6 +459,7 @@ class BenchRequest:
         help="Interrupt each text over a WebSocket at its first audio, then speak it again; both are charged.",
         excludes=("ramp", "stop_when_decided"),
         found_file=Trust.ANY_VALUE,
+        raises_cost=True,
     )
     http2: bool = option(default=False, help="Use HTTP/2 with servers that support it.", found_file=Trust.ANY_VALUE)
     prices: Mapping[str, float] = prices_option()

@@ -484,6 +484,10 @@ class CaseSender:
         target, speech = self._find_target(case), case.speech_request
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
+        limit = self._service.settings.max_concurrency_by_provider.get(self._contract.id)
+        if case.companion_request is not None and limit == 1:
+            sent_case.no_verdict_reason = "the plan of the account allows one request at a time"
+            return
         try:
             delivery, companion = await self._deliver_beside_companion(case, target, speech)
             index = delivery.submit_exchange_index

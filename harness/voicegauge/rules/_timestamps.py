@@ -159,7 +159,9 @@ def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | 
         conforming_example="The last word ends at 2.9 s, the audio at 3.0 s.",
         violating_example="The last word ends at 6.0 s, the audio at 3.0 s.",
     ),
-    shown_by=(FaultExample("timestamps-too-late", target_id="inworld/tts-2-timestamps"),),
+    shown_by=(
+        FaultExample("timestamps-too-late", target_id="inworld/tts-2-timestamps", also_found_by=("timestamps-untrue",)),
+    ),
 )
 def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
