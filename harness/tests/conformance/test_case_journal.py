@@ -132,18 +132,50 @@ def test_free_requests_are_not_recorded(open_journal) -> None:
     assert journal.ambiguous_requests == ()
 
 
-def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_journal) -> None:
+def test_what_was_printed_is_forgotten_except_for_what_may_have_been_charged(open_journal) -> None:
     for keep_lost in (True, False):
         journal = open_journal()
         for name, status, billing in (("saved", 200, ACCEPTED), ("lost", None, AMBIGUOUS), ("failed", 500, AMBIGUOUS)):
             pay(journal, name, status, billing)
         journal.record_case_finished("saved")
-        journal.record_case_finished("failed")  # its response was recorded; only its charge is unknown
+        journal.record_case_finished("failed")  # it has a verdict; its charge is unknown
+        listed_usd = sum(one.counted_usd or 0 for one in journal.ambiguous_requests)
         journal.forget_requests(keep_ambiguous_requests=keep_lost)
         again = open_journal()
-        assert again.earlier_ambiguous_case_ids == ({"lost"} if keep_lost else frozenset())
-        assert again.spent_by_earlier_runs_usd == pytest.approx(0.01 if keep_lost else 0.0)
+        assert again.earlier_ambiguous_case_ids == ({"lost", "failed"} if keep_lost else frozenset())
+        assert again.spent_by_earlier_runs_usd == pytest.approx(listed_usd if keep_lost else 0.0)
+        for name in again.earlier_ambiguous_case_ids:
+            assert "--retry-ambiguous pays for it again" in (again.find_skip_reason(case(name)) or "")
         again.forget_requests(keep_ambiguous_requests=False)
+
+
+def test_a_new_run_that_is_finished_forgets_what_earlier_ones_lost(open_journal) -> None:
+    first = open_journal()
+    pay(first, "random request", 500, AMBIGUOUS)
+    pay(first, "one", None, AMBIGUOUS)
+    first.forget_requests(keep_ambiguous_requests=True)
+    new = open_journal(begins_new_run=True)
+    assert new.spent_by_earlier_runs_usd == pytest.approx(0.02)
+    pay(new, "one", None, AMBIGUOUS)
+    new.forget_requests(keep_ambiguous_requests=True)
+    again = open_journal()
+    assert again.earlier_ambiguous_case_ids == {"one"}
+    assert again.spent_by_earlier_runs_usd == pytest.approx(0.02), "it was sent twice"
+
+
+def test_a_case_without_a_response_that_cost_nothing_is_sent_again(open_journal) -> None:
+    first = open_journal()
+    pay(first, "paid", 200, ACCEPTED)
+    observer = first.create_submit_recorder("a", 0.01)
+    assert observer is not None
+    observer.before_submit(None)
+    observer.on_submit_not_sent()
+    judgement = CaseJudgement(basis="b", judged_at=datetime.now(UTC).isoformat(), has_no_result=True)
+    first.record_case_finished("a", "cannot connect", judgement)
+    first.close()
+    again = open_journal()
+    assert again.find_judgement("a", "b") is None
+    assert again.find_skip_reason(case("a")) is None
 
 
 def test_every_lost_request_of_a_case_counts_although_each_command_was_printed(open_journal) -> None:

@@ -228,7 +228,7 @@ def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments
     again = check("--new-run", "--max-cost", str(2 * plan_usd))
     assert again.report is not None
     assert again.err.startswith("LIVE: acme sends the key in ")
-    assert "an earlier command without a printed result has spent $" in again.err
+    assert "an earlier command has spent $" in again.err
     assert again.report["spent_by_earlier_runs_usd"] - spent_usd in (pytest.approx(0), pytest.approx(PRICE_USD))
     assert again.report["spent_usd"] + again.report["spent_by_earlier_runs_usd"] <= 2 * plan_usd + 1e-9
     assert not journals(tmp_path)
@@ -449,6 +449,31 @@ def test_a_result_counts_as_printed_although_its_file_could_not_be_written(acme,
     assert "no findings, $" in out
     assert f"cannot write {tmp_path / 'out.json'}: not a regular file" in err
     assert not journals(tmp_path)
+
+
+def test_what_may_have_been_charged_is_counted_by_the_next_check_and_not_sent_again(acme, check) -> None:
+    """Also requests with a verdict: that a server error is a finding does not say that it was free."""
+    acme.status_of_all = 500
+    first = check("--max-calls", "2")
+    assert first.report is not None
+    lost = {one["sample_or_case_id"] for one in first.report["ambiguous_requests"]}
+    assert (first.status, len(lost)) == (1, 3)
+    verdicts = {case["id"]: case["verdict"] for case in first.report["case_results"]}
+    assert {verdicts[name] for name in lost} == {"failed"}
+    sent = len(acme.keys)
+    for _ in range(2):
+        again = check("--max-calls", "2")
+        assert again.report is not None
+        assert again.report["spent_by_earlier_runs_usd"] == pytest.approx(3 * PRICE_USD)
+        reasons = {case["id"]: case["not_judged_reason"] for case in again.report["case_results"]}
+        assert all("--retry-ambiguous pays for it again" in reasons[name] for name in lost)
+        assert (again.status, len(acme.keys)) == (3, sent)
+    acme.status_of_all = None
+    again = check("--max-calls", "2", "--retry-ambiguous")
+    assert again.report is not None
+    verdicts = {case["id"]: case["verdict"] for case in again.report["case_results"]}
+    assert {verdicts[name] for name in lost} == {"passed"}
+    assert len(acme.keys) > sent
 
 
 def test_a_lost_connection_is_listed_with_its_price(acme, check) -> None:

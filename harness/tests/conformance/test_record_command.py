@@ -60,6 +60,25 @@ def test_the_emulator_is_recorded_once(record, tmp_path) -> None:
     assert cli.run(["check", "pixelapi", "--recordings", str(tmp_path / "fixtures")]) == 0
 
 
+def test_server_errors_may_have_been_charged_also_if_they_were_recorded(live, acme, tmp_path) -> None:
+    acme.status_of_all = 500
+    status, first, output = live()
+    assert status == 3
+    assert "acme/voice-1: a full delivery: server_error: HTTP 500" in output
+    assert first["skip_reason_by_case"]["acme/voice-1: a full delivery"].startswith("server_error: HTTP 500")
+    lost = {one["sample_or_case_id"] for one in first["ambiguous_requests"]}
+    assert len(lost) == len(acme.keys) == 4
+    _, again, _ = live("--yes")
+    assert again["spent_by_earlier_runs_usd"] == pytest.approx(first["spent_usd"])
+    assert len(acme.keys) == 4
+    acme.status_of_all = None
+    status, _, _ = live("--yes", "--retry-ambiguous")
+    assert (status, len(acme.keys)) == (0, 8)
+    statuses = {exchange.response.status for exchange in load_har(tmp_path / "fixtures/acme/voice-1.har").exchanges}
+    assert 500 not in statuses, "what may be paid for again replaces what was recorded"
+    assert "left an ambiguous request" in live("--yes", "--retry-ambiguous")[2]
+
+
 def test_missing_cases_are_added_and_the_others_unchanged(record, tmp_path) -> None:
     record("pixelapi/voice-design", "--emulated")
     path = tmp_path / "fixtures" / "pixelapi" / "voice-design.har"
@@ -195,12 +214,12 @@ def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
     assert (status, written) == (3, [])
 
 
-@pytest.mark.parametrize("error_status", [429, 500])
-def test_a_recording_of_error_responses_alone_does_not_pass(live, acme, error_status) -> None:
+@pytest.mark.parametrize(("error_status", "outcome"), [(429, "rate_limited"), (500, "server_error")])
+def test_a_recording_of_error_responses_alone_does_not_pass(live, acme, error_status, outcome) -> None:
     acme.status_of_all = error_status
     status, result, output = live()
     assert (status, list(result["first_failure_by_target"])) == (3, ["acme/voice-1"])
-    assert "no accepted response of acme/voice-1 was recorded: " in output
+    assert f"acme/voice-1: a full delivery: {outcome}: HTTP {error_status}" in output
 
 
 @pytest.mark.slow

@@ -133,8 +133,11 @@ class RecordingRun:
             is_read_only=is_read_only,
         )
 
-    def plan_updates(self) -> tuple[list[RecordingUpdate], CasePlan]:
-        """Return the recording files to update, and their cases in the order of sending."""
+    def plan_updates(self, journals: CaseJournals) -> tuple[list[RecordingUpdate], CasePlan]:
+        """Return the recording files to update, and their cases in the order of sending.
+
+        On demand, these include recorded cases that may have been charged, such as those with a server error.
+        """
         plan = plan_cases_to_record(
             self.targets,
             is_emulated=self.request.live is None,
@@ -143,7 +146,8 @@ class RecordingRun:
         )
         paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
-        refreshing = RefreshPolicy(self.contracts, self.provenance, self.request.refresh, datetime.now(UTC))
+        repeated = journals.earlier_ambiguous_case_ids if self.request.retry_ambiguous_requests else frozenset()
+        refreshing = RefreshPolicy(self.contracts, self.provenance, self.request.refresh, datetime.now(UTC), repeated)
         updates = refreshing.plan_updates(plan, self.fixtures_folder, existing)
         due = {case.id: case for update in updates for case in update.cases_to_record}
         in_order = {case.id: case for case in plan.cases if case.id in due} | due
@@ -171,7 +175,7 @@ class RecordingRun:
         report = collector.build_report()
         files, redactions = self._write_files(updates, sent)
         skip_reasons = {
-            case.id: case.not_judged_reason or "" for case in report.case_results if case.verdict == "skipped"
+            case.id: case.not_judged_reason for case in report.case_results if case.not_judged_reason is not None
         }
         has_accepted, failures = _find_targets_with_errors_only(plan, sent.exchanges_by_case, skip_reasons)
         result = RecordResult(
@@ -418,13 +422,13 @@ def run_record(request: RecordRequest) -> RecordResult:
     """
     validate_request(request)
     recording = _prepare_recording(request)
-    updates, plan = recording.plan_updates()
-    if request.overwrite is False:
-        _reject_overwriting(updates)
     with (
         restore_interrupt_handler(),
         recording.open_journals() as journals,
     ):
+        updates, plan = recording.plan_updates(journals)
+        if request.overwrite is False:
+            _reject_overwriting(updates)
         try:
             result = recording.send_and_write(updates, plan, journals)
         except DataError:  # everything was sent and counted; the error says what is not written
@@ -456,10 +460,10 @@ def run_plan_record(request: RecordRequest) -> PricedPlan:
     """
     validate_request(request)
     recording = _prepare_recording(request)
-    _, plan = recording.plan_updates()
-    if request.live is None:
-        return price_plan(plan, recording.targets, recording.request.prices, provenance=Provenance.EMULATED)
     with recording.open_journals(is_read_only=True) as journals:
+        _, plan = recording.plan_updates(journals)
+        if request.live is None:
+            return price_plan(plan, recording.targets, recording.request.prices, provenance=Provenance.EMULATED)
         return recording.forecast_plan(plan, request.live, journals)
 
 

@@ -114,11 +114,6 @@ class CaseHistory(PurchaseHistory):
                 purchase.missing_result_reason = purchase.missing_result_reason or no_verdict_reason
 
     @property
-    def has_verdict(self) -> bool:
-        """Whether the case is finished and has a verdict."""
-        return self.is_finished and self.no_verdict_reason is None
-
-    @property
     def is_judged(self) -> bool:
         """Whether a judgement is kept that takes the place of sending the case again.
 
@@ -201,7 +196,9 @@ class CaseJournal:
         """
         self._contract, self._path = contract, path
         self._retry_ambiguous = retry_ambiguous_requests or begins_new_run
-        self._skip_unusable = skip_cases_without_verdict
+        self._skip_unusable, self._begins_new_run = skip_cases_without_verdict, begins_new_run
+        self._sent_case_ids: set[str] = set()
+        """Ids of the cases of which this command has sent a request that is not free."""
         self._journal: Journal | None = None
         self._created_folders: list[Path] = []
         self._histories: dict[str, CaseHistory] = {}
@@ -230,9 +227,9 @@ class CaseJournal:
         """Number of billable requests of earlier commands that were or may have been charged. Those of cases that are
         sent again on demand are left out: they do not take the place of their repetition."""
         self.lost_count_of_earlier_runs = sum(
-            one.sample_or_case_id in self.earlier_ambiguous_case_ids and not one.has_verdict for one in counted
+            one.sample_or_case_id in self.earlier_ambiguous_case_ids for one in counted
         )
-        """Number of those whose result is not known."""
+        """Number of those that are only sent again on demand."""
 
     @property
     def is_on_disk(self) -> bool:
@@ -325,11 +322,14 @@ class CaseJournal:
 
         Args:
             keep_ambiguous_requests: whether to remember the ambiguous requests until their cases are paid for again.
+                They may have a verdict, such as one about a server error. A new run forgets those of earlier commands.
         """
         lost = [
             one
-            for one in self._histories.values()
-            if keep_ambiguous_requests and one.is_last_request_ambiguous and not one.has_verdict
+            for name, one in self._histories.items()
+            if keep_ambiguous_requests
+            and one.is_last_request_ambiguous
+            and (name in self._sent_case_ids or not self._begins_new_run)
         ]
         kept = [event for one in lost for event in one.iterate_events()]
         if self._path is None or self._journal is None:
@@ -351,6 +351,8 @@ class CaseJournal:
             self._journal = None
 
     def _record(self, event: CaseEvent) -> None:
+        if isinstance(event, SubmitStartedEvent):
+            self._sent_case_ids.add(event.id)
         if self._journal is not None:
             self._journal.write(event)
         apply_event(event, self._histories)

@@ -271,6 +271,8 @@ class RefreshPolicy:
     refresh_mode: RefreshMode
     now: dt.datetime
     """The time from which ages are counted."""
+    repeated_case_ids: Collection[str] = frozenset()
+    """Ids of the cases that are recorded in any mode, because the user asks to pay for them again."""
 
     def plan_updates(
         self, plan: CasePlan, folder: Path, recording_by_path: Mapping[Path, Recording]
@@ -314,7 +316,11 @@ class RefreshPolicy:
                 unchanged_conversation_ids=frozenset(),
             )
         groups = collect_exchanges_by_conversation_id(recording.exchanges if recording else ())
-        stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
+        stale = {
+            name
+            for name, group in groups.items()
+            if name in self.repeated_case_ids or (recording is not None and self._is_stale(recording, group))
+        }
         planned = {case.id for case in cases}
         due = [case for case in cases if self.refresh_mode == "all" or case.id in stale or case.id not in groups]
         # Cases that an earlier, larger plan recorded stay, and are recorded again when they are stale. A group is only

@@ -207,7 +207,7 @@ class BillableRequestLimit:
         Args:
             max_billable_requests: the limit; `None` for no limit.
             count_of_earlier_runs: number of billable requests of earlier checks that ended early or lost requests.
-            lost_count_of_earlier_runs: number of those whose result is not known.
+            lost_count_of_earlier_runs: number of those that are only sent again on demand.
         """
         self._limit, self._count = max_billable_requests, count_of_earlier_runs
         self._earlier_count, self._lost_count = count_of_earlier_runs, lost_count_of_earlier_runs
