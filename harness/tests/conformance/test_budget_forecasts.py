@@ -175,3 +175,32 @@ def test_a_dry_run_names_the_budget_that_is_too_small(command) -> None:
         assert dry.output is not None
         cases = dry.output["budget_forecast"]["unaffordable_cases_at_worst"]
         assert {case["budget_name"] for case in cases} == {name}
+
+
+@pytest.mark.parametrize("option", ["--retry-ambiguous", "--new-run"])
+@pytest.mark.parametrize("chosen", [("--full",), ("--max-calls", "5")])
+def test_to_pay_again_is_refused_if_nothing_fits_into_the_budget(command, acme, where, option, chosen) -> None:
+    whole = command("check", *chosen, "--dry-run")
+    assert whole.output is not None
+    kill_after(acme, ["check", *where, *chosen], sum(case["request_count"] for case in whole.output["cases"]) - 2)
+    usd, sent = len(acme.texts) * PRICE_USD, len(acme.keys)
+    for more in (["--dry-run"], []):
+        result = command("check", *chosen, "--max-cost", f"{usd:g}", option, *more)
+        assert (result.status, len(acme.keys)) == (4, sent)
+        assert f"more than --max-cost {usd:g} less ${usd:.4g} that an earlier command has spent; " in result.err
+        assert "--max-calls" not in result.err
+
+
+def test_a_refusal_names_amounts_that_fit(command, acme) -> None:
+    spend_today(0.001)
+    for refused, fitting in (
+        (["--max-cost", "0.003"], "--max-cost 0.0"),
+        (["--max-cost", "1", "--max-cost", "acme=0.003"], "--max-cost acme=0.0"),
+        (["--max-cost-per-day", "0.004"], "--max-cost-per-day 0.0"),
+    ):
+        error = command("check", "--full", *refused, "--dry-run").err
+        assert f"; {fitting}" in error
+        assert error.endswith(", or --max-calls 3 fits")
+        option = error.rpartition("; ")[2].partition(",")[0].split()
+        assert command("check", "--full", *option, "--dry-run").status == 0, option
+    assert acme.keys == []

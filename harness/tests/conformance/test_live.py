@@ -158,7 +158,7 @@ def test_a_plan_more_expensive_than_the_budget_sends_nothing(live, acme) -> None
     status, report, _, err = live("--max-cost", "0.0005")
     assert (status, report, acme.keys) == (4, None, [])
     assert "more than --max-cost" in err
-    assert "--max-calls 0 fits" in err
+    assert "; --max-cost 0.001 fits" in err
 
 
 def test_the_budget_holds_when_requests_that_should_be_rejected_are_charged(live, acme) -> None:

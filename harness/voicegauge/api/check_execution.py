@@ -113,7 +113,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
             priced,
             _list_remaining_budgets(request.live, chosen, journals, listener),
             suggests_fewer_calls=True,
-            is_resumed=judged_count > 0,
+            is_resumed=_may_exceed_budget(request, judged_count),
         )
 
 
@@ -174,12 +174,25 @@ def fit_requested_plan(
     if live is None or live.ledger is not None or request.max_calls is None or request.case_ids:
         return plan
     rest = {case.id for case in _split_known_cases(request, targets, plan, rules, journals)[0].cases}
-    return fit_plan_to_budgets(
+    fitting = fit_plan_to_budgets(
         plan,
         price_plan(plan, targets, request.prices, provenance=Provenance.LIVE),
         _list_remaining_budgets(live, targets, journals, ProgressListener()),
         {case.id for case in plan.cases} - rest,
     )
+    if request.retry_ambiguous_requests:
+        lost = {case.id for case in plan.cases} & journals.earlier_ambiguous_case_ids
+        if lost and lost.isdisjoint(case.id for case in fitting.cases):
+            return plan  # which is refused: it would send none of the requests that the user wants to pay for again
+    return fitting
+
+
+def _may_exceed_budget(request: CheckRequest, judged_count: int) -> bool:
+    """Whether the rest of a check that was begun may cost more than is left; what does not fit is left out then.
+
+    A plan that pays again for lost requests is refused instead, so that all of them are sent or none.
+    """
+    return judged_count > 0 and not request.retry_ambiguous_requests
 
 
 def _list_remaining_budgets(
@@ -449,7 +462,9 @@ def open_check(
     provenance = determine_provenance(request.live)
     rest, judged_count = _remove_known_cases(request, targets, plan, rules, journals)
     cost = price_plan(rest, targets, request.prices, provenance=provenance)
-    settings = build_service_settings(request, targets, get_emulator, journals, cost, is_resumed=judged_count > 0)
+    settings = build_service_settings(
+        request, targets, get_emulator, journals, cost, is_resumed=_may_exceed_budget(request, judged_count)
+    )
     with (
         open_receiver(request.public_url, request.listen_port) as receiver,
         announce_losses_on_error(journals, listener),

@@ -315,7 +315,9 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests
         price_usd = plan.price_usd if budget.provider is None else price_usd_by_provider.get(budget.provider, 0.0)
         if convert_to_micro_usd(price_usd) <= budget.left_micro_usd:
             continue
-        fits = f"; --max-calls {count_affordable_requests(plan, budgets)} fits" if suggests_fewer_calls else ""
+        count = count_affordable_requests(plan, budgets) if suggests_fewer_calls else 0
+        fewer_calls = f", or --max-calls {count}" if count else ""
+        fits = f"; {budget.describe_limit_for(price_usd)}{fewer_calls} fits"
         of_provider = "" if budget.provider is None else f" at {budget.provider}"
         raise BudgetError(f"the plan costs about ${price_usd:.4g}{of_provider}, more than {budget.describe()}{fits}")
 

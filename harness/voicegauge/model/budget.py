@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.model.base import Record, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.model.base import MICRO_USD_PER_USD, Record, convert_budget_to_micro_usd, convert_to_micro_usd
 
 MAX_COST_FLAG = "--max-cost"
 MAX_COST_PER_DAY_FLAG = "--max-cost-per-day"
@@ -31,6 +31,12 @@ class BudgetLeft(Record, frozen=True, kw_only=True):
         return self.provider in (None, provider) or (
             self.flag == MAX_COST_FLAG and self.provider == provider.partition("@")[0]
         )
+
+    def describe_limit_for(self, price_usd: float) -> str:
+        """Return the option with the smallest value with which `price_usd` more would fit: "--max-cost acme=1.2"."""
+        usd = (convert_to_micro_usd(self.spent_usd) + convert_to_micro_usd(price_usd)) / MICRO_USD_PER_USD
+        provider = "" if self.provider is None or self.flag != MAX_COST_FLAG else f"{self.provider}="
+        return f"{self.flag} {provider}{f'{usd:.6f}'.rstrip('0').rstrip('.')}"
 
     @property
     def name(self) -> str:
