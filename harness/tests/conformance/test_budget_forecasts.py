@@ -121,6 +121,8 @@ def test_a_dry_run_names_what_a_faulty_service_leaves_no_money_for(command, acme
     real = command("check", "--max-cost", "0.003")
     assert real.output is not None
     skipped = {case["id"] for case in real.output["case_results"] if case["verdict"] == "skipped"}
+    assert real.output["over_budget_case_count"] == len(skipped)
+    assert f", {len(skipped)} cases not sent for lack of budget" in real.out
     assert set() < skipped <= {case["id"] for case in forecast["unaffordable_cases_at_worst"]}
 
 
@@ -130,7 +132,9 @@ def test_few_calls_are_cut_to_what_is_left_of_each_budget(command, acme, budget)
     usd = "0.003" if budget == "--max-cost" else "0.005"
     dry = command("check", "--max-calls", "8", budget, usd, "--dry-run")
     real = command("check", "--max-calls", "8", budget, usd)
-    assert (dry.status, real.status) == (0, 0)
+    assert real.output is not None
+    assert (dry.status, real.status, real.output["over_budget_case_count"]) == (0, 0, 5)
+    assert "no findings, 5 cases not sent for lack of budget" in real.out
     assert count_affordable(dry) == 3 == len(acme.texts)
     assert DailyBudget(get_state_folder() / "spending", "acme").spent_today_usd == pytest.approx(0.005)
 

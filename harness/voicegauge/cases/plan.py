@@ -380,6 +380,8 @@ class CasePlan(Record, frozen=True, kw_only=True):
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets were left out although others are judged, by target id: `max_billable_requests` excludes their
     delivery, or no document states what it costs."""
+    over_budget_case_count: int = 0
+    """Number of cases that were left out because they do not fit into what is left of a budget."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the check does not call, because the targets do not need them: <provider>/<operation id>."""
 

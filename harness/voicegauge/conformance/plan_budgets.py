@@ -139,7 +139,10 @@ def fit_plan_to_budgets(
         return plan
     left_out = {target: reason for target, reason in reasons.items() if target not in delivering}
     return msgspec.structs.replace(
-        plan, cases=tuple(kept), left_out_reason_by_target={**plan.left_out_reason_by_target, **left_out}
+        plan,
+        cases=tuple(kept),
+        left_out_reason_by_target={**plan.left_out_reason_by_target, **left_out},
+        over_budget_case_count=plan.over_budget_case_count + len(plan.cases) - len(kept),
     )
 
 

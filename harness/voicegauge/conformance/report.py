@@ -342,6 +342,10 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets were left out of the plan, by target id: their delivery is beyond a limit of the user, or no
     document states what it costs. The check proves nothing about them, so it does not pass."""
+    over_budget_case_count: int = 0
+    """Number of cases that were not sent because they did not fit into what was left of a budget: left out of the plan,
+    or skipped. They do not change the exit status if they were to be rejected, or left out of a plan with
+    `max_calls`."""
     unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""
@@ -623,6 +627,8 @@ def describe_result(report: CheckReport) -> str:
     if report.resumed_case_count:
         parts.append(f"{report.resumed_case_count} of them judged by an earlier check")
     parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
+    if report.over_budget_case_count:
+        parts.append(f"{format_count(report.over_budget_case_count, 'case')} not sent for lack of budget")
     if report.not_judged_reason_by_name:
         parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
     if report.left_out_reason_by_target:

@@ -152,6 +152,8 @@ class ResultCollector:
         self._not_judged: dict[str, str] = {}
         self._interruptions: dict[str, tuple[Interruption, ...]] = {}
         self._left_out: dict[str, str] = {}
+        self.over_budget_case_count = 0
+        """Number of cases that were not sent because they do not fit into a budget."""
         self._unmatched_requests: dict[str, str] = {}
         self._excluded_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
@@ -318,6 +320,7 @@ class ResultCollector:
         The check is incomplete if the case was to be accepted, not if it was to be rejected at no cost.
         """
         is_overcharged = isinstance(error, OverchargedError)
+        self.over_budget_case_count += not is_overcharged
         reason = str(error) if is_overcharged else "it may cost more than is left of --max-cost"
         self.add_skipped_case(case, f"not sent: {reason}")
         if case.is_billable:
@@ -352,6 +355,7 @@ class ResultCollector:
             case_results=tuple(self._cases),
             not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
             left_out_reason_by_target=self._left_out,
+            over_budget_case_count=self.over_budget_case_count,
             interruptions_by_target=self._interruptions,
             unmatched_request_reason_by_name=self._unmatched_requests,
             doubt_reason=(

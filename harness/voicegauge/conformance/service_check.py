@@ -299,6 +299,7 @@ async def check_service(
         collector.add_skipped_result(skipped.id, skipped.skip_reason)
     for target, reason in plan.left_out_reason_by_target.items():
         collector.add_left_out_target(target, reason)
+    collector.over_budget_case_count += plan.over_budget_case_count
     if not settings.fuzz_request_count:  # random requests are judged too
         reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}
         beyond_limit = f"its delivery is beyond the limit of {plan.max_billable_requests} billable requests"
