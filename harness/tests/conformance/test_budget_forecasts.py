@@ -111,6 +111,22 @@ def test_a_dry_run_counts_what_a_killed_check_has_spent_and_judged(command, acme
     assert len(acme.keys) == sent
 
 
+def test_a_dry_run_counts_the_requests_of_an_earlier_check(command, acme) -> None:
+    acme.status_of_all = 500
+    assert command("check", "--max-calls", "2").status == 1
+    sent = len(acme.keys)
+    dry = command("check", "--max-calls", "2", "--dry-run")
+    assert dry.output is not None
+    assert (dry.output["cases"], dry.output["spending"]["total"]["request_count"]) == ([], 0)
+    assert dry.output["targets_without_delivery"] == ["acme/voice-1"]
+    assert all("3 of them in earlier checks; the limit" in one["skip_reason"] for one in dry.output["skipped_cases"])
+    assert "The check will end with exit status 3" in dry.out
+    real = command("check", "--max-calls", "2")
+    assert (real.status, len(acme.keys)) == (3, sent)
+    more = command("check", "--max-calls", "4", "--dry-run")
+    assert count_affordable(more) == 1
+
+
 def test_a_dry_run_names_what_a_faulty_service_leaves_no_money_for(command, acme) -> None:
     acme.accepts_anything = True
     dry = command("check", "--max-cost", "0.003", "--dry-run")

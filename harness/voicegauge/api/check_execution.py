@@ -40,7 +40,7 @@ from voicegauge.client.keys import read_client_key
 from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
 from voicegauge.conformance.judgement_keeper import JudgingBasis
-from voicegauge.conformance.plan_budgets import fit_plan_to_budgets
+from voicegauge.conformance.plan_budgets import fit_plan_to_budgets, forecast_request_limit
 from voicegauge.conformance.prices import PricedPlan, price_plan
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
@@ -487,13 +487,18 @@ def _remove_known_cases(
     rules: Mapping[str, Rule],
     journals: CaseJournals,
 ) -> tuple[CasePlan, int]:
-    """Return the cases that are sent, and the number of those that an earlier check has judged; tell the listener."""
+    """Return the cases that are sent, and the number of those that an earlier check has judged; tell the listener.
+
+    The cases that are sent are those that the limit of billable requests allows if every response is as expected.
+    """
     rest, judged_count = _split_known_cases(request, targets, plan, rules, journals)
     if judged_count and request.progress is not None:
         request.progress.notice(
             f"resuming an earlier check: {judged_count} of {len(plan.cases)} cases are judged already, and not "
             "sent again; --new-run sends them again"
         )
+    if request.live is not None:
+        rest = forecast_request_limit(plan, rest, journals.journal_by_provider)
     return rest, judged_count
 
 

@@ -194,7 +194,8 @@ class CaseJournal:
             DataError: another process uses the journal, or it is damaged.
             UsageError: the journal cannot be written.
         """
-        self._contract, self._path = contract, path
+        self.contract, self._path = contract, path
+        """The contract of the provider."""
         self._retry_ambiguous = retry_ambiguous_requests or begins_new_run
         self._skip_unusable, self._begins_new_run = skip_cases_without_verdict, begins_new_run
         self._sent_case_ids: set[str] = set()
@@ -289,7 +290,7 @@ class CaseJournal:
         history = self._histories.get(case.id)
         if case.id not in self.earlier_ambiguous_case_ids or case.is_lifecycle or history is None:
             return None
-        last, operation = history.last_ambiguous_purchase, self._contract.find_operation(case.operation)
+        last, operation = history.last_ambiguous_purchase, self.contract.find_operation(case.operation)
         if last is None or case.companion_request is not None:
             return None
         return last.idempotency_key if last.can_be_repeated_without_charge(operation, datetime.now(UTC)) else None

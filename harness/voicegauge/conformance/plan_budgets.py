@@ -1,15 +1,17 @@
-"""Compares a priced plan with what is left of every budget: what fits, and what will not be sent."""
+"""Compares a plan with what is left of every budget and of the limit of requests: what fits, what will not be sent."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.case import ConformanceCase, SkippedCase
 from voicegauge.cases.plan import CasePlan
+from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.prices import PricedCase, PricedPlan
+from voicegauge.conformance.report import BillableRequestLimit, SpendingTotal
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import convert_to_micro_usd
 from voicegauge.model.budget import BudgetForecast, BudgetLeft, UnaffordableCase
@@ -148,3 +150,53 @@ def fit_plan_to_budgets(
 
 def _get_planned_micro_usd(case: PricedCase) -> int:
     return convert_to_micro_usd(case.price_usd or 0.0) if case.is_billable else 0
+
+
+# Says what the limit of billable requests leaves of the rest of a plan that an earlier check has begun.
+
+
+def create_request_limit(plan: CasePlan, journals: Iterable[CaseJournal]) -> BillableRequestLimit:
+    """Return the limit of the billable requests of a plan, from which those of earlier checks are taken."""
+    journals = list(journals)
+    return BillableRequestLimit(
+        plan.max_billable_requests,
+        count_of_earlier_runs=sum(one.billable_count_of_earlier_runs for one in journals),
+        lost_count_of_earlier_runs=sum(one.lost_count_of_earlier_runs for one in journals),
+    )
+
+
+def forecast_request_limit(plan: CasePlan, rest: CasePlan, journal_by_provider: Mapping[str, CaseJournal]) -> CasePlan:
+    """Return the rest of a plan as it is sent if every response is as expected.
+
+    Cases beyond the limit of billable requests are among its skipped cases. A target is without a delivery if none of
+    its planned deliveries is sent, or was judged by an earlier check.
+
+    Args:
+        plan: the whole plan.
+        rest: the cases that no earlier check has judged or lost.
+        journal_by_provider: what earlier checks have sent, by provider id.
+    """
+    limit = create_request_limit(plan, journal_by_provider.values())
+    sent: list[ConformanceCase] = []
+    skipped: list[SkippedCase] = []
+    for case in rest.cases:
+        reason = limit.find_skip_reason(journal_by_provider[case.provider].contract, case)
+        if reason is not None:
+            skipped.append(SkippedCase(id=case.id, skip_reason=reason))
+            continue
+        sent.append(case)
+        limit.count_case(SpendingTotal(billable_request_count=case.charged_request_count if case.is_billable else 0))
+    beyond = {one.id for one in skipped}
+    lacking: dict[str, bool] = {}
+    for case in plan.cases:
+        if case.speech_request is not None and not case.expects_job_failure:
+            is_skipped = case.id in beyond or journal_by_provider[case.provider].find_skip_reason(case) is not None
+            name = f"{case.provider}/{case.target_name}"
+            lacking[name] = lacking.get(name, True) and is_skipped
+    names = dict.fromkeys([*plan.targets_without_delivery, *(name for name, lacks in lacking.items() if lacks)])
+    return msgspec.structs.replace(
+        rest,
+        cases=tuple(sent),
+        skipped_cases=(*rest.skipped_cases, *skipped),
+        targets_without_delivery=tuple(names),
+    )

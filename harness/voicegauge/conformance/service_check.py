@@ -26,7 +26,7 @@ from voicegauge.conformance.checked_service import (
     build_emulated_check_arguments,
     build_emulator_command,
 )
-from voicegauge.conformance.report import BillableRequestLimit
+from voicegauge.conformance.plan_budgets import create_request_limit
 from voicegauge.conformance.resource_cleanup import ResourceCleanup
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
@@ -306,12 +306,7 @@ async def check_service(
         for name in plan.targets_without_delivery:
             collector.add_unjudged_item(name, reasons.get(name, beyond_limit))
     collector.emulator_command = settings.reproduction.emulator_command
-    journals = settings.case_journal_by_provider.values()
-    limit = BillableRequestLimit(
-        plan.max_billable_requests,
-        count_of_earlier_runs=sum(one.billable_count_of_earlier_runs for one in journals),
-        lost_count_of_earlier_runs=sum(one.lost_count_of_earlier_runs for one in journals),
-    )
+    limit = create_request_limit(plan, settings.case_journal_by_provider.values())
     with open_receiver_for_cases(plan.cases, settings.callback_receiver, settings.provenance) as receiver:
         settings = replace(settings, callback_receiver=receiver)
         async with _open_transport(settings) as transport:
