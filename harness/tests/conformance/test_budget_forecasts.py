@@ -151,6 +151,8 @@ def test_few_calls_are_cut_to_what_is_left_of_each_budget(command, acme, budget)
     assert real.output is not None
     assert (dry.status, real.status, real.output["over_budget_case_count"]) == (0, 0, 5)
     assert "no findings, 5 cases not sent for lack of budget" in real.out
+    for result in (dry, real):
+        assert "left out of the plan for lack of budget: 5 cases" in result.err
     assert count_affordable(dry) == 3 == len(acme.texts)
     assert DailyBudget(get_state_folder() / "spending", "acme").spent_today_usd == pytest.approx(0.005)
 

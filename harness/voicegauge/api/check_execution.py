@@ -57,6 +57,7 @@ from voicegauge.files import check_writable
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.budget import BudgetLeft
 from voicegauge.options import build_arguments, function_of, validate_request
+from voicegauge.printable_text import format_count
 from voicegauge.receiver import Receiver, run_receiver
 from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
 
@@ -184,6 +185,9 @@ def fit_requested_plan(
         lost = {case.id for case in plan.cases} & journals.earlier_ambiguous_case_ids
         if lost and lost.isdisjoint(case.id for case in fitting.cases):
             return plan  # which is refused: it would send none of the requests that the user wants to pay for again
+    if fitting.over_budget_case_count:
+        count = format_count(fitting.over_budget_case_count, "case")
+        choose_listener(request.progress).notice(f"left out of the plan for lack of budget: {count}")
     return fitting
 
 
