@@ -121,6 +121,7 @@ def test_a_dry_run_counts_the_requests_of_an_earlier_check(command, acme) -> Non
     assert dry.output["targets_without_delivery"] == ["acme/voice-1"]
     assert all("3 of them in earlier checks; the limit" in one["skip_reason"] for one in dry.output["skipped_cases"])
     assert "The check will end with exit status 3" in dry.out
+    assert dry.out.count("not planned: ") == 1, "one reason is printed once"
     real = command("check", "--max-calls", "2")
     assert (real.status, len(acme.keys)) == (3, sent)
     more = command("check", "--max-calls", "4", "--dry-run")

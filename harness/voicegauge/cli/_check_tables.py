@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from voicegauge.cases.case import SkippedCase
     from voicegauge.conformance.prices import PricedPlan
     from voicegauge.conformance.report import CheckReport, ResourceSummary, SpendingTotal
 
@@ -56,8 +57,7 @@ def print_plan(plan: PricedPlan) -> None:
         name = case.id if case.request_count == 1 else f"{case.id} ({case.request_count} requests)"
         rows.add_row(name, case.expected_acceptance, _format_usd(case.price_usd) if case.is_billable else "free")
     print_table(terminal, rows)
-    for one in plan.skipped_cases:
-        terminal.print(f"not planned: {one.id}: {one.skip_reason}", style="dim", soft_wrap=True)
+    _print_unplanned_cases(terminal, plan.skipped_cases)
     _print_unneeded_operations(terminal, plan.excluded_operations)
     _print_left_out_targets(terminal, plan.left_out_reason_by_target)
     unjudged = (*plan.targets_without_delivery, *plan.left_out_reason_by_target)
@@ -83,6 +83,16 @@ def print_plan(plan: PricedPlan) -> None:
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
     if plan.budget_forecast is not None:
         print_budget_forecast(terminal, plan.budget_forecast)
+
+
+def _print_unplanned_cases(terminal: Console, cases: Sequence[SkippedCase]) -> None:
+    """Print the cases that are not planned; those with the same reason in one line."""
+    ids_by_reason: dict[str, list[str]] = {}
+    for case in cases:
+        ids_by_reason.setdefault(case.skip_reason, []).append(case.id)
+    for reason, ids in ids_by_reason.items():
+        more = f" and {len(ids) - 1} more (--json has all)" if len(ids) > 1 else ""
+        terminal.print(f"not planned: {ids[0]}{more}: {reason}", style="dim", soft_wrap=True)
 
 
 def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, str]) -> None:
