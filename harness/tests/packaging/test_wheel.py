@@ -47,7 +47,7 @@ def test_it_contains_contracts_suites_and_types_but_no_tests(wheel: Path) -> Non
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         # Half of it are recordings of the bundled providers.
-        assert sum(info.file_size for info in archive.infolist()) < 23_000_000
+        assert sum(info.file_size for info in archive.infolist()) < 24_000_000
     for provider in ("openai", "openai-compatible", "pixazo", "pixelapi", "ttsai"):
         assert f"voicegauge/data/contracts/{provider}/openapi.yaml" in names
     assert "voicegauge/data/benchmarks/suites/smoke.yaml" in names
@@ -86,9 +86,9 @@ def test_the_python_script_of_the_readme_runs(unpacked: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     page, *metrics = done.stdout.splitlines()
     assert (tmp_path / page).is_file()
-    changes = {metric: float(change) for metric, *_, change in (line.split() for line in metrics)}
+    changes = {metric: float(change.rstrip("%")) / 100 for metric, _, change in (line.split() for line in metrics)}
     assert changes["total_latency_ms"] > 0.5
-    assert changes["failures"] == 0
+    assert "failures" not in changes, "only what changed is printed"
 
 
 FIVE_LINES = """\
