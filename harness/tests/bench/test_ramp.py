@@ -284,13 +284,15 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
-    live = ["--live", "--base-url", emulator.base_url("acme"), "--max-cost", "0.1"]
-    assert voicegauge([*words, *live, "--goal", "success>=0.99,total:p95<=60s"]) == 4, "the budget ends the search"
+    live = ["--live", "--base-url", emulator.base_url("acme")]
+    assert voicegauge([*words, *live, "--max-cost", "0.1", "--goal", "success>=0.99,total:p95<=60s"]) == 4, (
+        "the budget ends the search"
+    )
     assert re.search(r"as many requests to acme as the ramp needs, \d+ at the most", capsys.readouterr().err)
     stopped = json.loads(result.read_bytes())
     assert stopped["manifest"]["spent_usd"] <= 0.1
     assert not stopped["ramp"]["is_search_complete"]
-    assert not voicegauge([*words, *live, "--max-cost", "9", "--goal", "success>=0.99,total:p95<=60s"])
+    assert not voicegauge([*words, *live, "--max-cost", "9"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "2 in flight, the highest that may be tried, meet" in printed
     best = "the numbers are of the 40 requests at 2 requests in flight, the highest load that met the goal"
