@@ -284,10 +284,9 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
-    live = ["--live", "--base-url", emulator.base_url("acme")]
-    assert voicegauge([*words, *live, "--max-cost", "0.1", "--goal", "success>=0.99,total:p95<=60s"]) == 4, (
-        "the budget ends the search"
-    )
+    goal = ["--goal", "success>=0.99,total:p95<=60s"]
+    live = ["--live", "--base-url", emulator.base_url("acme"), *goal]
+    assert voicegauge([*words, *live, "--max-cost", "0.1"]) == 4, "the budget ends the search"
     assert re.search(r"as many requests to acme as the ramp needs, \d+ at the most", capsys.readouterr().err)
     stopped = json.loads(result.read_bytes())
     assert stopped["manifest"]["spent_usd"] <= 0.1
