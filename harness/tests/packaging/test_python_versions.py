@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+from ..builders.npm_packages import install_npm_package
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -18,7 +19,6 @@ PROMISED = [
     for name in PROJECT["classifiers"]
     if name.startswith("Programming Language :: Python :: 3.")
 ]
-INSTALL_LIMIT_S = 120
 COMPILE = """
 import {loadPyodide} from "pyodide";
 const python = await loadPyodide();
@@ -55,18 +55,7 @@ def test_no_version_is_excluded_and_ci_runs_every_promised_one() -> None:
 @pytest.mark.slow
 def test_every_file_compiles_without_a_warning_with_the_newest_promised_version(tmp_path: Path) -> None:
     """Pyodide is CPython as WebAssembly: its compiler is the same, but most libraries have no build for it."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
-    (tmp_path / "package.json").write_text("{}")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(tmp_path)]
-    try:
-        done = subprocess.run(
-            [*command, "pyodide@314.0.7"], capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("the registry of npm does not respond")
-    if done.returncode:
-        pytest.skip(f"npm cannot install pyodide: {done.stderr[-200:]}")
+    install_npm_package(tmp_path, "pyodide@314.0.7")
     (tmp_path / "compile.mjs").write_text(COMPILE)
     ran = subprocess.run(["node", "compile.mjs", str(ROOT)], cwd=tmp_path, capture_output=True, text=True, check=True)
     found = json.loads(ran.stdout.splitlines()[-1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,31 +12,16 @@ import pytest
 from voicegauge import cli
 
 from ..builders.documented_examples import read_example
+from ..builders.npm_packages import install_npm_package
 
-INSTALL_LIMIT_S = 240
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def multitool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of Microsoft's SARIF Multitool, which needs the registry of npm."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
     folder: Path = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text("{}")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-    try:
-        done = subprocess.run(
-            [*command, "@microsoft/sarif-multitool-linux@5.7.0"],
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("the registry of npm does not respond")
-    if done.returncode:
-        pytest.skip(f"npm cannot install the multitool: {done.stderr[-200:]}")
+    install_npm_package(folder, "@microsoft/sarif-multitool-linux@5.7.0")
     program = folder / "node_modules" / "@microsoft" / "sarif-multitool-linux" / "Sarif.Multitool"
     program.chmod(0o755)
     return program
