@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import importlib.util
+import io
 import json
 from pathlib import Path
 
@@ -8,9 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
+import voicegauge
+from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.run_store import load_run, save_audio, save_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as run_cli
+from voicegauge.model.run import QualitySet, Run
+from voicegauge.model.sample import QualityPrediction
 from voicegauge.speech import predicted_quality
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
@@ -119,3 +125,41 @@ def test_without_the_extra_one_line_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "speechmos" else found(name))
     assert run_cli(["score", str(run_folder), "--quality"]) == 2
     assert "pip install 'voicegauge[quality]'" in capsys.readouterr().err
+
+
+def test_bench_predicts_ratings_for_report_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "ttsai/kokoro-sync", "--limit", "1", "--warmup", "0", "--asr", "none", "--no-listening"]
+    assert run_cli([*command, "--quality", "--no-report", "--out", str(tmp_path), "--json", "-"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["targets"][0]["predicted_quality"]["method"] == get_quality_method()
+    (row,) = csv.DictReader(io.StringIO(voicegauge.render_report(result["folder"], format="csv")))
+    rated = load_run(Path(result["folder"])).predicted_quality
+    assert rated is not None
+    assert float(row["predicted_p808"]) == rated.predictions[0].p808
+    assert "Mean rating that DNSMOS predicts" in voicegauge.render_report(result["folder"])
+
+
+def _rate(run: Run, overall: float, method: str = "one") -> Run:
+    random = np.random.default_rng(7)
+    predictions = tuple(
+        QualityPrediction(sample_id=one.id, speech=3.0, background=4.0, overall=overall + spread, p808=3.0)
+        for one, spread in zip(run.samples, random.normal(0, 0.1, len(run.samples)), strict=True)
+    )
+    return msgspec.structs.replace(run, predicted_quality=QualitySet(method=method, predictions=predictions))
+
+
+def test_a_lower_rating_is_a_regression_and_methods_are_never_mixed() -> None:
+    before = build_run(tuple(build_sample(number) for number in range(8)), run_id="before")
+    after = msgspec.structs.replace(before, manifest=msgspec.structs.replace(before.manifest, run_id="after"))
+    (found,) = compare_runs(_rate(before, 3.0), _rate(after, 2.5)).regressions
+    assert (found.metric, found.unit) == ("overall_rating", "rating")
+    assert found.change == pytest.approx(-0.5)
+    assert found.interval_low is not None
+    assert found.interval_high is not None
+    assert found.interval_low < -0.5 < found.interval_high < 0
+    better = compare_runs(_rate(after, 2.5), _rate(before, 3.0))
+    assert [one.metric for one in better.metrics if one.verdict == "improvement"] == ["overall_rating"]
+    same = {one.metric: one for one in compare_runs(_rate(before, 3.0), _rate(after, 3.0)).metrics}
+    assert same["overall_rating"].verdict == same["background_rating"].verdict == "no evidence"
+    assert "in different ways" in compare_runs(_rate(before, 3.0), _rate(after, 2.5, "other")).quality_note
+    assert "no ratings were predicted for before" in compare_runs(before, _rate(after, 2.5)).quality_note

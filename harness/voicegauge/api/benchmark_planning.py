@@ -54,6 +54,7 @@ from voicegauge.options import validate_request
 from voicegauge.printable_text import format_count
 from voicegauge.speech.asr_engines import SpokenText
 from voicegauge.speech.decoding import require_av
+from voicegauge.speech.predicted_quality import require_quality_models
 from voicegauge.transport.http import Transport
 from voicegauge.transport.network import require_http2
 
@@ -151,13 +152,15 @@ def validate_load(request: BenchRequest) -> None:
 
     Raises:
         UsageError: options contradict each other, or the goal cannot be read.
-        MissingExtraError: HTTP/2 is requested and not installed.
+        MissingExtraError: HTTP/2 or the prediction of quality is requested and not installed.
     """
     if request.arrivals != "constant" and request.rate is None and request.ramp != "rate":
         raise UsageError("--arrivals is for requests at a rate: add --rate or --ramp rate")
     parse_goal(request.goal)
     if request.http2:
         require_http2()
+    if request.predicts_quality:
+        require_quality_models()
 
 
 def build_plan_settings(request: BenchRequest, text_count: int) -> BenchPlanSettings:

@@ -46,6 +46,7 @@ from voicegauge.bench.audio_measurement import (
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.listening import listen_to_run
+from voicegauge.bench.quality_prediction import predict_run_quality
 from voicegauge.bench.run_config import (
     ProviderAccess,
     RunConfig,
@@ -136,6 +137,7 @@ def finish_benchmark(
         return result
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
     run = _listen_to_saved_run(run_folder, run, planned_benchmark, deadline)
+    run = _predict_quality_of_saved_run(run_folder, run, planned_benchmark, deadline)
     scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, deadline)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
@@ -273,6 +275,30 @@ def _listen_to_saved_run(
     found = msgspec.structs.replace(run, listening=listening)
     save_run(run_folder, found)
     return found
+
+
+def _predict_quality_of_saved_run(
+    run_folder: Path, run: Run, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
+) -> Run:
+    """Return the run with predicted ratings, if they are requested, and save it."""
+    if not planned_benchmark.request.predicts_quality:
+        return run
+    try:
+        with report_phase(planned_benchmark.listener, "predicting quality") as predicting:
+
+            def report_progress(done_count: int, total_count: int) -> None:
+                predicting.update(done_count, total_count)
+                deadline.require_time()
+
+            quality = predict_run_quality(run_folder, run, report_progress=report_progress)
+    except TimeLimitError as error:
+        planned_benchmark.listener.notice(
+            f"no ratings are predicted: {error}; `voicegauge score {run_folder} --quality` does it"
+        )
+        return run
+    rated = msgspec.structs.replace(run, predicted_quality=quality)
+    save_run(run_folder, rated)
+    return rated
 
 
 def _build_result(

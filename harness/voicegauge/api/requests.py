@@ -308,6 +308,17 @@ def asr_option() -> Any:
     )
 
 
+def predicts_quality_option() -> Any:
+    """Declare `predicts_quality`."""
+    return option(
+        default=False,
+        flag="--quality",
+        help="Also predict how listeners would rate the audio (DNSMOS P.835 and P.808; extra `quality`), in about a "
+        "second of a processor for each clip.",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
 @request
 class BenchRequest:
     """What to measure, how often, under which load, and against what."""
@@ -516,6 +527,7 @@ class BenchRequest:
         "`voicegauge score` does it later.",
         found_file=Trust.ANY_VALUE,
     )
+    predicts_quality: bool = predicts_quality_option()
     text_length: int = option(
         default=DEFAULT_TEXT_LENGTH,
         help="Text length for which prices per million characters are stated.",

@@ -418,6 +418,10 @@ def _select_common_texts(
     return (sorted(texts), baseline_times.select_texts(texts), run_times.select_texts(texts)) if texts else None
 
 
+MIN_RATING_ERROR = 0.001
+"""Smallest standard error of a change of ratings: the same audio on both sides does not prove more."""
+
+
 class ErrorCount(NamedTuple):
     """Number of recognition errors and of reference units (words or characters) of one sample."""
 
@@ -475,6 +479,46 @@ def estimate_error_rate_change(
         degrees_of_freedom=len(texts) - 1.0,
         predict_standard_error=_create_standard_error_predictor(table, units_by_side, influence),
     )
+
+
+def estimate_rating_change(
+    baseline_ratings: Sequence[tuple[str, float]], run_ratings: Sequence[tuple[str, float]]
+) -> EstimatedChange | None:
+    """Estimate by how much a mean predicted rating became worse, over the texts that both sides have.
+
+    Each side gives ids of texts with a rating. The mean rating of a text is compared with that of the same text on the
+    other side, by Student's t test of the paired differences.
+
+    Returns:
+        The fall of the mean rating: positive if it became worse. `None` if the sides have no text in common.
+    """
+    before, after = _group_by_text(baseline_ratings), _group_by_text(run_ratings)
+    texts = sorted(before.keys() & after.keys())
+    if not texts:
+        return None
+    means = np.array([[np.mean(side[text]) for text in texts] for side in (before, after)])
+    falls = means[0] - means[1]
+    error = None
+    if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
+        error = max(float(np.std(falls, ddof=1)) / math.sqrt(len(texts)), MIN_RATING_ERROR)
+    return EstimatedChange(
+        baseline_value=float(means[0].mean()),
+        run_value=float(means[1].mean()),
+        change=float(falls.mean()),
+        baseline_sample_count=sum(len(before[text]) for text in texts),
+        run_sample_count=sum(len(after[text]) for text in texts),
+        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
+        difference=float(falls.mean()),
+        standard_error=error,
+        degrees_of_freedom=len(texts) - 1.0,
+    )
+
+
+def _group_by_text(ratings: Sequence[tuple[str, float]]) -> dict[str, list[float]]:
+    grouped: dict[str, list[float]] = {}
+    for text, rating in ratings:
+        grouped.setdefault(text, []).append(rating)
+    return grouped
 
 
 def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, reference_units_by_side: FloatArray) -> FloatArray:

@@ -17,6 +17,7 @@ from voicegauge.bench._change_estimates import (
     estimate_error_rate_change,
     estimate_failure_rate_change,
     estimate_p95_time_change,
+    estimate_rating_change,
     estimate_time_change_between_targets,
     estimate_typical_time_change,
     measure_drift,
@@ -28,9 +29,9 @@ from voicegauge.bench.target_samples import TargetSamples
 from voicegauge.model.job import Interval
 from voicegauge.model.price import find_best_claim
 from voicegauge.model.run import TargetPrice, TargetRef
-from voicegauge.model.sample import Latency, Sample
+from voicegauge.model.sample import Latency, QualityPrediction, Sample
 
-MetricUnit = Literal["ms", "rate", "usd", "credits"]
+MetricUnit = Literal["ms", "rate", "rating", "usd", "credits"]
 MetricId = Literal[
     "submit_latency_ms",
     "ttfa_ms",
@@ -41,6 +42,8 @@ MetricId = Literal[
     "cer",
     "failures",
     "wrong_audio",
+    "overall_rating",
+    "background_rating",
     "price",
     "charged",
 ]
@@ -70,6 +73,7 @@ class ComparedMetric(NamedTuple):
     id: MetricId
     unit: MetricUnit
     change: MetricChange
+    """The change for the worse: of a rating, its fall."""
 
 
 class DriftEstimator:
@@ -121,6 +125,7 @@ def estimate_metric_changes(
     return [
         *_estimate_latency_changes(target, drift_estimator, seed),
         *_estimate_rate_changes(target),
+        *_estimate_rating_changes(target),
         *_compare_prices_and_charges(target),
     ]
 
@@ -229,6 +234,20 @@ def _estimate_change_of_wrong_audio(target: ComparedTarget) -> MetricChange | No
     baseline = sum(wrong for wrong, _ in before), sum(judged for _, judged in before)
     run = target.run_samples.count_wrong_and_judged()
     return estimate_failure_rate_change(baseline, run) if baseline[1] and run[1] else None
+
+
+def _estimate_rating_changes(target: ComparedTarget) -> list[ComparedMetric]:
+    """Return the changes of two predicted ratings: the other two of a clip say hardly more than the overall one."""
+
+    def estimate_change(select_rating: Callable[[QualityPrediction], float]) -> EstimatedChange | None:
+        before = [rating for run in target.baseline_samples for rating in run.collect_ratings(select_rating)]
+        return estimate_rating_change(before, target.run_samples.collect_ratings(select_rating))
+
+    changes: list[tuple[MetricId, EstimatedChange | None]] = [
+        ("overall_rating", estimate_change(lambda rated: rated.overall)),
+        ("background_rating", estimate_change(lambda rated: rated.background)),
+    ]
+    return [ComparedMetric(metric, "rating", change) for metric, change in changes if change is not None]
 
 
 def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:

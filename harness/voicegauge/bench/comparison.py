@@ -39,7 +39,7 @@ ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowere
 class ChangeThreshold(Record, frozen=True, kw_only=True):
     """The smallest changes of one metric that matter.
 
-    They are relative for times and prices, and differences for rates (0.02 is two percentage points).
+    They are relative for times and prices, and differences for rates (0.02 is two percentage points) and ratings.
     """
 
     min_change: float
@@ -140,6 +140,8 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     latency_threshold: ChangeThreshold = ChangeThreshold(min_change=0.05, required_detectable_change=0.30)
     error_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.05)
     failure_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.10)
+    rating_threshold: ChangeThreshold = ChangeThreshold(min_change=0.1, required_detectable_change=0.3)
+    """For falls of mean predicted ratings, which are numbers from 1 to 5."""
     # A price is known, not estimated: any change beyond rounding counts.
     price_threshold: ChangeThreshold = ChangeThreshold(min_change=0.001, required_detectable_change=0.001)
     seed: int = 0
@@ -150,6 +152,8 @@ class CompareSettings(Record, frozen=True, kw_only=True):
             return self.error_rate_threshold
         if metric in ("price", "charged"):
             return self.price_threshold
+        if metric in ("overall_rating", "background_rating"):
+            return self.rating_threshold
         return self.failure_rate_threshold if metric in ("failures", "wrong_audio") else self.latency_threshold
 
 
@@ -189,7 +193,8 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     change: float
     """Change from the baseline to the run.
 
-    It is relative for times and prices, and a difference for rates (0.02 is two percentage points).
+    It is relative for times and prices, and a difference for rates (0.02 is two percentage points) and ratings, which
+    are better if they are higher.
     """
     interval_low: float | None
     """Lower end of the interval of `change`; `None` if there are too few data.
@@ -237,6 +242,8 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     """How the audio of all runs was judged; `None` if it was not, or not in the same way."""
     listening_note: str = ""
     """Why it is not compared what the audio says; empty if it is."""
+    quality_note: str = ""
+    """Why predicted ratings are not compared, although a run has some; empty otherwise."""
     metrics: tuple[MetricComparison, ...]
     targets_only_in_baseline: tuple[str, ...]
     """Ids of the targets that only the baseline measured."""
@@ -330,12 +337,14 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     if not both:
         raise DataError("not comparable: the runs have no target in common")
     listening_note = _find_reason_not_to_compare_audio([*baselines, run])
+    quality_note = _find_reason_not_to_compare_ratings([*baselines, run])
     is_interpretable = all(one.is_interpretable for one in scores or ())
     *samples_before, samples_after = (
         group_target_samples(
             one,
             scores[index] if scores and is_interpretable else None,
             one.listening if listening_note == "" else None,
+            one.predicted_quality if quality_note == "" else None,
         )
         for index, one in enumerate([*baselines, run])
     )
@@ -355,6 +364,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         settings,
         scores=scores[-1] if scores else None,
         listening_note=listening_note,
+        quality_note=quality_note,
         targets_only_in_baseline=tuple(target for target in before if target not in after),
         targets_only_in_run=tuple(target for target in after if target not in before),
     )
@@ -381,7 +391,9 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         raise DataError(f"the run {run.manifest.run_id} has no other target to compare with {baseline_target}")
     _check_has_samples(run)
     scores = run.score_sets[-1] if run.score_sets else None
-    samples = group_target_samples(run, scores if scores and scores.is_interpretable else None, run.listening)
+    samples = group_target_samples(
+        run, scores if scores and scores.is_interpretable else None, run.listening, run.predicted_quality
+    )
     targets = [
         ComparedTarget(refs[baseline_target], refs[target], [samples[baseline_target]], samples[target], True)
         for target in refs
@@ -394,6 +406,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         settings,
         scores=scores,
         listening_note=_find_reason_not_to_compare_audio([run]),
+        quality_note="",
         targets_only_in_baseline=(),
         targets_only_in_run=(),
     )
@@ -407,6 +420,7 @@ def _build_comparison(
     *,
     scores: ScoreSet | None,
     listening_note: str,
+    quality_note: str,
     targets_only_in_baseline: tuple[str, ...],
     targets_only_in_run: tuple[str, ...],
 ) -> RunComparison:
@@ -428,6 +442,7 @@ def _build_comparison(
         known_words=scores.known_words if scores is not None else None,
         listening_method=run.listening.method if run.listening is not None and not listening_note else None,
         listening_note=listening_note,
+        quality_note=quality_note,
         metrics=tuple(_compare_metrics(targets, settings)),
         targets_only_in_baseline=targets_only_in_baseline,
         targets_only_in_run=targets_only_in_run,
@@ -471,7 +486,11 @@ def _judge_metric(
 ) -> MetricComparison:
     change = metric.change
     interval = change.compute_interval(significance_level)
-    low, high = interval or (None, None)
+    detectable = change.compute_detectable_change(strictest_significance_level, threshold.min_change)
+    shown = interval or (None, None)
+    if metric.unit == "rating":  # which is better if it is higher
+        shown = (-interval[1], -interval[0]) if interval is not None else shown
+        detectable = None if detectable is None else -detectable
     return MetricComparison(
         target=target.target_in_run.id,
         baseline_target=target.target_in_baseline.id,
@@ -480,12 +499,12 @@ def _judge_metric(
         verdict=decide_verdict(change.change, interval, threshold),
         baseline_value=change.baseline_value,
         run_value=change.run_value,
-        change=change.change,
-        interval_low=low,
-        interval_high=high,
+        change=-change.change if metric.unit == "rating" else change.change,
+        interval_low=shown[0],
+        interval_high=shown[1],
         interval_level=None if interval is None else 1 - 2 * significance_level,
         p_value=p_value,
-        detectable_change=change.compute_detectable_change(strictest_significance_level, threshold.min_change),
+        detectable_change=detectable,
         baseline_sample_count=change.baseline_sample_count,
         run_sample_count=change.run_sample_count,
         note=change.note,
@@ -562,6 +581,18 @@ def _find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
         return (
             f"the audio was judged in different ways, which are not compared ({named}): voicegauge score does it again"
         )
+    return ""
+
+
+def _find_reason_not_to_compare_ratings(runs: Sequence[Run]) -> str:
+    """Return why predicted ratings are not compared; empty if they are, or if no run has any."""
+    unrated = [run.manifest.run_id for run in runs if run.predicted_quality is None]
+    if unrated and len(unrated) < len(runs):
+        return f"no ratings were predicted for {unrated[0]}, so none are compared: voicegauge score --quality does"
+    methods = {run.predicted_quality.method for run in runs if run.predicted_quality is not None}
+    if len(methods) > 1:
+        named = " and ".join(sorted(methods))
+        return f"ratings were predicted in different ways, which are not compared ({named}): voicegauge score --quality"
     return ""
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from voicegauge.bench._transcription_workers import AudioClip
 from voicegauge.bench.estimates import Estimate, estimate_mean
 from voicegauge.model.base import Record
-from voicegauge.model.run import QualityPrediction, QualitySet, Run
-from voicegauge.model.sample import Sample
+from voicegauge.model.run import QualitySet, Run
+from voicegauge.model.sample import QualityPrediction, Sample
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.predicted_quality import (
     PredictedQuality,
@@ -94,3 +94,17 @@ def summarize_predicted_quality(samples: Iterable[Sample], quality: QualitySet |
     if not (speech and background and overall and p808):
         return None
     return QualitySummary(method=quality.method, speech=speech, background=background, overall=overall, p808=p808)
+
+
+def describe_predicted_quality(summary: QualitySummary) -> str:
+    """Return the mean predicted ratings of one target in one line."""
+    ratings = ", ".join(
+        f"{name} {estimate.value:.2f}"
+        for name, estimate in (
+            ("speech", summary.speech),
+            ("background", summary.background),
+            ("overall", summary.overall),
+            ("P.808", summary.p808),
+        )
+    )
+    return f"predicted mean rating of {summary.p808.sample_count} clips from 1 to 5: {ratings} ({summary.method})"

@@ -10,8 +10,8 @@ from voicegauge.bench._change_estimates import ErrorCount, SessionTime
 from voicegauge.bench.target_differences import TargetDifferences, TargetMeasurements, compare_all_targets
 from voicegauge.errors import DataError
 from voicegauge.model.job import Interval
-from voicegauge.model.run import ListeningSet, Run, ScoreSet
-from voicegauge.model.sample import Latency, Sample, Score
+from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet
+from voicegauge.model.sample import Latency, QualityPrediction, Sample, Score
 
 # Pairs samples with their scores.
 
@@ -80,9 +80,11 @@ class TargetSamples:
         samples: Sequence[Sample],
         scores_by_sample: ScoresBySample | None,
         listening: ListeningSet | None = None,
+        predicted_quality: QualitySet | None = None,
     ) -> None:
         self.samples = samples
         self._listening = listening
+        self._predicted_quality = predicted_quality
         self._scored = scores_by_sample.pair_with(samples) if scores_by_sample else []
 
     @property
@@ -144,6 +146,12 @@ class TargetSamples:
         outcomes = [one.outcome for one in verdicts if one.sample_id in ids]
         return outcomes.count("wrong"), len(outcomes) - outcomes.count("not judged")
 
+    def collect_ratings(self, select_rating: Callable[[QualityPrediction], float]) -> list[tuple[str, float]]:
+        """Return the text id of each sample with predicted ratings, and the rating that `select_rating` selects."""
+        text_ids = {sample.id: sample.text_id for sample in self.samples}
+        predictions = self._predicted_quality.predictions if self._predicted_quality is not None else ()
+        return [(text_ids[one.sample_id], select_rating(one)) for one in predictions if one.sample_id in text_ids]
+
     def compute_mean_charges(self, select_charge: Callable[[Sample], float | None]) -> dict[str, float]:
         """Return the mean charge by text id, for texts for which the provider reported a charge."""
         charges: dict[str, list[float]] = {}
@@ -154,7 +162,10 @@ class TargetSamples:
 
 
 def group_target_samples(
-    run: Run, score_set: ScoreSet | None, listening: ListeningSet | None = None
+    run: Run,
+    score_set: ScoreSet | None,
+    listening: ListeningSet | None = None,
+    predicted_quality: QualitySet | None = None,
 ) -> dict[str, TargetSamples]:
     """Return the samples of each target of a run, by target id, with their scores in one of its score sets.
 
@@ -162,13 +173,14 @@ def group_target_samples(
         run: the run.
         score_set: one of its score sets; `None` for no scores.
         listening: what its audio says; `None` if that is not compared.
+        predicted_quality: how listeners would rate its audio; `None` if that is not compared.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
     """
     scores = ScoresBySample(score_set) if score_set else None
     return {
-        target: TargetSamples(samples, scores, listening)
+        target: TargetSamples(samples, scores, listening, predicted_quality)
         for target, samples in group_counted_samples_by_target(run).items()
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
+from voicegauge.bench.quality_prediction import describe_predicted_quality
 from voicegauge.bench.target_summaries import (
     ErrorRate,
     ReadingSummary,
@@ -315,6 +316,11 @@ def _build_legend(
         )
     lines += _describe_scoring(score_set) if score_set else []
     lines += _describe_wrong_audio(summaries)
+    lines += [
+        f"{one.target}: {describe_predicted_quality(one.predicted_quality)}"
+        for one in summaries
+        if one.predicted_quality is not None
+    ]
     if charges := describe_wrong_charges(summaries):
         lines.append(Text(charges, style="red"))
     if hidden_columns:

@@ -12,7 +12,6 @@ from voicegauge.cli._output_options import JsonOutput
 
 if TYPE_CHECKING:
     from voicegauge.api.saved_runs import ScoreResult
-    from voicegauge.bench.quality_prediction import QualitySummary
     from voicegauge.model.run import AsrErrorFloor
 
 
@@ -44,24 +43,8 @@ def _print_scores(result: ScoreResult) -> None:
     run = load_run(result.run_folder)
     print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_ramp_numbers())
     out = create_console()
-    for summary in summarize_targets(run, scores):
-        if summary.predicted_quality is not None:
-            out.print(f"{summary.target}: {_format_quality(summary.predicted_quality)}", soft_wrap=True)
     for floor in scores.error_floors if scores is not None else ():
         out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)
-
-
-def _format_quality(found: QualitySummary) -> str:
-    ratings = ", ".join(
-        f"{name} {estimate.value:.2f}"
-        for name, estimate in (
-            ("speech", found.speech),
-            ("background", found.background),
-            ("overall", found.overall),
-            ("P.808", found.p808),
-        )
-    )
-    return f"predicted mean rating of {found.p808.sample_count} clips from 1 to 5: {ratings} ({found.method})"
 
 
 def _format_error_floor(floor: AsrErrorFloor) -> str:

@@ -11,7 +11,7 @@ from voicegauge.hosts import is_loopback
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Provenance, Record, SignedCount
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
-from voicegauge.model.sample import ListeningVerdict, Sample, Score
+from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, Score
 from voicegauge.model.sample_table import SampleRow, build_data_frame
 from voicegauge.model.text_pieces import TextPacing
 
@@ -503,20 +503,6 @@ class ListeningSet(Record, frozen=True, kw_only=True):
     """One for each sample with audio, without warm-up and without failed samples."""
 
 
-class QualityPrediction(Record, frozen=True, kw_only=True, gc=False):
-    """Predicted ratings of one sample by listeners, from 1 (bad) to 5 (excellent). They are imprecise for one clip."""
-
-    sample_id: str
-    speech: Number
-    """Rating of the speech itself (SIG of ITU-T P.835)."""
-    background: Number
-    """Rating of the background (BAK of P.835)."""
-    overall: Number
-    """Overall rating (OVRL of P.835)."""
-    p808: Number
-    """Overall rating by the model of ITU-T P.808."""
-
-
 class QualitySet(Record, frozen=True, kw_only=True):
     """Predicted ratings of the samples of a run, by one method."""
 
@@ -613,6 +599,8 @@ class Run(Record, frozen=True, kw_only=True):
         manifest = self.manifest
         scores = self.score_sets[-1] if self.score_sets else None
         verdict_by_id = {one.sample_id: one for one in self.listening.verdicts} if self.listening is not None else {}
+        rated = self.predicted_quality.predictions if self.predicted_quality is not None else ()
+        rating_by_id = {one.sample_id: one for one in rated}
         score_by_id = {score.sample_id: score for score in scores.scores} if scores is not None else {}
         for sample in self.samples:
             yield SampleRow(
@@ -626,6 +614,7 @@ class Run(Record, frozen=True, kw_only=True):
                 asr=scores.asr if scores is not None else None,
                 score=score_by_id.get(sample.id),
                 listening=verdict_by_id.get(sample.id),
+                predicted_quality=rating_by_id.get(sample.id),
             )
 
     def to_data_frame(self) -> pd.DataFrame:

@@ -229,6 +229,20 @@ class ListeningVerdict(Record, frozen=True, kw_only=True, gc=False):
     """Time at which the defect is audible, in seconds from the start of the audio; `None` for no particular time."""
 
 
+class QualityPrediction(Record, frozen=True, kw_only=True, gc=False):
+    """Predicted ratings of one sample by listeners, from 1 (bad) to 5 (excellent). They are imprecise for one clip."""
+
+    sample_id: str
+    speech: Number
+    """Rating of the speech itself (SIG of ITU-T P.835)."""
+    background: Number
+    """Rating of the background (BAK of P.835)."""
+    overall: Number
+    """Overall rating (OVRL of P.835)."""
+    p808: Number
+    """Overall rating by the model of ITU-T P.808."""
+
+
 class EntityScore(Record, frozen=True, kw_only=True, gc=False):
     """Whether a number, a date or another entity of a text was recognized in an accepted reading."""
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voicegauge.errors import MissingExtraError
-from voicegauge.model.sample import ListeningVerdict, Sample, Score
+from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,8 @@ class SampleRow(NamedTuple):
     score: Score | None
     listening: ListeningVerdict | None
     """What the audio says; `None` if nobody listened to it."""
+    predicted_quality: QualityPrediction | None = None
+    """How listeners would rate the audio; `None` if it was not predicted."""
 
 
 class SampleColumn(NamedTuple):
@@ -229,6 +231,12 @@ _QUALITY_COLUMNS: tuple[tuple[str, ColumnType, str, str], ...] = (
     ("is_upsampled", "boolean", "", "Whether the audio was made at a lower sample rate than it states."),
     ("click_count", "integer", "", "Jumps between two samples that are far larger than those around them."),
 )
+_RATING_COLUMNS = (
+    ("speech", "Predicted rating of the speech from 1 to 5 (SIG of ITU-T P.835); imprecise for one clip."),
+    ("background", "Predicted rating of the background (BAK of P.835)."),
+    ("overall", "Predicted overall rating (OVRL of P.835)."),
+    ("p808", "Predicted overall rating by the model of ITU-T P.808."),
+)
 _RESULT_COLUMNS = (
     *(
         _build_column(f"stream_{name}", column_type, unit, meaning, f"sample.streaming.{name}")
@@ -253,6 +261,10 @@ _RESULT_COLUMNS = (
     *(
         _build_column(f"audio_{name}", column_type, unit, meaning, f"sample.audio.{name}")
         for name, column_type, unit, meaning in _QUALITY_COLUMNS
+    ),
+    *(
+        _build_column(f"predicted_{name}", "number", "", meaning, f"predicted_quality.{name}")
+        for name, meaning in _RATING_COLUMNS
     ),
     _build_column(
         "price_usd", "number", "USD", "Price by the newest document that binds the provider.", "sample.cost.price_usd"

@@ -198,6 +198,8 @@ _METRIC_NAMES = {
     "cer": "character errors",
     "failures": "failures",
     "wrong_audio": "wrong audio",
+    "overall_rating": "predicted overall rating",
+    "background_rating": "predicted rating of the background",
     "price": "price",
     "charged": "charge",
 }
@@ -338,10 +340,17 @@ def _format_value(metric: MetricComparison, value: float) -> str:
         return f"{format_ms(value)} ms"
     if metric.unit == "rate":
         return f"{format_percent(value)}%"
+    if metric.unit == "rating":
+        return f"{value:.2f}"
     return format_usd(value) if metric.unit == "usd" else f"{value:,.1f} credits"
 
 
 def _format_change(metric: MetricComparison) -> str:
+    if metric.unit == "rating":
+        change = f"{metric.change:+.2f}"
+        if metric.interval_low is None or metric.interval_high is None:
+            return change
+        return f"{change}, {metric.interval_low:+.2f}{RANGE_DASH}{metric.interval_high:+.2f}"
     if metric.unit != "rate" and metric.change > MAX_RELATIVE_CHANGE_SHOWN:
         return f">+{MAX_RELATIVE_CHANGE_SHOWN * 100:.0f}%"
     unit = " points" if metric.unit == "rate" else "%"

@@ -157,9 +157,11 @@ def format_value(unit: HistoryUnit, value: float) -> str:
 
 
 def format_change(unit: str, change: float) -> str:
-    """Format a change: "+38.2%", and "+5.0 points" of a rate."""
+    """Format a change: "+38.2%", "+5.0 points" of a rate, and "-0.30" of a rating."""
     if unit == "rate":
         return f"{100 * change:+.1f} points"
+    if unit == "rating":
+        return f"{change:+.2f}"
     return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"
 
 

@@ -252,6 +252,7 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
                     result.describe_text_overlap(),
                     f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
                     result.listening_note,
+                    result.quality_note,
                     REHEARSAL_NOTE if result.rehearsal_label else None,
                 ),
             )
@@ -276,6 +277,8 @@ def format_metric_value(unit: str, value: float) -> str:
     """Format the value of a compared metric with its unit."""
     if unit == "rate":
         return f"{value:.1%}"
+    if unit == "rating":
+        return f"{value:.2f}"
     return {"ms": f"{value:.0f} ms", "usd": f"${value:.4f}", "credits": f"{value:g} credits"}[unit]
 
 
