@@ -500,7 +500,7 @@ class CaseSender:
                 delivery = await self._requests.deliver(case, target, speech)
         except DeliveryInterruptedError as error:
             sent_case.exchanges += error.delivery.exchanges
-            sent_case.no_verdict_reason = _explain_missing_delivery(error.delivery, case)
+            sent_case.no_verdict_reason = self._explain_missing_delivery(error.delivery, case)
             sent_case.subjects += iterate_delivery_subjects(target, speech, error.delivery)
             raise
         sent_case.exchanges += delivery.exchanges
@@ -512,7 +512,7 @@ class CaseSender:
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
         sent_case.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]
-        sent_case.no_verdict_reason = _explain_missing_delivery(delivery, case)
+        sent_case.no_verdict_reason = self._explain_missing_delivery(delivery, case)
         sent_case.subjects += iterate_delivery_subjects(target, speech, delivery, polls)
         sent_case.subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
         if companion is not None and case.companion_request is not None:
@@ -540,6 +540,17 @@ class CaseSender:
         (companion,) = await asyncio.gather(other, return_exceptions=True)
         return delivery, None if isinstance(companion, BaseException) else companion
 
+    def _explain_missing_delivery(self, delivery: Delivery, case: ConformanceCase) -> str | None:
+        """Return why a delivery has no verdict; `None` if audio was delivered, or if the job failed as it should."""
+        failure = delivery.failure
+        if failure is None or (failure.kind == "failed" and case.expects_job_failure):
+            return None
+        if self._service.settings.save_exchanges is not None and delivery.exchanges:
+            # The message may quote the service. What is recorded is often published together with the output of the
+            # command, and the contract documents only what the recording itself keeps.
+            return f"{failure.kind}: HTTP {delivery.exchanges[-1].response.status}"
+        return f"{failure.kind}: {failure.message}"
+
     def _find_target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target_name) if case.target_name else None
 
@@ -547,11 +558,3 @@ class CaseSender:
 def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
     """Return why a step of a lifecycle proves nothing about the contract; `None` if it can prove something."""
     return explain_inconclusive_status(subject.call.status) if isinstance(subject, CaseOutcome) else None
-
-
-def _explain_missing_delivery(delivery: Delivery, case: ConformanceCase) -> str | None:
-    """Return why a delivery has no verdict; `None` if audio was delivered, or if the job failed as it should."""
-    failure = delivery.failure
-    if failure is None or (failure.kind == "failed" and case.expects_job_failure):
-        return None
-    return f"{failure.kind}: {failure.message}"
