@@ -24,7 +24,7 @@ from voicegauge.speech.audio_measurement import (
 )
 from voicegauge.speech.containers import find_container_of_media_type, sniff_container
 from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S, MAX_CHANNELS, RawAudioFormat, UndecodableAudioError, decode
-from voicegauge.speech.encoding import AUDIO_FORMATS, encode, resample
+from voicegauge.speech.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, resample
 
 RATE = 24_000
 RAW = {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw"}
@@ -100,6 +100,34 @@ def test_a_streamed_flac_is_read_to_its_end() -> None:
     assert found.duration_s == pytest.approx(2.0)
     assert (found.container, found.codec, found.declared_duration_s) == ("flac", "flac", None)
     assert np.abs(found.samples - decode(encode(tone(), RATE, "flac")[0]).samples).max() < 1e-4
+
+
+def mp3_frames(samples: np.ndarray, bitrate_kbps: int, *, rate: int = RATE) -> bytes:
+    """Encode to MP3 without the first frame, which states the length."""
+    data = encode_at_bitrate(samples, rate, "mp3", bitrate_kbps)
+    at = data.index(b"\xff", 10 + data[9]) if data[:3] == b"ID3" else 0
+    second = data.index(data[at : at + 2], at + 4)
+    assert b"Xing" in data[at:second] or b"Info" in data[at:second]
+    return data[second:]
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\0\x20" + bytes(0x20)], ids=["bare", "tagged"])
+@pytest.mark.parametrize("rate", [8000, 24_000, 48_000])
+def test_mp3_that_states_no_length_is_read_to_its_end(rate: int, tag: bytes) -> None:
+    high, low = (160, 32) if rate > 8000 else (64, 8)
+    first, rest = mp3_frames(tone(0.3, rate=rate), high, rate=rate), mp3_frames(tone(6.0, rate=rate), low, rate=rate)
+    found = decode(tag + first + rest)
+    assert found.duration_s == pytest.approx(6.3, abs=0.4)  # an estimate from the first frames alone is below 3 s
+    assert not found.is_truncated
+    frames = len(found.samples)
+    assert compute_rms_dbfs(found.samples[frames - rate : frames - rate // 4]) > -20
+
+
+def test_mp3_that_states_no_length_has_the_samples_that_libsndfile_reads() -> None:
+    data = mp3_frames(tone(), 64)
+    expected, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+    found = decode(data).samples
+    assert np.array_equal(found, expected[529:])  # the delay of the decoder, as in files that state a length
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "flac"])

@@ -109,6 +109,10 @@ def _sniff_mpeg(audio_bytes: FileContent) -> str | None:
     return "mp3" if layer == 1 and version != 1 and bitrate != 15 and rate != 3 else None
 
 
+_MIN_MP3_FRAME_BYTES = 24
+"""Size of the shortest frame of MP3: 8 kbit/s at 24,000 Hz (ISO/IEC 13818-3, 2.4.2.3)."""
+
+
 def find_wav_data(audio_bytes: FileContent) -> WavData | None:
     """Find the samples of a WAV file; `None` if `audio_bytes` is not a WAV file or has no data chunk."""
     if audio_bytes[:4] != b"RIFF" or audio_bytes[8:12] != b"WAVE":
@@ -165,11 +169,56 @@ class _PatchedReader(_AudioReader):
         return size
 
 
-def open_audio(audio_bytes: FileContent) -> io.BytesIO:
+class _PrefixedReader(io.RawIOBase):
+    """A file object that returns `prefix` and then the bytes of a file from `start` on, without a copy of them."""
+
+    def __init__(self, prefix: bytes, audio_bytes: FileContent, start: int) -> None:
+        super().__init__()
+        self._prefix, self._content, self._start, self._at = prefix, audio_bytes, start, 0
+        self._size = len(prefix) + max(len(audio_bytes) - start, 0)
+
+    def seekable(self) -> bool:
+        """Return that the position can be changed."""
+        return True
+
+    def readable(self) -> bool:
+        """Return that bytes can be read."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Change the position, and return it. It is never negative."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence, self._size)
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into `buffer`. This is the method that libsndfile uses."""
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        if self._at < len(self._prefix):
+            part = self._prefix[self._at : self._at + len(view)]
+            view[: len(part)] = part
+            filled = len(part)
+        start = self._start + self._at + filled - len(self._prefix)
+        rest = self._content[start : start + len(view) - filled]
+        view[filled : filled + len(rest)] = rest
+        self._at += filled + len(rest)
+        return filled + len(rest)
+
+
+def open_audio(audio_bytes: FileContent) -> io.RawIOBase | io.BytesIO:
     """Return a file object from which libsndfile reads encoded audio.
 
-    If the audio is a streamed WAV file, the header that is read declares the real length instead of a placeholder.
+    If the audio is a streamed WAV file, the header that is read declares the real length instead of a placeholder. If
+    it is MP3 that states no length, a first frame is put before it that states one which is not too short.
     """
+    first_frame = _build_mp3_length_frame(audio_bytes)
+    if first_frame is not None:
+        return _PrefixedReader(first_frame, audio_bytes, _find_mp3_start(audio_bytes))
     found = find_wav_data(audio_bytes)
     if found is None or found.declared_size_bytes is not None or not found.actual_size_bytes:
         return _AudioReader(audio_bytes)
@@ -189,14 +238,44 @@ def declares_length(audio_bytes: FileContent, container: str) -> bool:
     """Whether the file itself declares the number of frames that libsndfile reports.
 
     This is the case for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header. For other files, libsndfile
-    counts the frames.
+    counts or estimates the frames.
     """
     if container == "flac":
         return True
     if container != "mp3":
         return False
-    start = 0
-    if audio_bytes[:3] == b"ID3" and len(audio_bytes) > 10:  # the size has seven bits per byte (ID3v2.4, section 6.2)
-        start = 10 + (audio_bytes[6] << 21 | audio_bytes[7] << 14 | audio_bytes[8] << 7 | audio_bytes[9])
+    start = _find_mp3_start(audio_bytes)
     first_frame = audio_bytes[start : start + 1024]
     return b"Xing" in first_frame or b"Info" in first_frame
+
+
+def _find_mp3_start(audio_bytes: FileContent) -> int:
+    """Return the offset behind an ID3 tag; 0 if there is none."""
+    if audio_bytes[:3] != b"ID3" or len(audio_bytes) <= 10:
+        return 0
+    # The size has seven bits per byte (ID3v2.4, section 6.2).
+    return 10 + (audio_bytes[6] << 21 | audio_bytes[7] << 14 | audio_bytes[8] << 7 | audio_bytes[9])
+
+
+def _build_mp3_length_frame(audio_bytes: FileContent) -> bytes | None:
+    """Build a silent first frame with a Xing header; `None` for other files than MP3 without a length.
+
+    libsndfile estimates the length of such a file by its first frames, and reads no further: of a file with a variable
+    bit rate it may lose the end. The header states the number of frames that the file would have if all were as short
+    as possible. The decoder does not play this frame, and leaves out its own delay of 529 samples.
+    """
+    start = _find_mp3_start(audio_bytes)
+    header = bytes(audio_bytes[start : start + 4])
+    if _sniff_mpeg(header) != "mp3" or declares_length(audio_bytes, "mp3"):
+        return None
+    if b"VBRI" in audio_bytes[start : start + 64]:  # another header with a length
+        return None
+    version, rate, is_mono = header[1] >> 3 & 3, header[2] >> 2 & 3, header[3] >> 6 == 3
+    is_mpeg_1 = version == 3
+    sample_rate_hz = (44_100, 48_000, 32_000)[rate] >> (3 - version if version else 2)
+    side_size = (17 if is_mono else 32) if is_mpeg_1 else (9 if is_mono else 17)
+    size = (144 if is_mpeg_1 else 72) * 64_000 // sample_rate_hz
+    first = bytes([0xFF, header[1] | 1, (5 if is_mpeg_1 else 8) << 4 | rate << 2, header[3] & 0xC0])
+    frame_count = len(audio_bytes) // _MIN_MP3_FRAME_BYTES + 1
+    frame = first + bytes(side_size) + b"Xing" + struct.pack(">II", 1, frame_count)
+    return frame.ljust(size, b"\0")
