@@ -15,6 +15,8 @@ import voicegauge
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import VoicegaugeError
 
+from ..builders.notices import NoticeList
+
 KEY = "k-0123456789abcdef"
 
 
@@ -71,13 +73,9 @@ def test_a_check_uses_a_voice_that_the_account_has(account, voices, used, notice
     account.voices = voices
     lines: list[str] = []
 
-    class Notices(voicegauge.ProgressListener):
-        def notice(self, text: str) -> None:
-            lines.append(text)
-
     live = voicegauge.LiveOptions(base_urls={"": account.url})
     case_id = "elevenlabs/flash-v2-5: a full delivery"
-    voicegauge.check("elevenlabs/flash-v2-5", live=live, case_ids=[case_id], progress=Notices())
+    voicegauge.check("elevenlabs/flash-v2-5", live=live, case_ids=[case_id], progress=NoticeList(lines))
     assert account.used_voices == {used}
     assert any(notice in line and used in line for line in lines)
 
@@ -112,13 +110,9 @@ def test_where_a_key_goes_is_said_before_anything_is_sent_and_before_any_other_n
     monkeypatch.chdir(tmp_path)
     account.voices = [voice("other")]
 
-    class Notices(voicegauge.ProgressListener):
-        def notice(self, text: str) -> None:
-            account.events.append(text)
-
     live = voicegauge.LiveOptions(base_urls={"": account.url}, max_cost_usd=100)
     with contextlib.suppress(VoicegaugeError):  # everything is rejected
-        verb(account, "elevenlabs/flash-v2-5", Notices(), live)
+        verb(account, "elevenlabs/flash-v2-5", NoticeList(account.events), live)
     said = account.events[:hosts]
     assert all(event.startswith("LIVE: elevenlabs") and "ELEVENLABS_API_KEY" in event for event in said)
     assert f"POST with {KEY}" in account.events[hosts:]

@@ -9,17 +9,10 @@ import pytest
 import voicegauge
 from voicegauge.errors import MissingKeyError, TimedOutError, UnreachableError, UsageError
 
+from ..builders.notices import NoticeList
 from ..builders.own_server import running_own_server
 
 NAME = "openai-compatible"
-
-
-class Notices(voicegauge.ProgressListener):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +26,7 @@ def options(url: str, **more: object) -> voicegauge.LiveOptions:
 
 
 def test_one_line_finds_what_the_server_does_wrong() -> None:
-    notices = Notices()
+    notices = NoticeList()
     with running_own_server(voices=[{"id": "zoe"}, {"id": "max"}, {"id": "clone:<id>"}]) as url:
         report = voicegauge.check(NAME, live=options(f"{url}/v1"), progress=notices)
     assert f"{NAME}: 1 model, 2 voices listed; uses model tiny and voice zoe" in notices.lines
@@ -71,7 +64,7 @@ def test_documented_requests_have_a_model_and_a_voice_of_the_server() -> None:
 
 
 def test_a_listed_model_that_does_not_speak_is_left_out() -> None:
-    notices = Notices()
+    notices = NoticeList()
     with running_own_server(voices=["zoe"], is_strict=True, other_models=["hears", "embeds"]) as url:
         report = voicegauge.check(
             NAME, live=options(f"{url}/v1"), case_ids=[f"{NAME}/speech: a full delivery"], progress=notices
@@ -178,7 +171,7 @@ def test_https_to_a_server_without_tls_says_what_to_write() -> None:
     ],
 )
 def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]], notice: str) -> None:
-    notices = Notices()
+    notices = NoticeList()
     with running_own_server(voices=["zoe", "max"]) as url:
         live = options(f"{url}/v1", **named)
         voicegauge.check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"], progress=notices)
@@ -186,7 +179,7 @@ def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]]
 
 
 def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
-    notices = Notices()
+    notices = NoticeList()
     for fault in ("webhook-never", "speed-ignored"):
         case = f"{NAME}/createSpeech: input left out"
         voicegauge.check(NAME, emulated=True, faults=[fault], case_ids=[case], progress=notices)

@@ -7,17 +7,10 @@ import pytest
 import voicegauge
 from voicegauge.errors import UsageError
 
+from ..builders.notices import NoticeList
 from ..builders.transcription_server import running_transcription_server
 
 NAME = "openai-compatible-transcription"
-
-
-class Notices(voicegauge.ProgressListener):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +31,7 @@ def list_findings(report: voicegauge.CheckReport) -> dict[str, set[str]]:
 
 
 def test_a_right_server_has_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    notices = Notices()
+    notices = NoticeList()
     monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
     with running_transcription_server(key="k-123456", is_strict=True) as url:
         report = check(url, progress=notices)

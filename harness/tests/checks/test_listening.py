@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import Delivery
 from voicegauge.rules.deliveries_of_run import DeliveriesOfRun, DeliveryAmongOthers
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
 
 from ..builders.audio import make_changing_noise
+from ..builders.deliveries import build_wav_delivery
 
 RATE = 16_000
 NUMBERS = ("one", "two", "three", "four", "five", "six")
@@ -28,21 +25,7 @@ def delivered(acme):
     ) -> SpeechDelivery:
         samples = make_changing_noise(seconds, RATE, text=sound or text)
         audio = encode(np.concatenate([np.zeros(int(silence_s * RATE), np.float32), samples]), RATE, "wav")[0]
-        body = json.dumps({"text": text, **fields}).encode()
-        headers = (("Content-Type", "application/json"),)
-        request = Request(method="POST", url="https://api.acme.example/speak", headers=headers, body=body)
-        response = Response(status=200, headers=(("Content-Type", "audio/wav"),), body=audio)
-        exchange = Exchange(provider="acme", operation="speak", request=request, response=response)
-        delivery = Delivery(
-            target="acme/voice-1",
-            exchanges=(exchange,),
-            submit_count=1,
-            audio=audio,
-            media_type="audio/wav",
-            audio_exchange_index=0,
-            submit_exchange_index=0,
-        )
-        return SpeechDelivery(acme.find_target_by_name("voice-1"), SpeechRequest(text=text, language="de"), delivery)
+        return build_wav_delivery(acme, audio, SpeechRequest(text=text, language="de"), body_fields=fields)
 
     return make
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import Delivery
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
+
+from ..builders.deliveries import build_wav_delivery
 
 RATE = 16_000
 TEXT = "Good morning. This is a short test of a long story."
@@ -35,20 +34,7 @@ def _wav(seconds: float, seed: int = 0, words: int = 0) -> bytes:
 @pytest.fixture
 def pair(acme):
     def delivered(audio: bytes, text: str, *, is_ordinary: bool) -> SpeechDelivery:
-        request = Request(method="POST", url="https://api.acme.example/speak", body=json.dumps({"text": text}).encode())
-        response = Response(status=200, headers=(("Content-Type", "audio/wav"),), body=audio)
-        exchange = Exchange(provider="acme", operation="speak", request=request, response=response)
-        delivery = Delivery(
-            target="acme/voice-1",
-            exchanges=(exchange,),
-            submit_count=1,
-            audio=audio,
-            media_type="audio/wav",
-            audio_exchange_index=0,
-            submit_exchange_index=0,
-        )
-        target = acme.find_target_by_name("voice-1")
-        return SpeechDelivery(target, SpeechRequest(text=text), delivery, has_ordinary_text=is_ordinary)
+        return build_wav_delivery(acme, audio, SpeechRequest(text=text), has_ordinary_text=is_ordinary)
 
     def make(relation, values, one: bytes, other: bytes, *, is_ordinary: bool = True) -> DeliveryPair:
         base, changed = (delivered(audio, TEXT, is_ordinary=is_ordinary) for audio in (one, other))

@@ -21,6 +21,7 @@ from voicegauge.drift.comparison import compare_inputs
 from voicegauge.errors import ContractError
 
 from ..builders.documents import REMOVED, changed_yaml, edited, put
+from ..builders.notices import NoticeList
 from ..builders.own_server import running_own_server
 
 OFFICIAL = """
@@ -445,17 +446,13 @@ def test_a_server_of_ones_own_is_asked_by_operations_of_its_own_document(load: L
     load(LISTING_OVERLAY, changed_yaml(OFFICIAL, LISTED))
     notices: list[str] = []
 
-    class Listener(voicegauge.ProgressListener):
-        def notice(self, text: str) -> None:
-            notices.append(text)
-
     with running_own_server(voices=["zoe"], is_strict=True) as url:
         report = voicegauge.check(
             "own",
             contracts=[tmp_path],
             live=voicegauge.LiveOptions(base_urls={"": f"{url}/v1"}),
             case_ids=["own/one: a full delivery"],
-            progress=Listener(),
+            progress=NoticeList(notices),
         )
     assert "own: 2 models, 1 voice listed; uses model tiny and voice zoe" in notices
     assert "rejects-valid" not in {finding.rule for finding in report.findings}
