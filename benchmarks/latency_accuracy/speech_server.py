@@ -3,21 +3,26 @@
 `speech_server.py FILE MIN_MS MAX_MS` prints its port, and exits when its standard input is closed. Then it writes FILE:
 a JSON object with the delay of each response in milliseconds, from the last byte of the request to the first byte of
 the response, by the SHA-256 of its audio. No two responses have the same audio. Delays are spread evenly between two
-limits. It imports only the standard library, so that little of the machine is used for it.
+limits. A wait begins when the operating system receives the request, however late this process reads it. Little is
+imported, so that little of the machine is used for the server.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import hashlib
 import itertools
 import json
 import random
+import socket
 import struct
 import sys
 import time
 from pathlib import Path
+
+from voicegauge.transport.arrival_times import ArrivalTimingSocket
 
 SAMPLES_PER_S = 8000
 MODEL_LIST = b'{"object": "list", "data": [{"id": "voice", "object": "model"}]}'
@@ -57,9 +62,9 @@ class SpeechServer:
 class SpeechProtocol(asyncio.Protocol):
     """One connection, whose requests have a Content-Length or no body."""
 
-    def __init__(self, server: SpeechServer) -> None:
-        """Answer as `server` says."""
-        self._server, self._received = server, b""
+    def __init__(self, server: SpeechServer, connected: ArrivalTimingSocket) -> None:
+        """Answer requests from `connected` as `server` says."""
+        self._server, self._socket, self._received = server, connected, b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,7 +74,7 @@ class SpeechProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer each complete request, speech after its delay."""
-        received_s = time.perf_counter()
+        received_s = self._socket.arrival_time_s
         self._received += data
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             head = self._received[:end].lower()
@@ -90,14 +95,24 @@ class SpeechProtocol(asyncio.Protocol):
         self._transport.write(self._server.build_response(received_s))
 
 
+async def accept_connections(listener: socket.socket, server: SpeechServer) -> None:
+    """Serve each connection, until the task is cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        connected, _ = await loop.sock_accept(listener)
+        timed = ArrivalTimingSocket.take_over(connected)
+        await loop.connect_accepted_socket(functools.partial(SpeechProtocol, server, timed), timed)
+
+
 async def serve(min_delay_s: float, max_delay_s: float) -> dict[str, float]:
     """Serve until standard input is closed, and return the delays by the digest of the audio."""
     speech = SpeechServer(min_delay_s, max_delay_s)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: SpeechProtocol(speech), "127.0.0.1", 0, backlog=1024
-    )
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        listener.setblocking(False)
+        accepting = asyncio.create_task(accept_connections(listener, speech))
+        print(listener.getsockname()[1], flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        accepting.cancel()
     return speech.waits_ms_by_sha256
 
 

@@ -66,7 +66,9 @@ def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a loop of virtual time, which the functions of `time` tell as well."""
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         loop = runner.get_loop()
+        # The operating system says that packets arrive later than this, so they count as arriving when they are read.
         patch.setattr(time, "time", lambda: EPOCH_S + loop.time())
+        patch.setattr(time, "time_ns", lambda: round((EPOCH_S + loop.time()) * 1e9))
         for name in ("monotonic", "perf_counter"):
             patch.setattr(time, name, loop.time)
         return runner.run(main)

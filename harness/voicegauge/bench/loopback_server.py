@@ -2,16 +2,24 @@
 
 `/bytes/<ms>` sends its response after a delay, all at once. `/stream/<ms>` sends the head and the first chunk after the
 delay, and then further chunks. Each response states in `X-Delay-Ms` how long the server really waited, measured from
-the last byte of the request to the first byte of the response. The script prints its port, and exits when its standard
-input is closed. It imports only the standard library, so that it starts quickly.
+the last byte of the request to the first byte of the response; the operating system says when the request arrived. The
+script prints its port, and exits when its standard input is closed. It imports little, so that it starts quickly.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
+import socket
 import sys
 import time
+from pathlib import Path
+
+if __name__ == "__main__":  # Python was started without any path but those of its own library
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from voicegauge.transport.arrival_times import ArrivalTimingSocket
 
 STREAMED_CHUNK = b"\0" * 3200
 """Each chunk of a stream: 100 ms of silent 16-bit audio at 16 kHz."""
@@ -24,8 +32,8 @@ CHUNK_INTERVAL_S = 0.01
 class DelayedResponseProtocol(asyncio.Protocol):
     """Protocol of one connection, whose requests must have a Content-Length or no body."""
 
-    def __init__(self) -> None:
-        self._received = b""
+    def __init__(self, connected: ArrivalTimingSocket) -> None:
+        self._socket, self._received = connected, b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -35,7 +43,7 @@ class DelayedResponseProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Schedule the response to each complete request."""
-        received_s = time.perf_counter()
+        received_s = self._socket.arrival_time_s
         self._received += data
         while True:
             head, separator, rest = self._received.partition(b"\r\n\r\n")
@@ -89,10 +97,21 @@ def _encode_chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
+async def _accept_connections(listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        connected, _ = await loop.sock_accept(listener)
+        timed = ArrivalTimingSocket.take_over(connected)
+        await loop.connect_accepted_socket(functools.partial(DelayedResponseProtocol, timed), timed)
+
+
 async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(DelayedResponseProtocol, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the parent process reads it
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        listener.setblocking(False)
+        accepting = asyncio.create_task(_accept_connections(listener))
+        print(listener.getsockname()[1], flush=True)  # noqa: T201 - the parent process reads it
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        accepting.cancel()
 
 
 if __name__ == "__main__":

@@ -159,9 +159,9 @@ def _compute_error_ms(exchange: Exchange) -> float:
 
 PROBE_DELAYS_MS = (0, 2, 5, 10, 20, 50)
 """Delays of the probes, of which each is drawn."""
-FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.05, 0.5
-"""Mean time between two probes, at first and after `FREQUENT_PROBE_COUNT`; at that rate they are a thousandth of the
-work of one processor."""
+FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.02, 0.5
+"""Mean time between two probes, at first and after `FREQUENT_PROBE_COUNT`; then they are a thousandth of the work of
+one processor."""
 FREQUENT_PROBE_COUNT = 300
 MIN_PROBE_COUNT = 30
 """Number of probes below which their errors are not summarized: a run of a second or two has fewer."""

@@ -211,8 +211,9 @@ class ExchangeTrace:
     earlier one.
     """
 
-    def __init__(self) -> None:
-        """Start to measure the time."""
+    def __init__(self, *, has_body: bool = False) -> None:
+        """Start to measure the time of a request, which has a body or none."""
+        self._has_body, self.is_body_pending = has_body, False
         self._started_at = time.time()
         self._started_s = time.perf_counter()
         self._first_event_s: float | None = None
@@ -239,6 +240,7 @@ class ExchangeTrace:
             self.phase = _PHASE_BY_TRACE_EVENT[step]
         elif name == "send_request_body.complete":
             self.phase = _PHASE_BY_TRACE_EVENT["receive_response_headers"]
+        self.is_body_pending = self._has_body and event == "http11.send_request_headers.started"
         if name == "send_request_headers.started":
             self._is_http2 = protocol == _HTTP2_EVENT_PREFIX
             self._first_sent_s = self._last_sent_s = self._first_received_s = None
@@ -545,7 +547,7 @@ class Transport:
         """
         await self._wait_for_send_interval()
         await _wait_until_due()
-        trace = ExchangeTrace()
+        trace = ExchangeTrace(has_body=bool(request.body))
         url = _parse_url(request.url)
         host = url.netloc.decode("ascii")
         total_s = self._timeouts.total_s if max_total_s is None else min(max_total_s, self._timeouts.total_s)

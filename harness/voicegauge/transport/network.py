@@ -1,8 +1,8 @@
 """Connects to hosts, with the time of each step, and pools connections.
 
 httpcore notices a response only when the task of the request runs. If other tasks are ready, that is late: by
-milliseconds with a dozen requests in flight. These streams note the time in the callbacks of the event loop, which
-handle all sockets before any task runs.
+milliseconds with a dozen requests in flight. These streams know from the operating system when bytes arrived, and send
+the head of a request together with its body.
 
 The client of httpx is not used, because it would follow redirects and store cookies.
 """
@@ -27,6 +27,7 @@ import httpcore
 import httpx
 
 from voicegauge.errors import MissingExtraError, UsageError
+from voicegauge.transport.arrival_times import ArrivalTimingSocket
 
 # Network streams for httpcore that note when bytes are sent and received.
 
@@ -51,6 +52,9 @@ class NetworkObserver(Protocol):
 
     All times are those of `time.perf_counter`.
     """
+
+    is_body_pending: bool
+    """Whether the head of a request is being sent, and a body follows: both are sent together."""
 
     def note_name_resolution(self, started_s: float, ended_s: float) -> None:
         """Note that a host name was resolved."""
@@ -140,7 +144,8 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
                     loop=loop,
                 )
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                transport, protocol = await loop.create_connection(_StreamProtocol, sock=connected)
+                timed = ArrivalTimingSocket.take_over(connected)
+                transport, protocol = await loop.create_connection(lambda: _StreamProtocol(timed), sock=timed)
         return _TimedStream(transport, protocol)
 
     async def sleep(self, seconds: float) -> None:
@@ -171,7 +176,8 @@ class _ReceivedBytes(NamedTuple):
 class _StreamProtocol(asyncio.Protocol):
     """An asyncio protocol that buffers received bytes, each chunk with the time at which it arrived."""
 
-    def __init__(self) -> None:
+    def __init__(self, connected: ArrivalTimingSocket) -> None:
+        self.socket = connected
         self.received: deque[_ReceivedBytes] = deque()
         self.is_ended = False
         self.ended_s = 0.0
@@ -186,10 +192,9 @@ class _StreamProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's has another base class
 
     def data_received(self, data: bytes) -> None:
-        # The time is taken here and not where `read` returns. The event loop calls this for every socket that is ready
-        # before it runs any task, so with many requests in flight the task that reads may run milliseconds after the
-        # bytes arrived.
-        self.received.append(_ReceivedBytes(data, time.perf_counter()))
+        # Not the time at which `read` returns: with many requests in flight, the task that reads may run milliseconds
+        # after the bytes arrived.
+        self.received.append(_ReceivedBytes(data, self.socket.arrival_time_s))
         self._buffered_bytes += len(data)
         # Without a limit a server could send faster than its response is read, until memory is full: asyncio's
         # protocols have no flow control of their own, unlike its streams.
@@ -259,10 +264,13 @@ class _TimedStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, transport: asyncio.Transport, protocol: _StreamProtocol) -> None:
         self._transport, self._protocol = transport, protocol
+        self._held_head = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return bytes that arrived together; no bytes at the end of the stream."""
         protocol = self._protocol
+        if self._held_head:  # of a CONNECT request, which has no body although the request that follows has one
+            await self._send(b"", timeout)
         if not protocol.received and not protocol.is_ended:
             with _translate_errors(httpcore.ReadTimeout, httpcore.ReadError):
                 async with asyncio.timeout(timeout):
@@ -279,7 +287,17 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         """Send `buffer`, and wait while the operating system takes no more."""
         if not buffer:
             return
-        started_s = time.perf_counter()
+        observer = NETWORK_OBSERVER.get()
+        if observer is not None and observer.is_body_pending:
+            # Sent with the body: a process that loses the processor between two writes would send the body late, and
+            # the service would be said to have taken that time.
+            self._held_head += buffer
+            return
+        await self._send(buffer, timeout)
+
+    async def _send(self, buffer: bytes, timeout: float | None) -> None:
+        buffer, self._held_head = self._held_head + buffer, b""
+        started_s = sent_s = time.perf_counter()
         pieces = memoryview(buffer)
         # In pieces, so that the end of the last `write` is close to the time at which the operating system took the
         # last byte. A single `write` of a large upload returns at once, and its time would be counted as time of the
@@ -287,14 +305,18 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         for start in range(0, len(buffer), MAX_BYTES_PER_WRITE):
             if self._transport.is_closing():
                 raise httpcore.WriteError("the connection is closed")
+            # Before the write and not after it: the operating system takes the bytes at once, but may let the service
+            # run, or another thread, before it returns.
+            sent_s = time.perf_counter()
             self._transport.write(pieces[start : start + MAX_BYTES_PER_WRITE])
             if not self._protocol.can_write:
                 with _translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
                     async with asyncio.timeout(timeout):
                         await self._protocol.wait_until_writable()
+                sent_s = time.perf_counter()
         observer = NETWORK_OBSERVER.get()
         if observer is not None:
-            observer.note_bytes_sent(started_s, time.perf_counter())
+            observer.note_bytes_sent(started_s, sent_s)
 
     async def aclose(self) -> None:
         """Close the connection without waiting for the other side."""
@@ -309,7 +331,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Return a stream over TLS on this connection."""
-        protocol = _StreamProtocol()
+        protocol = _StreamProtocol(self._protocol.socket)
         try:
             with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
                 async with asyncio.timeout(timeout):
