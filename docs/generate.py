@@ -32,7 +32,7 @@ from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.quality_prediction import QualitySummary
 from voicegauge.bench.run_history import RunHistory
-from voicegauge.bench.socket_summaries import InterruptionSummary, SocketSummary
+from voicegauge.bench.socket_summaries import AnswerPoint, HearingSummary, InterruptionSummary, SocketSummary
 from voicegauge.bench.suites import SuiteFile, TextEntry
 from voicegauge.bench.target_summaries import (
     AudioQualitySummary,
@@ -136,6 +136,8 @@ FIGURE_RECORDS = (
     QualitySummary,
     SocketSummary,
     InterruptionSummary,
+    HearingSummary,
+    AnswerPoint,
     TargetCost,
     Estimate,
     PriceRange,

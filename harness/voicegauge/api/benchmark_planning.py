@@ -129,7 +129,7 @@ def find_target_variant(
 
 def _find_target_of_same_name(contract: Contract, target: BaseTarget) -> BaseTarget:
     """Return the target of `contract` with the name of `target`."""
-    targets: dict[str, BaseTarget] = {**contract.targets, **contract.audio_input_targets}
+    targets = {one.name: one for one in contract.iterate_targets()}
     if target.name not in targets:
         known = ", ".join(targets)
         raise UsageError(f"--against-contract: the other contract has no target {target.name!r}; it has {known}")

@@ -48,7 +48,7 @@ from voicegauge.conformance.service_check import build_emulator_check_settings, 
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import quote_price
-from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
@@ -380,7 +380,7 @@ def announce_ineffective_faults(
         reached = [target for target in targets if place in ("", target.contract.id, target.id)]
         if fault not in FAULTS or not reached:
             continue
-        if not all(isinstance(target, Target | SocketTarget) for target in reached):
+        if not all(isinstance(target, Target | BaseSocketTarget) for target in reached):
             continue
         if not any(_has_effect(fault, target) for target in reached):
             listener.notice(f"the fault {fault} has no effect here: {FAULTS[fault].description}")
@@ -388,8 +388,8 @@ def announce_ineffective_faults(
 
 def _has_effect(fault_id: str, target: BaseTarget) -> bool:
     fault = FAULTS[fault_id]
-    if isinstance(target, SocketTarget):
-        return fault.socket is not None and fault.applies_to_socket(target)
+    if isinstance(target, BaseSocketTarget):
+        return fault.socket is not None and fault.socket.has_effect(target) and fault.applies_to_socket(target)
     return fault.socket is None and isinstance(target, Target) and fault.applies_to(target)
 
 

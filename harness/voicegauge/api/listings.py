@@ -20,7 +20,13 @@ from voicegauge.contract.document_parts import walk_objects
 from voicegauge.contract.loading import is_bundled
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import describe_price
-from voicegauge.contract.targets import AudioInputTarget, SocketTarget, Target
+from voicegauge.contract.targets import (
+    AudioInputTarget,
+    BaseSocketTarget,
+    SocketTarget,
+    Target,
+    TranscriptionSocketTarget,
+)
 from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS
@@ -365,6 +371,7 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
             *map(_build_speech_target_row, contract.targets.values()),
             *map(_build_socket_target_row, contract.socket_targets.values()),
             *map(_build_audio_input_target_row, contract.audio_input_targets.values()),
+            *map(_build_transcription_socket_target_row, contract.transcription_socket_targets.values()),
         ),
     )
 
@@ -385,8 +392,12 @@ def _build_socket_target_row(target: SocketTarget) -> TargetRow:
     return _build_target_row(target, "text", "conversation", formats=tuple(target.target_spec.formats))
 
 
+def _build_transcription_socket_target_row(target: TranscriptionSocketTarget) -> TargetRow:
+    return _build_target_row(target, "audio", "conversation", formats=tuple(target.target_spec.formats))
+
+
 def _build_target_row(
-    target: Target | AudioInputTarget | SocketTarget,
+    target: Target | AudioInputTarget | BaseSocketTarget,
     input_kind: Literal["text", "audio"],
     response_kind: str,
     *,

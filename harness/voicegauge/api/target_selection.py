@@ -529,6 +529,7 @@ def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTar
         *contract.targets.values(),
         *contract.audio_input_targets.values(),
         *contract.socket_targets.values(),
+        *contract.transcription_socket_targets.values(),
     ]
     return {target.id: target for target in targets} | operations
 

@@ -19,7 +19,7 @@ from voicegauge.contract.pricing import (
     list_all_claims,
     quote_turn_price,
 )
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model.base import (
     Provenance,
@@ -254,6 +254,9 @@ def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
     """
     kinds: dict[RunKind, str] = {}
     for target in targets:
+        if isinstance(target, TranscriptionSocketTarget):
+            kinds.setdefault("transcription", target.id)
+            continue
         if not isinstance(target, AudioInputTarget):
             kinds.setdefault("speech", target.id)
             continue
@@ -274,7 +277,7 @@ def supports_language(target: BaseTarget, language: str) -> bool:
     default language either, it is assumed to support only English.
     """
     spec = target.target_spec
-    if isinstance(target, AudioInputTarget):
+    if isinstance(target, AudioInputTarget | TranscriptionSocketTarget):
         return language in (spec.supported_languages or ("en",))
     return language in (spec.supported_languages or (spec.default_language or "en",))
 

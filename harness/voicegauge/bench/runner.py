@@ -52,13 +52,14 @@ from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
 from voicegauge.contract.pricing import PriceQuote, quote_price
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import BillingStatus, Delivery
 from voicegauge.model.run import RampResult
 from voicegauge.model.sample import AudioFacts, Sample
+from voicegauge.model.socket import TRAILING_SILENCE_S
 from voicegauge.transport.clock import RealClock, run_in_thread
 from voicegauge.transport.http import SEND_NOT_BEFORE_S
 
@@ -527,6 +528,18 @@ class _PlanRunner:
                 cancel_on_interrupt=False,
                 request_to_repeat=self._find_request_to_repeat(planned_sample),
             )
+        if isinstance(target, TranscriptionSocketTarget):
+            # Imported here because the library of WebSockets takes a tenth of a second to import.
+            from voicegauge.client.transcription_delivery import deliver_transcription
+
+            return await deliver_transcription(
+                client,
+                target,
+                self._uploads[planned_sample.text.id].file,
+                submit_observer=observer,
+                price_usd=price_quote.reserved_usd,
+                request_to_repeat=self._find_request_to_repeat(planned_sample),
+            )
         if isinstance(target, SocketTarget):
             assert self._socket_deliveries is not None, "opened with the session"
             return await self._socket_deliveries.speak(
@@ -576,8 +589,10 @@ class _PlanRunner:
         upload = self._uploads.get(planned_sample.text.id)
         if upload is None:
             return planned_sample.price
-        usd = self._config.user_price_usd_by_target.get(target.id)
-        return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_duration_s, user_price_usd=usd)
+        usd, audio_s = self._config.user_price_usd_by_target.get(target.id), upload.audio_duration_s
+        if isinstance(target, TranscriptionSocketTarget):
+            audio_s += TRAILING_SILENCE_S
+        return quote_price(target, len(planned_sample.text.text), audio_s=audio_s, user_price_usd=usd)
 
 
 def _iterate_texts(plan: BenchPlan) -> Iterable[SuiteText]:

@@ -18,7 +18,7 @@ from voicegauge.bench.load import (
 from voicegauge.bench.ramp import LoadGate, RampStepListener, SampleCollector, send_ramp
 from voicegauge.bench.run_config import RunConfig
 from voicegauge.client.client import Client
-from voicegauge.contract.targets import BaseTarget, SocketTarget
+from voicegauge.contract.targets import BaseSocketTarget, BaseTarget
 from voicegauge.model.run import RampResult
 from voicegauge.transport.clock import Clock
 
@@ -88,7 +88,7 @@ async def prepare_connections_of_targets(
     Opening one takes the service time that no request should show, and none is sent on it. Turns over WebSockets open
     their own connections.
     """
-    speaking = [target for target in targets if not isinstance(target, SocketTarget)]
+    speaking = [target for target in targets if not isinstance(target, BaseSocketTarget)]
     count_by_server = Counter((target.contract.id, target.operation.server.name) for target in speaking)
     operations = {(target.contract.id, target.operation.server.name): target.operation for target in speaking}
     async with asyncio.TaskGroup() as tasks:

@@ -1,14 +1,19 @@
-"""Summarizes what samples over WebSockets have beside those over HTTP: the connection, flushes and interruptions."""
+"""Summarizes what samples over WebSockets have beside those over HTTP.
+
+The connection, flushes and interruptions of speech, and how streamed recordings are transcribed.
+"""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Sequence
 
 from voicegauge.bench.estimates import Estimate, estimate_median
 from voicegauge.model.base import Count, Number, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.sample import Sample
-from voicegauge.model.socket import Interruption
+from voicegauge.model.socket import Hearing, Interruption
 
 
 class InterruptionSummary(Record, frozen=True, kw_only=True):
@@ -30,6 +35,44 @@ class InterruptionSummary(Record, frozen=True, kw_only=True):
     """Number of interruptions after which the next turn did not speak."""
 
 
+class AnswerPoint(Record, frozen=True, kw_only=True):
+    """What happens to the turns of a target if an agent waits for some time after each reported end of a turn."""
+
+    wait_ms: Number
+    """For how long the agent waits. It does not answer if another text arrives meanwhile."""
+    delay_p50_ms: Number | None
+    """Median time from the end of speech to the answer, negative if it comes before. A turn without an answer counts as
+    later than all others; `None` if the median is such a turn."""
+    cut_early_share: Number
+    """Share of all turns in which the agent answers while the speaker still speaks."""
+    unanswered_share: Number
+    """Share of all turns that are never answered, because their end was not reported."""
+
+
+ANSWER_WAITS_MS = (0.0, 100.0, 200.0, 300.0, 500.0, 800.0, 1200.0)
+"""The waits of the points of a curve."""
+
+
+class HearingSummary(Record, frozen=True, kw_only=True):
+    """How a target hears recordings that are streamed to it as they would be spoken. No recording is left out."""
+
+    count: Count
+    """Number of recordings."""
+    first_text_ms: Estimate | None
+    """Median time from the start of speech to the first text."""
+    final_delay_ms: Estimate | None
+    """Median time from the end of speech to the first reported end of the turn, over those with one; negative for a
+    speaker who was cut off."""
+    cut_early_count: Count
+    """Number of recordings whose turn was reported to have ended while the speaker still spoke."""
+    never_ended_count: Count
+    """Number of recordings whose turn was never reported to have ended."""
+    flip_share: Number | None
+    """Share of the words in texts that another text followed that were taken back; `None` if there were none."""
+    curve: tuple[AnswerPoint, ...]
+    """Delay against turns cut early, for agents that wait for different times."""
+
+
 class SocketSummary(Record, frozen=True, kw_only=True):
     """What only samples over WebSockets have. Times are in milliseconds."""
 
@@ -42,6 +85,8 @@ class SocketSummary(Record, frozen=True, kw_only=True):
     before."""
     interruptions: InterruptionSummary | None
     """`None` if no turn was interrupted."""
+    hearing: HearingSummary | None = None
+    """`None` if no recording was streamed."""
 
 
 def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> SocketSummary | None:
@@ -64,6 +109,40 @@ def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> S
         text_ms=estimate(lambda one: one.request_phases.send_ms if one.request_phases is not None else None),
         ttfa_after_flush_ms=estimate(_compute_ttfa_after_flush_ms),
         interruptions=_summarize_interruptions(interruptions),
+        hearing=summarize_hearing([(one.text_id, one.hearing) for one in samples if one.hearing is not None]),
+    )
+
+
+def summarize_hearing(hearings: Sequence[tuple[str, Hearing]]) -> HearingSummary | None:
+    """Return how a target transcribed recordings, each given with the id of its text; `None` without any."""
+    if not hearings:
+        return None
+    transcribed = [one for _, one in hearings]
+    partial_words = sum(one.partial_word_count for one in transcribed)
+    return HearingSummary(
+        count=len(transcribed),
+        first_text_ms=estimate_median(
+            [(text, one.first_text_ms) for text, one in hearings if one.first_text_ms is not None]
+        ),
+        final_delay_ms=estimate_median(
+            [(text, one.final_delay_ms) for text, one in hearings if one.final_delay_ms is not None]
+        ),
+        cut_early_count=sum(one.is_cut_early for one in transcribed),
+        never_ended_count=sum(not one.turn_ends_ms for one in transcribed),
+        flip_share=sum(one.flip_count for one in transcribed) / partial_words if partial_words else None,
+        curve=tuple(build_answer_point(transcribed, wait_ms) for wait_ms in ANSWER_WAITS_MS),
+    )
+
+
+def build_answer_point(hearings: Sequence[Hearing], wait_ms: float) -> AnswerPoint:
+    """Return what happens to turns if an agent waits for `wait_ms` milliseconds after each reported end."""
+    answers = [one.find_answer_ms(wait_ms) for one in hearings]
+    middle = statistics.median(math.inf if one is None else one for one in answers)
+    return AnswerPoint(
+        wait_ms=wait_ms,
+        delay_p50_ms=None if math.isinf(middle) else middle,
+        cut_early_share=sum(one is not None and one < 0 for one in answers) / len(answers),
+        unanswered_share=sum(one is None for one in answers) / len(answers),
     )
 
 

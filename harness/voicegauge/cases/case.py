@@ -57,10 +57,11 @@ ApiKeyValidity = Literal["valid", "missing", "wrong"]
 """Which API key a request has: the user's (`valid`), none (`missing`), or one that no account has (`wrong`)."""
 
 
-SocketScenarioKind = Literal["turns", "parallel", "format", "interruptions", "key", "contexts"]
+SocketScenarioKind = Literal["turns", "parallel", "format", "interruptions", "key", "contexts", "transcription"]
 """What is done on a connection. `turns`: a text whole, in pieces, and with a flush in its middle. `parallel`: two turns
 at once. `format`: the same text in two formats. `interruptions`: turns that are cancelled, each followed by another.
-`key`: a handshake without a valid key. `contexts`: more contexts than allowed."""
+`key`: a handshake without a valid key. `contexts`: more contexts than allowed. `transcription`: a recording is
+streamed, as often as there are turns."""
 
 
 class SocketScenario(Record, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ class SocketScenario(Record, frozen=True, kw_only=True):
 
     kind: SocketScenarioKind
     format_name: str | None = None
-    """Name of the other format of a `format` scenario."""
+    """Name of the other format of a `format` scenario, or of that in which a recording is streamed."""
     interruption_count: int = 0
     turn_count: int = 0
     """Number of turns that may be charged."""

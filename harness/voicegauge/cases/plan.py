@@ -46,7 +46,7 @@ from voicegauge.cases.operations import (
     plan_unknown_model_cases,
 )
 from voicegauge.cases.pairwise import plan_combination_cases
-from voicegauge.cases.sockets import plan_socket_cases
+from voicegauge.cases.sockets import plan_socket_cases, plan_transcription_cases
 from voicegauge.cases.valid_requests import (
     DEFAULT_TEXT,
     build_valid_speech_request,
@@ -58,7 +58,14 @@ from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, JobTarget, SocketTarget, Target
+from voicegauge.contract.targets import (
+    AudioInputTarget,
+    BaseTarget,
+    JobTarget,
+    SocketTarget,
+    Target,
+    TranscriptionSocketTarget,
+)
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location
@@ -551,6 +558,8 @@ def _iterate_all_cases(
             yield from plan_socket_cases(
                 target, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
             )
+        elif isinstance(target, TranscriptionSocketTarget):
+            yield from plan_transcription_cases(target, include_all_billable_cases=include_all_billable_cases)
     speaking = [target for target in targets if _speaks(target)]
     for target in speaking:
         is_first = (target.contract.id, target.operation.id) not in planned

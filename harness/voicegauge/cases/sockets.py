@@ -11,7 +11,9 @@ from voicegauge.cases.case import (
     expect_acceptance,
     find_rejection_statuses,
 )
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.cases.valid_requests import load_spoken_sentence
+from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
+from voicegauge.model.socket import TRAILING_SILENCE_S
 from voicegauge.rules.call import ExpectedResponse
 
 TURN_TEXT = "Good morning. This is a short test of a long story. We will begin with seven small boats."
@@ -27,6 +29,8 @@ ANSWER_TEXT = "Of course, I will wait here."
 """Text of the turn after an interruption."""
 INTERRUPTION_COUNT = 20
 """Number of interruptions in a row."""
+STREAMED_TURN_COUNT = 2
+"""Number of recordings that are streamed one after the other on one connection."""
 _LIVE_INTERRUPTION_COUNT = 3
 """The same at a service that charges for each, unless every valid request is asked for."""
 
@@ -66,6 +70,36 @@ def plan_socket_cases(
         yield _build_case(target, SocketScenario(kind="contexts"), "more contexts than allowed", "")
 
 
+def plan_transcription_cases(
+    target: TranscriptionSocketTarget, *, include_all_billable_cases: bool
+) -> Iterator[ConformanceCase]:
+    """Yield the cases of a target that transcribes.
+
+    Args:
+        target: the target.
+        include_all_billable_cases: whether every documented format is streamed, not only the first.
+    """
+    if target.needs_key or target.spec.sends_key_in_message:
+        yield _build_key_case(target, "missing")
+        yield _build_key_case(target, "wrong")
+    sentence = load_spoken_sentence()
+    for number, name in enumerate(target.target_spec.formats):
+        if number and not include_all_billable_cases:
+            break
+        turns = 1 if number else STREAMED_TURN_COUNT
+        description = f"a recording as {name}" if number else "recordings"
+        yield ConformanceCase(
+            id=f"{target.id}: {description}",
+            provider=target.contract.id,
+            operation=target.operation.id,
+            target_name=target.name,
+            expected_response=expect_acceptance(description, f"{target.operation.pointer}/x-socket"),
+            socket_scenario=SocketScenario(kind="transcription", format_name=name, turn_count=turns),
+            audio_duration_s=turns * (sentence.audio_duration_s + TRAILING_SILENCE_S),
+            is_in_every_plan=not number,
+        )
+
+
 def _build_case(target: SocketTarget, scenario: SocketScenario, description: str, text: str) -> ConformanceCase:
     expected = expect_acceptance(description, f"{target.operation.pointer}/x-socket")
     return ConformanceCase(
@@ -80,7 +114,7 @@ def _build_case(target: SocketTarget, scenario: SocketScenario, description: str
     )
 
 
-def _build_key_case(target: SocketTarget, validity: ApiKeyValidity) -> ConformanceCase:
+def _build_key_case(target: BaseSocketTarget, validity: ApiKeyValidity) -> ConformanceCase:
     description = "no API key" if validity == "missing" else "a wrong API key"
     expected = ExpectedResponse(
         acceptance="rejected",

@@ -216,11 +216,30 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
             if one.ttfa_after_text_ms is not None
         ]
     lines += [_describe_interruptions(one) for one in summaries if one.socket is not None and one.socket.interruptions]
+    lines += [_describe_hearing(one) for one in summaries if one.socket is not None and one.socket.hearing]
     if error is not None:
         lines.append(f"error of times: {describe_timing_error(error)}")
     if busy := describe_disturbed_samples(summaries):
         lines.append(busy)
     return lines
+
+
+def _describe_hearing(summary: TargetSummary) -> str:
+    """Return how a target transcribed streamed recordings, with the curve of delays against turns cut early."""
+    assert summary.socket is not None, "only recordings over WebSockets are streamed"
+    found = summary.socket.hearing
+    assert found is not None, "only streamed recordings are described"
+    delay = "never" if found.final_delay_ms is None else f"{found.final_delay_ms.value:.0f} ms after the speech"
+    text = f"{summary.target}: {found.count} streamed recordings: the turn ends {delay}"
+    text += f", {found.cut_early_count} cut early, {found.never_ended_count} never ended"
+    if found.flip_share is not None:
+        text += f", {found.flip_share:.1%} of words taken back"
+    points = [
+        f"{one.wait_ms:.0f} ms: {'never' if one.delay_p50_ms is None else f'{one.delay_p50_ms:.0f} ms'}, "
+        f"{one.cut_early_share:.0%} cut"
+        for one in found.curve
+    ]
+    return f"{text}; answers of an agent that waits for {'; '.join(points)}"
 
 
 def _describe_interruptions(summary: TargetSummary) -> str:

@@ -5,32 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from voicegauge.client.client import Client
-from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
-from voicegauge.client.keys import replace_key
-from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
-from voicegauge.contract.socket_messages import get_settings
+from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
+from voicegauge.client.socket_link import SocketLink
+from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn, TurnReader
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
-from voicegauge.model.exchange import Request
-from voicegauge.model.socket import SocketTraffic
 from voicegauge.model.socket_messages import SocketMessage
 from voicegauge.model.text_pieces import TextPacing
-from voicegauge.transport.http import create_ssl_context
-from voicegauge.transport.websocket import WebSocketConnection
 
 DEFAULT_TURN_TIMEOUT_S = 30.0
 """Time in seconds without an end of a turn after which the client gives up."""
-SESSION_TIMEOUT_S = 5.0
-"""Time in seconds for the message that a connection is ready, where one is documented."""
 
 
-class SocketSession:
+class SocketSession(SocketLink[SocketTarget]):
     """One connection to a target, on which texts are spoken.
 
     A session is used by one task at a time, except that other tasks may wait for turns.
@@ -54,70 +46,20 @@ class SocketSession:
             key: replaces the client's key; `None` sends none.
             timeout_s: value of `timeout_s`.
         """
-        self._client, self.target, self.timeout_s = client, target, timeout_s
-        self._constants = target.collect_constants(audio_format)
-        self._key = key
         self._reader = TurnReader(target.socket)
-        self.connection = WebSocketConnection(self._take_message)
-        self._changed = asyncio.Event()
-        self._request = self._build_handshake()
-        self._nonce = 0
+        super().__init__(client, target, audio_format=audio_format, key=key, timeout_s=timeout_s)
 
-    def _build_handshake(self) -> Request:
-        parts: dict[str, dict[str, object]] = {"path": {}, "query": {}, "header": {}}
-        for location, value in self._constants.items():
-            if not location.is_in_body:
-                parts[location.message_part][location.name] = value
-        request = RequestParts(
-            path_parameters=parts["path"],
-            query_parameters=parts["query"],
-            headers={name: str(value) for name, value in parts["header"].items()},
-        )
-        return self._client.build_request(self.target.operation, request, key=self._key)
+    def _read_message(self, message: SocketMessage) -> None:
+        self._reader.add_message(message)
 
     @property
-    def _message_key(self) -> str | None:
-        if self._key is ApiKeySentinel.USE_CLIENT_KEY:
-            return self._client.key
-        return None if self._key is None else replace_key(self._client.key, self._key)
+    def _is_ready(self) -> bool:
+        return bool(self._reader.conversation.session_events)
 
     @property
     def turns(self) -> list[SocketTurn]:
         """The turns so far."""
         return self._reader.conversation.turns
-
-    def build_traffic(self) -> SocketTraffic:
-        """Return the record of the connection so far."""
-        return self.connection.build_traffic(self._client.contract.id, self.target.operation.id, self._request)
-
-    async def open(self) -> None:
-        """Open the connection, and send what has to be sent first.
-
-        `build_traffic().status` has the status of the response, also if the service rejects the handshake.
-
-        Raises:
-            TransportError: there was no response.
-        """
-        await self._client.wait_for_rate_limit(self.target.operation)
-        context = None
-        if self._request.url.startswith("https:"):
-            context = create_ssl_context(http2=False)
-        try:
-            await self.connection.connect(self._request, ssl_context=context)
-        except TransportError as error:
-            error.args = (self._client.mask_secrets(str(error)),)
-            raise error from None
-        if not self.connection.is_open:
-            return
-        self._send("session", None)
-        if self.target.spec.has_event("session"):
-            await self._wait(lambda: bool(self._reader.conversation.session_events), SESSION_TIMEOUT_S)
-
-    async def close(self) -> None:
-        """End the connection, with the message that the contract documents for that, if there is one."""
-        if self.connection.is_open and self._send("close", None):
-            await self._wait(lambda: not self.connection.is_open, SESSION_TIMEOUT_S)
-        await self.connection.close()
 
     # The steps of a turn.
 
@@ -157,10 +99,6 @@ class SocketSession:
     def cancel(self, context: str | None) -> None:
         """Interrupt a turn, as the contract documents it; nothing is sent if it documents no such message."""
         self._send("cancel", context)
-
-    def send(self, data: str | bytes) -> None:
-        """Send a message that is not built from the contract, such as a wrong one."""
-        self.connection.send(data)
 
     def find_turn(self, context: str | None) -> SocketTurn:
         """Return the latest turn of a context; without contexts, the latest turn.
@@ -216,45 +154,6 @@ class SocketSession:
 
     def _has_failed(self, turn: SocketTurn) -> bool:
         return bool(turn.errors) or not self.connection.is_open
-
-    def _send(self, action: ClientAction, context: str | None, text: str | None = None) -> bool:
-        """Send the message for an action; return whether the contract has one."""
-        data = self.target.socket.build_client_message(
-            action,
-            text=text,
-            context=context,
-            settings=get_settings(self._constants),
-            key=self._message_key,
-            nonce=self._count_message(),
-        )
-        if data is None:
-            return False
-        self._reader.add_message(self.connection.send(data))
-        return True
-
-    def _count_message(self) -> int:
-        self._nonce += 1
-        return self._nonce
-
-    def _take_message(self, message: SocketMessage) -> None:
-        self._reader.add_message(message)
-        self._changed.set()
-
-    async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds that messages can change; return whether it did in time."""
-        deadline_s = time.perf_counter() + timeout_s
-        while not condition():
-            left_s = deadline_s - time.perf_counter()
-            if left_s <= 0 or (not self.connection.is_open and not self._changed.is_set()):
-                return condition()
-            self._changed.clear()
-            waiting = [asyncio.ensure_future(one.wait()) for one in (self._changed, self.connection.ended)]
-            try:
-                await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in waiting:
-                    task.cancel()
-        return True
 
 
 @asynccontextmanager

@@ -277,7 +277,12 @@ class CaseSender:
             return
         # Imported here because the library of WebSockets takes a tenth of a second to import.
         from voicegauge.conformance._socket_sender import SocketSender
+        from voicegauge.conformance._transcription_sender import TranscriptionSender
 
+        transcribing = self._contract.transcription_socket_targets.get(case.target_name or "")
+        if transcribing is not None:
+            await TranscriptionSender(self._service, case, transcribing, sent_case).send()
+            return
         target = self._contract.socket_targets[case.target_name or ""]
         await SocketSender(self._service, case, target, sent_case).send()
 

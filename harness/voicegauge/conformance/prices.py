@@ -36,7 +36,7 @@ PricedItem = BaseTarget | Operation
 def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
     """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
     name = case.target_name or ""
-    target = contract.targets.get(name) or contract.audio_input_targets.get(name) or contract.socket_targets.get(name)
+    target = next((one for one in contract.iterate_targets() if one.name == name), None)
     return target or (contract.find_operation(case.operation) if case.calls_billable_operation else None)
 
 

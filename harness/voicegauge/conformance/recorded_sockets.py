@@ -17,10 +17,16 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_targets import recognize_target
 from voicegauge.contract.socket_turns import SocketTurn
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.model.exchange import Exchange
 from voicegauge.model.socket import SocketTraffic, build_socket_traffic
-from voicegauge.rules.socket_subjects import ConnectionExpectation, SocketConnection, SocketSubject, SpokenTurn
+from voicegauge.rules.socket_subjects import (
+    ConnectionExpectation,
+    SocketConnection,
+    SocketSubject,
+    SpokenTurn,
+    TranscribedConnection,
+)
 
 MAX_TURN_WAIT_S = 30.0
 """Time in seconds without an end of a turn after which it counts as unfinished, as for the client."""
@@ -67,11 +73,20 @@ def read_recorded_socket(
     connection = SocketConnection(target, *_find_expectation(target, traffic))
     if connection.expectation != "accepted" or not traffic.is_open or audio_format is None:
         return RecordedSocket((connection,), unknown_format if audio_format is None else None)
-    turns = _iterate_turns(connection, audio_format, is_of_case=case is not None)
-    return RecordedSocket((connection, *turns))
+    return RecordedSocket((connection, *_iterate_transcribed(connection, audio_format, is_of_case=case is not None)))
 
 
-def _find_possible_client_mistake(target: SocketTarget, traffic: SocketTraffic) -> str | None:
+def _iterate_transcribed(
+    connection: SocketConnection, audio_format: SocketFormat, *, is_of_case: bool
+) -> Iterator[SocketSubject]:
+    """Yield the turns that are spoken, or what was transcribed, whose words nobody knows."""
+    if connection.target.spec.transcribes:
+        yield TranscribedConnection(connection.target, connection.traffic, None, MAX_TURN_WAIT_S)
+    else:
+        yield from _iterate_turns(connection, audio_format, is_of_case=is_of_case)
+
+
+def _find_possible_client_mistake(target: BaseSocketTarget, traffic: SocketTraffic) -> str | None:
     """Return what the client may have done wrong, as the reason why its turns are not judged; `None` if nothing."""
     if not traffic.is_open:
         return f"a handshake that is answered with status {traffic.status}: whether it was valid is not known"
@@ -83,7 +98,7 @@ def _find_possible_client_mistake(target: SocketTarget, traffic: SocketTraffic) 
     return None
 
 
-def _find_expectation(target: SocketTarget, traffic: SocketTraffic) -> tuple[SocketTraffic, ConnectionExpectation]:
+def _find_expectation(target: BaseSocketTarget, traffic: SocketTraffic) -> tuple[SocketTraffic, ConnectionExpectation]:
     """Return the connection as it is judged, without a close that a documented limit explains, and what should hold."""
     close, limits = traffic.close, target.spec.limits
     if close is None or close.closed_by == "client":

@@ -399,6 +399,6 @@ def _build_case_result(
         status=status,
         not_judged_reason=not_judged_reason,
         is_delivery=(case.speech_request is not None and not case.expects_job_failure)
-        or (case.socket_scenario is not None and case.socket_scenario.kind == "turns"),
+        or (case.socket_scenario is not None and case.socket_scenario.kind in ("turns", "transcription")),
         message_by_violated_rule=dict(message_by_violated_rule),
     )

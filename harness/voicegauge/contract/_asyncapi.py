@@ -16,7 +16,7 @@ from voicegauge.contract._asyncapi_document import build_server_url, get_mapping
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import ASYNCAPI_KEY, Parameter
 from voicegauge.contract.extension.provider import LimitsSpec
-from voicegauge.contract.extension.sockets import ClientAction, SocketSpec
+from voicegauge.contract.extension.sockets import ClientAction, ServerEventKind, SocketSpec, has_placeholder
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
@@ -48,8 +48,9 @@ def _read_channel(
 ) -> Operation:
     document = contract.document
     spec = convert_record(document, channel["x-socket"], f"{pointer}/x-socket", SocketSpec)
-    if "text" not in spec.client_messages:
-        raise document.build_error(f"{pointer}/x-socket/client_messages", "needs a message with the text: text")
+    if ("text" in spec.client_messages) == spec.transcribes:
+        reason = "needs a message with the text to speak (text), or one with the audio to transcribe (audio), not both"
+        raise document.build_error(f"{pointer}/x-socket/client_messages", reason)
     for action, message in spec.client_messages.items():
         if (message.effect is None) == (action == "cancel"):
             reason = "cancel needs its effect" if action == "cancel" else "effect belongs to cancel only"
@@ -122,6 +123,10 @@ def _check_templates(document: Document, socket: SocketChannel) -> None:
             if not one.startswith("/"):
                 at = f"{pointer}/recognized_by"
                 raise document.build_error(at, f"{one!r} must be a JSON pointer, such as /{one}")
+    for action, message in spec.client_messages.items():
+        if message.value is None and action != "audio":
+            at = f"{socket.pointer}/x-socket/client_messages/{action}"
+            raise document.build_error(at, "needs its value: only a message with audio can be binary")
     text = spec.client_messages.get("text")
     if text is not None and "{text}" not in (leaf for _, leaf in iterate_leaves(text.value)):
         at = f"{socket.pointer}/x-socket/client_messages/text/value"
@@ -131,6 +136,9 @@ def _check_templates(document: Document, socket: SocketChannel) -> None:
 def _check_turns(document: Document, socket: SocketChannel) -> None:
     """Reject a channel that cannot end a turn as it says."""
     spec, pointer = socket.spec, f"{socket.pointer}/x-socket"
+    if spec.transcribes:
+        _check_transcripts(document, socket)
+        return
     ends_with = spec.turn.ends_with
     if ends_with != "close" and not spec.has_event(ends_with):
         raise document.build_error(
@@ -140,6 +148,17 @@ def _check_turns(document: Document, socket: SocketChannel) -> None:
     if "text" in spec.client_messages and action not in spec.client_messages and spec.turn.accepts_pieces:
         reason = f"has no {action!r}, with which a client ends a turn whose text comes in pieces (turn.accepts_pieces)"
         raise document.build_error(f"{pointer}/client_messages", reason)
+
+
+def _check_transcripts(document: Document, socket: SocketChannel) -> None:
+    """Reject a channel that transcribes and whose texts no message has."""
+    spec, pointer = socket.spec, f"{socket.pointer}/x-socket/server_messages"
+    kind: ServerEventKind = "final" if spec.transcript.turn_text == "finals" else "turn-end"
+    for needed in ("turn-end", kind):
+        if not spec.has_event(needed):
+            raise document.build_error(pointer, f"has no {needed!r}, which ends a turn or has its text")
+    if not any(one.event == kind and has_placeholder(one.value, "{transcript}") for one in spec.server_messages):
+        raise document.build_error(pointer, f'has no "{{transcript}}" in {kind!r}, which has the text of a turn')
 
 
 def _read_messages_of_version_2(

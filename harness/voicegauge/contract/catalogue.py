@@ -12,7 +12,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.pricing import check_credit_price
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, UnknownNameError, UsageError
 
@@ -116,6 +116,11 @@ class Catalogue:
         """All targets that speak over a WebSocket, by full id."""
         return {t.id: t for contract in self for t in contract.socket_targets.values()}
 
+    @property
+    def transcription_socket_targets(self) -> dict[str, TranscriptionSocketTarget]:
+        """All targets that transcribe over a WebSocket, by full id."""
+        return {t.id: t for contract in self for t in contract.transcription_socket_targets.values()}
+
     def select_targets(self, names: Sequence[str], *, with_sockets: bool = False) -> list[BaseTarget]:
         """Return the targets for names such as "provider" or "provider/target"; all speech targets if `names` is empty.
 
@@ -129,7 +134,8 @@ class Catalogue:
             UsageError: a name is that of an operation; the message names its targets.
         """
         if not names:
-            return [*self.targets.values(), *(self.socket_targets.values() if with_sockets else ())]
+            sockets = [*self.socket_targets.values(), *self.transcription_socket_targets.values()]
+            return [*self.targets.values(), *(sockets if with_sockets else ())]
         chosen = {target.id: target for name in names for target in self._find_targets(name, with_sockets=with_sockets)}
         return list(chosen.values())
 
@@ -140,7 +146,7 @@ class Catalogue:
             return _list_provider_targets(contract, with_sockets=with_sockets)
         targets: dict[str, BaseTarget] = {}
         if contract is not None:
-            targets = {**contract.targets, **contract.audio_input_targets, **contract.socket_targets}
+            targets = {target.name: target for target in contract.iterate_targets()}
         if target_name not in targets:
             raise self._build_unknown_target_error(name)
         return [targets[target_name]]
@@ -150,7 +156,7 @@ class Catalogue:
         contract = self._contracts.get(provider)
         operation = contract.operations.get(operation_id) if contract is not None else None
         if operation is None:
-            names = [*self.targets, *self.audio_input_targets, *self.socket_targets, *self._contracts]
+            names = [target.id for one in self for target in one.iterate_targets()] + [*self._contracts]
             return UnknownNameError("target", name, names, listing_command="voicegauge providers")
         served = ", ".join(target.id for target in operation.targets)
         hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
@@ -166,6 +172,7 @@ def _list_provider_targets(contract: Contract, *, with_sockets: bool) -> list[Ba
     found: list[BaseTarget] = [*contract.targets.values()] or [*contract.audio_input_targets.values()]
     if with_sockets or not found:
         found += contract.socket_targets.values()
+        found += contract.transcription_socket_targets.values()
     if not found:
         found += [target for one in contract.operations.values() if (target := one.job_target) is not None]
     if not found:

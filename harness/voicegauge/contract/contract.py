@@ -12,10 +12,11 @@ import msgspec
 
 from voicegauge.contract.extension.audio_input import TranscriptionSpec
 from voicegauge.contract.extension.provider import KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.sockets import SocketTargetSpec
 from voicegauge.contract.extension.sources import Dispute
 from voicegauge.contract.operation import ContractSources, Operation, Server
 from voicegauge.contract.schemas import Schemas
-from voicegauge.contract.targets import AudioInputTarget, SocketTarget, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 
@@ -106,13 +107,34 @@ class Contract:
     @functools.cached_property
     def socket_targets(self) -> Mapping[str, SocketTarget]:
         """The targets that speak over a WebSocket, by name."""
-        found = {}
+        return {
+            name: SocketTarget(name, operation, spec, pointer)
+            for name, operation, spec, pointer in self._iterate_socket_targets(transcribes=False)
+        }
+
+    @functools.cached_property
+    def transcription_socket_targets(self) -> Mapping[str, TranscriptionSocketTarget]:
+        """The targets that transcribe audio over a WebSocket, by name."""
+        return {
+            name: TranscriptionSocketTarget(name, operation, spec, pointer)
+            for name, operation, spec, pointer in self._iterate_socket_targets(transcribes=True)
+        }
+
+    def _iterate_socket_targets(self, *, transcribes: bool) -> Iterator[tuple[str, Operation, SocketTargetSpec, str]]:
+        """Yield the name, the channel, the record and the pointer of targets over WebSockets."""
         for operation in self.socket_operations.values():
             assert operation.socket is not None
+            if operation.socket.spec.transcribes != transcribes:
+                continue
             for name, spec in operation.socket.spec.targets.items():
-                pointer = f"{operation.pointer}/x-socket/targets/{escape_pointer_token(name)}"
-                found[name] = SocketTarget(name, operation, spec, pointer)
-        return found
+                yield name, operation, spec, f"{operation.pointer}/x-socket/targets/{escape_pointer_token(name)}"
+
+    def iterate_targets(self) -> Iterator[BaseTarget]:
+        """Yield every target: those that speak over HTTP, that take audio, and both kinds over WebSockets."""
+        yield from self.targets.values()
+        yield from self.audio_input_targets.values()
+        yield from self.socket_targets.values()
+        yield from self.transcription_socket_targets.values()
 
     @property
     def id(self) -> str:

@@ -26,7 +26,7 @@ from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, Paginat
 from voicegauge.contract.extension.sources import Dispute, SourceDocument
 from voicegauge.contract.extension.speech import ResponseAudio, SpeechSpec, TargetSpec
 from voicegauge.contract.socket_messages import SocketChannel
-from voicegauge.contract.targets import AudioInputSpec, BaseTarget, JobTarget, Target
+from voicegauge.contract.targets import AudioInputSpec, BaseSocketTarget, BaseTarget, JobTarget, Target
 from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 
@@ -282,14 +282,15 @@ class Operation(ContractPart):
     @property
     def targets(self) -> Iterator[BaseTarget]:
         """The targets that this operation serves. Speech targets come first."""
-        contract = self.contract
-        targets = (
-            *contract.targets.values(),
-            *contract.audio_input_targets.values(),
-            *contract.socket_targets.values(),
-        )
-        for target in targets:
+        for target in self.contract.iterate_targets():
             if target.operation is self:
+                yield target
+
+    @property
+    def socket_targets(self) -> Iterator[BaseSocketTarget]:
+        """The targets that this operation serves over a WebSocket."""
+        for target in self.targets:
+            if isinstance(target, BaseSocketTarget):
                 yield target
 
     @functools.cached_property

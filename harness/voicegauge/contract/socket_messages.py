@@ -53,15 +53,19 @@ PLACEHOLDER_NAMES = (
     *("text", "context", "key"),
     *("audio", "words", "starts", "ends", "durations", "flush", "id", "reason", "nonce"),
     *("duration_ms", "characters"),
+    *("transcript", "word_items", "word", "turn", "sequence", "start_s", "end_s", "duration_s"),
 )
 """The names that a text "{name}" in a template may have."""
 
 
 def iterate_leaves(template: Any, pointer_tokens: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield every value of a template that is not an object, with the keys that lead to it."""
+    """Yield every value of a template that is neither an object nor a list, with the keys that lead to it."""
     if isinstance(template, dict):
         for key, item in template.items():
             yield from iterate_leaves(item, (*pointer_tokens, key))
+    elif isinstance(template, list):
+        for index, item in enumerate(template):
+            yield from iterate_leaves(item, (*pointer_tokens, str(index)))
     else:
         yield pointer_tokens, template
 
@@ -139,6 +143,8 @@ class ClientIntent(NamedTuple):
     """The API key that the message has; `None` if it has none."""
     nonce: Any = None
     """A number of the client that the answer repeats; `None` if the message has none."""
+    audio: bytes | None = None
+    """The audio to transcribe; `None` if the message has none, or none that can be decoded."""
 
 
 class ServerEvent(NamedTuple):
@@ -153,6 +159,8 @@ class ServerEvent(NamedTuple):
     ends_s: tuple[float, ...] = ()
     reason: str = ""
     """Text of an error or a warning."""
+    transcript: str | None = None
+    """What was transcribed; `None` if the event has no text."""
 
 
 class MessageSchema(NamedTuple):
@@ -195,8 +203,9 @@ class SocketChannel:
     @functools.cached_property
     def _client_patterns(self) -> Mapping[ClientAction, _MessagePattern]:
         return {
-            action: _MessagePattern(message.value, message.recognized_by, ("text",))
+            action: _MessagePattern(message.value, message.recognized_by, ("text", "audio"))
             for action, message in self.spec.client_messages.items()
+            if message.value is not None
         }
 
     @functools.cached_property
@@ -222,7 +231,8 @@ class SocketChannel:
         settings: Mapping[Location, Any] | None = None,
         key: str | None = None,
         nonce: int | None = None,
-    ) -> str | None:
+        audio: bytes | None = None,
+    ) -> str | bytes | None:
         """Return the message with which a client asks for something; `None` if the contract has no such message.
 
         Args:
@@ -232,11 +242,15 @@ class SocketChannel:
             settings: values by location in the body, which messages named in `settings_messages` have.
             key: the API key, for a message that sends it.
             nonce: a number that the answer repeats, for a message that has one.
+            audio: the audio to transcribe, for a message with audio.
         """
         template = self.spec.client_messages.get(action)
         if template is None:
             return None
-        values = {"text": text, "context": context, "key": key, "nonce": nonce}
+        if template.value is None:
+            return audio
+        encoded = None if audio is None else base64.b64encode(audio).decode()
+        values = {"text": text, "context": context, "key": key, "nonce": nonce, "audio": encoded}
         message = fill_template(template.value, {name: value for name, value in values.items() if value is not None})
         if action in self.spec.settings_messages:
             for location, value in (settings or {}).items():
@@ -244,12 +258,20 @@ class SocketChannel:
                     message = write_value_at_pointer(message, location.pointer_tokens, value)
         return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
-    def read_client_message(self, data: bytes) -> ClientIntent:
-        """Return what a text message of a client asks for."""
+    def read_client_message(self, data: bytes, *, is_binary: bool = False) -> ClientIntent:
+        """Return what a message of a client asks for.
+
+        Args:
+            data: the message.
+            is_binary: whether it is binary, which only audio may be.
+        """
+        if is_binary:
+            takes_audio = "audio" in self.spec.client_messages and self.spec.client_messages["audio"].value is None
+            return ClientIntent(frozenset(["audio"]), audio=data) if takes_audio else ClientIntent(frozenset())
         message = read_message(data)
         actions: set[ClientAction] = set()
         text, context = "", None
-        key, nonce = None, None
+        key, nonce, audio = None, None, None
         for action, pattern in self._client_patterns.items():
             if not pattern.matches(message):
                 continue
@@ -260,10 +282,11 @@ class SocketChannel:
             sent_key, sent_nonce = pattern.read(message, "key"), pattern.read(message, "nonce")
             key = sent_key if isinstance(sent_key, str) else key
             nonce = sent_nonce if sent_nonce is not None else nonce
+            audio = _decode_base64(pattern.read(message, "audio")) if action == "audio" else audio
         if "text" in actions and not text.strip():
             actions.discard("text")  # such as the blank that opens a context, or the empty text that ends a turn
             text = ""
-        return ClientIntent(frozenset(actions), context, text, message, key, nonce)
+        return ClientIntent(frozenset(actions), context, text, message, key, nonce, audio)
 
     def build_server_message(self, kind: ServerEventKind, **values: Any) -> str | None:
         """Return the message with which a service reports an event; `None` if the contract has no such message.
@@ -351,6 +374,8 @@ def build_message(template: ServerMessage, values: Mapping[str, Any]) -> str:
     filled = dict(values)
     if isinstance(filled.get("audio"), bytes):
         filled["audio"] = base64.b64encode(filled["audio"]).decode()
+    if "word_items" in filled and template.word_item is not None:
+        filled["word_items"] = [fill_template(template.word_item, item) for item in filled["word_items"]]
     for name in ("starts", "ends", "durations"):
         if name in filled:
             filled[name] = [_convert_unit(second, template.time_unit_s) for second in filled[name]]
@@ -366,7 +391,7 @@ def _read_event(template: ServerMessage, pattern: _MessagePattern, message: Any)
     starts = _read_times(pattern.read(message, "starts"), template.time_unit_s)
     ends = _read_times(pattern.read(message, "ends"), template.time_unit_s)
     durations = _read_times(pattern.read(message, "durations"), template.time_unit_s)
-    words = pattern.read(message, "words")
+    words, transcript = pattern.read(message, "words"), pattern.read(message, "transcript")
     return ServerEvent(
         template.event,
         context if isinstance(context, str) else None,
@@ -375,6 +400,7 @@ def _read_event(template: ServerMessage, pattern: _MessagePattern, message: Any)
         starts,
         ends or tuple(start + one for start, one in zip(starts, durations, strict=False)),
         reason if isinstance(reason, str) else "",
+        transcript if isinstance(transcript, str) else None,
     )
 
 

@@ -10,7 +10,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import read_message
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.model.socket import SocketTraffic
 
@@ -18,7 +18,7 @@ from voicegauge.model.socket import SocketTraffic
 class RecognizedTarget(NamedTuple):
     """What a client has asked for."""
 
-    target: SocketTarget
+    target: BaseSocketTarget
     audio_format: SocketFormat | None
     """The format; `None` for one that the target does not have."""
 
@@ -49,8 +49,7 @@ def recognize_target(operation: Operation, traffic: SocketTraffic) -> Recognized
     the contract does not have.
     """
     values = _read_values(operation, traffic)
-    targets = [one for one in operation.contract.socket_targets.values() if one.operation is operation]
-    rated = [(_rate_target(values, one), one) for one in targets]
+    rated = [(_rate_target(values, one), one) for one in operation.socket_targets]
     fitting = [(count, target) for count, target in rated if count is not None]
     if not fitting:
         return None
@@ -58,7 +57,7 @@ def recognize_target(operation: Operation, traffic: SocketTraffic) -> Recognized
     return RecognizedTarget(target, _find_format(values, target))
 
 
-def _find_format(values: Mapping[Location, Any], target: SocketTarget) -> SocketFormat | None:
+def _find_format(values: Mapping[Location, Any], target: BaseSocketTarget) -> SocketFormat | None:
     formats = target.target_spec.formats.values()
     for audio_format in formats:
         constants = audio_format.request_constants
@@ -68,7 +67,7 @@ def _find_format(values: Mapping[Location, Any], target: SocketTarget) -> Socket
     return None if is_another else target.default_format
 
 
-def _rate_target(values: Mapping[Location, Any], target: SocketTarget) -> int | None:
+def _rate_target(values: Mapping[Location, Any], target: BaseSocketTarget) -> int | None:
     """Return how many constants of a target were sent; `None` if another value was sent for one of them."""
     count, spec = 0, target.target_spec
     for location, constant in spec.request_constants.items():

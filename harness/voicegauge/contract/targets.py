@@ -256,8 +256,8 @@ class AudioInputTarget(BaseTarget):
 
 
 @dataclass(frozen=True, eq=False)
-class SocketTarget(BaseTarget):
-    """A target that speaks over a WebSocket."""
+class BaseSocketTarget(BaseTarget):
+    """A target that speaks, or transcribes, over a WebSocket."""
 
     target_spec: SocketTargetSpec = field(repr=False)
 
@@ -273,6 +273,35 @@ class SocketTarget(BaseTarget):
         return self.socket.spec
 
     @property
+    def default_format(self) -> SocketFormat:
+        """The format that is asked for, or sent, if none is named."""
+        return next(iter(self.target_spec.formats.values()))
+
+    def collect_constants(self, audio_format: SocketFormat | None = None) -> dict[Location, Any]:
+        """Return the values of every connection by location: the constants, the voice, the language, and the format."""
+        spec, target, values = self.spec, self.target_spec, dict[Location, Any]()
+        if spec.voice_location is not None and target.default_voice is not None:
+            values[spec.voice_location] = target.default_voice
+        if spec.language_location is not None and target.default_language is not None:
+            values[spec.language_location] = target.default_language
+        return {**values, **target.request_constants, **(audio_format or self.default_format).request_constants}
+
+
+@dataclass(frozen=True, eq=False)
+class TranscriptionSocketTarget(BaseSocketTarget):
+    """A target that transcribes audio over a WebSocket while it is spoken."""
+
+    @property
+    def response(self) -> SpeechResponse:
+        """A response without audio and without a job."""
+        return SpeechResponse()
+
+
+@dataclass(frozen=True, eq=False)
+class SocketTarget(BaseSocketTarget):
+    """A target that speaks over a WebSocket."""
+
+    @property
     def response(self) -> SpeechResponse:
         """The audio of a turn, which arrives in pieces: the samples of the first format."""
         audio_format = self.default_format
@@ -286,23 +315,9 @@ class SocketTarget(BaseTarget):
         )
 
     @property
-    def default_format(self) -> SocketFormat:
-        """The format that is asked for if none is named."""
-        return next(iter(self.target_spec.formats.values()))
-
-    @property
     def can_be_interrupted(self) -> bool:
         """Whether a client can cancel a turn, or leave its context, and speak another one on the same connection."""
         return ("cancel" in self.spec.client_messages or self.spec.has_contexts) and not self.spec.turn.is_only_one
-
-    def collect_constants(self, audio_format: SocketFormat | None = None) -> dict[Location, Any]:
-        """Return the values of every connection by location: the constants, the voice, the language, and the format."""
-        spec, target, values = self.spec, self.target_spec, dict[Location, Any]()
-        if spec.voice_location is not None and target.default_voice is not None:
-            values[spec.voice_location] = target.default_voice
-        if spec.language_location is not None and target.default_language is not None:
-            values[spec.language_location] = target.default_language
-        return {**values, **target.request_constants, **(audio_format or self.default_format).request_constants}
 
     def count_charged_characters(self, text: str) -> int:
         """Return the number of characters that a text is charged for, as the provider counts them."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import SocketTarget, Target
+from voicegauge.contract.targets import BaseSocketTarget, Target
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
@@ -79,7 +79,7 @@ class Fault:
     requests to the operation so far, including this one."""
     socket: SocketFault | None = None
     """How the fault changes WebSockets; `None` if it concerns HTTP only."""
-    applies_to_socket: Callable[[SocketTarget], bool] = lambda _: True
+    applies_to_socket: Callable[[BaseSocketTarget], bool] = lambda _: True
     """As `applies_to`, for a fault of WebSockets."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""

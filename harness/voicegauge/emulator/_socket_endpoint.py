@@ -16,6 +16,7 @@ from voicegauge.emulator._accounts import AccountRegistry
 from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._request import IncomingRequest, Rejection
 from voicegauge.emulator._socket_connection import EmulatedSocket, SocketServices
+from voicegauge.emulator._transcription_socket import EmulatedTranscription
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE
 from voicegauge.formats.locations import Location
 from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
@@ -56,10 +57,9 @@ class SocketEndpoint:
             await reject_handshake(send, HTTPStatus.NOT_FOUND, "no such path")
             return
         operation, path_values = found
-        targets = [one for one in self._contract.socket_targets.values() if one.operation is operation]
         ignores_key = any(
             fault.ignores_key
-            for target in targets
+            for target in operation.socket_targets
             for fault in self._services.fault_injector.list_socket_faults(target)
         )
         try:
@@ -76,6 +76,9 @@ class SocketEndpoint:
             "subprotocol": protocols[0] if protocols else None,
         }
         await send(accept)
+        if operation.socket.spec.transcribes:
+            await EmulatedTranscription(operation, values, self._services, receive, send).run()
+            return
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
         await EmulatedSocket(operation, values, self._services, receive, send, abort).run()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
@@ -103,7 +103,7 @@ def _add_unknown_message(scene: SocketScene, steps: list[SocketStep]) -> list[So
     return [SocketStep("raw", text=_UNKNOWN_MESSAGE), *steps] if scene.purpose == "speech" else steps
 
 
-def list_changeable_members(target: SocketTarget, kind: str) -> list[str]:
+def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
     """Return the members of a message that have a fixed value and do not tell which message it is."""
     message = next((one for one in target.spec.server_messages if one.event == kind and one.value), None)
     if message is None or message.value is None:
@@ -127,7 +127,7 @@ def _change_members(scene: SocketScene, steps: list[SocketStep]) -> list[SocketS
     ]
 
 
-def _has_changeable_members(target: SocketTarget) -> bool:
+def _has_changeable_members(target: BaseSocketTarget) -> bool:
     return any(list_changeable_members(target, message.event) for message in target.spec.server_messages)
 
 
@@ -177,33 +177,33 @@ def _lose_every_third_piece(index: int, text: str) -> str:
     return "" if index % 3 == 2 else text
 
 
-def has_contexts(target: SocketTarget) -> bool:
+def has_contexts(target: BaseSocketTarget) -> bool:
     """Whether messages name a context."""
     return target.spec.has_contexts
 
 
-def _has_limit_of_contexts(target: SocketTarget) -> bool:
+def _has_limit_of_contexts(target: BaseSocketTarget) -> bool:
     contexts = target.spec.limits.contexts
     return contexts is not None and contexts.close_code is not None
 
 
-def _has_raw_samples(target: SocketTarget) -> bool:
+def _has_raw_samples(target: BaseSocketTarget) -> bool:
     return target.default_format.codec == "pcm_s16le"
 
 
-def _accepts_flush(target: SocketTarget) -> bool:
+def _accepts_flush(target: BaseSocketTarget) -> bool:
     return "flush" in target.spec.client_messages
 
 
-def _accepts_cancel(target: SocketTarget) -> bool:
+def _accepts_cancel(target: BaseSocketTarget) -> bool:
     return "cancel" in target.spec.client_messages
 
 
-def _has_times(target: SocketTarget) -> bool:
+def _has_times(target: BaseSocketTarget) -> bool:
     return target.spec.has_event("timestamps")
 
 
-def _outlives_turns(target: SocketTarget) -> bool:
+def _outlives_turns(target: BaseSocketTarget) -> bool:
     return not target.spec.turn.is_only_one
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicegauge.contract.extension.sockets import ServerEventKind
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.targets import BaseSocketTarget, SocketTarget
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 StepKind = ServerEventKind | Literal["raw", "abort", "close"]
@@ -61,6 +61,17 @@ class SocketScene:
     """Number of the turn in its connection, from 0."""
 
 
+@dataclass
+class TextStep:
+    """One text that the emulator reports while it transcribes."""
+
+    kind: StepKind
+    text: str = ""
+    """The text of the turn; for a `raw` step, the message itself."""
+    delay_s: float = 0.0
+    """Time before the step, in seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SocketFault:
     """How a fault changes a WebSocket."""
@@ -71,7 +82,19 @@ class SocketFault:
     """Function that returns the synthesis to perform instead."""
     change_text_piece: Callable[[int, str], str] | None = None
     """Function that returns the text of a message instead, given its number in the turn from 0."""
+    change_texts: Callable[[list[TextStep]], list[TextStep]] | None = None
+    """Function that returns what to report instead of a text, where audio is transcribed."""
+    turn_end_s: float | None = None
+    """Duration of silence after which a turn ends, where audio is transcribed; `None` for that of the contract."""
     ignores_cancel: bool = False
     """Whether a cancellation does not stop the audio."""
     ignores_key: bool = False
     ignores_limits: bool = False
+
+    def has_effect(self, target: BaseSocketTarget) -> bool:
+        """Whether the fault changes what a target does: speech, or transcription."""
+        changes_texts = self.change_texts is not None or self.turn_end_s is not None
+        changes_speech = self.change_steps or self.change_synthesis or self.change_text_piece
+        if isinstance(target, SocketTarget):
+            return bool(changes_speech) or not changes_texts
+        return changes_texts or self.ignores_key

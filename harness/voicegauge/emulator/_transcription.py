@@ -109,7 +109,7 @@ def build_transcript_values(
     """
     keys = response_locations.segment_field_names
     segments: list[dict[str, Any]] = []
-    for phrase in _split_into_words(phrases) if keys.text_unit == "word" else phrases:
+    for phrase in split_into_timed_words(phrases) if keys.text_unit == "word" else phrases:
         segment: dict[str, Any] = {
             keys.start_field: round(phrase.start_s, 2),
             keys.end_field: round(phrase.end_s, 2),
@@ -144,7 +144,8 @@ def _format_subtitle_time(time_s: float, decimal_mark: str) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{decimal_mark}{rest % 1000:03d}"
 
 
-def _split_into_words(phrases: list[Phrase]) -> list[Phrase]:
+def split_into_timed_words(phrases: list[Phrase]) -> list[Phrase]:
+    """Return a phrase for each word."""
     return [
         Phrase(word["start"], word["end"], (word["word"],))
         for phrase in phrases

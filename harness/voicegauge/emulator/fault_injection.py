@@ -10,7 +10,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
 from voicegauge.emulator._body_faults import BODY_FAULTS, STREAM_FAULTS
 from voicegauge.emulator._fault import Fault, SkippableCheck
 from voicegauge.emulator._http_faults import HTTP_FAULTS, UPLOAD_FAULTS
@@ -22,6 +22,7 @@ from voicegauge.emulator._socket_faults import SOCKET_FAULTS
 from voicegauge.emulator._socket_steps import SocketFault
 from voicegauge.emulator._speech_faults import AUDIO_FAULTS, PARAMETER_FAULTS, TIMESTAMP_FAULTS
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest, read_speech_field
+from voicegauge.emulator._transcript_faults import TRANSCRIPT_FAULTS
 from voicegauge.emulator._webhook_faults import WEBHOOK_FAULTS
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 from voicegauge.errors import UnknownNameError
@@ -40,6 +41,7 @@ FAULTS: Mapping[str, Fault] = {
         JOB_FAULTS,
         RESOURCE_FAULTS,
         SOCKET_FAULTS,
+        TRANSCRIPT_FAULTS,
         STREAM_FAULTS,
         TIMESTAMP_FAULTS,
         WEBHOOK_FAULTS,
@@ -57,12 +59,14 @@ class _InjectedFault:
     fault: Fault
     provider_id: str | None = None
     """Id of the only provider with this fault; `None` if it applies to all providers."""
-    target: Target | SocketTarget | None = None
+    target: Target | BaseSocketTarget | None = None
     """The only target with this fault; `None` if the fault is not limited to a target."""
     operation_id: str | None = None
     """Id of the only operation with this fault; `None` if the fault is not limited to an operation."""
 
-    def applies_to(self, target: Target | SocketTarget | None, request_operations: Sequence[Operation | None]) -> bool:
+    def applies_to(
+        self, target: Target | BaseSocketTarget | None, request_operations: Sequence[Operation | None]
+    ) -> bool:
         """Whether the fault applies to a request.
 
         A fault of one target applies to every request to the target's operations while `target` is `None`.
@@ -110,13 +114,13 @@ class FaultInjector:
         self.names, self._injected = other_injector.names, other_injector._injected
 
     def _find_applicable_faults(
-        self, target: Target | SocketTarget | None, *request_operations: Operation | None
+        self, target: Target | BaseSocketTarget | None, *request_operations: Operation | None
     ) -> Iterator[Fault]:
         for injected in self._injected:
             if injected.applies_to(target, request_operations):
                 yield injected.fault
 
-    def list_socket_faults(self, target: SocketTarget) -> list[SocketFault]:
+    def list_socket_faults(self, target: BaseSocketTarget) -> list[SocketFault]:
         """Return how faults change the WebSockets of a target."""
         found = self._find_applicable_faults(target, target.operation)
         return [fault.socket for fault in found if fault.socket is not None and fault.applies_to_socket(target)]
@@ -232,7 +236,11 @@ def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _In
     if provider not in contracts:
         raise UnknownNameError("provider", provider, contracts)
     contract = contracts[provider]
-    targets: dict[str, Target | SocketTarget] = {**contract.targets, **contract.socket_targets}
+    targets: dict[str, Target | BaseSocketTarget] = {
+        **contract.targets,
+        **contract.socket_targets,
+        **contract.transcription_socket_targets,
+    }
     if not location or location in targets:
         return _InjectedFault(FAULTS[fault_id], provider, target=targets.get(location))
     operations = [*contract.operations, *contract.socket_operations]

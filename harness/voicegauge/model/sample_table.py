@@ -182,6 +182,13 @@ _INTERRUPTION_COLUMNS = (
     ("next_audio_ms", "ms", "First audio of this turn, after the cancellation."),
 )
 
+_HEARING_COLUMNS = (
+    ("first_text_ms", "ms", "First text of a streamed recording, after the start of its speech."),
+    ("final_delay_ms", "ms", "First reported end of the turn, after the end of speech; negative before it."),
+    ("flip_count", "", "Words of texts that the text after them took back."),
+    ("partial_word_count", "", "Words of texts that another text followed."),
+)
+
 
 def _build_time_columns() -> Iterable[SampleColumn]:
     for name, meaning in _LATENCY_COLUMNS:
@@ -205,6 +212,8 @@ def _build_time_columns() -> Iterable[SampleColumn]:
     )
     for name, unit, meaning in _INTERRUPTION_COLUMNS:
         yield _build_column(f"interruption_{name}", "number", unit, meaning, f"sample.interruption.{name}")
+    for name, unit, meaning in _HEARING_COLUMNS:
+        yield _build_column(f"hearing_{name}", "number", unit, meaning, f"sample.hearing.{name}")
     yield _build_column(
         "max_lag_ms", "number", "ms", "Longest time for which voicegauge itself was too busy.", "sample.max_own_lag_ms"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.model.base import NonNegativeNumber, Record
+from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import Exchange, Headers, Request, Response
 from voicegauge.model.socket_messages import SocketClose, SocketMessage, SocketMessages
 
@@ -21,6 +21,53 @@ class Interruption(Record, frozen=True, kw_only=True):
     Without contexts, audio after a confirmation belongs to the next turn."""
     next_audio_ms: NonNegativeNumber | None
     """When the next turn began to speak, whose text was sent as soon as the document allows; `None` if it did not."""
+
+
+TRAILING_SILENCE_S = 4.0
+"""Duration of silence that is streamed after a recording at most, in seconds: a microphone goes on, and a service needs
+it to notice the end. It stops when the service has reported the end of the turn."""
+
+
+class Hearing(Record, frozen=True, kw_only=True, gc=False):
+    """What a service reported while a recording was streamed to it as it would be spoken.
+
+    Times are in milliseconds after the end of its speech, and negative before it: nothing is cut off at zero.
+    """
+
+    turn_ends_ms: tuple[Number, ...]
+    """When the service reported that the speaker's turn has ended, each time that it had a text; empty if it never did.
+    A negative time means that the speaker was cut off."""
+    new_texts_ms: tuple[Number, ...]
+    """When a text arrived that differs from the one before."""
+    first_text_ms: Number | None
+    """Time from the start of speech to the first text; `None` if there was none."""
+    flip_count: Count
+    """Number of words that were taken back: words of a text that the text after it does not have in that order."""
+    partial_word_count: Count
+    """Number of words in texts that another text followed, any of which could have been taken back."""
+
+    @property
+    def final_delay_ms(self) -> float | None:
+        """Time until the first report that the turn has ended; `None` if there was none."""
+        return self.turn_ends_ms[0] if self.turn_ends_ms else None
+
+    @property
+    def is_cut_early(self) -> bool:
+        """Whether the turn was reported to have ended while its speaker still spoke."""
+        return bool(self.turn_ends_ms) and self.turn_ends_ms[0] < 0
+
+    def find_answer_ms(self, wait_ms: float) -> float | None:
+        """Return when an agent would answer that waits for some time after a reported end; `None` if never.
+
+        It does not answer if another text arrives while it waits.
+
+        Args:
+            wait_ms: for how long it waits, in milliseconds.
+        """
+        for end_ms in self.turn_ends_ms:
+            if not any(end_ms < at_ms <= end_ms + wait_ms for at_ms in self.new_texts_ms):
+                return end_ms + wait_ms
+        return None
 
 
 class SocketTraffic(Record, frozen=True, kw_only=True):

@@ -188,7 +188,7 @@ class DocumentedValues:
         messages = channel.client_schemas if sender == "client" else channel.server_schemas
         branches = [{"$ref": f"#{quote(one.schema_pointer)}"} for one in messages.values() if one.schema_pointer]
         templates = (
-            [one.value for one in channel.spec.client_messages.values()]
+            [one.value for one in channel.spec.client_messages.values() if one.value is not None]
             if sender == "client"
             else [one.value for one in channel.spec.server_messages if one.value is not None]
         )

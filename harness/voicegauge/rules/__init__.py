@@ -7,7 +7,7 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
 from voicegauge.rules import _audio, _listening, _spoken_text, _timestamps, _metamorphic, _charges
 from voicegauge.rules import balances_of_run
-from voicegauge.rules import _audio_input, _webhooks, _sockets
+from voicegauge.rules import _audio_input, _webhooks, _sockets, _transcripts
 
 # isort: on
 
@@ -25,6 +25,7 @@ __all__ = [
     "_spoken_text",
     "_streams",
     "_timestamps",
+    "_transcripts",
     "_webhooks",
     "balances_of_run",
     "resources",

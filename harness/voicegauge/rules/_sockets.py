@@ -44,7 +44,8 @@ def _quote(data: bytes) -> str:
 def _check_handshake(connection: SocketConnection) -> Iterator[Violation]:
     traffic, pointer = connection.traffic, connection.operation.pointer
     if connection.expectation == "rejected":
-        refused = not traffic.is_open or (traffic.close is not None and traffic.close.closed_by == "server")
+        is_closed_by_server = traffic.close is not None and traffic.close.closed_by == "server"
+        refused = not traffic.is_open or (is_closed_by_server and not connection.has_asked_to_close)
         speaks = any(turn.audio for turn in connection.conversation.turns)
         if not refused or speaks:
             yield Violation("a connection without a valid key is opened", pointer)
@@ -93,7 +94,7 @@ def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
     "socket-error",
     subject_class=SpokenTurn,
     description="A valid turn is spoken without an error message.",
-    contract_condition="x-socket",
+    contract_condition="x-socket.client_messages.text",
     explanation=Explanation(
         consequence="What the document allows is not spoken.",
         conforming_example="Text, end: audio, done.",
@@ -113,7 +114,7 @@ def _check_error(spoken: SpokenTurn) -> Iterator[Violation]:
     "socket-turn-unfinished",
     subject_class=SpokenTurn,
     description="The service reports the end of every turn.",
-    contract_condition="x-socket",
+    contract_condition="x-socket.client_messages.text",
     explanation=Explanation(
         consequence="An agent waits for the end and stays silent until its own time limit.",
         conforming_example="audio, audio, done",
@@ -155,17 +156,16 @@ def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
     close = connection.traffic.close
     if close is None or close.closed_by != "server" or connection.expectation != "accepted":
         return
-    unfinished = [
-        turn for turn in connection.conversation.turns if turn.finished_ms is None and turn.cancelled_ms is None
-    ]
     how = (
         "without a close frame"
         if close.code == ABNORMAL_CLOSE_CODE
         else f"with code {close.code}{f' ({close.reason})' if close.reason else ''}"
     )
     pointer = f"{connection.description_pointer}"
-    if unfinished or not connection.conversation.turns:
-        when = "in the middle of a turn" if unfinished else "before the first turn"
+    if connection.has_asked_to_close and connection.target.spec.transcribes:
+        return  # texts that are missing are reported by the rules about transcripts
+    if connection.has_open_turn or not connection.has_begun:
+        when = "in the middle of a turn" if connection.has_open_turn else "before the first turn"
         yield Violation(f"the service ends the connection {how} {when}", pointer)
         return
     documented = connection.target.spec.close_codes
@@ -208,7 +208,7 @@ def _check_limit(connection: SocketConnection) -> Iterator[Violation]:
     "socket-audio-outside-turn",
     subject_class=SocketConnection,
     description="Audio belongs to a turn that is open: it names a context of the client, and precedes the end.",
-    contract_condition="x-socket",
+    contract_condition="x-socket.client_messages.text",
     explanation=Explanation(
         consequence="An agent plays words of one turn in another one, or drops them.",
         conforming_example="audio of c1, done of c1",
@@ -281,7 +281,7 @@ def _check_audio_after_cancel(connection: SocketConnection) -> Iterator[Violatio
     "socket-audio-silent",
     subject_class=SpokenTurn,
     description="A complete turn has audible audio that can be decoded.",
-    contract_condition="x-socket",
+    contract_condition="x-socket.client_messages.text",
     explanation=Explanation(
         consequence="The caller hears nothing, and the turn is charged.",
         conforming_example="96,000 bytes of samples, -20 dBFS",
@@ -304,7 +304,7 @@ def _check_silent(spoken: SpokenTurn) -> Iterator[Violation]:
     "socket-samples-cut",
     subject_class=SpokenTurn,
     description="The samples of a turn are whole: their bytes divide by the size of a sample.",
-    contract_condition="x-socket",
+    contract_condition="x-socket.client_messages.text",
     explanation=Explanation(
         consequence="A player that joins turns plays noise from there on.",
         conforming_example="48,000 bytes of 16-bit samples",
@@ -332,7 +332,7 @@ def _check_samples_cut(spoken: SpokenTurn) -> Iterator[Violation]:
     "socket-timestamps",
     subject_class=SpokenTurn,
     description="The times of words do not decrease and lie within the audio of the turn.",
-    contract_condition="x-socket",
+    contract_condition="x-socket.client_messages.text",
     explanation=Explanation(
         consequence="Captions and the place of an interruption are wrong.",
         conforming_example="hello 0.1 to 0.4 s, audio of 1.2 s",
@@ -362,7 +362,7 @@ def _check_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
     "socket-speech-differs",
     subject_class=TurnPair,
     description="The same text is spoken as the same words, however it is sent and whatever else is spoken.",
-    contract_condition="x-socket",
+    contract_condition="x-socket.client_messages.text",
     explanation=Explanation(
         consequence="Words are lost, repeated, or belong to another turn: the listener hears something else.",
         conforming_example="Whole: 4.1 s. In pieces: 4.2 s of the same words.",

@@ -80,6 +80,7 @@ FaultTraffic = Literal[
     "list",
     "lifecycle",
     "upload",
+    "transcription",
     "webhook",
     "socket",
     "timed-stream",

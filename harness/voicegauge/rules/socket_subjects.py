@@ -10,7 +10,8 @@ from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_turns import SocketConversation, SocketTurn, read_conversation
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.targets import BaseSocketTarget
+from voicegauge.contract.transcript_turns import TranscribedConversation, read_transcribed_conversation
 from voicegauge.model.exchange import Exchange
 from voicegauge.model.socket import SocketTraffic, build_socket_exchange
 from voicegauge.rules.call import CheckSubject
@@ -27,7 +28,7 @@ because a documented limit was exceeded."""
 class SocketSubject(CheckSubject):
     """One WebSocket connection."""
 
-    target: SocketTarget  # type: ignore[assignment]
+    target: BaseSocketTarget  # type: ignore[assignment]
     traffic: SocketTraffic
 
     @property
@@ -45,6 +46,16 @@ class SocketSubject(CheckSubject):
         """Whether a finding can name a command: that of the whole case."""
         return True
 
+    @functools.cached_property
+    def has_asked_to_close(self) -> bool:
+        """Whether the client has sent the message that ends the connection."""
+        return any(
+            message.sender == "client"
+            and not message.is_binary
+            and "close" in self.target.socket.read_client_message(message.data).actions
+            for message in self.traffic.messages
+        )
+
     @property
     def description_pointer(self) -> str:
         """JSON pointer to the `x-socket` of the channel."""
@@ -59,8 +70,39 @@ class SocketConnection(SocketSubject):
 
     @functools.cached_property
     def conversation(self) -> SocketConversation:
-        """The turns of the connection, and what belongs to none."""
+        """The turns that are spoken, and what belongs to none."""
         return read_conversation(self.target.socket, self.traffic)
+
+    @functools.cached_property
+    def has_open_turn(self) -> bool:
+        """Whether a turn was neither completed nor cancelled."""
+        if self.target.spec.transcribes:
+            transcribed = read_transcribed_conversation(self.target.socket, self.traffic)
+            return any(turn.ended_ms is None for turn in transcribed.turns)
+        return any(turn.finished_ms is None and turn.cancelled_ms is None for turn in self.conversation.turns)
+
+    @functools.cached_property
+    def has_begun(self) -> bool:
+        """Whether the client has begun a turn: with a text, or with audio."""
+        if self.target.spec.transcribes:
+            transcribed = read_transcribed_conversation(self.target.socket, self.traffic)
+            return transcribed.first_audio_ms is not None
+        return bool(self.conversation.turns)
+
+
+@dataclass(frozen=True, eq=False)
+class TranscribedConnection(SocketSubject):
+    """A connection on which speech was transcribed."""
+
+    reference_text: str | None
+    """What was said; `None` if it is not known."""
+    waited_s: float
+    """How long the client waited for the end of a turn, in seconds, if it did not come."""
+
+    @functools.cached_property
+    def transcribed(self) -> TranscribedConversation:
+        """What the service has reported."""
+        return read_transcribed_conversation(self.target.socket, self.traffic)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Defines `x-socket` on a channel of an AsyncAPI document: speech over a WebSocket.
+"""Defines `x-socket` on a channel of an AsyncAPI document: speech over a WebSocket, spoken or transcribed.
 
 AsyncAPI describes the messages and their schemas. These records state what the messages mean: which one has text, which
 one audio, what ends a turn, and what the limits are. A template of a message is written once. The client and the
@@ -19,10 +19,11 @@ from voicegauge.model.base import Record
 # Defines the messages of a client.
 
 
-ClientAction = Literal["session", "start", "text", "flush", "end", "cancel", "close", "keep-alive"]
+ClientAction = Literal["session", "start", "text", "audio", "flush", "end", "cancel", "close", "keep-alive"]
 """What a message of the client asks for. `session`: settings, once after the connection was opened. `start`: begins a
-turn. `text`: text to speak. `flush`: speak what was sent so far. `end`: no more text follows in this turn. `cancel`:
-the speaker is interrupted. `close`: end the connection. `keep-alive`: nothing, but the connection or turn stays."""
+turn. `text`: text to speak. `audio`: audio to transcribe; a channel has either this or `text`. `flush`: speak what was
+sent so far, or end the turn that is transcribed. `end`: no more text follows in this turn. `cancel`: the speaker is
+interrupted. `close`: end the connection. `keep-alive`: nothing, but the connection or turn stays."""
 
 CancelEffect = Literal["stops", "finishes-segment", "finishes-turn"]
 """What a service does after `cancel`. `stops`: it sends no more audio. `finishes-segment`: what is being generated is
@@ -34,9 +35,9 @@ class ClientMessage(Record, frozen=True, kw_only=True):
 
     message: str
     """Name of the message in the AsyncAPI document."""
-    value: dict[str, Any]
-    """The message. A text that is "{text}", "{context}", "{key}" or "{nonce}" (a number that the answer repeats) stands
-    for the value itself."""
+    value: dict[str, Any] | None = None
+    """The message; `None` if it is binary audio. A text that is "{text}", "{audio}" (base64), "{context}", "{key}" or
+    "{nonce}" (a number that the answer repeats) stands for the value itself."""
     recognized_by: dict[str, tuple[Any, ...]] = {}
     """Accepted values by JSON pointer, all of which a message has that asks for this; null accepts a missing value. By
     default the fixed members of `value`."""
@@ -49,10 +50,28 @@ class ClientMessage(Record, frozen=True, kw_only=True):
 
 
 ServerEventKind = Literal[
-    "session", "turn-start", "audio", "timestamps", "flush-end", "turn-end", "cancel-end", "warning", "error", "other"
+    "session",
+    "turn-start",
+    "audio",
+    "timestamps",
+    "flush-end",
+    "turn-end",
+    "cancel-end",
+    "warning",
+    "error",
+    "other",
+    "partial",
+    "final",
+    "eager-end",
+    "resumed",
+    "session-end",
 ]
 """What a message of the service reports. `session`: the connection is ready. `turn-start`, `turn-end`: a turn begins,
-and is complete. `flush-end`: everything before a flush was sent. `cancel-end`: a cancellation was carried out."""
+and is complete. `flush-end`: everything before a flush was sent. `cancel-end`: a cancellation was carried out.
+
+Of transcription: `turn-start`, `turn-end`: somebody begins to speak, and has ended. `partial`: a text that may still
+change. `final`: a text that does not change any more. `eager-end`: the turn has probably ended. `resumed`: it has not,
+although `eager-end` said so. `session-end`: a summary, before the connection ends."""
 
 
 class ServerMessage(Record, frozen=True, kw_only=True):
@@ -64,8 +83,12 @@ class ServerMessage(Record, frozen=True, kw_only=True):
     value: dict[str, Any] | None = None
     """The message; `None` if it is binary audio. A text that is "{audio}" (base64), "{context}", "{words}", "{starts}",
     "{ends}", "{durations}", "{flush}" (number of the flush), "{nonce}" (that of the client), "{id}" (an id of the
-    turn), "{duration_ms}" (of the audio of the turn), "{characters}" (of its text) or "{reason}" stands for the value
+    turn), "{duration_ms}" (of the audio of the turn), "{characters}" (of its text), "{reason}", or of transcription
+    "{transcript}", "{word_items}" (a list of `word_item`), "{turn}" (number of the turn, from 0), "{sequence}" (number
+    of the message, from 0), "{start_s}" and "{duration_s}" (of the audio that was transcribed) stands for the value
     itself. Text around "{id}" is kept."""
+    word_item: dict[str, Any] | None = None
+    """A word in "{word_items}", with the placeholders "{word}", "{start_s}" and "{end_s}"."""
     recognized_by: dict[str, tuple[Any, ...]] = {}
     """As in `ClientMessage`; by default the fixed texts of `value` at the top level."""
     time_unit_s: PositiveFloat = 1.0
@@ -126,8 +149,31 @@ class SocketLimits(Record, frozen=True, kw_only=True):
     """Size of one message of the client."""
 
 
+class TranscriptSpec(Record, frozen=True, kw_only=True):
+    """What the texts of a channel that transcribes mean, and which order of its messages a document states."""
+
+    turn_text: Literal["finals", "end"] = "end"
+    """Where the text of a turn is: in its `final` messages, joined, or in the message of its end."""
+    end_repeats_eager_end: bool = False
+    """Whether a document states that the text of an end equals that of the `eager-end` before it."""
+    resumes_after_eager_end_only: bool = False
+    """Whether a document states that `resumed` follows an `eager-end` only."""
+    source: SourceReference | None = None
+
+
+class TranscriptEmulation(Record, frozen=True, kw_only=True):
+    """When the emulator sends texts. The numbers are invented: they are not measurements of the provider."""
+
+    partial_interval_s: PositiveFloat = 0.5
+    """Duration of audio between two `partial` messages."""
+    eager_end_s: PositiveFloat = 0.3
+    """Duration of silence after which a turn has probably ended."""
+    turn_end_s: PositiveFloat = 0.6
+    """Duration of silence after which a turn has ended."""
+
+
 class SocketFormat(Record, frozen=True, kw_only=True):
-    """A format of the audio, and how a client asks for it."""
+    """A format of the audio, and how a client asks for it or names it."""
 
     codec: AudioCodec
     """The codec, such as pcm_s16le, mulaw, mp3."""
@@ -174,7 +220,7 @@ class SocketEmulation(Record, frozen=True, kw_only=True):
 
 
 class SocketSpec(Record, frozen=True, kw_only=True):
-    """`x-socket` on a channel: text to speech over a WebSocket."""
+    """`x-socket` on a channel: text to speech, or speech to text, over a WebSocket."""
 
     id: str
     """Name of the channel, as operations have ids: `speakOverWebSocket`."""
@@ -188,17 +234,26 @@ class SocketSpec(Record, frozen=True, kw_only=True):
     voice_location: RequestLocation | None = None
     language_location: RequestLocation | None = None
     turn: TurnSpec = TurnSpec()
+    transcript: TranscriptSpec = TranscriptSpec()
+    """For a channel that transcribes."""
     limits: SocketLimits = SocketLimits()
     close_codes: dict[str, str] = {}
     """Meaning by code with which the service closes the connection; empty if no document lists the codes."""
     targets: dict[str, SocketTargetSpec]
     emulation: SocketEmulation = SocketEmulation()
+    transcript_emulation: TranscriptEmulation = TranscriptEmulation()
     source: SourceReference | None = None
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether the client sends audio, which the service transcribes."""
+        return "audio" in self.client_messages
 
     @property
     def has_contexts(self) -> bool:
         """Whether messages name the turn that they belong to."""
-        return has_placeholder(self.client_messages["text"].value, "{context}")
+        text = self.client_messages.get("text")
+        return text is not None and has_placeholder(text.value, "{context}")
 
     @property
     def sends_key_in_message(self) -> bool:

@@ -1,0 +1,59 @@
+"""Transcription over WebSockets: every planted fault is found by its rule, and correct services have no finding."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.conformance import _transcription_sender
+from voicegauge.emulator.fault_injection import FAULTS
+from voicegauge.emulator.process import RunningEmulator
+from voicegauge.rules.registry import FaultExample, Rule
+
+from ..builders.fault_examples import assert_found, list_fault_examples
+from ..builders.scripted_asr import use_scripted_asr
+
+TARGETS = ("deepgram/nova-3-listen", "deepgram/flux-listen", "elevenlabs/scribe-v2-realtime")
+
+
+@pytest.fixture(autouse=True)
+def _hear_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_scripted_asr(monkeypatch)
+    monkeypatch.setattr(_transcription_sender, "DEFAULT_TURN_END_TIMEOUT_S", 2.0)  # such an engine takes no time
+
+
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("transcription"))
+def test_an_injected_fault_is_found_by_its_rule(
+    rule: Rule, example: FaultExample, inject_faults, voicegauge_emulator: RunningEmulator, check
+) -> None:
+    inject_faults(example.fault_id)
+    report = check(
+        [example.target_id],
+        emulator=voicegauge_emulator,
+        only=lambda case: case.id.endswith(": recordings"),
+    )
+    assert_found(rule, example, {finding.rule for finding in report.findings})
+    found = next(finding for finding in report.findings if finding.rule == rule.id)
+    assert found.where.contract_file is not None
+    assert found.where.contract_file.endswith("asyncapi.yaml")
+    assert "emulated-key" not in str(report)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_correct_services_have_no_finding(target: str, voicegauge_emulator: RunningEmulator, check) -> None:
+    report = check([target], emulator=voicegauge_emulator)
+    assert report.findings == ()
+    assert {case.verdict for case in report.case_results} == {"passed"}
+    assert len(report.case_results) == 4  # two keys, and a recording in each format
+
+
+def test_a_key_that_is_ignored_is_found(inject_faults, voicegauge_emulator: RunningEmulator, check) -> None:
+    inject_faults("socket-key-ignored")
+    report = check(["deepgram/flux-listen"], emulator=voicegauge_emulator, only=lambda case: "API key" in case.id)
+    assert {finding.rule for finding in report.findings} == {"socket-handshake"}
+
+
+def test_faults_of_speech_and_of_transcription_are_apart(voicegauge_catalogue) -> None:
+    speaks, transcribes = voicegauge_catalogue.select_targets(["deepgram/flux-tts-socket", "deepgram/flux-listen"])
+    for fault in FAULTS.values():
+        if fault.socket is not None and fault.id != "socket-key-ignored":
+            assert fault.socket.has_effect(speaks) != fault.socket.has_effect(transcribes), fault.id
