@@ -96,7 +96,7 @@ def _list_payments(planned: PlannedBenchmark, run_to_continue: RunToContinue | N
 def _list_budgets(
     planned: PlannedBenchmark, live: LiveOptions, run_to_continue: RunToContinue | None
 ) -> list[BudgetLeft]:
-    """Return what is left of each budget; the run that is continued has spent its part."""
+    """Return what is left of each budget of the plan. If `run_to_continue` is given, its spending is subtracted."""
     contracts = collect_contracts(planned.targets.values())
     spent_usd: dict[str, float] = {}
     if run_to_continue is not None:
@@ -131,7 +131,10 @@ def require_budget(planned_benchmark: PlannedBenchmark, live: LiveOptions) -> No
 
 
 def _describe_interrupted_run(planned_benchmark: PlannedBenchmark) -> str:
-    """Return what is added to the error about a plan over budget: which run a higher budget continues; or nothing."""
+    """Return the addition to an error about an exceeded budget; empty if there is nothing to continue.
+
+    It names the interrupted run that the same command continues with a higher budget, and what that run has spent.
+    """
     request = planned_benchmark.request
     if request.new_run:
         return ""
@@ -146,9 +149,9 @@ def _describe_interrupted_run(planned_benchmark: PlannedBenchmark) -> str:
 
 
 def require_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
-    """Reject a new run that may cost more than is left for today at one of its providers.
+    """Reject a new run that may cost more than what is left of today's budget of one of its providers.
 
-    A ramp, and a run that is continued, stop when it is spent.
+    Ramps and continued runs are not rejected: they stop when that budget is spent.
 
     Raises:
         BudgetError: it may cost more.

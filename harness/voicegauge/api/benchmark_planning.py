@@ -92,11 +92,10 @@ class TargetVariant:
 def find_target_variant(
     catalogue: Catalogue, target_names: Sequence[str], request: BenchRequest
 ) -> TargetVariant | None:
-    """Return the variant of the benchmark's only target: on another server, or described by another contract file.
+    """Return the variant with which the benchmark's only target is compared; `None` if none is requested.
 
-    The request gives the base URL of the other server or the other contract; without either, `None` is returned. The
-    provider id of the variant is that of the target, followed by "@" and the host of the other server or the version of
-    the other contract.
+    The variant is the same target on another server (`request.baseline_url`), or as another contract file describes it
+    (`request.baseline_contract`).
 
     Raises:
         ContractError: the contract is not usable.

@@ -258,7 +258,10 @@ def _score_saved_run(
 def _listen_to_saved_run(
     run_folder: Path, run: Run, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
 ) -> Run:
-    """Return the run with what its audio says, and save it, so that it need not be judged again."""
+    """Judge what the audio of a run says, save the verdicts in the run, and return the run with them.
+
+    The run is returned unchanged if listening was not requested, or if the time limit of the command is over.
+    """
     if not planned_benchmark.request.listens:
         return run
     try:

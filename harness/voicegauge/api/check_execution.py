@@ -161,8 +161,8 @@ def fit_requested_plan(
 ) -> CasePlan:
     """Cut a live plan to what is left of every budget, if the request limits the number of billable requests too.
 
-    Who names both limits wants the most informative requests within them. What an earlier command has paid for and
-    judged costs nothing. Other plans are returned as they are: they are refused if they cost too much.
+    A user who sets both limits gets the most informative requests that fit both. What an earlier command has paid for
+    and judged costs nothing. Other plans are returned as they are: they are refused if they cost too much.
 
     Args:
         request: the request; its prices are by name.
@@ -253,9 +253,9 @@ def finish_check(
     """Build the report, pass it to `on_report`, and return it.
 
     The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
-    forgotten if the process is killed before. Requests whose result was lost stay in them: the same command does not
-    send them again until the user says so. The journals of a check that ended early stay as they are: the same command
-    goes on with them.
+    forgotten if the process is killed before. Requests whose result was lost stay in the journals: the same command
+    sends them again only if the user demands it. The journals of a check that ended early are kept unchanged, so that
+    the same command can resume the check.
     """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from voicegauge.errors import TimeLimitError
 
 CLEANUP_S = 10.0
-"""Seconds that a command has, after its time is over, to cancel jobs and to delete what it has created. What is left
-after that is deleted by the next command."""
+"""Seconds that a command may take after its time limit to cancel jobs and to delete the resources that it created. The
+next command deletes what is left after that."""
 
 _SHORTEST_TIMER_S = 1e-6
 

@@ -90,9 +90,10 @@ def _escape(text: str) -> str:
 
 
 def choose_listener(given: ProgressListener | None) -> ProgressListener:
-    """Return the listener that the caller has given; otherwise one that shows bars in a notebook and nothing elsewhere.
+    """Return the listener that the caller passed.
 
-    A notebook without output is had by giving a `ProgressListener`, which does nothing.
+    Without one, return a listener that shows progress bars in a notebook, and prints nothing outside of notebooks. To
+    silence a notebook, pass a plain `ProgressListener`, whose methods do nothing.
     """
     if given is not None:
         return given

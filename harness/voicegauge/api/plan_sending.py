@@ -325,7 +325,10 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests
 def add_budget_forecast(
     plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests_fewer_calls: bool, is_resumed: bool = False
 ) -> PricedPlan:
-    """Return a plan with what becomes of it when it is sent; see `build_live_settings` for the arguments."""
+    """Return `plan` with a forecast of which requests will be sent within `budgets`.
+
+    See `build_live_settings` for the other arguments.
+    """
     refusal: VoicegaugeError | None = None
     try:
         require_prices(plan)
@@ -358,7 +361,7 @@ def describe_plan(plan: PricedPlan) -> str:
 
 
 def _describe_worst_case(plan: PricedPlan) -> str:
-    """Describe what a plan costs if the service accepts what it should reject; empty if that is not more."""
+    """Describe the cost of a plan whose invalid requests are accepted too; empty if it is not higher."""
     if plan.provenance is Provenance.EMULATED or plan.worst_case_usd <= plan.price_usd:
         return ""
     return f", {format_price_usd(plan.worst_case_usd)} if the service accepts what it should reject"

@@ -84,9 +84,9 @@ class _ReceivedCases:
     """
 
     def count_unfinished_cases(self, update: RecordingUpdate) -> int:
-        """Return the number of received cases of an update that is left to the next command.
+        """Return the number of received cases that are kept for the next command, because others are missing.
 
-        It is 0 if the file is to be written: then everything was received, or no command can go on with what was.
+        It is 0 if the file can be written, or if the recording ended for a reason after which it cannot be resumed.
         """
         if self.unfinished_recording is None or self.stop_reason not in RESUMED_STOP_REASONS:
             return 0
@@ -234,7 +234,7 @@ class RecordingRun:
         )
 
     def forecast_plan(self, plan: CasePlan, live_options: LiveOptions, journals: CaseJournals) -> PricedPlan:
-        """Return the priced plan of what a live recording would send, and what becomes of it within the budgets."""
+        """Return the priced plan of a live recording, with a forecast of what is sent within the budgets."""
         contracts = list(self.contracts.values())
         announce_replaced_prices(contracts, self.request.prices, self.listener)
         _, _, sent_plan = self._split_live_plan(plan, self._open_unfinished_recording(), journals)

@@ -218,7 +218,7 @@ class CheckRequest(ServiceRequest):
 
 @request
 class SingleCheckRequest(ServiceRequest):
-    """One request to send, and what the service should do with it."""
+    """A request to send, and the outcome that is expected from the service."""
 
     target: str = keyword(help="Id of the target.", kw_only=False)
     body_changes: Mapping[str, object] | None = keyword(

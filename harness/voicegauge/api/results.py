@@ -51,7 +51,7 @@ class RecordResult(Record, frozen=True, kw_only=True):
     """Whether a request that should be accepted was."""
     unfinished_case_count: int = 0
     """Number of cases whose responses are kept in the folder `.unfinished`, because the recording ended early. The same
-    call goes on with them, and writes the files when they are complete."""
+    call resumes the recording, and writes the files when they are complete."""
     finding_count: int = 0
     """Number of findings in the recorded exchanges, without disputed ones."""
     resource_summary: ResourceSummary = ResourceSummary()

@@ -430,7 +430,7 @@ class ScoreResult(Record, frozen=True, kw_only=True):
     scores: ScoreSet | None
     """The scores; `None` if the audio was only listened to."""
     listening: ListeningSet | None = None
-    """What the audio says; `None` for a run of targets that do not speak texts."""
+    """The verdicts on what the audio says; `None` if the targets of the run do not produce speech from texts."""
     predicted_quality: QualitySet | None = None
     """How listeners would rate the audio; `None` if it was not predicted."""
 
@@ -494,7 +494,10 @@ def run_score(request: ScoreRequest) -> ScoreResult:
 
 
 def _listen_to_saved_run(folder: Path, saved: Run, listener: ProgressListener) -> Run:
-    """Return the run with what its audio says, and save it, unless it was judged in the present way."""
+    """Judge what the audio of a run says, save the verdicts in the run, and return the run with them.
+
+    The run is returned unchanged if the current method has already judged it, or if its targets do not speak texts.
+    """
     if saved.listening is not None and saved.listening.method == get_listening_method():
         return saved
     with report_phase(listener, "listening") as hearing:

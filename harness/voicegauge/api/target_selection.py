@@ -319,8 +319,8 @@ def find_base_url_and_names(
 ) -> tuple[str, ModelAndVoiceNames]:
     """Return the base URL of the API of a server of the user's own, and the names of its models and voices.
 
-    There are no names if the server requires a key that is not set. Nothing is asked if the contract is not one for
-    servers of users.
+    There are no names if the server requires a key that is not set. No request is sent if the contract does not
+    describe a server that users run themselves.
 
     Args:
         contract: the contract that the server follows.
@@ -566,7 +566,7 @@ def _build_unknown_server_error(contract: Contract, server: str) -> UsageError:
 
 
 def check_provider_budgets(live_options: LiveOptions, contracts: Sequence[Contract]) -> None:
-    """Reject a budget of a provider that is not asked, and a provider without a budget.
+    """Reject a budget for a provider that this command does not send requests to, and a provider without a budget.
 
     Raises:
         UsageError: as described above.

@@ -484,10 +484,10 @@ def estimate_error_rate_change(
 def estimate_rating_change(
     baseline_ratings: Sequence[tuple[str, float]], run_ratings: Sequence[tuple[str, float]]
 ) -> EstimatedChange | None:
-    """Estimate by how much a mean predicted rating became worse, over the texts that both sides have.
+    """Estimate how much the mean predicted rating fell, over the texts that both sides have.
 
-    Each side gives ids of texts with a rating. The mean rating of a text is compared with that of the same text on the
-    other side, by Student's t test of the paired differences.
+    Each item of the arguments is the id of a text and a rating. The mean ratings of a text on both sides are compared
+    by Student's t test of the paired differences.
 
     Returns:
         The fall of the mean rating: positive if it became worse. `None` if the sides have no text in common.

@@ -77,7 +77,10 @@ class SharedDrift:
             self._text_errors[target] = nights[target][-1].standard_error
 
     def improve(self, target: str, change: EstimatedChange) -> EstimatedChange | EitherChange:
-        """Return a change that is tested both on its own and beside the other targets; or the change, if neither is."""
+        """Return `change` as one that is tested both on its own and relative to the other targets.
+
+        `change` is returned unchanged if the other targets provide no reference, or if it has no standard error.
+        """
         contrast = self._contrasts.get(target)
         if contrast is None or change.standard_error is None:
             return change

@@ -237,7 +237,10 @@ def _estimate_change_of_wrong_audio(target: ComparedTarget) -> MetricChange | No
 
 
 def _estimate_rating_changes(target: ComparedTarget) -> list[ComparedMetric]:
-    """Return the changes of two predicted ratings: the other two of a clip say hardly more than the overall one."""
+    """Return the changes of the two predicted ratings that are compared.
+
+    The other two ratings of a clip are left out, because they correlate strongly with the overall rating.
+    """
 
     def estimate_change(select_rating: Callable[[QualityPrediction], float]) -> EstimatedChange | None:
         before = [rating for run in target.baseline_samples for rating in run.collect_ratings(select_rating)]

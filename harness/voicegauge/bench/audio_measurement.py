@@ -119,7 +119,7 @@ def count_samples_with_unknown_encoding(samples: Iterable[Sample]) -> dict[str, 
 
 
 def is_clip_silent(sample: Sample) -> bool:
-    """Whether the audio of a sample could be decoded, and no part of it is audible."""
+    """Whether the audio of a sample was decoded and contains nothing audible."""
     facts = sample.audio
     if facts is None or facts.audio_duration_s is None or facts.leading_silence_s is None:
         return False

@@ -59,7 +59,8 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     silent_sample_count: Count = 0
     """Number of those whose audio is silent from beginning to end."""
     wrong_sample_count: Count = 0
-    """Number of those whose audio is known to be wrong: silence, no speech, another text, or not all of it."""
+    """Number of measured samples whose audio is known to be wrong: silence, noise, another text, or only a part of the
+    text."""
     listening_method: str | None = None
     """How the audio was judged; `None` if nobody listened to it."""
 

@@ -78,7 +78,7 @@ def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> 
 
 
 LATENCY_PARTS = ("submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_p95_ms")
-"""Metrics that say what a change of the total latency consists of."""
+"""Metrics of the phases that add up to the total latency."""
 ALPHA_SHARE_OF_PARTS = 0.2
 """Share of `alpha` for the family of the parts of the latency."""
 
@@ -241,7 +241,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     listening_method: str | None = None
     """How the audio of all runs was judged; `None` if it was not, or not in the same way."""
     listening_note: str = ""
-    """Why it is not compared what the audio says; empty if it is."""
+    """Why the runs are not compared by what their audio says; empty if they are."""
     quality_note: str = ""
     """Why predicted ratings are not compared, although a run has some; empty otherwise."""
     metrics: tuple[MetricComparison, ...]
@@ -569,7 +569,10 @@ def _check_has_samples(run: Run) -> None:
 
 
 def _find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
-    """Return why what the audio of runs says is not compared; empty if it is, or if targets do not speak texts."""
+    """Return why the runs are not compared by what their audio says.
+
+    The result is empty if they are compared, or if their targets do not speak texts.
+    """
     if runs[-1].manifest.kind != "speech":
         return ""
     unheard = [run.manifest.run_id for run in runs if run.listening is None]

@@ -370,7 +370,10 @@ def _use_measured_price(claim: PriceClaim, samples: Sequence[Sample]) -> PriceCl
 
 
 def _use_counted_characters(claim: PriceClaim, claims: Sequence[PriceClaim], samples: Sequence[Sample]) -> PriceClaim:
-    """Return the claim with the characters that the run's texts count, if some characters count twice or not at all."""
+    """Return `claim` with the billed characters per character of text as they are on average in the run.
+
+    It is returned unchanged if the price counts each character once.
+    """
     best = find_best_claim(claims)
     if best is None or all(part.counts_each_character_once for part in claim.parts):
         return claim

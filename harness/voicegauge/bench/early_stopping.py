@@ -54,7 +54,10 @@ class ConfidenceSequence:
         self._squares += deviation * (observation - self.mean)
 
     def compute_interval(self) -> tuple[float, float] | None:
-        """Return the interval of the mean; `None` with fewer than `MIN_OBSERVATIONS`."""
+        """Return the lower and the upper bound of the confidence interval of the mean.
+
+        The result is `None` with fewer than `MIN_OBSERVATIONS` observations.
+        """
         if self.count < MIN_OBSERVATIONS:
             return None
         deviation = math.sqrt(self._squares / (self.count - 1))

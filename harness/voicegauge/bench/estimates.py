@@ -52,7 +52,7 @@ class Estimate(Record, frozen=True, kw_only=True):
     """A number with its confidence interval (95% unless documented otherwise)."""
 
     value: float
-    """The number itself: a median, a percentile, a share or a rate, as the field says that has the estimate."""
+    """The estimated value: a median, percentile, share or rate, depending on the field that holds this estimate."""
     low: float | None
     """Lower end of the interval; `None` if there are too few data."""
     high: float | None

@@ -288,7 +288,9 @@ class HistoryStore:
         )
 
     def _require_own_schema(self) -> None:
-        """Check that the file has these tables and nothing else: a trigger, or a view in place of a table, can loop.
+        """Reject a database file that contains anything except the expected tables.
+
+        Triggers, or views in place of tables, could run forever.
 
         Raises:
             sqlite3.DatabaseError: it has another schema.

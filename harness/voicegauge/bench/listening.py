@@ -34,8 +34,8 @@ from voicegauge.speech.listening import (
 MAX_CLIPS_IN_THIS_PROCESS = 12
 """Number of different clips up to which no other process is started, because starting them takes longer."""
 MAX_DOUBTFUL_SHARE = 0.25
-"""Largest share of the samples of a target that may fit their text less well than other texts, so that they are in
-doubt. If there are more, the voice is one that cannot be judged."""
+"""Largest share of doubtful samples of a target, that is, of samples that fit their text less well than other texts. If
+the share is larger, these samples are not judged, because the recognition does not work well enough for this voice."""
 
 ListeningProgressReporter = Callable[[int, int], None]
 """Function that is called with the number of clips judged so far and the number of all different clips."""
@@ -51,7 +51,8 @@ class ListeningSummary(Record, frozen=True, kw_only=True):
     doubtful_count: Count
     """Number of samples of which a person should decide."""
     not_judged_count: Count
-    """Number of samples about whose words nothing can be said. They have not passed."""
+    """Number of samples for which it could not be determined whether they say their text. They do not count as
+    right."""
     defect_count_by_rule: dict[str, int] = {}
     """Number of wrong and doubtful samples by the rule that they break, most frequent first."""
     not_judged_count_by_reason: dict[str, int] = {}
@@ -74,7 +75,9 @@ class _ClipKey(NamedTuple):
 def listen_to_run(
     run_folder: Path, run: Run, *, report_progress: ListeningProgressReporter | None = None
 ) -> ListeningSet | None:
-    """Return what the audio of a run says; `None` for a run of targets that do not speak texts.
+    """Judge whether the audio of a run says its texts.
+
+    Return the verdicts; `None` if the targets of the run do not speak texts.
 
     Args:
         run_folder: folder of the run, with its audio.
@@ -159,7 +162,7 @@ def _listen(clip: AudioClip, text: str) -> ClipJudgment:
 
 
 def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudgment]) -> Iterator[ListeningVerdict]:
-    """Yield the verdict on each sample, whose clip is at the same place in `found`."""
+    """Yield the verdict on each sample. `found` has the measurements of the clips, in the order of `samples`."""
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         by_target[sample.target].append(index)

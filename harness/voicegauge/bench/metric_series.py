@@ -42,9 +42,9 @@ NIGHTS_TO_CONFIRM_SHIFT = 2
 _PRIOR_DEGREES_OF_FREEDOM = 3.0
 """Weight of the assumed spread, in degrees of freedom, beside the spread that is measured."""
 _INDEPENDENT_TESTS_PER_NIGHT = 3.0
-"""Number of independent tests that each night counts as. A shift is looked for at every earlier night, but the tests
-resemble each other: together they raise as many false alerts as about three independent ones, as the benchmark
-`history_alerts` measures."""
+"""Number of independent tests by which the significance level is corrected for each night. Every earlier night is
+tested as the start of a shift, but these tests are correlated: together they raise as many false alerts as about three
+independent ones (measured by the benchmark `history_alerts`)."""
 _CLIP_LIMIT_PER_THRESHOLD = 0.9
 """Limit at which values are clipped, divided by the threshold of a shift. Below 1, so that one night cannot exceed the
 threshold, but two nights in a row can."""

@@ -46,9 +46,10 @@ class LatencySpreads(NamedTuple):
     night: float
     """Of the level of a target in different nights, without the spread of its requests."""
     night_beside_others: float
-    """Of the level of a target beside the median of the other targets; `night` if nothing is shared."""
+    """Standard deviation between nights of the difference between a target's level and the median level of the other
+    targets. Equal to `night` if the targets have no drift in common."""
     measured: tuple[str, ...] = ()
-    """Which of them were measured; the others are assumed."""
+    """Names of the spreads above that were measured; the others are assumed."""
 
 
 class PlannedComparison(NamedTuple):
@@ -58,7 +59,8 @@ class PlannedComparison(NamedTuple):
     target_count: int
     text_count: int
     detectable_slowdown: float | None
-    """Such as 0.2 for 20%; `None` if not even ten times the latency would be found."""
+    """The smallest relative slowdown that the comparison can detect, such as 0.2 for 20%; `None` if it would not even
+    detect a latency ten times as long."""
 
 
 def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_DRIFT) -> LatencySpreads:

@@ -487,7 +487,7 @@ class _LoadSearch:
         return float(max(round(load), 1)) if self._load_type == "concurrency" else load
 
     def build_result(self) -> RampResult:
-        """Return what was found."""
+        """Return the result of the search: all steps, and the highest load that met the goal."""
         return RampResult(
             load_type=self._load_type,
             goal=self._goal.text,

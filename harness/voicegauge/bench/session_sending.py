@@ -34,7 +34,7 @@ async def send_rounds(
     load_gate: LoadGate,
     on_ramp_step: RampStepListener,
 ) -> RampResult | None:
-    """Send rounds as `config` says.
+    """Send all rounds with the load that `config` defines: closed loop or open loop.
 
     Args:
         rounds: the samples that remain.

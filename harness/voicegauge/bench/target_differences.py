@@ -135,9 +135,9 @@ def list_undominated(differences: Sequence[PairwiseDifferences]) -> list[bool]:
 
 
 def list_not_clearly_higher(point_estimates: Sequence[float | None], differences: PairwiseDifferences) -> list[bool]:
-    """Return for each target whether it has the lowest value, or one that cannot be distinguished from the lowest.
+    """Return for each target whether its value is the lowest, or not significantly higher than the lowest.
 
-    `False` for a missing value.
+    The result is `False` for a target without a value.
 
     Args:
         point_estimates: the value of each target, as tables show it.

@@ -45,7 +45,7 @@ from voicegauge.model.sample import AudioFacts, Latency, Sample, Score, Streamin
 from voicegauge.printable_text import format_count
 
 MAX_NAMED_CHARGES = 3
-"""Largest number of targets with wrong charges that a sentence names; if there are more, it counts the others."""
+"""Largest number of targets with wrong charges that a sentence names. Further targets are only counted."""
 
 
 class ErrorRate(Record, frozen=True, kw_only=True):

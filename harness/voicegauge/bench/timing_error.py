@@ -255,7 +255,8 @@ MIN_RECORDED_LAG_MS = 1.0
 THREAD_SWITCH_INTERVAL_S = 0.0005
 """Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""
 _MAX_OBJECTS_FROZEN_BY_PYTHON = 10_000
-"""Number of objects that may be frozen in a process that has frozen none itself: Python 3.12 freezes some hundred."""
+"""Largest result of `gc.get_freeze_count()` for which it is assumed that no other code of this process has called
+`gc.freeze()`. Python 3.12 itself freezes a few hundred objects at startup."""
 
 
 class EventLoopLag:

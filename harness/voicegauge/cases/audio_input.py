@@ -182,7 +182,7 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     padded_size_bytes: int | None = None
     """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
     is_audio: bool = True
-    """Whether the file is audio at all, which every operation requires that takes a recording."""
+    """Whether the file is audio. A file that is not audio is rejected by every operation that takes a recording."""
     is_limit_unit_ambiguous: bool = False
     """Whether the size of the recording is within the limit if MB means MiB, but not otherwise, so that a live
     service may accept or reject it."""

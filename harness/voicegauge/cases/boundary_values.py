@@ -34,8 +34,8 @@ _TEXT_BY_FORMAT_KEYWORD = {
 def find_fitting_value(schemas: Schemas, schema: Any, field_name: str = "") -> Any:
     """Return a value that fits `schema`, or `MISSING` if none is found. A text for a field named `language` is "en".
 
-    An invented value fits bounds, enumerations and required properties. No value is invented for a pattern, which only
-    an example or a default can match.
+    A generated value satisfies bounds, enumerations and required properties. For a schema with `pattern`, only examples
+    and defaults are tried, because no value is generated from a pattern.
     """
     schema, _ = schemas.resolve_reference(schema)
     value = _find_fitting_value(schemas, schema)

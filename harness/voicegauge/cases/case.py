@@ -69,7 +69,8 @@ class SocketScenario(Record, frozen=True, kw_only=True):
 
     kind: SocketScenarioKind
     format_name: str | None = None
-    """Name of the other format of a `format` scenario, or of that in which a recording is streamed."""
+    """Name of the second audio format of a `format` scenario, or of the audio format in which a recording is
+    streamed."""
     interruption_count: int = 0
     turn_count: int = 0
     """Number of turns that may be charged."""

@@ -68,9 +68,10 @@ def plan_combination_cases(target_requests: Sequence[TargetRequest]) -> Iterator
 def _build_choice_filter(
     target_requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
 ) -> Callable[[RowChoices], bool]:
-    """Return a function that returns whether a valid request can have the values that are chosen so far.
+    """Return a predicate that tells whether a valid request can have the values that are chosen so far.
 
-    The first position of a row is the index of a request, the others are the index of one value for each field.
+    The first item of a row is the index of a request; each other item is the index of a value of the field at the same
+    position in `fields`.
     """
     supported = [
         [

@@ -32,7 +32,8 @@ INTERRUPTION_COUNT = 20
 STREAMED_TURN_COUNT = 2
 """Number of recordings that are streamed one after the other on one connection."""
 _LIVE_INTERRUPTION_COUNT = 3
-"""The same at a service that charges for each, unless every valid request is asked for."""
+"""Number of interrupted turns at a live service that charges for each turn, unless the user requests all valid
+requests."""
 
 
 def plan_socket_cases(

@@ -350,7 +350,7 @@ def _build_legend(
 
 
 def _describe_scoring(score_set: ScoreSet) -> list[str | Text]:
-    """Return by what the errors were counted, and what was not."""
+    """Return lines that name the ASR engine and the normalizer, and the languages that were not scored."""
     lines: list[str | Text] = [f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}"]
     if score_set.has_closed_vocabulary:
         lines.append(_warn_of_closed_vocabulary(score_set))

@@ -218,7 +218,10 @@ def complete_name(kind: Completion, incomplete: str) -> list[CompletionItem]:
 
 
 def _list_names(kind: Completion, incomplete: str) -> dict[str, str]:
-    """Return what is known by name. What is imported here costs no command its start."""
+    """Return the names that a shell can complete for this kind of argument, each with its description.
+
+    Imports are inside the function so that commands start without their cost.
+    """
     match kind:
         case Completion.PROVIDER:
             from voicegauge.contract.catalogue import load_catalogue

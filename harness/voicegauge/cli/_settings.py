@@ -94,7 +94,7 @@ def _find_problem_of_existing(root: Path, path_in_root: PurePath, *, is_folder: 
 
 
 def claim_output(value: PurePath, folder: Path, *, is_folder: bool) -> None:
-    """Create the folder of an output for which `find_output_problem` found no problem, and remember it.
+    """Create the folder of an output, which `find_output_problem` has accepted, and record that voicegauge created it.
 
     Raises:
         StorageError: a file cannot be written.
@@ -109,7 +109,7 @@ def claim_output(value: PurePath, folder: Path, *, is_folder: bool) -> None:
 
 
 def _read_output_record(root: Path) -> _OutputRecord | None:
-    """Return what is remembered about a folder; `None` if voicegauge did not create the folder that is there now."""
+    """Return the record of an output folder; `None` if voicegauge did not create the folder that exists now."""
     if root.is_symlink() or not root.is_dir():
         return None
     try:

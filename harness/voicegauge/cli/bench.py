@@ -178,8 +178,8 @@ def _reject_disturbed_run(result: BenchResult) -> None:
 
 
 MAX_LAG_SHARE_OF_GOAL = 0.1
-"""Lag of the event loop, as a share of the shortest time that the goal of a ramp allows, above which a sample says
-nothing about the goal. The capacity is a throughput, which short lags do not change."""
+"""Largest lag of the event loop at which a sample of a ramp is counted, as a share of the shortest time that the goal
+allows. Above it, the sample does not show whether the goal was met."""
 
 
 def _count_samples_disturbed_beyond_goal(result: BenchResult) -> int:

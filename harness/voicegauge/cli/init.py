@@ -31,7 +31,7 @@ _RECORDING_KEY_PATTERN = re.compile(
 
 @request
 class InitOptions(JsonOutput):
-    """From what a contract is proposed, and where it is written."""
+    """The inputs from which a contract is proposed, and the folder to which it is written."""
 
     document_or_recording: str = argument(
         kw_only=False, help="An OpenAPI document, its https URL, or recordings.", metavar="DOCUMENT|URL|RECORDING"

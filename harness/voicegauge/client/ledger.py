@@ -182,9 +182,9 @@ class Ledger:
 
 
 class LedgerShare(Ledger):
-    """Counts what one of several users of a ledger reserves and spends.
+    """One user's share of a ledger that several users have in common.
 
-    The ledger has the budget, and counts the amounts of all its shares too. A share may have a budget of its own.
+    The common ledger holds the budget and counts the amounts of all shares. A share can also have a budget of its own.
     """
 
     def __init__(
@@ -195,7 +195,10 @@ class LedgerShare(Ledger):
         spent_usd: float = 0.0,
         option: str = "--max-cost",
     ) -> None:
-        """Share `ledger`, which counts `spent_usd` already; see `Ledger` for the other arguments."""
+        """Create a share of `ledger`.
+
+        `spent_usd` was spent before and is already counted there; see `Ledger` for the other arguments.
+        """
         super().__init__(max_cost_usd, spent_usd=spent_usd, option=option)
         self._ledger = ledger
 

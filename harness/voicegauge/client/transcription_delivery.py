@@ -46,7 +46,7 @@ async def deliver_transcription(
     price_usd: float | None = None,
     request_to_repeat: RequestToRepeat | None = None,
 ) -> Delivery:
-    """Stream a recording on a connection of its own, and return its transcript, or why there is none.
+    """Stream a recording over its own connection. Return its transcript, or the reason why there is none.
 
     Args:
         client: builds the handshake, and has the budget.

@@ -23,7 +23,7 @@ DEFAULT_TURN_END_TIMEOUT_S = 10.0
 
 
 class StreamedAudio(NamedTuple):
-    """Audio in the format that the target was asked for."""
+    """A recording, encoded in the audio format that the target expects."""
 
     data: bytes
     bytes_per_second: int
@@ -41,9 +41,10 @@ class StreamTimes(NamedTuple):
     """Time of each frame."""
 
     def find_spoken_ms(self, second: float) -> float:
-        """Return when the sample at `second` seconds was spoken, if its frame was sent as soon as it was recorded.
+        """Return the time, in milliseconds, at which the sample at `second` seconds was spoken.
 
-        So a frame that this machine sends late delays the speaker, not the service.
+        It is the time at which its frame should have been sent. If this machine sends a frame late, the delay is
+        therefore counted as one of the speaker, not of the service.
         """
         if not self.sent_ms:
             return self.started_ms + second * 1000

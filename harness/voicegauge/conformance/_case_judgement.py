@@ -92,7 +92,7 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     no_verdict_reason: str | None = None
     """Why the case has no verdict; `None` if it has one."""
     has_no_result: bool = False
-    """Whether an error of the network ended the case before anything of it could be judged."""
+    """Whether a network error ended the case before any part of it could be judged."""
     addressed_target_name: str | None = None
     """Name of the target that the request addresses; `None` if it addresses none, or if there are no findings."""
     billable_request_count: int = 0
@@ -101,7 +101,7 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     """Operations of the judged exchanges, one for each exchange, by the provenance of the exchanges."""
     coverage: CoverageCounts = CoverageCounts()
     delivery: KeptDelivery | None = None
-    """The delivery, if later cases are compared with it."""
+    """The delivery, kept if later cases are compared with it; otherwise `None`."""
 
     def is_usable(self, basis: str, now: datetime) -> bool:
         """Whether the judgement has the same basis, and is not older than `MAX_JUDGEMENT_AGE_S`."""

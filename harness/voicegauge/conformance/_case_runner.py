@@ -140,8 +140,8 @@ class CasesInFlight:
     async def send_cases(self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]) -> None:
         """Send `cases`, and call `take_result` with each result, in the order of `cases`.
 
-        If `take_result` raises an error, or the task is cancelled, no further case is sent; what is in flight is left
-        to `cancel`. After an interruption, what is in flight is waited for.
+        If `take_result` raises an error, or the task is cancelled, no further case is sent; the caller then cancels the
+        cases in flight with `cancel`. After an interruption, the cases in flight are completed.
 
         Raises:
             CancelledError: the task was cancelled, or nothing is in flight any more after an interruption.
@@ -430,7 +430,7 @@ class CaseRunner:
         return self.service.case_journal.find_skip_reason(case) if self.service.case_journal is not None else None
 
     def _record_judged_case(self, sent_case: SentCase, findings: Sequence[Finding], target: Target | None) -> None:
-        """Note in the journal what was judged of a case, so that it is not sent again if this check ends early."""
+        """Write the judgement of a case to the journal, so that a resumed check does not send the case again."""
         judgement = self._judgements.build_judgement(
             sent_case.case,
             findings,

@@ -271,7 +271,7 @@ class CaseSender:
         return self._send_call if case.speech_request is None else self._send_delivery
 
     async def _converse(self, case: ConformanceCase, sent_case: SentCase) -> None:
-        """Do on WebSockets what a case says."""
+        """Carry out the WebSocket scenario of a case."""
         if self._service.settings.emulator_app is not None:
             sent_case.no_verdict_reason = "an application in this process has no sockets"
             return

@@ -45,8 +45,8 @@ from voicegauge.model.base import Record, StopReason
 from voicegauge.model.job import AmbiguousRequest
 
 RESUMED_STOP_REASONS: frozenset[StopReason] = frozenset({"interrupted", "time", "unreachable"})
-"""Why a command may have ended early so that the same command goes on: something from outside has stopped it. A budget
-that was used up would stop the next command too; a new command has a budget of its own."""
+"""The reasons for an early end after which the same command resumes the check or recording, because the cause was
+external. A used-up budget is not among them: it would stop the resumed command too."""
 
 
 class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_finished"):
@@ -56,7 +56,7 @@ class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
     no_verdict_reason: str | None
     """The reason why the case has no verdict, in one line; `None` if it has one."""
     judgement: CaseJudgement | None = None
-    """What was judged, for the check that goes on after this one ended early; `None` in a recording."""
+    """The judgement of the case, which a resumed check takes over; `None` in a recording."""
 
 
 class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):

@@ -174,9 +174,10 @@ def _get_target_id(target_by_case_id: Mapping[str, Target], case_id: str | None)
 def _find_cause(
     values_of_requests: Iterable[frozenset[RequestedValue]], known_locations: Container[str]
 ) -> RequestedValue | None:
-    """Return the value that most requests have; `None` if no two requests have one in common.
+    """Return the value that most requests have; `None` if no value is common to several requests.
 
-    If nothing else can be the cause, the only value of a request is one if other values at its location are.
+    The only value of a request counts twice if its location is in `known_locations`, because nothing else can be the
+    cause.
     """
     requests = list(values_of_requests)
     counts = Counter(value for values in requests for value in sorted(values, key=str))

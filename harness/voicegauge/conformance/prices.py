@@ -195,8 +195,8 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     skipped_cases: tuple[SkippedCase, ...] = ()
     """Cases that cannot be planned."""
     targets_without_delivery: tuple[str, ...] = ()
-    """Ids of the targets that cannot be judged, because no delivery can be planned, or because the limit of billable
-    requests allows none at all."""
+    """Ids of the targets that cannot be judged because no delivery is sent: none can be planned, or the limit of
+    billable requests leaves no room."""
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """See `CasePlan`."""
     excluded_operations: tuple[str, ...] = ()
@@ -208,8 +208,8 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     spending: Spending
     """Spending at the live service if every response is as expected. Spending for each rule is not included."""
     worst_case_usd: float = 0.0
-    """The price of the plan in dollars if the service accepts what it should reject, too. It may be charged for more
-    than that only for requests that are sent again after a response that broke off."""
+    """Upper bound of the price of the plan, in dollars: the service also accepts and charges the requests that it
+    should reject. Only requests that are repeated after an interrupted response can increase the cost further."""
     budget_forecast: BudgetForecast | None = None
     """What becomes of the plan within the budgets that are left; `None` at the emulator."""
 
@@ -372,7 +372,10 @@ def require_prices(plan: PricedPlan) -> None:
 
 
 def _shorten_price_names(names: Sequence[str]) -> list[str]:
-    """Return the provider instead of its targets and operations if several have no price: one flag prices them all."""
+    """Return the names for which a price is missing.
+
+    Several targets and operations of one provider are replaced by the provider, because one flag sets the price of all.
+    """
     counts = Counter(name.partition("/")[0] for name in names)
     return list(
         dict.fromkeys(name if counts[name.partition("/")[0]] == 1 else name.partition("/")[0] for name in names)

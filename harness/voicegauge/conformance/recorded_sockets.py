@@ -99,7 +99,10 @@ def _find_possible_client_mistake(target: BaseSocketTarget, traffic: SocketTraff
 
 
 def _find_expectation(target: BaseSocketTarget, traffic: SocketTraffic) -> tuple[SocketTraffic, ConnectionExpectation]:
-    """Return the connection as it is judged, without a close that a documented limit explains, and what should hold."""
+    """Return the traffic and the expectation by which a connection is judged.
+
+    A close that a documented limit explains is removed from the traffic.
+    """
     close, limits = traffic.close, target.spec.limits
     if close is None or close.closed_by == "client":
         return traffic, "accepted"

@@ -134,7 +134,7 @@ def _check_templates(document: Document, socket: SocketChannel) -> None:
 
 
 def _check_turns(document: Document, socket: SocketChannel) -> None:
-    """Reject a channel that cannot end a turn as it says."""
+    """Check that the channel documents the messages with which a client ends turns and a service reports their end."""
     spec, pointer = socket.spec, f"{socket.pointer}/x-socket"
     if spec.transcribes:
         _check_transcripts(document, socket)

@@ -112,7 +112,10 @@ def build_empty_document(asyncapi: Document) -> Document:
 
 
 def attach_asyncapi(document: Document, asyncapi: Document) -> Document:
-    """Return an OpenAPI document with an AsyncAPI document embedded under the key `x-asyncapi`, and nothing else."""
+    """Return an OpenAPI document in which `asyncapi` is embedded under the key `x-asyncapi`.
+
+    Nothing else is changed.
+    """
     data = {**document.data, ASYNCAPI_KEY: _rewrite_references(copy.deepcopy(asyncapi.data))}
     digest = hashlib.sha256(f"{document.sha256} {asyncapi.sha256}".encode()).hexdigest()
     return Document(document.path, data, {}, digest, {"": (document, ""), f"/{ASYNCAPI_KEY}": (asyncapi, "")})

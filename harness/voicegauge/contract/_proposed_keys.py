@@ -34,7 +34,7 @@ class KeyProposal:
 
     @property
     def has_no_scheme(self) -> bool:
-        """Whether the document does not say at all how the key is sent."""
+        """Whether the document does not state how the API key is sent."""
         return not self._schemes
 
     def replaces_security(self, operation: CandidateOperation) -> bool:

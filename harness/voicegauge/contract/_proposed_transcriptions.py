@@ -28,7 +28,7 @@ _AUDIO_NAME_PATTERN = re.compile(r"audio|file|media|recording", re.IGNORECASE)
 
 
 class TranscriptionProposal(NamedTuple):
-    """What makes an operation one that turns speech into text."""
+    """The `x-` key that is proposed for an operation that transcribes speech."""
 
     key: str
     """`x-transcription`; `x-submit` if the operation starts a job."""

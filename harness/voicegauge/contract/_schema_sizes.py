@@ -39,7 +39,7 @@ def check_schema_sizes(document: Document) -> None:
 
 
 def _measure(root: Mapping[str, Any], list_parts: Callable[[Mapping[str, Any]], _Parts], sizes: dict[int, int]) -> int:
-    """Return the size of a schema: one, and the sizes of its parts. A part that leads back to itself counts as one.
+    """Return the size of a schema: 1 plus the sizes of its parts. A part that contains itself counts as 1.
 
     Args:
         root: the schema.

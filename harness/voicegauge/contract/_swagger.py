@@ -199,7 +199,7 @@ def _rewrite_references(value: Any) -> Any:
 
 
 def _convert_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
-    """Return a parameter, or a header of a response, with its schema in a key of its own."""
+    """Convert a parameter or a response header of Swagger 2.0 to OpenAPI 3, with its schema under `schema`."""
     if "$ref" in parameter:
         return parameter
     kept = {key: value for key, value in parameter.items() if key not in {*_SCHEMA_KEYS, "collectionFormat"}}

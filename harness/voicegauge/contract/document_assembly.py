@@ -277,7 +277,7 @@ _RECORDING_KEYS = ("interactions", "http_interactions", "log")
 
 
 def describe_other_document(document: Document) -> str:
-    """Return what a document without the key `openapi` is, with what to do about it."""
+    """Return which kind of document lacks the key `openapi`, and what the user can do about it."""
     if any(key in document.data for key in _RECORDING_KEYS):
         return "and is a recording of another tool: voicegauge convert makes one of voicegauge of it first"
     return "but has no key 'openapi'"

@@ -73,7 +73,11 @@ def _compare_channel(api_part: ApiPart, before: _Channel, after: _Channel) -> It
 def _rename_equal_messages(
     api_part: ApiPart, side: SocketSide, before: _Channel, after: _Channel
 ) -> dict[str, DocumentNode]:
-    """Return the newer messages; one that differs from an older one in its name only, which nobody sends, has that."""
+    """Return the newer messages by name.
+
+    A message that differs from an older one only in its name gets the older name, because names of messages are never
+    sent.
+    """
     old_messages, new_messages = before.messages[side], dict(after.messages[side])
     added = [name for name in new_messages if name not in old_messages]
     for old_name, old_message in old_messages.items():
@@ -164,7 +168,7 @@ def _list_messages_of_version_3(
 
 
 def _find_name(node: DocumentNode, key: str) -> str:
-    """Return the name of a message: that in the channel or the components, else its `name` or `messageId`."""
+    """Return the name of a message: its key in the channel or the components, or else its `name` or `messageId`."""
     reference = node.get_value("$ref")
     if not key and isinstance(reference, str):
         key = reference.rpartition("/")[2].replace("~1", "/").replace("~0", "~")

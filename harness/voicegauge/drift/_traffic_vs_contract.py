@@ -524,7 +524,7 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
 
 
 def _find_undocumented_messages(recorded_exchange: RecordedExchange, channel: Operation) -> Iterator[DriftChange]:
-    """Yield a change for each place in the messages of the service that does not fit the document."""
+    """Yield a change for each place in the service's messages that contradicts the contract."""
     socket = recorded_exchange.exchange.socket
     assert socket is not None, "a channel has messages"
     assert channel.socket is not None, "a channel has messages"

@@ -289,7 +289,7 @@ class AudioDownloads:
     """Finds or synthesizes the audio behind the URLs of one provider."""
 
     def __init__(self, job_store: JobStore, synthesizer: SpeechSynthesizer, fault_injector: FaultInjector) -> None:
-        """Start without files; the audio of jobs comes from `job_store`."""
+        """Create a store without files. The audio of jobs is read from `job_store`."""
         self._job_store, self._fault_injector = job_store, fault_injector
         self.synthesizer = synthesizer
         self.files = AudioFileStore()

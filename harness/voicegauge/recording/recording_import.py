@@ -253,7 +253,10 @@ def _remove_default_port(url: str) -> str:
 
 
 def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
-    """Return `body` decompressed. It is still compressed if the recording tool stored the bytes as they were sent."""
+    """Decompress a recorded body as its Content-Encoding header says.
+
+    A body that the recording tool has already decompressed is returned unchanged.
+    """
     encoding = find_header(headers, "content-encoding") or ""
     if not body or not encoding:
         return body

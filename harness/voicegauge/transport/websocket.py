@@ -72,7 +72,7 @@ _SILENT_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 class _Listener(WSListener):
-    """Passes what happens on the socket to the connection."""
+    """Forwards the callbacks of picows (connected, frame received, disconnected) to the connection."""
 
     def __init__(self, connection: WebSocketConnection) -> None:
         super().__init__()
