@@ -136,6 +136,26 @@ def test_an_explained_difference_is_named_by_its_reason_alone(compare: Command, 
     assert "The contract explains a difference that does not exist: There was a query." in out
 
 
+def test_operations_that_are_left_out_are_named_by_their_reason_alone(compare: Command, contracts: str) -> None:
+    path = Path(contracts) / "acme" / "openapi.yaml"
+    left_out = [
+        {"operations": ["POST /speak-*"], "reason": "The stream is for partners."},
+        {"operations": ["POST /nothing"], "reason": "There was an operation."},
+    ]
+    pointer = "/x-provider/sources/openapi.json/left_out_operations"
+    path.write_text(json.dumps(edited(CONTRACT, put(pointer, left_out))), encoding="utf-8")
+    status, out, _ = compare()
+    assert status == 0
+    assert "left out (1)  The stream is for partners." in out
+    assert "explains nothing  There was an operation." in out
+    assert "operations: 1 in the contract, 1 left out, 0 without a reason" in out
+    assert "not in the contract" not in out
+    _, out, _ = compare(put("/paths/~1speak-aloud", {"post": {"responses": {"200": {"description": "Audio"}}}}))
+    assert "1 in the contract, 2 left out, 0 without a reason" in out
+    _, out, _ = compare(options=("--format", "markdown"))
+    assert "Left out of the contract (1): The stream is for partners." in out
+
+
 def test_facts_of_other_sources_and_other_operations_are_no_differences(compare: Command) -> None:
     other = ["request body/text", "401"]
     assert find_differences(compare) == {"differences_from_other_sources": other}

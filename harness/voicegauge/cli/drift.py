@@ -191,13 +191,17 @@ def _print_official_comparison(terminal: Console, comparison: OfficialComparison
         terminal.print(f"explained ({count})  {reason}", style="dim", soft_wrap=True)
     for reason in comparison.unused_explanations:
         terminal.print(f"explains nothing  {reason}", style="yellow", soft_wrap=True)
+    for reason, count in Counter(one.reason for one in comparison.left_out_operations).items():
+        terminal.print(f"left out ({count})  {reason}", style="dim", soft_wrap=True)
     for name in comparison.undescribed_operations:
         terminal.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
     official = f"{comparison.official_document.title} {comparison.official_document.version}".strip()
     counts = (
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
         f"{len(comparison.additions)} added, {len(comparison.known_differences)} explained, "
-        f"{len(comparison.differences_from_other_sources)} from other sources"
+        f"{len(comparison.differences_from_other_sources)} from other sources; "
+        f"operations: {comparison.described_operation_count} in the contract, "
+        f"{len(comparison.left_out_operations)} left out, {len(comparison.undescribed_operations)} without a reason"
     )
     before = f"; last compared on {comparison.compared_on}" if comparison.compared_on is not None else ""
     terminal.print(

@@ -1,4 +1,6 @@
-"""Assembles a document from files, of any version of OpenAPI or in Swagger 2.0, and validates it.
+"""Assembles a document from files, of any version of OpenAPI, in Swagger 2.0 or from Google's discovery service.
+
+The assembled document is validated.
 
 The differences of 3.0 and 3.1: https://learn.openapis.org/upgrading/v3.0-to-v3.1.html
 """
@@ -22,6 +24,7 @@ from voicegauge.contract._asyncapi_document import (
     find_asyncapi_file,
     read_asyncapi_document,
 )
+from voicegauge.contract._discovery import convert_discovery, is_discovery
 from voicegauge.contract._overlays import (
     apply_overlay,
     find_extended_file,
@@ -49,10 +52,9 @@ def embed_external_files(document: Document) -> Document:
 
     A path item that is in another file is put in place of its reference. A reference to a file that cannot be read, or
     is not in the folder of the document, stays as it is, and is reported if it is followed. A document in Swagger 2.0
-    is converted to OpenAPI 3.0.
+    or of Google's discovery service is converted to OpenAPI.
     """
-    if is_swagger(document):
-        document = convert_swagger(document)
+    document = convert_to_openapi(document)
     if not any(_is_external_reference(reference) for reference in _iterate_references(document.data)):
         return document
     embedding = _FileEmbedder(document)
@@ -63,6 +65,17 @@ def embed_external_files(document: Document) -> Document:
             embedding.put_path_item(data, path, item["$ref"])
     data[EMBEDDED_FILES_KEY] = embedding.files
     return Document(document.path, data, {}, document.sha256, embedding.parts)
+
+
+def convert_to_openapi(document: Document) -> Document:
+    """Return a document in Swagger 2.0 or of Google's discovery service as OpenAPI, and any other as it is.
+
+    Raises:
+        ContractError: the document is not valid Swagger.
+    """
+    if is_discovery(document):
+        return convert_discovery(document)
+    return convert_swagger(document) if is_swagger(document) else document
 
 
 def _is_external_reference(reference: str) -> bool:

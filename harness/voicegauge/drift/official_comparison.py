@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_assembly import convert_to_openapi
 from voicegauge.contract.extension.sources import ExplainedDifference
 from voicegauge.contract.proposed_parts import list_likely_speech_operations
 from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
@@ -53,6 +54,14 @@ class KnownDifference(Record, frozen=True, kw_only=True):
     reason: str
 
 
+class LeftOutOperation(Record, frozen=True, kw_only=True):
+    """An operation of the official document that the contract leaves out for a reason that it states."""
+
+    operation: str
+    """Method and path, as "POST /v1/dubbing"."""
+    reason: str
+
+
 class OfficialComparison(Record, frozen=True, kw_only=True):
     """The differences between one contract and the official document of its provider."""
 
@@ -69,7 +78,12 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     unreadable_reason: str | None = None
     """Why the document could not be read; `None` if it was read."""
     undescribed_operations: tuple[str, ...] = ()
-    """Operations of the official document that may produce speech and that the contract does not describe."""
+    """Operations of the official document that may produce speech, and that the contract neither describes nor leaves
+    out for a stated reason."""
+    left_out_operations: tuple[LeftOutOperation, ...] = ()
+    """Operations of the official document that the contract leaves out for a stated reason."""
+    described_operation_count: int = 0
+    """Number of operations that the official document and the contract describe."""
     additions: tuple[DriftChange, ...] = ()
     """Facts about the operations of the contract that the official document states and the contract does not."""
     removals: tuple[DriftChange, ...] = ()
@@ -82,7 +96,7 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     known_differences: tuple[KnownDifference, ...] = ()
     """Differences that the contract explains. They are in no other list."""
     unused_explanations: tuple[str, ...] = ()
-    """Reasons that the contract states for differences that do not exist."""
+    """Reasons that the contract states for differences or operations that do not exist."""
 
     @property
     def differences(self) -> tuple[DriftChange, ...]:
@@ -141,11 +155,12 @@ def compare_with_official_document(
         saved_document_path: the file in which the document was saved; reports show the URL instead of it.
 
     Raises:
-        ContractError: the document cannot be read, or is not an OpenAPI 3 document.
+        ContractError: the document cannot be read, or is neither OpenAPI nor Swagger nor a discovery document.
     """
     url = official_source.url
     described = _list_operation_keys(contract.document.data)
-    document = read_document(saved_document_path)  # without the files that it refers to
+    # Without the files that it refers to, which could be files of this machine.
+    document = convert_to_openapi(read_document(saved_document_path))
     report = compare_operations_with_official_document(contract.document.path, document, described)
     explanations = contract.provider.sources[official_source.name].explained_differences
     known: list[KnownDifference] = []
@@ -167,11 +182,18 @@ def compare_with_official_document(
         else:
             changes[kind if taken else "other"].append(moved)
     used = {one.reason for one in known}
+    left_out = tuple(_iterate_left_out_operations(contract, official_source.name, document.data, described))
+    used |= {one.reason for one in left_out}
+    left_out_names = {one.operation for one in left_out}
     undescribed = [
         f"{method.upper()} {operation_path}"
         for operation_path, method in list_likely_speech_operations(document)
-        if method != "get" and build_operation_key(operation_path, method) not in described
+        if method != "get"
+        and build_operation_key(operation_path, method) not in described
+        and f"{method.upper()} {operation_path}" not in left_out_names
     ]
+    stated_reasons = [one.reason for one in explanations]
+    stated_reasons += [one.reason for one in contract.provider.sources[official_source.name].left_out_operations]
     return OfficialComparison(
         provider=contract.id,
         source_name=official_source.name,
@@ -185,8 +207,26 @@ def compare_with_official_document(
         changed_values=tuple(changes["changed value"]),
         differences_from_other_sources=tuple(changes["other"]),
         known_differences=tuple(known),
-        unused_explanations=tuple(one.reason for one in explanations if one.reason not in used),
+        unused_explanations=tuple(reason for reason in stated_reasons if reason not in used),
+        left_out_operations=left_out,
+        described_operation_count=len(described & _list_operation_keys(document.data)),
     )
+
+
+def _iterate_left_out_operations(
+    contract: Contract, source_name: str, official_data: Any, described: frozenset[OperationKey]
+) -> Iterator[LeftOutOperation]:
+    """Yield the operations of the official document that the contract leaves out, each with the first reason for it."""
+    stated = contract.provider.sources[source_name].left_out_operations
+    for path, path_item in official_data.get("paths", {}).items() if stated else ():
+        for method in path_item:
+            if method not in HTTP_METHODS or build_operation_key(path, method) in described:
+                continue
+            name = f"{method.upper()} {path}"
+            for left_out in stated:
+                if any(_matches_pattern(name, pattern) for pattern in left_out.operations):
+                    yield LeftOutOperation(operation=name, reason=left_out.reason)
+                    break
 
 
 def _explains(explanation: ExplainedDifference, change: DriftChange) -> bool:
@@ -283,6 +323,8 @@ def _render_comparison(comparison: OfficialComparison) -> Iterator[str]:
     if comparison.undescribed_operations:
         operations = ", ".join(escape_markdown(name) for name in comparison.undescribed_operations)
         yield from (f"Operations that may produce speech and are not in the contract: {operations}.", "")
+    for reason, count in Counter(one.reason for one in comparison.left_out_operations).items():
+        yield from (f"Left out of the contract ({count}): {escape_markdown(reason)}", "")
     for reason in comparison.unused_explanations:
         yield from (f"The contract explains a difference that does not exist: {escape_markdown(reason)}", "")
     if comparison.differences_from_other_sources:

@@ -61,6 +61,15 @@ class ExplainedDifference(Record, frozen=True, kw_only=True):
     """One sentence that says why."""
 
 
+class LeftOutOperations(Record, frozen=True, kw_only=True):
+    """Operations of the official document that the contract does not describe, on purpose."""
+
+    operations: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Method and path, as "POST /v1/dubbing"; "*" stands for any text."""
+    reason: str
+    """One sentence that says why."""
+
+
 class SourceDocument(Record, frozen=True, kw_only=True):
     """A document from which the contract was written."""
 
@@ -81,3 +90,5 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     it."""
     explained_differences: tuple[ExplainedDifference, ...] = ()
     """The differences from the OpenAPI description that are known and have a reason."""
+    left_out_operations: tuple[LeftOutOperations, ...] = ()
+    """The operations of the OpenAPI description that the contract does not describe, and why."""
