@@ -91,7 +91,7 @@ class OptionRole(enum.Enum):
     GROUP = "group"
     """A flag that permits the options of another request, which is the value of the field."""
     KEYWORD = "keyword"
-    """Not at all: only a caller of the function can give it."""
+    """The option is on no command line: only a caller of the Python function can set it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,7 +196,7 @@ def _find_default_audio_format(target: Target) -> AudioFormat | None:
 
 
 def _find_constant_or_default(target: Target, field: SpeechField) -> object:
-    """Return what requests of a benchmark have in a field; `None` if they have nothing and no default is documented."""
+    """Return the value that benchmark requests send in a field, or its documented default, or `None`."""
     mapping = target.speech.request_fields.get(field)
     if mapping is None:
         return None

@@ -24,7 +24,7 @@ from voicegauge.recording.credentials import MASK
 
 
 ANY_INDEX = "*"
-"""The text that replaces list indices in paths."""
+"""The path segment that stands for any list index."""
 _MAX_COMBINED_FIELDS = 8
 """Largest number of fields whose pairs are tried as a key of list entries, because the number of pairs grows
 quadratically."""

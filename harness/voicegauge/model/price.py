@@ -291,7 +291,7 @@ class PriceRange(Record, frozen=True, kw_only=True):
         return bool(self.disputed_usd)
 
     def is_surely_below(self, other: PriceRange) -> bool:
-        """Whether this price is lower than the other one by whatever claim and usage."""
+        """Whether this price is lower than the other one, whichever claim and amount of usage applies."""
         return self.high_usd is not None and other.low_usd is not None and self.high_usd < other.low_usd
 
     def format_amount(self, format_usd: Callable[[float], str] = format_price_usd) -> str:

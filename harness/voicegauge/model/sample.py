@@ -253,7 +253,7 @@ class EntityScore(Record, frozen=True, kw_only=True, gc=False):
     written: str
     """The entity as the text has it."""
     is_right: bool
-    """Whether one of its accepted readings was recognized without an error."""
+    """Whether the transcript has one of the entity's accepted readings without an error."""
     recognized: str
     """What the transcript has in its place, in words."""
 

@@ -346,7 +346,7 @@ def find_command_file(repository_folder: Path) -> Path | None:
     """Return the file of a repository that runs voicegauge: GitHub's workflow, else settings of the project.
 
     GitHub shows no alert whose file is outside of the repository, as that of a bundled contract is. Such a finding is
-    shown at the file that asked for the check.
+    shown at the file that runs the check.
     """
     # "owner/name/.github/workflows/speech.yml@refs/heads/main"
     workflow = os.environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].split("/", 2)[-1]

@@ -93,7 +93,7 @@ class TabularResult(Record, frozen=True):
     """A record that a notebook shows as a sentence and a table instead of as all of its fields."""
 
     def build_table(self) -> SummaryTable:
-        """Return what a notebook shows; the title is the sentence."""
+        """Return the table that a notebook shows. Its title is the summary sentence."""
         raise NotImplementedError
 
     def _repr_html_(self) -> str:

@@ -189,7 +189,7 @@ _ZH_DIGITS = "零〇一二三四五六七八九"
 
 
 def read_cardinal(number: int, language: str) -> Expression:
-    """Return how a whole number of 0 to `MAX_NUMBER` is said as a number.
+    """Return how a whole number from 0 to `MAX_NUMBER` is spoken as a cardinal number.
 
     Args:
         number: the number.

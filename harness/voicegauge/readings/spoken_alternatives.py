@@ -58,7 +58,7 @@ def _say_alternative(text: str) -> Expression:
 
 
 def sequence(*parts: Expression) -> Expression:
-    """Return the expressions one after the other."""
+    """Combine expressions into one whose parts are spoken one after the other."""
     return Sequence(tuple(part for part in parts if part != SILENCE))
 
 

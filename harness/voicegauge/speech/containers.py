@@ -178,7 +178,7 @@ class _PrefixedReader(io.RawIOBase):
         self._size = len(prefix) + max(len(audio_bytes) - start, 0)
 
     def seekable(self) -> bool:
-        """Return that the position can be changed."""
+        """Return `True`, because the stream can be repositioned."""
         return True
 
     def readable(self) -> bool:

@@ -92,7 +92,7 @@ class PaceComparison(NamedTuple):
 
     pace: float
     usual_pace: float
-    """Median of the others."""
+    """Median pace of the other deliveries, in letters per second."""
     compared_count: int
 
     @property

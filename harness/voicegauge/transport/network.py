@@ -463,7 +463,7 @@ class PoolKey(NamedTuple):
 class ConnectionPools:
     """Pools of one connection each, so that a request takes as long with hundreds of open connections as with one.
 
-    A pool of httpcore looks at all of its connections, with a system call for each idle one, whenever a request begins
+    A pool of httpcore examines all of its connections, with a system call for each idle one, whenever a request begins
     or ends: 300 of them cost 10 ms of computing. The connection that was used last is used first.
     """
 

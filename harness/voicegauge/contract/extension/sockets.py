@@ -31,7 +31,7 @@ still sent, but not text that waits. `finishes-turn`: all text that was sent is 
 
 
 class ClientMessage(Record, frozen=True, kw_only=True):
-    """The message with which a client asks for something."""
+    """A message that the client sends to perform one of the actions in `ClientAction`."""
 
     message: str
     """Name of the message in the AsyncAPI document."""
