@@ -43,8 +43,8 @@ class StreamTimes(NamedTuple):
     def find_spoken_ms(self, second: float) -> float:
         """Return the time, in milliseconds, at which the sample at `second` seconds was spoken.
 
-        It is the time at which its frame should have been sent. If this machine sends a frame late, the delay is
-        therefore counted as one of the speaker, not of the service.
+        It is computed from the time at which its frame was sent, as if each frame were sent as soon as it is recorded.
+        If this machine sends a frame late, the delay is therefore counted as one of the speaker, not of the service.
         """
         if not self.sent_ms:
             return self.started_ms + second * 1000
