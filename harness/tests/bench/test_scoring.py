@@ -118,7 +118,7 @@ def test_every_sample_is_scored_whatever_the_audio_contains(folder: Folder) -> N
         )
 
 
-def test_a_score_set_names_the_engine_and_its_error_floor(folder: Folder) -> None:
+def test_a_score_set_names_the_engine_and_its_errors_on_reference_speech(folder: Folder) -> None:
     folder.add(wav(speech()))
     found = folder.scored()
     assert found.asr.startswith("whisper:embedded@")
@@ -126,9 +126,9 @@ def test_a_score_set_names_the_engine_and_its_error_floor(folder: Folder) -> Non
     assert found.normalizer == "whisper-english/1"
     assert found.has_closed_vocabulary
     assert {"openai-whisper", "jiwer", "silence_gate", "floor_voice"} <= set(found.settings)
-    (floor,) = found.error_floors
-    assert (floor.language, floor.unit, floor.reference_unit_count, floor.text_count) == ("en", "word", WORDS, 1)
-    assert floor.error_count <= 3
+    (errors,) = found.reference_speech_errors
+    assert (errors.language, errors.unit, errors.reference_unit_count, errors.text_count) == ("en", "word", WORDS, 1)
+    assert errors.error_count <= 3
 
 
 def test_languages_that_the_engine_does_not_support_are_left_out_and_listed(folder: Folder) -> None:
@@ -138,7 +138,7 @@ def test_languages_that_the_engine_does_not_support_are_left_out_and_listed(fold
     found = folder.scored()
     assert found.unsupported_languages == ("de", "ja")
     assert [score.sample_id for score in found.scores] == [english.id]
-    assert [floor.language for floor in found.error_floors] == ["en"]
+    assert [errors.language for errors in found.reference_speech_errors] == ["en"]
 
 
 def test_raw_audio_is_decoded_as_declared(folder: Folder) -> None:

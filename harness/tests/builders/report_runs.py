@@ -17,8 +17,8 @@ from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
 from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.run import (
-    AsrErrorFloor,
     Manifest,
+    ReferenceSpeechErrors,
     Run,
     ScoreSet,
     SuiteRef,
@@ -428,8 +428,8 @@ def _score_set(scores: tuple[Score, ...], languages: Sequence[str], *, closed: b
         settings={"temperature": "0", "language": "en"},
         has_closed_vocabulary=closed,
         scores=scores,
-        error_floors=tuple(
-            AsrErrorFloor(
+        reference_speech_errors=tuple(
+            ReferenceSpeechErrors(
                 language=language,
                 unit="character" if language == "ja" else "word",
                 reference_unit_count=120,

@@ -339,12 +339,12 @@ def poisoned(run: Run, text: str) -> Run:
     )
     scores = replace(run.score_sets[0], asr=text, asr_reason=text, normalizer=text, settings={text: text})
     said = tuple(replace(s, transcript=text, reference=text, hypothesis=text[::-1]) for s in scores.scores)
-    floor = tuple(replace(f, language=text) for f in scores.error_floors)
+    floor = tuple(replace(f, language=text) for f in scores.reference_speech_errors)
     return replace(
         run,
         manifest=manifest,
         samples=samples,
-        score_sets=(replace(scores, scores=said, error_floors=floor, unsupported_languages=(text,)),),
+        score_sets=(replace(scores, scores=said, reference_speech_errors=floor, unsupported_languages=(text,)),),
     )
 
 

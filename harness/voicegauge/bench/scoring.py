@@ -24,7 +24,7 @@ from voicegauge.bench._transcription_workers import (
 )
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Provenance
-from voicegauge.model.run import AsrErrorFloor, Run, ScoreSet
+from voicegauge.model.run import ReferenceSpeechErrors, Run, ScoreSet
 from voicegauge.model.sample import Sample, Score
 from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr_interface import Asr
@@ -39,7 +39,7 @@ TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
 MAX_TRANSCRIBING_PROCESSES = 4
 """Default maximum number of processes. Each loads its own model, and many large models would fill the memory."""
 REFERENCE_VOICE = "klatt5"
-"""The espeak-ng variant that the embedded ASR engine recognizes best; the remaining errors are the error floor."""
+"""The espeak-ng variant that the embedded ASR engine recognizes best; the remaining errors are its own."""
 REFERENCE_WORDS_PER_MINUTE = 175
 """Speaking rate of the reference speech, in words per minute."""
 _REFERENCE_SAMPLE_RATE_HZ = 24_000
@@ -125,7 +125,7 @@ def score_run(
         has_closed_vocabulary=asr.has_closed_vocabulary,
         known_words=count_unknown_words({one.text for one in supported}) if asr.has_closed_vocabulary else None,
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
-        error_floors=_measure_error_floor(references, transcripts),
+        reference_speech_errors=_count_reference_speech_errors(references, transcripts),
     )
 
 
@@ -210,9 +210,9 @@ def _score_transcription(sample: Sample, transcription: Transcription) -> Score:
     )
 
 
-def _measure_error_floor(
+def _count_reference_speech_errors(
     reference_clips: dict[SpokenText, AudioClip], transcriptions: TranscriptionsByCacheKey
-) -> tuple[AsrErrorFloor, ...]:
+) -> tuple[ReferenceSpeechErrors, ...]:
     """Count the errors of the ASR engine on the reference speech, by language."""
     by_language: dict[str, list[Score]] = {}
     for text, clip in reference_clips.items():
@@ -227,7 +227,7 @@ def _measure_error_floor(
             )
         )
     return tuple(
-        AsrErrorFloor(
+        ReferenceSpeechErrors(
             language=language,
             unit=scores[0].unit,
             reference_unit_count=sum(one.reference_unit_count for one in scores),

@@ -12,7 +12,7 @@ from voicegauge.cli._output_options import JsonOutput
 
 if TYPE_CHECKING:
     from voicegauge.api.saved_runs import ScoreResult
-    from voicegauge.model.run import AsrErrorFloor
+    from voicegauge.model.run import ReferenceSpeechErrors
 
 
 @command_of("score", ScoreRequest, JsonOutput, has_time_limit=True)
@@ -43,13 +43,13 @@ def _print_scores(result: ScoreResult) -> None:
     run = load_run(result.run_folder)
     print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_ramp_numbers())
     out = create_console()
-    for floor in scores.error_floors if scores is not None else ():
-        out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)
+    for errors in scores.reference_speech_errors if scores is not None else ():
+        out.print(f"ASR error on reference speech: {_format_reference_speech_errors(errors)}", soft_wrap=True)
 
 
-def _format_error_floor(floor: AsrErrorFloor) -> str:
-    rate = floor.error_count / max(floor.reference_unit_count, 1)
+def _format_reference_speech_errors(errors: ReferenceSpeechErrors) -> str:
+    rate = errors.error_count / max(errors.reference_unit_count, 1)
     return (
-        f"{floor.language}: {rate:.1%} of {floor.reference_unit_count} {floor.unit}s are wrong in reference speech "
-        f"of the same {floor.text_count} texts"
+        f"{errors.language}: {rate:.1%} of {errors.reference_unit_count} {errors.unit}s are wrong in reference speech "
+        f"of the same {errors.text_count} texts"
     )

@@ -435,7 +435,7 @@ def describe_rehearsal(manifests: Sequence[Manifest]) -> str:
     return " and ".join(marks) + (f" (faults injected: {', '.join(faults)})" if faults else "")
 
 
-class AsrErrorFloor(Record, frozen=True, kw_only=True):
+class ReferenceSpeechErrors(Record, frozen=True, kw_only=True):
     """The ASR engine's own errors on clean reference speech of the suite's texts in one language."""
 
     language: str
@@ -484,7 +484,7 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
     and meaningless for other texts."""
     known_words: KnownWords | None = None
     """For a closed vocabulary: how many words of the texts the engine knows; `None` for other engines."""
-    error_floors: tuple[AsrErrorFloor, ...] = ()
+    reference_speech_errors: tuple[ReferenceSpeechErrors, ...] = ()
     """The ASR engine's own errors on clean reference speech, for each language that was measured."""
 
     @property

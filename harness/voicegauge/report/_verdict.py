@@ -162,7 +162,7 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
     return _build_statement_on_intelligibility(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
 
 
-def has_errors_within_asr_floor(run: MeasuredRun) -> bool:
+def has_differences_below_asr_error_rate(run: MeasuredRun) -> bool:
     """Whether the ASR engine's own error rate is at least as large as every difference between targets."""
     return bool(describe_insufficient_asr_accuracy(run))
 
@@ -170,23 +170,23 @@ def has_errors_within_asr_floor(run: MeasuredRun) -> bool:
 def describe_insufficient_asr_accuracy(run: MeasuredRun) -> str:
     """Return a sentence if the ASR engine's errors exceed the differences between targets; otherwise an empty text."""
     rated_targets = _select_rated_targets(run)
-    floor = compute_asr_error_floor(run, rated_targets[0].error_rate.unit) if rated_targets else None
-    if floor is None or len(rated_targets) < 2:
+    own_rate = compute_reference_speech_error_rate(run, rated_targets[0].error_rate.unit) if rated_targets else None
+    if own_rate is None or len(rated_targets) < 2:
         return ""
     spread = rated_targets[-1].error_rate.corpus_rate.value - rated_targets[0].error_rate.corpus_rate.value
-    if spread > floor or round(spread, 3) == 0:
+    if spread > own_rate or round(spread, 3) == 0:
         return ""
     return (
-        f"The ASR engine's own error rate on clean speech of these texts is {floor * 100:.1f}%, at least as much as "
+        f"The ASR engine's own error rate on clean speech of these texts is {own_rate * 100:.1f}%, at least as much as "
         f"the largest difference between targets ({spread * 100:.1f} percentage points): it swallows such differences."
     )
 
 
-def compute_asr_error_floor(run: MeasuredRun, unit: Literal["word", "character"]) -> float | None:
+def compute_reference_speech_error_rate(run: MeasuredRun, unit: Literal["word", "character"]) -> float | None:
     """Return the ASR engine's own error rate on reference speech; `None` if it was not measured."""
-    floors = [floor for floor in run.scores.error_floors if floor.unit == unit] if run.scores else []
-    units = sum(floor.reference_unit_count for floor in floors)
-    return sum(floor.error_count for floor in floors) / units if units else None
+    counts = [one for one in run.scores.reference_speech_errors if one.unit == unit] if run.scores else []
+    units = sum(one.reference_unit_count for one in counts)
+    return sum(one.error_count for one in counts) / units if units else None
 
 
 def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.model.run import AsrErrorFloor, Manifest, Run, ScoreSet, describe_rehearsal
+from voicegauge.model.run import Manifest, ReferenceSpeechErrors, Run, ScoreSet, describe_rehearsal
 from voicegauge.model.sample import Sample
 
 _GET_BY_FACT: dict[str, Callable[[Run], Any]] = {
@@ -115,11 +115,15 @@ def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:
 
 
 def _join_scores(score_sets: Sequence[ScoreSet]) -> tuple[ScoreSet, ...]:
-    floors: dict[str, AsrErrorFloor] = {
-        floor.language: floor for one in reversed(score_sets) for floor in one.error_floors
+    errors_by_language: dict[str, ReferenceSpeechErrors] = {
+        counted.language: counted for one in reversed(score_sets) for counted in one.reference_speech_errors
     }
     scores = tuple(chain.from_iterable(one.scores for one in score_sets))
-    return (msgspec.structs.replace(score_sets[0], scores=scores, error_floors=tuple(floors.values())),)
+    return (
+        msgspec.structs.replace(
+            score_sets[0], scores=scores, reference_speech_errors=tuple(errors_by_language.values())
+        ),
+    )
 
 
 def _describe_times(runs: Sequence[Run]) -> str:

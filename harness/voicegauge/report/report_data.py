@@ -25,7 +25,7 @@ from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 from voicegauge.report._ranking import Ranking, rank_targets
 from voicegauge.report._text_format import shorten_to_one_line
-from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_errors_within_asr_floor
+from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_differences_below_asr_error_rate
 from voicegauge.report.merged_runs import join_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
 from voicegauge.report.wrong_clips import WrongClip, select_wrong_clips
@@ -208,7 +208,7 @@ def _summarize_run(
         () if run.manifest.is_rehearsal else targets,
         differences,
         has_comparable_errors=not measured.has_uneven_languages and measured.has_interpretable_errors,
-        has_tied_errors=has_errors_within_asr_floor(measured),
+        has_tied_errors=has_differences_below_asr_error_rate(measured),
         quality_name="accuracy" if run.manifest.kind == "transcription" else "intelligibility",
     )
     return RunReport(
