@@ -29,7 +29,8 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
     labels = [label for label in place_labels(points, FRAME, range(len(points)), leader_line_count=important) if label]
     assert not any(a.box.overlaps(b.box) for a, b in combinations(labels, 2))
     assert all(label.box.is_within(FRAME) for label in labels)
-    for x, y, _, r in points:
+    for point in points:
+        x, y, r = point.x, point.y, point.radius
         assert not any(label.box.overlaps(Rectangle(x - r, y - r, x + r, y + r)) for label in labels)
     for label in labels:
         assert label.box.right - label.box.left >= estimate_text_width(label.text) - 1e-6

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Sequence
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
 
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary
@@ -60,6 +62,7 @@ class LabeledPoint(NamedTuple):
     y: float
     label_text: str
     radius: float = POINT_RADIUS_PX
+    is_bold: bool = False
 
 
 class PointLabel(NamedTuple):
@@ -72,13 +75,14 @@ class PointLabel(NamedTuple):
     """Line that joins the label to its point: x and y of both ends. `None` if the label is next to the point."""
 
 
-def estimate_text_width(text: str) -> float:
+def estimate_text_width(text: str, *, is_bold: bool = False) -> float:
     """Return an upper estimate, in px, of the width of `text` in a 12 px system sans-serif.
 
     The font cannot be measured here, because the reader's browser chooses it. A full-width character fits into 13 px,
-    and nearly every other character into 7.2 px.
+    and names fit into 7.2 px for each other character, or 8.4 px in bold (DejaVu Sans, which is wide).
     """
-    return sum(13.0 if unicodedata.east_asian_width(c) in "WF" else 7.2 for c in text)
+    narrow = 8.4 if is_bold else 7.2
+    return sum(13.0 if unicodedata.east_asian_width(c) in "WF" else narrow for c in text)
 
 
 def place_labels(
@@ -89,12 +93,12 @@ def place_labels(
     leader_line_count: int = 0,
     avoided_lines: Sequence[Rectangle] = (),
 ) -> list[PointLabel | None]:
-    """Place a label for each of `points`; the result is `None` for a point whose label has no free space.
+    """Place labels beside `points`; the result is `None` for a point without a label or without free space for it.
 
     Args:
         points: the points with the texts of their labels.
         frame: rectangle that the labels must stay within.
-        placement_order: indices of the points, most important first.
+        placement_order: indices of the points to label, most important first.
         leader_line_count: number of points at the start of `placement_order` whose label may be placed apart, joined by
             a line.
         avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
@@ -119,7 +123,7 @@ def _place_label(
 ) -> PointLabel | None:
     free = [
         PointLabel(point.label_text, box, _build_leader_line(point, box))
-        for box in _generate_candidate_boxes(point, estimate_text_width(point.label_text))
+        for box in _generate_candidate_boxes(point, estimate_text_width(point.label_text, is_bold=point.is_bold))
         if box.is_within(frame) and not any(box.overlaps(other) for other in occupied_boxes)
     ]
     adjacent = [label for label in free if label.leader_line is None]
@@ -163,8 +167,8 @@ def _build_leader_line(point: LabeledPoint, box: Rectangle) -> tuple[float, floa
 
 _CIRCLE_GAP_PX = 2.0
 """Smallest distance between the edges of two circles, in px."""
-_MAX_SEPARATION_ROUNDS = 300
-"""Maximum number of times that all pairs of overlapping circles are moved apart."""
+_GRID_STEP_PX = 2.0
+"""Distance, in px, between the places that are tried for a circle whose true position is covered."""
 
 
 class PlottedCircle(NamedTuple):
@@ -178,51 +182,37 @@ class PlottedCircle(NamedTuple):
 def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list[PlottedCircle]:
     """Return the circles without overlaps and within `frame`, as far as there is room.
 
+    A circle stays at its true position if that is free, and else moves to the nearest free place. Pushing all
+    overlapping pairs apart instead does not end in a crowd at a border, such as many targets without any error.
+
     Args:
-        circles: circles at their true positions.
+        circles: circles at their true positions, most important first.
         frame: rectangle that the circles must stay within.
     """
-    moved = [_keep_inside_frame(circle, frame) for circle in circles]
-    for _ in range(_MAX_SEPARATION_ROUNDS):
-        has_overlap = False
-        for i, j in combinations(range(len(moved)), 2):
-            shift = _compute_circle_shift(moved[i], moved[j], i + j)
-            if shift is not None:
-                has_overlap = True
-                moved[i] = _keep_inside_frame(moved[i], frame, -shift[0], -shift[1])
-                moved[j] = _keep_inside_frame(moved[j], frame, *shift)
-        if not has_overlap:
-            break
-    return moved
-
-
-def _compute_circle_shift(
-    first_circle: PlottedCircle, second_circle: PlottedCircle, pair_number: int
-) -> tuple[float, float] | None:
-    """Return by how many pixels in x and y `second_circle` moves, and `first_circle` the opposite way.
-
-    The result is `None` if the circles do not touch. Circles with the same center are moved in a direction that depends
-    on `pair_number`.
-    """
-    distance = math.hypot(second_circle.x - first_circle.x, second_circle.y - first_circle.y)
-    missing = first_circle.radius + second_circle.radius + _CIRCLE_GAP_PX - distance
-    if missing <= 1e-6:
-        return None
-    # Points at the same place are moved in different directions, so that a crowd spreads evenly.
-    angle = (
-        math.atan2(second_circle.y - first_circle.y, second_circle.x - first_circle.x)
-        if distance > 1e-6
-        else 2.4 * pair_number
+    grid_x, grid_y = np.meshgrid(
+        np.arange(frame.left, frame.right, _GRID_STEP_PX), np.arange(frame.top, frame.bottom, _GRID_STEP_PX)
     )
-    return math.cos(angle) * missing / 2, math.sin(angle) * missing / 2
+    border = np.minimum.reduce([grid_x - frame.left, frame.right - grid_x, grid_y - frame.top, frame.bottom - grid_y])
+    clearance = np.full(grid_x.shape, np.inf)  # distance to the edge of the nearest placed circle
+    placed: list[PlottedCircle] = []
+    for circle in circles:
+        found = _keep_inside_frame(circle, frame)
+        needed = circle.radius + _CIRCLE_GAP_PX
+        if any(math.hypot(found.x - one.x, found.y - one.y) < needed + one.radius for one in placed):
+            distances = np.hypot(grid_x - circle.x, grid_y - circle.y)
+            is_free = (clearance >= needed) & (border >= circle.radius)
+            crowded_choice = np.where(border >= circle.radius, -clearance, np.inf)
+            index = int(np.argmin(np.where(is_free, distances, np.inf) if is_free.any() else crowded_choice))
+            found = PlottedCircle(float(grid_x.flat[index]), float(grid_y.flat[index]), circle.radius)
+        placed.append(found)
+        clearance = np.minimum(clearance, np.hypot(grid_x - found.x, grid_y - found.y) - found.radius)
+    return placed
 
 
-def _keep_inside_frame(
-    circle: PlottedCircle, frame: Rectangle, shift_x: float = 0.0, shift_y: float = 0.0
-) -> PlottedCircle:
+def _keep_inside_frame(circle: PlottedCircle, frame: Rectangle) -> PlottedCircle:
     return PlottedCircle(
-        min(max(circle.x + shift_x, frame.left + circle.radius), frame.right - circle.radius),
-        min(max(circle.y + shift_y, frame.top + circle.radius), frame.bottom - circle.radius),
+        min(max(circle.x, frame.left + circle.radius), frame.right - circle.radius),
+        min(max(circle.y, frame.top + circle.radius), frame.bottom - circle.radius),
         circle.radius,
     )
 
@@ -233,18 +223,24 @@ def _keep_inside_frame(
 MAX_LABEL_CHARACTERS = 30
 """Maximum length of the name of a target in its label; longer names are cut."""
 MAX_LEADER_LINES = 12
-"""Up to this number of points in a plot, every label may be away from its point, joined to it by a line. If there
-are more points, only labels of the Pareto set may."""
+"""Up to this number of labels may be away from their points, joined to them by lines: those of all points, else those
+of the Pareto set, else none, because so many lines cannot be followed."""
+MAX_NAMED_POINTS = 40
+"""Up to this number of points have labels; in a larger crowd, nobody can tell whose a label is, so that all names are
+listed below the plot."""
 MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
-"""Radius of the circle of a target without a price, and of the most expensive one, in px."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
+"""Radius of the circle of a target without a price, and of the most expensive one if there is room, in px."""
+MAX_FILLED_SHARE = 0.3
+"""Share of the plot that circles and the gaps between them may cover; for more targets, circles are smaller and then
+the plot is higher."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 30.0, 44.0
 """Margins of the plot, in px, which leave room for tick labels and axis names."""
 _TICK_LABEL_WIDTH_PX = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
-WIDE_PLOT_SIZE_PX = (560.0, 470.0)
-"""Width and height, in px, of the plot for wide screens."""
-NARROW_PLOT_SIZE_PX = (340.0, 400.0)
-"""Width and height, in px, of the plot for phones. It is a separate plot, because scaling would shrink the text."""
+WIDE_PLOT_SIZE_PX = (560.0, 486.0)
+"""Width and smallest height, in px, of the plot for wide screens."""
+NARROW_PLOT_SIZE_PX = (340.0, 416.0)
+"""Width and smallest height, in px, of the plot for phones, a separate plot because scaling would shrink the text."""
 
 
 class AxisTick(NamedTuple):
@@ -299,12 +295,14 @@ class ScatterPlot(NamedTuple):
     is_logarithmic: bool
     """Whether the latency axis is logarithmic."""
     points: tuple[ScatterPoint, ...]
+    max_radius: float
+    """Radius of the circle of the most expensive target, in px."""
     pareto_front_svg_path: str
     """Border of the area that the Pareto set dominates, as an SVG path; empty for fewer than two points."""
 
     @property
     def unlabeled_points(self) -> list[ScatterPoint]:
-        """The points without room for a label, in the order of their ranks; their names are listed below the plot."""
+        """The points without a label, in the order of their ranks; their names are listed below the plot."""
         return sorted((point for point in self.points if point.label is None), key=lambda point: point.rank)
 
 
@@ -338,23 +336,27 @@ def build_scatter_plot(
     Args:
         targets: the targets of one run, in the order of their ranks.
         axes: the axes.
-        size_px: width and height of the plot in px.
+        size_px: width and smallest height of the plot in px.
     """
-    width, height = size_px
-    frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
-    radii = compute_radii([target.cost.comparison_price_usd for target in targets])
+    plottable = filter_plottable_targets(targets)
+    width = size_px[0]
+    frame, max_radius = _choose_frame(size_px, len(plottable))
+    height = frame.bottom + _BOTTOM
+    radii = compute_radii([target.cost.comparison_price_usd for target in targets], max_radius)
     true_points = [
         _build_point(target, time, rate, frame, axes)._replace(
             radius=radii[targets.index(target)], rank=targets.index(target) + 1
         )
-        for target, time, rate in filter_plottable_targets(targets)
+        for target, time, rate in plottable
     ]
     circles = separate_circles([PlottedCircle(point.x, point.y, point.radius) for point in true_points], frame)
     points = [point._replace(x=circle.x, y=circle.y) for point, circle in zip(true_points, circles, strict=True)]
     front = _build_pareto_front(points, frame)
     order = sorted(range(len(points)), key=lambda i: (not points[i].is_pareto_optimal, -points[i].y))
+    if len(points) > MAX_NAMED_POINTS:
+        order = []
     labels = place_labels(
-        [LabeledPoint(point.x, point.y, point.name, point.radius) for point in points],
+        [LabeledPoint(p.x, p.y, p.name, p.radius, p.is_pareto_optimal) for p in points],
         frame,
         order,
         leader_line_count=_count_leader_lines(points, width),
@@ -368,19 +370,34 @@ def build_scatter_plot(
         y_ticks=tuple(AxisTick(_compute_y_position(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
         is_logarithmic=axes.x.is_logarithmic,
         points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
+        max_radius=max_radius,
         pareto_front_svg_path=_format_svg_path(front),
     )
 
 
-def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
-    """Return how many labels may be away from their point, joined to it by a line.
+def _choose_frame(size_px: tuple[float, float], circle_count: int) -> tuple[Rectangle, float]:
+    """Return the area between the axes, and the radius of the largest circle, with room for `circle_count` circles."""
 
-    These are all labels if there are at most `MAX_LEADER_LINES` points, and else the labels of the Pareto set. On a
-    narrow screen there are none, because the ranks in the circles are clearer there than names far from them.
+    def compute_area(radius: float) -> float:
+        return circle_count * math.pi * (radius + _CIRCLE_GAP_PX / 2) ** 2 / MAX_FILLED_SHARE
+
+    width, min_height = size_px[0] - _LEFT - _RIGHT, size_px[1] - _TOP - _BOTTOM
+    height = max(min_height, compute_area(MIN_RADIUS) / width)
+    radius = MAX_RADIUS
+    while radius > MIN_RADIUS and compute_area(radius) > width * height:
+        radius = max(MIN_RADIUS, radius - 0.5)
+    return Rectangle(_LEFT, _TOP, _LEFT + width, _TOP + height), radius
+
+
+def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
+    """Return how many labels may be away from their point, joined to it by a line (`MAX_LEADER_LINES`).
+
+    On a narrow screen there are none, because the ranks in the circles are clearer there than names far from them.
     """
     if width < WIDE_PLOT_SIZE_PX[0]:
         return 0
-    return len(points) if len(points) <= MAX_LEADER_LINES else sum(point.is_pareto_optimal for point in points)
+    counts = (len(points), sum(point.is_pareto_optimal for point in points))
+    return next((count for count in counts if count <= MAX_LEADER_LINES), 0)
 
 
 def _build_point(
@@ -405,14 +422,18 @@ def _build_point(
     )
 
 
-def compute_radii(prices: Sequence[float | None]) -> list[float]:
+def compute_radii(prices: Sequence[float | None], max_radius: float = MAX_RADIUS) -> list[float]:
     """Return the radius in px for each price; the area in excess of the smallest circle is proportional to the price.
 
     The script of the page computes the same for another text length.
+
+    Args:
+        prices: the prices in USD; `None` for an unknown price.
+        max_radius: radius of the most expensive one.
     """
     highest = max((price for price in prices if price is not None), default=0.0)
     return [
-        MIN_RADIUS if not price or not highest else MIN_RADIUS + (MAX_RADIUS - MIN_RADIUS) * math.sqrt(price / highest)
+        MIN_RADIUS if not price or not highest else MIN_RADIUS + (max_radius - MIN_RADIUS) * math.sqrt(price / highest)
         for price in prices
     ]
 

@@ -104,7 +104,8 @@ const updatePoints = (plot, targets) => {
     const place = row.dataset.place;
     for (const number of all(`[data-number="${place}"]`, plot)) number.textContent = index + 1;
     for (const circle of all(`[data-point="${place}"]`, plot)) {
-      circle.setAttribute("r", usd && highest ? 9 + 6 * Math.sqrt(usd / highest) : 9);
+      const largest = Number(circle.closest("svg").dataset.maxRadius);
+      circle.setAttribute("r", usd && highest ? 9 + (largest - 9) * Math.sqrt(usd / highest) : 9);
     }
   });
   for (const names of all("[data-names]", plot)) {
