@@ -171,6 +171,12 @@ class Acme:
         self.leaks: str | None = None
         """Additional text in its rejections."""
         self.requests_in_flight = 0
+        self.unanswered_request_count = 0
+        """Number of requests in flight that get no response while `silent_after` is set."""
+
+    @property
+    def stops_responding(self) -> bool:
+        return self.silent_after is not None and len(self.keys) > self.silent_after
 
     async def speak(self, request: Request) -> Response:
         self.requests_in_flight += 1
@@ -183,8 +189,11 @@ class Acme:
         content = await request.body()  # a connection that is closed with unread bytes may lose the response
         key = request.headers.get("authorization", "")
         self.keys.append(key)
-        while self.silent_after is not None and len(self.keys) > self.silent_after:  # noqa: ASYNC110 - a test's word
-            await asyncio.sleep(0.01)
+        if self.stops_responding:
+            self.unanswered_request_count += 1
+            while self.stops_responding:  # noqa: ASYNC110 - a test's word
+                await asyncio.sleep(0.01)
+            self.unanswered_request_count -= 1
         if self.next_statuses:
             return JSONResponse(self.error_body, self.next_statuses.pop(0), {"Retry-After": str(self.retry_after_s)})
         if self.status_of_all is not None:
