@@ -66,6 +66,7 @@ def _check_handshake(connection: SocketConnection) -> Iterator[Violation]:
     shown_by=(
         FaultExample("socket-wrong-message", target_id="cartesia/sonic-3.5-socket", found_in="turns"),
         FaultExample("socket-unknown-message", target_id="cartesia/sonic-3.5-socket", found_in="turns"),
+        FaultExample("socket-transcript-unknown-message", target_id="deepgram/flux-listen", found_in="transcription"),
     ),
 )
 def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
