@@ -44,9 +44,10 @@ class KeyDestinations(NamedTuple):
             UsageError: the key would be sent unencrypted.
         """
         if self.is_key_set and self.unencrypted_server_urls:
+            url = self.unencrypted_server_urls[0]
             raise UsageError(
-                f"the key in {self.contract.provider.key_variable} would be sent unencrypted to "
-                f"{self.unencrypted_server_urls[0]}: use https (or wss), or pass --allow-insecure-http"
+                f"the key in {self.contract.provider.key_variable} would be sent unencrypted to {url}: "
+                f"use {'wss' if url.startswith('ws:') else 'https'}, or pass --allow-insecure-http"
             )
 
 
