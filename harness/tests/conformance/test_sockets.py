@@ -33,6 +33,7 @@ TARGETS = (
     "deepgram/flux-tts-socket",
     "lmnt/blizzard-session",
     "murf/falcon-socket",
+    "openai/gpt-realtime-1.5",
 )
 _KIND_BY_FAULT = {
     "socket-key-ignored": "key",

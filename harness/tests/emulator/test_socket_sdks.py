@@ -27,7 +27,7 @@ def _accuse_no_client(emulator: RunningEmulator) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[RunningEmulator]:
-    with voicegauge.emulate(["cartesia", "deepgram", "lmnt"], time_scale=0.02) as running:
+    with voicegauge.emulate(["cartesia", "deepgram", "lmnt", "openai"], time_scale=0.02) as running:
         yield running
 
 
@@ -162,6 +162,50 @@ async def test_lmnt_speaks_in_a_session(emulator: RunningEmulator) -> None:
                 break
         await session.send_finish()
         assert [message.type async for message in session] == []
+
+
+async def test_openai_speaks_and_is_cancelled(emulator: RunningEmulator) -> None:
+    from openai import AsyncOpenAI
+
+    url = emulator.base_url("openai")
+    voice = {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin"}
+
+    def say(text: str) -> dict[str, object]:
+        return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+    async with (
+        AsyncOpenAI(api_key="k", base_url=url, websocket_base_url=to_socket_url(url)) as client,
+        client.realtime.connect(model="gpt-realtime-1.5") as connection,
+    ):
+        assert (await connection.recv()).type == "session.created"
+        await connection.session.update(
+            session={"type": "realtime", "instructions": "Repeat the text.", "audio": {"output": voice}}
+        )
+        assert (await connection.recv()).type == "session.updated"
+        sizes, statuses = [], []
+        for text, cancels in (("".join(PIECES), False), (" ".join(PIECES * 10), True), ("".join(PIECES), False)):
+            await connection.conversation.item.create(item=say(text))
+            await connection.response.create()
+            ids, size = set(), 0
+            async for event in connection:
+                if event.type == "response.created":
+                    ids.add(event.response.id)
+                elif event.type == "response.output_audio.delta":
+                    ids.add(event.response_id)
+                    if cancels and not size:
+                        await connection.response.cancel()
+                    size += len(base64.b64decode(event.delta))
+                else:
+                    assert event.type == "response.done"
+                    ids.add(event.response.id)
+                    break
+            statuses.append(event.response.status)
+            sizes.append(size)
+            assert len(ids) == 1
+        assert statuses == ["completed", "cancelled", "completed"]
+        assert sizes[0] == sizes[2] > 24_000
+        await connection.response.cancel()
+        assert (await connection.recv()).type == "error"
 
 
 @pytest.mark.filterwarnings("ignore:ConnectionClosed.code:DeprecationWarning")  # the library reads it

@@ -40,6 +40,7 @@ TARGETS = (
     "elevenlabs/flash-multi-context",
     "lmnt/blizzard-session",
     "murf/falcon-socket",
+    "openai/gpt-realtime-1.5",
 )
 TEXTS = ("Good morning.", "Nobody saw where the old piano went.")
 KEY = "sk_2f9Qx7LmPz81RbTyUw44KdNc"

@@ -26,7 +26,7 @@ async def interrupt_turn(session: SocketSession, text: str, *, asks_to_speak: bo
     await session.send_text(context, text)
     if spec.turn.ends_with == "flush-end" or (asks_to_speak and "flush" in spec.client_messages):
         session.flush(context)
-    elif asks_to_speak:
+    elif asks_to_speak or spec.turn.speaks_after_end:
         session.end_turn(context)
     turn = session.find_turn(context)
     await session.wait_for_first_audio(turn)

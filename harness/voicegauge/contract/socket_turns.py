@@ -146,7 +146,7 @@ class TurnReader:
     def _add_event(self, at_ms: float, event: ServerEvent) -> SocketTurn | None:
         turn = self._find_turn_of_event(event)
         if turn is None:
-            of_session = event.kind in ("session", "error", "warning", "other")
+            of_session = event.kind in ("connected", "session", "error", "warning", "other")
             places = self.conversation.session_events if of_session else self.conversation.stray_events
             places.append((at_ms, event))
             return None
@@ -170,7 +170,7 @@ class TurnReader:
             if event.context is None and len(self.conversation.turns) == 1 and event.kind not in ("error", "session"):
                 return self.conversation.turns[0]
             return self._by_context.get(event.context)
-        if event.kind in ("session", "warning"):
+        if event.kind in ("connected", "session", "warning"):
             return None
         if self._unfinished:
             return self._unfinished[0]

@@ -79,6 +79,8 @@ class _Turn:
     """All audio that was made for the turn."""
     spoken_s: float = 0.0
     is_cancelled: bool = False
+    is_ended: bool = False
+    """Whether the client has said that no more text follows."""
     is_over: bool = False
     has_spoken: bool = False
     next_audio_s: float = 0.0
@@ -150,6 +152,7 @@ class EmulatedSocket:
         idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
         is_closed_by_client = False
         try:
+            await self._report("connected", None)
             if "session" not in self._spec.client_messages:
                 await self._report("session", None)
             while not self._is_closed:
@@ -254,6 +257,8 @@ class EmulatedSocket:
         if "flush" in intent.actions:
             await self._flush(turn)
         if "end" in intent.actions:
+            turn.is_ended = True
+            await self._put_sentences(turn)
             await self._put_rest(turn)
             await turn.jobs.put(("end", ""))
 
@@ -347,6 +352,10 @@ class EmulatedSocket:
             await self._reject(f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", turn.context)
             turn.buffer = ""
             return
+        if not self._spec.turn.speaks_after_end:
+            await self._put_sentences(turn)
+
+    async def _put_sentences(self, turn: _Turn) -> None:
         while (found := _SENTENCE_PATTERN.match(turn.buffer)) is not None:
             turn.buffer = turn.buffer[found.end() :]
             await turn.jobs.put(("speech", found[0]))
@@ -377,6 +386,10 @@ class EmulatedSocket:
 
     async def _cancel(self, intent: ClientIntent) -> None:
         turn = self._turns.get(intent.context if self._spec.has_contexts else None)
+        is_speaking = turn is not None and (turn.is_ended or not self._spec.turn.speaks_after_end)
+        if not is_speaking and self._spec.client_messages["cancel"].is_error_without_turn:
+            await self._reject("nothing is spoken that could be cancelled", intent.context)
+            return
         if turn is None:
             if self._spec.has_event("cancel-end"):
                 await self._report("cancel-end", intent.context, nonce=intent.nonce)
@@ -400,7 +413,7 @@ class EmulatedSocket:
                 turn.worker.cancel()
                 await asyncio.gather(turn.worker, return_exceptions=True)
             self._forget_turn(turn)
-            steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce)
+            steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
             await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
         else:
             await turn.jobs.put(("cancel", ""))
@@ -429,7 +442,7 @@ class EmulatedSocket:
                     if self._spec.turn.ends_with == "flush-end":
                         self._begin_next_turn(turn)
                 elif purpose == "cancel":
-                    steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce)
+                    steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
                     await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
                     if self._spec.has_contexts:
                         await self._end_turn(turn)
@@ -451,7 +464,7 @@ class EmulatedSocket:
         frame_bytes -= frame_bytes % 12 if frame_bytes > 12 else 0
         audio = speech.audio_bytes
         steps += [
-            SocketStep("audio", audio[start : start + frame_bytes], turn.context)
+            SocketStep("audio", audio[start : start + frame_bytes], turn.context, {"id": turn.id})
             for start in range(0, len(audio), frame_bytes)
         ]
         turn.spoken_s += speech.audio_duration_s
@@ -495,6 +508,7 @@ class EmulatedSocket:
     def _begin_next_turn(self, turn: _Turn) -> None:
         """Let the next text begin another turn: without contexts, turns are spoken one after the other."""
         turn.has_spoken, turn.spoken_s, turn.index, turn.id = False, 0.0, turn.index + 1, self._create_id()
+        turn.is_ended = False
         turn.character_count = len(turn.buffer)
         self._turn_count = turn.index + 1
 
@@ -604,7 +618,7 @@ class EmulatedSocket:
         if step.kind == "audio" and self._channel.sends_binary_audio:
             await self._call_send({"type": "websocket.send", "bytes": step.audio})
             return
-        values: dict[str, Any] = {"id": self._create_id(), **step.values}
+        values: dict[str, Any] = {"id": self._create_id(), "sequence": self._count, **step.values}
         if step.kind == "audio":
             values["audio"] = step.audio
         if step.context is not None:
@@ -617,7 +631,7 @@ class EmulatedSocket:
 
     async def _report(self, kind: Any, context: str | None, reason: str = "", nonce: Any = None) -> None:
         """Send an event that belongs to no speech, if the contract has such a message."""
-        values: dict[str, Any] = {"reason": reason, "id": self._create_id(), "nonce": nonce}
+        values: dict[str, Any] = {"reason": reason, "id": self._create_id(), "sequence": self._count, "nonce": nonce}
         if context is not None:
             values["context"] = context
         message = self._channel.build_server_message(kind, **values)

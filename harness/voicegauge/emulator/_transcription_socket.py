@@ -139,6 +139,7 @@ class EmulatedTranscription:
         is_closed_by_client = False
         worker = asyncio.create_task(self._work())
         try:
+            await self._report("connected")
             if "session" not in self._spec.client_messages:
                 await self._report("session")
             while not self._is_closed:

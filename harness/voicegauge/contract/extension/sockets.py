@@ -43,6 +43,8 @@ class ClientMessage(Record, frozen=True, kw_only=True):
     default the fixed members of `value`."""
     effect: CancelEffect | None = None
     """For `cancel`: what it does. Required there."""
+    is_error_without_turn: bool = False
+    """For `cancel`: whether the service reports an error if it is not speaking. By default it confirms the message."""
     source: SourceReference | None = None
 
 
@@ -50,6 +52,7 @@ class ClientMessage(Record, frozen=True, kw_only=True):
 
 
 ServerEventKind = Literal[
+    "connected",
     "session",
     "turn-start",
     "audio",
@@ -66,7 +69,8 @@ ServerEventKind = Literal[
     "resumed",
     "session-end",
 ]
-"""What a message of the service reports. `session`: the connection is ready. `turn-start`, `turn-end`: a turn begins,
+"""What a message of the service reports. `connected`: the handshake was accepted; settings of the client may follow.
+`session`: the connection is ready. `turn-start`, `turn-end`: a turn begins,
 and is complete. `flush-end`: everything before a flush was sent. `cancel-end`: a cancellation was carried out.
 
 Of transcription: `turn-start`, `turn-end`: somebody begins to speak, and has ended. `partial`: a text that may still
@@ -108,6 +112,8 @@ class TurnSpec(Record, frozen=True, kw_only=True):
     """Whether a connection has one turn only."""
     accepts_pieces: bool = True
     """Whether the text of a turn may be sent in several messages."""
+    speaks_after_end: bool = False
+    """Whether the service speaks only after the end of the turn. By default it may begin with the first text."""
     flushes_before_end: bool = False
     """Whether a client flushes before it ends a turn, because the end alone drops text that waits."""
     audio_is_between_start_and_end: bool = False
