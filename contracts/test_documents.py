@@ -18,7 +18,8 @@ from voicegauge.formats.locations import Location
 from voicegauge.rules.registry import RULE_BY_ID
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
-OUR_KEYS = EXTENSION_KEYS | {"x-advice", "x-key", "x-name", "x-request", "x-rejection-reason", "x-rejection-locations"}
+REJECTION_KEYS = {"x-rejection-reason", "x-rejection-locations", "x-rejection-keywords"}
+OUR_KEYS = EXTENSION_KEYS | REJECTION_KEYS | {"x-advice", "x-key", "x-name", "x-request"}
 
 
 @pytest.fixture(params=sorted(CONTRACTS))

@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from voicegauge.cases.valid_requests import build_minimal_request
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
@@ -20,6 +21,7 @@ from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING
+from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.decoding import decode
@@ -242,6 +244,57 @@ def test_every_documented_error_is_returned_as_in_its_example(
                 is_text = bool(response.content) and not is_json(response.headers["Content-Type"])
                 shown = response.text if is_text else response.json()
                 assert shown in printed[str(response.status_code)]
+
+
+WRONG = "no-such-4711"
+
+
+def _broken_requests(operation: Operation) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield a field, its wrong value and a request, for every field of an operation that speaks or takes audio."""
+    targets = [target for target in operation.contract.targets.values() if target.operation is operation]
+    valid = _request(targets[0]) if targets else _key(operation.contract, operation)
+    minimal = build_minimal_request(operation) if not targets else None
+    if minimal is not None:
+        files = {name: value for name, value in minimal.body.items() if isinstance(value, UploadedFile)}
+        valid["files"] = {name: (file.filename, file.data, file.media_type) for name, file in files.items()}
+        valid["data"] = {name: value for name, value in minimal.body.items() if name not in files}
+        valid["headers"] |= operation.required_headers
+    if "content" in valid:
+        yield "body", WRONG, {**valid, "content": f"<speak>{WRONG}".encode()}
+        return
+    body = valid.get("json") or valid.get("data") or {}
+    resolve = operation.contract.schemas.resolve_reference
+    documented, _ = resolve(next(iter(operation.request_media.values())).schema)
+    schemas = {name: resolve(one)[0] for name, one in documented.get("properties", {}).items()}
+    for name in sorted({*body, *schemas}):
+        schema = schemas.get(name, {})
+        if "json" in valid:
+            is_text = schema.get("type") == "string" or isinstance(body.get(name), str)
+            yield name, "4711" if is_text else WRONG, {**valid, "json": body | {name: 4711 if is_text else WRONG}}
+        elif schema.get("type") in ("integer", "number") or "enum" in schema:
+            yield name, WRONG, {**valid, "data": body | {name: WRONG}}
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.id)
+def test_every_error_of_a_wrong_value_names_field_and_value(
+    contract: Contract, emulator: RunningEmulator, http: httpx.Client
+) -> None:
+    named = set()
+    for operation in contract.operations.values():
+        if not (operation.speech or operation.audio_input) or not operation.request_media:
+            continue
+        path = operation.path
+        for parameter in operation.parameters:
+            path = path.replace(f"{{{parameter.name}}}", "x")
+        for field, value, request in _broken_requests(operation):
+            response = http.request(operation.method, emulator.base_url(contract.id) + path, **request)
+            if response.is_success:
+                continue
+            _check(operation, response)
+            assert field in response.text, (operation.id, field)
+            assert value in response.text, (operation.id, field)
+            named.add(field)
+    assert named
 
 
 @pytest.mark.parametrize(

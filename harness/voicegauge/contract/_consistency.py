@@ -24,7 +24,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, walk_objects
 from voicegauge.contract.extension.audio_input import TranscriptionSpec
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
-from voicegauge.contract.extension.provider import RejectionReason
+from voicegauge.contract.extension.provider import REJECTION_KEYWORDS, RejectionReason
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.record_reader import convert_record
@@ -154,6 +154,10 @@ def _check_example(operation: Operation, example: Example, request_example_names
         reason = f"x-rejection-reason must be one of {', '.join(_REJECTION_REASONS)}, not {written!r}"
         raise document.build_error(f"{example.pointer}/x-rejection-reason", reason)
     _check_rejection_locations(document, example)
+    keywords = example.rejection_keywords
+    if not isinstance(keywords, list | tuple) or not all(keyword in REJECTION_KEYWORDS for keyword in keywords):
+        reason = f"x-rejection-keywords is a list of {', '.join(REJECTION_KEYWORDS)}, not {keywords!r}"
+        raise document.build_error(f"{example.pointer}/x-rejection-keywords", reason)
     if example.request_example_name is not None and str(example.request_example_name) not in request_example_names:
         reason = f"x-request names {example.request_example_name!r}, which is not an example of the request"
         raise document.build_error(f"{example.pointer}/x-request", reason)
@@ -163,13 +167,14 @@ def _check_rejection_locations(document: Document, example: Example) -> None:
     pointer = f"{example.pointer}/x-rejection-locations"
     if not isinstance(example.rejection_locations, dict) or set(example.rejection_locations) - {"field", "message"}:
         raise document.build_error(pointer, "x-rejection-locations has the keys field and message")
-    for key, text in example.rejection_locations.items():
-        try:
-            location = parse_location(str(text))
-        except ValueError as error:
-            raise document.build_error(f"{pointer}/{key}", str(error)) from error
-        if location.read_body(example.value) is MISSING:
-            raise document.build_error(f"{pointer}/{key}", f"the example has no value at {text}")
+    for key, texts in example.rejection_locations.items():
+        for text in texts if isinstance(texts, list) else [texts]:
+            try:
+                location = parse_location(str(text))
+            except ValueError as error:
+                raise document.build_error(f"{pointer}/{key}", str(error)) from error
+            if location.read_body(example.value) is MISSING:
+                raise document.build_error(f"{pointer}/{key}", f"the example has no value at {text}")
 
 
 # Checks references and schemas of a document before a contract is built from it.

@@ -171,7 +171,16 @@ class _FileEmbedder:
 
 _KNOWN_EXTENSION_KEYS = sorted(
     EXTENSION_KEYS
-    | {"x-advice", "x-rejection-reason", "x-rejection-locations", "x-request", "x-key", "x-name", "x-files"}
+    | {
+        "x-advice",
+        "x-rejection-reason",
+        "x-rejection-locations",
+        "x-rejection-keywords",
+        "x-request",
+        "x-key",
+        "x-name",
+        "x-files",
+    }
 )
 _SIMILAR_KEYS_OF_OTHER_TOOLS = frozenset(("x-webhooks",))
 """Keys of other tools that are not misspellings of ours, such as Redoc's key for webhooks in OpenAPI 3.0."""

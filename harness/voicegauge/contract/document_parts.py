@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -47,9 +47,12 @@ class Example:
     pointer: str
     is_inferred: bool = False
     """Whether the example was written for the emulator, because no document has one (`x-source.is_inferred`)."""
-    rejection_locations: Mapping[str, str] = field(default_factory=dict)
+    rejection_locations: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     """Where the body of an error names its cause (`x-rejection-locations`). The keys are `field`, the name of the
-    rejected field, and `message`, a sentence about it; the values are locations such as "body#/error/param"."""
+    rejected field, and `message`, a sentence about it; the values are locations such as "body#/error/param", or lists.
+    """
+    rejection_keywords: Sequence[str] = ()
+    """The JSON Schema keywords whose violation the error is about (`x-rejection-keywords`); any if there are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +97,8 @@ class MediaType(ContractPart):
             if "value" in node:
                 inferred = bool(node.get("x-source", {}).get("is_inferred", False))
                 reason, request = node.get("x-rejection-reason"), node.get("x-request")
-                locations = node.get("x-rejection-locations", {})
-                found.append(Example(name, node["value"], reason, request, pointer, inferred, locations))
+                locations, keywords = node.get("x-rejection-locations", {}), node.get("x-rejection-keywords", ())
+                found.append(Example(name, node["value"], reason, request, pointer, inferred, locations, keywords))
         if "example" in self.part_data:
             found.append(Example("example", self.part_data["example"], None, None, f"{self.pointer}/example"))
         return tuple(found)

@@ -466,7 +466,9 @@ class AudioInputEndpoint:
         if rejects_unsupported_values and spoken != language:
             slot = use.request_fields["language"]
             if language not in slot.provider_values and not is_documented_value(request, slot.location, language):
-                raise Rejection("invalid", get_documented_field_name(slot), f"the emulator does not speak {language!r}")
+                field = get_documented_field_name(slot)
+                detail = f"{field}: the emulator does not speak {language!r:.80}"
+                raise Rejection("invalid", field, detail, keyword="enum")
         text = await transcribe_samples(upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz)
         facts = {
             "transcript": text,

@@ -224,7 +224,7 @@ class EmulatedProvider:
         scenario = (incoming_request.find_header(SCENARIO_HEADER) or "").strip()
         reason, _, field = scenario.partition(":")
         if reason in STATUS_CODES_BY_REASON:
-            raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
+            raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}", is_requested=True)
         is_enforced = not self._fault_injector.is_check_skipped("key", operation)
         return self.accounts.identify_account(
             incoming_request, operation, self._clock.now(), is_key_enforced=is_enforced
@@ -269,7 +269,7 @@ class EmulatedProvider:
         self._request_counts[operation.id] += 1
         reason = self._fault_injector.find_rejection_reason(request, self._request_counts[operation.id])
         if reason is not None:
-            raise Rejection(reason, None, "injected fault")
+            raise Rejection(reason, None, "injected fault", is_requested=True)
         if strict and any(
             iterate_uploaded_files(request.body)
         ):  # checked first: starting a thread costs more than most requests

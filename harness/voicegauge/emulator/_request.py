@@ -81,18 +81,27 @@ def is_location_documented(media_spec: MediaType, location: Location) -> bool:
 class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
     """Raised when a request must get an error response."""
 
-    def __init__(self, reason: str, field_name: str | None, detail: str, *, is_field_missing: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        field_name: str | None,
+        detail: str,
+        *,
+        keyword: str | None = None,
+        is_requested: bool = False,
+    ) -> None:
         """Store why the request is rejected.
 
         Args:
             reason: the rejection reason, for example "invalid" or "not-found".
             field_name: name of the field or parameter that caused the rejection; `None` if none did.
-            detail: one sentence about what is wrong.
-            is_field_missing: whether the field is missing, and not wrong.
+            detail: one sentence about what is wrong, which names the field and its value.
+            keyword: the JSON Schema keyword that is violated, for example "type"; `None` if none is.
+            is_requested: whether a fault or the scenario header asks for the error, so that it has no cause to name.
         """
         super().__init__(detail)
         self.reason, self.field_name, self.detail = reason, field_name, detail
-        self.is_field_missing = is_field_missing
+        self.keyword, self.is_requested = keyword, is_requested
 
 
 @dataclass
@@ -251,12 +260,15 @@ def _read_parameter(
     if parameter_key not in text_by_parameter:
         if rejects_unsupported_values and parameter.is_required:
             raise Rejection(
-                "invalid", parameter.name, f"{parameter.message_part} parameter {parameter.name} is missing"
+                "invalid",
+                parameter.name,
+                f"{parameter.message_part} parameter {parameter.name} is missing",
+                keyword="required",
             )
         return {}
     value, errors = parameter.parse_text(text_by_parameter[parameter_key])
     if rejects_unsupported_values and errors:
-        raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
+        raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}", keyword=errors[0].keyword)
     return {parameter_key: value}
 
 
@@ -266,7 +278,9 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         return None, MISSING
     if not incoming_request.body_size_bytes:
         if _is_body_required(operation):
-            raise Rejection("invalid", _find_first_required_field(documented), "the request has no body")
+            field = _find_first_required_field(documented)
+            missing = f", and {field} is required" if field else ""
+            raise Rejection("invalid", field, f"the request has no body{missing}", keyword="required")
         return None, MISSING
     content_type = incoming_request.find_header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
@@ -327,8 +341,14 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
         if error.keyword in ("anyOf", "oneOf"):
             error = _find_violation_of_nearest_branch(media_spec, error, body) or error
         field = _find_outermost_field(error)
-        is_missing = error.keyword == "required"
-        raise Rejection("invalid", field, f"{field or 'body'}: {error.message}", is_field_missing=is_missing)
+        path = ".".join(unescape_pointer_token(token) for token in error.value_pointer.split("/")[1:])
+        # The message about a constant names the expected value only.
+        sent = f", not {_read_violating_value(body, error)!r:.80}" if error.keyword == "const" else ""
+        raise Rejection("invalid", field, f"{path or field or 'body'}: {error.message}{sent}", keyword=error.keyword)
+
+
+def _read_violating_value(body: Any, violation: SchemaViolation) -> Any:
+    return read_pointer(body, [unescape_pointer_token(token) for token in violation.value_pointer.split("/")[1:]])
 
 
 def _find_violation_of_nearest_branch(
@@ -367,7 +387,9 @@ def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -
     if isinstance(value, UploadedFile):
         return "file" if takes_file else {"filename": value.filename}
     if takes_file and isinstance(value, str):
-        raise Rejection("invalid", field_name, f"{field_name} must be an uploaded file")
+        raise Rejection(
+            "invalid", field_name, f"{field_name} must be an uploaded file, not {value!r:.80}", keyword="type"
+        )
     return value
 
 
@@ -416,15 +438,16 @@ def reject_unknown_model(
         for media in errors
         for example in media.examples
     )
-    names_unknown_model = _names_unknown_model(request, targets)
-    if documents_not_found and (rejects_every_other_value or names_unknown_model):
-        raise Rejection("not-found", _find_model_field(targets), "no such model")
-    if names_unknown_model and {"400", "422", "4XX"} & request.operation.responses.keys():
-        raise Rejection("invalid", _find_model_field(targets), "no such model")
+    unknown_model, field = _find_unknown_model(request, targets), _find_model_field(targets)
+    detail = f"{field}: no such model" if unknown_model is None else f"{field}: no such model: {unknown_model!r:.80}"
+    if documents_not_found and (rejects_every_other_value or unknown_model is not None):
+        raise Rejection("not-found", field, detail)
+    if unknown_model is not None and {"400", "422", "4XX"} & request.operation.responses.keys():
+        raise Rejection("invalid", field, detail, keyword="enum")
 
 
-def _names_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -> bool:
-    """Whether a text that selects each of the targets, as the name of a model does, selects none of them."""
+def _find_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -> str | None:
+    """Return a text that should select a target, as the name of a model does, but selects none; `None` without one."""
     specs = [target.target_spec for target in targets]
     for location in specs[0].request_constants:
         names = [spec.request_constants.get(location) for spec in specs]
@@ -433,8 +456,8 @@ def _names_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) 
         if is_choice and all(isinstance(name, str) for name in names):
             value = request.read_value(location)
             if isinstance(value, str) and not any(spec.allows_value(location, value) for spec in specs):
-                return True
-    return False
+                return value
+    return None
 
 
 def _find_model_field(targets: Sequence[BaseTarget]) -> str:

@@ -41,9 +41,8 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     If none fits, return an error with a common status code.
     """
     found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
-    if rejection.is_field_missing:  # the example for the field may be about a value that is too long
-        general = _find_error_by_reason(operation, rejection.reason, None)
-        found = general if general is not None and "field" in general[2].rejection_locations else found
+    if found is not None and not _can_be_about(found[2], rejection):
+        found = _find_error_by_reason(operation, rejection.reason, None) or found
     if found is not None:
         spec, media_spec, example = found
         status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
@@ -52,16 +51,20 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     return _build_error_by_status(operation, rejection)
 
 
-def _name_cause(body: Any, example: Example, rejection: Rejection) -> Any:
-    """Return the body of an error with the rejected field and the reason, where the contract says that it names them.
+def _can_be_about(example: Example, rejection: Rejection) -> bool:
+    """Whether the error for a field, such as "text is too long", fits what is wrong with the field."""
+    return rejection.is_requested or not example.rejection_keywords or rejection.keyword in example.rejection_keywords
 
-    An example for one field, such as "invalid:text", already names it.
-    """
-    if rejection.field_name is None or ":" in (example.rejection_reason or ""):
+
+def _name_cause(body: Any, example: Example, rejection: Rejection) -> Any:
+    """Return the body of an error with the rejected field and the reason, where the contract says that they are."""
+    if rejection.is_requested:
         return body
     values = {"field": rejection.field_name, "message": rejection.detail}
     for key, text in example.rejection_locations.items():
-        body = write_value_at(body, parse_location(text), values[key])
+        if values[key] is not None:
+            for location in [text] if isinstance(text, str) else text:
+                body = write_value_at(body, parse_location(location), values[key])
     return body
 
 

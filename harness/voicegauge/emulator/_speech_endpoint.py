@@ -214,7 +214,8 @@ class SpeechEndpoint:
         limit = self._context.accounts.find_plan_limits(request.operation.limits).max_text_characters
         if isinstance(text, str) and limit is not None and len(text) > limit:
             field = get_documented_field_name(target.speech.request_fields["text"])
-            raise Rejection("invalid", field, f"{field} is longer than {limit} characters")
+            detail = f"{field} has {len(text):,} characters, more than {limit:,}: {text!r:.80}"
+            raise Rejection("invalid", field, detail, keyword="maxLength")
 
     def _build_speech_response(
         self,

@@ -217,13 +217,15 @@ def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool, re
         raw = _TAG_CHARACTER_PATTERN.sub(" ", str(raw))
     has_markup = mapping.markup_language is not None and isinstance(raw, str)
     if rejects_invalid_text and has_markup and not _is_well_formed(raw):
-        raise Rejection("invalid", name, "the markup is not well-formed")
+        raise Rejection(
+            "invalid", name, f"{name or 'body'}: the markup is not well-formed: {raw!r:.80}", keyword="pattern"
+        )
     unspoken_patterns = target.target_spec.emulation.unspoken_patterns
     text = strip_unspoken_text(raw, mapping, unspoken_patterns) if isinstance(raw, str) else ""
     # Without a text, the schema has decided: some operations take audio or a list of texts instead.
     is_text_needed = isinstance(raw, str) or "text" in target.target_spec.required_fields
     if not text and is_text_needed and rejects_invalid_text:
-        raise Rejection("invalid", name, "the text is blank")
+        raise Rejection("invalid", name, f"{name or 'body'}: the text is blank: {raw!r:.80}", keyword="minLength")
     return (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
 
 
@@ -286,9 +288,9 @@ def _choose_language(
             and requested_language not in (*target.target_spec.supported_languages, *slot.provider_values)
             and not is_documented_value(request, slot.location, requested_language)
         ):
-            raise Rejection(
-                "invalid", get_documented_field_name(slot), f"the emulator does not speak {requested_language!r}"
-            )
+            field = get_documented_field_name(slot)
+            detail = f"{field}: the emulator does not speak {requested_language!r:.80}"
+            raise Rejection("invalid", field, detail, keyword="enum")
     default = target.target_spec.default_language
     # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
@@ -348,9 +350,9 @@ def _choose_format(
             and requested_format not in (*target.target_spec.supported_formats, *slot.provider_values)
             and not is_documented_value(request, slot.location, requested_format)
         ):
-            raise Rejection(
-                "invalid", get_documented_field_name(slot), f"the emulator has no format {requested_format!r}"
-            )
+            field = get_documented_field_name(slot)
+            detail = f"{field}: the emulator has no format {requested_format!r:.80}"
+            raise Rejection("invalid", field, detail, keyword="enum")
         return _choose_default_format(target)
     return choose_deliverable_format(found, _list_documented_media_types(target, response_audio))
 

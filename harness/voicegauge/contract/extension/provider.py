@@ -112,6 +112,23 @@ STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
 }
 """Common status codes for each rejection reason, most likely first; the first one that is documented is used."""
 
+REJECTION_KEYWORDS = (
+    "required",
+    "type",
+    "enum",
+    "const",
+    "pattern",
+    "format",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "additionalProperties",
+)
+"""JSON Schema keywords of `x-rejection-keywords`; a blank text violates `minLength`."""
+
 
 # Defines `x-key` on a security scheme, and the signature of webhooks: keys of requests in both directions.
 
