@@ -44,9 +44,38 @@ NEVER_ACCEPTED = {
     "elevenlabs/getDub": ONLY_WITH_AN_ID,
     "elevenlabs/deleteDub": ONLY_WITH_AN_ID,
     "elevenlabs/getDubbedAudio": ONLY_WITH_AN_ID,
+    "elevenlabs/addProfessionalSamples": ONLY_WITH_AN_ID,
+    "elevenlabs/addPronunciationRules": ONLY_WITH_AN_ID,
+    "elevenlabs/addSharedVoice": ONLY_WITH_AN_ID,
+    "elevenlabs/deleteProfessionalSample": ONLY_WITH_AN_ID,
+    "elevenlabs/deleteSample": ONLY_WITH_AN_ID,
+    "elevenlabs/deleteTranscript": ONLY_WITH_AN_ID,
+    "elevenlabs/downloadPronunciationDictionary": ONLY_WITH_AN_ID,
+    "elevenlabs/getDubTranscript": ONLY_WITH_AN_ID,
+    "elevenlabs/getProfessionalSampleAudio": ONLY_WITH_AN_ID,
+    "elevenlabs/getPronunciationDictionary": ONLY_WITH_AN_ID,
+    "elevenlabs/getSampleAudio": ONLY_WITH_AN_ID,
+    "elevenlabs/getTranscript": ONLY_WITH_AN_ID,
+    "elevenlabs/getVoiceCaptcha": ONLY_WITH_AN_ID,
+    "elevenlabs/getVoicePreview": ONLY_WITH_AN_ID,
+    "elevenlabs/remixVoice": ONLY_WITH_AN_ID,
+    "elevenlabs/removePronunciationRules": ONLY_WITH_AN_ID,
+    "elevenlabs/requestVerification": ONLY_WITH_AN_ID,
+    "elevenlabs/setPronunciationRules": ONLY_WITH_AN_ID,
+    "elevenlabs/trainProfessionalVoice": ONLY_WITH_AN_ID,
+    "elevenlabs/updateProfessionalSample": ONLY_WITH_AN_ID,
+    "elevenlabs/updatePronunciationDictionary": ONLY_WITH_AN_ID,
+    "elevenlabs/verifyVoiceCaptcha": ONLY_WITH_AN_ID,
     "deepgram/listProjectModels": ONLY_WITH_AN_ID,
     "deepgram/getProjectModel": ONLY_WITH_AN_ID,
 }
+
+CHANGED_ONCE = "A check changes the voice that it created once, with documented values."
+CHANGES_OF_A_VOICE = {
+    "elevenlabs/editVoiceSettings": CHANGED_ONCE,
+    "elevenlabs/updateProfessionalVoice": CHANGED_ONCE,
+}
+"""Operations whose limits are not tried, with the reason; those of `NEVER_ACCEPTED` have nothing to be tried on."""
 
 
 @pytest.fixture(params=CONTRACTS, ids=lambda contract: contract.id, scope="module")
@@ -153,7 +182,10 @@ def inside(contract: Contract, keyword: str) -> int:
 
 def test_every_limit_of_a_request_is_tested_below_at_and_above(contract, cases) -> None:
     missing = []
+    untried = NEVER_ACCEPTED | CHANGES_OF_A_VOICE
     for name, operation in contract.operations.items():
+        if f"{contract.id}/{name}" in untried:
+            continue
         for pointer, keyword in limits(contract, operation):
             accepted, rejected = verdicts(cases[name], pointer)
             if rejected < 1 or (accepted < inside(contract, keyword) and not any(map(pointer.endswith, LEFT_OUT))):
@@ -180,5 +212,8 @@ def test_every_limit_of_an_upload_is_tested_on_both_sides(contract, cases) -> No
 
 def test_exceptions_exist() -> None:
     assert all(LEFT_OUT.values())
+    assert {
+        f"{one.id}/{name}" for one in CONTRACTS for name in one.operations
+    } >= NEVER_ACCEPTED.keys() | CHANGES_OF_A_VOICE
     known = {pointer for one in CONTRACTS for op in one.operations.values() for pointer, _ in limits(one, op)}
     assert all(any(pointer.endswith(end) for pointer in known) for end in LEFT_OUT)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.schemas import SchemaViolation, allows_location, parse_text_value
 
 EXTRA = """    Words:
@@ -22,6 +23,7 @@ EXTRA = """    Words:
         a/b: {$ref: "#/components/schemas/Job/properties/id", maxLength: 3}
         inner: {allOf: [{type: object, properties: {deep: {type: array, items: {properties: {x: {}}}}}}]}
         open: {type: object}
+        numbers: {schema: {type: [array, "null"], items: {type: integer}}}
   responses:
 """
 
@@ -54,6 +56,25 @@ def words(acme, load):
 def test_a_form_field_is_parsed_as_the_type_of_its_schema(words, name, text, value) -> None:
     contract, schema = words
     assert parse_text_value(contract.schemas, schema["properties"][name], text) == value
+
+
+@pytest.mark.parametrize(
+    ("part", "serialization", "text", "value", "violations"),
+    [
+        ("query", {}, "3", [3], 0),  # repeated for each item
+        ("query", {}, "3,4", ["3,4"], 1),
+        ("query", {"explode": False}, "3,4", [3, 4], 0),
+        ("header", {}, "3,four", [3, "four"], 1),
+    ],
+)
+def test_a_list_in_a_parameter_is_parsed_item_by_item(words, part, serialization, text, value, violations) -> None:
+    contract, schema = words
+    node = {**serialization, **schema["properties"]["numbers"]}
+    parameter = Parameter(
+        contract.schemas, "/components/schemas/Words/properties/numbers", node, "numbers", part, False
+    )
+    parsed = parameter.parse_text(text)
+    assert (parsed.value, len(parsed.violations)) == (value, violations)
 
 
 def test_a_message_quotes_only_the_beginning_of_a_value(words) -> None:

@@ -141,10 +141,10 @@ def _every(optional: list[str]) -> Iterator[frozenset[str]]:
         yield from map(frozenset, itertools.combinations(optional, count))
 
 
-def _key(operation: Operation) -> tuple[dict[str, str], dict[str, str]]:
+def _key(operation: Operation) -> tuple[dict[str, str], dict[str, Any]]:
     """Headers and query with a key, by the first security scheme."""
     headers: dict[str, str] = {}
-    query: dict[str, str] = {}
+    query: dict[str, Any] = {}
     for name in next(iter(operation.security), {}):
         scheme = operation.contract.security_schemes[name]
         if scheme["type"] == "apiKey":
@@ -176,6 +176,8 @@ async def _send(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[s
             value = CLOSED_PORT_URL
         if parameter.message_part == "path":
             path = path.replace(f"{{{parameter.name}}}", str(value))
+        elif isinstance(value, list):
+            query[parameter.name] = value  # repeated for each item
         else:
             (headers if parameter.message_part == "header" else query)[parameter.name] = str(value)
         exists = exists and not parameter.is_required
@@ -236,7 +238,8 @@ async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[
     assert spec is not None, f"{shown}: {response.status_code} {response.text[:200]}"
     assert "voicegauge-emulator.invalid" not in response.text
     if spec.media_types:
-        media = spec.media_types.get(response.headers["Content-Type"].partition(";")[0])
+        name = response.headers["Content-Type"].partition(";")[0]
+        media = spec.media_types.get(name, spec.media_types.get(f"{name.partition('/')[0]}/*"))
         assert media is not None, f"{shown}: {response.headers['Content-Type']}"
         if is_json(media.name) and (operation.stream is None or not response.is_success):
             assert [error.message for error in media.iterate_violations(response.json())] == [], shown

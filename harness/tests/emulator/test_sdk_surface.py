@@ -98,7 +98,44 @@ def call_elevenlabs(url: str, http: httpx.Client) -> None:
     (dub,) = client.dubbing.list().dubs
     assert client.dubbing.get(dub.dubbing_id)
     assert b"".join(client.dubbing.audio.get(dub.dubbing_id, "es"))
+    assert client.dubbing.transcript.get_transcript_for_dub(dub.dubbing_id, "es", format_type="json").utterances
     assert client.dubbing.delete(dub.dubbing_id)
+    assert client.text_to_dialogue.convert_with_timestamps(inputs=turns).alignment
+    assert list(client.text_to_dialogue.stream_with_timestamps(inputs=turns))
+    assert client.speech_to_text.transcripts.get("jkYQxAJaMGpGzLxV5r9m")
+    client.speech_to_text.transcripts.delete("jkYQxAJaMGpGzLxV5r9m")
+    for method, path in (("GET", "voices/accents"), ("GET", "audio-isolation/history")):  # the client lacks them
+        assert http.request(method, f"{url}/v1/{path}", headers={"xi-api-key": "surface"}).is_success
+    call_voices_of_elevenlabs(client, voice)
+
+
+def call_voices_of_elevenlabs(client: Any, voice: str) -> None:
+    (shared,) = client.voices.get_shared().voices
+    assert client.voices.share(shared.public_owner_id, voice, new_name="Anna").voice_id
+    assert client.voices.find_similar_voices(audio_file=recording()).voices
+    sample = "VW7YKqPnjY4h39yTbx2L"
+    assert b"".join(client.voices.samples.audio.get(voice, sample))
+    assert client.samples.delete(voice, sample)
+    pvc, made = client.voices.pvc, client.voices.pvc.create(name="Anna", language="en").voice_id
+    assert pvc.update(made, name="Ben").voice_id == made
+    assert pvc.samples.create(voice, files=[recording()])
+    assert pvc.samples.update(voice, sample, remove_background_noise=True)
+    assert pvc.samples.audio.get(voice, sample)
+    assert pvc.samples.delete(voice, sample)
+    pvc.verification.captcha.get(voice)
+    assert pvc.verification.captcha.verify(voice, recording=recording())
+    assert pvc.verification.request(voice, files=[recording()])
+    assert pvc.train(voice)
+    assert client.text_to_voice.remix(voice, voice_description="A voice with a higher pitch").previews
+    assert b"".join(client.text_to_voice.preview.stream("37HceQefKmEi3bGovXjL"))
+    words = client.pronunciation_dictionaries
+    dictionary, rule = "21m00Tcm4TlvDq8ikWAM", {"type": "alias", "string_to_replace": "GIF", "alias": "jif"}
+    assert words.get(dictionary).rules
+    assert words.update(dictionary, name="Words").id == dictionary
+    assert words.rules.add(dictionary, rules=[rule]).version_id
+    assert words.rules.set(dictionary, rules=[rule]).version_id
+    assert words.rules.remove(dictionary, rule_strings=["GIF"]).version_id
+    assert b"".join(words.download(dictionary, "5xM3yVvZQKV0EfqQpLrJ"))
 
 
 def call_deepgram(url: str, http: httpx.Client) -> None:

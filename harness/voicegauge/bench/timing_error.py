@@ -252,9 +252,6 @@ MAX_LAG_SHARE = 0.01
 of an hour, some lag has no consequences."""
 MIN_RECORDED_LAG_MS = 1.0
 """Shortest lag that is recorded; shorter ones count as no lag."""
-FULL_COLLECTION_THRESHOLD = 200
-"""Number of collections of younger objects before one of all objects, which stops 256 connections for 15 ms. Python's
-default is 10. There is still one after about a million new objects, so that memory stays bounded."""
 THREAD_SWITCH_INTERVAL_S = 0.0005
 """Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""
 _MAX_OBJECTS_FROZEN_BY_PYTHON = 10_000
@@ -307,13 +304,11 @@ def reduce_event_loop_delays() -> Iterator[None]:
     """Keep the garbage collector and other threads from delaying the event loop.
 
     Objects that exist already, such as the contracts, are frozen: the garbage collector skips them, which saves tens of
-    milliseconds in each collection. Full collections, which look at the messages of all connections, are made rare.
-    If the calling program has frozen objects itself, nothing is frozen or unfrozen, because only all objects together
-    can be unfrozen.
+    milliseconds in each collection. If the calling program has frozen objects itself, nothing is frozen or unfrozen,
+    because only all objects together can be unfrozen.
     """
-    switch_interval_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    switch_interval_s = sys.getswitchinterval()
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
-    gc.set_threshold(*thresholds[:2], FULL_COLLECTION_THRESHOLD)
     freezes_objects = not _has_objects_exempt_from_gc()
     if freezes_objects:
         gc.collect()
@@ -323,7 +318,6 @@ def reduce_event_loop_delays() -> Iterator[None]:
     finally:
         if freezes_objects:
             gc.unfreeze()
-        gc.set_threshold(*thresholds)
         sys.setswitchinterval(switch_interval_s)
 
 

@@ -134,11 +134,22 @@ class Parameter(ContractPart):
         return functools.lru_cache(MAX_CACHED_PARSED_TEXTS)(self._parse_text)
 
     def _parse_text(self, text: str) -> ParsedText:
-        value = parse_text_value(self.schemas, self.schema, text)
+        value = self._parse_list(text) if self._is_list else parse_text_value(self.schemas, self.schema, text)
         has_schema = "schema" in self.part_data
         return ParsedText(
             value, tuple(self.schemas.iterate_violations(f"{self.pointer}/schema", value)) if has_schema else ()
         )
+
+    @property
+    def _is_list(self) -> bool:
+        types = self.schema.get("type", ()) if isinstance(self.schema, dict) else ()
+        return "array" in types and "string" not in types  # a list of types, or one type as text
+
+    def _parse_list(self, text: str) -> list[Any]:
+        """Return the items of a list as OpenAPI writes it: a query repeats the parameter, unless `explode` is false."""
+        is_repeated = self.part_data.get("explode", self.message_part in ("query", "cookie"))
+        texts = [text] if is_repeated else text.split(",")
+        return [parse_text_value(self.schemas, self.schema.get("items", {}), item) for item in texts]
 
 
 @dataclass(frozen=True, eq=False)

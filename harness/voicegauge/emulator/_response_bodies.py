@@ -195,11 +195,12 @@ def build_success_response(
         return EmulatedResponse(response_kind, status, response_spec=spec, operation=operation)
     example = next(iter(other.examples), None)
     text = example.value if example is not None and isinstance(example.value, str) else ""
+    media_type = "audio/mpeg" if other.name == "audio/*" else other.name  # a response cannot have a range
     return EmulatedResponse(
         response_kind,
         status,
-        text.encode() or _encode_stored_recording(other.name),
-        other.name,
+        text.encode() or _encode_stored_recording(media_type),
+        media_type,
         response_spec=spec,
         documented_media_type=other,
         operation=operation,
