@@ -9,14 +9,16 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicegauge.emulator.body_limits import BodyMemory, are_headers_too_large, receive_whole_body
-from voicegauge.emulator.socket_server import ClientLimits, running_app
 from voicegauge.errors import TimedOutError, UsageError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model.exchange import ReceivedCallback, Request
+
+if TYPE_CHECKING:
+    from voicegauge.emulator.socket_server import ClientLimits
 
 # Stores callbacks by the URL at which they arrived, within limits of memory.
 
@@ -276,20 +278,13 @@ async def _send_empty_response(send: _AsgiSend, status: int, *headers: tuple[byt
 # Runs a receiver on a local port.
 
 
-_CLIENT_LIMITS = ClientLimits(
-    headers_timeout_s=10.0, body_pause_timeout_s=10.0, body_timeout_s=10.0, max_connections=64
-)
-"""Default limits for the clients of a receiver. They suit callbacks, which are small and few. Behind a tunnel, all
-connections come from the tunnel's own program on this machine."""
-
-
 @contextlib.contextmanager
 def run_receiver(
     *,
     port: int = 0,
     public_url: str | None = None,
     on_callback: Callable[[ReceivedCallback], None] | None = None,
-    client_limits: ClientLimits = _CLIENT_LIMITS,
+    client_limits: ClientLimits | None = None,
 ) -> Iterator[Receiver]:
     """Run a receiver on a local port, in a thread, until the context ends; yield the receiver.
 
@@ -297,14 +292,22 @@ def run_receiver(
         port: port to listen on; 0 chooses a free one.
         public_url: URL of a tunnel to this receiver, for providers that cannot reach this machine otherwise.
         on_callback: called with each callback, in the server's thread.
-        client_limits: limits for slow senders and many connections.
+        client_limits: limits for slow senders and many connections; by default 10 s for headers, for a pause and for a
+            body, and 64 connections.
 
     Raises:
         UsageError: the port is not available, or `public_url` is not an https URL.
     """
     if public_url is not None and not public_url.startswith("https://"):
         raise UsageError(f"--public-url {public_url!r} must begin with https://: it is a tunnel's URL")
+    # Checks without webhooks import this module, but start no server.
+    from voicegauge.emulator.socket_server import ClientLimits, running_app
+
+    # Callbacks are small and few. Behind a tunnel, all connections come from the tunnel's own program on this machine.
+    limits = client_limits or ClientLimits(
+        headers_timeout_s=10.0, body_pause_timeout_s=10.0, body_timeout_s=10.0, max_connections=64
+    )
     receiver = Receiver(on_callback)
-    with running_app(receiver, port=port, client_limits=client_limits) as local_url:
+    with running_app(receiver, port=port, client_limits=limits) as local_url:
         receiver.base_url = (public_url or local_url).rstrip("/")
         yield receiver

@@ -51,6 +51,13 @@ def test_help_of_a_command_does_without_rich() -> None:
     assert not {"httpx", "numpy", "rich", "starlette", "jinja2"} & set(modules)
 
 
+def test_what_a_check_does_not_need_is_not_imported() -> None:
+    code = "import sys; from voicegauge import check; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "voicegauge.conformance.report" in modules
+    assert not {"uvicorn", "starlette", "jinja2", "hypothesis", "scipy", "voicegauge.drift.report"} & set(modules)
+
+
 @pytest.mark.parametrize("name", HELP_BY_COMMAND)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0

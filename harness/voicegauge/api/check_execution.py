@@ -50,7 +50,6 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import quote_price
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
 from voicegauge.data_folders import get_state_folder
-from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, UsageError
 from voicegauge.files import check_writable
@@ -375,18 +374,24 @@ def announce_ineffective_faults(
     targets: Sequence[BaseTarget], faults: Sequence[str], listener: ProgressListener
 ) -> None:
     """Tell the listener which of `faults` have no effect on `targets`, so that a check cannot find them."""
+    if not faults:
+        return
+    from voicegauge.emulator.fault_injection import FAULTS
+
     for name in faults:
-        fault, _, place = name.partition("@")
+        fault_id, _, place = name.partition("@")
         reached = [target for target in targets if place in ("", target.contract.id, target.id)]
-        if fault not in FAULTS or not reached:
+        if fault_id not in FAULTS or not reached:
             continue
         if not all(isinstance(target, Target | BaseSocketTarget) for target in reached):
             continue
-        if not any(_has_effect(fault, target) for target in reached):
-            listener.notice(f"the fault {fault} has no effect here: {FAULTS[fault].description}")
+        if not any(_has_effect(fault_id, target) for target in reached):
+            listener.notice(f"the fault {fault_id} has no effect here: {FAULTS[fault_id].description}")
 
 
 def _has_effect(fault_id: str, target: BaseTarget) -> bool:
+    from voicegauge.emulator.fault_injection import FAULTS
+
     fault = FAULTS[fault_id]
     if isinstance(target, BaseSocketTarget):
         return fault.socket is not None and fault.socket.has_effect(target) and fault.applies_to_socket(target)

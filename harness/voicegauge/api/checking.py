@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import voicegauge.report.result_summaries  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api._result_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.check_execution import (
     announce_ineffective_faults,
     build_report,

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import voicegauge.report.result_summaries  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api._result_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
 from voicegauge.api.target_selection import download_document, load_contracts
 from voicegauge.contract.contract import Contract

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-import voicegauge.report.result_summaries  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api._result_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.local_requests import (
     CompareRequest,
     CompareTargetsRequest,

@@ -72,8 +72,8 @@ class ResultSummary(Record, frozen=True, kw_only=True):
 class SummarizedResult(Record, frozen=True):
     """A record that a notebook shows as its summary instead of as all of its fields.
 
-    Summaries are built by `voicegauge.report`, which is above the packages that define results. It sets `summarize`
-    when it is imported, as it is by every function of the API that returns such a result.
+    Summaries are built by `voicegauge.report`, which is above the packages that define results. `voicegauge.api` sets
+    `summarize` when a function that returns such a result is imported.
     """
 
     summarize: ClassVar[Callable[[Any], ResultSummary] | None] = None

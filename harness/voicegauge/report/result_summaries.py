@@ -19,7 +19,6 @@ from voicegauge.outputs.exported_report import ExportedReport, FileLocation, Rep
 from voicegauge.outputs.result_summary import (
     MetricValue,
     ResultSummary,
-    SummarizedResult,
     SummaryTable,
     SummaryVerdict,
 )
@@ -60,9 +59,6 @@ def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:
             return _summarize_history(result, fails=fails)
         case _:
             raise TypeError(f"{type(result).__name__} has no summary")
-
-
-SummarizedResult.summarize = staticmethod(summarize)
 
 
 def _choose_verdict(*, fails: bool, is_judged: bool = True) -> SummaryVerdict:
