@@ -41,6 +41,7 @@ from voicegauge.bench.target_summaries import (
     StreamSummary,
     TargetSummary,
 )
+from voicegauge.bench.voice_similarity import VoiceSummary
 from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.prices import PricedPlan as PricedCheck
@@ -134,6 +135,7 @@ FIGURE_RECORDS = (
     ListeningSummary,
     AudioQualitySummary,
     QualitySummary,
+    VoiceSummary,
     SocketSummary,
     InterruptionSummary,
     HearingSummary,

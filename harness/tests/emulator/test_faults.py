@@ -16,7 +16,8 @@ from voicegauge.emulator._app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.errors import UnknownNameError
-from voicegauge.speech.audio_measurement import is_silent, measure_leading_silence_s
+from voicegauge.rules._metamorphic import MAX_SAME_WORDS_MISMATCH
+from voicegauge.speech.audio_measurement import is_silent, measure_leading_silence_s, measure_speech_mismatch
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.speech_signal import is_steady_sound, measure_clipped_share
 
@@ -114,6 +115,12 @@ def _longer(right: Steps, wrong: Steps) -> bool:
     return decode(wrong["now"].content).duration_s > 1.5 * decode(right["now"].content).duration_s
 
 
+def _same_words_in_other_sound(right: Steps, wrong: Steps) -> bool:
+    before, after = decode(right["now"].content), decode(wrong["now"].content)
+    mismatch = measure_speech_mismatch(before.samples, before.sample_rate_hz, after.samples, after.sample_rate_hz)
+    return 0.1 < mismatch < MAX_SAME_WORDS_MISMATCH
+
+
 Check = Callable[[Steps, Steps], bool]
 EXPECTED: dict[str, tuple[set[str], Check]] = {
     "wrong-type": (SUBMITS | STATUS_RESPONSES, lambda _, wrong: isinstance(wrong["submit"].json["cost"], dict)),
@@ -171,6 +178,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "markup-spoken": (set(), lambda right, wrong: right == wrong),  # no text is markup
     "silent-audio": (HAS_AUDIO, lambda _, wrong: is_silent(decode(wrong["now"].content).samples, 24000)),
     "noise-as-speech": (HAS_AUDIO, lambda _, wrong: is_steady_sound(decode(wrong["now"].content).samples, 24000)),
+    "another-voice": (HAS_AUDIO, _same_words_in_other_sound),
     "long-silence": (
         HAS_AUDIO,
         lambda _, wrong: measure_leading_silence_s(decode(wrong["now"].content).samples, 24000) >= 5,

@@ -34,7 +34,6 @@ from voicegauge.bench.load import ArrivalRate, parse_goal
 from voicegauge.bench.ramp import RampSettings
 from voicegauge.bench.request_building import (
     find_targets_needing_voice_sample_url,
-    needs_voice_sample,
     read_voice_sample,
     validate_requests_can_be_built,
 )
@@ -55,6 +54,7 @@ from voicegauge.printable_text import format_count
 from voicegauge.speech.asr_engines import SpokenText
 from voicegauge.speech.decoding import require_av
 from voicegauge.speech.predicted_quality import require_quality_models
+from voicegauge.speech.voice_encoder import load_voice_encoder
 from voicegauge.transport.http import Transport
 from voicegauge.transport.network import require_http2
 
@@ -150,7 +150,8 @@ def validate_load(request: BenchRequest) -> None:
     """Reject a load that contradicts itself, beyond what the declarations of the options say.
 
     Raises:
-        UsageError: options contradict each other, or the goal cannot be read.
+        UsageError: options contradict each other, the goal cannot be read, or the voice encoder is not installed.
+        DataError: the file of the voice encoder cannot be read.
         MissingExtraError: HTTP/2 or the prediction of quality is requested and not installed.
     """
     if request.arrivals != "constant" and request.rate is None and request.ramp != "rate":
@@ -160,6 +161,8 @@ def validate_load(request: BenchRequest) -> None:
         require_http2()
     if request.predicts_quality:
         require_quality_models()
+    if request.voice_encoder is not None:
+        load_voice_encoder(request.voice_encoder)
 
 
 def build_plan_settings(request: BenchRequest, text_count: int) -> BenchPlanSettings:
@@ -388,7 +391,7 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
         listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
     validate_requests_can_be_built(plan, targets, voice)
-    if voice is not None and not any(isinstance(one, Target) and needs_voice_sample(one) for one in targets.values()):
+    if voice is not None and not any(isinstance(one, Target) and one.clones_voice for one in targets.values()):
         listener.notice("the voice sample is not used: none of the targets requires one")
     if voice is not None and voice.data is not None:
         for target_id in find_targets_needing_voice_sample_url(

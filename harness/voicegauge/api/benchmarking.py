@@ -70,6 +70,7 @@ from voicegauge.bench.timing_error import (
     reduce_event_loop_delays,
     run_loopback_server,
 )
+from voicegauge.bench.voice_similarity import compare_run_voices
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError, TimeLimitError, TransportError, UsageError
@@ -79,6 +80,7 @@ from voicegauge.model.run import RampResult, Run, ScoreSet, TimingError, format_
 from voicegauge.model.sample import Sample
 from voicegauge.options import function_of
 from voicegauge.report.html_page import write_report
+from voicegauge.speech.voice_encoder import load_voice_encoder
 
 # Saves, scores and summarizes a run whose requests were sent.
 
@@ -138,6 +140,7 @@ def finish_benchmark(
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
     run = _listen_to_saved_run(run_folder, run, planned_benchmark, deadline)
     run = _predict_quality_of_saved_run(run_folder, run, planned_benchmark, deadline)
+    run = _compare_voices_of_saved_run(run_folder, run, planned_benchmark, deadline)
     scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, deadline)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
@@ -302,6 +305,32 @@ def _predict_quality_of_saved_run(
     rated = msgspec.structs.replace(run, predicted_quality=quality)
     save_run(run_folder, rated)
     return rated
+
+
+def _compare_voices_of_saved_run(
+    run_folder: Path, run: Run, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
+) -> Run:
+    """Return the run with its voices, if they are to be compared, and save it."""
+    encoder_name = planned_benchmark.request.voice_encoder
+    if encoder_name is None:
+        return run
+    try:
+        with report_phase(planned_benchmark.listener, "comparing voices") as comparing:
+
+            def report_progress(done_count: int, total_count: int) -> None:
+                comparing.update(done_count, total_count)
+                deadline.require_time()
+
+            encoder = load_voice_encoder(encoder_name)
+            voices = compare_run_voices(run_folder, run, encoder, report_progress=report_progress)
+    except TimeLimitError as error:
+        planned_benchmark.listener.notice(
+            f"voices are not compared: {error}; `voicegauge score {run_folder} --similarity {encoder_name}` does it"
+        )
+        return run
+    compared = msgspec.structs.replace(run, voices=voices)
+    save_run(run_folder, compared)
+    return compared
 
 
 def _build_result(

@@ -22,7 +22,7 @@ from voicegauge.api.options import (
     progress_keyword,
     seed_option,
 )
-from voicegauge.api.requests import DEFAULT_LISTEN_PORT, asr_option, predicts_quality_option
+from voicegauge.api.requests import DEFAULT_LISTEN_PORT, asr_option, predicts_quality_option, voice_encoder_option
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
 from voicegauge.errors import UsageError
 from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
@@ -179,6 +179,7 @@ class ScoreRequest:
         found_file=Trust.ANY_VALUE,
     )
     predicts_quality: bool = predicts_quality_option()
+    voice_encoder: str | None = voice_encoder_option()
     dask_scheduler: str | None = option(
         default=None,
         flag="--dask",

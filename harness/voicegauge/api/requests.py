@@ -319,6 +319,20 @@ def predicts_quality_option() -> Any:
     )
 
 
+def voice_encoder_option() -> Any:
+    """Declare `voice_encoder`."""
+    return option(
+        default=None,
+        flag="--similarity",
+        help="Also compare the voice of targets that clone with the voice sample: resemblyzer, whose weights "
+        "`pip install --no-deps resemblyzer` installs, or a file like its pretrained.pt. It takes about a tenth of a "
+        "second of a processor for each clip.",
+        metavar="ENCODER",
+        environment_variable="VOICEGAUGE_VOICE_ENCODER",
+        refusal_reason="it decides which file is read",
+    )
+
+
 @request
 class BenchRequest:
     """What to measure, how often, under which load, and against what."""
@@ -528,6 +542,7 @@ class BenchRequest:
         found_file=Trust.ANY_VALUE,
     )
     predicts_quality: bool = predicts_quality_option()
+    voice_encoder: str | None = voice_encoder_option()
     text_length: int = option(
         default=DEFAULT_TEXT_LENGTH,
         help="Text length for which prices per million characters are stated.",

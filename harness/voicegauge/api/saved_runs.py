@@ -34,11 +34,12 @@ from voicegauge.bench.quality_prediction import predict_run_quality
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.bench.voice_similarity import compare_run_voices
 from voicegauge.contract.pricing import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet
+from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample_table import write_parquet
 from voicegauge.options import PathLike, function_of, validate_request
 from voicegauge.report.csv_markdown import render_csv, render_markdown
@@ -51,6 +52,7 @@ from voicegauge.report.static_site import write_site as write_site_of_runs
 from voicegauge.report.target_sections import load_check_and_drift_reports
 from voicegauge.speech.listening import get_listening_method
 from voicegauge.speech.predicted_quality import get_quality_method, require_quality_models
+from voicegauge.speech.voice_encoder import VoiceEncoder, load_voice_encoder
 
 # Reads the history of a folder of saved runs, and writes it as a page.
 
@@ -433,6 +435,8 @@ class ScoreResult(Record, frozen=True, kw_only=True):
     """The verdicts on what the audio says; `None` if the targets of the run do not produce speech from texts."""
     predicted_quality: QualitySet | None = None
     """How listeners would rate the audio; `None` if it was not predicted."""
+    voices: VoiceSet | None = None
+    """The voices of the samples; `None` if they were not compared."""
 
 
 def run_score(request: ScoreRequest) -> ScoreResult:
@@ -444,9 +448,9 @@ def run_score(request: ScoreRequest) -> ScoreResult:
         The scores of every sample, and what its audio says.
 
     Raises:
-        UsageError: no engine can transcribe the run.
+        UsageError: no engine can transcribe the run, or the voice encoder is not installed.
         MissingExtraError: `predicts_quality` is true, and the extra "quality" is not installed.
-        DataError: the run cannot be read, or an audio file of the run is missing or was changed.
+        DataError: the run or the voice encoder cannot be read, or an audio file of the run is missing or was changed.
         UnreachableError: no scheduler responds at `dask_scheduler`, or its workers disappeared. What was transcribed is
             cached: the same call goes on with the rest.
     """
@@ -455,9 +459,12 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     listener = choose_listener(request.progress)
     if request.predicts_quality:
         require_quality_models()
+    encoder = load_voice_encoder(request.voice_encoder) if request.voice_encoder is not None else None
     saved = _listen_to_saved_run(folder, saved, listener)
     if request.predicts_quality:
         saved = _predict_quality_of_saved_run(folder, saved, listener)
+    if encoder is not None:
+        saved = _compare_voices_of_saved_run(folder, saved, encoder, listener)
     if request.asr == "none" and saved.listening is not None:
         return ScoreResult(
             run_folder=str(folder),
@@ -465,6 +472,7 @@ def run_score(request: ScoreRequest) -> ScoreResult:
             scores=None,
             listening=saved.listening,
             predicted_quality=saved.predicted_quality,
+            voices=saved.voices,
         )
     with report_phase(listener, "transcribing") as transcribing:
         scores = score_run(
@@ -490,6 +498,7 @@ def run_score(request: ScoreRequest) -> ScoreResult:
         scores=scores,
         listening=saved.listening,
         predicted_quality=saved.predicted_quality,
+        voices=saved.voices,
     )
 
 
@@ -518,6 +527,17 @@ def _predict_quality_of_saved_run(folder: Path, saved: Run, listener: ProgressLi
     rated = msgspec.structs.replace(saved, predicted_quality=quality)
     save_run(folder, rated)
     return rated
+
+
+def _compare_voices_of_saved_run(folder: Path, saved: Run, encoder: VoiceEncoder, listener: ProgressListener) -> Run:
+    """Return the run with its voices, and save it, unless they were compared by the same encoder."""
+    if saved.voices is not None and saved.voices.method == encoder.method:
+        return saved
+    with report_phase(listener, "comparing voices") as comparing:
+        voices = compare_run_voices(folder, saved, encoder, report_progress=comparing.update)
+    compared = msgspec.structs.replace(saved, voices=voices)
+    save_run(folder, compared)
+    return compared
 
 
 score = function_of(ScoreRequest, run_score, name="score")

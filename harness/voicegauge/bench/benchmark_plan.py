@@ -377,6 +377,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         ),
         max_characters=_find_max_characters(target),
         languages=target.target_spec.supported_languages,
+        clones_voice=isinstance(target, Target) and target.clones_voice,
         is_self_hosted=target.contract.provider.self_hosted is not None,
     )
 

@@ -216,11 +216,6 @@ def check_voice_sample(voice_sample: VoiceSample, targets: Iterable[Target]) -> 
             raise UsageError(f"{voice_sample.filename}: {reason}: limit of {target.id} ({place.path}:{place.line})")
 
 
-def needs_voice_sample(target: Target) -> bool:
-    """Whether every request to `target` must contain a voice sample."""
-    return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.target_spec.required_fields)
-
-
 def find_targets_needing_voice_sample_url(targets: Iterable[Target]) -> tuple[str, ...]:
     """Return the ids of the targets that need the URL of a voice sample, because a file cannot be uploaded to them."""
     return tuple(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.benchmark_plan import BenchPlan
+from voicegauge.bench.request_building import load_default_voice_sample
 from voicegauge.bench.run_config import RunConfig
 from voicegauge.bench.run_store import (
     JOURNAL_FILE_NAME,
@@ -24,6 +25,7 @@ from voicegauge.bench.run_store import (
     load_manifest_outline,
     load_run,
     read_journal,
+    save_audio,
     save_run,
 )
 from voicegauge.client.spending_journal import lock_file
@@ -307,5 +309,18 @@ def begin_run(
     kind = "emulated" if config.max_cost_usd is None else "live"
     name = f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}"
     folder = run_to_continue.run_folder if run_to_continue is not None else create_run_folder(runs_folder, name)
-    save_run(folder, Run(manifest=build_manifest(config, folder.name, created, base_urls=base_urls), samples=()))
+    manifest = build_manifest(config, folder.name, created, base_urls=base_urls)
+    manifest = msgspec.structs.replace(manifest, voice_sample_path=_save_voice_sample(folder, config))
+    save_run(folder, Run(manifest=manifest, samples=()))
     return folder
+
+
+def _save_voice_sample(run_folder: Path, config: RunConfig) -> str | None:
+    """Save the voice sample beside the audio, so that the run can be compared with it later; return its path.
+
+    `None` if no target gets a voice sample, or only its URL, which is not opened.
+    """
+    if not any(one.clones_voice for one in config.plan.targets):
+        return None
+    sample = config.voice_sample or load_default_voice_sample()
+    return None if sample.data is None else save_audio(run_folder, sample.data)[1]

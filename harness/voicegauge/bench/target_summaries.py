@@ -37,6 +37,7 @@ from voicegauge.bench.target_samples import (
     group_counted_samples_by_target,
     measure_target_differences,
 )
+from voicegauge.bench.voice_similarity import VoiceSummary, summarize_voices
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
@@ -271,6 +272,9 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Loudness, bandwidth and defects of the audio; `None` if no sample has measured audio."""
     predicted_quality: QualitySummary | None = None
     """Mean predicted ratings by listeners; `None` if they were not predicted."""
+    voice: VoiceSummary | None = None
+    """Whether the voice is that of the voice sample; `None` for a target that clones none, and if voices were not
+    compared."""
     cost: TargetCost
     is_pareto_optimal: bool
     """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
@@ -340,6 +344,7 @@ def summarize_targets(
                 audio_quality=_summarize_audio_quality(samples),
                 socket=summarize_sockets(samples, warmups),
                 predicted_quality=summarize_predicted_quality(samples, run.predicted_quality),
+                voice=summarize_voices(samples, run.voices, clones_voice=target.clones_voice),
             )
         )
     if run.manifest.is_rehearsal:

@@ -19,6 +19,7 @@ from voicegauge.bench.target_summaries import (
     describe_wrong_audio,
     describe_wrong_charges,
 )
+from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.cli._budget_forecast import print_budget_forecast
 from voicegauge.cli._console import (
     build_rehearsal_label,
@@ -340,6 +341,7 @@ def _build_legend(
         for one in summaries
         if one.predicted_quality is not None
     ]
+    lines += [f"{one.target}: {describe_voice(one.voice)}" for one in summaries if one.voice is not None]
     if charges := describe_wrong_charges(summaries):
         lines.append(Text(charges, style="red"))
     if hidden_columns:

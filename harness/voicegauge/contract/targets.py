@@ -95,6 +95,11 @@ class Target(BaseTarget):
         }
         return msgspec.structs.replace(speech, request_fields=fields)
 
+    @property
+    def clones_voice(self) -> bool:
+        """Whether every request must contain a voice sample, whose voice is to speak."""
+        return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(self.target_spec.required_fields)
+
     def replace_constants(self, request_constants: Mapping[Location, Any]) -> Target:
         """Return this target for other values of its constants, such as a model that no document names.
 

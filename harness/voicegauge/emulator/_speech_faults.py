@@ -253,6 +253,11 @@ def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
     return msgspec.structs.replace(synthesis, is_silent=True)
 
 
+def change_voice(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Let a high voice speak, unlike any that the emulator has."""
+    return msgspec.structs.replace(synthesis, espeak_variant="Annie")
+
+
 def replace_speech_by_noise(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Produce noise that is as long as the speech would be."""
     return msgspec.structs.replace(synthesis, is_noise=True)
@@ -388,6 +393,11 @@ AUDIO_FAULTS = (
         id="noise-as-speech",
         description="The audio is white noise that is as long as the speech would be.",
         change_synthesis=replace_speech_by_noise,
+    ),
+    Fault(
+        id="another-voice",
+        description="Another voice speaks than before, or than that of the voice sample.",
+        change_synthesis=change_voice,
     ),
     Fault(id="long-silence", description="The audio begins with 5 s of silence.", change_synthesis=delay_speech),
     Fault(

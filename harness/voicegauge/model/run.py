@@ -11,7 +11,7 @@ from voicegauge.hosts import is_loopback
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Provenance, Record, SignedCount
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
-from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, Score
+from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, SampleVoice, Score
 from voicegauge.model.sample_table import SampleRow, build_data_frame
 from voicegauge.model.text_pieces import TextPacing
 
@@ -303,6 +303,8 @@ class TargetRef(Record, frozen=True, kw_only=True):
     """Maximum number of characters in the text of one request; `None` if no document states a limit."""
     languages: tuple[str, ...] = ()
     """Languages that the target supports; empty if no document lists them."""
+    clones_voice: bool = False
+    """Whether the target speaks in the voice of a sample that every request contains."""
     is_self_hosted: bool = False
     """Whether users run the server themselves, so that a server on this machine is the service itself."""
 
@@ -391,6 +393,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     spent_usd: NonNegativeNumber = 0.0
     """Sum of everything that was or may have been charged, in US dollars, including open jobs and ambiguous
     requests."""
+    voice_sample_path: str | None = None
+    """Path of the voice sample that was sent to targets that clone a voice, relative to the folder of the run; `None`
+    for none, and for a URL."""
     plan_sha256: str = ""
     """SHA-256 of everything that determines which requests are sent. An interrupted run can be resumed only with an
     equal plan."""
@@ -512,6 +517,30 @@ class QualitySet(Record, frozen=True, kw_only=True):
     """One for each sample with audio that can be decoded, without warm-up and without failed samples."""
 
 
+class OtherSpeaker(Record, frozen=True, kw_only=True):
+    """A speaker who is not that of the voice sample, with the same texts: one end of the scale of similarities."""
+
+    name: str
+    """A target that does not clone a voice, or a voice of espeak-ng, such as "espeak-ng f4"."""
+    cosine: Number
+    """Mean cosine of the speaker's clips and the voice sample."""
+
+
+class VoiceSet(Record, frozen=True, kw_only=True):
+    """The voices of the samples of a run, as one encoder describes them."""
+
+    method: str
+    """The encoder with its version and the start of the hash of its weights, such as "ge2e/1@1a2b3c4d"."""
+    voices: tuple[SampleVoice, ...] = ()
+    """One for each sample with enough speech, without warm-up and without failed samples."""
+    sample_cosines: tuple[Number, ...] = ()
+    """Cosine of each part of the voice sample and the rest of it: their mean is 1 on the scale of similarities."""
+    other_speakers: tuple[OtherSpeaker, ...] = ()
+    """The mean of their cosines is 0 on the scale of similarities."""
+    note: str = ""
+    """Why there is no scale, so that no similarity is stated; empty if there is one."""
+
+
 class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
     """Scores of one run that were computed with one ASR engine and one normalizer."""
 
@@ -533,6 +562,8 @@ class Run(Record, frozen=True, kw_only=True):
     """What the audio says; `None` if nobody listened to it."""
     predicted_quality: QualitySet | None = None
     """How listeners would rate the audio; `None` if it was not predicted."""
+    voices: VoiceSet | None = None
+    """The voices of the samples, and how similar they are to the voice sample; `None` if they were not compared."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """The requests whose price counts as spent although their result is unknown or was not saved, oldest first."""
     open_jobs: tuple[OpenJob, ...] = ()
@@ -599,6 +630,7 @@ class Run(Record, frozen=True, kw_only=True):
         manifest = self.manifest
         scores = self.score_sets[-1] if self.score_sets else None
         verdict_by_id = {one.sample_id: one for one in self.listening.verdicts} if self.listening is not None else {}
+        voice_by_id = {one.sample_id: one for one in self.voices.voices} if self.voices is not None else {}
         rated = self.predicted_quality.predictions if self.predicted_quality is not None else ()
         rating_by_id = {one.sample_id: one for one in rated}
         score_by_id = {score.sample_id: score for score in scores.scores} if scores is not None else {}
@@ -615,6 +647,7 @@ class Run(Record, frozen=True, kw_only=True):
                 score=score_by_id.get(sample.id),
                 listening=verdict_by_id.get(sample.id),
                 predicted_quality=rating_by_id.get(sample.id),
+                voice=voice_by_id.get(sample.id),
             )
 
     def to_data_frame(self) -> pd.DataFrame:

@@ -245,6 +245,17 @@ class QualityPrediction(Record, frozen=True, kw_only=True, gc=False):
     """Overall rating by the model of ITU-T P.808."""
 
 
+class SampleVoice(Record, frozen=True, kw_only=True, gc=False):
+    """The voice of one sample, as an encoder of voices describes it."""
+
+    sample_id: str
+    vector: str
+    """The vector of the voice, of length 1, as 16-bit floating-point numbers in little-endian order, in base64."""
+    similarity: Number | None = None
+    """Similarity to the voice sample: 0 for the mean of other speakers of the same texts, 1 for the sample itself.
+    `None` for a target that clones no voice, and without a scale."""
+
+
 class EntityScore(Record, frozen=True, kw_only=True, gc=False):
     """Whether a number, a date or another entity of a text was recognized in an accepted reading."""
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voicegauge.errors import MissingExtraError
-from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, Score
+from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, SampleVoice, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,9 @@ class SampleRow(NamedTuple):
     """What the audio says; `None` if nobody listened to it."""
     predicted_quality: QualityPrediction | None = None
     """How listeners would rate the audio; `None` if it was not predicted."""
+
+    voice: SampleVoice | None = None
+    """The voice of the sample; `None` if it was not compared."""
 
 
 class SampleColumn(NamedTuple):
@@ -274,6 +277,13 @@ _RESULT_COLUMNS = (
     *(
         _build_column(f"predicted_{name}", "number", "", meaning, f"predicted_quality.{name}")
         for name, meaning in _RATING_COLUMNS
+    ),
+    _build_column(
+        "voice_similarity",
+        "number",
+        "",
+        "Similarity to the voice sample: 0 for other speakers of the same texts, 1 for the sample itself.",
+        "voice.similarity",
     ),
     _build_column(
         "price_usd", "number", "USD", "Price by the newest document that binds the provider.", "sample.cost.price_usd"

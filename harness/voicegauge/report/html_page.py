@@ -14,6 +14,7 @@ from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
+from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
@@ -387,6 +388,7 @@ def _create_report_environment() -> Environment:
         "percent": format_percent,
         "sentence": capitalize_sentence,
         "usd": format_usd,
+        "voice": describe_voice,
     }
     jinja.filters |= filters
     return jinja

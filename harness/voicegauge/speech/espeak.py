@@ -258,13 +258,18 @@ def _add_noise(samples: Samples, seed: int) -> None:
         block += rng.standard_normal(len(block)).astype(np.float32) * factor
 
 
+def has_synthesizer() -> bool:
+    """Whether espeak-ng is installed."""
+    return importlib.util.find_spec("espeakng_loader") is not None
+
+
 def require_synthesizer() -> None:
     """Check that espeak-ng is installed, before an emulator starts that needs it.
 
     Raises:
         MissingExtraError: espeak-ng is not installed.
     """
-    if importlib.util.find_spec("espeakng_loader") is None:
+    if not has_synthesizer():
         raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator uses,", "emulator")
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from voicegauge.errors import MissingExtraError
 from voicegauge.speech.decoding import Samples
+from voicegauge.speech.mel_bands import build_mel_weights
 
 ANALYSIS_RATE_HZ = 16_000
 WINDOW_S = 9.01
@@ -128,24 +129,11 @@ def compute_mel_features(window: Samples) -> NDArray[np.float32]:
     padded = np.pad(window, _FFT_SIZE // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT_SIZE)[::_HOP_SIZE]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)
-    power = np.abs(np.fft.rfft(frames * hann, axis=1)) ** 2 @ _build_mel_weights()
+    weights = build_mel_weights(_FFT_SIZE, _MEL_BAND_COUNT, ANALYSIS_RATE_HZ)
+    power = np.abs(np.fft.rfft(frames * hann, axis=1)) ** 2 @ weights
     level_db = 10 * np.log10(np.maximum(power, 1e-10)) - 10 * np.log10(max(float(power.max()), 1e-10))
     scaled = (np.maximum(level_db, level_db.max() - _DYNAMIC_RANGE_DB) + 40) / 40
     return np.asarray(scaled, np.float32)
-
-
-@functools.cache
-def _build_mel_weights() -> NDArray[np.float64]:
-    """Return triangular weights of shape (frequencies, bands) on Slaney's mel scale, each of unit area."""
-    low_hz_per_mel, break_hz, log_step = 200.0 / 3, 1000.0, math.log(6.4) / 27
-    break_mel = break_hz / low_hz_per_mel
-    highest_mel = break_mel + math.log(ANALYSIS_RATE_HZ / 2 / break_hz) / log_step
-    mels = np.linspace(0.0, highest_mel, _MEL_BAND_COUNT + 2)
-    edges = np.where(mels < break_mel, mels * low_hz_per_mel, break_hz * np.exp(log_step * (mels - break_mel)))
-    frequencies = np.fft.rfftfreq(_FFT_SIZE, 1 / ANALYSIS_RATE_HZ)[:, None]
-    rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
-    return np.asarray(np.maximum(0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2])))
 
 
 @functools.cache

@@ -1,0 +1,245 @@
+"""Compares the voices of a run with the voice sample that targets were to clone, and summarizes them by target."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from voicegauge.bench._transcription_workers import AudioClip
+from voicegauge.errors import DataError
+from voicegauge.files import read_file
+from voicegauge.model.base import Count, Number, Provenance, Record
+from voicegauge.model.run import OtherSpeaker, Run, VoiceSet
+from voicegauge.model.sample import Sample, SampleVoice
+from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.decoding import Samples, UndecodableAudioError, decode
+from voicegauge.speech.espeak import has_synthesizer, synthesize
+from voicegauge.speech.voice_comparison import (
+    VoiceScale,
+    VoiceVerdict,
+    build_voice_scale,
+    compare_voice,
+    encode_voice_sample,
+)
+from voicegauge.speech.voice_encoder import FloatArray, VoiceEncoder
+
+ESPEAK_SPEAKERS = ("f4", "m2", "m6", "klatt", "Andy", "linda", "rob", "belinda", "Denis", "boris", "zac", "UniRobot")
+"""Variants of espeak-ng that speak the texts of a run as other speakers."""
+MAX_TEXTS_OF_SPEAKERS = 3
+"""Number of texts of the run that each other speaker speaks."""
+MIN_CLIPS_OF_SPEAKER = 3
+_ESPEAK_RATE_HZ, _ESPEAK_WORDS_PER_MINUTE, _ESPEAK_PITCH = 16_000, 165, 50
+
+
+class VoiceSummary(Record, frozen=True, kw_only=True):
+    """Whether the samples of one target have the voice of the voice sample."""
+
+    method: str
+    """The encoder of voices. Similarities of others are not comparable."""
+    verdict: VoiceVerdict
+    """Whether the voice is that of the sample, another one, or cannot be separated from either."""
+    similarity: Number | None
+    """Mean similarity: 0 for other speakers of the same texts, 1 for the sample itself; `None` without a scale."""
+    similarity_low: Number | None
+    """Lower end of the interval of 95%; `None` if there are too few clips."""
+    similarity_high: Number | None
+    """Upper end of the interval of 95%."""
+    clip_count: Count
+    """Number of clips of the target with enough speech."""
+    other_speaker_count: Count
+    """Number of other speakers, from whom the scale begins."""
+    explanation: str = ""
+    """Why the voice is not separable; empty for another verdict."""
+
+
+def compare_run_voices(
+    run_folder: Path, run: Run, encoder: VoiceEncoder, *, report_progress: Callable[[int, int], None] | None = None
+) -> VoiceSet:
+    """Return the voices of the samples of a run, and their similarity to its voice sample.
+
+    Args:
+        run_folder: folder of the run, with its audio.
+        run: the run. Warm-up samples and failed ones are left out, as is audio with too little speech.
+        encoder: computes the vectors of voices.
+        report_progress: called after each different clip, with their number so far and the number of all of them.
+
+    Raises:
+        DataError: an audio file of the run is missing or was changed.
+    """
+    samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
+    clips = {clip.cache_key: clip for sample in samples if (clip := AudioClip.of_sample(run_folder, sample))}
+    found: dict[object, FloatArray | None] = {}
+
+    def encode(clip: AudioClip) -> FloatArray | None:
+        decoded = EncodedAudio.from_facts(clip.read(), clip.audio_facts).decoded_audio
+        return None if decoded is None else encoder.encode(decoded.samples, decoded.sample_rate_hz)
+
+    # Threads are enough to use all processors: the products of matrices do not hold Python's lock.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            for key, vector in zip(clips, pool.map(encode, clips.values()), strict=True):
+                found[key] = vector
+                if report_progress is not None:
+                    report_progress(len(found), len(clips))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    vectors = [
+        (sample, vector)
+        for sample in samples
+        if (vector := found[AudioClip.of_sample(run_folder, sample).cache_key]) is not None
+    ]
+    scale = _measure_scale(run_folder, run, vectors, encoder)
+    note = scale if isinstance(scale, str) else scale.explain_uselessness() or ""
+    usable = None if isinstance(scale, str) or note else scale
+    cloning = {target.id for target in run.manifest.targets if target.clones_voice}
+    return VoiceSet(
+        method=encoder.method,
+        voices=tuple(_build_voice(sample, vector, usable, cloning) for sample, vector in vectors),
+        sample_cosines=() if isinstance(scale, str) else scale.ceiling,
+        other_speakers=()
+        if isinstance(scale, str)
+        else tuple(OtherSpeaker(name=name, cosine=cosine) for name, cosine in scale.floor_by_speaker.items()),
+        note=note,
+    )
+
+
+def _build_voice(sample: Sample, vector: FloatArray, scale: VoiceScale | None, cloning: set[str]) -> SampleVoice:
+    is_placed = scale is not None and sample.target in cloning
+    return SampleVoice(
+        sample_id=sample.id,
+        vector=base64.b64encode(vector.astype("<f2").tobytes()).decode(),
+        similarity=scale.place(float(scale.reference @ vector)) if scale is not None and is_placed else None,
+    )
+
+
+def read_voice_vector(voice: SampleVoice) -> FloatArray:
+    """Return the vector of a saved voice, of shape (embedding,).
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        vector = np.frombuffer(base64.b64decode(voice.vector, validate=True), "<f2").astype(np.float32)
+    except ValueError as error:
+        raise DataError(f"the voice of sample {voice.sample_id} is damaged: score the run again") from error
+    if not len(vector) or not np.isfinite(vector).all():
+        raise DataError(f"the voice of sample {voice.sample_id} is damaged: score the run again")
+    return vector
+
+
+def _measure_scale(
+    run_folder: Path, run: Run, vectors: Sequence[tuple[Sample, FloatArray]], encoder: VoiceEncoder
+) -> VoiceScale | str:
+    """Return the scale of similarities to the voice sample of a run, or why there is none."""
+    if not any(target.clones_voice for target in run.manifest.targets):
+        return "no target of the run clones a voice"
+    if run.manifest.voice_sample_path is None:
+        return "the run has no file of the voice sample: its target fetched a URL, or an older version saved the run"
+    encoded = _encode_sample_of_run(run_folder, run.manifest.voice_sample_path, encoder)
+    if encoded is None:
+        return "the voice sample has too little speech"
+    speakers = defaultdict[str, list[FloatArray]](list)
+    for name, vector in _list_other_speakers(run, vectors, encoder):
+        speakers[name].append(vector)
+    enough = {name: clips for name, clips in speakers.items() if len(clips) >= min(MIN_CLIPS_OF_SPEAKER, len(vectors))}
+    return build_voice_scale(*encoded, enough)
+
+
+def _encode_sample_of_run(
+    run_folder: Path, relative_path: str, encoder: VoiceEncoder
+) -> tuple[FloatArray, tuple[float, ...]] | None:
+    path = (run_folder / relative_path).resolve()
+    if not path.is_relative_to(run_folder.resolve()):
+        raise DataError(f"{run_folder}: the run names a voice sample outside its folder: {relative_path}")
+    try:
+        decoded = decode(read_file(path))
+    except OSError as error:
+        raise DataError(f"{path}: the voice sample of the run cannot be read: {error.strerror}") from error
+    except UndecodableAudioError as error:
+        raise DataError(f"{path}: the voice sample of the run cannot be decoded: {error}") from error
+    return encode_voice_sample(encoder, decoded.samples, decoded.sample_rate_hz)
+
+
+def _list_other_speakers(
+    run: Run, vectors: Sequence[tuple[Sample, FloatArray]], encoder: VoiceEncoder
+) -> Iterator[tuple[str, FloatArray]]:
+    """Yield names and vectors of speakers who are not that of the voice sample, with texts of the run.
+
+    They are the live targets that clone no voice, and voices of espeak-ng. The emulator's other targets all speak in
+    one voice, which is nearly that of the bundled sample, so they are no other speakers.
+    """
+    if run.manifest.provenance is Provenance.LIVE and not run.manifest.is_rehearsal:
+        cloning = {target.id for target in run.manifest.targets if target.clones_voice}
+        yield from ((sample.target, vector) for sample, vector in vectors if sample.target not in cloning)
+    if not has_synthesizer():
+        return
+    texts = {sample.text: sample.language for sample, _ in vectors}
+    for text, language in list(texts.items())[:MAX_TEXTS_OF_SPEAKERS]:
+        for variant in ESPEAK_SPEAKERS:
+            samples = _speak(text, language, variant)
+            vector = None if samples is None else encoder.encode(samples, _ESPEAK_RATE_HZ)
+            if vector is not None:
+                yield f"espeak-ng {variant}", vector
+
+
+def _speak(text: str, language: str, variant: str) -> Samples | None:
+    """Return the text as a voice of espeak-ng speaks it; `None` if it does not speak the language or so long a text."""
+    try:
+        return synthesize(
+            text,
+            language=language,
+            voice_variant=variant,
+            words_per_minute=_ESPEAK_WORDS_PER_MINUTE,
+            pitch=_ESPEAK_PITCH,
+            sample_rate_hz=_ESPEAK_RATE_HZ,
+            seed=0,
+        )
+    except ValueError:
+        return None
+
+
+def summarize_voices(samples: Iterable[Sample], voices: VoiceSet | None, *, clones_voice: bool) -> VoiceSummary | None:
+    """Return whether the samples of one target have the voice of the sample; `None` if it clones none."""
+    if voices is None or not clones_voice:
+        return None
+    ids = {sample.id for sample in samples}
+    own = [one for one in voices.voices if one.sample_id in ids]
+    found = compare_voice([one.similarity for one in own if one.similarity is not None], voices.note or None)
+    return VoiceSummary(
+        method=voices.method,
+        verdict=found.verdict,
+        similarity=found.similarity,
+        similarity_low=found.low,
+        similarity_high=found.high,
+        clip_count=len(own),
+        other_speaker_count=len(voices.other_speakers),
+        explanation=found.explanation,
+    )
+
+
+def describe_voice(summary: VoiceSummary) -> str:
+    """Return in one line whether the voice of one target is that of the voice sample."""
+    verdict = {
+        "same voice": "the voice of the sample",
+        "another voice": "not the voice of the sample",
+        "not separable": "not separable from the voice of the sample, nor from others",
+    }[summary.verdict]
+    reason = f": {summary.explanation}" if summary.explanation else ""
+    if summary.similarity is None:
+        return f"{verdict}{reason} ({summary.method})"
+    interval = (
+        ""
+        if summary.similarity_low is None or summary.similarity_high is None
+        else f" [{summary.similarity_low:.2f}, {summary.similarity_high:.2f}]"
+    )
+    return (
+        f"{verdict}{reason}; similarity {summary.similarity:.2f}{interval} of {summary.clip_count} clips, where "
+        f"{summary.other_speaker_count} other speakers are at 0 and the sample itself is at 1 ({summary.method})"
+    )

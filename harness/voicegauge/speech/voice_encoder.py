@@ -1,0 +1,240 @@
+"""Turns speech into a vector that describes the voice: the encoder of the package Resemblyzer, computed with NumPy.
+
+The network is that of L. Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018: three LSTM
+layers over mel bands of 1.6 s. Its weights are the file `pretrained.pt` of the package Resemblyzer (Resemble AI,
+Apache-2.0), which is never imported: it needs PyTorch, librosa and a compiler. `pip install --no-deps resemblyzer`
+installs the file alone.
+
+The vectors of two clips are compared by their cosine, which means nothing by itself: see `bench/voice_similarity.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import math
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.errors import DataError, UsageError
+from voicegauge.files import read_file
+from voicegauge.speech._torch_weights import read_torch_weights
+from voicegauge.speech.audio_measurement import compute_frame_levels
+from voicegauge.speech.decoding import Samples
+from voicegauge.speech.encoding import resample
+from voicegauge.speech.mel_bands import build_mel_weights
+
+FloatArray = NDArray[np.float32]
+PACKAGE_NAME = "resemblyzer"
+ANALYSIS_RATE_HZ = 16_000
+MAX_ENCODED_S = 60.0
+"""Duration of the part of a clip that is encoded, from its start, in seconds."""
+MIN_SPEECH_S = 0.6
+"""Shortest speech from which a vector is computed, in seconds: a shorter one says little about a voice."""
+MAX_WEIGHTS_BYTES = 256 * 2**20
+_FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 40
+_PARTIAL_FRAMES, _PARTIAL_STEP = 160, 77
+"""Frames of a part of a clip, and from one part to the next: 1.6 s, and 1.3 parts a second."""
+_MIN_LAST_COVERAGE = 0.75
+"""Share of the last part that must be speech, so that it counts."""
+_TARGET_LEVEL_DBFS = -30.0
+"""Quieter speech is amplified to this level."""
+_MAX_SILENCE_S, _FRAME_S = 0.2, 0.01
+_SILENCE_BELOW_LOUDEST_DB = 35.0
+_MIN_LOUDEST_DBFS = -80.0
+"""Level below which a clip is silent: it is amplified, but the rounding of 16 bits is not speech."""
+
+
+class VoiceEncoderWeights(NamedTuple):
+    """The weights of the network, each of type float32."""
+
+    layers: tuple[tuple[FloatArray, FloatArray, FloatArray], ...]
+    """For each LSTM layer: input weights of shape (4 * hidden, inputs), recurrent weights of shape
+    (4 * hidden, hidden), and the sum of both biases. Rows are input gate, forget gate, cell and output gate."""
+    projection: FloatArray
+    """Weights of shape (embedding, hidden)."""
+    projection_bias: FloatArray
+
+    @classmethod
+    def of_state(cls, state: dict[str, NDArray[np.generic]]) -> Self:
+        """Return the weights from the names that PyTorch gives them.
+
+        Raises:
+            KeyError: a weight is missing.
+            ValueError: shapes do not fit together.
+        """
+        arrays = {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
+        count = sum(name.startswith("lstm.weight_ih_l") for name in arrays)
+        layers = tuple(
+            (
+                arrays[f"lstm.weight_ih_l{index}"],
+                arrays[f"lstm.weight_hh_l{index}"],
+                arrays[f"lstm.bias_ih_l{index}"] + arrays[f"lstm.bias_hh_l{index}"],
+            )
+            for index in range(count)
+        )
+        found = cls(layers, arrays["linear.weight"], arrays["linear.bias"])
+        found._check_shapes()
+        return found
+
+    def _check_shapes(self) -> None:
+        width = _MEL_BAND_COUNT
+        for inputs, recurrent, bias in self.layers:
+            hidden = recurrent.shape[-1]
+            if inputs.shape != (4 * hidden, width) or recurrent.shape != (4 * hidden, hidden):
+                raise ValueError("weights of an LSTM layer have other shapes")
+            if bias.shape != (4 * hidden,):
+                raise ValueError("biases of an LSTM layer have another shape")
+            width = hidden
+        if not self.layers or self.projection.shape[1:] != (width,):
+            raise ValueError("the weights of the projection have another shape")
+
+
+class VoiceEncoder:
+    """Computes vectors of voices."""
+
+    def __init__(self, weights: VoiceEncoderWeights, method: str) -> None:
+        """Use `weights`; `method` names them, with their hash."""
+        self._weights = weights
+        self.method = method
+
+    def encode(self, samples: Samples, sample_rate_hz: int) -> FloatArray | None:
+        """Return the vector of a clip: of length 1, of shape (embedding,).
+
+        Args:
+            samples: mono samples of shape (frames,), full scale at 1.0.
+            sample_rate_hz: their sample rate.
+
+        Returns:
+            The vector; `None` if the clip has less than `MIN_SPEECH_S` of speech.
+        """
+        parts = self.encode_parts(samples, sample_rate_hz)
+        return None if parts is None else normalize(parts.mean(axis=0))
+
+    def encode_parts(self, samples: Samples, sample_rate_hz: int) -> FloatArray | None:
+        """Return the vectors of the parts of a clip, of shape (parts, embedding); `None` with too little speech."""
+        kept = samples[: round(MAX_ENCODED_S * sample_rate_hz)]
+        speech = shorten_silences(resample(kept, sample_rate_hz, ANALYSIS_RATE_HZ))
+        if len(speech) < MIN_SPEECH_S * ANALYSIS_RATE_HZ:
+            return None
+        bands = compute_mel_powers(_amplify(speech))
+        starts = _list_part_starts(len(speech))
+        padded = np.pad(bands, ((0, max(0, starts[-1] + _PARTIAL_FRAMES - len(bands))), (0, 0)))
+        return self._run(np.stack([padded[start : start + _PARTIAL_FRAMES] for start in starts]))
+
+    def _run(self, values: FloatArray) -> FloatArray:
+        """Return a vector for each of several sequences, from values of shape (sequences, frames, bands)."""
+        for inputs, recurrent, bias in self._weights.layers:
+            values = _run_lstm_layer(values, inputs, recurrent, bias)
+        projected = np.maximum(values[:, -1] @ self._weights.projection.T + self._weights.projection_bias, 0)
+        lengths = np.linalg.norm(projected, axis=1, keepdims=True)
+        return np.asarray(projected / np.maximum(lengths, 1e-9), np.float32)
+
+
+def _run_lstm_layer(values: FloatArray, inputs: FloatArray, recurrent: FloatArray, bias: FloatArray) -> FloatArray:
+    """Return the hidden states of one layer, of shape (sequences, frames, hidden)."""
+    hidden_size = recurrent.shape[1]
+    driven = values @ inputs.T + bias
+    hidden = np.zeros((len(values), hidden_size), np.float32)
+    cell = np.zeros_like(hidden)
+    states = np.empty((*values.shape[:2], hidden_size), np.float32)
+    transposed = np.ascontiguousarray(recurrent.T)
+    for frame in range(values.shape[1]):
+        gates = driven[:, frame] + hidden @ transposed
+        opened = _sigmoid(gates[:, : 2 * hidden_size])
+        cell = opened[:, hidden_size:] * cell + opened[:, :hidden_size] * np.tanh(
+            gates[:, 2 * hidden_size : 3 * hidden_size]
+        )
+        hidden = _sigmoid(gates[:, 3 * hidden_size :]) * np.tanh(cell)
+        states[:, frame] = hidden
+    return states
+
+
+def _sigmoid(values: FloatArray) -> FloatArray:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * values)), np.float32)
+
+
+def normalize(vector: FloatArray) -> FloatArray:
+    """Return a vector of length 1 with the same direction."""
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
+
+
+def _list_part_starts(sample_count: int) -> list[int]:
+    """Return the first frame of each part; the last part is left out if too little of it is speech."""
+    frame_count = math.ceil((sample_count + 1) / _HOP_SIZE)
+    starts = list(range(0, max(1, frame_count - _PARTIAL_FRAMES + _PARTIAL_STEP + 1), _PARTIAL_STEP))
+    coverage = (sample_count - starts[-1] * _HOP_SIZE) / (_PARTIAL_FRAMES * _HOP_SIZE)
+    return starts[:-1] if coverage < _MIN_LAST_COVERAGE and len(starts) > 1 else starts
+
+
+def shorten_silences(samples: Samples) -> Samples:
+    """Return speech at `ANALYSIS_RATE_HZ` without silence at its ends, and with silences of `_MAX_SILENCE_S` at most.
+
+    Silence is what is far below the loudest frame. Resemblyzer has another detector, which is written in C.
+    """
+    levels = compute_frame_levels(samples, ANALYSIS_RATE_HZ)
+    if levels.max(initial=-math.inf) < _MIN_LOUDEST_DBFS:
+        return samples[:0]
+    spoken = np.flatnonzero(levels > levels.max() - _SILENCE_BELOW_LOUDEST_DB)
+    margin = round(_MAX_SILENCE_S / 2 / _FRAME_S)
+    changes = np.zeros(len(levels) + 1, int)
+    np.add.at(changes, np.maximum(spoken - margin, 0), 1)
+    np.add.at(changes, np.minimum(spoken + margin + 1, len(levels)), -1)
+    kept = np.repeat(np.cumsum(changes[:-1]) > 0, round(_FRAME_S * ANALYSIS_RATE_HZ))
+    length = min(len(kept), len(samples))
+    return samples[:length][kept[:length]]
+
+
+def _amplify(samples: Samples) -> Samples:
+    level_db = 10 * math.log10(max(float(np.mean(np.square(samples, dtype=np.float64))), 1e-12))
+    gain_db = max(0.0, _TARGET_LEVEL_DBFS - level_db)
+    return np.asarray(samples * np.float32(10 ** (gain_db / 20)), np.float32)
+
+
+def compute_mel_powers(samples: Samples) -> FloatArray:
+    """Return the powers in mel bands, of shape (frames, bands): a frame of 25 ms every 10 ms."""
+    padded = np.pad(samples, _FFT_SIZE // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT_SIZE)[::_HOP_SIZE]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)
+    power = np.abs(np.fft.rfft(frames * hann, axis=1)) ** 2
+    return np.asarray(power @ build_mel_weights(_FFT_SIZE, _MEL_BAND_COUNT, ANALYSIS_RATE_HZ), np.float32)
+
+
+@functools.cache
+def load_voice_encoder(source: str) -> VoiceEncoder:
+    """Return the encoder of a source: "resemblyzer" for the installed package, or the path of a file like its own.
+
+    Raises:
+        UsageError: the package is not installed.
+        DataError: the file cannot be read, or has other contents.
+    """
+    path = _find_packaged_weights() if source == PACKAGE_NAME else Path(source).expanduser()
+    try:
+        if path.stat().st_size > MAX_WEIGHTS_BYTES:
+            raise DataError(f"{path}: is too large for a voice encoder (limit: {MAX_WEIGHTS_BYTES} bytes)")
+        content = read_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: the voice encoder cannot be read: {error.strerror}") from error
+    try:
+        state = read_torch_weights(content, "model_state")
+        weights = VoiceEncoderWeights.of_state(state)
+    except (KeyError, ValueError) as error:
+        raise DataError(
+            f"{path}: is not a voice encoder like pretrained.pt of Resemblyzer: {error}; "
+            "name such a file, or resemblyzer for the installed package"
+        ) from error
+    return VoiceEncoder(weights, f"ge2e/1@{hashlib.sha256(content).hexdigest()[:8]}")
+
+
+def _find_packaged_weights() -> Path:
+    spec = importlib.util.find_spec(PACKAGE_NAME)
+    if spec is None or spec.origin is None:
+        raise UsageError(
+            "the voice encoder of Resemblyzer is not installed: pip install --no-deps resemblyzer "
+            "(16 MB; voicegauge reads only its weights), or name a file like its pretrained.pt"
+        )
+    return Path(spec.origin).parent / "pretrained.pt"
