@@ -174,14 +174,11 @@ def call_cartesia(url: str, _: httpx.Client) -> None:
         )
         assert filled.read()
         assert client.stt.transcribe(file=recording(), model="ink-whisper", language="en").text
-        changed = client.voice_changer.generate(
-            clip=recording(),
-            voice_id=katie,
-            output_format_container="wav",
-            output_format_encoding="pcm_s16le",
-            output_format_sample_rate=16000,
-        )
+        wav_of_changer = {f"output_format_{name}": value for name, value in wav.items()}
+        changed = client.voice_changer.generate(clip=recording(), voice_id=katie, **wav_of_changer)
         assert changed.read()
+        events = client.voice_changer.generate_sse(clip=recording(), voice_id=katie, **wav_of_changer)
+        assert [event.done for event in events] == [False, True]
         made = client.voices.clone(clip=recording(), name="Anna", language="en").id
         localized = client.voices.localize(voice_id=made, name="Anne", accent="parisian", language="fr").id
         assert {made, localized} <= {voice.id for voice in client.voices.list()}
