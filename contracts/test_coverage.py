@@ -66,6 +66,7 @@ NEVER_ACCEPTED = {
     "elevenlabs/updateProfessionalSample": ONLY_WITH_AN_ID,
     "elevenlabs/updatePronunciationDictionary": ONLY_WITH_AN_ID,
     "elevenlabs/verifyVoiceCaptcha": ONLY_WITH_AN_ID,
+    "inworld/publishVoice": ONLY_WITH_AN_ID,
     "deepgram/listProjectModels": ONLY_WITH_AN_ID,
     "deepgram/getProjectModel": ONLY_WITH_AN_ID,
 }

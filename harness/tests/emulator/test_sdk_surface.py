@@ -220,7 +220,8 @@ async def call_inworld(url: str, _: httpx.Client) -> None:
     assert [piece async for piece in client.stream(TEXT, voice="Ashley", model="inworld-tts-2")]
     assert client.list_voices()
     prompt = "A calm old man with a deep voice and a British accent"
-    assert client.design_voice(design_prompt=prompt, preview_text=TEXT)
+    [preview] = client.design_voice(design_prompt=prompt, preview_text=TEXT)["previewVoices"]
+    assert client.publish_voice(preview["voiceId"], display_name="Anna")
     made = client.clone_voice([recording()[1]], display_name="Anna")["voice"]["voiceId"]
     assert client.get_voice(made)
     assert client.update_voice(made, display_name="Ben")
