@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal
 
 from voicegauge.client.settlement import should_send_again
@@ -304,14 +305,42 @@ def explain_inconclusive_status(status: int) -> str | None:
 
     A service with a rate limit, a full queue or an empty account rejects a request without looking at it.
     """
-    if status in (429, 503):
+    if status in (425, 429, 503):  # 425: not yet (RFC 8470)
         return f"rate limited or busy, try again later ({status})"
     return "the account has no credit left (402)" if status == 402 else None
 
 
-def explain_missing_verdict(case: ConformanceCase, status: int) -> str | None:
+def explain_refused_account(operation: Operation, status: int) -> str | None:
+    """Return why a response to a request with a key proves nothing, where documents or traffic show such a refusal.
+
+    Beside `explain_inconclusive_status` it is a status with which the provider refuses an account whose plan, region or
+    permissions exclude what the request asks for, or that has no credit: one of its operations has an example with the
+    reason "forbidden" or "no-credit".
+    """
+    if (reason := explain_inconclusive_status(status)) is not None:
+        return reason
+    is_documented = status in _find_statuses_of_refused_accounts(operation.contract)
+    return f"the account may not use this, as documented ({status})" if is_documented else None
+
+
+@functools.cache
+def _find_statuses_of_refused_accounts(contract: Contract) -> frozenset[int]:
+    reasons: tuple[RejectionReason, ...] = ("forbidden", "no-credit")
+    return frozenset(
+        status
+        for operation in contract.operations.values()
+        for reason in reasons
+        for status in find_rejection_statuses(operation, reason)
+    )
+
+
+def explain_missing_verdict(case: ConformanceCase, operation: Operation, status: int) -> str | None:
     """Return why a response to `case` proves nothing about the contract; `None` if it can prove something."""
-    return None if status in case.expected_response.statuses else explain_inconclusive_status(status)
+    if status in case.expected_response.statuses:
+        return None
+    if case.expected_response.case_kind == "authentication":  # no account is refused without its key
+        return explain_inconclusive_status(status)
+    return explain_refused_account(operation, status)
 
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:

@@ -10,8 +10,8 @@ from voicegauge.cases.audio_input import choose_recorded_sentence, find_uploaded
 from voicegauge.cases.case import (
     ConformanceCase,
     expect_acceptance,
-    explain_inconclusive_status,
     explain_missing_verdict,
+    explain_refused_account,
 )
 from voicegauge.client.audio_input import fetch_response_audio
 from voicegauge.client.client import Client
@@ -110,7 +110,8 @@ def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
 
 def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
     """Yield the outcome of a call that should be accepted; yield nothing if its status proves nothing."""
-    if call.status in call.contract.provider.retry_policy.retried_statuses or explain_inconclusive_status(call.status):
+    is_temporary = call.status in call.contract.provider.retry_policy.retried_statuses
+    if is_temporary or explain_refused_account(call.operation, call.status) is not None:
         return
     is_submit = call.operation.speech is not None
     description = "a valid request" if is_submit else f"{call.operation.id} for a job that was accepted"
@@ -425,7 +426,8 @@ class CaseSender:
         """
         if self._service.is_emulated and case.expected_response.acceptance == "rejected":
             return None
-        return explain_missing_verdict(case, exchange.response.status)
+        operation = self._contract.find_operation(case.operation)
+        return explain_missing_verdict(case, operation, exchange.response.status)
 
     async def _send_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> None:
         subjects: list[CheckSubject] = []
@@ -562,4 +564,6 @@ class CaseSender:
 
 def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
     """Return why a step of a lifecycle proves nothing about the contract; `None` if it can prove something."""
-    return explain_inconclusive_status(subject.call.status) if isinstance(subject, CaseOutcome) else None
+    if not isinstance(subject, CaseOutcome):
+        return None
+    return explain_refused_account(subject.operation, subject.call.status)

@@ -521,7 +521,9 @@ def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, Confo
     last = {(call.exchange.conversation_id or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
         case = case_by_id.get(group)
-        if case is not None and case.operation == operation and explain_missing_verdict(case, call.status) is None:
+        if case is None or case.operation != operation:
+            continue
+        if explain_missing_verdict(case, call.operation, call.status) is None:
             yield CaseOutcome(call, case.expected_response)
 
 
