@@ -173,6 +173,7 @@ class Acme:
         self.requests_in_flight = 0
         self.unanswered_request_count = 0
         """Number of requests in flight that get no response while `silent_after` is set."""
+        self.server_header = "acme"
 
     @property
     def stops_responding(self) -> bool:
@@ -181,7 +182,9 @@ class Acme:
     async def speak(self, request: Request) -> Response:
         self.requests_in_flight += 1
         try:
-            return await self._respond(request)
+            response = await self._respond(request)
+            response.headers["Server"] = self.server_header
+            return response
         finally:
             self.requests_in_flight -= 1
 
@@ -239,7 +242,7 @@ def acme() -> Iterator[Acme]:
     provider = Acme()
     app = Starlette(routes=[Route("/speak", provider.speak, methods=["POST"])])
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", lifespan="off", server_header=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     provider.url = f"http://127.0.0.1:{listening.getsockname()[1]}"

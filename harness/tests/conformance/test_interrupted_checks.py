@@ -279,9 +279,11 @@ def test_all_requests_in_flight_at_a_kill_are_listed_and_none_is_sent_again(acme
 
 
 @contextmanager
-def interrupt_while_waiting(acme: Acme, arguments: list[str], in_flight: int) -> Iterator[subprocess.Popen[str]]:
+def interrupt_while_waiting(
+    acme: Acme, arguments: list[str], in_flight: int, answered: int = 4
+) -> Iterator[subprocess.Popen[str]]:
     """Start a check, and yield when it was interrupted and says that it waits for the responses in flight."""
-    acme.silent_after = 4
+    acme.silent_after = answered
     command = [sys.executable, "-m", "voicegauge", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         # A request that is being answered is in flight, too, and another would follow it.
@@ -380,6 +382,24 @@ def test_ctrl_c_twice_does_not_wait(acme, arguments) -> None:
     report = json.loads(Path(arguments[-1]).read_text())
     assert len(report["ambiguous_requests"]) == 1
     assert report["stop_reason"] == "interrupted"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_while_random_requests_are_sent_keeps_what_was_paid_for(acme, arguments, check, times) -> None:
+    one_case = [*arguments, "--case", "acme/voice-1: a full delivery", "--fuzz", "50"]
+    with interrupt_while_waiting(acme, one_case, 1, answered=3) as process:
+        if times == 2:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        acme.silent_after = None
+        assert process.wait(60) == 130
+    while acme.requests_in_flight:  # the request that was given up is charged
+        time.sleep(0.005)
+    report = json.loads(Path(arguments[-1]).read_text())
+    assert report["stop_reason"] == "interrupted"
+    assert len(report["ambiguous_requests"]) == times - 1
+    assert report["spending"]["total"]["request_count"] == len(acme.keys) - (times - 1)
+    assert report["spent_usd"] == pytest.approx(len(acme.texts) * PRICE_USD)
 
 
 def test_nothing_is_bought_again_without_an_ambiguous_request(check) -> None:

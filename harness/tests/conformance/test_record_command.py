@@ -7,11 +7,13 @@ import os
 import pty
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from voicegauge import cli
+from voicegauge.emulator.settings import SERVER_HEADER_VALUE
 from voicegauge.model.base import Provenance
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.saved_recordings import find_provider_recordings
@@ -222,14 +224,29 @@ def test_a_recording_of_error_responses_alone_does_not_pass(live, acme, error_st
     assert f"acme/voice-1: a full delivery: {outcome}: HTTP {error_status}" in output
 
 
-@pytest.mark.slow
 def test_the_emulator_is_not_recorded_as_live(record, voicegauge_emulator, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PIXELAPI_KEY", "emulated-key")
     where = ("--base-url", voicegauge_emulator.base_url("pixelapi"), "--price", "pixelapi/voice-design=0.001")
+    before = _read_journal(voicegauge_emulator)
     status, _, output = record("pixelapi/voice-design", "--live", *where)
     assert status == 2
-    assert "the emulator that responded" in output
+    assert "is the emulator: record it with --emulated" in output
+    assert _read_journal(voicegauge_emulator) == before, "nothing is sent"
     assert not (tmp_path / "fixtures").exists()
+
+
+def _read_journal(emulator) -> object:
+    with urllib.request.urlopen(f"{emulator.control_url}/journal", timeout=30) as response:  # noqa: S310 - loopback
+        return json.load(response)
+
+
+def test_an_emulator_that_is_reached_in_another_way_is_recognized_by_its_first_response(live, acme, tmp_path) -> None:
+    acme.server_header = SERVER_HEADER_VALUE
+    status, _, output = live()
+    assert (status, len(acme.keys)) == (2, 1)
+    assert "the emulator that responded: nothing is written" in output
+    assert not list(tmp_path.rglob("*.har"))
+    assert not list(tmp_path.rglob("journal.jsonl")), "the emulator charges nothing"
 
 
 @pytest.mark.parametrize(

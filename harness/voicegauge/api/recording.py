@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from voicegauge.api.command_deadline import CommandDeadline
-from voicegauge.api.event_loop import restore_interrupt_handler
+from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
 from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (
@@ -37,6 +38,7 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
+from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
 from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
@@ -57,13 +59,16 @@ from voicegauge.conformance.service_check import build_emulator_check_settings, 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import running_emulator
-from voicegauge.errors import DataError, UsageError
+from voicegauge.emulator.settings import CONTROL_PREFIX, is_emulated
+from voicegauge.errors import DataError, TransportError, UsageError
+from voicegauge.hosts import is_loopback, to_http_url
 from voicegauge.model.base import Provenance, StopReason
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Exchange, Request
 from voicegauge.options import function_of, validate_request
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.saved_recordings import RecordingChanges, compare_recordings
+from voicegauge.transport.http import Transport
 
 # Plans one call of `record`, sends its cases and writes its files.
 
@@ -210,13 +215,24 @@ class RecordingRun:
         )
         secrets = _list_secrets_in_api_keys(settings)
         recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
-        settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s)
-        with announce_losses_on_error(journals, self.listener):
-            stop = send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
+
+        def save_case(case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
+            recorder.add_case(case, exchanges)
+            if recorder.is_emulated_service:
+                raise UsageError(_EMULATED_SERVICE_CAUSE)
+
+        settings = replace(settings, save_exchanges=save_case, max_wait_s=self.request.max_wait_s)
+        cause, stop = None, None
+        try:
+            with announce_losses_on_error(journals, self.listener):
+                stop = send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
+        except UsageError as error:
+            if not recorder.is_emulated_service:
+                raise
+            cause = str(error)
         # What an earlier command recorded shows that URL and key are right, and what it lost was not sent now.
-        cause = None if saved else _find_cause_of_rejections(sent_plan, collector)
-        if recorder.is_emulated_service:
-            cause = "it is the emulator that responded: nothing is written; record it with --emulated"
+        if not saved:
+            cause = cause or _find_cause_of_rejections(sent_plan, collector)
         if cause is not None:
             unfinished.remove_cases(rest.cases)
             # The emulator charges nothing.
@@ -348,6 +364,37 @@ class RecordingRun:
         )
 
 
+_EMULATED_SERVICE_CAUSE = "it is the emulator that responded: nothing is written; record it with --emulated"
+_EMULATOR_QUESTION_S = 2.0
+"""Time limit of the question whether a server is an emulator. A server on this machine responds sooner."""
+
+
+def _require_no_emulator(contracts: Iterable[Contract], live_options: LiveOptions) -> None:
+    """Ask the servers on this machine, without a key, whether one is an emulator, before anything else is sent.
+
+    Servers elsewhere are not asked: an emulator to which a tunnel or a proxy leads is recognized by its first response.
+
+    Raises:
+        UsageError: one is.
+    """
+    for url in sorted({url for contract in contracts for url in live_options.find_base_urls(contract).values()}):
+        if is_loopback(urlsplit(url).hostname or "") and run_coroutine(_is_emulator(url)):
+            raise UsageError(f"{url} is the emulator: record it with --emulated")
+
+
+async def _is_emulator(url: str) -> bool:
+    parts = urlsplit(to_http_url(url))
+    question = Request(method="GET", url=f"{parts.scheme}://{parts.netloc}{CONTROL_PREFIX}/health")
+    async with Transport() as transport:
+        try:
+            exchange = await transport.send(
+                question, provider_id="", operation_id="(emulator)", max_total_s=_EMULATOR_QUESTION_S
+            )
+        except TransportError:
+            return False  # the first case says what is wrong
+        return is_emulated(exchange)
+
+
 def _find_targets_with_errors_only(
     plan: CasePlan, exchanges_by_case: Mapping[str, Sequence[Exchange]], skip_reason_by_case: Mapping[str, str]
 ) -> tuple[bool, dict[str, str]]:
@@ -426,6 +473,8 @@ def run_record(request: RecordRequest) -> RecordResult:
         restore_interrupt_handler(),
         recording.open_journals() as journals,
     ):
+        if request.live is not None:
+            _require_no_emulator(recording.contracts.values(), request.live)
         updates, plan = recording.plan_updates(journals)
         if request.overwrite is False:
             _reject_overwriting(updates)

@@ -538,8 +538,11 @@ class CaseRunner:
         Raises:
             TransportError: the service did not respond.
             BudgetError: the case costs more than is left in the budget.
+            CancelledError: the check was interrupted.
         """
-        sent_case = await CaseSender(self.service).send_case(case)
+        self.service.settings.interruption.require_none()
+        with self._note_paid_case(case):
+            sent_case = await CaseSender(self.service).send_case(case)
         findings = self._judge_and_count(sent_case, read_subjects if sent_case.has_verdict else None)
         if isinstance(sent_case.error, TransportError):
             self._record_case_finished(case, str(sent_case.error))

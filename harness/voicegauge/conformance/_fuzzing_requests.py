@@ -34,7 +34,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.speech import FieldMapping
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.targets import Target
-from voicegauge.errors import BudgetError, NothingMeasuredError, StorageError, TransportError, VoicegaugeError
+from voicegauge.errors import BudgetError, StorageError, TransportError, VoicegaugeError
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import Severity
@@ -352,6 +352,9 @@ class ViolationSearch:
         self._known: set[tuple[str, int | None]] = set()
         self._latest: list[Finding] = []
         self._stopped: VoicegaugeError | None = None
+        self._is_interrupted = False
+        self._sending: asyncio.Task[Any] | None = None
+        """The task that sends the latest example."""
         self._shrinking = 0
 
     async def search_violations(self, build_round_test: FuzzTestFactory) -> None:
@@ -365,13 +368,21 @@ class ViolationSearch:
             BudgetError: the next request costs more than is left in the budget.
             TransportError: the service cannot be reached.
             StorageError: what is paid for could not be saved.
+            CancelledError: the check was interrupted. What was received and found until then is collected.
         """
+        rounds = self._loop.run_in_executor(_hypothesis_thread_pool, self._run_rounds, build_round_test)
         try:
-            await self._loop.run_in_executor(_hypothesis_thread_pool, self._run_rounds, build_round_test)
+            await asyncio.shield(rounds)
         except asyncio.CancelledError:
-            # A thread cannot be cancelled. It ends when it tries to send the next request.
-            self._stopped = NothingMeasuredError("interrupted")
+            # A thread cannot be cancelled. It ends when it tries to send the next request, and is waited for, because
+            # it collects what was found.
+            self._is_interrupted = True
+            if self._sending is not None:
+                self._sending.cancel()
+            await asyncio.wait([rounds])
             raise
+        if self._is_interrupted:
+            raise asyncio.CancelledError
 
     def _run_rounds(self, build_round_test: FuzzTestFactory) -> None:
         for number in range(MAX_SEARCH_ROUNDS):
@@ -386,7 +397,7 @@ class ViolationSearch:
             self._runner.collect_findings(self._latest)
             if self._stopped is not None:
                 raise self._stopped
-            if not self._latest:
+            if self._is_interrupted or not self._latest:
                 return
 
     def _build_hypothesis_settings(self, round_number: int) -> hypothesis.settings:
@@ -418,10 +429,10 @@ class ViolationSearch:
         """
         self._shrinking += bool(self._latest)
         try:
-            if self._stopped is not None or self._shrinking > MAX_SHRINKING_EXAMPLES:
+            if self._is_interrupted or self._stopped is not None or self._shrinking > MAX_SHRINKING_EXAMPLES:
                 coroutine.close()
             else:
-                return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+                return asyncio.run_coroutine_threadsafe(self._send(coroutine), self._loop).result()
         except TransportError as error:
             if not self._runner.must_stop_after_error(error):
                 hypothesis.reject()
@@ -429,8 +440,13 @@ class ViolationSearch:
         except (BudgetError, StorageError) as error:
             self._stopped = error
         except concurrent.futures.CancelledError:
-            self._stopped = NothingMeasuredError("interrupted")
+            self._is_interrupted = True
         raise _SearchEndedSignal
+
+    async def _send(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Await `coroutine`, and note its task: if it is cancelled, it counts what it has sent before it ends."""
+        self._sending = asyncio.current_task()
+        return await coroutine
 
     def raise_if_new_errors(self, findings: Sequence[Finding]) -> None:
         """Remember the errors in `findings` that no earlier round has found, and stop the example if there is one.

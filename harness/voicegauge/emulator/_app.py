@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import limit_to_listed_names
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._provider_app import EmulatedProviders
 from voicegauge.emulator.client_findings import ClientFindingLog
-from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
+from voicegauge.emulator.settings import CONTROL_PREFIX, SERVER_HEADER_VALUE, EmulatorSettings
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
 
 # Creates the emulator's ASGI application, which serves all providers and the control routes.
@@ -67,6 +67,21 @@ def create_app(
         # Only control routes use Starlette's router, because the contract determines the routes of a provider.
         is_socket = scope["type"] == "websocket"
         controlling = not is_socket and (scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/"))
-        await (control if controlling else providers)(scope, receive, send)
+        if controlling:
+            await control(scope, receive, _mark_as_emulated(send))
+        else:
+            await providers(scope, receive, send)
 
     return app
+
+
+def _mark_as_emulated(send: Send) -> Send:
+    """Return a function that sends the messages of an application with the emulator's `Server` header."""
+
+    async def send_message(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [(name, value) for name, value in message.get("headers", ()) if name != b"server"]
+            message = {**message, "headers": [*headers, (b"server", SERVER_HEADER_VALUE.encode())]}
+        await send(message)
+
+    return send_message
