@@ -139,23 +139,44 @@ def test_a_dry_run_names_what_a_faulty_service_leaves_no_money_for(command, acme
     assert real.output is not None
     skipped = {case["id"] for case in real.output["case_results"] if case["verdict"] == "skipped"}
     assert real.output["over_budget_case_count"] == len(skipped)
-    assert f", {len(skipped)} cases not sent for lack of budget" in real.out
+    assert f", partly judged: {len(skipped)} cases not sent for lack of budget" in real.out
+    assert real.status == 1, "there are findings too"
     assert set() < skipped <= {case["id"] for case in forecast["unaffordable_cases_at_worst"]}
 
 
 @pytest.mark.parametrize("budget", ["--max-cost", "--max-cost-per-day"])
-def test_few_calls_are_cut_to_what_is_left_of_each_budget(command, acme, budget) -> None:
+def test_few_calls_are_cut_to_what_is_left_of_each_budget(command, acme, budget, tmp_path) -> None:
     spend_today(0.002)
     usd = "0.003" if budget == "--max-cost" else "0.005"
     dry = command("check", "--max-calls", "8", budget, usd, "--dry-run")
-    real = command("check", "--max-calls", "8", budget, usd)
+    written = {name: tmp_path / f"result.{name}" for name in ("markdown", "badge")}
+    real = command("check", "--max-calls", "8", budget, usd, *(f"--{name}={file}" for name, file in written.items()))
+    assert all("partly judged" in file.read_text() for file in written.values())
     assert real.output is not None
-    assert (dry.status, real.status, real.output["over_budget_case_count"]) == (0, 0, 5)
-    assert "no findings, 5 cases not sent for lack of budget" in real.out
+    assert (dry.status, real.status, real.output["over_budget_case_count"]) == (0, 5, 5)
+    assert "no findings, partly judged: 5 cases not sent for lack of budget" in real.out
+    assert "voicegauge: partly judged: 5 cases not sent for lack of budget: a larger --max-cost" in real.err
+    assert "what is not sent is not judged" not in dry.out
     for result in (dry, real):
         assert "left out of the plan for lack of budget: 5 cases" in result.err
     assert count_affordable(dry) == 3 == len(acme.texts)
     assert DailyBudget(get_state_folder() / "spending", "acme").spent_today_usd == pytest.approx(0.005)
+
+
+def test_a_recording_that_lacks_cases_for_lack_of_budget_is_not_complete(command, acme, tmp_path) -> None:
+    out = ["--out", str(tmp_path / "recorded")]
+    dry = command("record", *out, "--dry-run")
+    assert dry.output is not None
+    usd = str(dry.output["spending"]["total"]["spent_usd"])
+    forecast = command("record", *out, "--max-cost", usd, "--dry-run")
+    assert forecast.output is not None
+    unsent = len(forecast.output["budget_forecast"]["unaffordable_cases"])
+    assert "what is not sent is not judged, so the exit status will not be 0" in forecast.out
+    real = command("record", *out, "--max-cost", usd)
+    assert real.output is not None
+    assert (real.status, real.output["over_budget_case_count"]) == (5, unsent)
+    assert f"only a part was recorded: {unsent} cases not sent for lack of budget" in real.err
+    assert command("record", *out, "--yes").status == 0, "the next recording adds them"
 
 
 def test_a_benchmark_is_forecast_too(command, acme, tmp_path) -> None:

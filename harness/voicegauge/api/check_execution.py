@@ -186,7 +186,9 @@ def fit_requested_plan(
             return plan  # which is refused: it would send none of the requests that the user wants to pay for again
     if fitting.over_budget_case_count:
         count = format_count(fitting.over_budget_case_count, "case")
-        choose_listener(request.progress).notice(f"left out of the plan for lack of budget: {count}")
+        choose_listener(request.progress).notice(
+            f"left out of the plan for lack of budget: {count}, so that the check is judged in part (exit status 5)"
+        )
     return fitting
 
 

@@ -193,6 +193,7 @@ class RecordingRun:
             finding_count=sum(finding.severity != "disputed" for finding in report.findings),
             resource_summary=report.resources,
             spent_usd=report.spent_usd,
+            over_budget_case_count=report.over_budget_case_count,
             stop_message=report.stop_message,
             stop_reason=sent.stop_reason,
         )

@@ -63,6 +63,9 @@ class RecordResult(Record, frozen=True, kw_only=True):
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """Requests whose price counts as spent although their result is not known; also those of earlier recordings into
     the same folder."""
+    over_budget_case_count: int = 0
+    """Number of cases that were not sent because they did not fit into what was left of a budget. With one, only a part
+    was recorded."""
     stop_message: str | None = None
     """What stopped the recording early, in one line; `None` if it ran to its end."""
     stop_reason: StopReason | None = None

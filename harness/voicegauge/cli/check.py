@@ -20,7 +20,14 @@ from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result
 from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.cli._output_options import FailedWriteCollector, OutputOptions, output_file_option
-from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, NothingMeasuredError, UsageError
+from voicegauge.errors import (
+    EXIT_FINDINGS,
+    EXIT_NOTHING_MEASURED,
+    EXIT_OK,
+    NothingMeasuredError,
+    PartlyMeasuredError,
+    UsageError,
+)
 from voicegauge.files import write_file
 from voicegauge.options import PathKind, Trust, list_fields, option, request
 
@@ -214,7 +221,10 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
             report = checking.run_check(request)
     report = printer.print_if_not_printed(report)
     status = _determine_exit_status(report, fail_on_warnings=outputs.strict)
-    return status or _determine_exit_status_by_limits(report, outputs)
+    status = status or _determine_exit_status_by_limits(report, outputs)
+    if status == EXIT_OK and report.partly_judged_reason is not None:
+        raise PartlyMeasuredError(report.partly_judged_reason)
+    return status
 
 
 def _choose_failures_folder(request: CheckRequest) -> Path | None:

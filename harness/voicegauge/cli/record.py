@@ -74,6 +74,9 @@ def command(request: RecordRequest, output: RecordOutputs) -> int | None:
     for target, failure in result.first_failure_by_target.items():
         error = f"no accepted response of {target} was recorded: {failure}"
         raise (PartlyMeasuredError if result.has_accepted_case else NothingMeasuredError)(error)
+    if result.over_budget_case_count:
+        cases = format_count(result.over_budget_case_count, "case")
+        raise PartlyMeasuredError(f"only a part was recorded: {cases} not sent for lack of budget (--max-cost)")
     return None
 
 

@@ -343,9 +343,8 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     """Why targets were left out of the plan, by target id: their delivery is beyond a limit of the user, or no
     document states what it costs. The check proves nothing about them, so it does not pass."""
     over_budget_case_count: int = 0
-    """Number of cases that were not sent because they did not fit into what was left of a budget: left out of the plan,
-    or skipped. They do not change the exit status if they were to be rejected, or left out of a plan with
-    `max_calls`."""
+    """Number of cases that were not sent because they did not fit into what was left of a budget: left out of a plan
+    with `max_calls`, or skipped. With one, the check is judged in part only, so it does not pass."""
     unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""
@@ -414,6 +413,21 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
         name, reason = next(iter(reason_by_name.items()))
         more = len(reason_by_name) - 1
         return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
+
+    @property
+    def partly_judged_reason(self) -> str | None:
+        """Why the check does not pass although all that was judged does, in one line; `None` if all that fits was sent.
+
+        A budget that does not pay for the plan is a reason; a number of requests that the user chooses is not.
+        """
+        if not self.over_budget_case_count:
+            return None
+        more = "a larger --max-cost or --max-cost-per-day pays for them"
+        return f"partly judged: {_describe_over_budget_cases(self)}: {more}"
+
+
+def _describe_over_budget_cases(report: CheckReport) -> str:
+    return f"{format_count(report.over_budget_case_count, 'case')} not sent for lack of budget"
 
 
 def describe_doubtful_statuses(count_by_status: Mapping[int, int]) -> str | None:
@@ -521,7 +535,7 @@ def _determine_verdict(report: CheckReport, *, fail_on_warnings: bool) -> BadgeV
     if report.count_findings(*failing):
         return "failed"
     is_judged = report.is_finished and report.exchange_count_by_provenance and report.no_verdict_reason is None
-    return "passed" if is_judged else "not-judged"
+    return "passed" if is_judged and report.partly_judged_reason is None else "not-judged"
 
 
 def _describe_findings(report: CheckReport) -> str:
@@ -534,7 +548,11 @@ def _describe_findings(report: CheckReport) -> str:
     if not found:
         is_judged = report.exchange_count_by_provenance and report.no_verdict_reason is None
         found = ["0 findings" if is_judged else "not judged"]
-    return ", ".join([*found, *([] if report.is_finished else ["incomplete"])])
+    if not report.is_finished:
+        found.append("incomplete")
+    elif report.partly_judged_reason is not None:
+        found.append("partly judged")
+    return ", ".join(found)
 
 
 def _describe_provenance(report: CheckReport) -> str:
@@ -628,7 +646,7 @@ def describe_result(report: CheckReport) -> str:
         parts.append(f"{report.resumed_case_count} of them judged by an earlier check")
     parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
     if report.over_budget_case_count:
-        parts.append(f"{format_count(report.over_budget_case_count, 'case')} not sent for lack of budget")
+        parts.append(f"partly judged: {_describe_over_budget_cases(report)}")
     if report.not_judged_reason_by_name:
         parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
     if report.left_out_reason_by_target:

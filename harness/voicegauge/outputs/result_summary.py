@@ -14,7 +14,7 @@ from voicegauge.model.base import Record
 from voicegauge.outputs.exported_report import escape_command_message, escape_command_property, escape_markdown
 from voicegauge.printable_text import escape_unprintable
 
-SummaryVerdict = Literal["passed", "failed", "not judged"]
+SummaryVerdict = Literal["passed", "failed", "partly judged", "not judged"]
 
 MAX_TABLE_ROWS = 200
 """Largest number of rows of a table. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
@@ -26,9 +26,15 @@ MAX_SLACK_HEADER_CHARACTERS = 140
 _SYMBOL_BY_VERDICT: dict[SummaryVerdict, str] = {
     "passed": ":white_check_mark:",
     "failed": ":x:",
+    "partly judged": ":warning:",
     "not judged": ":grey_question:",
 }
-_COMMAND_BY_VERDICT: dict[SummaryVerdict, str] = {"passed": "notice", "failed": "error", "not judged": "warning"}
+_COMMAND_BY_VERDICT: dict[SummaryVerdict, str] = {
+    "passed": "notice",
+    "failed": "error",
+    "partly judged": "warning",
+    "not judged": "warning",
+}
 
 
 class SummaryTable(Record, frozen=True, kw_only=True):

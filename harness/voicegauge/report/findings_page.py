@@ -249,8 +249,8 @@ def _describe_check_result(report: CheckReport, findings: list[ReportedFinding])
 
 
 def _describe_missing_judgements(report: CheckReport) -> str:
-    """Return a sentence about an input or case of which nothing was judged; empty if there is none."""
-    return (report.no_verdict_reason or "").replace("see --json", "listed below")
+    """Return a sentence about inputs and cases that were not judged; empty if there is none."""
+    return (report.no_verdict_reason or report.partly_judged_reason or "").replace("see --json", "listed below")
 
 
 def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:

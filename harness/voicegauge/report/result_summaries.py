@@ -67,6 +67,12 @@ def _choose_verdict(*, fails: bool, is_judged: bool = True) -> SummaryVerdict:
     return "passed" if is_judged else "not judged"
 
 
+def _choose_check_verdict(report: CheckReport, *, fails: bool) -> SummaryVerdict:
+    verdict = _choose_verdict(fails=fails, is_judged=report.no_verdict_reason is None)
+    is_whole = report.is_finished and report.partly_judged_reason is None
+    return "partly judged" if verdict == "passed" and not is_whole else verdict
+
+
 # Checks and drift.
 
 
@@ -77,9 +83,9 @@ def summarize_check(report: CheckReport, *, fails: bool | None = None, fail_on_w
     providers = ", ".join(dict.fromkeys(target.partition("/")[0] for target in report.targets))
     return ResultSummary(
         title=f"voicegauge check {providers}".strip(),
-        verdict=_choose_verdict(fails=has_failed, is_judged=report.no_verdict_reason is None),
+        verdict=_choose_check_verdict(report, fails=has_failed),
         headline=describe_result(report),
-        notes=tuple(filter(None, (report.no_verdict_reason, report.doubt_reason))),
+        notes=tuple(filter(None, (report.no_verdict_reason, report.partly_judged_reason, report.doubt_reason))),
         tables=tuple(_build_findings_tables(exported)),
         metrics=tuple(_iterate_check_metrics(report)),
     )
