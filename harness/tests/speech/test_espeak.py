@@ -169,6 +169,19 @@ def test_a_died_espeak_process_is_restarted() -> None:
     assert np.array_equal(first, _speak())
 
 
+def test_after_ctrl_c_a_text_does_not_get_the_speech_of_the_interrupted_one() -> None:
+    first = _speak()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            _speak(TEXT * 400)  # takes seconds
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert np.array_equal(first, _speak())
+
+
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(max_size=60), rate=st.integers(1, 900), pitch=st.integers(-5, 200))
 def test_any_text_is_spoken_without_an_error(text: str, rate: int, pitch: int) -> None:

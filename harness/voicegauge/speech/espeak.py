@@ -344,6 +344,10 @@ class _EspeakProcess:
             except (OSError, EOFError):
                 self._end_process()
                 head, samples = self._send(command)
+            except BaseException:
+                # After Ctrl-C, the reply is still to come, and would be read as the reply to the next command.
+                self._end_process()
+                raise
         if "error" in head:
             raise ValueError(head["error"])
         return head, samples
@@ -355,7 +359,10 @@ class _EspeakProcess:
         process.stdin.flush()
         head = self._read_reply_header(process)
         assert process.stdout is not None
-        return head, process.stdout.read(head.get("bytes", 0))
+        samples = process.stdout.read(head.get("bytes", 0))
+        if len(samples) < head.get("bytes", 0):
+            raise EOFError("the espeak-ng process ended")
+        return head, samples
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
