@@ -32,7 +32,7 @@ from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.quality_prediction import QualitySummary
 from voicegauge.bench.run_history import RunHistory
-from voicegauge.bench.socket_summaries import AnswerPoint, HearingSummary, InterruptionSummary, SocketSummary
+from voicegauge.bench.socket_summaries import AnswerPoint, InterruptionSummary, SocketSummary, TranscriptTimingSummary
 from voicegauge.bench.suites import SuiteFile, TextEntry
 from voicegauge.bench.target_summaries import (
     AudioQualitySummary,
@@ -138,7 +138,7 @@ FIGURE_RECORDS = (
     VoiceSummary,
     SocketSummary,
     InterruptionSummary,
-    HearingSummary,
+    TranscriptTimingSummary,
     AnswerPoint,
     TargetCost,
     Estimate,

@@ -24,15 +24,15 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from voicegauge.bench.socket_summaries import summarize_hearing
+from voicegauge.bench.socket_summaries import summarize_transcript_timing
 from voicegauge.client.client import Client
-from voicegauge.client.transcription_delivery import SpokenRecording, measure_hearing, prepare_recording
+from voicegauge.client.transcription_delivery import SpokenRecording, measure_transcript_timing, prepare_recording
 from voicegauge.client.transcription_session import FRAME_S, TranscriptionSession
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.formats.locations import Location, LocationValues
 from voicegauge.model.exchange import UploadedFile
-from voicegauge.model.socket import Hearing
+from voicegauge.model.socket import TranscriptTiming
 from voicegauge.speech.encoding import encode
 from voicegauge.transport.http import Transport
 
@@ -57,7 +57,7 @@ class Recovered(NamedTuple):
     """What was measured of a script, and what the server knows of it."""
 
     script: Script
-    hearing: Hearing
+    timing: TranscriptTiming
     true_ends_ms: tuple[float, ...]
     """When the ends of turns were written, in milliseconds after the end of speech."""
 
@@ -134,19 +134,19 @@ async def recover(port: int, script: Script, recording: SpokenRecording) -> Reco
         for sent_ns, (_, kind, _) in zip(truth["sent_ns"], script.events, strict=True)
         if kind == "end"
     )
-    return Recovered(script, measure_hearing(session.transcribed, recording, times), ends)
+    return Recovered(script, measure_transcript_timing(session.transcribed, recording, times), ends)
 
 
 def list_failures(found: Sequence[Recovered]) -> list[str]:
     """Return what was not recovered exactly, other than times."""
     failures = []
     for number, one in enumerate(found):
-        script, hearing = one.script, one.hearing
+        script, timing = one.script, one.timing
         pairs = {
-            "words taken back": (script.flip_count, hearing.flip_count),
-            "cut early": (script.is_cut_early, hearing.is_cut_early),
-            "ends": (script.ends, bool(hearing.turn_ends_ms)),
-            "number of ends": (len(one.true_ends_ms), len(hearing.turn_ends_ms)),
+            "words taken back": (script.flip_count, timing.flip_count),
+            "cut early": (script.is_cut_early, timing.is_cut_early),
+            "ends": (script.ends, bool(timing.turn_ends_ms)),
+            "number of ends": (len(one.true_ends_ms), len(timing.turn_ends_ms)),
         }
         failures += [
             f"script {number}: {name} {got}, truth {want}" for name, (want, got) in pairs.items() if want != got
@@ -157,7 +157,7 @@ def list_failures(found: Sequence[Recovered]) -> list[str]:
 def list_errors(found: Sequence[Recovered]) -> list[float]:
     """Return the absolute errors of all times from the end of speech to the end of a turn, in milliseconds."""
     return [
-        abs(got - want) for one in found for got, want in zip(one.hearing.turn_ends_ms, one.true_ends_ms, strict=False)
+        abs(got - want) for one in found for got, want in zip(one.timing.turn_ends_ms, one.true_ends_ms, strict=False)
     ]
 
 
@@ -185,9 +185,9 @@ def main() -> int:
             found = asyncio.run(recover_all(port, arguments.recordings, connections))
             errors = sorted(list_errors(found))
             p99 = errors[min(round(0.99 * len(errors)), len(errors) - 1)]
-            summary = summarize_hearing([(str(index), one.hearing) for index, one in enumerate(found)])
+            summary = summarize_transcript_timing([(str(index), one.timing) for index, one in enumerate(found)])
             assert summary is not None, "there are recordings"
-            flips = sum(one.hearing.flip_count for one in found)
+            flips = sum(one.timing.flip_count for one in found)
             print(
                 f"{connections:11d}  {len(found):10d}  {statistics.median(errors):8.3f}  {p99:8.3f}  "
                 f"{summary.cut_early_count:9d}  {summary.never_ended_count:11d}  {flips:16d}"

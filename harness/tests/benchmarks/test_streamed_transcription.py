@@ -27,5 +27,5 @@ def test_ends_cuts_and_flips_of_scripts_are_recovered(monkeypatch: pytest.Monkey
     }
     assert any(one.script.flip_count for one in found)
     for one in found:
-        assert [got < 0 for got in one.hearing.turn_ends_ms] == [want < 0 for want in one.true_ends_ms]
+        assert [got < 0 for got in one.timing.turn_ends_ms] == [want < 0 for want in one.true_ends_ms]
     assert plan_script(3) == plan_script(3)

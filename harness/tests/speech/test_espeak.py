@@ -172,10 +172,10 @@ def test_a_died_espeak_process_is_restarted() -> None:
 def test_after_ctrl_c_a_text_does_not_get_the_speech_of_the_interrupted_one() -> None:
     first = _speak()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            timer.start()
             _speak(TEXT * 400)  # takes seconds
     finally:
         signal.signal(signal.SIGINT, before)

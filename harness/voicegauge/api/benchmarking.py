@@ -268,10 +268,10 @@ def _listen_to_saved_run(
     if not planned_benchmark.request.listens:
         return run
     try:
-        with report_phase(planned_benchmark.listener, "listening") as hearing:
+        with report_phase(planned_benchmark.listener, "listening") as phase:
 
             def report_progress(done_count: int, total_count: int) -> None:
-                hearing.update(done_count, total_count)
+                phase.update(done_count, total_count)
                 deadline.require_time()
 
             listening = listen_to_run(run_folder, run, report_progress=report_progress)

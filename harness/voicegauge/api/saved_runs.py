@@ -509,8 +509,8 @@ def _listen_to_saved_run(folder: Path, saved: Run, listener: ProgressListener) -
     """
     if saved.listening is not None and saved.listening.method == get_listening_method():
         return saved
-    with report_phase(listener, "listening") as hearing:
-        listening = listen_to_run(folder, saved, report_progress=hearing.update)
+    with report_phase(listener, "listening") as phase:
+        listening = listen_to_run(folder, saved, report_progress=phase.update)
     if listening is None:
         return saved
     found = msgspec.structs.replace(saved, listening=listening)

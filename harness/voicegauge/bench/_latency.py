@@ -253,7 +253,7 @@ def measure_latency(
     assert first_sent_ms is not None, "the submit is timed"
     delay_ms = first_sent_ms - latency_start_ms
     submit_start_ms = submit.started_ms - latency_start_ms
-    submit_times = _SubmitTimes(
+    submit_times = _LastSubmitTimes(
         sent_ms=_get_sent_ms(submit) - latency_start_ms,
         first_byte_ms=submit_start_ms + _compute_first_byte_ms(submit),
         complete_ms=submit_start_ms + submit.total_ms,
@@ -310,17 +310,22 @@ class _JobPhaseBounds(NamedTuple):
     completion_bounds: Interval | None = None
 
 
-class _SubmitTimes(NamedTuple):
-    """Times of the last submit, in milliseconds from the start of the latency."""
+class _LastSubmitTimes(NamedTuple):
+    """Times of the last submit of a delivery, in milliseconds from the start of the latency.
+
+    Earlier submits were retried; the latency starts with the first one.
+    """
 
     sent_ms: float
     first_byte_ms: float
+    """When the first byte of its response arrived."""
     complete_ms: float
+    """When its response was complete."""
     send_delay_ms: float
     """Delay from the start of the latency to the sending of the first submit, in milliseconds."""
 
 
-def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _SubmitTimes) -> _JobPhaseBounds:
+def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _LastSubmitTimes) -> _JobPhaseBounds:
     """Return lower and upper bounds of the phases of a job, because its status is seen only when it is polled.
 
     If the service delays its response to the submit until the job ends, the first byte of the response marks the end of
@@ -386,7 +391,7 @@ def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> ProviderSta
 
 
 def _narrow_bounds(
-    observed_bounds: Interval, stated_duration: ProviderStatedDuration, submit_times: _SubmitTimes
+    observed_bounds: Interval, stated_duration: ProviderStatedDuration, submit_times: _LastSubmitTimes
 ) -> Interval:
     """Return narrower bounds of a job's completion time, computed from the provider's timestamps.
 
@@ -409,7 +414,7 @@ def _is_terminal(job_spec: JobSpec, state: str) -> bool:
 
 
 def _compute_state_entry_bounds(
-    observations: Sequence[StateObservation], observation_index: int, submit_times: _SubmitTimes
+    observations: Sequence[StateObservation], observation_index: int, submit_times: _LastSubmitTimes
 ) -> Interval:
     """Return the bounds of the time at which the job entered the state of observation `observation_index`.
 

@@ -233,7 +233,7 @@ def build_sample(
         failure=delivery.failure,
         failed_exchange=failed_exchange,
         interruption=delivery.interruption,
-        hearing=delivery.hearing,
+        transcript_timing=delivery.transcript_timing,
         is_billing_ambiguous=delivery.billing_status is BillingStatus.AMBIGUOUS,
     )
 

@@ -13,7 +13,7 @@ from voicegauge.bench.estimates import Estimate, estimate_median
 from voicegauge.model.base import Count, Number, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.sample import Sample
-from voicegauge.model.socket import Hearing, Interruption
+from voicegauge.model.socket import Interruption, TranscriptTiming
 
 
 class InterruptionSummary(Record, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ ANSWER_WAITS_MS = (0.0, 100.0, 200.0, 300.0, 500.0, 800.0, 1200.0)
 """The waits of the points of a curve."""
 
 
-class HearingSummary(Record, frozen=True, kw_only=True):
+class TranscriptTimingSummary(Record, frozen=True, kw_only=True):
     """How a target hears recordings that are streamed to it as they would be spoken. No recording is left out."""
 
     count: Count
@@ -85,7 +85,7 @@ class SocketSummary(Record, frozen=True, kw_only=True):
     before."""
     interruptions: InterruptionSummary | None
     """`None` if no turn was interrupted."""
-    hearing: HearingSummary | None = None
+    transcript_timing: TranscriptTimingSummary | None = None
     """`None` if no recording was streamed."""
 
 
@@ -109,23 +109,25 @@ def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> S
         text_ms=estimate(lambda one: one.request_phases.send_ms if one.request_phases is not None else None),
         ttfa_after_flush_ms=estimate(_compute_ttfa_after_flush_ms),
         interruptions=_summarize_interruptions(interruptions),
-        hearing=summarize_hearing([(one.text_id, one.hearing) for one in samples if one.hearing is not None]),
+        transcript_timing=summarize_transcript_timing(
+            [(one.text_id, one.transcript_timing) for one in samples if one.transcript_timing is not None]
+        ),
     )
 
 
-def summarize_hearing(hearings: Sequence[tuple[str, Hearing]]) -> HearingSummary | None:
+def summarize_transcript_timing(timings: Sequence[tuple[str, TranscriptTiming]]) -> TranscriptTimingSummary | None:
     """Return how a target transcribed recordings, each given with the id of its text; `None` without any."""
-    if not hearings:
+    if not timings:
         return None
-    transcribed = [one for _, one in hearings]
+    transcribed = [one for _, one in timings]
     partial_words = sum(one.partial_word_count for one in transcribed)
-    return HearingSummary(
+    return TranscriptTimingSummary(
         count=len(transcribed),
         first_text_ms=estimate_median(
-            [(text, one.first_text_ms) for text, one in hearings if one.first_text_ms is not None]
+            [(text, one.first_text_ms) for text, one in timings if one.first_text_ms is not None]
         ),
         final_delay_ms=estimate_median(
-            [(text, one.final_delay_ms) for text, one in hearings if one.final_delay_ms is not None]
+            [(text, one.final_delay_ms) for text, one in timings if one.final_delay_ms is not None]
         ),
         cut_early_count=sum(one.is_cut_early for one in transcribed),
         never_ended_count=sum(not one.turn_ends_ms for one in transcribed),
@@ -134,9 +136,9 @@ def summarize_hearing(hearings: Sequence[tuple[str, Hearing]]) -> HearingSummary
     )
 
 
-def build_answer_point(hearings: Sequence[Hearing], wait_ms: float) -> AnswerPoint:
+def build_answer_point(timings: Sequence[TranscriptTiming], wait_ms: float) -> AnswerPoint:
     """Return what happens to turns if an agent waits for `wait_ms` milliseconds after each reported end."""
-    answers = [one.find_answer_ms(wait_ms) for one in hearings]
+    answers = [one.find_answer_ms(wait_ms) for one in timings]
     middle = statistics.median(math.inf if one is None else one for one in answers)
     return AnswerPoint(
         wait_ms=wait_ms,

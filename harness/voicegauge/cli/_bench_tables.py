@@ -217,7 +217,9 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
             if one.ttfa_after_text_ms is not None
         ]
     lines += [_describe_interruptions(one) for one in summaries if one.socket is not None and one.socket.interruptions]
-    lines += [_describe_hearing(one) for one in summaries if one.socket is not None and one.socket.hearing]
+    lines += [
+        _describe_transcript_timing(one) for one in summaries if one.socket is not None and one.socket.transcript_timing
+    ]
     if error is not None:
         lines.append(f"error of times: {describe_timing_error(error)}")
     if busy := describe_disturbed_samples(summaries):
@@ -225,10 +227,10 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     return lines
 
 
-def _describe_hearing(summary: TargetSummary) -> str:
+def _describe_transcript_timing(summary: TargetSummary) -> str:
     """Return how a target transcribed streamed recordings, with the curve of delays against turns cut early."""
     assert summary.socket is not None, "only recordings over WebSockets are streamed"
-    found = summary.socket.hearing
+    found = summary.socket.transcript_timing
     assert found is not None, "only streamed recordings are described"
     delay = "never" if found.final_delay_ms is None else f"{found.final_delay_ms.value:.0f} ms after the speech"
     text = f"{summary.target}: {found.count} streamed recordings: the turn ends {delay}"

@@ -136,8 +136,8 @@ def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_
     for variable in contract.key_variables if origins else ():
         if not os.environ.get(variable, "").strip():
             continue
-        bundled = _list_bundled_uses(variable)
-        hosts = [_format_host(one) for one in origins if not any(one in uses for uses in bundled.values())]
+        bundled = _find_bundled_origins(variable)
+        hosts = [_format_host(one) for one in origins if not any(one in known for known in bundled.values())]
         hosts = [host for host in hosts if f"{variable}={host}" not in allowed]
         if hosts:
             owner = f" (the key of {', '.join(bundled)})" if bundled else ""
@@ -150,8 +150,8 @@ def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_
         )
 
 
-def _list_bundled_uses(variable: str) -> Mapping[str, frozenset[Origin]]:
-    """Return the bundled providers whose key is in a variable, with the origins of their servers."""
+def _find_bundled_origins(variable: str) -> Mapping[str, frozenset[Origin]]:
+    """Return the origins to which bundled contracts send the key in a variable, by provider."""
     found = {}
     for provider, path in load_catalogue().bundled_paths.items():
         if variable.encode() in read_file(path):  # loading all of them takes a second

@@ -74,7 +74,8 @@ class Purchase:
     idempotency_key: str | None = None
     """The idempotency key in the request; `None` without one."""
     is_companion: bool = False
-    """Whether another submit of the same case is in flight at the same moment, beside which this one is sent."""
+    """Whether this submit is the companion of another: a check sends both at the same moment, to find out whether the
+    service confuses their results."""
 
     @property
     def awaits_job_result(self) -> bool:
@@ -305,7 +306,8 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
     idempotency_key: str | None = None
     """The idempotency key in the request; `None` without one. Submits with the same key are charged once."""
     is_companion: bool = False
-    """Whether another submit of the same case is in flight at the same moment, beside which this one is sent."""
+    """Whether this submit is the companion of another: a check sends both at the same moment, to find out whether the
+    service confuses their results."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""

@@ -21,7 +21,7 @@ from voicegauge.contract.transcript_turns import TranscribedConversation, count_
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing, UploadedFile
 from voicegauge.model.job import BillingStatus, Delivery, Failure
-from voicegauge.model.socket import TRAILING_SILENCE_S, Hearing
+from voicegauge.model.socket import TRAILING_SILENCE_S, TranscriptTiming
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def deliver_transcription(
             transcript=session.transcribed.text,
             audio_exchange_index=0,
             submit_exchange_index=0,
-            hearing=measure_hearing(session.transcribed, recording, times),
+            transcript_timing=measure_transcript_timing(session.transcribed, recording, times),
         )
 
 
@@ -161,8 +161,10 @@ def _encode_samples(samples: NDArray[np.float32], audio_format: SocketFormat) ->
     return encode(samples, audio_format.sample_rate_hz, codec)[0]
 
 
-def measure_hearing(transcribed: TranscribedConversation, recording: SpokenRecording, times: StreamTimes) -> Hearing:
-    """Return when a service reported which text.
+def measure_transcript_timing(
+    transcribed: TranscribedConversation, recording: SpokenRecording, times: StreamTimes
+) -> TranscriptTiming:
+    """Return when a service reported texts and ends of turns, from the start and the end of the speech.
 
     Args:
         transcribed: what it has reported.
@@ -179,7 +181,7 @@ def measure_hearing(transcribed: TranscribedConversation, recording: SpokenRecor
                 new.append(text.at_ms - end_ms)
             before = text.text
         before = ""
-    return Hearing(
+    return TranscriptTiming(
         turn_ends_ms=tuple(
             turn.ended_ms - end_ms for turn in transcribed.turns if turn.ended_ms is not None and turn.text.strip()
         ),

@@ -33,8 +33,8 @@ from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 EMULATED_TURN_TIMEOUT_S = 3.0
 """Time for a turn at the emulator, where nothing takes time, so that a missing end does not make a check slow."""
-LIMIT_TIMEOUT_S = 3.0
-"""Time that the service has to close a connection beyond its limit."""
+REFUSAL_TIMEOUT_S = 3.0
+"""Time for the service to close a connection that it refuses: beyond its limit, or with a wrong key. In seconds."""
 
 
 class SocketSender:
@@ -177,7 +177,7 @@ class SocketSender:
     async def _connect_with_wrong_key(self) -> None:
         session = await self._open(key=API_KEY_BY_VALIDITY[self._case.api_key_validity])
         if session.connection.is_open and self._target.spec.sends_key_in_message:
-            await session.wait_for_close(LIMIT_TIMEOUT_S)
+            await session.wait_for_close(REFUSAL_TIMEOUT_S)
         if session.connection.is_open and self._service.is_emulated:
             # Text is sent to the emulator only, because a service that speaks for a wrong key may charge for it.
             with contextlib.suppress(TransportError):
@@ -249,7 +249,7 @@ class SocketSender:
             context = session.begin_turn()
             if "start" not in self._target.spec.client_messages:
                 await session.send_text(context, ANSWER_TEXT)
-        await session.wait_for_close(LIMIT_TIMEOUT_S)
+        await session.wait_for_close(REFUSAL_TIMEOUT_S)
 
     # What was received.
 

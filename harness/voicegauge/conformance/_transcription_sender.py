@@ -12,6 +12,7 @@ from voicegauge.client.settlement import settle_when_done
 from voicegauge.client.transcription_delivery import prepare_recording
 from voicegauge.client.transcription_session import DEFAULT_TURN_END_TIMEOUT_S, TranscriptionSession
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
+from voicegauge.conformance._socket_sender import REFUSAL_TIMEOUT_S
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd
 from voicegauge.contract.targets import TranscriptionSocketTarget
@@ -19,9 +20,6 @@ from voicegauge.errors import TransportError
 from voicegauge.model.job import BillingStatus
 from voicegauge.rules.socket_subjects import ConnectionExpectation, SocketConnection, TranscribedConnection
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
-
-LIMIT_TIMEOUT_S = 3.0
-"""Time that the service has to close a connection whose first message has a wrong key."""
 
 
 class TranscriptionSender:
@@ -81,7 +79,7 @@ class TranscriptionSender:
         if self._scenario.kind == "key":
             session = await self._open(API_KEY_BY_VALIDITY[self._case.api_key_validity])
             if session.connection.is_open and self._target.spec.sends_key_in_message:
-                await session.wait_for_close(LIMIT_TIMEOUT_S)
+                await session.wait_for_close(REFUSAL_TIMEOUT_S)
             return
         audio_format = self._target.target_spec.formats[self._scenario.format_name or ""]
         sentence = load_spoken_sentence()

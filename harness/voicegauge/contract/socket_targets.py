@@ -48,7 +48,7 @@ def recognize_target(operation: Operation, traffic: SocketTraffic) -> Recognized
     of a header, such as the version of the API. `None` if what was sent contradicts every target, such as a model that
     the contract does not have.
     """
-    values = _read_values(operation, traffic)
+    values = _read_sent_values(operation, traffic)
     rated = [(_rate_target(values, one), one) for one in operation.socket_targets]
     fitting = [(count, target) for count, target in rated if count is not None]
     if not fitting:
@@ -92,7 +92,7 @@ def _is_same(value: Any, constant: Any) -> bool:
     return bool(value == constant)
 
 
-def _read_values(operation: Operation, traffic: SocketTraffic) -> dict[Location, Any]:
+def _read_sent_values(operation: Operation, traffic: SocketTraffic) -> dict[Location, Any]:
     """Return what the handshake and the first messages of the client have at the locations of constants."""
     wanted = set(_iterate_locations(operation))
     url = urlsplit(traffic.request.url)

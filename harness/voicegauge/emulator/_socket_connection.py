@@ -19,7 +19,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
-from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep, StepPurpose
+from voicegauge.emulator._socket_steps import SocketFault, SocketStep, SocketTurnState, StepPurpose
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
     FALLBACK_LANGUAGE,
@@ -332,7 +332,7 @@ class EmulatedSocket:
         )
         self._turn_count += 1
         self._turns[key] = turn
-        turn.worker = asyncio.create_task(self._work(turn))
+        turn.worker = asyncio.create_task(self._process_jobs(turn))
         return turn
 
     def _choose_language(self, target: SocketTarget) -> str:
@@ -429,7 +429,7 @@ class EmulatedSocket:
 
     # Speech of one turn.
 
-    async def _work(self, turn: _Turn) -> None:
+    async def _process_jobs(self, turn: _Turn) -> None:
         """Speak what the client asks for in a turn, until it ends."""
         with contextlib.suppress(_ConnectionEndedError):
             while not turn.is_over:
@@ -574,7 +574,7 @@ class EmulatedSocket:
         other = next((one for one in self._turns.values() if one is not turn), None)
         source = other if other is not None and other.audio else self._latest
         source = turn if purpose in ("end", "flush") else source
-        scene = SocketScene(
+        state = SocketTurnState(
             target=target,
             purpose=purpose,
             context=turn.context if turn is not None else None,
@@ -589,7 +589,7 @@ class EmulatedSocket:
         )
         for fault in faults:
             assert fault.change_steps is not None
-            steps = fault.change_steps(scene, steps)
+            steps = fault.change_steps(state, steps)
         return steps
 
     async def _send_steps(self, turn: _Turn | None, steps: list[SocketStep]) -> None:

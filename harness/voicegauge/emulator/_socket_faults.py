@@ -8,7 +8,7 @@ import msgspec
 
 from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.emulator._fault import Fault
-from voicegauge.emulator._socket_steps import SocketFault, SocketScene, SocketStep
+from voicegauge.emulator._socket_steps import SocketFault, SocketStep, SocketTurnState
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 _LEAKED_AUDIO_S = 1.5
@@ -22,9 +22,9 @@ def _is_audio(step: SocketStep) -> bool:
     return step.kind == "audio"
 
 
-def _reorder_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _reorder_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     """Send the second half of the audio before the first, in every second turn."""
-    if scene.turn_index % 2 == 0:
+    if state.turn_index % 2 == 0:
         return steps
     at = [index for index, step in enumerate(steps) if _is_audio(step)]
     moved = [steps[index] for index in (*at[len(at) // 2 :], *at[: len(at) // 2])]
@@ -34,73 +34,73 @@ def _reorder_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketSt
     return result
 
 
-def _leave_out_end(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
-    ends_with = scene.target.spec.turn.ends_with
+def _leave_out_end(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+    ends_with = state.target.spec.turn.ends_with
     left_out = ("turn-end", "close") if ends_with != "flush-end" else ("flush-end",)
     return [step for step in steps if step.kind not in left_out]
 
 
-def _name_other_context(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _name_other_context(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     """Send the audio under the name of another open context."""
-    if scene.other_context is None:
+    if state.other_context is None:
         return steps
-    return [replace(step, context=scene.other_context) if _is_audio(step) else step for step in steps]
+    return [replace(step, context=state.other_context) if _is_audio(step) else step for step in steps]
 
 
-def _leak_other_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _leak_other_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     """Begin with audio of another turn."""
-    if not scene.other_audio or not scene.is_first_speech or not any(map(_is_audio, steps)):
+    if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, steps)):
         return steps
-    return [SocketStep("audio", _cut_end(scene, scene.other_audio), scene.context), *steps]
+    return [SocketStep("audio", _cut_end(state, state.other_audio), state.context), *steps]
 
 
-def _send_stale_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _send_stale_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     """Begin a turn with audio of the one that was cancelled before."""
-    if not scene.stale_audio:
+    if not state.stale_audio:
         return steps
-    return [SocketStep("audio", _cut_end(scene, scene.stale_audio), scene.context), *steps]
+    return [SocketStep("audio", _cut_end(state, state.stale_audio), state.context), *steps]
 
 
-def _cut_end(scene: SocketScene, audio: bytes) -> bytes:
+def _cut_end(state: SocketTurnState, audio: bytes) -> bytes:
     """Return the last seconds of some audio, in whole samples."""
-    length = int(_LEAKED_AUDIO_S * scene.bytes_per_second)
-    length -= length % scene.sample_width_bytes
+    length = int(_LEAKED_AUDIO_S * state.bytes_per_second)
+    length -= length % state.sample_width_bytes
     return audio[-length:]
 
 
-def _repeat_audio_after_flush(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
-    if not scene.was_flushed or scene.purpose != "speech":
+def _repeat_audio_after_flush(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+    if not state.was_flushed or state.purpose != "speech":
         return steps
     return [*steps, *(step for step in steps if _is_audio(step))]
 
 
-def _cut_last_byte(_: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _cut_last_byte(_: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     last = max((index for index, step in enumerate(steps) if _is_audio(step)), default=None)
     return [replace(step, audio=step.audio[:-1]) if index == last else step for index, step in enumerate(steps)]
 
 
-def _lose_second_half(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _lose_second_half(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     """Leave out the second half of the audio, in every second turn."""
-    if scene.turn_index % 2 == 0:
+    if state.turn_index % 2 == 0:
         return steps
     audio = [step for step in steps if _is_audio(step)]
     lost = {id(step) for step in audio[len(audio) // 2 :]}
     return [step for step in steps if id(step) not in lost]
 
 
-def _end_connection_in_audio(_: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _end_connection_in_audio(_: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     at = [index for index, step in enumerate(steps) if _is_audio(step)]
     return [*steps[: at[len(at) // 2]], SocketStep("abort")] if at else steps
 
 
-def _delay_first_audio(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
-    if not scene.is_first_speech or not steps:
+def _delay_first_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+    if not state.is_first_speech or not steps:
         return steps
     return [replace(steps[0], delay_s=_LATE_AUDIO_S), *steps[1:]]
 
 
-def _add_unknown_message(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
-    return [SocketStep("raw", text=_UNKNOWN_MESSAGE), *steps] if scene.purpose == "speech" else steps
+def _add_unknown_message(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+    return [SocketStep("raw", text=_UNKNOWN_MESSAGE), *steps] if state.purpose == "speech" else steps
 
 
 def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
@@ -116,12 +116,12 @@ def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
     return [key for key in fixed if f"/{key}" not in message.recognized_by]
 
 
-def _change_members(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _change_members(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     """Replace members with a fixed value by an object."""
     return [
         replace(
             step,
-            changed_members={key: {"unexpected": True} for key in list_changeable_members(scene.target, step.kind)},
+            changed_members={key: {"unexpected": True} for key in list_changeable_members(state.target, step.kind)},
         )
         for step in steps
     ]
@@ -131,7 +131,7 @@ def _has_changeable_members(target: BaseSocketTarget) -> bool:
     return any(list_changeable_members(target, message.event) for message in target.spec.server_messages)
 
 
-def _shift_timestamps(_: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
+def _shift_timestamps(_: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
     return [
         replace(
             step,
@@ -147,16 +147,16 @@ def _shift_timestamps(_: SocketScene, steps: list[SocketStep]) -> list[SocketSte
     ]
 
 
-def _send_audio_after_end(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
-    if scene.purpose not in ("end", "flush") or not scene.other_audio:
+def _send_audio_after_end(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+    if state.purpose not in ("end", "flush") or not state.other_audio:
         return steps
-    length = scene.bytes_per_second // 10
-    length -= length % scene.sample_width_bytes
-    return [*steps, SocketStep("audio", scene.other_audio[:length], scene.context)]
+    length = state.bytes_per_second // 10
+    length -= length % state.sample_width_bytes
+    return [*steps, SocketStep("audio", state.other_audio[:length], state.context)]
 
 
-def _close_with_other_code(scene: SocketScene, steps: list[SocketStep]) -> list[SocketStep]:
-    if scene.purpose != "limit":
+def _close_with_other_code(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+    if state.purpose != "limit":
         return steps
     return [
         replace(step, values={**step.values, "code": _UNDOCUMENTED_CLOSE_CODE}) if step.kind == "close" else step

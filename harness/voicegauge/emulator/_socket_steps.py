@@ -39,12 +39,14 @@ exceeded."""
 
 
 @dataclass
-class SocketScene:
-    """What a fault knows of the connection when it changes steps."""
+class SocketTurnState:
+    """The turn whose steps a fault changes, and what the fault needs to know of the other turns of the connection."""
 
     target: SocketTarget
     purpose: StepPurpose
+    """What the steps are sent for."""
     context: str | None
+    """The context of the turn; `None` if the connection has no contexts."""
     bytes_per_second: int
     sample_width_bytes: int
     was_flushed: bool = False
@@ -76,7 +78,7 @@ class TextStep:
 class SocketFault:
     """How a fault changes a WebSocket."""
 
-    change_steps: Callable[[SocketScene, list[SocketStep]], list[SocketStep]] | None = None
+    change_steps: Callable[[SocketTurnState, list[SocketStep]], list[SocketStep]] | None = None
     """Function that returns the steps to send instead."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
     """Function that returns the synthesis to perform instead."""

@@ -137,7 +137,7 @@ class EmulatedTranscription:
         limit = self._spec.limits.inactivity
         idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
         is_closed_by_client = False
-        worker = asyncio.create_task(self._work())
+        worker = asyncio.create_task(self._process_jobs())
         try:
             await self._report("connected")
             if "session" not in self._spec.client_messages:
@@ -267,7 +267,7 @@ class EmulatedTranscription:
 
     # What is reported.
 
-    async def _work(self) -> None:
+    async def _process_jobs(self) -> None:
         """Report one text after the other."""
         with contextlib.suppress(_ConnectionEndedError):
             while True:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import Exchange
-from voicegauge.model.socket import Hearing, Interruption
+from voicegauge.model.socket import Interruption, TranscriptTiming
 
 # Records of whether requests are charged, and of requests that may have been charged without a saved result.
 
@@ -200,6 +200,6 @@ class Delivery(Record, frozen=True, kw_only=True):
     """Whether the job may still succeed because its status or its result could not be fetched."""
     interruption: Interruption | None = None
     """How the service reacted to the interruption of the turn before; `None` if none was interrupted."""
-    hearing: Hearing | None = None
+    transcript_timing: TranscriptTiming | None = None
     """When the service reported which text; `None` if no recording was streamed to it."""
     failure: Failure | None = None

@@ -11,7 +11,7 @@ from typing import Literal
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
-from voicegauge.model.socket import Hearing, Interruption
+from voicegauge.model.socket import Interruption, TranscriptTiming
 
 
 class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
@@ -202,7 +202,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Number of the step of a ramp in which the request was sent, from 1; `None` if it belongs to no step."""
     interruption: Interruption | None = None
     """How the target reacted when the turn before this one, with the same text, was interrupted; `None` if none was."""
-    hearing: Hearing | None = None
+    transcript_timing: TranscriptTiming | None = None
     """When the target reported which text, if the recording was streamed to it over a WebSocket."""
     is_billing_ambiguous: bool = False
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""

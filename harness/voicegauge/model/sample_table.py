@@ -216,7 +216,7 @@ def _build_time_columns() -> Iterable[SampleColumn]:
     for name, unit, meaning in _INTERRUPTION_COLUMNS:
         yield _build_column(f"interruption_{name}", "number", unit, meaning, f"sample.interruption.{name}")
     for name, unit, meaning in _HEARING_COLUMNS:
-        yield _build_column(f"hearing_{name}", "number", unit, meaning, f"sample.hearing.{name}")
+        yield _build_column(f"transcript_timing_{name}", "number", unit, meaning, f"sample.transcript_timing.{name}")
     yield _build_column(
         "max_lag_ms", "number", "ms", "Longest time for which voicegauge itself was too busy.", "sample.max_own_lag_ms"
     )

@@ -28,8 +28,8 @@ TRAILING_SILENCE_S = 4.0
 it to notice the end. It stops when the service has reported the end of the turn."""
 
 
-class Hearing(Record, frozen=True, kw_only=True, gc=False):
-    """What a service reported while a recording was streamed to it as it would be spoken.
+class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
+    """When a service reported texts and the end of a turn, while a recording was streamed to it as it would be spoken.
 
     Times are in milliseconds after the end of its speech, and negative before it: nothing is cut off at zero.
     """

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.socket_summaries import HearingSummary, InterruptionSummary, SocketSummary
+from voicegauge.bench.socket_summaries import InterruptionSummary, SocketSummary, TranscriptTimingSummary
 from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary
 from voicegauge.model.price import PriceRange
 from voicegauge.report._text_format import (
@@ -472,31 +472,31 @@ def _build_socket_columns() -> tuple[TableColumn, ...]:
     ) -> Callable[[SocketSummary], Estimate | None]:
         return lambda one: select(one.interruptions) if one.interruptions is not None else None
 
-    def select_hearing(
-        select: Callable[[HearingSummary], Estimate | None],
+    def select_transcript_timing(
+        select: Callable[[TranscriptTimingSummary], Estimate | None],
     ) -> Callable[[SocketSummary], Estimate | None]:
-        return lambda one: select(one.hearing) if one.hearing is not None else None
+        return lambda one: select(one.transcript_timing) if one.transcript_timing is not None else None
 
-    def build_share(key: str, heading: str, select: Callable[[HearingSummary], float | None]) -> TableColumn:
+    def build_share(key: str, heading: str, select: Callable[[TranscriptTimingSummary], float | None]) -> TableColumn:
         def build_cell(target: TargetSummary) -> TableCell:
-            found = target.socket.hearing if target.socket is not None else None
+            found = target.socket.transcript_timing if target.socket is not None else None
             share = select(found) if found is not None else None
             if share is None or found is None:
                 return EMPTY_CELL
             return TableCell(f"{share:.1%}", share, "", f"{found.count} recordings")
 
-        return TableColumn(key, hearing, heading, "", -1, build_cell)
+        return TableColumn(key, group, heading, "", -1, build_cell)
 
     phases, interruptions = "Phases, p50", "After a cancellation, p50"
-    hearing, ends = "Streamed recordings, p50", "Turn ends after the speech"
+    group, ends = "Streamed recordings, p50", "Turn ends after the speech"
     last = select_interruption(lambda one: one.last_audio_ms)
     late = select_interruption(lambda one: one.late_audio_s)
     following = select_interruption(lambda one: one.next_audio_ms)
     return (
         build("ttfa-after-flush", "TTFA after flush", "ms", lambda one: one.ttfa_after_flush_ms, phases),
         build("handshake", "Handshake", "ms", lambda one: one.handshake_ms, phases),
-        build("first-text", "First text", "ms", select_hearing(lambda one: one.first_text_ms), hearing),
-        build("final-delay", "Turn ends", "ms", select_hearing(lambda one: one.final_delay_ms), hearing, ends),
+        build("first-text", "First text", "ms", select_transcript_timing(lambda one: one.first_text_ms), group),
+        build("final-delay", "Turn ends", "ms", select_transcript_timing(lambda one: one.final_delay_ms), group, ends),
         build_share("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
         build_share("flips", "Words taken back", lambda one: one.flip_share),
         build("cancel-last", "Last audio", "ms", last, interruptions, "Last audio after a cancellation"),

@@ -56,7 +56,7 @@ class CheckSubject:
         return self.operation.contract
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the parts of the contract at which a dispute about this subject can be recorded."""
         return ()
 
@@ -223,7 +223,7 @@ class Call(CheckSubject):
         return None if text is None else parameter.parse_text(text)
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the documented response, the target, the request body and the operation."""
         scopes = [f"{self.operation.pointer}/responses/{self.status}"]
         documented = self.documented_response
@@ -281,9 +281,9 @@ class CallSubject(CheckSubject):
         return self.call.exchange
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the call."""
-        return self.call.possible_dispute_pointers
+        return self.call.disputable_pointers
 
     @property
     def can_be_sent_again(self) -> bool:
@@ -337,9 +337,9 @@ class CaseOutcome(CallSubject):
     expected_response: ExpectedResponse
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the call, and the pointer to the part of the contract that the case tests."""
-        return (self.expected_response.contract_pointer, *super().possible_dispute_pointers)
+        return (self.expected_response.contract_pointer, *super().disputable_pointers)
 
     @property
     def is_server_error(self) -> bool:

@@ -42,7 +42,7 @@ class Callback(CheckSubject):
     target: Target | None = None
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """JSON pointer to the documented body."""
         return (self.documented_body.pointer,)
 
@@ -87,7 +87,7 @@ class RequestCallbacks(CheckSubject):
         return self.submit_call.exchange if self.submit_call is not None else self.callback_subjects[0].exchange
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the parts of the contract that may record a dispute: the webhook and the operation."""
         return (f"{self.operation.pointer}/x-webhook", self.operation.pointer)
 

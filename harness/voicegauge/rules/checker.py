@@ -219,11 +219,11 @@ def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> D
     """Return the dispute that allows the behavior that `violation` reports; `None` if there is none.
 
     A dispute states that documents contradict each other. It must name the rule. It must be recorded at the violated
-    part of the contract, at a part that contains it, or at one of the `possible_dispute_pointers` of the subject. If
+    part of the contract, at a part that contains it, or at one of the `disputable_pointers` of the subject. If
     the dispute is limited to a status, media type or schema, the response must match it.
     """
     contract = subject.contract
-    for pointer in (violation.contract_pointer, *subject.possible_dispute_pointers):
+    for pointer in (violation.contract_pointer, *subject.disputable_pointers):
         for dispute, dispute_pointer in contract.iterate_disputes(pointer):
             if rule_id in dispute.rule_ids and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
                 return dispute

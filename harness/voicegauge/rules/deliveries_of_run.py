@@ -62,9 +62,9 @@ class DeliveryAmongOthers(CheckSubject):
         return self.speech_delivery.exchange
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the delivery."""
-        return self.speech_delivery.possible_dispute_pointers
+        return self.speech_delivery.disputable_pointers
 
 
 class DeliveriesOfRun:

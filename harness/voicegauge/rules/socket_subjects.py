@@ -172,6 +172,6 @@ class TurnPair(SocketSubject):
     comparison: ComparedTurns
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The pointer to the description of the channel."""
         return (self.description_pointer,)

@@ -139,9 +139,9 @@ class JobHistory(CheckSubject):
         return self.polls[-1].exchange if self.polls else self.submit_call.exchange
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The pointer to the `x-job`, and the dispute pointers of the submit."""
-        return (f"{self.status_operation.pointer}/x-job", *self.submit_call.possible_dispute_pointers)
+        return (f"{self.status_operation.pointer}/x-job", *self.submit_call.disputable_pointers)
 
 
 # Defines several jobs of one account, in progress at the same time, as a subject of rules.
@@ -171,9 +171,9 @@ class ConcurrentJobs(CheckSubject):
         return self.latest_job.exchange
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the latest job."""
-        return self.latest_job.possible_dispute_pointers
+        return self.latest_job.disputable_pointers
 
 
 # Finds the schema and the default that a contract documents for a part of a request.
@@ -415,7 +415,7 @@ class SpeechDelivery(CheckSubject):
         return None if self._encoded_audio is None else self._encoded_audio.decode_error
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the description of the audio, the target and the operation."""
         job = self.target.job_operation
         scopes = (f"{self.operation.pointer}/x-speech/response", self.target.pointer, self.operation.pointer)
@@ -476,9 +476,9 @@ class DeliveryPair(CheckSubject):
         return f"{self.operation.pointer}/x-speech/request_fields/{field}"
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the second delivery."""
-        return self.changed_delivery.possible_dispute_pointers
+        return self.changed_delivery.disputable_pointers
 
 
 # One step in the lifecycle of a resource that a provider stores.
@@ -519,6 +519,6 @@ class ResourceStep(CallSubject):
         return self.creating_operation.resource
 
     @property
-    def possible_dispute_pointers(self) -> tuple[str, ...]:
+    def disputable_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the call, and the pointer to the `x-resource`."""
-        return (*super().possible_dispute_pointers, f"{self.creating_operation.pointer}/x-resource")
+        return (*super().disputable_pointers, f"{self.creating_operation.pointer}/x-resource")

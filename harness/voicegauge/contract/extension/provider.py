@@ -261,8 +261,8 @@ def _read_name(item: Any, keys: tuple[str, ...]) -> str:
     return item if isinstance(item, str) and len(item) <= MAX_LISTED_NAME_CHARACTERS else ""
 
 
-class OwnServerList(ListOperation, frozen=True, kw_only=True):
-    """An operation that lists the models or voices of a server that users run themselves."""
+class SelfHostedListOperation(ListOperation, frozen=True, kw_only=True):
+    """An operation that lists the models or voices of a self-hosted server: one that users run themselves."""
 
     request_field_location: RequestLocation
     """Location, in speech requests, of the field that has one of the names."""
@@ -271,8 +271,8 @@ class OwnServerList(ListOperation, frozen=True, kw_only=True):
 class SelfHostedSpec(Record, frozen=True, kw_only=True):
     """`self_hosted` of `x-provider`: users run the server themselves, so it is asked what it has."""
 
-    model_list: OwnServerList | None = None
-    voice_lists: tuple[OwnServerList, ...] = ()
+    model_list: SelfHostedListOperation | None = None
+    voice_lists: tuple[SelfHostedListOperation, ...] = ()
     """The operations that may list the voices. Servers need not have them: the first one that responds counts, and the
     others are not checked."""
 

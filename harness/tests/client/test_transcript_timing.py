@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.socket_summaries import summarize_hearing
+from voicegauge.bench.socket_summaries import summarize_transcript_timing
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.transcript_turns import (
     TranscribedText,
@@ -15,7 +15,7 @@ from voicegauge.contract.transcript_turns import (
     count_flips,
     count_partial_words,
 )
-from voicegauge.model.socket import Hearing
+from voicegauge.model.socket import TranscriptTiming
 from voicegauge.model.socket_messages import SocketMessage
 
 
@@ -23,8 +23,8 @@ def build_turn(*texts: str) -> TranscribedTurn:
     return TranscribedTurn(0, [TranscribedText(float(at), "partial", text) for at, text in enumerate(texts)])
 
 
-def build_hearing(*ends_ms: float, texts_ms: tuple[float, ...] = (), flips: int = 0) -> Hearing:
-    return Hearing(
+def build_timing(*ends_ms: float, texts_ms: tuple[float, ...] = (), flips: int = 0) -> TranscriptTiming:
+    return TranscriptTiming(
         turn_ends_ms=ends_ms,
         new_texts_ms=texts_ms or ends_ms,
         first_text_ms=80,
@@ -56,18 +56,18 @@ def test_no_more_words_are_taken_back_than_there_were(texts: list[str]) -> None:
 
 
 def test_an_agent_that_waits_is_not_cut_off_by_an_early_end() -> None:
-    early = build_hearing(-300.0, 250.0, texts_ms=(-300.0, -120.0, 250.0))
+    early = build_timing(-300.0, 250.0, texts_ms=(-300.0, -120.0, 250.0))
     assert early.is_cut_early
     assert early.final_delay_ms == -300
     assert early.find_answer_ms(0) == -300
     assert early.find_answer_ms(100) == -200
     assert early.find_answer_ms(200) == 450  # a text arrived 180 ms after the first end
-    assert build_hearing(texts_ms=(-100.0,)).find_answer_ms(0) is None
+    assert build_timing(texts_ms=(-100.0,)).find_answer_ms(0) is None
 
 
 def test_the_curve_leaves_no_recording_out_and_cuts_nothing_off_at_zero() -> None:
-    hearings = [build_hearing(-50.0, 300.0, flips=2), build_hearing(200.0), build_hearing(400.0), build_hearing()]
-    summary = summarize_hearing([(str(index), one) for index, one in enumerate(hearings)])
+    timings = [build_timing(-50.0, 300.0, flips=2), build_timing(200.0), build_timing(400.0), build_timing()]
+    summary = summarize_transcript_timing([(str(index), one) for index, one in enumerate(timings)])
     assert summary is not None
     assert (summary.count, summary.cut_early_count, summary.never_ended_count) == (4, 1, 1)
     assert summary.flip_share == 2 / 40
@@ -76,10 +76,10 @@ def test_the_curve_leaves_no_recording_out_and_cuts_nothing_off_at_zero() -> Non
     first, waiting = summary.curve[0], summary.curve[3]
     assert (first.wait_ms, first.delay_p50_ms, first.cut_early_share, first.unanswered_share) == (0, 300, 0.25, 0.25)
     assert (waiting.wait_ms, waiting.cut_early_share) == (300, 0)
-    most = summarize_hearing([("a", build_hearing()), ("b", build_hearing()), ("c", build_hearing(100.0))])
+    most = summarize_transcript_timing([("a", build_timing()), ("b", build_timing()), ("c", build_timing(100.0))])
     assert most is not None
     assert most.curve[0].delay_p50_ms is None  # the median turn is never answered
-    assert summarize_hearing([]) is None
+    assert summarize_transcript_timing([]) is None
 
 
 def test_finals_are_joined_and_ends_are_read(voicegauge_catalogue: Catalogue) -> None:
