@@ -4,8 +4,10 @@ A case is one planned request that is built, sent, responded to and checked by e
 one case too, although it submits, polls until the job has ended, polls twice more, downloads, decodes and measures the
 audio. Time is CPU time, and the fastest round counts, since other processes only slow a round down. In process, the
 cases are first timed with the emulator, and then with its responses replayed from memory, which leaves voicegauge's own
-work. "Decoding" is the share of libsndfile and ffmpeg in that. Over a socket, it is the client's CPU time, for both
-tools. Speech is synthesized before the timing starts.
+work. "Decoding" is the share of libsndfile and ffmpeg in that. Each round decodes, measures and listens to all audio
+anew; equal files of one round are judged once, as in a check. The whole plan is timed with everything, without
+listening, and without the audio of single responses too. Over a socket, it is the client's CPU time, for both tools.
+Speech is synthesized before the timing starts.
 
 `--against FOLDER` compares this version with another checkout instead, see `version_comparison`.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import tempfile
 import time
 import unittest.mock
@@ -43,8 +46,11 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._app import create_app
 from voicegauge.model.exchange import UploadedFile
+from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.speech.decoding import decode
+from voicegauge.speech.measured_audio import forget_measured_audio
+from voicegauge.speech.spoken_text import forget_judgments
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 
@@ -53,7 +59,35 @@ MIN_S = 0.5
 """Minimum CPU time of all rounds, of which the fastest counts."""
 SAMPLE_SIZE = 40
 """Cases of each kind and provider, evenly from its plan; uploads of tens of megabytes are left out."""
+PLAN_SAMPLE_SIZE = 200
+"""Cases of each provider by which its whole plan is timed, evenly from it. They have fewer files in common than all."""
 HYPOTHESIS_CASES = 1000
+
+
+def _compare_nothing(_: object, subjects: Iterable[CheckSubject]) -> list[CheckSubject]:
+    """Take the place of `DeliveriesOfRun.add_comparisons`."""
+    return list(subjects)
+
+
+def _read_no_delivery(*_: object, **__: object) -> None:
+    """Take the place of `read_response_delivery`."""
+
+
+_LISTENING: Mapping[str, object] = {
+    "voicegauge.rules.deliveries_of_run.DeliveriesOfRun.add_comparisons": _compare_nothing,
+    "voicegauge.speech.measured_audio.MeasuredAudio.is_steady_sound": False,
+    "voicegauge.rules.subjects.SpeechDelivery.spoken_text": None,
+}
+PARTS_LEFT_OUT: Mapping[str, Mapping[str, object]] = {
+    "whole plan": {},
+    "whole plan, without listening": _LISTENING,
+    "whole plan, without audio of single responses": {
+        **_LISTENING,
+        "voicegauge.conformance._case_sender.read_response_delivery": _read_no_delivery,
+    },
+}
+"""What replaces the functions of the parts of a check that are left out, by the name of a row. Audio of single
+responses is judged as the deliveries of targets are; listening compares all audio with its text."""
 
 
 def kind_of(case: ConformanceCase) -> str:
@@ -98,6 +132,8 @@ async def fastest(work: Callable[[], Awaitable[None]]) -> TimedRound:
     await work()
     rounds: list[TimedRound] = []
     while sum(one.whole_s for one in rounds) < MIN_S:
+        forget_measured_audio()
+        forget_judgments()
         with timed_decoding() as decoding:
             started = time.process_time()
             await work()
@@ -164,6 +200,26 @@ async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
         yield KindCost(name, len(cases), await cost_of(contract, len(sample), work))
 
 
+async def measure_whole_plan(contract: Contract) -> AsyncIterator[KindCost]:
+    """Measure cases of a provider in the order of its plan, whole and without parts of the judging."""
+    all_cases = plan_all_cases(contract)
+    cases = all_cases[:: -(-len(all_cases) // PLAN_SAMPLE_SIZE)]
+    for name, left_out in PARTS_LEFT_OUT.items():
+        replaying = ReplayingApp(create_app([contract], build_emulator_settings()))
+        with contextlib.ExitStack() as stack:
+            for function, replacement in left_out.items():
+                stack.enter_context(unittest.mock.patch(function, replacement))
+            async with Transport(app=replaying) as transport:
+
+                async def replay(transport: Transport = transport, replaying: ReplayingApp = replaying) -> None:
+                    await runner_for(contract, transport).run_cases(cases)
+                    replaying.end_round()
+
+                own = await fastest(replay)
+        seconds = own.whole_s / len(cases), own.decoding_s / len(cases)
+        yield KindCost(name, len(all_cases), CaseCost(math.nan, *seconds, replaying.requests / len(cases)))
+
+
 async def measure_fuzzing(target: Target) -> KindCost:
     """Measure requests that Hypothesis generates: half of them valid, half with one invalid value."""
 
@@ -187,8 +243,9 @@ def print_row(name: str, rows: Sequence[KindCost]) -> None:
     if rows:
         cost = mean(rows)
         of_case = f"{sum(row.cases for row in rows):>7,}{cost.requests:>15.1f}"
+        whole = "-" if math.isnan(cost.whole_s) else f"{1 / cost.whole_s:,.0f}"
         own = f"{1 / cost.own_s:>14,.0f}{cost.decoding_s / cost.own_s:>11.0%}"
-        print(f"  {name:30}{of_case}{1 / cost.whole_s:>16,.0f}{own}")
+        print(f"  {name:46}{of_case}{whole:>16}{own}")
 
 
 def measure_over_socket(target: Target) -> Mapping[str, float]:
@@ -214,10 +271,12 @@ async def in_process(contracts: Iterable[Contract], fuzzed: Sequence[Target]) ->
     """Measure and print the cases in process."""
     rows = [row for contract in contracts async for row in measure_plan(contract)]
     print("in process, cases per second of CPU time")
-    print(f"  {'':30}{'cases':>7}{'requests each':>15}{'with emulator':>16}{'replayed':>14}{'decoding':>11}")
+    print(f"  {'':46}{'cases':>7}{'requests each':>15}{'with emulator':>16}{'replayed':>14}{'decoding':>11}")
     for name in KINDS:
         print_row(name, [row for row in rows if row.kind == name])
-    print_row("whole plan", rows)
+    whole = [row for contract in contracts async for row in measure_whole_plan(contract)]
+    for name in PARTS_LEFT_OUT:
+        print_row(name, [row for row in whole if row.kind == name])
     for target in fuzzed:
         row = await measure_fuzzing(target)
         print_row(row.kind, [row])

@@ -384,13 +384,12 @@ def _read_named_sample_rate(speech_delivery: SpeechDelivery) -> int | None:
     shown_by=(FaultExample("other-bit-rate", target_id="elevenlabs/multilingual-v2"),),
 )
 def _check_audio_bit_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.decoding import measure_bitrate_kbps
     from voicegauge.speech.encoding import has_mp3_bitrate
 
     decoded, documented = speech_delivery.decoded_audio, speech_delivery.audio_format
     if decoded is None or documented is None or documented.bitrate_kbps is None or decoded.container != "mp3":
         return
-    measured_kbps = measure_bitrate_kbps(speech_delivery.delivery.audio or b"")
+    measured_kbps = None if speech_delivery.measured_audio is None else speech_delivery.measured_audio.bitrate_kbps
     if measured_kbps is None or not has_mp3_bitrate(decoded.sample_rate_hz, documented.bitrate_kbps):
         return  # a request may ask for a bit rate that MP3 does not have
     if abs(measured_kbps / documented.bitrate_kbps - 1) > _BITRATE_TOLERANCE:

@@ -29,7 +29,7 @@ def _check_audio_not_speech(speech_delivery: SpeechDelivery) -> Iterator[Violati
     decoded = speech_delivery.decoded_audio
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
         return
-    if speech_delivery.is_steady_sound:
+    if speech_delivery.measured_audio is not None and speech_delivery.measured_audio.is_steady_sound:
         yield Violation(
             f"{decoded.duration_s:.2f} s of a steady sound that is not speech",
             _get_speech_pointer(speech_delivery),
@@ -79,15 +79,14 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
     shown_by=(FaultExample("clipped-audio", also_found_by=("spoken-words-differ",)),),
 )
 def _check_audio_clipped(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE, measure_clipped_share
+    from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE
 
-    decoded = speech_delivery.decoded_audio
-    if decoded is None or not speech_delivery.has_ordinary_text:
+    audio = speech_delivery.measured_audio
+    if audio is None or not speech_delivery.has_ordinary_text:
         return
-    share = measure_clipped_share(decoded.samples)
-    if share > MAX_CLIPPED_SHARE:
+    if audio.clipped_share > MAX_CLIPPED_SHARE:
         yield Violation(
-            f"{share:.0%} of the samples are at full scale, with neighbours at full scale",
+            f"{audio.clipped_share:.0%} of the samples are at full scale, with neighbours at full scale",
             _get_speech_pointer(speech_delivery),
         )
 

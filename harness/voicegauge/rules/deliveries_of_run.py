@@ -88,12 +88,10 @@ class DeliveriesOfRun:
         return extended
 
     def _compare_delivery(self, speech_delivery: SpeechDelivery) -> DeliveryAmongOthers | None:
-        decoded = speech_delivery.decoded_audio
-        if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
+        audio = speech_delivery.measured_audio
+        digest = None if audio is None or not speech_delivery.has_ordinary_text else audio.sample_digest
+        if digest is None or speech_delivery.is_silent:
             return None
-        from voicegauge.speech.speech_signal import compute_sample_digest
-
-        digest = compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
         return DeliveryAmongOthers(
             speech_delivery,
             other_text_with_same_audio=self._find_other_text(speech_delivery, digest),

@@ -21,8 +21,8 @@ from voicegauge.model.job import Delivery, StateObservation
 from voicegauge.rules.call import Call, CallSubject, CheckSubject
 
 if TYPE_CHECKING:
-    from voicegauge.speech.audio_measurement import EncodedAudio
     from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
+    from voicegauge.speech.measured_audio import MeasuredAudio
     from voicegauge.speech.spoken_text import SpokenTextJudgment
 
 
@@ -94,9 +94,9 @@ def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
 
 
 def _decode_audio(audio_bytes: bytes) -> DecodedAudio | None:
-    from voicegauge.speech.audio_measurement import EncodedAudio
+    from voicegauge.speech.measured_audio import find_measured_audio
 
-    return EncodedAudio(audio_bytes).decoded_audio
+    return find_measured_audio(audio_bytes).decoded_audio
 
 
 # A job from its submit to its end.
@@ -353,51 +353,42 @@ class SpeechDelivery(CheckSubject):
         )
 
     @functools.cached_property
-    def _encoded_audio(self) -> EncodedAudio | None:
-        from voicegauge.speech.audio_measurement import EncodedAudio
+    def measured_audio(self) -> MeasuredAudio | None:
+        """The audio with its measures; `None` if there is no audio."""
+        from voicegauge.speech.measured_audio import find_measured_audio
 
-        return None if self.delivery.audio is None else EncodedAudio(self.delivery.audio, raw_format=self._raw_format)
+        return None if self.delivery.audio is None else find_measured_audio(self.delivery.audio, self._raw_format)
 
     @property
     def decoded_audio(self) -> DecodedAudio | None:
         """The samples of the audio; `None` if there is no audio, or if it cannot be decoded."""
-        return None if self._encoded_audio is None else self._encoded_audio.decoded_audio
+        return None if self.measured_audio is None else self.measured_audio.decoded_audio
 
     @property
     def active_duration_s(self) -> float | None:
         """Total duration of the audible parts of the audio, in seconds; `None` if there is no audio to decode."""
-        return None if self._encoded_audio is None else self._encoded_audio.active_duration_s
+        return None if self.measured_audio is None else self.measured_audio.active_duration_s
 
     @property
     def is_silent(self) -> bool:
         """Whether the audio can be decoded and is silent."""
-        return self._encoded_audio is not None and self._encoded_audio.is_silent
-
-    @functools.cached_property
-    def is_steady_sound(self) -> bool:
-        """Whether the audio can be decoded and is steady noise, a tone or a hum, which speech never is."""
-        from voicegauge.speech.speech_signal import is_steady_sound
-
-        decoded = self.decoded_audio
-        return decoded is not None and is_steady_sound(decoded.samples, decoded.sample_rate_hz)
+        return self.measured_audio is not None and self.measured_audio.is_silent
 
     @property
     def _is_distorted(self) -> bool:
         """Whether the audio is a steady sound or clipped, which other rules report, so that words cannot be judged."""
-        from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE, measure_clipped_share
+        from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE
 
-        decoded = self.decoded_audio
-        return decoded is not None and (
-            measure_clipped_share(decoded.samples) > MAX_CLIPPED_SHARE or self.is_steady_sound
-        )
+        audio = self.measured_audio
+        return audio is not None and (audio.clipped_share > MAX_CLIPPED_SHARE or audio.is_steady_sound)
 
     @functools.cached_property
     def spoken_text(self) -> SpokenTextJudgment | None:
         """What the audio says, compared with the text; `None` if they cannot be compared, as in most languages."""
         from voicegauge.speech.spoken_text import explain_why_not_judged, judge_spoken_text
 
-        decoded, speech = self.decoded_audio, self.speech_request
-        if decoded is None or not self.is_successful or not self.has_ordinary_text or self.is_silent:
+        audio, decoded, speech = self.measured_audio, self.decoded_audio, self.speech_request
+        if audio is None or decoded is None or not self.is_successful or not self.has_ordinary_text or self.is_silent:
             return None
         mapping = self.target.speech.request_fields.get("language")
         requested = _find_neutral_value(mapping, speech.language) if mapping is not None else None
@@ -406,13 +397,17 @@ class SpeechDelivery(CheckSubject):
             return None
         is_automatic = language is None or language.lower() == "auto"
         return judge_spoken_text(
-            decoded.samples, decoded.sample_rate_hz, speech.text, "en" if language is None or is_automatic else language
+            decoded.samples,
+            decoded.sample_rate_hz,
+            speech.text,
+            "en" if language is None or is_automatic else language,
+            sample_digest=audio.sample_digest,
         )
 
     @property
     def decode_error(self) -> str | None:
         """The reason why the audio cannot be decoded; `None` if there is no such error."""
-        return None if self._encoded_audio is None else self._encoded_audio.decode_error
+        return None if self.measured_audio is None else self.measured_audio.decode_error
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:

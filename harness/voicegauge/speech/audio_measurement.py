@@ -279,6 +279,12 @@ class EncodedAudio:
         """The reason why the audio cannot be decoded; `None` if it can be decoded."""
         return str(self._decoding_result) if isinstance(self._decoding_result, UndecodableAudioError) else None
 
+    @property
+    def size_in_memory_bytes(self) -> int:
+        """Size of the encoded bytes, and of the samples if they are decoded already."""
+        result = self.__dict__.get("_decoding_result")  # without decoding it
+        return len(self.data) + (result.samples.nbytes if isinstance(result, DecodedAudio) else 0)
+
     @cached_property
     def active_duration_s(self) -> float | None:
         """Total duration of the frames that are not silent, in seconds; `None` if the audio cannot be decoded."""

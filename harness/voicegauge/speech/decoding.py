@@ -268,13 +268,11 @@ def measure_bitrate_kbps(audio_bytes: bytes) -> float | None:
         with av.open(io.BytesIO(audio_bytes), "r") as file:
             stream = _find_first_audio_stream(file)
             sizes_and_durations = [
-                (packet.size, float(packet.duration * packet.time_base))
-                for packet in file.demux(stream)
-                if packet.size and packet.duration
+                (packet.size, packet.duration) for packet in file.demux(stream) if packet.size and packet.duration
             ]
-    except (UndecodableAudioError, av.error.FFmpegError, AttributeError, OverflowError, ValueError):
+            duration_s = float(sum(duration for _, duration in sizes_and_durations) * stream.time_base)
+    except (UndecodableAudioError, av.error.FFmpegError, AttributeError, OverflowError, TypeError, ValueError):
         return None
-    duration_s = sum(duration for _, duration in sizes_and_durations)
     return sum(size for size, _ in sizes_and_durations) * 8 / 1000 / duration_s if duration_s else None
 
 

@@ -146,15 +146,16 @@ def compute_sample_digest(samples: Samples, sample_rate_hz: int) -> str:
     block_silence, silent_samples, has_begun = bytes(2 * _BLOCK_SAMPLES), 0, False
     for start in range(0, len(samples), _BLOCK_SAMPLES):
         rounded = np.round(samples[start : start + _BLOCK_SAMPLES] * 32767).astype("<i2")
-        sounding = np.flatnonzero(rounded)
-        if not len(sounding):
+        is_sounding = rounded != 0
+        first_sounding = int(is_sounding.argmax())  # stops at the first one, unlike np.flatnonzero
+        if not is_sounding[first_sounding]:
             silent_samples += len(rounded) if has_begun else 0
             continue
         while silent_samples:  # silence counts if a sound follows
             count = min(silent_samples, _BLOCK_SAMPLES)
             digest.update(block_silence[: 2 * count])
             silent_samples -= count
-        first, after_last = 0 if has_begun else int(sounding[0]), int(sounding[-1]) + 1
+        first, after_last = 0 if has_begun else first_sounding, len(rounded) - int(is_sounding[::-1].argmax())
         digest.update(rounded[first:after_last].tobytes())
         silent_samples, has_begun = len(rounded) - after_last, True
     return digest.hexdigest()[:32]

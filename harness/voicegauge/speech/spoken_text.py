@@ -174,7 +174,9 @@ def is_ordinary_text(text: str) -> bool:
     )
 
 
-def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language: str = "en") -> SpokenTextJudgment:
+def judge_spoken_text(
+    samples: Samples, sample_rate_hz: int, text: str, language: str = "en", *, sample_digest: str | None = None
+) -> SpokenTextJudgment:
     """Return what a clip says, compared with `text`.
 
     Args:
@@ -182,13 +184,14 @@ def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language
         sample_rate_hz: their sample rate.
         text: the text that should be spoken.
         language: language code of the text, such as "en" or "en-GB".
+        sample_digest: their digest by `compute_sample_digest`; `None` if it is not known yet.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
     if len(samples) > MAX_JUDGED_S * sample_rate_hz:
         return SpokenTextJudgment("unclear", f"the clip is longer than {MAX_JUDGED_S:g} s")
-    key = (compute_sample_digest(samples, sample_rate_hz), text, language)
+    key = (sample_digest or compute_sample_digest(samples, sample_rate_hz), text, language)
     if key not in _VERDICTS:
         if len(_VERDICTS) >= _MAX_CACHED_VERDICTS:
             _VERDICTS.pop(next(iter(_VERDICTS)))
@@ -199,6 +202,11 @@ def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language
 _MAX_CACHED_VERDICTS = 256
 _VERDICTS: dict[tuple[str, str, str], SpokenTextJudgment] = {}
 """Cache: several cases of a check may get the same audio for the same text."""
+
+
+def forget_judgments() -> None:
+    """Forget all judgments, so that the next clip is judged anew."""
+    _VERDICTS.clear()
 
 
 def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgment:
