@@ -203,8 +203,8 @@ async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
 async def measure_whole_plan(contract: Contract) -> AsyncIterator[KindCost]:
     """Measure cases of a provider in the order of its plan, whole and without parts of the judging."""
     all_cases = plan_all_cases(contract)
-    cases = all_cases[:: -(-len(all_cases) // PLAN_SAMPLE_SIZE)]
-    for name, left_out in PARTS_LEFT_OUT.items():
+    cases = all_cases[:: max(-(-len(all_cases) // PLAN_SAMPLE_SIZE), 1)]
+    for name, left_out in PARTS_LEFT_OUT.items() if cases else ():
         replaying = ReplayingApp(create_app([contract], build_emulator_settings()))
         with contextlib.ExitStack() as stack:
             for function, replacement in left_out.items():

@@ -25,6 +25,7 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED, UsageError
+from voicegauge.model.run import TimingError
 from voicegauge.speech.encoding import encode
 
 
@@ -562,6 +563,18 @@ def test_times_that_were_taken_while_the_machine_was_too_busy_are_not_valid(
     assert bench("sync", more=few) == 0, "a single disturbance is a large share of a few samples"
     assert bench("sync", more=(*few, "--repetitions", "7", "--max-cost", "9")) == 3
     assert "this machine was too busy during 21 of 21 samples" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(("p99_error_ms", "status"), [(0.2, 0), (20.0, 3)])
+def test_times_of_a_busy_machine_are_valid_if_their_error_was_measured_meanwhile_and_is_small(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, p99_error_ms: float, status: int
+) -> None:
+    measured = TimingError(
+        concurrency=1, request_count=99, median_error_ms=0.1, p99_error_ms=p99_error_ms, is_measured_during_run=True
+    )
+    monkeypatch.setattr("voicegauge.api.benchmarking.find_timing_error", lambda *_: measured)
+    monkeypatch.setattr("voicegauge.bench._sample_building.is_timing_disturbed", lambda *_times_ms: True)
+    assert bench("sync", more=("--asr", "none", "--no-report", "--repetitions", "7", "--max-cost", "9")) == status
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import pytest
 
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge
-from voicegauge.model.run import Run
+from voicegauge.model.run import ListeningSet, Run
+from voicegauge.model.sample import ListeningVerdict
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 
@@ -58,6 +59,24 @@ def test_the_numbers_of_each_target_are_those_of_its_own_run(runs: list[tuple[Pa
         (alone,) = analyze_runs([one]).report.runs[0].targets
         assert joined[alone.target].total_latency_ms == alone.total_latency_ms
         assert joined[alone.target].wer == alone.wer
+
+
+def test_audio_that_does_not_say_its_text_is_counted_beside_the_other_runs(runs: list[tuple[Path, Run]]) -> None:
+    folder, second = runs[1]
+    wrong = ListeningVerdict(
+        sample_id=second.select_counted_samples()[0].id, outcome="wrong", rule="audio-not-speech", explanation="noise"
+    )
+    heard = [
+        runs[0][1],
+        msgspec.structs.replace(second, listening=ListeningSet(method="listening/1", verdicts=(wrong,))),
+    ]
+    heard[0] = msgspec.structs.replace(heard[0], listening=ListeningSet(method="listening/1"))
+    (report,) = analyze_runs([(runs[0][0], heard[0]), (folder, heard[1])]).report.runs
+    counts = {one.target: one.wrong_count for one in report.targets}
+    assert counts == {VOICES[1].id: 0, VOICES[2].id: 1}
+    by_another_method = msgspec.structs.replace(heard[0], listening=ListeningSet(method="listening/2"))
+    page = render_page(analyze_runs([(runs[0][0], by_another_method), (folder, heard[1])]))
+    assert "they differ in how audio was listened to." in page
 
 
 def test_clips_of_all_runs_can_be_played(runs: list[tuple[Path, Run]]) -> None:

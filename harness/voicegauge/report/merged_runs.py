@@ -2,7 +2,8 @@
 
 A budget for each provider, or a key that arrived later, means one run for each. Runs of different targets are one
 comparison if they have everything in common that influences a number, except the time: suite, load, sessions, machine,
-region, and ASR engine. The time is named in a caution, because no interval contains the drift between the runs.
+region, ASR engine, and how their audio was listened to. The time is named in a caution, because no interval contains
+the drift between the runs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.model.run import Manifest, ReferenceSpeechErrors, Run, ScoreSet, describe_rehearsal
+from voicegauge.model.run import (
+    ListeningSet,
+    Manifest,
+    QualitySet,
+    ReferenceSpeechErrors,
+    Run,
+    ScoreSet,
+    describe_rehearsal,
+)
 from voicegauge.model.sample import Sample
 
 _GET_BY_FACT: dict[str, Callable[[Run], Any]] = {
@@ -31,6 +40,7 @@ _GET_BY_FACT: dict[str, Callable[[Run], Any]] = {
     "machine": lambda run: run.manifest.environment,
     "region": lambda run: run.manifest.region,
     "ASR engine": lambda run: _find_scoring(run),  # noqa: PLW0108 - defined below
+    "how audio was listened to": lambda run: run.listening.method if run.listening is not None else None,
 }
 """What runs must have in common."""
 
@@ -66,6 +76,8 @@ def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
         manifest=_join_manifests([run.manifest for run in found]),
         samples=tuple(samples),
         score_sets=_join_scores([run.score_sets[-1] for run in found]) if found[0].score_sets else (),
+        listening=_join_listening([run.listening for run in found if run.listening is not None]),
+        predicted_quality=_join_quality([run.predicted_quality for run in found]),
         ambiguous_requests=tuple(chain.from_iterable(run.ambiguous_requests for run in found)),
         open_jobs=tuple(chain.from_iterable(run.open_jobs for run in found)),
     )
@@ -124,6 +136,22 @@ def _join_scores(score_sets: Sequence[ScoreSet]) -> tuple[ScoreSet, ...]:
             score_sets[0], scores=scores, reference_speech_errors=tuple(errors_by_language.values())
         ),
     )
+
+
+def _join_listening(sets: Sequence[ListeningSet]) -> ListeningSet | None:
+    if not sets:
+        return None
+    verdicts = tuple(chain.from_iterable(one.verdicts for one in sets))
+    return msgspec.structs.replace(sets[0], verdicts=verdicts)
+
+
+def _join_quality(sets: Sequence[QualitySet | None]) -> QualitySet | None:
+    """Return the predictions of all runs; `None` if some have none, or others by another method."""
+    found = [one for one in sets if one is not None]
+    if len(found) < len(sets) or len({one.method for one in found}) != 1:
+        return None
+    predictions = tuple(chain.from_iterable(one.predictions for one in found))
+    return msgspec.structs.replace(found[0], predictions=predictions)
 
 
 def _describe_times(runs: Sequence[Run]) -> str:
