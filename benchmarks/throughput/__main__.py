@@ -5,7 +5,7 @@ one case too, although it submits, polls until the job has ended, polls twice mo
 audio. Time is CPU time, and the fastest round counts, since other processes only slow a round down. In process, the
 cases are first timed with the emulator, and then with its responses replayed from memory, which leaves voicegauge's own
 work. "Decoding" is the share of libsndfile and ffmpeg in that. Each round decodes, measures and listens to all audio
-anew; equal files of one round are judged once, as in a check. The whole plan is timed with everything, without
+again; equal files of one round are judged once, as in a check. The whole plan is timed with everything, without
 listening, and without the audio of single responses too. Over a socket, it is the client's CPU time, for both tools.
 Speech is synthesized before the timing starts.
 

@@ -67,8 +67,10 @@ def test_an_emulated_page_ranks_nobody(tmp_path: Path) -> None:
     assert re.search(r"EMULATED: \d+ of \d+ requests to 5 targets delivered audio", text)
     names = re.findall(r'<th scope="row" class="name">.*?<bdi>([^<]+)', page[page.index('<table class="comparison"') :])
     assert names[:5] == sorted(names[:5])
-    for claim in ("as fast as", "fewest errors", "is the cheapest", "Ranking", "Down and left is better"):
+    claims = ("as fast as", "fewest errors", "is the cheapest", "Ranking", "Down and left is better", "stands out")
+    for claim in (*claims, "Compare its error rates"):
         assert claim not in text
+    assert "No target is compared with another." in text
     assert "data-ranking" not in page.split("<script>")[0]
     assert 'class="best"' not in page
 

@@ -66,16 +66,16 @@ def test_audio_that_does_not_say_its_text_is_counted_beside_the_other_runs(runs:
     wrong = ListeningVerdict(
         sample_id=second.select_counted_samples()[0].id, outcome="wrong", rule="audio-not-speech", explanation="noise"
     )
-    heard = [
+    listened_to = [
         runs[0][1],
         msgspec.structs.replace(second, listening=ListeningSet(method="listening/1", verdicts=(wrong,))),
     ]
-    heard[0] = msgspec.structs.replace(heard[0], listening=ListeningSet(method="listening/1"))
-    (report,) = analyze_runs([(runs[0][0], heard[0]), (folder, heard[1])]).report.runs
+    listened_to[0] = msgspec.structs.replace(listened_to[0], listening=ListeningSet(method="listening/1"))
+    (report,) = analyze_runs([(runs[0][0], listened_to[0]), (folder, listened_to[1])]).report.runs
     counts = {one.target: one.wrong_count for one in report.targets}
     assert counts == {VOICES[1].id: 0, VOICES[2].id: 1}
-    by_another_method = msgspec.structs.replace(heard[0], listening=ListeningSet(method="listening/2"))
-    page = render_page(analyze_runs([(runs[0][0], by_another_method), (folder, heard[1])]))
+    by_another_method = msgspec.structs.replace(listened_to[0], listening=ListeningSet(method="listening/2"))
+    page = render_page(analyze_runs([(runs[0][0], by_another_method), (folder, listened_to[1])]))
     assert "they differ in how audio was listened to." in page
 
 

@@ -208,7 +208,7 @@ def test_one_count_says_how_often_the_machine_was_busy(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST, BROKEN), repetitions=1)
     busy = tuple(msgspec.structs.replace(one, is_disturbed=True) for one in run.samples)
     report = analyze_runs([(folder, msgspec.structs.replace(run, samples=busy))]).report
-    said = "during 16 of 16 samples this machine was too busy"
+    said = "during 16 of 16 samples this machine was busy for more than 10 ms or 1% of the latency"
     assert any(said in caution for caution in report.runs[0].verdict.cautions)
     (times,) = next(fact.run_values for fact in list_main_facts(report) if fact.name == "Error of times")
     assert said in times

@@ -15,7 +15,12 @@ import msgspec
 
 from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
-from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
+from voicegauge.bench.defaults import (
+    DEFAULT_CHARACTERS_PER_MONTH,
+    DEFAULT_TEXT_LENGTH,
+    MAX_LAG_MS,
+    MAX_LAG_SHARE,
+)
 from voicegauge.bench.estimates import (
     BoundEstimates,
     Estimate,
@@ -197,7 +202,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     sample_count: int
     """Number of requested samples, including failures and excluding warm-up."""
     disturbed_sample_count: int
-    """Number of samples whose times are imprecise because voicegauge itself was too busy."""
+    """Number of samples whose times may be imprecise because voicegauge itself was busy."""
     failure_count: int
     """Number of samples whose request or job failed, after all retries."""
     failure_rate: Estimate | None
@@ -373,7 +378,7 @@ def _add_comparison_fields(
 
 
 def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
-    """Return a sentence with the number of samples whose times are not precise; empty if there are none.
+    """Return a sentence with the number of disturbed samples; empty if there are none.
 
     Samples of all targets count, also failed ones.
     """
@@ -381,7 +386,8 @@ def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
     samples = sum(one.sample_count for one in summaries)
     if not disturbed:
         return ""
-    return f"during {disturbed:,} of {samples:,} samples this machine was too busy for precise times"
+    lag = f"for more than {MAX_LAG_MS:g} ms or {MAX_LAG_SHARE:.0%} of the latency"
+    return f"during {disturbed:,} of {samples:,} samples this machine was busy {lag}"
 
 
 def describe_wrong_audio(summary: TargetSummary) -> str:

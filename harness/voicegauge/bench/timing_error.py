@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from voicegauge.bench.defaults import MAX_LAG_MS, MAX_LAG_SHARE
 from voicegauge.bench.run_store import save_audio
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.exchange import Exchange, Request
@@ -245,11 +246,6 @@ def summarize_timing_errors(
 
 LAG_CHECK_INTERVAL_S = 0.005
 """Time between two checks of the event loop, in seconds."""
-MAX_LAG_MS = 10.0
-"""Lag of the event loop above which a sample is marked as disturbed."""
-MAX_LAG_SHARE = 0.01
-"""Lag of the event loop, as a share of the sample's latency, above which a sample is marked as disturbed: during a job
-of an hour, some lag has no consequences."""
 MIN_RECORDED_LAG_MS = 1.0
 """Shortest lag that is recorded; shorter ones count as no lag."""
 THREAD_SWITCH_INTERVAL_S = 0.0005

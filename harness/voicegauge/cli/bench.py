@@ -183,7 +183,7 @@ def _reject_disturbed_run(result: BenchResult) -> None:
 def _had_precise_times(result: BenchResult) -> bool:
     """Whether the error of times was measured during the run, and was small although this machine was busy."""
     from voicegauge.api.saved_runs import load_run
-    from voicegauge.bench.timing_error import MAX_LAG_MS
+    from voicegauge.bench.defaults import MAX_LAG_MS
 
     error = load_run(result.folder).manifest.timing_error
     is_known = error is not None and error.is_measured_during_run and result.ramp is None

@@ -18,7 +18,7 @@ from voicegauge.bench.target_summaries import (
 )
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.price import explain_price_remarks
-from voicegauge.model.run import Manifest, ScoreSet
+from voicegauge.model.run import Manifest, ScoreSet, describe_timing_error
 from voicegauge.report._text_format import (
     MAX_NAMED_TARGETS,
     capitalize_sentence,
@@ -563,7 +563,11 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
             f"{advice if has_advice else ''}"
         )
     if run.targets_with_deliveries and (busy := describe_disturbed_samples(run.targets)):
-        cautions.append(f"Busy machine: {busy}.")
+        error = run.manifest.timing_error
+        cautions.append(
+            f"Busy machine: {busy}."
+            + (f" Error of times: {describe_timing_error(error)}." if error is not None else "")
+        )
     if run.ramp_samples_note:
         cautions.append(f"Ramp: {run.ramp_samples_note}.")
     if run.manifest.early_stop is not None:

@@ -205,7 +205,7 @@ _VERDICTS: dict[tuple[str, str, str], SpokenTextJudgment] = {}
 
 
 def forget_judgments() -> None:
-    """Forget all judgments, so that the next clip is judged anew."""
+    """Forget all judgments, so that the next clip is judged again."""
     _VERDICTS.clear()
 
 
