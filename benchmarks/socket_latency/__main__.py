@@ -1,7 +1,7 @@
 """Measures the error of times to first audio and after cancellations: `PYTHONPATH=benchmarks python -m socket_latency`.
 
-It fails if voicegauge is more than 1 ms off at the median or 5 ms at the 99th percentile with 1 or 16 connections, if
-cancellations are more than 5 ms off at the 99th percentile, or if two of ten turns of a connection have one value.
+It fails if voicegauge is more than 1 ms off at the median or 5 ms at the 99th percentile with 1, 16 or 256 connections,
+if cancellations are more than 5 ms off at the 99th percentile, or if two of ten turns of a connection have one value.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from socket_latency.clients import SPEAKER_BY_NAME, PlannedTurn, TurnTimes
+from voicegauge.bench.timing_error import reduce_event_loop_delays
 
 TURNS_PER_CONNECTION = 10
 MAX_MEDIAN_ERROR_MS = 1.0
 MAX_P99_ERROR_MS = 5.0
-CONNECTION_COUNTS = (1, 16)
+MAX_START_S = 0.1
+"""Time within which the connections begin to speak."""
+CONNECTION_COUNTS = (1, 16, 256)
 
 
 @contextlib.contextmanager
@@ -47,8 +50,18 @@ def plan_turns(seed: int) -> list[PlannedTurn]:
 
 async def measure(name: str, port: int, connections: int, seed: int) -> list[list[TurnTimes]]:
     """Return the times of all turns of each connection."""
-    speak = SPEAKER_BY_NAME[name]
-    return list(await asyncio.gather(*(speak(port, plan_turns(seed + index)) for index in range(connections))))
+    speak, barrier = SPEAKER_BY_NAME[name], asyncio.Barrier(connections)
+
+    async def speak_turns(index: int) -> list[TurnTimes]:
+        async def wait() -> None:
+            await barrier.wait()
+            # Speakers do not begin together: each connection has a moment of its own.
+            await asyncio.sleep(random.Random(seed + index).random() * MAX_START_S)  # noqa: S311
+
+        return await speak(port, plan_turns(seed + index), wait)
+
+    with reduce_event_loop_delays():
+        return list(await asyncio.gather(*(speak_turns(index) for index in range(connections))))
 
 
 def find_percentile(values: Sequence[float], percent: float) -> float:

@@ -40,8 +40,12 @@ class TurnTimes(NamedTuple):
     true_cancel_to_last_ms: float | None = None
 
 
-TurnSpeaker = Callable[[int, Sequence[PlannedTurn]], Awaitable[list[TurnTimes]]]
-"""A function that speaks turns one after the other on one connection to a port of this machine."""
+Barrier = Callable[[], Awaitable[None]]
+"""A function that waits until every connection has come to this place."""
+
+TurnSpeaker = Callable[[int, Sequence[PlannedTurn], Barrier], Awaitable[list[TurnTimes]]]
+"""A function that speaks turns one after the other on one connection to a port of this machine. It waits for the other
+connections when it has opened its own, and before it reads what was received, so that nothing else is done between."""
 
 
 def _build_times(
@@ -59,13 +63,14 @@ def _load_contract() -> Contract:
     return load_contract(Path(__file__).with_name("contract.yaml"))
 
 
-async def speak_with_voicegauge(port: int, turns: Sequence[PlannedTurn]) -> list[TurnTimes]:
+async def speak_with_voicegauge(port: int, turns: Sequence[PlannedTurn], wait: Barrier) -> list[TurnTimes]:
     """Speak with the session that a check uses, whose turns are read from its messages."""
     contract = _load_contract()  # once: loading it for each connection makes garbage, whose collection delays all
     async with Transport() as transport:
         client = Client(contract, transport, base_urls={"": f"ws://127.0.0.1:{port}"})
         session = SocketSession(client, contract.socket_targets["beep"])
         async with open_session(session):
+            await wait()
             for planned in turns:
                 context = session.begin_turn()
                 await session.send_text(context, f"delay {planned.delay_ms}")
@@ -74,6 +79,7 @@ async def speak_with_voicegauge(port: int, turns: Sequence[PlannedTurn]) -> list
                     await session.wait_for_first_audio(turn)
                     session.cancel(context)
                 await session.wait_for_end(turn)
+            await wait()
         done = [json.loads(one.data) for one in session.build_traffic().messages if b"sent_ns" in one.data]
         by_turn = {one["turn"]: one for one in done}
         return [
@@ -118,7 +124,7 @@ async def _speak(
     return times
 
 
-async def speak_with_picows(port: int, turns: Sequence[PlannedTurn]) -> list[TurnTimes]:
+async def speak_with_picows(port: int, turns: Sequence[PlannedTurn], wait: Barrier) -> list[TurnTimes]:
     """Speak with picows alone."""
     transport, listener = await picows.ws_connect(_BareListener, f"ws://127.0.0.1:{port}/speak", use_aiofastnet=False)
     assert isinstance(listener, _BareListener)
@@ -126,12 +132,14 @@ async def speak_with_picows(port: int, turns: Sequence[PlannedTurn]) -> list[Tur
     async def send(text: str) -> None:
         transport.send(WSMsgType.TEXT, text.encode())
 
+    await wait()
     times = await _speak(turns, send, listener.messages.get)
+    await wait()
     transport.disconnect()
     return times
 
 
-async def speak_with_websockets(port: int, turns: Sequence[PlannedTurn]) -> list[TurnTimes]:
+async def speak_with_websockets(port: int, turns: Sequence[PlannedTurn], wait: Barrier) -> list[TurnTimes]:
     """Speak with websockets, whose messages are seen when the task of the connection runs."""
     async with connect(f"ws://127.0.0.1:{port}/speak", compression=None) as socket:
 
@@ -139,7 +147,10 @@ async def speak_with_websockets(port: int, turns: Sequence[PlannedTurn]) -> list
             data = await socket.recv()
             return time.perf_counter_ns() / 1e6, data
 
-        return await _speak(turns, socket.send, receive)
+        await wait()
+        times = await _speak(turns, socket.send, receive)
+        await wait()
+        return times
 
 
 SPEAKER_BY_NAME: dict[str, TurnSpeaker] = {

@@ -13,6 +13,7 @@ from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.load import ArrivalRate, find_preparation_s, send_open_loop
 from voicegauge.bench.timing_error import (
     DELAYS_MS,
+    FULL_COLLECTION_THRESHOLD,
     EventLoopLag,
     TimingProbes,
     _has_objects_exempt_from_gc,
@@ -81,6 +82,13 @@ def test_a_process_that_has_frozen_its_objects_keeps_them_frozen(monkeypatch: py
     with reduce_event_loop_delays():
         pass
     assert gc.get_freeze_count() >= frozen_count > 0
+
+
+def test_full_collections_are_rare_while_times_are_measured() -> None:
+    former = gc.get_threshold()
+    with reduce_event_loop_delays():
+        assert gc.get_threshold() == (*former[:2], FULL_COLLECTION_THRESHOLD)
+    assert gc.get_threshold() == former
 
 
 def test_the_error_of_times_is_printed_and_saved(

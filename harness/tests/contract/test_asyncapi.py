@@ -268,3 +268,12 @@ def test_audio_that_is_not_base64_is_a_violation(tmp_path: Path) -> None:
 
     assert list_reasons(b'{"sound": "AAAA"}') == []
     assert list_reasons(b'{"sound": "!!!"}') == ["has audio that is not base64"]
+
+
+def test_a_server_of_websockets_alone_is_described_with_ws(tmp_path: Path) -> None:
+    from voicegauge.client.key_destinations import find_key_destinations
+
+    contract = load_contract(write(tmp_path, VERSION_3))
+    destinations = find_key_destinations(contract, {"": "http://127.0.0.1:9001"})
+    assert destinations.server_urls == ("ws://127.0.0.1:9001",)
+    assert contract.describe_base_url("", "https://parrot.test") == "wss://parrot.test"

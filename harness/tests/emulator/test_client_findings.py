@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import voicegauge
 from voicegauge.client.client import Client
@@ -123,7 +123,7 @@ def test_without_waiting_times_no_client_is_idle() -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    assert {rule for rule, *_ in MISTAKES} | {"client-idle"} == set(CLIENT_RULES)
+    assert {rule for rule, *_ in MISTAKES} | {"client-idle", "client-handshake-invalid"} == set(CLIENT_RULES)
 
 
 @pytest.mark.parametrize("target_id", list(CATALOGUE.socket_targets))
@@ -150,3 +150,21 @@ def test_a_correct_client_is_not_accused(emulator: RunningEmulator, target_id: s
     known = len(emulator.list_client_findings())
     asyncio.run(run())
     assert emulator.list_client_findings()[known:] == ()
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "reason"),
+    [
+        ("deepgram", "/v1/speak?encoding=wav", "encoding: "),
+        ("deepgram", "/v2/listen?encoding=linear16&sample_rate=16000", "the query parameter model is missing"),
+    ],
+)
+def test_a_handshake_that_is_not_as_documented_is_rejected(
+    provider: str, path: str, reason: str, emulator: RunningEmulator
+) -> None:
+    known = len(emulator.list_client_findings())
+    with pytest.raises(InvalidStatus, match="400"):
+        send(emulator, provider, path, [])
+    (found,) = emulator.list_client_findings()[known:]
+    assert found.rule == "client-handshake-invalid"
+    assert reason in found.message

@@ -294,7 +294,7 @@ class PlannedBenchmark:
     def find_base_urls_by_server(self) -> dict[str, str]:
         """Return the base URLs that the user set, by "<provider>" or "<provider>/<server>"."""
         return {
-            f"{contract.id}/{server}".rstrip("/"): url
+            f"{contract.id}/{server}".rstrip("/"): contract.describe_base_url(server, url)
             for contract, options in self.list_contracts_with_live_options()
             for server, url in options.find_base_urls(contract).items()
         }

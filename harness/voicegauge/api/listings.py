@@ -363,7 +363,9 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         title=contract.provider.title,
         contract_version=contract.version,
         contract_file=str(contract.document.path),
-        server_urls={server.name: server.url for server in contract.servers.values()},
+        server_urls={
+            server.name: contract.describe_base_url(server.name, server.url) for server in contract.servers.values()
+        },
         key_variable=contract.provider.key_variable,
         is_key_set=all(map(os.environ.get, contract.key_variables)),
         operations=tuple(map(_build_operation_row, contract.operations.values())),

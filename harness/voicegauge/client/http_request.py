@@ -77,11 +77,14 @@ class RequestBuilder:
             name: base_urls.get(name, base_urls.get("", server.url)).rstrip("/")
             for name, server in contract.servers.items()
         }
-        found = [parse_origin(url) for url in self._bases.values()]
+        found = {name: parse_origin(url) for name, url in self._bases.items()}
         self._headers = dict(_DEFAULT_HEADERS)
         _set_headers(self._headers, contract.provider.request_headers)
-        self.origins = frozenset(one for one in found if one is not None)
+        self.origins = frozenset(one for one in found.values() if one is not None)
         """The origins of the servers. Only these receive the key."""
+        with_http = {one for name, one in found.items() if not contract.is_socket_server(name)}
+        self.socket_origins = self.origins - with_http
+        """Those that have WebSockets only."""
 
     def replace_base_url(self, url: str) -> str:
         """Return `url` with the base URL of the contract replaced by the one that the user has set for this server."""

@@ -14,7 +14,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled
 from voicegauge.errors import UsageError
 from voicegauge.files import read_file
-from voicegauge.hosts import build_server_url, is_loopback
+from voicegauge.hosts import build_server_url, is_loopback, to_socket_url
 
 
 class KeyDestinations(NamedTuple):
@@ -44,9 +44,10 @@ class KeyDestinations(NamedTuple):
             UsageError: the key would be sent unencrypted.
         """
         if self.is_key_set and self.unencrypted_server_urls:
+            url = self.unencrypted_server_urls[0]
             raise UsageError(
-                f"the key in {self.contract.provider.key_variable} would be sent unencrypted to "
-                f"{self.unencrypted_server_urls[0]}: use https, or pass --allow-insecure-http"
+                f"the key in {self.contract.provider.key_variable} would be sent unencrypted to {url}: "
+                f"use {'wss' if url.startswith('ws:') else 'https'}, or pass --allow-insecure-http"
             )
 
 
@@ -61,12 +62,18 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
         UnknownNameError: `base_urls` names a server that the contract does not have.
         UsageError: a base URL is not valid.
     """
-    origins = sorted(RequestBuilder(contract, base_urls).origins)
+    builder = RequestBuilder(contract, base_urls)
+    origins = sorted(builder.origins)
     unencrypted = [one for one in origins if one[0] == "http" and not is_loopback(one[1])]
+
+    def describe(origin: Origin) -> str:
+        url = _format_origin(origin)
+        return to_socket_url(url) if origin in builder.socket_origins else url
+
     return KeyDestinations(
         contract,
-        tuple(map(_format_origin, origins)),
-        tuple(map(_format_origin, unencrypted)),
+        tuple(map(describe, origins)),
+        tuple(map(describe, unencrypted)),
         bool(os.environ.get(contract.provider.key_variable, "").strip()),
     )
 

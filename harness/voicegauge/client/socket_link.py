@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -52,7 +51,8 @@ class SocketLink(ABC, Generic[TargetT]):
         self._constants = target.collect_constants(audio_format)
         self._key = key
         self.connection = WebSocketConnection(self._take_message)
-        self._changed = asyncio.Event()
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        """Conditions that tasks wait for."""
         self._request = self._build_handshake()
         self._nonce = 0
 
@@ -144,20 +144,25 @@ class SocketLink(ABC, Generic[TargetT]):
 
     def _take_message(self, message: SocketMessage) -> None:
         self._read_message(message)
-        self._changed.set()
+        for condition, future in self._waiting:
+            if not future.done() and condition():
+                future.set_result(None)
 
     async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds that messages can change; return whether it did in time."""
-        deadline_s = time.perf_counter() + timeout_s
-        while not condition():
-            left_s = deadline_s - time.perf_counter()
-            if left_s <= 0 or (not self.connection.is_open and not self._changed.is_set()):
-                return condition()
-            self._changed.clear()
-            waiting = [asyncio.ensure_future(one.wait()) for one in (self._changed, self.connection.ended)]
-            try:
-                await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in waiting:
-                    task.cancel()
-        return True
+        """Wait until a condition holds that messages can change; return whether it did in time.
+
+        The condition is looked at in the callback of the socket: with hundreds of connections, waking a task for each
+        message would delay the messages of the others.
+        """
+        if condition() or not self.connection.is_open:
+            return condition()
+        waiting = (condition, asyncio.get_running_loop().create_future())
+        ended = asyncio.ensure_future(self.connection.ended.wait())
+        self._waiting.append(waiting)
+        try:
+            await asyncio.wait([waiting[1], ended], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.remove(waiting)
+            waiting[1].cancel()
+            ended.cancel()
+        return condition()

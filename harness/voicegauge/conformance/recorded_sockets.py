@@ -8,14 +8,16 @@ allow.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import SocketFormat
-from voicegauge.contract.socket_targets import recognize_target
+from voicegauge.contract.socket_targets import find_handshake_violation, recognize_target
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.model.exchange import Exchange
@@ -88,8 +90,12 @@ def _iterate_transcribed(
 
 def _find_possible_client_mistake(target: BaseSocketTarget, traffic: SocketTraffic) -> str | None:
     """Return what the client may have done wrong, as the reason why its turns are not judged; `None` if nothing."""
-    if not traffic.is_open:
-        return f"a handshake that is answered with status {traffic.status}: whether it was valid is not known"
+    query = dict(parse_qsl(urlsplit(traffic.request.url).query, keep_blank_values=True))
+    violation = find_handshake_violation(target.operation, query, traffic.request.find_header)
+    if violation is not None:
+        return f"the turns of a connection whose handshake is not as documented: {violation}"
+    if not traffic.is_open and traffic.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"a handshake that is answered with status {traffic.status}: whether its key was valid is not known"
     for message in traffic.messages:
         if message.sender == "client" and any(
             target.socket.iterate_violations("client", message.data, is_binary=message.is_binary)

@@ -19,6 +19,7 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.hosts import to_socket_url
 
 _NamedItemT = TypeVar("_NamedItemT")
 
@@ -170,6 +171,16 @@ class Contract:
             return named_items[name]
         except KeyError:
             raise UnknownNameError(f"{self.id} {item_kind}", name, named_items) from None
+
+    def is_socket_server(self, name: str) -> bool:
+        """Whether only channels of WebSockets are on the server with that name, so that its URL has ws or wss."""
+        used = {operation.server.name for operation in self.operations.values()}
+        return name not in used and any(one.server.name == name for one in self.socket_operations.values())
+
+    def describe_base_url(self, server_name: str, url: str) -> str:
+        """Return a base URL of a server, or of all for the name "", as users write it: ws or wss if it has no HTTP."""
+        names = [server_name] if server_name else list(self.servers)
+        return to_socket_url(url) if all(map(self.is_socket_server, names)) else url
 
     def find_server(self, name: str) -> Server:
         """Return the server with that name.

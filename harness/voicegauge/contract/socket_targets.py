@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
+from voicegauge.contract.schemas import parse_text_value
 from voicegauge.contract.socket_messages import read_message
 from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.formats.locations import MISSING, Location, read_pointer
@@ -39,6 +40,36 @@ def find_socket_operation(contract: Contract, url: str) -> Operation | None:
         if parameters is not None:
             found.append((len(parameters), operation))
     return min(found, key=lambda pair: pair[0], default=(0, None))[1]
+
+
+def find_handshake_violation(
+    operation: Operation, query: Mapping[str, str], find_header: Callable[[str], str | None]
+) -> str | None:
+    """Return how a handshake breaks the description of its channel; `None` if it does not.
+
+    A required parameter may be missing, or a documented one have a value that is not. Other parameters are not judged:
+    documents of WebSockets leave many out.
+
+    Args:
+        operation: the channel.
+        query: the parameters of the URL.
+        find_header: returns the value of a header; `None` if there is none.
+    """
+    for parameter in operation.parameters:
+        if parameter.message_part not in ("query", "header"):
+            continue
+        in_query = parameter.message_part == "query"
+        text = query.get(parameter.name) if in_query else find_header(parameter.name)
+        if text is None:
+            if parameter.is_required:
+                return f"the {parameter.message_part} parameter {parameter.name} is missing"
+            continue
+        # The pointer of a parameter in the bindings of a channel is that of its schema.
+        value = parse_text_value(parameter.schemas, parameter.schema, text)
+        violation = next(parameter.schemas.iterate_violations(parameter.pointer, value), None)
+        if violation is not None:
+            return f"{parameter.name}: {violation.message}"
+    return None
 
 
 def recognize_target(operation: Operation, traffic: SocketTraffic) -> RecognizedTarget | None:

@@ -12,11 +12,13 @@ from starlette.types import Receive, Scope, Send
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel
+from voicegauge.contract.socket_targets import find_handshake_violation
 from voicegauge.emulator._accounts import AccountRegistry
 from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._request import IncomingRequest, Rejection
 from voicegauge.emulator._socket_connection import EmulatedSocket, SocketServices
 from voicegauge.emulator._transcription_socket import EmulatedTranscription
+from voicegauge.emulator.client_findings import ClientMonitor
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE
 from voicegauge.formats.locations import Location
 from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
@@ -66,6 +68,13 @@ class SocketEndpoint:
             self._accounts.identify_account(request, operation, self._clock.now(), is_key_enforced=not ignores_key)
         except Rejection as rejection:
             await reject_handshake(send, HTTPStatus.UNAUTHORIZED, rejection.detail)
+            return
+        violation = find_handshake_violation(operation, request.query, request.find_header)
+        if violation is not None:
+            client = ClientMonitor(operation, self._services.client_findings)
+            client.report("client-handshake-invalid", violation)
+            client.finish(is_closed_by_client=False)
+            await reject_handshake(send, HTTPStatus.BAD_REQUEST, violation)
             return
         assert operation.socket is not None
         values = _read_handshake_values(operation.socket, request, path_values)

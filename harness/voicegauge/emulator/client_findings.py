@@ -15,6 +15,7 @@ from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.model.base import Record
 
 ClientRule = Literal[
+    "client-handshake-invalid",
     "client-message-invalid",
     "client-message-after-close",
     "client-context-unknown",
@@ -26,6 +27,7 @@ ClientRule = Literal[
     "client-idle",
 ]
 CLIENT_RULES: dict[ClientRule, str] = {
+    "client-handshake-invalid": "The handshake has each required parameter, and documented values of documented ones.",
     "client-message-invalid": "Each message is one that the document describes.",
     "client-message-after-close": "Nothing is sent after the message that closes the connection.",
     "client-context-unknown": "Only a context that has begun is flushed, ended or cancelled.",

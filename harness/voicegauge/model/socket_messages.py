@@ -17,7 +17,7 @@ SOCKET_ABORT_EXTENSION_KEY = "voicegauge.socket-abort"
 """Key in the extensions of an ASGI scope, of a function that ends the connection without a close frame."""
 
 
-class SocketMessage(Record, frozen=True, kw_only=True):
+class SocketMessage(Record, frozen=True, kw_only=True, gc=False):
     """One message, which may have arrived in more than one frame."""
 
     sender: SocketSide
