@@ -177,10 +177,11 @@ async def _speak(session: SocketSession, text: str, manner: _Manner) -> _Spoken:
 
 
 def _measure_interruption(target: SocketTarget, spoken: _Spoken) -> Interruption | None:
-    if spoken.interrupted is None:
-        return None
+    interrupted = spoken.interrupted
+    if interrupted is None or (interrupted.errors and interrupted.cancelled_ms is None):
+        return None  # a turn that is answered with an error instead of audio cannot be interrupted
     bytes_per_second = target.default_format.bytes_per_second
-    return measure_interruption(spoken.interrupted, spoken.turn, bytes_per_second=bytes_per_second)
+    return measure_interruption(interrupted, spoken.turn, bytes_per_second=bytes_per_second)
 
 
 def _find_failure(

@@ -11,7 +11,7 @@ async def interrupt_turn(session: SocketSession, text: str, *, asks_to_speak: bo
     """Begin a turn, and interrupt it at its first audio, as the contract documents it.
 
     Without a message to cancel, the client leaves the context. If the document has a confirmation, or a cancelled turn
-    is still finished, its end is waited for.
+    is still finished, its end is waited for. A turn that is answered with an error is left as it is.
 
     Args:
         session: the connection.
@@ -30,6 +30,8 @@ async def interrupt_turn(session: SocketSession, text: str, *, asks_to_speak: bo
         session.end_turn(context)
     turn = session.find_turn(context)
     await session.wait_for_first_audio(turn)
+    if turn.errors:
+        return turn
     if spec.cancel_effect is not None:
         session.cancel(context)
     elif turn.end_ms is None:

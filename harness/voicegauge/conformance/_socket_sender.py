@@ -224,6 +224,9 @@ class SocketSender:
             if not session.connection.is_open:
                 return
             turn = await interrupt_turn(session, LONG_TEXT)
+            if turn.errors and turn.cancelled_ms is None:
+                self._turns.append((session, turn))
+                continue
             answer = await self._speak(ANSWER_TEXT)
             self._interruptions.append(self._measure_interruption(session, turn, answer))
             self._compare(base, answer, "after-cancel")

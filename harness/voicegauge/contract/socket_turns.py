@@ -140,6 +140,8 @@ class TurnReader:
         self.conversation.turns.append(turn)
         self._by_context[key] = turn
         if not self._spec.has_contexts:
+            # A turn that was answered with an error instead of audio has no end: what follows belongs to the next one.
+            self._unfinished = [one for one in self._unfinished if one.audio or not one.errors]
             self._unfinished.append(turn)
         return turn
 
