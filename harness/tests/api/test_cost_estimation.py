@@ -55,8 +55,8 @@ def test_of_several_named_plans_the_cheapest_is_found_and_each_has_its_own_price
         ("pro", 49.0, True),
     ]
     assert [cost.price_description for cost in costs] == [
-        "(third party: $0.05 / 1,000 characters)",
-        "(third party: $0.045 / 1,000 characters)",
+        "(third party: $0.0500 / 1,000 characters)",
+        "(third party: $0.0450 / 1,000 characters)",
     ]
 
 
@@ -120,6 +120,9 @@ def test_credits_are_converted_at_the_rate_of_the_user(voicegauge_catalogue: Cat
         ({"characters_per_month": 0}, UsageError),
         ({"characters_per_month": "2M"}, UsageError),
         ({"characters_per_month": math.nan}, UsageError),
+        ({"characters_per_month": math.inf}, UsageError),
+        ({"characters_per_month": 1.5}, UsageError),
+        ({"characters_per_month": True}, UsageError),
         ({"characters_per_month": 10**13}, UsageError),
         ({"text_length": 0}, UsageError),
         ({"text_length": "500"}, UsageError),
@@ -132,6 +135,19 @@ def test_credits_are_converted_at_the_rate_of_the_user(voicegauge_catalogue: Cat
 def test_what_cannot_be_computed_is_an_error(voicegauge_catalogue: Catalogue, options, error) -> None:
     with pytest.raises(error):
         voicegauge.estimate_cost(**{"targets": "openai/tts-1", "contracts": voicegauge_catalogue, **options})
+
+
+def test_a_whole_number_may_be_written_as_a_float(voicegauge_catalogue: Catalogue) -> None:
+    by_int, by_float = (
+        voicegauge.estimate_cost("openai/tts-1", contracts=voicegauge_catalogue, **numbers)
+        for numbers in (
+            {"characters_per_month": 1_000_000, "text_length": 400},
+            {"characters_per_month": 1e6, "text_length": 4e2},
+        )
+    )
+    assert by_float == by_int
+    assert isinstance(by_float.characters_per_month, int)
+    assert isinstance(by_float.text_length, int)
 
 
 def test_the_command_prints_the_cheapest_plan_and_writes_all(capsys) -> None:
@@ -152,7 +168,7 @@ def test_the_command_prints_the_cheapest_plan_and_writes_all(capsys) -> None:
         (["--characters-per-month", "2Q"], "is not a number of characters, such as 2M"),
         (["--characters-per-month", "1000000000000000"], "is more than 1,000,000,000,000 characters"),
         (["--credit-rate", "ttsai"], "write PROVIDER=USD"),
-        (["--credit-rate", "ttsai=1e300"], "price of a credit of ttsai: is not from $0 to $1,000"),
+        (["--credit-rate", "ttsai=1e300"], "price of a credit of ttsai: is not from 0 to $1,000"),
         (["--texts", "own.txt", "--text-length", "9"], "--text-length and --texts exclude each other"),
     ],
 )

@@ -41,7 +41,7 @@ def test_each_provider_is_reached_at_its_own_url_with_its_own_budget(urls: dict[
 
 
 def test_a_plan_that_exceeds_the_budget_of_one_provider_is_rejected(urls: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(BudgetError, match=r"deepgram cost up to \$0.0054, more than --max-cost deepgram=0.001"):
+    with pytest.raises(BudgetError, match=r"deepgram cost up to \$0.00537, more than --max-cost deepgram=0.001"):
         bench(urls, tmp_path, max_cost_usd={"": 5.0, "deepgram": 0.001})
     assert not list(tmp_path.glob("*/run.json"))
 
@@ -98,7 +98,7 @@ def test_the_command_takes_a_budget_and_a_url_for_each_provider(
     plan = ["bench", *TARGETS, "--suite", "smoke", "--limit", "2", "--warmup", "0", "--asr", "none", "--no-report"]
     assert run([*plan, *live, "--max-cost", "deepgram=0.2", "--max-cost", "openai=0.1"]) == 0
     printed = capsys.readouterr()
-    assert "of at most $0.3 (deepgram $0.2, openai $0.1)" in " ".join(printed.err.split())
+    assert "of at most $0.3000 (deepgram $0.2000, openai $0.1000)" in " ".join(printed.err.split())
     assert run([*plan, *live, "--max-cost", "openai=much"]) == 2
     assert "'openai=much' is not a budget: write USD or PROVIDER=USD" in " ".join(capsys.readouterr().err.split())
     (tmp_path / "voicegauge.toml").write_text("[bench.max-cost]\ndeepgram = 0.9\nopenai = 0.9\n")

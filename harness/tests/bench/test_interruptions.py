@@ -173,7 +173,7 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
         patch.setattr(SubmitRecorder, "after_submit", die_after_two)
         with pytest.raises(BaseException):  # noqa: B017,PT011 - a group of the killed tasks
             bench("sync")
-    assert "LIVE: 3 requests to acme, $0.0300 of at most $1\n" in capsys.readouterr().err
+    assert "LIVE: 3 requests to acme, $0.0300 of at most $1.00\n" in capsys.readouterr().err
     for dry_run in ((), ("--dry-run",)):
         assert bench("sync", more=("--asr", "none", "--max-cost", "0.02", *dry_run)) == EXIT_BUDGET_EXCEEDED
         refusal = " ".join(capsys.readouterr().err.split())
@@ -181,7 +181,7 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
         assert "; $0.0160 of it are spent already by the interrupted run " in refusal
         assert "which the same command continues with a higher budget" in refusal
     assert bench("sync") == EXIT_PARTLY_MEASURED
-    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0160 are spent already, of at most $1\n"
+    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0160 are spent already, of at most $1.00\n"
     assert announced in capsys.readouterr().err
     assert submits(provider) == 3
 
@@ -189,7 +189,7 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
     assert bench("sync", more=("--asr", "none", "--no-report", "--new-run")) == EXIT_PARTLY_MEASURED
     capsys.readouterr()
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
-    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0260 are spent already, of at most $1\n"
+    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0260 are spent already, of at most $1.00\n"
     assert announced in capsys.readouterr().err
 
 
@@ -331,7 +331,9 @@ def test_a_receipt_above_the_price_ends_the_requests_to_its_target_for_good(
     for _ in range(2):  # the second command continues the run
         assert bench("sync", "streamed") == 4
         message = " ".join(capsys.readouterr().err.split())
-        assert "acme/sync was charged $0.05 for a request that should cost $0.01: no more requests are sent" in message
+        assert (
+            "acme/sync was charged $0.0500 for a request that should cost $0.0100: no more requests are sent" in message
+        )
         assert Counter(charge.target for charge in provider.charges) == {"sync": 1, "streamed": 3}
 
 
@@ -348,7 +350,7 @@ def test_what_other_commands_spend_today_counts(
     daily = ("--asr", "none", "--no-report", "--max-cost-per-day", "0.05")
     assert bench("sync", more=daily) == 4
     message = " ".join(capsys.readouterr().err.split())
-    assert "the requests to acme cost up to $0.03, more than --max-cost-per-day 0.05 of acme less $0.024" in message
+    assert "the requests to acme cost up to $0.0300, more than --max-cost-per-day 0.05 of acme less $0.0240" in message
     assert submits(provider) == 3
     assert bench("sync", more=(*daily[:-1], "0.054")) == 0
     assert submits(provider) == 6

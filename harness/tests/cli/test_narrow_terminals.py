@@ -22,7 +22,7 @@ def test_providers_breaks_no_word_of_a_price(capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     text = " ".join(line[46:].strip() for line in lines)
-    assert "$16 / 1,000,000 characters" in re.sub(r"\s+", " ", text)
+    assert "$16.00 / 1,000,000 characters" in re.sub(r"\s+", " ", text)
     assert any(line.startswith(" ttsai/stt-whisper") for line in lines)  # speech to text is listed too
 
 

@@ -34,7 +34,9 @@ def test_a_hundred_cents_are_a_dollar():
     for _ in range(100):
         ledger.reserve(0.01).settle(may_be_charged=True)
     assert ledger.remaining_usd == 0
-    with pytest.raises(BudgetError, match=r"costs \$0\.01, but of the budget of \$1 \$1 are spent: raise --max-cost"):
+    with pytest.raises(
+        BudgetError, match=r"costs \$0\.0100, but of the budget of \$1\.00 \$1\.00 are spent: raise --max-cost"
+    ):
         ledger.reserve(0.01)
 
 
@@ -61,8 +63,8 @@ def test_what_is_reserved_is_named_if_the_budget_is_not_enough():
     with pytest.raises(BudgetError) as caught:
         ledger.reserve(0.375)
     assert str(caught.value) == (
-        "the next request costs $0.375, but of the budget of $1 $0.25 are spent, "
-        "$0.5 reserved for requests in progress: raise --max-cost"
+        "the next request costs $0.3750, but of the budget of $1.00 $0.2500 are spent, "
+        "$0.5000 reserved for requests in progress: raise --max-cost"
     )
 
 
@@ -127,7 +129,7 @@ def test_concurrent_requests_never_overspend(budget, requests):
 def test_a_receipt_above_the_price_ends_further_requests_at_that_price():
     ledger = Ledger(10.0)
     ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.25)
-    message = r"acme/one was charged \$0\.25 for a request that should cost \$0\.1: .* --price acme/one=0\.25"
+    message = r"acme/one was charged \$0\.2500 for a request that should cost \$0\.1000: .* --price acme/one=0\.25"
     with pytest.raises(BudgetError, match=message):
         ledger.reserve(0.1, "acme/one")
     with pytest.raises(BudgetError, match=message):

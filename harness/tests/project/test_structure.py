@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 from collections import defaultdict
@@ -91,6 +92,20 @@ def test_private_modules_are_imported_inside_their_package_only() -> None:
         and not (package_of(path) + ".").startswith(private.rpartition(".")[0] + ".")
     ]
     assert outside == []
+
+
+def test_one_function_formats_amounts_of_dollars() -> None:
+    formatted = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: use format_price_usd"
+        for path in modules()
+        if path.name != "price.py"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.JoinedStr)
+        for text, value in itertools.pairwise(node.values)
+        if isinstance(text, ast.Constant) and str(text.value).endswith("$")
+        if isinstance(value, ast.FormattedValue) and value.format_spec is not None
+    ]
+    assert formatted == []
 
 
 def test_packages_export_nothing_but_the_library_itself() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.model.price import format_price_usd
 from voicegauge.model.sample import Streaming
 from voicegauge.report._charts import build_latency_chart, choose_shared_time_axis
 from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
@@ -160,11 +161,31 @@ def test_an_unknown_end_of_an_interval_is_a_question_mark(low: float | None, hig
         (0.000031, "$0.000031"),
         (0.00099, "$0.00099"),
         (0.0025, "$0.0025"),
+        (0.99996, "$1.00"),
         (12, "$12.00"),
+        (15.004, "$15.00"),
     ],
 )
 def test_only_a_free_request_is_shown_as_zero(price: float | None, said: str) -> None:
     assert format_usd(price) == said
+
+
+@pytest.mark.parametrize(
+    ("usd", "said"),
+    [
+        (0, "$0.0000"),
+        (0.3, "$0.3000"),
+        (0.99996, "$0.99996"),
+        (15, "$15.00"),
+        (15.004, "$15.004"),
+        (0.0000025, "$0.0000025"),
+        (0.1 + 0.2, "$0.3000"),
+        (1_234_567.5, "$1,234,567.50"),
+        (1e300, f"${1e300:,.2f}"),
+    ],
+)
+def test_an_amount_beside_a_budget_is_not_rounded(usd: float, said: str) -> None:
+    assert format_price_usd(usd, is_exact=True) == said
 
 
 def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
 from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
 from voicegauge.model.base import convert_to_micro_usd, sum_usd
 from voicegauge.model.budget import MAX_COST_PER_DAY_FLAG, BudgetForecast, BudgetLeft
+from voicegauge.model.price import format_price_usd
 from voicegauge.options import function_of
 from voicegauge.printable_text import format_count
 
@@ -144,7 +145,8 @@ def _describe_interrupted_run(planned_benchmark: PlannedBenchmark) -> str:
         return ""
     if found is None or found.journal_state.is_empty:
         return ""
-    spent = f"${found.journal_state.spent_usd:.4f} of it are spent already by the interrupted run {found.run_folder}"
+    spent_usd = format_price_usd(found.journal_state.spent_usd)
+    spent = f"{spent_usd} of it are spent already by the interrupted run {found.run_folder}"
     return f"; {spent}, which the same command continues with a higher budget"
 
 
@@ -168,8 +170,9 @@ def require_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: 
         cost_usd = cost_by_provider.get(budget.provider or "", 0.0)
         if budget.flag == MAX_COST_PER_DAY_FLAG and convert_to_micro_usd(cost_usd) > budget.left_micro_usd:
             raise BudgetError(
-                f"the requests to {budget.provider} cost up to ${cost_usd:.4g}, more than {budget.describe()}: wait "
-                "until tomorrow (UTC), raise it, or plan fewer requests with --limit"
+                f"the requests to {budget.provider} cost up to {format_price_usd(cost_usd, is_exact=True)}, "
+                f"more than {budget.describe()}: wait until tomorrow (UTC), raise it, or plan fewer requests with "
+                "--limit"
             )
 
 
@@ -195,9 +198,9 @@ def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue
         count = losses.lost_request_count
         raise UsageError(
             f"the last run of this benchmark, {losses.run_folder}, sent {format_count(count, 'request')} without "
-            f"receiving a result, which may have been charged (${losses.lost_usd:.4f} of the ${losses.spent_usd:.4f} "
-            f"that it has spent): --retry-ambiguous pays for {'it' if count == 1 else 'them'} again, --new-run pays "
-            "for a new run"
+            f"receiving a result, which may have been charged ({format_price_usd(losses.lost_usd)} of the "
+            f"{format_price_usd(losses.spent_usd)} that it has spent): --retry-ambiguous pays for "
+            f"{'it' if count == 1 else 'them'} again, --new-run pays for a new run"
         )
     for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
         planned_benchmark.listener.notice(
@@ -213,7 +216,7 @@ def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToCon
     plan, limit = planned_benchmark.plan, f"of at most {describe_budget(planned_benchmark.live_options)}"
     providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
     if run_to_continue is None or run_to_continue.journal_state.is_empty:
-        sent = f"{format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f}"
+        sent = f"{format_count(plan.request_count, 'request')} to {providers}, {format_price_usd(plan.cost_usd)}"
         if planned_benchmark.request.ramp is not None:
             sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
         planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
@@ -222,7 +225,8 @@ def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToCon
         plan, retry_ambiguous=planned_benchmark.request.retry_ambiguous_requests
     )
     remaining_usd = sum(one.price.price_usd or 0.0 for one in unpaid)
+    spent = format_price_usd(run_to_continue.journal_state.spent_usd)
     planned_benchmark.listener.notice(
-        f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, ${remaining_usd:.4f}; "
-        f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
+        f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, "
+        f"{format_price_usd(remaining_usd)}; {spent} are spent already, {limit}"
     )

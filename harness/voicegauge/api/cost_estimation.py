@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from voicegauge.api.local_requests import MAX_TEXT_LENGTH_CHARACTERS, CostRequest
 from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue
@@ -27,8 +28,6 @@ from voicegauge.model.base import Record
 from voicegauge.model.price import PriceClaim, PriceRange
 from voicegauge.options import function_of, validate_request
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
-
-"""Largest value of `text_length` that is accepted."""
 
 
 class MonthlyCost(Record, frozen=True, kw_only=True):
@@ -115,8 +114,13 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
         ContractError: a document is not a usable contract.
     """
     validate_request(request)
-    _check_character_count("characters of a month", request.characters_per_month, MAX_CHARACTERS_PER_MONTH)
-    _check_character_count("characters of a text", request.text_length, MAX_TEXT_LENGTH_CHARACTERS)
+    request = replace(
+        request,
+        characters_per_month=_require_whole_number(
+            "characters of a month", request.characters_per_month, MAX_CHARACTERS_PER_MONTH
+        ),
+        text_length=_require_whole_number("characters of a text", request.text_length, MAX_TEXT_LENGTH_CHARACTERS),
+    )
     catalogue = to_catalogue(request.contracts).replace_credit_prices(request.credit_prices_usd)
     chosen = select_targets(catalogue, request.targets, None)
     find_account_plan_limits(collect_contracts(chosen), request.account_plans)  # raises for unknown names
@@ -132,9 +136,12 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
 estimate_cost = function_of(CostRequest, run_estimate_cost, name="estimate_cost")
 
 
-def _check_character_count(count_name: str, count: int, max_count: int) -> None:
-    if not isinstance(count, int) or not 1 <= count <= max_count:
+def _require_whole_number(count_name: str, count: Any, max_count: int) -> int:
+    """Return a number of characters that may be written as a float, such as 1e6."""
+    is_whole = not isinstance(count, bool) and isinstance(count, int | float) and count == count // 1
+    if not is_whole or not 1 <= count <= max_count:
         raise UsageError(f"{count_name}: {count!r} is not a whole number from 1 to {max_count:,}")
+    return int(count)
 
 
 def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: Sequence[str]) -> list[MonthlyCost]:

@@ -251,7 +251,7 @@ def open_journals(
 def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener) -> None:
     """Tell the listener about payments of earlier commands that ended early or lost requests."""
     if journals.spent_by_earlier_runs_usd:
-        usd = f"${journals.spent_by_earlier_runs_usd:.4g}"
+        usd = format_price_usd(journals.spent_by_earlier_runs_usd)
         listener.notice(f"an earlier command has spent {usd}, which counts towards the budget")
     for line in describe_ambiguous_requests(journals.ambiguous_requests):
         listener.notice(line)
@@ -319,7 +319,8 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests
         fewer_calls = f", or --max-calls {count}" if count else ""
         fits = f"; {budget.describe_limit_for(price_usd)}{fewer_calls} fits"
         of_provider = "" if budget.provider is None else f" at {budget.provider}"
-        raise BudgetError(f"the plan costs about ${price_usd:.4g}{of_provider}, more than {budget.describe()}{fits}")
+        usd = format_price_usd(price_usd, is_exact=True)
+        raise BudgetError(f"the plan costs about {usd}{of_provider}, more than {budget.describe()}{fits}")
 
 
 def add_budget_forecast(
@@ -340,9 +341,12 @@ def add_budget_forecast(
 
 
 def describe_budget(live_options: LiveOptions) -> str:
-    """Return the budget as text, such as "$3 (acme $1, other $2)"."""
-    parts = ", ".join(f"{provider} ${usd:.4g}" for provider, usd in live_options.budget_usd_by_provider.items())
-    return f"${live_options.total_budget_usd:.4g}" + (f" ({parts})" if parts else "")
+    """Return the budget as text, such as "$3.00 (acme $1.00, other $2.00)"."""
+    parts = ", ".join(
+        f"{provider} {format_price_usd(usd, is_exact=True)}"
+        for provider, usd in live_options.budget_usd_by_provider.items()
+    )
+    return format_price_usd(live_options.total_budget_usd, is_exact=True) + (f" ({parts})" if parts else "")
 
 
 def describe_plan(plan: PricedPlan) -> str:
@@ -397,7 +401,8 @@ def announce_replaced_prices(
 ) -> None:
     """Tell the listener which documented prices the caller's prices replace, because the provider may charge those."""
     for name, documented in find_replaced_prices(contracts, prices).items():
-        listener.notice(f"--price: ${prices[name]:g} / request replaces the documented {documented} of {name}")
+        usd = format_price_usd(prices[name], is_exact=True)
+        listener.notice(f"--price: {usd} / request replaces the documented {documented} of {name}")
 
 
 def delete_leftover_resources(

@@ -29,7 +29,7 @@ from voicegauge.model.base import (
     convert_to_micro_usd,
     sum_usd,
 )
-from voicegauge.model.price import PriceClaim, PricePart
+from voicegauge.model.price import PriceClaim, PricePart, format_price_usd
 from voicegauge.model.run import RunKind, SuiteRef, TargetPrice, TargetRef
 
 
@@ -151,15 +151,15 @@ class BenchPlan(Record, frozen=True, kw_only=True):
         if convert_to_micro_usd(self.reserved_usd) > convert_budget_to_micro_usd(max_cost_usd):
             at_most = "" if self.reserved_usd == self.cost_usd else "up to "
             raise BudgetError(
-                f"{self.request_count} requests cost {at_most}${self.reserved_usd:.4f}, more than --max-cost "
-                f"{max_cost_usd:g}: raise it, or plan fewer requests with --limit"
+                f"{self.request_count} requests cost {at_most}{format_price_usd(self.reserved_usd, is_exact=True)}, "
+                f"more than --max-cost {max_cost_usd:g}: raise it, or plan fewer requests with --limit"
             )
         for provider, reserved_usd in self.sum_reserved_usd_by_provider().items():
             limit_usd = max_cost_usd_by_provider.get(provider, math.inf)
             if reserved_usd > limit_usd and convert_to_micro_usd(reserved_usd) > convert_budget_to_micro_usd(limit_usd):
                 raise BudgetError(
-                    f"requests to {provider} cost up to ${reserved_usd:.4f}, more than --max-cost "
-                    f"{provider}={limit_usd:g}: raise it, or plan fewer requests with --limit"
+                    f"requests to {provider} cost up to {format_price_usd(reserved_usd, is_exact=True)}, more "
+                    f"than --max-cost {provider}={limit_usd:g}: raise it, or plan fewer requests with --limit"
                 )
 
 
@@ -383,7 +383,11 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
 
 
 def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> str:
-    return describe_price(target) if user_price_usd is None else f"${user_price_usd:g} / request (--price)"
+    return (
+        describe_price(target)
+        if user_price_usd is None
+        else f"{format_price_usd(user_price_usd, is_exact=True)} / request (--price)"
+    )
 
 
 def _list_claims(target: BaseTarget, user_price_usd: float | None) -> tuple[PriceClaim, ...]:

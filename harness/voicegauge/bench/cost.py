@@ -20,6 +20,7 @@ from voicegauge.model.price import (
     PriceRange,
     compute_price_range,
     find_best_claim,
+    format_price_usd,
 )
 from voicegauge.model.run import Run, TargetRef
 from voicegauge.model.sample import Cost, Sample
@@ -166,7 +167,8 @@ def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, fl
 
 def _add_usd_price(target: TargetRef, usd_per_credit: float) -> TargetRef:
     claims = tuple(_convert_claim(claim, usd_per_credit) for claim in target.price.claims)
-    description = f"{target.price.description}, at ${usd_per_credit:g} per credit (--credit-rate)"
+    usd = format_price_usd(usd_per_credit, is_exact=True)
+    description = f"{target.price.description}, at {usd} per credit (--credit-rate)"
     return replace(target, price=replace(target.price, claims=claims, description=description))
 
 

@@ -29,7 +29,7 @@ from voicegauge.cli._console import (
     print_table,
 )
 from voicegauge.model.base import Provenance
-from voicegauge.model.price import PriceRange, explain_price_remarks
+from voicegauge.model.price import PriceRange, explain_price_remarks, format_price_usd
 from voicegauge.model.run import Manifest, RampResult, ScoreSet, describe_timing_error
 from voicegauge.printable_text import format_count
 
@@ -79,9 +79,9 @@ def _format_planned_cost(usd: float | None, reserved_usd: float | None) -> str:
     if reserved_usd is None:
         return "not known in dollars"
     if usd is None:
-        return f"at most ${reserved_usd:.4f}"
-    at_most = f" (at most ${reserved_usd:.4f})" if f"{reserved_usd:.4f}" != f"{usd:.4f}" else ""
-    return f"${usd:.4f}{at_most}"
+        return f"at most {format_price_usd(reserved_usd)}"
+    expected, at_most = format_price_usd(usd), format_price_usd(reserved_usd)
+    return expected if at_most == expected else f"{expected} (at most {at_most})"
 
 
 class _ResultColumn(NamedTuple):

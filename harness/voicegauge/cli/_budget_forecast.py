@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.errors import EXIT_BUDGET_EXCEEDED, BudgetError, UsageError
 from voicegauge.model.base import MICRO_USD_PER_USD
+from voicegauge.model.price import format_price_usd
 from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
@@ -36,14 +37,15 @@ def print_budget_forecast(terminal: Console, forecast: BudgetForecast) -> None:
     """
     for budget in forecast.budgets:
         if budget.spent_usd:
-            left_usd = budget.left_micro_usd / MICRO_USD_PER_USD
-            terminal.print(f"${left_usd:.4g} left of {budget.describe()}", soft_wrap=True)
+            left_usd = format_price_usd(budget.left_micro_usd / MICRO_USD_PER_USD, is_exact=True)
+            terminal.print(f"{left_usd} left of {budget.describe()}", soft_wrap=True)
     if forecast.refusal_reason is not None:
         return
     expected = forecast.unaffordable_cases
     for case in expected[:MAX_CASES_SHOWN]:
         left = f"more than is left of {case.budget_name}"
-        line = f"will not be sent: {case.id}: it reserves ${case.reserved_usd:.4g}, {left}"
+        reserved = format_price_usd(case.reserved_usd, is_exact=True)
+        line = f"will not be sent: {case.id}: it reserves {reserved}, {left}"
         terminal.print(line, style="yellow", soft_wrap=True)
     if len(expected) > MAX_CASES_SHOWN:
         more = len(expected) - MAX_CASES_SHOWN

@@ -13,6 +13,7 @@ from voicegauge.errors import EXIT_NOTHING_MEASURED
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import describe_ambiguous_requests
+from voicegauge.model.price import format_price_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -358,4 +359,4 @@ def _describe_spending_total(spending_total: SpendingTotal) -> str:
 
 
 def _format_usd(amount_usd: float | None) -> str:
-    return "not known" if amount_usd is None else f"${amount_usd:.4g}"
+    return "not known" if amount_usd is None else format_price_usd(amount_usd)

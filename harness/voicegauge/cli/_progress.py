@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.api.options import ProgressListener
 from voicegauge.cli._console import create_console
+from voicegauge.model.price import format_price_usd
 from voicegauge.model.sample import Sample
 from voicegauge.printable_text import format_count
 
@@ -243,7 +244,7 @@ class BenchProgress(TerminalProgress):
         step = [self._ramp_step] if self._ramp_step else []
         parts = [*step, requests, f"{failed} failed"]
         if self._is_live:
-            parts.append(f"${sum(target.spent_usd for target in self._targets.values()):.4f} spent")
+            parts.append(f"{format_price_usd(sum(target.spent_usd for target in self._targets.values()))} spent")
         left_s = self._estimate_remaining_seconds()
         if left_s is not None:
             parts.append(f"about {format_duration(left_s)} left")
@@ -276,7 +277,7 @@ class BenchProgress(TerminalProgress):
             )
             failed = Text(str(target.failed_sample_count), style="red" if target.failed_sample_count else "")
             median = "" if target.median_latency_ms is None else f"{target.median_latency_ms:,.0f}"
-            spent = [Text(f"${target.spent_usd:.4f}")] if self._is_live else []
+            spent = [Text(format_price_usd(target.spent_usd))] if self._is_live else []
             table.add_row(Text(name), Text(done), failed, Text(median), *spent)
         more = len(self._targets) - max_rows
         lines = [Text(f"and {more} more targets", style="dim")] if more > 0 else []

@@ -29,6 +29,7 @@ from voicegauge.errors import (
     UsageError,
 )
 from voicegauge.files import write_file
+from voicegauge.model.price import format_price_usd
 from voicegauge.options import PathKind, Trust, list_fields, option, request
 
 if TYPE_CHECKING:
@@ -352,7 +353,8 @@ def offer_to_record_again(report: CheckReport, offered_commands: set[str]) -> bo
     max_cost_usd = (LiveOptions(max_cost_usd=given) if given else LiveOptions()).total_budget_usd
     listed = "".join(f"\n  {command}" for command in commands)
     print_escaped(f"some recordings are stale; these commands record them again:{listed}", to_stderr=True)
-    question = f"Run them now? They send requests to the services themselves, for at most ${max_cost_usd:.4g} each."
+    limit = format_price_usd(max_cost_usd, is_exact=True)
+    question = f"Run them now? They send requests to the services themselves, for at most {limit} each."
     if not click.confirm(question, default=False, err=True):
         return False
     from voicegauge.cli import run

@@ -19,7 +19,7 @@ from voicegauge.cli._console import (
     show_result,
 )
 from voicegauge.cli._output_options import JsonOutput
-from voicegauge.model.price import PriceClaim, explain_price_remarks
+from voicegauge.model.price import PriceClaim, explain_price_remarks, format_price_usd
 from voicegauge.options import Trust, option, request
 from voicegauge.outputs.exported_report import escape_markdown
 
@@ -222,7 +222,7 @@ def _describe_remarks(cost: MonthlyCost, *, has_own_texts: bool) -> str:
         f"counts {_format_character_count(round(cost.charged_characters))}" if has_own_texts else "",
         "more than the plan allows" if cost.exceeds_plan else "",
         f"{cost.used_credits:,.0f} credits" if cost.used_credits is not None else "",
-        f"fee ${cost.fee_usd:,.2f}" if cost.fee_usd else "",
+        f"fee {format_price_usd(cost.fee_usd)}" if cost.fee_usd else "",
         _REMARK_BY_USAGE_BASIS[cost.usage_basis],
     ]
     return ", ".join(filter(None, remarks))

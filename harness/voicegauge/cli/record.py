@@ -15,6 +15,7 @@ from voicegauge.cli._console import create_console, print_escaped, show_result
 from voicegauge.cli._output_options import JsonOutput
 from voicegauge.errors import NothingMeasuredError, PartlyMeasuredError
 from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.price import format_price_usd
 from voicegauge.options import Trust, option, request
 from voicegauge.printable_text import format_count
 
@@ -125,9 +126,9 @@ def _print_record_result(result: RecordResult) -> None:
             style="yellow",
         )
     if result.spent_usd:
-        out.print(f"${result.spent_usd:.4g} spent")
+        out.print(f"{format_price_usd(result.spent_usd)} spent")
     if result.spent_by_earlier_runs_usd:
-        out.print(f"${result.spent_by_earlier_runs_usd:.4g} spent by earlier recordings")
+        out.print(f"{format_price_usd(result.spent_by_earlier_runs_usd)} spent by earlier recordings")
     for line in describe_unresolved_requests(result.ambiguous_requests):
         out.print(line, soft_wrap=True, markup=False)
     if result.stop_message:

@@ -31,6 +31,7 @@ from voicegauge.client.spending_journal import AmountsChangedEvent
 from voicegauge.errors import BudgetError, DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, sum_usd
+from voicegauge.model.price import format_price_usd
 
 DAYS_KEPT = 31
 """Number of days after which the file of a day is removed."""
@@ -125,7 +126,8 @@ class DailyBudget:
     def _require_remaining(self, amount_micro_usd: int, total_micro_usd: int) -> None:
         if self._limit is not None and total_micro_usd + amount_micro_usd > self._limit:
             needed, spent, limit = (
-                f"${one / MICRO_USD_PER_USD:g}" for one in (amount_micro_usd, total_micro_usd, self._limit)
+                format_price_usd(one / MICRO_USD_PER_USD, is_exact=True)
+                for one in (amount_micro_usd, total_micro_usd, self._limit)
             )
             raise BudgetError(
                 f"{needed} are needed, but {spent} of {limit} for {self._provider} are spent today (UTC), by all "

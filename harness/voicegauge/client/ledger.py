@@ -11,6 +11,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import PlanLimits
 from voicegauge.errors import BudgetError, OverchargedError, UnknownNameError
 from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.model.price import format_price_usd
 from voicegauge.transport.clock import Clock, RealClock
 
 # The ledger reserves money before a request is sent, and settles it when the outcome of the request is known.
@@ -148,8 +149,9 @@ class Ledger:
             return
         charged, reserved = charged_micro_usd / MICRO_USD_PER_USD, reserved_micro_usd / MICRO_USD_PER_USD
         self._overcharge_by_price_name[price_name] = (
-            f"{price_name} was charged ${charged:g} for a request that should cost ${reserved:g}: no more requests are "
-            f"sent to it; state what it costs with --price {price_name}={charged:g}"
+            f"{price_name} was charged {format_price_usd(charged, is_exact=True)} for a request that should cost "
+            f"{format_price_usd(reserved, is_exact=True)}: no more requests are sent to it; "
+            f"state what it costs with --price {price_name}={charged:g}"
         )
 
     def require_remaining(self, amount_micro_usd: int) -> None:
@@ -159,11 +161,14 @@ class Ledger:
             BudgetError: less is left.
         """
         if self._limit is not None and self._spent + self._reserved + amount_micro_usd > self._limit:
-            held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
+            cost, limit, spent, reserved = (
+                format_price_usd(micro_usd / MICRO_USD_PER_USD, is_exact=True)
+                for micro_usd in (amount_micro_usd, self._limit, self._spent, self._reserved)
+            )
+            held = f", {reserved} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
-                f"the next request costs ${amount_micro_usd / MICRO_USD_PER_USD:g}, but of the budget of "
-                f"${self._limit / MICRO_USD_PER_USD:g} "
-                f"${self.spent_usd:g} are spent{held}: raise {self._option}"
+                f"the next request costs {cost}, but of the budget of {limit} {spent} are spent{held}: "
+                f"raise {self._option}"
             )
 
     def reserve_unconditionally(self, amount_usd: float) -> Reservation:

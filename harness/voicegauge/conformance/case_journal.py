@@ -43,6 +43,7 @@ from voicegauge.errors import DataError, StorageError
 from voicegauge.files import write_file
 from voicegauge.model.base import Record, StopReason
 from voicegauge.model.job import AmbiguousRequest
+from voicegauge.model.price import format_price_usd
 
 RESUMED_STOP_REASONS: frozenset[StopReason] = frozenset({"interrupted", "time", "unreachable"})
 """The reasons for an early end after which the same command resumes the check or recording, because the cause was
@@ -302,7 +303,7 @@ class CaseJournal:
             if self._retry_ambiguous or self.find_reusable_idempotency_key(case) is not None:
                 return None
             last = self._histories[case_id].last_ambiguous_purchase or self._histories[case_id].purchases[-1]
-            price = "" if last.charge_or_price_usd is None else f" ${last.charge_or_price_usd:.4f}"
+            price = "" if last.charge_or_price_usd is None else f" {format_price_usd(last.charge_or_price_usd)}"
             return (
                 f"not sent again: it was sent at {last.submitted_at} and may have been charged{price}: "
                 f"{last.ambiguous_reason}; "

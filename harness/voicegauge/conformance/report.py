@@ -21,6 +21,7 @@ from voicegauge.model.base import Provenance, Record, Severity, StopReason, sum_
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import AmbiguousRequest
+from voicegauge.model.price import format_price_usd
 from voicegauge.model.socket import Interruption
 from voicegauge.outputs.baseline import (
     AcceptedFinding,
@@ -654,9 +655,9 @@ def describe_result(report: CheckReport) -> str:
     if report.accepted_findings:
         parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
     if report.spent_usd:
-        parts.append(f"${report.spent_usd:.4g} spent")
+        parts.append(f"{format_price_usd(report.spent_usd)} spent")
     if report.spent_by_earlier_runs_usd:
-        parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent by earlier checks")
+        parts.append(f"{format_price_usd(report.spent_by_earlier_runs_usd)} spent by earlier checks")
     line = ", ".join(parts)
     return f"{line}. Incomplete: {report.stop_message}" if report.stop_message else line
 

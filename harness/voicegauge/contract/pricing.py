@@ -21,6 +21,7 @@ from voicegauge.model.price import (
     PriceClaim,
     PricePart,
     find_best_claim,
+    format_price_usd,
     round_up_quantity,
 )
 
@@ -91,7 +92,7 @@ def check_credit_price(provider_id: str, credit_usd: float) -> None:
         UsageError: it is not a number from 0 to `MAX_CREDIT_USD`.
     """
     if not isinstance(credit_usd, int | float) or not 0 <= credit_usd <= MAX_CREDIT_USD:
-        raise UsageError(f"price of a credit of {provider_id}: is not from $0 to ${MAX_CREDIT_USD:,}")
+        raise UsageError(f"price of a credit of {provider_id}: is not from 0 to {format_price_usd(MAX_CREDIT_USD)}")
 
 
 def _parse_named_amount(text: str, expected_form: str) -> tuple[str, float]:
@@ -486,7 +487,7 @@ _CLAIMANT_LABELS: dict[Claimant, str] = {
 
 
 def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] = ()) -> str:
-    """Return the price as text, with who states it: "$0.08 / 1,000 characters (quoted)".
+    """Return the price as text, with who states it: "$0.0800 / 1,000 characters (quoted)".
 
     The claim that counts comes first. Without one, as when only third parties state a price, all are in parentheses.
 
@@ -522,10 +523,10 @@ def _is_free_quota(plan: PlanPrice) -> bool:
 
 
 def _describe_claim(priced_claim: PricedClaim, credits_name: str, *, is_first: bool = False) -> str:
-    """Return a claim as text: "$0.08 / 1,000 characters (quoted)", or "third party: $0.1 / 1,000 characters"."""
+    """Return a claim as text: "$0.0800 / 1,000 characters (quoted)", or "third party: $0.1000 / 1,000 characters"."""
     price, claim = priced_claim.price, priced_claim.claim
-    dollars = _format_amounts(price, lambda price_part: price_part.usd_per_unit, "$", "")
-    credits = _format_amounts(price, lambda price_part: price_part.credits_per_unit, "", f" {credits_name}")
+    dollars = _format_amounts(price, lambda one: one.usd_per_unit, lambda usd: format_price_usd(usd, is_exact=True))
+    credits = _format_amounts(price, lambda one: one.credits_per_unit, lambda amount: f"{amount:,.12g} {credits_name}")
     amounts = ", ".join(filter(None, (dollars, credits)))
     label = _CLAIMANT_LABELS[claim.claimant]
     if claim.exactness == "upper_bound" and price.exactness == "upper_bound":
@@ -554,14 +555,15 @@ def _states_amount(price: PriceSpec) -> bool:
 
 
 def _format_amounts(
-    price: PriceSpec, get_amount: Callable[[PriceSpec], float | None], currency_prefix: str, currency_suffix: str
+    price: PriceSpec, get_amount: Callable[[PriceSpec], float | None], format_amount: Callable[[float], str]
 ) -> str:
-    """Format the amounts of one currency, such as "$0.6 / 1,000,000 tokens"; "" if there are none."""
-    if any(get_amount(price_part) is None for price_part in price.parts):
+    """Format the amounts of one currency, such as "$0.6000 / 1,000,000 tokens"; "" if there are none."""
+    amounts = [amount for price_part in price.parts if (amount := get_amount(price_part)) is not None]
+    if len(amounts) < len(price.parts):
         return ""
     return " + ".join(
-        f"{currency_prefix}{get_amount(price_part):,.12g}{currency_suffix} / {_describe_unit(price_part)}"
-        for price_part in price.parts
+        f"{format_amount(amount)} / {_describe_unit(price_part)}"
+        for amount, price_part in zip(amounts, price.parts, strict=True)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.model.base import MICRO_USD_PER_USD, Record, convert_budget_to_micro_usd, convert_to_micro_usd
+from voicegauge.model.price import format_price_usd
 
 MAX_COST_FLAG = "--max-cost"
 MAX_COST_PER_DAY_FLAG = "--max-cost-per-day"
@@ -46,9 +47,13 @@ class BudgetLeft(Record, frozen=True, kw_only=True):
         return f"{self.flag} {'' if self.provider is None else f'{self.provider}='}{self.limit_usd:g}"
 
     def describe(self) -> str:
-        """Return the option with its value and what is spent of it: "--max-cost 1 less $0.2 that ..."."""
+        """Return the option with its value and what is spent of it: "--max-cost 1 less $0.2000 that ..."."""
         spent = "an earlier command has spent" if self.flag == MAX_COST_FLAG else "was spent today (UTC)"
-        return f"{self.name} less ${self.spent_usd:.4g} that {spent}" if self.spent_usd else self.name
+        return (
+            f"{self.name} less {format_price_usd(self.spent_usd, is_exact=True)} that {spent}"
+            if self.spent_usd
+            else self.name
+        )
 
 
 class UnaffordableCase(Record, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import Exchange
+from voicegauge.model.price import format_price_usd
 from voicegauge.model.socket import Interruption, TranscriptTiming
 
 # Records of whether requests are charged, and of requests that may have been charged without a saved result.
@@ -108,7 +109,7 @@ def describe_unresolved_requests(
 
 
 def _format_price(price_usd: float | None) -> str:
-    return "" if price_usd is None else f", ${price_usd:.4f}"
+    return "" if price_usd is None else f", {format_price_usd(price_usd)}"
 
 
 # Records of deliveries: the job states observed while polling, and the resulting audio, transcript or failure.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Literal
 
 from voicegauge.model.base import NonNegativeNumber, Record
@@ -20,6 +21,8 @@ EXACT_AMOUNT_TOLERANCE = 1e-6
 """Relative tolerance for equal amounts, because sums of decimal fractions are not exact in binary floating point."""
 SAME_PRICE_TOLERANCE = 0.005
 """Relative difference up to which two prices are the same one, differently rounded."""
+MAX_EXACT_USD = 1e9
+"""Amounts from here on, such as a charge that a service invents, are not shown exactly."""
 
 
 def round_up_quantity(quantity: float, rounding_step: float | None, min_charged_quantity: float) -> float:
@@ -38,14 +41,24 @@ def round_up_quantity(quantity: float, rounding_step: float | None, min_charged_
     return max(rounded, min_charged_quantity)
 
 
-def format_price_usd(usd: float) -> str:
-    """Format a price with two decimals from one dollar, otherwise with four, so that $0.0150 and $0.0025 line up.
+def format_price_usd(usd: float, *, is_exact: bool = False) -> str:
+    """Format an amount of dollars: all outputs have it from here.
 
-    A price too small for four decimals gets two significant digits, so that only a price of zero is shown as zero.
+    It has two decimals from one dollar, otherwise four, so that $0.0150 and $0.0025 line up. An amount too small for
+    four decimals gets two significant digits, so that only zero is shown as zero.
+
+    Args:
+        usd: the amount.
+        is_exact: whether all of its decimals are shown where there are more, as in "$15.004, more than $15.00": for
+            documented prices, and for what is compared with a budget.
     """
+    if is_exact and 0 < usd < MAX_EXACT_USD:
+        digits = Decimal(f"{usd:.12g}")
+        decimals = max(2 if usd >= 1 else 4, -int(digits.as_tuple().exponent))
+        return f"${digits:,.{decimals}f}"
     if 0 < usd < 0.001:
         return f"${usd:.{1 - math.floor(math.log10(usd))}f}"
-    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+    return f"${usd:,.2f}" if usd >= 0.99995 else f"${usd:.4f}"
 
 
 class PricePart(Record, frozen=True, kw_only=True):

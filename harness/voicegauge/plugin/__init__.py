@@ -120,13 +120,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if not config.getoption("--vg-live") or config.getoption("collectonly") or hasattr(config, "workerinput"):
         return
+    from voicegauge.model.price import format_price_usd
     from voicegauge.printable_text import escape_unprintable
 
     spent_by_earlier_runs_usd = open_budget(config)
     lines = list(describe_live_access(config, _load_catalogue(config)))
     if spent_by_earlier_runs_usd:
         earlier = "LIVE: a test run that did not come to its end has spent"
-        lines.append(f"{earlier} ${spent_by_earlier_runs_usd:.4g}, which counts towards --vg-max-cost")
+        lines.append(f"{earlier} {format_price_usd(spent_by_earlier_runs_usd)}, which counts towards --vg-max-cost")
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         for line in lines:

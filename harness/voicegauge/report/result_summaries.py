@@ -15,6 +15,7 @@ from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.conformance.report import CheckReport, describe_result, export_check_report
 from voicegauge.drift.report import DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.price import format_price_usd
 from voicegauge.outputs.exported_report import ExportedReport, FileLocation, ReportedFinding
 from voicegauge.outputs.result_summary import (
     MetricValue,
@@ -281,7 +282,7 @@ def format_metric_value(unit: str, value: float) -> str:
         return f"{value:.1%}"
     if unit == "rating":
         return f"{value:.2f}"
-    return {"ms": f"{value:.0f} ms", "usd": f"${value:.4f}", "credits": f"{value:g} credits"}[unit]
+    return {"ms": f"{value:.0f} ms", "usd": format_price_usd(value), "credits": f"{value:g} credits"}[unit]
 
 
 def format_change_interval(metric: MetricComparison) -> str:
