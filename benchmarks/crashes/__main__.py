@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crashes.case_kills import PHASES as CASE_PHASES
-from crashes.case_kills import KilledCommand, kill_command_repeatedly, run_unbroken_check
+from crashes.case_kills import KilledCaseCommand, kill_command_repeatedly, run_unbroken_check
 from crashes.case_simulation import CaseCommand, plan_command, simulate_cases, simulate_unbroken_check
 from crashes.kills import PHASES, TARGET_SETS, KilledRun, count_phases, kill_repeatedly, run_unbroken
 from crashes.simulation import SimulatedRun, load_stand_in_contract, plan_benchmark, simulate
@@ -123,14 +123,14 @@ def simulate_runs(count: int, seed: int, folder: Path) -> list[SimulatedRun]:
     return runs
 
 
-def kill_real_commands(command: CaseCommand, kills: int, seed: int, folder: Path) -> list[KilledCommand]:
+def kill_real_commands(command: CaseCommand, kills: int, seed: int, folder: Path) -> list[KilledCaseCommand]:
     """Kill real checks or recordings at least `kills` times."""
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
     contract = load_stand_in_contract()
     plan = plan_command(command, contract, all_billable=command == "check")
     unbroken = run_unbroken_check(folder / "unbroken") if command == "check" else None
     plan_usd = price_plan(plan, list(contract.targets.values()), {}, provenance=Provenance.LIVE).price_usd
-    commands: list[KilledCommand] = []
+    commands: list[KilledCaseCommand] = []
     while sum(len(one.killed_in) for one in commands) < kills:
         run_folder = folder / str(len(commands))
         commands.append(kill_command_repeatedly(command, run_folder, dice, plan_usd, unbroken))
@@ -141,7 +141,7 @@ def kill_real_commands(command: CaseCommand, kills: int, seed: int, folder: Path
     return commands
 
 
-def print_killed_commands(command: CaseCommand, commands: Sequence[KilledCommand]) -> None:
+def print_killed_commands(command: CaseCommand, commands: Sequence[KilledCaseCommand]) -> None:
     """Print the account of all checks or recordings, and the kills by phase."""
     phases = Counter(phase for one in commands for phase in one.killed_in)
     verdicts = [one.verdict for one in commands]

@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from crashes.case_simulation import KEY, CaseCommand, find_changed_verdicts, jud
 from crashes.commands import Command, Moment
 from crashes.kills import speak
 from crashes.provider import CONTRACTS, StandInProvider
-from crashes.verdict import RunVerdict
+from crashes.verdict import KilledCommand, RunVerdict
 from voicegauge.conformance.report import CheckReport
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import (
@@ -44,21 +44,11 @@ COMMANDS_PER_BUDGET = 2
 spent."""
 
 
-@dataclass
-class KilledCommand:
-    """One check or recording that is killed and repeated until it ends."""
+@dataclass(kw_only=True)
+class KilledCaseCommand(KilledCommand):
+    """One check or recording that is killed."""
 
     command: CaseCommand
-    budget_usd: float
-    killed_in: list[str] = field(default_factory=list)
-    verdict: RunVerdict = field(default_factory=RunVerdict)
-    differences: tuple[str, ...] = ()
-    """How a recording, or the results of a check, differ from those that nobody killed."""
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Everything that must not happen."""
-        return (*self.verdict.problems, *self.differences)
 
 
 @dataclass
@@ -155,7 +145,7 @@ def _count_charges(provider: StandInProvider) -> Counter[tuple[str, str]]:
 
 def kill_command_repeatedly(
     command: CaseCommand, folder: Path, dice: random.Random, plan_usd: float, unbroken: UnbrokenCheck | None = None
-) -> KilledCommand:
+) -> KilledCaseCommand:
     """Kill one command up to `MAX_KILLS` times, then let it end.
 
     Args:
@@ -168,7 +158,7 @@ def kill_command_repeatedly(
     folder.mkdir(parents=True)
     budget_usd = COMMANDS_PER_BUDGET * plan_usd
     provider = StandInProvider(speak, latency_s=LATENCY_S, job_s=JOB_S)
-    killed = KilledCommand(command, budget_usd)
+    killed = KilledCaseCommand(command=command, budget_usd=budget_usd)
     with running_app(provider) as url:
         real = RealCommand(command, folder, provider, url, budget_usd, dice.choice([1, 2, 4]))
         for _ in range(dice.randint(2, MAX_KILLS)):
@@ -190,7 +180,7 @@ def kill_command_repeatedly(
     return killed
 
 
-def _judge_end(killed: KilledCommand, real: RealCommand, unbroken: UnbrokenCheck | None) -> None:
+def _judge_end(killed: KilledCaseCommand, real: RealCommand, unbroken: UnbrokenCheck | None) -> None:
     """Judge a command that ended, by its result, or by its journal if the budget ended it before it sent anything."""
     result, account = real.read_result(), read_account(real.folder)
     ledger_usd = result["spent_usd"] + result["spent_by_earlier_runs_usd"] if result else account.spent_usd

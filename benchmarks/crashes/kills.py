@@ -9,13 +9,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from crashes.commands import Command, Moment
 from crashes.provider import CONTRACTS, SUITE, TARGETS, StandInProvider
 from crashes.simulation import load_stand_in_contract, plan_benchmark
-from crashes.verdict import RunVerdict, differences, judge_run
+from crashes.verdict import KilledCommand, RunVerdict, differences, judge_run
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.run_store import load_run, read_journal
 from voicegauge.emulator.socket_server import running_app
@@ -43,21 +43,11 @@ def speak(text: str) -> bytes:
     return encode(samples, 16_000, "wav")[0]
 
 
-@dataclass
-class KilledRun:
-    """One benchmark that is killed and continued until it is finished."""
+@dataclass(kw_only=True)
+class KilledRun(KilledCommand):
+    """One benchmark that is killed."""
 
     targets: tuple[str, ...]
-    budget_usd: float
-    killed_in: list[str] = field(default_factory=list)
-    verdict: RunVerdict = field(default_factory=RunVerdict)
-    differences: tuple[str, ...] = ()
-    """How its results differ from those of an unbroken run."""
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Everything that must not happen."""
-        return (*self.verdict.problems, *self.differences)
 
 
 @dataclass
@@ -163,7 +153,7 @@ def kill_repeatedly(
     """
     kills = dice.randint(3, MAX_KILLS)
     with real_benchmark(folder, targets, is_scored=is_scored) as benchmark:
-        run = KilledRun(targets, benchmark.budget_usd)
+        run = KilledRun(targets=targets, budget_usd=benchmark.budget_usd)
         while len(run.killed_in) < kills:
             phase = dice.choice(_possible_phases(benchmark, run))
             moment = _moment(benchmark, phase, dice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,23 @@ class RunVerdict:
     """Requests that the provider charged."""
     is_compared: bool = False
     """Whether the results were compared with those of a check that nobody killed."""
+
+
+@dataclass(kw_only=True)
+class KilledCommand:
+    """A command that is killed and repeated until it ends, and what was found then."""
+
+    budget_usd: float
+    killed_in: list[str] = field(default_factory=list)
+    """The phase in which each process was killed."""
+    verdict: RunVerdict = field(default_factory=RunVerdict)
+    differences: tuple[str, ...] = ()
+    """How its results differ from those of a command that nobody killed."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that must not happen."""
+        return (*self.verdict.problems, *self.differences)
 
 
 def judge_run(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import random
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+
+from server_process import running_server
 
 from socket_latency.clients import SPEAKER_BY_NAME, PlannedTurn, TurnTimes
 from voicegauge.bench.timing_error import reduce_event_loop_delays
@@ -25,19 +25,6 @@ MAX_P99_ERROR_MS = 5.0
 MAX_START_S = 0.1
 """Time within which the connections begin to speak."""
 CONNECTION_COUNTS = (1, 16, 256)
-
-
-@contextlib.contextmanager
-def serving() -> Iterator[int]:
-    """Run the server in another process, and yield its port."""
-    process = subprocess.Popen([sys.executable, "-m", "socket_latency.server"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 def plan_turns(seed: int) -> list[PlannedTurn]:
@@ -92,7 +79,7 @@ def main() -> int:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(20))  # the server inherits it
     failures: list[str] = []
     print("connections  client       first audio p50, p99 [ms]   cancel to last p50, p99 [ms]")
-    with serving() as port:
+    with running_server("socket_latency.server") as port:
         for connections in CONNECTION_COUNTS:
             found: dict[str, list[list[TurnTimes]]] = {name: [] for name in SPEAKER_BY_NAME}
             for number in range(arguments.rounds + 1):

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import json
 import os
 import random
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from server_process import running_server
 
 from voicegauge.bench.socket_summaries import summarize_transcript_timing
 from voicegauge.client.client import Client
@@ -84,19 +83,6 @@ def plan_script(seed: int) -> Script:
     else:
         events.append((last_ms, "end", " ".join(WORDS)))
     return Script(events, flips, is_cut_early=kind == 1, ends=kind != 3)
-
-
-@contextlib.contextmanager
-def serving() -> Iterator[int]:
-    """Run the server in another process, and yield its port."""
-    process = subprocess.Popen([sys.executable, "-m", "streamed_transcription.server"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 @functools.cache
@@ -180,7 +166,7 @@ def main() -> int:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(20))  # the server inherits it
     failures: list[str] = []
     print("connections  recordings  error p50, p99 [ms]  cut early  never ended  words taken back")
-    with serving() as port:
+    with running_server("streamed_transcription.server") as port:
         for connections in (1, 16):
             found = asyncio.run(recover_all(port, arguments.recordings, connections))
             errors = sorted(list_errors(found))

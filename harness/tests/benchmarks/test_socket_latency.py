@@ -17,10 +17,11 @@ def times(monkeypatch: pytest.MonkeyPatch):
     """Return a function that measures ten turns on one connection with one of the clients."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(BENCHMARKS), *sys.path)))
-    from socket_latency.__main__ import measure, serving
+    from server_process import running_server
+    from socket_latency.__main__ import measure
 
     def run(name: str):
-        with serving() as port:
+        with running_server("socket_latency.server") as port:
             return asyncio.run(measure(name, port, 1, seed=3))[0]
 
     return run

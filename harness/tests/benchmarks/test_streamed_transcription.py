@@ -15,9 +15,10 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 def test_ends_cuts_and_flips_of_scripts_are_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(BENCHMARKS), *sys.path)))
-    from streamed_transcription.__main__ import list_failures, plan_script, recover_all, serving
+    from server_process import running_server
+    from streamed_transcription.__main__ import list_failures, plan_script, recover_all
 
-    with serving() as port:
+    with running_server("streamed_transcription.server") as port:
         found = asyncio.run(recover_all(port, 10, 10))
     assert list_failures(found) == []
     assert {(one.script.is_cut_early, one.script.ends) for one in found} == {

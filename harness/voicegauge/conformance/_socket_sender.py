@@ -3,50 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from http import HTTPStatus
+from collections.abc import Iterator, Sequence
 
-from voicegauge.cases.case import ConformanceCase, SocketScenario
+from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.sockets import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
-from voicegauge.client.settlement import settle_when_done
 from voicegauge.client.socket_interruption import interrupt_turn, measure_interruption
 from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
+from voicegauge.conformance._socket_case_sender import REFUSAL_TIMEOUT_S, SocketCaseSender
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.prices import compute_case_price_usd
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
-from voicegauge.model.job import BillingStatus
 from voicegauge.model.socket import Interruption
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.rules.socket_subjects import (
     ComparedTurns,
     ConnectionExpectation,
-    SocketConnection,
     SpokenTurn,
     TurnPair,
 )
-from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 EMULATED_TURN_TIMEOUT_S = 3.0
 """Time for a turn at the emulator, where nothing takes time, so that a missing end does not make a check slow."""
-REFUSAL_TIMEOUT_S = 3.0
-"""Time for the service to close a connection that it refuses: beyond its limit, or with a wrong key. In seconds."""
 
 
-class SocketSender:
-    """Carries out one case on WebSockets."""
+class SocketSender(SocketCaseSender[SocketTarget]):
+    """Carries out one case on WebSockets that speak."""
 
     def __init__(
         self, service: CheckedService, case: ConformanceCase, target: SocketTarget, sent_case: SentCase
     ) -> None:
         """Prepare to carry out `case`; what is received is added to `sent_case`."""
-        assert case.socket_scenario is not None
-        self._service, self._case, self._target, self._sent = service, case, target, sent_case
-        self._scenario: SocketScenario = case.socket_scenario
+        super().__init__(service, case, target, sent_case)
         max_wait_s = service.settings.max_wait_s or DEFAULT_TURN_TIMEOUT_S
         self._timeout_s = EMULATED_TURN_TIMEOUT_S if service.is_emulated else max_wait_s
         self._expectation: ConnectionExpectation = "accepted"
@@ -55,44 +46,8 @@ class SocketSender:
         self._pairs: list[tuple[SocketTurn, SocketTurn, ComparedTurns]] = []
         self._interruptions: list[Interruption] = []
 
-    async def send(self) -> None:
-        """Carry out the case. Its whole price is reserved before, and counts as spent once text was sent.
-
-        Raises:
-            TransportError: there was no response to a handshake.
-            BudgetError: the case costs more than is left in the budget.
-            StorageError: the spending could not be noted.
-        """
-        ledger, journal, case = self._service.ledger, self._service.case_journal, self._case
-        price_usd = None
-        if ledger is not None and case.is_billable:
-            price_usd = compute_case_price_usd(self._target.contract, case, self._service.settings.price_usd_by_name)
-        reservation = None
-        if ledger is not None and price_usd is not None:
-            reservation = ledger.reserve(price_usd, self._target.id)
-        recorder = journal.create_submit_recorder(case.id, price_usd) if journal is not None else None
-        with settle_when_done(reservation) as settlement:
-            if recorder is not None and reservation is not None:
-                recorder.before_submit()
-            settlement.note_sending()
-            try:
-                await self._carry_out()
-            except TransportError as error:
-                if not error.request_was_sent and not self._has_sent_text:
-                    settlement.note_failure(error)
-                    if recorder is not None and reservation is not None:
-                        recorder.on_submit_not_sent()
-                    raise
-            finally:
-                await self._close_sessions()
-                self._add_subjects()
-            settlement.status = BillingStatus.ACCEPTED if self._has_sent_text else BillingStatus.NOT_SENT
-            if recorder is not None and reservation is not None:
-                status = HTTPStatus.OK if self._has_sent_text else HTTPStatus.UNAUTHORIZED
-                recorder.after_submit(int(status), settlement, None)
-
     @property
-    def _has_sent_text(self) -> bool:
+    def _has_sent_content(self) -> bool:
         return any(turn.text for session, _ in self._sessions for turn in session.turns)
 
     async def _carry_out(self) -> None:
@@ -256,28 +211,19 @@ class SocketSender:
 
     # What was received.
 
-    async def _close_sessions(self) -> None:
-        for session, _ in self._sessions:
-            with contextlib.suppress(TransportError):
-                await session.close()
+    def _iterate_sessions(self) -> Iterator[SocketSession]:
+        return (session for session, _ in self._sessions)
 
     def _add_subjects(self) -> None:
-        """Add the subjects of the rules. A lost connection is judged, not raised."""
         self._sent.interruptions = tuple(self._interruptions)
         spoken: dict[int, SpokenTurn] = {}
         for session, audio_format in self._sessions:
-            traffic = session.build_traffic()
-            if traffic.is_truncated:
-                self._sent.no_verdict_reason = OVERSIZED_TRAFFIC_MESSAGE
-            connection = SocketConnection(self._target, traffic, self._expectation)
-            self._sent.subjects.append(connection)
-            self._sent.exchanges.append(connection.exchange)
-            self._sent.status = traffic.status
+            connection = self._add_connection(session, self._expectation)
             if self._expectation == "accepted":
                 for turn in self._list_turns(session):
                     # Read again from the traffic, which has what arrived later, and a close that ends the turn.
                     read = connection.conversation.turns[turn.index]
-                    spoken[id(turn)] = SpokenTurn(self._target, traffic, read, audio_format, self._timeout_s)
+                    spoken[id(turn)] = SpokenTurn(self._target, connection.traffic, read, audio_format, self._timeout_s)
         self._sent.subjects += spoken.values()
         for base, changed, comparison in self._pairs:
             if id(base) in spoken and id(changed) in spoken:

@@ -2,78 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-from http import HTTPStatus
-
-from voicegauge.cases.case import ConformanceCase, SocketScenario
+from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
-from voicegauge.client.settlement import settle_when_done
 from voicegauge.client.transcription_delivery import prepare_recording
 from voicegauge.client.transcription_session import DEFAULT_TURN_END_TIMEOUT_S, TranscriptionSession
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
-from voicegauge.conformance._socket_sender import REFUSAL_TIMEOUT_S
+from voicegauge.conformance._socket_case_sender import REFUSAL_TIMEOUT_S, SocketCaseSender
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.prices import compute_case_price_usd
 from voicegauge.contract.targets import TranscriptionSocketTarget
-from voicegauge.errors import TransportError
-from voicegauge.model.job import BillingStatus
-from voicegauge.rules.socket_subjects import ConnectionExpectation, SocketConnection, TranscribedConnection
-from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
+from voicegauge.rules.socket_subjects import ConnectionExpectation, TranscribedConnection
 
 
-class TranscriptionSender:
+class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
     """Carries out one case on a WebSocket that transcribes."""
 
     def __init__(
         self, service: CheckedService, case: ConformanceCase, target: TranscriptionSocketTarget, sent_case: SentCase
     ) -> None:
         """Prepare to carry out `case`; what is received is added to `sent_case`."""
-        assert case.socket_scenario is not None
-        self._service, self._case, self._target, self._sent = service, case, target, sent_case
-        self._scenario: SocketScenario = case.socket_scenario
+        super().__init__(service, case, target, sent_case)
         self._session: TranscriptionSession | None = None
         self._has_sent_audio = False
         self._reference: str | None = None
         self._timeout_s = service.settings.max_wait_s or DEFAULT_TURN_END_TIMEOUT_S
 
-    async def send(self) -> None:
-        """Carry out the case. Its whole price is reserved before, and counts as spent once audio was sent.
+    @property
+    def _has_sent_content(self) -> bool:
+        return self._has_sent_audio
 
-        Raises:
-            TransportError: there was no response to the handshake.
-            BudgetError: the case costs more than is left in the budget.
-            StorageError: the spending could not be noted.
-        """
-        ledger, journal, case = self._service.ledger, self._service.case_journal, self._case
-        price_usd = None
-        if ledger is not None and case.is_billable:
-            price_usd = compute_case_price_usd(self._target.contract, case, self._service.settings.price_usd_by_name)
-        reservation = None
-        if ledger is not None and price_usd is not None:
-            reservation = ledger.reserve(price_usd, self._target.id)
-        recorder = journal.create_submit_recorder(case.id, price_usd) if journal is not None else None
-        with settle_when_done(reservation) as settlement:
-            if recorder is not None and reservation is not None:
-                recorder.before_submit()
-            settlement.note_sending()
-            try:
-                await self._carry_out()
-            except TransportError as error:
-                if not error.request_was_sent and not self._has_sent_audio:
-                    settlement.note_failure(error)
-                    if recorder is not None and reservation is not None:
-                        recorder.on_submit_not_sent()
-                    raise
-            finally:
-                if self._session is not None:
-                    with contextlib.suppress(TransportError):
-                        await self._session.close()
-                self._add_subjects()
-            settlement.status = BillingStatus.ACCEPTED if self._has_sent_audio else BillingStatus.NOT_SENT
-            if recorder is not None and reservation is not None:
-                status = HTTPStatus.OK if self._has_sent_audio else HTTPStatus.UNAUTHORIZED
-                recorder.after_submit(int(status), settlement, None)
+    def _iterate_sessions(self) -> tuple[TranscriptionSession, ...]:
+        return () if self._session is None else (self._session,)
 
     async def _carry_out(self) -> None:
         if self._scenario.kind == "key":
@@ -111,17 +70,10 @@ class TranscriptionSender:
         return session
 
     def _add_subjects(self) -> None:
-        """Add the subjects of the rules. A lost connection is judged, not raised."""
         if self._session is None:
             return
-        traffic = self._session.build_traffic()
-        if traffic.is_truncated:
-            self._sent.no_verdict_reason = OVERSIZED_TRAFFIC_MESSAGE
         expectation: ConnectionExpectation = "rejected" if self._scenario.kind == "key" else "accepted"
-        connection = SocketConnection(self._target, traffic, expectation)
-        self._sent.subjects.append(connection)
-        self._sent.exchanges.append(connection.exchange)
-        self._sent.status = traffic.status
+        traffic = self._add_connection(self._session, expectation).traffic
         if expectation == "accepted" and traffic.is_open:
             transcribed = TranscribedConnection(self._target, traffic, self._reference, self._timeout_s)
             self._sent.subjects.append(transcribed)
