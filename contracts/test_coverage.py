@@ -34,12 +34,16 @@ LEFT_OUT = {
 ONLY_WITH_AN_ID = "Only an id that exists is accepted; a check knows none and sends an unknown one."
 NEVER_ACCEPTED = {
     "openai/retrieveModel": ONLY_WITH_AN_ID,
+    "openai/getVoiceConsent": ONLY_WITH_AN_ID,
+    "openai/updateVoiceConsent": ONLY_WITH_AN_ID,
+    "openai/deleteVoiceConsent": ONLY_WITH_AN_ID,
     "deepgram/getModel": ONLY_WITH_AN_ID,
     "mistral/retrieve_model_v1_models__model_id__get": ONLY_WITH_AN_ID,
     "elevenlabs/getHistoryItem": ONLY_WITH_AN_ID,
     "elevenlabs/deleteHistoryItem": ONLY_WITH_AN_ID,
     "elevenlabs/getHistoryItemAudio": ONLY_WITH_AN_ID,
     "azure/getBatchSynthesis": ONLY_WITH_AN_ID,
+    "azure/getBatchOperation": ONLY_WITH_AN_ID,
     "azure/deleteBatchSynthesis": ONLY_WITH_AN_ID,
     "elevenlabs/getDub": ONLY_WITH_AN_ID,
     "elevenlabs/deleteDub": ONLY_WITH_AN_ID,

@@ -41,6 +41,10 @@ function listCallsOfOpenAI() {
     translation: () => client.audio.translations.create({ model: "whisper-1", file: clip() }),
     models: () => client.models.list(),
     model: () => client.models.retrieve("tts-1"),
+    consents: () => client.audio.voiceConsents.list(),
+    consent: () => client.audio.voiceConsents.retrieve("cons_1234"),
+    updateConsent: () => client.audio.voiceConsents.update("cons_1234", { name: "Ben" }),
+    deleteConsent: () => client.audio.voiceConsents.delete("cons_1234"),
   };
 }
 

@@ -57,6 +57,11 @@ def call_openai(url: str, _: httpx.Client) -> None:
         assert client.audio.translations.create(model="whisper-1", file=recording()).text
         model = next(iter(client.models.list()))
         assert client.models.retrieve(model.id).id == model.id
+        consents = client.audio.voice_consents
+        (consent,) = consents.list()
+        assert consents.retrieve(consent.id) == consent
+        assert consents.update(consent.id, name="Ben").name
+        assert consents.delete(consent.id).deleted
 
 
 def call_elevenlabs(url: str, http: httpx.Client) -> None:
@@ -266,6 +271,7 @@ def call_azure(url: str, http: httpx.Client) -> None:
     batches, version = f"{url}/texttospeech/batchsyntheses", {"api-version": "2024-04-01"}
     (batch,) = http.get(batches, params=version).json()["value"]
     assert http.get(f"{batches}/{batch['id']}", params=version).is_success
+    assert http.get(f"{url}/texttospeech/operations/{batch['id']}", params=version).json()["status"]
     assert http.delete(f"{batches}/{batch['id']}", params=version).is_success
 
 
