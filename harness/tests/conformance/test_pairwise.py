@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.case_order import order_cases
 from voicegauge.cases.pairwise import (
     MAX_COMBINED_VALUES_PER_FIELD,
     build_pairwise_rows,
@@ -18,7 +19,7 @@ from voicegauge.cases.pairwise import (
     list_pairwise_fields,
     plan_combination_cases,
 )
-from voicegauge.cases.plan import order_cases, plan_cases
+from voicegauge.cases.plan import plan_cases
 from voicegauge.cases.valid_requests import build_valid_speech_request, is_valid_body
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.catalogue import load_catalogue

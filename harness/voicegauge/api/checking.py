@@ -36,7 +36,8 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
-from voicegauge.cases.plan import CasePatterns, CasePlan, find_excluded_operations
+from voicegauge.cases.needed_operations import find_excluded_operations
+from voicegauge.cases.plan import CasePatterns, CasePlan
 from voicegauge.cases.valid_requests import build_modified_request, build_request_case
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals

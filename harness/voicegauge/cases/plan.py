@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import heapq
-import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeGuard
+from typing import TypeGuard
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -37,6 +35,8 @@ from voicegauge.cases.case import (
     expect_acceptance,
     find_request_target,
 )
+from voicegauge.cases.case_order import order_cases
+from voicegauge.cases.needed_operations import find_excluded_operations, find_partially_checked_contracts
 from voicegauge.cases.operations import (
     mark_billable_cases,
     plan_authentication_cases,
@@ -55,7 +55,6 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.cases.webhooks import add_webhook_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable
 from voicegauge.contract.targets import (
@@ -68,299 +67,7 @@ from voicegauge.contract.targets import (
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError
-from voicegauge.formats.locations import Location
 from voicegauge.model.base import Record, SpeechRequest
-from voicegauge.model.exchange import UploadedFile
-
-# Orders the cases of a plan: deliveries first, then free requests, then the most informative ones.
-
-
-NEW_VALUE_WEIGHT_IN_PAIRS = 8
-"""Number of new pairs that count as much as one new value. Most faults depend on a single value (see `pairwise`)."""
-REQUESTS_BETWEEN_DELIVERIES = 3
-"""Number of billable single requests between two deliveries for metamorphic rules. A delivery tests for one fault. A
-single request tests for several at the beginning of a plan, and for less than one after about ten requests."""
-TEXT_LENGTH_STEP_CHARACTERS = 250
-"""Number of characters by which the lengths of two texts must differ for the texts to count as different values."""
-FieldNameAndValue = tuple[str, str]
-"""Name of a field, and a text that identifies its value or says that the field is missing."""
-
-
-class CoveredFieldValues(NamedTuple):
-    """The field values of a request and the pairs of these values. Both count as tested when the request is sent."""
-
-    field_values: Sequence[FieldNameAndValue]
-    pairs_of_field_values: Sequence[object]
-
-
-def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | None = None) -> list[ConformanceCase]:
-    """Return `cases` in the order in which they are sent.
-
-    The order is:
-
-    1. one delivery of each target, which shows the complete response;
-    2. requests that should be rejected, in the order of `cases`. They are free, but may reserve more than is left of a
-       budget;
-    3. single requests, the one that adds most to the earlier ones first, and among them one delivery for each operation
-       and parameter for the metamorphic rules;
-    4. the remaining deliveries.
-
-    Args:
-        cases: the cases in the order of the contract.
-        max_billable_requests: number of billable requests to keep; all of them by default.
-    """
-    by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
-    targets_with_delivery: set[tuple[str, str | None]] = set()
-    for case in cases:
-        by_turn[_find_plan_part_number(case, targets_with_delivery)].append(case)
-    pairs, rest = _separate_first_delivery_of_each_parameter(by_turn[3])
-    middle = _spread_deliveries_among_requests(pairs, _order_by_information_gain(by_turn[2]))
-    ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
-    if max_billable_requests is None:
-        return ordered
-    counts = itertools.accumulate(case.is_billable * case.first_request_count for case in ordered)
-    return [
-        case
-        for case, count in zip(ordered, counts, strict=True)
-        if not case.is_billable or count <= max_billable_requests
-    ]
-
-
-def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
-    """Return the position, from 0, of `case` in the list of four groups that `order_cases` describes.
-
-    Args:
-        case: the case.
-        targets_with_delivery: provider and target of each delivery so far. If `case` is a delivery, its target is
-            added.
-    """
-    if case.expected_response.acceptance == "rejected":
-        return 1
-    if case.speech_request is None:
-        return 2
-    is_first = (case.provider, case.target_name) not in targets_with_delivery
-    targets_with_delivery.add((case.provider, case.target_name))
-    return 0 if is_first else 3
-
-
-def _separate_first_delivery_of_each_parameter(
-    deliveries: Sequence[ConformanceCase],
-) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
-    """Split `deliveries` into the first one for each operation and changed parameter, and the remaining ones.
-
-    All deliveries that change the format are among the remaining ones, because single requests also show what a format
-    changes in a response.
-    """
-    seen: set[tuple[str, str, str]] = set()
-    first: list[ConformanceCase] = []
-    rest: list[ConformanceCase] = []
-    for case in deliveries:
-        parameter = case.comparison.compared_parameter if case.comparison is not None else "format"
-        key = (case.provider, case.operation, parameter)
-        (rest if parameter == "format" or key in seen else first).append(case)
-        seen.add(key)
-    return first, rest
-
-
-def _spread_deliveries_among_requests(
-    deliveries: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
-) -> list[ConformanceCase]:
-    """Return `single_requests` with one of `deliveries` after every third billable request.
-
-    `REQUESTS_BETWEEN_DELIVERIES` is this interval. Deliveries for which there are too few requests come last.
-    """
-    waiting = iter(deliveries)
-    ordered = []
-    billable = 0
-    for case in single_requests:
-        ordered.append(case)
-        billable += case.is_billable
-        if case.is_billable and billable % REQUESTS_BETWEEN_DELIVERIES == 0:
-            ordered += itertools.islice(waiting, 1)
-    return [*ordered, *waiting]
-
-
-def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
-    """Order `cases` greedily: the next case is always the one with the largest gain.
-
-    The gain of a case can only fall while other cases are chosen. Therefore an outdated gain is an upper bound, and a
-    case whose updated gain is still the best of the heap can be chosen without updating all other gains (lazy greedy).
-    """
-    names = _list_field_names(cases)
-    contents = [_list_covered_field_values(case, names[case.provider, case.operation]) for case in cases]
-    seen: set[object] = set()
-    heap = [(-_compute_information_gain(content, seen), index) for index, content in enumerate(contents)]
-    heapq.heapify(heap)
-    ordered = []
-    while heap:
-        _, index = heapq.heappop(heap)
-        gain = -_compute_information_gain(contents[index], seen)
-        if heap and (gain, index) > heap[0]:
-            heapq.heappush(heap, (gain, index))
-            continue
-        ordered.append(cases[index])
-        seen.update(contents[index].field_values)
-        seen.update(contents[index].pairs_of_field_values)
-    return ordered
-
-
-def _compute_information_gain(covered_values: CoveredFieldValues, earlier_values: set[object]) -> int:
-    """Return the number of covered values and pairs that are not in `earlier_values`.
-
-    A value counts as `NEW_VALUE_WEIGHT_IN_PAIRS` pairs.
-    """
-    new_values = sum(value not in earlier_values for value in covered_values.field_values)
-    return NEW_VALUE_WEIGHT_IN_PAIRS * new_values + sum(
-        pair not in earlier_values for pair in covered_values.pairs_of_field_values
-    )
-
-
-def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
-    """Return the names of all fields in the requests to each operation, by provider and operation."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for case in cases:
-        names = found.setdefault((case.provider, case.operation), {})
-        names.update(dict.fromkeys(_list_request_fields(case.request)))
-    return {key: sorted(names) for key, names in found.items()}
-
-
-def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
-    if request is None:
-        return {}
-    body = request.body if isinstance(request.body, dict) else {}
-    return {"(type)": request.media_type, **request.query_parameters, **request.headers, **body}
-
-
-def _list_covered_field_values(case: ConformanceCase, field_names: Sequence[str]) -> CoveredFieldValues:
-    if case.expected_response.case_kind == "undocumented":
-        # It counts as one pair, so that requests with documented values and pairs of them come first.
-        return CoveredFieldValues(
-            field_values=(), pairs_of_field_values=((case.operation, case.expected_response.description),)
-        )
-    fields = _list_request_fields(case.request)
-    values = [
-        (f"{case.operation}/{name}", _format_comparable_value(fields[name]) if name in fields else "left out")
-        for name in field_names
-    ]
-    return CoveredFieldValues(values, tuple(itertools.combinations(values, 2)))
-
-
-def _format_comparable_value(value: object) -> str:
-    """Return a text that is equal for values that test the same, such as spoken texts of similar length."""
-    if isinstance(value, UploadedFile):
-        return f"{value.filename} of {len(value.data)} bytes"
-    text = repr(value)
-    # Two readable texts test the same thing unless one is much longer.
-    length = len(text) // TEXT_LENGTH_STEP_CHARACTERS * TEXT_LENGTH_STEP_CHARACTERS
-    return f"a text of {length} characters or more" if " " in text else text
-
-
-# Finds the operations that a check of single targets needs, so that nothing is sent to the other operations.
-
-
-def find_partially_checked_contracts(
-    targets: Iterable[BaseTarget], fully_checked_providers: Collection[str] | None = None
-) -> dict[Contract, list[BaseTarget]]:
-    """Return the contracts of which only some targets are checked, each with these targets.
-
-    Args:
-        targets: the targets to check.
-        fully_checked_providers: ids of the providers of which every operation is checked; by default those whose speech
-            targets are all among `targets`.
-    """
-    by_contract: dict[Contract, list[BaseTarget]] = {}
-    for target in targets:
-        by_contract.setdefault(target.contract, []).append(target)
-    return {
-        contract: chosen
-        for contract, chosen in by_contract.items()
-        if (
-            not contract.targets.keys() <= {target.name for target in chosen}
-            if fully_checked_providers is None
-            else contract.id not in fully_checked_providers
-        )
-    }
-
-
-def find_excluded_operations(
-    targets: Iterable[BaseTarget], fully_checked_providers: Collection[str] | None = None
-) -> list[str]:
-    """Return the operations that a check of `targets` does not call: <provider>/<operation id>, in document order.
-
-    Args:
-        targets: the targets to check.
-        fully_checked_providers: see `find_partially_checked_contracts`.
-    """
-    excluded_operation_names: list[str] = []
-    for contract, chosen in find_partially_checked_contracts(targets, fully_checked_providers).items():
-        needed = {operation.id for target in chosen for operation in iterate_needed_operations(target)}
-        excluded_operation_names += [f"{contract.id}/{name}" for name in contract.operations if name not in needed]
-    return excluded_operation_names
-
-
-def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
-    """Yield the operations that a check of `target` needs; some may be repeated.
-
-    These are the operations that submit, poll, download and cancel. If no request to the target is valid without the
-    id of a resource, such as a saved voice, they are also the operations of the resource.
-    """
-    contract, operation = target.contract, target.operation
-    yield operation
-    if target.response.audio is not None and target.response.audio.download_operation_id is not None:
-        yield contract.find_operation(target.response.audio.download_operation_id)
-    if isinstance(target, AudioInputTarget) and target.conversion is not None:
-        stems = target.conversion.response.stems
-        if stems is not None and stems.download_operation_id is not None:
-            yield contract.find_operation(stems.download_operation_id)
-    if target.job_operation is not None:
-        yield from _iterate_job_operations(target.job_operation)
-    if operation.batch is not None:
-        single = contract.find_operation(operation.batch.item_operation_id)
-        if single.speech is not None and single.speech.response.status_operation_id is not None:
-            yield from _iterate_job_operations(contract.find_operation(single.speech.response.status_operation_id))
-    for creating_operation in contract.operations.values():
-        if any(
-            _is_location_required(target, use.id_location)
-            for use in creating_operation.iterate_uses_of_created_resource(operation)
-        ):
-            yield from _iterate_resource_operations(creating_operation)
-
-
-def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
-    yield status_operation
-    job = status_operation.job
-    if job is None:
-        return
-    names = [job.result_operation_id, job.cancellation.operation_id if job.cancellation is not None else None]
-    names += [job.audio.download_operation_id] if job.audio is not None else []
-    yield from (status_operation.contract.find_operation(name) for name in names if name is not None)
-
-
-def _iterate_resource_operations(creating_operation: Operation) -> Iterator[Operation]:
-    yield creating_operation
-    resource = creating_operation.resource
-    if resource is None:
-        return
-    names = [transition.operation_id for transition in resource.transitions]
-    names += [one.operation_id for one in (resource.listing, resource.deletion) if one is not None]
-    yield from (creating_operation.contract.find_operation(name) for name in names)
-
-
-def _is_location_required(target: BaseTarget, location: Location) -> bool:
-    """Whether no request to `target` is valid without a value at `location`."""
-    if isinstance(target, Target) and location in {
-        target.speech.request_fields[name].location for name in target.target_spec.required_fields
-    }:
-        return True
-    if location.message_part != "body":
-        parameters = target.operation.parameters
-        return any(
-            (p.message_part, p.name, p.is_required) == (location.message_part, location.name, True) for p in parameters
-        )
-    media = target.operation.request_media.values()
-    schemas = [one.schema for one in media if isinstance(one.schema, dict)]
-    return bool(schemas) and all(location.pointer_tokens[0] in schema.get("required", ()) for schema in schemas)
-
 
 # Plans a check: lists the cases that follow from contracts. Equal contracts give equal plans.
 
@@ -458,70 +165,79 @@ def plan_cases(
         unpriced_target_ids: targets that are left out because nobody knows what a request to them costs.
         keyed_provider_ids: providers to which a key is sent although none is required: a wrong one should be rejected.
     """
-    left_out = tuple(find_excluded_operations(targets, fully_checked_providers))
-    allows_large = is_emulated if include_large_uploads is None else include_large_uploads
-    cases: dict[str, ConformanceCase] = {}
-    skipped: dict[str, SkippedCase] = {}
+    excluded = tuple(find_excluded_operations(targets, fully_checked_providers))
     items = _iterate_all_cases(
         targets,
         spoken_text,
-        left_out,
+        excluded,
         keyed_provider_ids,
         is_emulated=is_emulated,
         include_all_billable_cases=include_all_billable_cases,
     )
-    partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
-    chosen = {(target.contract.id, target.name) for target in targets}
     if include_webhooks:
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
+    partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
+    chosen = {target.id for target in targets}
+    allows_large = is_emulated if include_large_uploads is None else include_large_uploads
+    cases: dict[str, ConformanceCase] = {}
+    skipped: dict[str, SkippedCase] = {}
     for item in items:
         if isinstance(item, SkippedCase):
             skipped.setdefault(item.id, item)
-        elif (
-            item.provider in partial
-            and item.target_name is not None
-            and (item.provider, item.target_name) not in chosen
-        ):
-            continue  # such as a documented request to another target of the operation
-        elif (target_id := f"{item.provider}/{item.target_name}") in unpriced_target_ids:
-            if (item.provider, item.target_name) not in chosen:  # the others are named with what else is left out
-                reason = f"no document states its price in dollars: set it with --price {target_id}=USD"
-                skipped[target_id] = SkippedCase(id=target_id, skip_reason=reason)
-        elif item.provider in partial and _addresses_unselected_target(item, targets):
-            continue  # such as a value of a field that selects another target
-        elif (
-            not allows_large and item.upload_padding is not None and item.upload_padding.size_bytes > LARGE_UPLOAD_BYTES
-        ):
             continue
-        elif (
-            include_all_billable_cases
-            or not item.is_billable
-            or item.speech_request is not None
-            or item.is_in_every_plan
-        ):
+        target_id = None if item.target_name is None else f"{item.provider}/{item.target_name}"
+        is_of_other_target = target_id is not None and target_id not in chosen
+        if item.provider in partial and (is_of_other_target or _addresses_unselected_target(item, targets)):
+            continue  # such as a documented request to another target of the operation, or a value that selects it
+        if target_id is not None and target_id in unpriced_target_ids:
+            if is_of_other_target:  # the chosen ones are named with what else is left out
+                skipped[target_id] = _build_unpriced_case(target_id)
+        elif _is_wanted(item, allows_large=allows_large, include_all_billable_cases=include_all_billable_cases):
             cases.setdefault(item.id, item)
-    ordered = tuple(order_cases(cases.values(), max_billable_requests))
-    delivering = _list_targets_with_delivery(ordered)
-    beyond_limit = _list_targets_with_delivery(cases.values()) - delivering
-    reasons = {
-        target.id: "no document states its price in dollars"
-        if target.id in unpriced_target_ids
-        else f"its delivery is beyond the limit of {max_billable_requests} billable requests"
-        for target in targets
-        if target.id in (beyond_limit | set(unpriced_target_ids)) and delivering
-    }
-    return CasePlan(
-        cases=ordered,
+    plan = CasePlan(
+        cases=tuple(order_cases(cases.values(), max_billable_requests)),
         skipped_cases=tuple(skipped.values()),
         max_billable_requests=max_billable_requests,
-        targets_without_delivery=tuple(
-            target.id
-            for target in targets
-            if _speaks(target) and target.id not in delivering and target.id not in reasons
-        ),
-        left_out_reason_by_target=reasons,
-        excluded_operations=left_out,
+        excluded_operations=excluded,
     )
+    return _add_targets_without_delivery(
+        plan, targets, _list_targets_with_delivery(cases.values()), unpriced_target_ids
+    )
+
+
+def _is_wanted(case: ConformanceCase, *, allows_large: bool, include_all_billable_cases: bool) -> bool:
+    if not allows_large and case.upload_padding is not None and case.upload_padding.size_bytes > LARGE_UPLOAD_BYTES:
+        return False
+    is_free = not case.is_billable
+    return include_all_billable_cases or is_free or case.speech_request is not None or case.is_in_every_plan
+
+
+def _build_unpriced_case(target_id: str) -> SkippedCase:
+    reason = f"no document states its price in dollars: set it with --price {target_id}=USD"
+    return SkippedCase(id=target_id, skip_reason=reason)
+
+
+def _add_targets_without_delivery(
+    plan: CasePlan, targets: Sequence[BaseTarget], deliverable: Collection[str], unpriced: Collection[str]
+) -> CasePlan:
+    """Return a plan that names the targets of which it has no delivery.
+
+    Args:
+        plan: the plan.
+        targets: the targets that it checks.
+        deliverable: ids of the targets that have a delivery, whether it is in the plan or beyond its limit.
+        unpriced: ids of the targets that are left out because nobody knows what a request to them costs.
+    """
+    delivering = _list_targets_with_delivery(plan.cases)
+    reasons = {
+        target.id: "no document states its price in dollars"
+        if target.id in unpriced
+        else f"its delivery is beyond the limit of {plan.max_billable_requests} billable requests"
+        for target in targets
+        if delivering and target.id not in delivering and target.id in {*deliverable, *unpriced}
+    }
+    without = (one.id for one in targets if _speaks(one) and one.id not in delivering and one.id not in reasons)
+    return msgspec.structs.replace(plan, targets_without_delivery=tuple(without), left_out_reason_by_target=reasons)
 
 
 def _list_targets_with_delivery(cases: Iterable[ConformanceCase]) -> set[str]:

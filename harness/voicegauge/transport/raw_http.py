@@ -19,14 +19,8 @@ import httptools
 
 from voicegauge.errors import UnreachableError
 from voicegauge.model.exchange import Timing
-from voicegauge.transport.http import (
-    ExchangeTrace,
-    Timeouts,
-    build_transport_error,
-    create_ssl_context,
-    find_proxy,
-    get_http_version,
-)
+from voicegauge.transport.exchange_trace import ExchangeTrace
+from voicegauge.transport.http import Timeouts, build_transport_error, create_ssl_context, find_proxy, get_http_version
 from voicegauge.transport.network import (
     HTTPCORE_ERRORS,
     KEEP_ALIVE_S,

@@ -1,0 +1,191 @@
+"""Orders the cases of a plan: deliveries first, then free requests, then the most informative ones."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from voicegauge.cases.case import ConformanceCase
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.model.exchange import UploadedFile
+
+NEW_VALUE_WEIGHT_IN_PAIRS = 8
+"""Number of new pairs that count as much as one new value. Most faults depend on a single value (see `pairwise`)."""
+REQUESTS_BETWEEN_DELIVERIES = 3
+"""Number of billable single requests between two deliveries for metamorphic rules. A delivery tests for one fault. A
+single request tests for several at the beginning of a plan, and for less than one after about ten requests."""
+TEXT_LENGTH_STEP_CHARACTERS = 250
+"""Number of characters by which the lengths of two texts must differ for the texts to count as different values."""
+FieldNameAndValue = tuple[str, str]
+"""Name of a field, and a text that identifies its value or says that the field is missing."""
+
+
+class CoveredFieldValues(NamedTuple):
+    """The field values of a request and the pairs of these values. Both count as tested when the request is sent."""
+
+    field_values: Sequence[FieldNameAndValue]
+    pairs_of_field_values: Sequence[object]
+
+
+def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | None = None) -> list[ConformanceCase]:
+    """Return `cases` in the order in which they are sent.
+
+    The order is:
+
+    1. one delivery of each target, which shows the complete response;
+    2. requests that should be rejected, in the order of `cases`. They are free, but may reserve more than is left of a
+       budget;
+    3. single requests, the one that adds most to the earlier ones first, and among them one delivery for each operation
+       and parameter for the metamorphic rules;
+    4. the remaining deliveries.
+
+    Args:
+        cases: the cases in the order of the contract.
+        max_billable_requests: number of billable requests to keep; all of them by default.
+    """
+    by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
+    targets_with_delivery: set[tuple[str, str | None]] = set()
+    for case in cases:
+        by_turn[_find_plan_part_number(case, targets_with_delivery)].append(case)
+    pairs, rest = _separate_first_delivery_of_each_parameter(by_turn[3])
+    middle = _spread_deliveries_among_requests(pairs, _order_by_information_gain(by_turn[2]))
+    ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
+    if max_billable_requests is None:
+        return ordered
+    counts = itertools.accumulate(case.is_billable * case.first_request_count for case in ordered)
+    return [
+        case
+        for case, count in zip(ordered, counts, strict=True)
+        if not case.is_billable or count <= max_billable_requests
+    ]
+
+
+def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
+    """Return the position, from 0, of `case` in the list of four groups that `order_cases` describes.
+
+    Args:
+        case: the case.
+        targets_with_delivery: provider and target of each delivery so far. If `case` is a delivery, its target is
+            added.
+    """
+    if case.expected_response.acceptance == "rejected":
+        return 1
+    if case.speech_request is None:
+        return 2
+    is_first = (case.provider, case.target_name) not in targets_with_delivery
+    targets_with_delivery.add((case.provider, case.target_name))
+    return 0 if is_first else 3
+
+
+def _separate_first_delivery_of_each_parameter(
+    deliveries: Sequence[ConformanceCase],
+) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
+    """Split `deliveries` into the first one for each operation and changed parameter, and the remaining ones.
+
+    All deliveries that change the format are among the remaining ones, because single requests also show what a format
+    changes in a response.
+    """
+    seen: set[tuple[str, str, str]] = set()
+    first: list[ConformanceCase] = []
+    rest: list[ConformanceCase] = []
+    for case in deliveries:
+        parameter = case.comparison.compared_parameter if case.comparison is not None else "format"
+        key = (case.provider, case.operation, parameter)
+        (rest if parameter == "format" or key in seen else first).append(case)
+        seen.add(key)
+    return first, rest
+
+
+def _spread_deliveries_among_requests(
+    deliveries: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
+) -> list[ConformanceCase]:
+    """Return `single_requests` with one of `deliveries` after every third billable request.
+
+    `REQUESTS_BETWEEN_DELIVERIES` is this interval. Deliveries for which there are too few requests come last.
+    """
+    waiting = iter(deliveries)
+    ordered = []
+    billable = 0
+    for case in single_requests:
+        ordered.append(case)
+        billable += case.is_billable
+        if case.is_billable and billable % REQUESTS_BETWEEN_DELIVERIES == 0:
+            ordered += itertools.islice(waiting, 1)
+    return [*ordered, *waiting]
+
+
+def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
+    """Order `cases` greedily: the next case is always the one with the largest gain.
+
+    The gain of a case can only fall while other cases are chosen. Therefore an outdated gain is an upper bound, and a
+    case whose updated gain is still the best of the heap can be chosen without updating all other gains (lazy greedy).
+    """
+    names = _list_field_names(cases)
+    contents = [_list_covered_field_values(case, names[case.provider, case.operation]) for case in cases]
+    seen: set[object] = set()
+    heap = [(-_compute_information_gain(content, seen), index) for index, content in enumerate(contents)]
+    heapq.heapify(heap)
+    ordered = []
+    while heap:
+        _, index = heapq.heappop(heap)
+        gain = -_compute_information_gain(contents[index], seen)
+        if heap and (gain, index) > heap[0]:
+            heapq.heappush(heap, (gain, index))
+            continue
+        ordered.append(cases[index])
+        seen.update(contents[index].field_values)
+        seen.update(contents[index].pairs_of_field_values)
+    return ordered
+
+
+def _compute_information_gain(covered_values: CoveredFieldValues, earlier_values: set[object]) -> int:
+    """Return the number of covered values and pairs that are not in `earlier_values`.
+
+    A value counts as `NEW_VALUE_WEIGHT_IN_PAIRS` pairs.
+    """
+    new_values = sum(value not in earlier_values for value in covered_values.field_values)
+    return NEW_VALUE_WEIGHT_IN_PAIRS * new_values + sum(
+        pair not in earlier_values for pair in covered_values.pairs_of_field_values
+    )
+
+
+def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
+    """Return the names of all fields in the requests to each operation, by provider and operation."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for case in cases:
+        names = found.setdefault((case.provider, case.operation), {})
+        names.update(dict.fromkeys(_list_request_fields(case.request)))
+    return {key: sorted(names) for key, names in found.items()}
+
+
+def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
+    if request is None:
+        return {}
+    body = request.body if isinstance(request.body, dict) else {}
+    return {"(type)": request.media_type, **request.query_parameters, **request.headers, **body}
+
+
+def _list_covered_field_values(case: ConformanceCase, field_names: Sequence[str]) -> CoveredFieldValues:
+    if case.expected_response.case_kind == "undocumented":
+        # It counts as one pair, so that requests with documented values and pairs of them come first.
+        return CoveredFieldValues(
+            field_values=(), pairs_of_field_values=((case.operation, case.expected_response.description),)
+        )
+    fields = _list_request_fields(case.request)
+    values = [
+        (f"{case.operation}/{name}", _format_comparable_value(fields[name]) if name in fields else "left out")
+        for name in field_names
+    ]
+    return CoveredFieldValues(values, tuple(itertools.combinations(values, 2)))
+
+
+def _format_comparable_value(value: object) -> str:
+    """Return a text that is equal for values that test the same, such as spoken texts of similar length."""
+    if isinstance(value, UploadedFile):
+        return f"{value.filename} of {len(value.data)} bytes"
+    text = repr(value)
+    # Two readable texts test the same thing unless one is much longer.
+    length = len(text) // TEXT_LENGTH_STEP_CHARACTERS * TEXT_LENGTH_STEP_CHARACTERS
+    return f"a text of {length} characters or more" if " " in text else text
