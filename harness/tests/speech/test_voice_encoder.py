@@ -306,6 +306,7 @@ def test_bench_finds_another_voice_and_states_it_everywhere(tmp_path: Path, caps
     folder = Path(result["folder"])
     rows = list(csv.DictReader(io.StringIO(voicegauge.render_report(folder, format="csv"))))
     assert all(float(row["voice_similarity"]) < 0.7 for row in rows)
+    assert all(float(row["audio_pitch_hz"]) > 200 for row in rows), "the voice of the fault is high"
     assert "not the voice of the sample; similarity" in voicegauge.render_report(folder)
     run = load_run(folder)
     assert run.voices is not None

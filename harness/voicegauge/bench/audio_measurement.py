@@ -27,6 +27,7 @@ from voicegauge.speech.audio_quality import measure_quality
 from voicegauge.speech.containers import find_container_of_media_type, sniff_container
 from voicegauge.speech.decoding import RawAudioFormat
 from voicegauge.speech.encoding import find_container_of_format
+from voicegauge.speech.voice_measures import measure_voice
 
 
 def measure_audio(
@@ -90,7 +91,8 @@ def _measure_file(run_folder: Path, saved_audio: AudioFacts, target: BaseTarget 
     facts, decoded = audio.measure_facts(saved_audio.file_path), audio.decoded_audio
     if decoded is not None:
         quality = measure_quality(decoded.samples, decoded.sample_rate_hz, decoded.codec)
-        facts = msgspec.structs.replace(facts, **quality._asdict())
+        voice = measure_voice(decoded.samples, decoded.sample_rate_hz)
+        facts = msgspec.structs.replace(facts, **quality._asdict(), **voice._asdict())
     return _MeasuredAudio(facts, audio.playback_timeline, _find_audio_failure(audio))
 
 

@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -25,14 +25,29 @@ from voicegauge.bench.target_samples import TargetSamples, group_target_samples
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.run import Run, ScoreSet, TargetRef
-from voicegauge.model.sample import Latency
+from voicegauge.model.run import Run, ScoreSet, TargetRef, VoiceSet
+from voicegauge.model.sample import Latency, Sample
+from voicegauge.speech.listening import count_spoken_letters
 
 # Computes the metrics of one saved run for a history of runs: one value for each target and metric.
 
 
-HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures", "wrong_audio", "usd_per_1m_characters"]
-HistoryUnit = Literal["ms", "rate", "usd"]
+HistoryMetric = Literal[
+    "total_latency_ms",
+    "ttfa_ms",
+    "wer",
+    "cer",
+    "failures",
+    "wrong_audio",
+    "letters_per_s",
+    "pitch_hz",
+    "spectral_centroid_hz",
+    "voice_similarity",
+    "usd_per_1m_characters",
+]
+HistoryUnit = Literal["ms", "rate", "letters/s", "hz", "similarity", "usd"]
+VOICE_METRICS: tuple[HistoryMetric, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz", "voice_similarity")
+"""Metrics of the voice of a target: a change in either direction is another voice or pace than users know."""
 
 _FAULTS_PREFIX = "faults "
 MAX_OBSERVATION_COUNT = 2**53
@@ -45,6 +60,10 @@ UNIT_BY_METRIC: dict[HistoryMetric, HistoryUnit] = {
     "cer": "rate",
     "failures": "rate",
     "wrong_audio": "rate",
+    "letters_per_s": "letters/s",
+    "pitch_hz": "hz",
+    "spectral_centroid_hz": "hz",
+    "voice_similarity": "similarity",
     "usd_per_1m_characters": "usd",
 }
 
@@ -54,7 +73,8 @@ class HistoryValue(Record, frozen=True, kw_only=True):
 
     metric: HistoryMetric
     value: float
-    """Median time in milliseconds, share from 0 to 1, or US dollars per million characters."""
+    """Median time in milliseconds, share from 0 to 1, letters per second of speech, mean frequency in Hz, mean
+    similarity to the voice sample, or US dollars per million characters."""
     observation_count: int
     """Number of samples; for error rates, of words or characters."""
     unit: HistoryUnit
@@ -89,6 +109,10 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
     listening_description: str
     """Method by which the audio was judged; empty if nobody listened to it."""
+    voice_sample_description: str
+    """The voice sample that targets got, such as "voice sample 1a2b3c4d"; empty if none got a file."""
+    voice_encoder_description: str
+    """The encoder of the similarities to the voice sample; empty if voices were not compared."""
     voicegauge_version: str
     """Version of voicegauge that measured the run."""
     targets: tuple[HistoryTarget, ...]
@@ -124,9 +148,11 @@ def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
         configuration_description=_describe_configuration(run),
         scoring_description=_describe_scoring(scores),
         listening_description=run.listening.method if run.listening is not None else "",
+        voice_sample_description=_describe_voice_sample(run),
+        voice_encoder_description=run.voices.method if run.voices is not None else "",
         voicegauge_version=manifest.voicegauge_version,
         targets=tuple(
-            _compute_target_metrics(samples[target.id], target, takes_audio=manifest.kind != "speech")
+            _compute_target_metrics(samples[target.id], target, run.voices, takes_audio=manifest.kind != "speech")
             for target in manifest.targets
         ),
     )
@@ -158,7 +184,14 @@ def _describe_scoring(scores: ScoreSet | None) -> str:
     return f"{scores.asr}, {scores.normalizer}{settings}"
 
 
-def _compute_target_metrics(target_samples: TargetSamples, target: TargetRef, *, takes_audio: bool) -> HistoryTarget:
+def _describe_voice_sample(run: Run) -> str:
+    path = run.manifest.voice_sample_path
+    return "" if path is None else f"voice sample {Path(path).stem[:8]}"
+
+
+def _compute_target_metrics(
+    target_samples: TargetSamples, target: TargetRef, voices: VoiceSet | None, *, takes_audio: bool
+) -> HistoryTarget:
     failures, samples = target_samples.count_failures_and_samples()
     is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
     metrics = [
@@ -169,6 +202,7 @@ def _compute_target_metrics(target_samples: TargetSamples, target: TargetRef, *,
         _compute_error_rate(target_samples, "cer") if failures < samples else None,
         _build_history_value("failures", failures / samples, samples) if samples else None,
         _compute_wrong_share(target_samples),
+        *(() if takes_audio else compute_voice_metrics(target_samples.samples, voices)),
         # Targets that take audio are not priced by characters; a changed price is an event all the same.
         None if takes_audio else _compute_price(target_samples, target),
     ]
@@ -206,6 +240,41 @@ def _compute_wrong_share(samples: TargetSamples) -> HistoryValue | None:
     return _build_history_value("wrong_audio", wrong / judged, judged) if judged else None
 
 
+def compute_voice_metrics(samples: Iterable[Sample], voices: VoiceSet | None) -> list[HistoryValue]:
+    """Return the metrics of the voice of one target: pace, pitch and spectrum, and similarity if it was compared.
+
+    Of frequencies and similarities, the lowest and the highest tenth of the clips do not count.
+
+    Args:
+        samples: the samples of the target, without warm-up. Failed ones do not count.
+        voices: the similarities of the run; `None` if voices were not compared.
+    """
+    delivered = [(sample, sample.audio) for sample in samples if sample.failure is None and sample.audio is not None]
+    similarities = {one.sample_id: one.similarity for one in voices.voices} if voices is not None else {}
+    spoken = [(count_spoken_letters(one.text), facts.spoken_s) for one, facts in delivered if facts.spoken_s]
+    total_s = sum(spoken_s for _, spoken_s in spoken)
+    values_by_metric: dict[HistoryMetric, list[float]] = {
+        "pitch_hz": [facts.pitch_hz for _, facts in delivered if facts.pitch_hz],
+        "spectral_centroid_hz": [facts.spectral_centroid_hz for _, facts in delivered if facts.spectral_centroid_hz],
+        "voice_similarity": [found for one, _ in delivered if (found := similarities.get(one.id)) is not None],
+    }
+    pace = sum(letters for letters, _ in spoken) / total_s if total_s > 0 else 0.0
+    return [
+        *([_build_history_value("letters_per_s", pace, len(spoken))] if pace > 0 else []),
+        *(
+            _build_history_value(metric, _compute_trimmed_mean(values), len(values))
+            for metric, values in values_by_metric.items()
+            if values
+        ),
+    ]
+
+
+def _compute_trimmed_mean(values: Sequence[float]) -> float:
+    """Return the mean without the lowest and the highest tenth."""
+    left_out = len(values) // 10
+    return float(np.mean(sorted(values)[left_out : len(values) - left_out]))
+
+
 def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
     price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
     return None if price is None else _build_history_value("usd_per_1m_characters", price, len(samples.samples))
@@ -215,7 +284,7 @@ def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | 
 
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
-STORE_VERSION = 5
+STORE_VERSION = 6
 """Version of the tables and of what is measured; it is increased when either of them changes."""
 IN_MEMORY_PATH = Path(":memory:")
 """Path that makes SQLite keep a store in memory instead of a file."""
@@ -226,7 +295,8 @@ _CREATE_TABLES_SQL = """
 CREATE TABLE runs (
   run_file_path TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL, run_id TEXT NOT NULL,
   created_at TEXT NOT NULL, provenance TEXT NOT NULL, region TEXT, configuration_description TEXT NOT NULL,
-  scoring_description TEXT NOT NULL, listening_description TEXT NOT NULL, voicegauge_version TEXT NOT NULL
+  scoring_description TEXT NOT NULL, listening_description TEXT NOT NULL, voice_sample_description TEXT NOT NULL,
+  voice_encoder_description TEXT NOT NULL, voicegauge_version TEXT NOT NULL
 );
 CREATE TABLE targets (
   run_file_path TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, target_id TEXT NOT NULL,
@@ -310,7 +380,7 @@ class HistoryStore:
         with self._connection:
             self._connection.execute("DELETE FROM runs WHERE run_file_path = ?", (run.run_file_path,))
             self._connection.execute(
-                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     *(
                         run.run_file_path,
@@ -321,7 +391,8 @@ class HistoryStore:
                         run.provenance.value,
                     ),
                     *(run.region, run.configuration_description, run.scoring_description),
-                    *(run.listening_description, run.voicegauge_version),
+                    *(run.listening_description, run.voice_sample_description, run.voice_encoder_description),
+                    run.voicegauge_version,
                 ),
             )
             for target in run.targets:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_TIME_FOR_LOGARITHM_MS
-from voicegauge.bench.history_runs import HistoryMetric, HistoryRun, HistoryUnit, HistoryValue
+from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, HistoryRun, HistoryUnit, HistoryValue
 from voicegauge.bench.resampling import FloatArray, load_scipy
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Provenance, Record
@@ -39,8 +39,14 @@ MAX_SEGMENTED_NIGHTS = 60
 """Largest number of nights that are segmented, so that the chance of a false alert does not grow with the history."""
 NIGHTS_TO_CONFIRM_SHIFT = 2
 """Number of nights at the new level before an alert."""
-_PRIOR_DEGREES_OF_FREEDOM = 3.0
-"""Weight of the assumed spread, in degrees of freedom, beside the spread that is measured."""
+_CLIP_SPREAD_BY_UNIT: dict[HistoryUnit, float] = {"letters/s": 0.04, "hz": 0.04, "similarity": 0.1}
+"""How much two deliveries of one text by one voice are assumed to differ: the standard deviation of the logarithm of
+pace and frequencies, and of the similarity. It counts until enough nights show it."""
+_MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD = 0.003, 12.0
+"""Smallest spread between nights of a voice, since some services repeat their audio exactly; and the weight of what is
+assumed, in degrees of freedom. It is large, because voices vary far less than latencies between services."""
+_UNITS_OF_DIFFERENCES: tuple[HistoryUnit, ...] = ("rate", "similarity")
+"""Units of which a change is a difference, not a ratio."""
 _INDEPENDENT_TESTS_PER_NIGHT = 3.0
 """Number of independent tests by which the significance level is corrected for each night. Every earlier night is
 tested as the start of a shift, but these tests are correlated: together they raise as many false alerts as about three
@@ -64,6 +70,8 @@ class SpreadAssumption(NamedTuple):
     """Standard deviation that is assumed until enough nights show it."""
     min_spread: float
     """Lower limit of the standard deviation, because the samples of one night already differ by chance; 0 for none."""
+    degrees_of_freedom: float = 3.0
+    """Weight of the assumed spread, in degrees of freedom, beside the spread that is measured."""
 
 
 def find_level_shifts(
@@ -138,8 +146,9 @@ def _estimate_spread(transformed_values: FloatArray, spread_assumption: SpreadAs
     limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
     variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2
     freedom = 0.6 * len(differences)  # neighboring differences share a night
-    total = freedom + _PRIOR_DEGREES_OF_FREEDOM
-    pooled = (_PRIOR_DEGREES_OF_FREEDOM * spread_assumption.assumed_spread**2 + freedom * variance) / total
+    assumed_freedom = spread_assumption.degrees_of_freedom
+    total = freedom + assumed_freedom
+    pooled = (assumed_freedom * spread_assumption.assumed_spread**2 + freedom * variance) / total
     return max(pooled**0.5, spread_assumption.min_spread), total
 
 
@@ -218,10 +227,13 @@ def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
 
 def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue) -> SeriesKey:
     # Judged by another engine or in another way, a run is in another series.
+    voice = run.voice_sample_description
     method = {
         "wer": run.scoring_description,
         "cer": run.scoring_description,
         "wrong_audio": run.listening_description,
+        **dict.fromkeys(VOICE_METRICS, voice or None),
+        "voice_similarity": f"{run.voice_encoder_description}, {voice}",
     }.get(history_value.metric)
     return SeriesKey(
         provenance=run.provenance,
@@ -248,31 +260,34 @@ def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue
 
 def _pool_values(unit: HistoryUnit, values_with_counts: Sequence[tuple[float, int]]) -> float:
     total = sum(n for _, n in values_with_counts)
-    if unit == "rate":
+    if unit in _UNITS_OF_DIFFERENCES:
         return sum(value * n for value, n in values_with_counts) / total
     return math.exp(sum(n * math.log(max(value, MIN_TIME_FOR_LOGARITHM_MS)) for value, n in values_with_counts) / total)
 
 
 def compute_level(unit: HistoryUnit, night_values: Sequence[NightValue]) -> float:
-    """Return the level of a series over `night_values`: the median of times, or the rate over all samples."""
-    if unit == "rate":
+    """Return the level of a series over `night_values`: the median, or of rates and similarities the mean."""
+    if unit in _UNITS_OF_DIFFERENCES:
         return _pool_values(unit, [(one.value, one.observation_count) for one in night_values])
     return float(np.median([one.value for one in night_values]))
 
 
 def compute_level_change(unit: HistoryUnit, level_before: float, level_after: float) -> float:
-    """Return the change of a level: relative for times, the difference for rates."""
-    return (
-        level_after - level_before if unit == "rate" else level_after / max(level_before, MIN_TIME_FOR_LOGARITHM_MS) - 1
-    )
+    """Return the change of a level: relative for times, paces and frequencies, the difference for the others."""
+    if unit in _UNITS_OF_DIFFERENCES:
+        return level_after - level_before
+    return level_after / max(level_before, MIN_TIME_FOR_LOGARITHM_MS) - 1
 
 
 def transform_to_constant_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> list[float]:
     """Return the values of `night_values` on a scale on which their spread does not depend on the level.
 
-    These are logarithms of times; for rates, the arc sine of Anscombe (1948, "The transformation of Poisson, binomial
-    and negative-binomial data"), which is also defined for nights without any error.
+    These are logarithms of times, paces and frequencies, and similarities themselves; for rates, the arc sine of
+    Anscombe (1948, "The transformation of Poisson, binomial and negative-binomial data"), which is also defined for
+    nights without any error.
     """
+    if unit == "similarity":
+        return [one.value for one in night_values]
     if unit != "rate":
         return [math.log(max(one.value, MIN_TIME_FOR_LOGARITHM_MS)) for one in night_values]
     return [
@@ -283,7 +298,11 @@ def transform_to_constant_spread(unit: HistoryUnit, night_values: Sequence[Night
 
 def assume_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> SpreadAssumption:
     """Return the assumption about the spread of transformed values that holds until enough nights are measured."""
+    usual_count = float(np.median([max(one.observation_count, 1) for one in night_values]))
+    if unit in _CLIP_SPREAD_BY_UNIT:
+        assumed = max(_CLIP_SPREAD_BY_UNIT[unit] / math.sqrt(usual_count), _MIN_VOICE_SPREAD)
+        return SpreadAssumption(assumed, _MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD)
     if unit != "rate":
         return SpreadAssumption(DEFAULT_LATENCY_DRIFT, 0.0)
-    sampling_spread = 0.5 / math.sqrt(float(np.median([max(one.observation_count, 1) for one in night_values])))
+    sampling_spread = 0.5 / math.sqrt(usual_count)
     return SpreadAssumption(sampling_spread, sampling_spread)

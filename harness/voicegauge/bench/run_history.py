@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from voicegauge.bench.history_runs import HistoryRun, HistoryTarget, ProgressReporter, SkippedRun, read_runs_in_folder
+from voicegauge.bench.history_runs import (
+    VOICE_METRICS,
+    HistoryRun,
+    HistoryTarget,
+    HistoryUnit,
+    ProgressReporter,
+    SkippedRun,
+    read_runs_in_folder,
+)
 from voicegauge.bench.metric_series import (
     MIN_NIGHTS_SINCE_SHIFT,
     LevelShift,
@@ -34,6 +42,21 @@ class HistorySettings(Record, frozen=True, kw_only=True):
     """Smallest relative change of a time that matters (0.1 is 10%); smaller ones are ignored, even if significant."""
     min_rate_change: float = 0.02
     """Smallest change of an error or failure rate that matters; 0.02 is two percentage points."""
+    voice_alpha: float = 0.0001
+    """Probability that a night without a change raises any alert about a voice: 1% over 100 nights."""
+    min_voice_change: float = 0.025
+    """Smallest relative change of pace, pitch or spectrum that matters."""
+    min_similarity_change: float = 0.15
+    """Smallest change of the similarity to the voice sample that matters."""
+
+    def get_min_change(self, unit: HistoryUnit) -> float:
+        """Return the smallest change that matters of a metric with this unit."""
+        return {
+            "rate": self.min_rate_change,
+            "letters/s": self.min_voice_change,
+            "hz": self.min_voice_change,
+            "similarity": self.min_similarity_change,
+        }.get(unit, self.min_slowdown)
 
 
 class LevelChange(Record, frozen=True, kw_only=True):
@@ -41,6 +64,7 @@ class LevelChange(Record, frozen=True, kw_only=True):
 
     series_key: SeriesKey
     direction: Literal["regression", "improvement"]
+    """Any change of a voice is a regression."""
     first_night: str
     """The first night at the new level."""
     confirmation_night: str
@@ -48,11 +72,11 @@ class LevelChange(Record, frozen=True, kw_only=True):
     is_new: bool
     """Whether `confirmation_night` is the latest night of the history with this provenance."""
     level_before: float
-    """Level of the nights before the change, in the unit of the metric: median of times, rate over all samples."""
+    """Level of the nights before the change, in the unit of the metric: median, or rate over all samples."""
     level_after: float
     """Level from the first night of the change to its confirmation."""
     change: float
-    """Change of the level: relative for times, the difference for rates."""
+    """Change of the level: relative for times, paces and frequencies, the difference for rates and similarities."""
 
 
 class HistoryEvent(Record, frozen=True, kw_only=True):
@@ -148,14 +172,17 @@ def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings
     """Return the changes of the levels of all series except the series of prices.
 
     Prices are known exactly, so `find_events` reports their changes. For each provenance, the false alarm probability
-    `settings.alpha` is divided equally among the series.
+    `settings.voice_alpha` is divided equally among the series of voices, and `settings.alpha` among the others.
     """
     judged = [one for one in series if one.key.unit != "usd"]
     latest_nights = {one.key.provenance: one.nights[-1].night for one in sorted(judged, key=_get_latest_night)}
     changes: list[LevelChange] = []
     for one in judged:
         provenance = one.key.provenance
-        alpha = settings.alpha / sum(other.key.provenance == provenance for other in judged)
+        is_voice = one.key.metric in VOICE_METRICS
+        alpha = (settings.voice_alpha if is_voice else settings.alpha) / sum(
+            other.key.provenance == provenance and (other.key.metric in VOICE_METRICS) == is_voice for other in judged
+        )
         changes += _find_changes_of_series(one, settings, alpha, latest_nights[provenance])
     return sorted(changes, key=lambda change: change.confirmation_night)
 
@@ -168,7 +195,7 @@ def _find_changes_of_series(
     series: MetricSeries, settings: HistorySettings, alpha: float, latest_night: str
 ) -> list[LevelChange]:
     unit, nights = series.key.unit, series.nights
-    min_change = settings.min_rate_change if unit == "rate" else settings.min_slowdown
+    min_change = settings.get_min_change(unit)
 
     def compute_levels(nights_before: range, nights_after: range) -> tuple[float, float]:
         return compute_level(unit, _select_nights(nights, nights_before)), compute_level(
@@ -210,7 +237,7 @@ def _build_change(
     confirmation_night = series.nights[shift.confirmation_night_index].night
     return LevelChange(
         series_key=series.key,
-        direction="regression" if after > before else "improvement",
+        direction="regression" if after > before or series.key.metric in VOICE_METRICS else "improvement",
         first_night=series.nights[shift.first_night_index].night,
         confirmation_night=confirmation_night,
         is_new=confirmation_night == latest_night,

@@ -139,6 +139,12 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     """Whether lossless audio was made at a lower sample rate than it states."""
     click_count: Count | None = None
     """Number of jumps between two samples that are far larger than the changes around them."""
+    spoken_s: NonNegativeNumber | None = None
+    """Duration from the first to the last sound without the longest pause, in seconds; `None` without any sound."""
+    pitch_hz: NonNegativeNumber | None = None
+    """Median pitch of the voice; `None` with too little speech."""
+    spectral_centroid_hz: NonNegativeNumber | None = None
+    """Mean frequency of the spectrum of the voice up to 3,600 Hz; `None` with too little speech."""
 
 
 class Cost(Record, frozen=True, kw_only=True, gc=False):

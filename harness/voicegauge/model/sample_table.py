@@ -242,6 +242,9 @@ _QUALITY_COLUMNS: tuple[tuple[str, ColumnType, str, str], ...] = (
     ("bandwidth_hz", "number", "Hz", "Frequency above which the spectrum ends abruptly."),
     ("is_upsampled", "boolean", "", "Whether the audio was made at a lower sample rate than it states."),
     ("click_count", "integer", "", "Jumps between two samples that are far larger than those around them."),
+    ("spoken_s", "number", "s", "Duration from the first to the last sound without the longest pause."),
+    ("pitch_hz", "number", "Hz", "Median pitch of the voice."),
+    ("spectral_centroid_hz", "number", "Hz", "Mean frequency of the spectrum of the voice, up to 3,600 Hz."),
 )
 _RATING_COLUMNS = (
     ("speech", "Predicted rating of the speech from 1 to 5 (SIG of ITU-T P.835); imprecise for one clip."),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.history_runs import HistoryMetric, HistoryUnit, has_injected_faults
+from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, HistoryUnit, has_injected_faults
 from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, NightValue
 from voicegauge.bench.run_history import HistoryEvent, LevelChange, RunHistory
 from voicegauge.model.base import Provenance
@@ -25,6 +25,10 @@ METRIC_LABELS: dict[HistoryMetric, str] = {
     "cer": "CER",
     "failures": "failures",
     "wrong_audio": "wrong audio",
+    "letters_per_s": "letters per second",
+    "pitch_hz": "pitch",
+    "spectral_centroid_hz": "centre of spectrum",
+    "voice_similarity": "similarity to voice sample",
     "usd_per_1m_characters": "$/1M characters",
 }
 MAX_RELATIVE_CHANGE_SHOWN = 10.0
@@ -93,8 +97,9 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     label_by_configuration: dict[str, str] = {}
     scored: tuple[HistoryMetric, ...] = ("wer", "cer")
     listened: tuple[HistoryMetric, ...] = ("wrong_audio",)
-    plain = tuple(metric for metric in METRIC_LABELS if metric not in (*scored, *listened))
-    for metrics in (plain, scored, listened):
+    voices = tuple(metric for metric in VOICE_METRICS if metric != "voice_similarity")
+    plain = tuple(metric for metric in METRIC_LABELS if metric not in (*scored, *listened, *VOICE_METRICS))
+    for metrics in (plain, scored, listened, voices, ("voice_similarity",)):
         configurations = sorted({one.key.configuration for one in series if one.key.metric in metrics})
         label_by_configuration |= _label_differing_facts(configurations)
     first, *others = (one.key.configuration.split(", ") for one in series)
@@ -150,17 +155,19 @@ def describe_event(event: HistoryEvent) -> TimelineEntry:
 
 
 def format_value(unit: HistoryUnit, value: float) -> str:
-    """Format a value with its unit: "512 ms", "5.1%", "$15.00"."""
+    """Format a value with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "$15.00"."""
     if unit == "ms":
         return f"{format_ms(value)} ms"
+    if unit in ("letters/s", "hz", "similarity"):
+        return {"letters/s": f"{value:.2f}/s", "hz": f"{value:.1f} Hz", "similarity": f"{value:.2f}"}[unit]
     return f"{format_percent(value)}%" if unit == "rate" else format_usd(value)
 
 
 def format_change(unit: str, change: float) -> str:
-    """Format a change: "+38.2%", "+5.0 points" of a rate, and "-0.30" of a rating."""
+    """Format a change: "+38.2%", "+5.0 points" of a rate, and "-0.30" of a rating or a similarity."""
     if unit == "rate":
         return f"{100 * change:+.1f} points"
-    if unit == "rating":
+    if unit in ("rating", "similarity"):
         return f"{change:+.2f}"
     return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"
 
@@ -272,7 +279,8 @@ def build_time_series_chart(
 
 def _choose_value_scale(series: MetricSeries) -> AxisScale:
     values = [night.value for night in series.nights]
-    return build_point_scale(values) if series.key.unit == "ms" else build_linear_scale(values, tick_count=4)
+    is_far_from_zero = series.key.unit in ("ms", "letters/s", "hz")
+    return build_point_scale(values) if is_far_from_zero else build_linear_scale(values, tick_count=4)
 
 
 def _remove_level_line_overlaps(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:

@@ -210,6 +210,12 @@ def list_spoken_letters(text: str) -> str:
     return "".join(filter(str.isalnum, _UNSPOKEN_PATTERN.sub("", text).casefold()))
 
 
+def count_spoken_letters(text: str) -> int:
+    """Return the number of letters that every voice speaks; a digit counts as several."""
+    spoken = _UNSPOKEN_PATTERN.sub("", text)
+    return sum(LETTERS_PER_DIGIT if character.isdecimal() else character.isalpha() for character in spoken)
+
+
 def measure_pace(samples: Samples, sample_rate_hz: int, text: str) -> float | None:
     """Return the letters per second between the first and the last sound; `None` if the text is too short.
 
@@ -218,8 +224,7 @@ def measure_pace(samples: Samples, sample_rate_hz: int, text: str) -> float | No
         sample_rate_hz: their sample rate.
         text: the spoken text.
     """
-    spoken = _UNSPOKEN_PATTERN.sub("", text)
-    letters = sum(LETTERS_PER_DIGIT if character.isdecimal() else character.isalpha() for character in spoken)
+    letters = count_spoken_letters(text)
     silences = find_silences(samples, sample_rate_hz) if letters >= MIN_LETTERS_FOR_PACE else None
     if silences is None:
         return None
