@@ -28,19 +28,14 @@ from voicegauge.api.saved_runs import ScoreResult
 from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
 from voicegauge.bench.comparison import MetricComparison, RunComparison
 from voicegauge.bench.cost import TargetCost
+from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.quality_prediction import QualitySummary
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.socket_summaries import AnswerPoint, InterruptionSummary, SocketSummary, TranscriptTimingSummary
 from voicegauge.bench.suites import SuiteFile, TextEntry
-from voicegauge.bench.target_summaries import (
-    AudioQualitySummary,
-    ErrorRate,
-    ReadingSummary,
-    StreamSummary,
-    TargetSummary,
-)
+from voicegauge.bench.target_summaries import AudioQualitySummary, StreamSummary, TargetSummary
 from voicegauge.bench.voice_similarity import VoiceSummary
 from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema

@@ -123,20 +123,7 @@ def finish_benchmark(
         is_finished=outcome.is_complete and planned_benchmark.live_options is None,
     )
     if stop_signal.requested and stop_signal.error is None:
-        of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp_settings is None else ""
-        cause = "stopped by --max-time" if stop_signal.is_time_over else "interrupted"
-        progress_made = f"{cause} after {len(outcome.samples)}{of_planned} samples"
-        result = _build_result(
-            run_folder,
-            run,
-            planned_benchmark.plan,
-            request.text_length,
-            stop_message=progress_made,
-            stop_reason="time" if stop_signal.is_time_over else "interrupted",
-        )
-        if request.on_result is not None:
-            request.on_result(result)
-        return result
+        return _finish_interrupted_benchmark(planned_benchmark, config, run_folder, run, stop_signal)
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
     run = _listen_to_saved_run(run_folder, run, planned_benchmark, deadline)
     run = _predict_quality_of_saved_run(run_folder, run, planned_benchmark, deadline)
@@ -170,6 +157,26 @@ def finish_benchmark(
     if request.on_result is not None:
         request.on_result(result)
     save_run(run_folder, run)
+    return result
+
+
+def _finish_interrupted_benchmark(
+    planned_benchmark: PlannedBenchmark, config: RunConfig, run_folder: Path, run: Run, stop_signal: StopSignal
+) -> BenchResult:
+    """Return the result of a run that Ctrl-C or the time limit stopped. Nothing of it is scored."""
+    request = planned_benchmark.request
+    of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp_settings is None else ""
+    cause = "stopped by --max-time" if stop_signal.is_time_over else "interrupted"
+    result = _build_result(
+        run_folder,
+        run,
+        planned_benchmark.plan,
+        request.text_length,
+        stop_message=f"{cause} after {len(run.samples)}{of_planned} samples",
+        stop_reason="time" if stop_signal.is_time_over else "interrupted",
+    )
+    if request.on_result is not None:
+        request.on_result(result)
     return result
 
 

@@ -23,6 +23,7 @@ import itertools
 import math
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -548,70 +549,112 @@ async def send_ramp(
         load_gate: the gate through which `send_sample` sends each request; `None` if it has none.
         on_ramp_step: called when a step begins.
     """
-    step_numbers = itertools.count(1)
-    remaining: Iterator[PlannedSample] = itertools.chain.from_iterable(rounds)
-    latest_latency_s = [0.0]
-    """The longest latency of each step so far, after a zero."""
-
-    async def measure_load(load: float, request_count: int) -> StepMeasurements:
-        step_number = next(step_numbers)
-        on_ramp_step(step_number, load)
-        step = list(itertools.islice(remaining, request_count))
-        step_rounds: list[SampleRound] = [(planned,) for planned in step]
-        due_s_by_id: dict[str, float] = {}
-        start_s_by_id: dict[str, float] = {}
-        if load_gate is not None and load_gate.prepare_connections is not None:
-            # At a rate, as many requests are in flight as come during a latency (Little's law).
-            is_rate = settings.load_type == "rate"
-            await load_gate.prepare_connections(math.ceil(load * latest_latency_s[-1]) + 1 if is_rate else int(load))
-
-        async def send_and_note_times(planned_sample: PlannedSample, due_s: float | None) -> None:
-            start_s_by_id[planned_sample.id] = clock.monotonic()
-            due_s_by_id[planned_sample.id] = start_s_by_id[planned_sample.id] if due_s is None else due_s
-            await send_sample(planned_sample, due_s)
-
-        start_s = clock.monotonic()
-        if settings.load_type == "concurrency":
-            if load_gate is not None:
-                load_gate.set_limit(int(load))
-            spare = 0 if load_gate is None else max(int(load), MIN_SPARE_SLOTS)
-            await send_closed_loop(step_rounds, int(load) + spare, send_and_note_times)
-        else:
-            if load_gate is not None:
-                load_gate.set_limit(None)
-            rate = ArrivalRate(load, settings.arrival_process)
-            await send_open_loop(
-                step_rounds,
-                rate,
-                send_and_note_times,
-                clock=clock,
-                seed=seed,
-                preparation_s=find_preparation_s(clock),
-            )
-        duration_s = clock.monotonic() - start_s
-        samples = await collect_samples(step, step_number)
-        latencies_ms = [one.latency.total_latency_ms or 0.0 for one in samples if one.latency is not None]
-        latest_latency_s.append(max(latencies_ms, default=0.0) / 1000)
-        start_s_by_id |= load_gate.start_s_by_id if load_gate is not None else {}
-        if settings.load_type == "concurrency":
-            starts_s = [start_s_by_id[sample.id] for sample in samples]
-            sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
-        else:
-            waits_s = load_gate.slot_wait_s_by_id if load_gate is not None else {}
-            starts_s = [
-                start_s_by_id[sample.id]
-                if sample.latency is None or sample.latency.start_delay_ms is None
-                # Its latency begins when it had to wait for a slot, which is the service's doing.
-                else due_s_by_id[sample.id] + sample.latency.start_delay_ms / 1000 - waits_s.get(sample.id, 0.0)
-                for sample in samples
-            ]
-            sent_share = compute_sent_share_of_rate([due_s_by_id[sample.id] for sample in samples], starts_s)
-        return StepMeasurements(samples, duration_s, sent_share, starts_s)
-
+    runner = _RampStepRunner(
+        settings,
+        send_sample,
+        collect_samples,
+        clock=clock,
+        seed=seed,
+        load_gate=load_gate,
+        on_ramp_step=on_ramp_step,
+        remaining=itertools.chain.from_iterable(rounds),
+    )
     return await search_highest_load(
-        measure_load,
+        runner.measure_load,
         settings.goal,
         load_type=settings.load_type,
         first_load=1.0,
         max_load=settings.max_load,
     )
+
+
+@dataclass(kw_only=True)
+class _RampStep:
+    """The samples of one step, with the times at which each was due and began, in seconds of the clock."""
+
+    samples: list[PlannedSample]
+    due_s_by_id: dict[str, float] = field(default_factory=dict)
+    start_s_by_id: dict[str, float] = field(default_factory=dict)
+
+
+class _RampStepRunner:
+    """Sends the steps of a ramp, one after another."""
+
+    def __init__(
+        self,
+        settings: RampSettings,
+        send_sample: SampleSender,
+        collect_samples: SampleCollector,
+        *,
+        clock: Clock,
+        seed: int,
+        load_gate: LoadGate | None,
+        on_ramp_step: RampStepListener,
+        remaining: Iterator[PlannedSample],
+    ) -> None:
+        self._settings, self._send_sample, self._collect_samples = settings, send_sample, collect_samples
+        self._clock, self._seed, self._load_gate, self._on_ramp_step = clock, seed, load_gate, on_ramp_step
+        self._remaining = remaining
+        self._step_number = 0
+        self._longest_latency_s = 0.0
+        """The longest latency of the step before."""
+
+    async def measure_load(self, load: float, request_count: int) -> StepMeasurements:
+        """Send as many samples under a load, and return what was measured."""
+        self._step_number += 1
+        self._on_ramp_step(self._step_number, load)
+        step = _RampStep(samples=list(itertools.islice(self._remaining, request_count)))
+        await self._prepare_connections(load)
+        start_s = self._clock.monotonic()
+        await self._send_step(step, load)
+        duration_s = self._clock.monotonic() - start_s
+        samples = await self._collect_samples(step.samples, self._step_number)
+        latencies_ms = [one.latency.total_latency_ms or 0.0 for one in samples if one.latency is not None]
+        self._longest_latency_s = max(latencies_ms, default=0.0) / 1000
+        step.start_s_by_id |= self._load_gate.start_s_by_id if self._load_gate is not None else {}
+        if self._settings.load_type == "concurrency":
+            starts_s = [step.start_s_by_id[sample.id] for sample in samples]
+            sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
+        else:
+            starts_s = [self._find_start_s(step, sample) for sample in samples]
+            sent_share = compute_sent_share_of_rate([step.due_s_by_id[sample.id] for sample in samples], starts_s)
+        return StepMeasurements(samples, duration_s, sent_share, starts_s)
+
+    async def _prepare_connections(self, load: float) -> None:
+        if self._load_gate is not None and self._load_gate.prepare_connections is not None:
+            # At a rate, as many requests are in flight as come during a latency (Little's law).
+            is_rate = self._settings.load_type == "rate"
+            count = math.ceil(load * self._longest_latency_s) + 1 if is_rate else int(load)
+            await self._load_gate.prepare_connections(count)
+
+    async def _send_step(self, step: _RampStep, load: float) -> None:
+        async def send_and_note_times(planned_sample: PlannedSample, due_s: float | None) -> None:
+            start_s = self._clock.monotonic()
+            step.start_s_by_id[planned_sample.id] = start_s
+            step.due_s_by_id[planned_sample.id] = start_s if due_s is None else due_s
+            await self._send_sample(planned_sample, due_s)
+
+        rounds: list[SampleRound] = [(planned,) for planned in step.samples]
+        is_closed_loop = self._settings.load_type == "concurrency"
+        if self._load_gate is not None:
+            self._load_gate.set_limit(int(load) if is_closed_loop else None)
+        if is_closed_loop:
+            spare = 0 if self._load_gate is None else max(int(load), MIN_SPARE_SLOTS)
+            await send_closed_loop(rounds, int(load) + spare, send_and_note_times)
+        else:
+            await send_open_loop(
+                rounds,
+                ArrivalRate(load, self._settings.arrival_process),
+                send_and_note_times,
+                clock=self._clock,
+                seed=self._seed,
+                preparation_s=find_preparation_s(self._clock),
+            )
+
+    def _find_start_s(self, step: _RampStep, sample: Sample) -> float:
+        """Return when a request at a rate was sent; if it had to wait for a slot, when its latency begins."""
+        if sample.latency is None or sample.latency.start_delay_ms is None:
+            return step.start_s_by_id[sample.id]
+        # Its latency begins when it had to wait for a slot, which is the service's doing.
+        waits_s = self._load_gate.slot_wait_s_by_id if self._load_gate is not None else {}
+        return step.due_s_by_id[sample.id] + sample.latency.start_delay_ms / 1000 - waits_s.get(sample.id, 0.0)

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, TypeVar
 
 import msgspec
 
 from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
-from voicegauge.bench.defaults import (
-    DEFAULT_CHARACTERS_PER_MONTH,
-    DEFAULT_TEXT_LENGTH,
-    MAX_LAG_MS,
-    MAX_LAG_SHARE,
+from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_LAG_MS, MAX_LAG_SHARE
+from voicegauge.bench.error_rates import (
+    CategoryErrorRate,
+    ErrorRate,
+    LanguageErrorRate,
+    ReadingSummary,
+    compute_error_rate,
+    compute_rates_by_category,
+    compute_rates_by_language,
+    summarize_readings,
 )
 from voicegauge.bench.estimates import (
     BoundEstimates,
@@ -27,7 +31,6 @@ from voicegauge.bench.estimates import (
     estimate_mean,
     estimate_median,
     estimate_quantile,
-    estimate_ratio_of_sums,
     estimate_share,
 )
 from voicegauge.bench.listening import ListeningSummary, summarize_listening
@@ -47,96 +50,11 @@ from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
 from voicegauge.model.run import Run, ScoreSet, TargetRef
-from voicegauge.model.sample import AudioFacts, Latency, Sample, Score, Streaming
+from voicegauge.model.sample import AudioFacts, Latency, Sample, Streaming
 from voicegauge.printable_text import format_count
 
 MAX_NAMED_CHARGES = 3
 """Largest number of targets with wrong charges that a sentence names. Further targets are only counted."""
-
-
-class ErrorRate(Record, frozen=True, kw_only=True):
-    """Word or character error rate of a set of samples.
-
-    If the audio of a sample is missing, all words or characters of its text count as deleted.
-    """
-
-    unit: Literal["word", "character"]
-    corpus_rate: Estimate
-    """Number of all errors divided by number of all reference units, as usually published."""
-    delivered_rate: Estimate | None
-    """The same rate over the samples that delivered audio, so that it does not count failures; `None` without any."""
-    mean: Estimate
-    """Mean of the error rates of single samples."""
-    median: Estimate
-    """Median of the error rates of single samples."""
-    reference_units: int
-    """Number of units (words or characters) in the references."""
-    substitutions: int
-    """Number of units that were recognized as another one, in the alignment with the fewest errors."""
-    deletions: int
-    """Number of units of the references that were not recognized, including all of a failed sample."""
-    insertions: int
-    """Number of recognized units that the references do not have."""
-    text_count: int
-    """Number of different texts; the intervals are computed by leaving out one text at a time."""
-    sample_count_by_audio_content: dict[str, int]
-    """Number of samples by audio content: speech, noise, silence, missing, undecodable."""
-
-
-class CategoryErrorRate(Record, frozen=True, kw_only=True):
-    """Error rate of one category of texts in one language."""
-
-    language: str
-    category: str
-    error_rate: ErrorRate
-
-
-class LanguageErrorRate(Record, frozen=True, kw_only=True):
-    """Error rate of one language, over all categories."""
-
-    language: str
-    error_rate: ErrorRate
-
-
-MAX_WRONG_ENTITIES = 20
-"""Largest number of wrong entities that a summary lists."""
-
-
-class WrongEntity(Record, frozen=True, kw_only=True):
-    """An entity of a text of which no accepted reading was recognized."""
-
-    sample_id: str
-    text_id: str
-    kind: str
-    written: str
-    """The entity as the text has it."""
-    recognized: str
-    """What the transcript has in its place, in words; empty for nothing."""
-
-
-class ReadingSummary(Record, frozen=True, kw_only=True):
-    """Errors and entities of one target by accepted readings, beside the error rates of Whisper's normalizer."""
-
-    normalizers: tuple[str, ...]
-    """Names and versions of the accepted readings."""
-    wer: ErrorRate | None
-    """Word error rate by accepted readings; `None` if no sample is counted in words."""
-    cer: ErrorRate | None
-    """Character error rate by accepted readings; `None` if no sample is counted in characters."""
-    entity_count: int
-    """Number of entities in the texts of the samples: numbers, money, dates, times, phone numbers, codes and others."""
-    right_entity_count: int
-    """Number of entities of which an accepted reading was recognized."""
-    entity_count_by_kind: dict[str, int]
-    """Number of entities by kind, most frequent first."""
-    right_entity_count_by_kind: dict[str, int]
-    """Number of right entities by kind."""
-    sentence_count: int
-    """Number of samples whose text has entities."""
-    right_sentence_count: int
-    """Number of samples of which every entity is right."""
-    wrong_entities: tuple[WrongEntity, ...]
-    """The first `MAX_WRONG_ENTITIES` wrong entities of samples that delivered speech."""
 
 
 class StreamSummary(Record, frozen=True, kw_only=True):
@@ -433,6 +351,27 @@ def get_error_rate(summary: TargetSummary) -> float | None:
     return rate.corpus_rate.value if rate else None
 
 
+class _MedianEstimator:
+    """Estimates medians over the samples of a target; times are those of samples that did not fail."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+        self.latencies = [(s.text_id, s.latency) for s in samples if s.failure is None and s.latency is not None]
+        """The latencies, with the ids of the texts."""
+
+    def estimate_value(self, select_value: Callable[[Sample], float | None]) -> Estimate | None:
+        return estimate_median(_select_values_by_text(self._samples, select_value))
+
+    def estimate_time(self, select_time: Callable[[Latency], float | None]) -> Estimate | None:
+        return estimate_median(_select_times_by_text(self.latencies, select_time))
+
+    def estimate_bounds(self, select_interval: Callable[[Latency], Interval | None]) -> BoundEstimates | None:
+        bounds = [(text, found) for text, latency in self.latencies if (found := select_interval(latency)) is not None]
+        low = estimate_median([(text, interval.low_ms) for text, interval in bounds])
+        high = estimate_median([(text, interval.high_ms) for text, interval in bounds])
+        return BoundEstimates(low=low, high=high) if low and high else None
+
+
 def _summarize_target(
     target: TargetRef,
     samples: Sequence[Sample],
@@ -441,27 +380,15 @@ def _summarize_target(
     cost: TargetCost,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
-    latencies = [(s.text_id, s.latency) for s in samples if s.failure is None and s.latency is not None]
+    medians = _MedianEstimator(samples)
     ready = [(sample, time) for sample in samples if (time := _find_audio_ready_time(sample)) is not None]
     completions = [
         CensoredTime(text, interval.low_ms, interval.high_ms)
-        for text, latency in latencies
+        for text, latency in medians.latencies
         if (interval := latency.completion_ms) is not None
     ]
-    totals = SampledValues(_select_times_by_text(latencies, _get_total_latency_ms))
+    totals = SampledValues(_select_times_by_text(medians.latencies, _get_total_latency_ms))
     total_ms, total_p95_ms = (estimate_quantile(totals, fraction) for fraction in (0.5, 0.95))
-
-    def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
-        return estimate_median(_select_values_by_text(samples, select_value))
-
-    def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
-        return estimate_median(_select_times_by_text(latencies, select_time))
-
-    def estimate_median_bounds(select_interval: Callable[[Latency], Interval | None]) -> BoundEstimates | None:
-        bounds = [(text, found) for text, latency in latencies if (found := select_interval(latency)) is not None]
-        low = estimate_median([(text, interval.low_ms) for text, interval in bounds])
-        high = estimate_median([(text, interval.high_ms) for text, interval in bounds])
-        return BoundEstimates(low=low, high=high) if low and high else None
 
     wer, cer = (
         compute_error_rate([pair for pair in scored_samples if pair[1].unit == unit]) for unit in ("word", "character")
@@ -480,32 +407,32 @@ def _summarize_target(
         failure_rate=estimate_share((sample.text_id, sample.failure is not None) for sample in samples),
         failure_count_by_kind=dict(kinds.most_common()),
         mean_submit_count=sum(s.submit_count for s in samples) / len(samples) if samples else None,
-        submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
-        queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
-        processing_ms=estimate_median_bounds(lambda latency: latency.processing_ms),
-        completion_ms=estimate_median_bounds(lambda latency: latency.completion_ms),
+        submit_latency_ms=medians.estimate_time(lambda latency: latency.submit_latency_ms),
+        queue_ms=medians.estimate_bounds(lambda latency: latency.queue_ms),
+        processing_ms=medians.estimate_bounds(lambda latency: latency.processing_ms),
+        completion_ms=medians.estimate_bounds(lambda latency: latency.completion_ms),
         completion_p50_ms=estimate_censored_quantile(completions, 0.5),
         completion_p90_ms=estimate_censored_quantile(completions, 0.9),
         # Without jobs, audio is ready when it has arrived.
         audio_ready_ms=estimate_audio_ready_time(0.5) if completions else total_ms,
         audio_ready_p95_ms=estimate_audio_ready_time(0.95) if completions else total_p95_ms,
-        download_ms=estimate_median_time(lambda latency: latency.download_ms),
-        ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
-        ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
-        ttfa_after_text_ms=estimate_median_value(_compute_ttfa_after_text_ms),
-        speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
-        ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
+        download_ms=medians.estimate_time(lambda latency: latency.download_ms),
+        ttfb_ms=medians.estimate_time(lambda latency: latency.ttfb_ms),
+        ttfa_ms=medians.estimate_time(lambda latency: latency.ttfa_ms),
+        ttfa_after_text_ms=medians.estimate_value(_compute_ttfa_after_text_ms),
+        speech_onset_s=medians.estimate_value(lambda one: one.audio.speech_onset_s if one.audio else None),
+        ttfs_ms=medians.estimate_time(lambda latency: latency.ttfs_ms),
         total_latency_ms=total_ms,
         total_latency_p95_ms=total_p95_ms,
         streaming=_summarize_streaming(samples),
-        audio_duration_s=estimate_median_value(get_sample_audio_duration_s),
+        audio_duration_s=medians.estimate_value(get_sample_audio_duration_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5),
-        characters_per_s=estimate_median_value(_compute_characters_per_s),
+        characters_per_s=medians.estimate_value(_compute_characters_per_s),
         wer=wer,
         cer=cer,
-        error_rates_by_category=_compute_rates_by_category(scored_samples),
-        error_rates_by_language=_compute_rates_by_language(scored_samples, wer, cer),
-        readings=_summarize_readings(scored_samples),
+        error_rates_by_category=compute_rates_by_category(scored_samples),
+        error_rates_by_language=compute_rates_by_language(scored_samples, wer, cer),
+        readings=summarize_readings(scored_samples),
         cost=cost,
         # Set by `summarize_targets`, which sees all targets.
         is_pareto_optimal=False,
@@ -616,114 +543,3 @@ def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float) 
 def _compute_characters_per_s(sample: Sample) -> float | None:
     latency_ms = sample.latency.total_latency_ms if sample.failure is None and sample.latency else None
     return len(sample.text) * 1000 / latency_ms if latency_ms else None
-
-
-def compute_error_rate(scored_samples: ScoredSamples) -> ErrorRate | None:
-    """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
-    corpus = estimate_ratio_of_sums(
-        ((s.text_id, score.errors, score.reference_unit_count) for s, score in scored_samples)
-    )
-    rates = SampledValues([(s.text_id, score.error_rate) for s, score in scored_samples])
-    median_rate, mean_rate = estimate_median(rates), estimate_mean(rates)
-    if not (corpus and median_rate and mean_rate):
-        return None
-    return ErrorRate(
-        unit=scored_samples[0][1].unit,
-        corpus_rate=corpus,
-        delivered_rate=estimate_ratio_of_sums(
-            (s.text_id, score.errors, score.reference_unit_count) for s, score in scored_samples if s.failure is None
-        ),
-        mean=mean_rate,
-        median=median_rate,
-        reference_units=sum(score.reference_unit_count for _, score in scored_samples),
-        substitutions=sum(score.substitutions for _, score in scored_samples),
-        deletions=sum(score.deletions for _, score in scored_samples),
-        insertions=sum(score.insertions for _, score in scored_samples),
-        text_count=len({sample.text_id for sample, _ in scored_samples}),
-        sample_count_by_audio_content=dict(Counter(score.audio_content for _, score in scored_samples)),
-    )
-
-
-def _summarize_readings(scored_samples: ScoredSamples) -> ReadingSummary | None:
-    """Return errors and entities by accepted readings; `None` if no sample was scored by them."""
-    found = [(sample, score, score.readings) for sample, score in scored_samples if score.readings is not None]
-    if not found:
-        return None
-    as_scores = [
-        (
-            sample,
-            msgspec.structs.replace(
-                score,
-                reference_unit_count=readings.reference_unit_count,
-                hits=readings.hits,
-                substitutions=readings.substitutions,
-                deletions=readings.deletions,
-                insertions=readings.insertions,
-            ),
-        )
-        for sample, score, readings in found
-    ]
-    entities = [entity for _, _, readings in found for entity in readings.entities]
-    counts = Counter(entity.kind for entity in entities)
-    right = Counter(entity.kind for entity in entities if entity.is_right)
-    with_entities = [readings for _, _, readings in found if readings.entities]
-    wer, cer = (
-        compute_error_rate([pair for pair in as_scores if pair[1].unit == unit]) for unit in ("word", "character")
-    )
-    return ReadingSummary(
-        normalizers=tuple(sorted({readings.normalizer for _, _, readings in found})),
-        wer=wer,
-        cer=cer,
-        entity_count=len(entities),
-        right_entity_count=right.total(),
-        entity_count_by_kind=dict(counts.most_common()),
-        right_entity_count_by_kind={kind: right[kind] for kind, _ in counts.most_common()},
-        sentence_count=len(with_entities),
-        right_sentence_count=sum(not readings.wrong_entities for readings in with_entities),
-        wrong_entities=_list_wrong_entities(scored_samples),
-    )
-
-
-def _list_wrong_entities(scored_samples: ScoredSamples) -> tuple[WrongEntity, ...]:
-    return tuple(
-        WrongEntity(
-            sample_id=sample.id, text_id=sample.text_id, kind=one.kind, written=one.written, recognized=one.recognized
-        )
-        for sample, score in scored_samples
-        if score.readings is not None and score.audio_content == "speech"
-        for one in score.readings.wrong_entities
-    )[:MAX_WRONG_ENTITIES]
-
-
-def _compute_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryErrorRate, ...]:
-    groups = _group_scored_samples(scored_samples, lambda sample: (sample.language, sample.category))
-    return tuple(
-        CategoryErrorRate(language=language, category=category, error_rate=rate)
-        for (language, category), group in groups.items()
-        if (rate := compute_error_rate(group))
-    )
-
-
-def _compute_rates_by_language(
-    scored_samples: ScoredSamples, wer: ErrorRate | None, cer: ErrorRate | None
-) -> tuple[LanguageErrorRate, ...]:
-    groups = _group_scored_samples(scored_samples, lambda sample: sample.language)
-    # All samples of a single language were counted in one unit, so its rate is known already.
-    known = (wer or cer) if len(groups) == 1 and not (wer and cer) else None
-    return tuple(
-        LanguageErrorRate(language=language, error_rate=rate)
-        for language, group in groups.items()
-        if (rate := known or compute_error_rate(group))
-    )
-
-
-GroupKeyT = TypeVar("GroupKeyT")
-
-
-def _group_scored_samples(
-    scored_samples: ScoredSamples, get_group_key: Callable[[Sample], GroupKeyT]
-) -> dict[GroupKeyT, list[tuple[Sample, Score]]]:
-    groups: dict[GroupKeyT, list[tuple[Sample, Score]]] = {}
-    for sample, score in scored_samples:
-        groups.setdefault(get_group_key(sample), []).append((sample, score))
-    return groups

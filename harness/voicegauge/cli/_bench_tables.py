@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.cost import TargetCost
+from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.quality_prediction import describe_predicted_quality
 from voicegauge.bench.target_summaries import (
-    ErrorRate,
-    ReadingSummary,
     StreamSummary,
     TargetSummary,
     describe_disturbed_samples,

@@ -210,6 +210,14 @@ def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
         build_number_fact(
             f"{prefix}min_charged_quantity", "price-rounding", "What a request is charged for at least", (P, C)
         ),
+        *_build_usage_facts(prefix),
+        *_build_plan_price_facts(prefix),
+    )
+
+
+def _build_usage_facts(prefix: str) -> tuple[ExtensionFact, ...]:
+    """Return the facts about the parts of a price, and about prices by usage, below a path that ends with a slash."""
+    return (
         build_names_fact(f"{prefix}added_parts", "price-part", "A further part of the price", (P, C)),
         build_presence_fact(f"{prefix}usage", "price-usage", "The usage that a request is charged at most", (P, P)),
         build_number_fact(
@@ -230,6 +238,12 @@ def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
         build_optional_value_fact(
             f"{prefix}usage/event_usage_location", "price-usage-location", "The location of the usage", (C, P, P)
         ),
+    )
+
+
+def _build_plan_price_facts(prefix: str) -> tuple[ExtensionFact, ...]:
+    """Return the facts about prices of account plans, below a path that ends with a slash."""
+    return (
         build_names_fact(f"{prefix}plan_prices", "price-plan", "An account plan with a price of its own", (C, P)),
         build_optional_number_fact(
             f"{prefix}plan_prices/*/usd_per_unit", "price-usd", "The price in US dollars", (P, C, P, P)

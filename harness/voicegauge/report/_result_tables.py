@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
+from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.socket_summaries import InterruptionSummary, SocketSummary, TranscriptTimingSummary
-from voicegauge.bench.target_summaries import ErrorRate, StreamSummary, TargetSummary
+from voicegauge.bench.target_summaries import StreamSummary, TargetSummary
 from voicegauge.model.price import PriceRange
 from voicegauge.report._text_format import (
     MISSING_TEXT,
@@ -194,6 +195,24 @@ def build_comparison_columns(
         characters_per_month: number of characters of a month at which prices are stated.
     """
     candidates = (
+        *_build_content_columns(),
+        *_build_latency_columns(),
+        *_build_stream_and_speed_columns(),
+        *_build_price_columns(text_length, characters_per_month),
+    )
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, standalone_heading="Failed")
+    columns = [c for c in candidates if any(c.build_cell(t) != EMPTY_CELL for t in targets)]
+    columns.append(failures)
+    order = list(INITIAL_COLUMN_KEYS)
+    if any(target.cost.takes_audio for target in targets):
+        order.insert(order.index("million"), "minute")
+    keys = [key for key in order if key in {column.key for column in columns}][:MAX_INITIAL_COLUMNS]
+    return tuple(column._replace(is_shown_initially=column.key in keys) for column in columns)
+
+
+def _build_content_columns() -> tuple[TableColumn, ...]:
+    """Return the columns about what the audio says."""
+    return (
         TableColumn(
             "wer", "Errors", "WER", "%", -1, lambda t: _build_error_rate_cell(t.wer), standalone_heading="Word errors"
         ),
@@ -236,6 +255,12 @@ def build_comparison_columns(
         TableColumn(
             "says", "", "Says its text", "of judged", 0, _build_listening_cell, standalone_heading="Says its text"
         ),
+    )
+
+
+def _build_latency_columns() -> tuple[TableColumn, ...]:
+    """Return the columns of latencies and their phases."""
+    return (
         TableColumn(
             "latency",
             "Total latency",
@@ -275,6 +300,12 @@ def build_comparison_columns(
             lambda t: _build_time_cell(t.socket.text_ms if t.socket is not None else t.submit_latency_ms),
         ),
         TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_time_cell),
+    )
+
+
+def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
+    """Return the columns of streams, and of how fast speech is made and spoken."""
+    return (
         TableColumn(
             "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
         ),
@@ -293,6 +324,12 @@ def build_comparison_columns(
         TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
         TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
         TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _build_number_cell(t.characters_per_s, 1)),
+    )
+
+
+def _build_price_columns(text_length: int, characters_per_month: int) -> tuple[TableColumn, ...]:
+    """Return the columns of prices."""
+    return (
         TableColumn(
             "request",
             "Price",
@@ -330,14 +367,6 @@ def build_comparison_columns(
             standalone_heading="Per month",
         ),
     )
-    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, standalone_heading="Failed")
-    columns = [c for c in candidates if any(c.build_cell(t) != EMPTY_CELL for t in targets)]
-    columns.append(failures)
-    order = list(INITIAL_COLUMN_KEYS)
-    if any(target.cost.takes_audio for target in targets):
-        order.insert(order.index("million"), "minute")
-    keys = [key for key in order if key in {column.key for column in columns}][:MAX_INITIAL_COLUMNS]
-    return tuple(column._replace(is_shown_initially=column.key in keys) for column in columns)
 
 
 def build_comparison_rows(

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_differences import TargetDifferences
 from voicegauge.bench.target_summaries import (
-    ErrorRate,
     TargetSummary,
     describe_disturbed_samples,
     describe_wrong_audio,

@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from voicegauge.bench.error_rates import CategoryErrorRate, LanguageErrorRate
 from voicegauge.bench.estimates import BoundEstimates
-from voicegauge.bench.target_summaries import CategoryErrorRate, LanguageErrorRate, TargetSummary
+from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.conformance.report import CheckReport
 from voicegauge.drift.report import DriftChange, DriftLevel, DriftReport
 from voicegauge.errors import DataError
