@@ -14,7 +14,7 @@ INSTALL_LIMIT_S = 240
 def install_python_packages(folder: Path, *packages: str) -> None:
     """Install packages of PyPI with all that they depend on in `folder`, which a test names in PYTHONPATH.
 
-    The test is skipped if the index does not respond. They are no extra of the tests, because their dependencies would
+    The test is skipped if the index does not respond. No extra has them, because their dependencies would
     restrict the versions of ours.
     """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--target", str(folder)]

@@ -135,9 +135,9 @@ def _few(optional: list[str]) -> Iterator[frozenset[str]]:
 
 
 def _every(optional: list[str]) -> Iterator[frozenset[str]]:
-    """Every combination to leave out; of more than eight fields at most two are left out, or at most two are kept."""
+    """Every combination to leave out; of more than six fields at most two are left out, or at most two are kept."""
     size = len(optional)
-    for count in range(size + 1) if size <= 8 else (0, 1, 2, size - 2, size - 1, size):
+    for count in range(size + 1) if size <= 6 else (0, 1, 2, size - 2, size - 1, size):
         yield from map(frozenset, itertools.combinations(optional, count))
 
 
