@@ -14,6 +14,7 @@ from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.run_store import JournalState
 from voicegauge.bench.timing_error import is_timing_disturbed
 from voicegauge.client.keys import list_secrets
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.pricing import PriceQuote, reports_usage
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import DataError
@@ -22,6 +23,7 @@ from voicegauge.model.exchange import BodyExcerpt, Exchange, ExchangeExcerpt, He
 from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.model.sample import AudioFacts, Cost, Sample
 from voicegauge.recording.body_masking import get_bare_media_type
+from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.recording.redaction import Redactor
 from voicegauge.speech.containers import sniff_container
 
@@ -74,7 +76,7 @@ class FailedExchangeQuoter:
                 return None
             self._quoted.add(cause)
         redactor = Redactor(target.contract, self._secrets.get(target.contract.id, ()), keeps_undocumented=True)
-        return quote_exchange(exchange, redactor)
+        return quote_exchange(exchange, redactor, target.contract)
 
 
 def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
@@ -89,8 +91,11 @@ def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
     return of_status[-1] if of_status else delivery.exchanges[-1]
 
 
-def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | None:
-    """Quote an exchange without its secrets; `None` if its URL or headers may contain one even after masking."""
+def quote_exchange(exchange: Exchange, redactor: Redactor, contract: Contract) -> ExchangeExcerpt | None:
+    """Quote an exchange without its secrets; `None` if its URL or headers may contain one even after masking.
+
+    Of undocumented values of the response, words stay that cannot be a secret.
+    """
     request, response = exchange.request, exchange.response
     request_body, response_body = _build_quotable_body(request), _build_quotable_body(response)
     masked = _mask_secrets(exchange, redactor, request_body, response_body)
@@ -99,6 +104,8 @@ def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | 
         masked = _mask_secrets(exchange, redactor, request_body, response_body)
     if masked is None:
         return None
+    response_text = _quote_body(masked.response.body, len(response.body), response_body.note)
+    masked_text = mask_undocumented_words(contract, [exchange], response_text.text)
     return ExchangeExcerpt(
         method=request.method,
         url=_truncate(masked.request.url, MAX_QUOTED_VALUE_CHARACTERS),
@@ -106,7 +113,7 @@ def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | 
         request_body=_quote_body(masked.request.body, len(request.body), request_body.note),
         status=response.status,
         response_headers=_truncate_headers(masked.response.headers),
-        response_body=_quote_body(masked.response.body, len(response.body), response_body.note),
+        response_body=msgspec.structs.replace(response_text, text=masked_text),
     )
 
 

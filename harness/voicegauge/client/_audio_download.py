@@ -6,11 +6,11 @@ import asyncio
 import binascii
 import ipaddress
 import socket
-from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
-from voicegauge.client.exchange_log import DeliveryFailedError, ExchangeLog, build_masked_excerpt, describe_response
+from voicegauge.client.connection import ProviderConnection
+from voicegauge.client.exchange_log import DeliveryFailedError, ExchangeLog, build_masked_excerpt, describe_exchange
 from voicegauge.client.http_request import build_request_without_key, parse_origin
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.extension.speech import ResponseAudio
@@ -20,20 +20,19 @@ from voicegauge.errors import UnreachableError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Request
 from voicegauge.model.job import Failure, FailureKind
-from voicegauge.recording.credentials import mask_credentials
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.http import find_proxy
 
 # Joins the audio of the events of a streamed response to one file.
 
 
-def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: Sequence[str]) -> bytes:
+def join_stream_audio(exchange: ParsedExchange, operation: Operation, connection: ProviderConnection) -> bytes:
     """Return the audio of all events of a stream that ended in success.
 
     Args:
         exchange: the streamed response.
         operation: the operation that was requested; it has an `x-stream`.
-        secrets: texts to mask in failure messages.
+        connection: masks what must not be in failure messages.
 
     Raises:
         DeliveryFailedError: the response is not an event stream, is incomplete or ends in failure, or its audio cannot
@@ -43,23 +42,23 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
     response = exchange.exchange.response
 
     def build_stream_error(failure_kind: FailureKind, message: str) -> DeliveryFailedError:
-        return DeliveryFailedError(Failure(kind=failure_kind, message=mask_credentials(message, secrets)))
+        masked = connection.mask_quotation(exchange.exchange, message)
+        return DeliveryFailedError(Failure(kind=failure_kind, message=masked))
 
     if response.media_type != operation.stream.response_media_type:
-        raise build_stream_error(
-            "protocol", f"the response of {operation.id} is not an event stream: {describe_response(response, secrets)}"
-        )
+        shown = describe_exchange(exchange.exchange, connection)
+        raise build_stream_error("protocol", f"the response of {operation.id} is not an event stream: {shown}")
     stream = exchange.read_stream(operation.stream)
     if stream.error is not None:
         raise build_stream_error("protocol", f"the stream {stream.error}")
     if stream.has_failed and stream.ending is not None:
         reason = stream.ending.read_value(operation.stream.failure_reason_location)
-        shown = build_masked_excerpt(reason, secrets) if isinstance(reason, str) else ""
+        shown = build_masked_excerpt(reason, connection.secrets) if isinstance(reason, str) else ""
         raise build_stream_error("failed", f"{stream.ending.event_type}: {shown or 'no reason given'}")
     if not stream.is_complete:
         kinds = [event.event_type for event in stream.events]
         last = (
-            f"the last of {len(kinds)} is {mask_credentials(kinds[-1] or '', secrets)[:100]!r}"
+            f"the last of {len(kinds)} is {connection.mask_quotation(exchange.exchange, kinds[-1] or '')[:100]!r}"
             if kinds
             else "it has no events"
         )
@@ -193,11 +192,11 @@ async def fetch_audio(
     Raises:
         DeliveryFailedError: there is no audio, or it could not be downloaded.
     """
-    response, secrets = source_exchange.exchange.response, exchange_log.connection.secrets
+    response, connection = source_exchange.exchange.response, exchange_log.connection
     declared_media_type = source_exchange.read_response_text(response_audio.media_type_location)
     if response_audio.delivery_method == "stream":
         audio = DownloadedAudio(
-            join_stream_audio(source_exchange, source_operation, secrets), declared_media_type, source_exchange_index
+            join_stream_audio(source_exchange, source_operation, connection), declared_media_type, source_exchange_index
         )
     elif response_audio.delivery_method == "bytes":
         audio = DownloadedAudio(
@@ -206,7 +205,7 @@ async def fetch_audio(
     else:
         text = source_exchange.read_response_text(response_audio.location)
         if text is None:
-            shown = describe_response(response, secrets)
+            shown = describe_exchange(source_exchange.exchange, connection)
             raise _build_protocol_error(
                 f"the response of {source_operation.id} has no audio at {response_audio.location}: {shown}"
             )
@@ -220,10 +219,7 @@ async def fetch_audio(
     if not audio.audio_bytes:
         raise _build_protocol_error(f"the audio of {source_operation.id} is empty")
     # Audio is saved as it is. An emulator in this process has not been sent a key.
-    if (
-        not exchange_log.connection.transport.in_process
-        and find_secret_spelling(audio.audio_bytes, secrets) is not None
-    ):
+    if not connection.transport.in_process and find_secret_spelling(audio.audio_bytes, connection.secrets) is not None:
         raise _build_protocol_error(f"the audio of {source_operation.id} contains the API key, so it is not saved")
     return audio
 

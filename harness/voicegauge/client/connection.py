@@ -29,6 +29,7 @@ from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.credentials import INVALID_API_KEY, mask_credentials
+from voicegauge.recording.quoted_words import mask_quoted_bytes, mask_undocumented_words
 from voicegauge.transport.clock import Clock, RealClock
 from voicegauge.transport.http import Transport, sign_for_aws
 
@@ -365,6 +366,10 @@ class ProviderConnection:
         """Return `text` with the key, and anything that looks like a credential, masked."""
         return mask_credentials(text, self.secrets)
 
+    def mask_quotation(self, exchange: Exchange, text: str) -> str:
+        """Return `text`, which quotes `exchange`, without secrets and undocumented words that could be one."""
+        return mask_undocumented_words(self.contract, [exchange], self.mask_secrets(text))
+
     def build_request(
         self,
         operation: Operation,
@@ -443,7 +448,7 @@ class ProviderConnection:
                 )
             except TransportError as error:
                 # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.
-                error.args = (self.mask_secrets(str(error)),)
+                error.args = (self.mask_secrets(mask_quoted_bytes(str(error))),)
                 raise error from None
             exchange = self._authenticator.hide_credentials(exchange, request)
             if detector is not None:

@@ -14,7 +14,7 @@ from voicegauge.client.exchange_log import (
     DeliveryFailedError,
     ExchangeLog,
     build_rejection_failure,
-    describe_response,
+    describe_exchange,
     iterate_retry_waits_s,
 )
 from voicegauge.client.job_polling import JobPoller, JobTracker
@@ -155,7 +155,7 @@ class DeliveryTask:
         except UnreadableSubtitlesError as error:
             text, reason = None, f"no {transcription.response.subtitle_format}: {error}"
         if text is None:
-            shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
+            shown = describe_exchange(submit_exchange.exchange, self._connection)
             message = self._connection.mask_secrets(f"the response has {reason}: {shown}")
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
         return ReceivedTranscript(text, self._last_exchange_index)
@@ -205,7 +205,7 @@ class DeliveryTask:
             self._record_first_send_time(call_time_ms, submit.exchange.timing)
             if await self._record_submit_response(submit):
                 return submit
-            rejection = build_rejection_failure(submit.exchange.response, self._connection.secrets)
+            rejection = build_rejection_failure(submit.exchange, self._connection)
             if wait is None or not should_send_again(submit.exchange.response.status, retry):
                 raise DeliveryFailedError(rejection)
             await self._log.wait_before_retry(self._log.get_requested_wait_s(submit, wait), rejection.message)

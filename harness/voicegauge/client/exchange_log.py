@@ -58,16 +58,22 @@ def get_failure_kind_of_error(transport_error: TransportError) -> FailureKind:
     return "timeout" if isinstance(transport_error, TimedOutError) else "network"
 
 
-def build_rejection_failure(response: Response, secrets: Sequence[str], request_purpose: str = "") -> Failure:
+def build_rejection_failure(exchange: Exchange, connection: ProviderConnection, request_purpose: str = "") -> Failure:
     """Return the failure for a response other than 2xx.
 
     Args:
-        response: the response.
-        secrets: texts to mask in the message, because some providers echo the key.
+        exchange: the exchange with the response.
+        connection: masks what must not be in the message, because some providers echo the key.
         request_purpose: what was requested, if it was not the submit, such as "downloading the audio".
     """
-    message = f"{request_purpose + ': ' if request_purpose else ''}{describe_response(response, secrets)}"
-    return Failure(kind=get_failure_kind_of_status(response.status), message=message, http_status=response.status)
+    message = f"{request_purpose + ': ' if request_purpose else ''}{describe_exchange(exchange, connection)}"
+    status = exchange.response.status
+    return Failure(kind=get_failure_kind_of_status(status), message=message, http_status=status)
+
+
+def describe_exchange(exchange: Exchange, connection: ProviderConnection) -> str:
+    """Return the status and an excerpt of the body, without what is undocumented and could be a secret."""
+    return connection.mask_quotation(exchange, describe_response(exchange.response, connection.secrets))
 
 
 def describe_response(response: Response, secrets: Sequence[str]) -> str:
@@ -247,7 +253,7 @@ class ExchangeLog:
                 continue
             if wait is None or not self.is_temporary_status(exchange.exchange.response.status):
                 return exchange
-            reason = describe_response(exchange.exchange.response, self.connection.secrets)
+            reason = describe_exchange(exchange.exchange, self.connection)
             await self.wait_before_retry(self.get_requested_wait_s(exchange, wait), reason)
         raise AssertionError("the last attempt has no wait")
 
@@ -279,7 +285,7 @@ class ExchangeLog:
         `request_purpose` says what was requested, such as "downloading the audio".
         """
         response = exchange.exchange.response
-        failure = build_rejection_failure(response, self.connection.secrets, request_purpose)
+        failure = build_rejection_failure(exchange.exchange, self.connection, request_purpose)
         needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
         return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary_status(response.status))
 
@@ -294,7 +300,7 @@ class ExchangeLog:
         response = exchange.exchange.response
         requested = get_retry_after_s(response)
         if requested is not None and requested > MAX_RETRY_AFTER_S:
-            failure = build_rejection_failure(response, self.connection.secrets, request_purpose)
+            failure = build_rejection_failure(exchange.exchange, self.connection, request_purpose)
             message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
             too_long = Failure(kind=failure.kind, message=message, http_status=failure.http_status)
             raise DeliveryFailedError(too_long, is_temporary=True)

@@ -15,7 +15,7 @@ from voicegauge.client.exchange_log import (
     DeliveryFailedError,
     ExchangeLog,
     build_masked_excerpt,
-    describe_response,
+    describe_exchange,
     get_retry_after_s,
     iterate_poll_waits_s,
 )
@@ -245,7 +245,7 @@ class JobTracker:
             return self._connection.build_request(self.status_operation, RequestParts(), url=url)
         request = self.build_poll_request_by_job_id(self.id) if self.id is not None else None
         if request is None:
-            shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
+            shown = describe_exchange(submit_exchange.exchange, self._connection)
             location = self.job_spec.submit_response.job_id_location
             raise self.build_protocol_error(f"the response to the submit has no usable job id at {location}: {shown}")
         return request
@@ -325,7 +325,7 @@ class JobTracker:
         """
         state = poll_exchange.read_response_text(self.job_spec.state_location)
         if state is None:
-            shown = describe_response(poll_exchange.exchange.response, self._connection.secrets)
+            shown = describe_exchange(poll_exchange.exchange, self._connection)
             problem = (
                 "is not JSON"
                 if poll_exchange.response_json_error
@@ -488,7 +488,7 @@ class JobPoller:
         if not 200 <= response.status < 300:
             if is_last_try or not self._log.is_temporary_status(response.status):
                 raise self._log.build_rejection_error(poll, "polling the job")
-            self._last_response = describe_response(response, self._log.connection.secrets)
+            self._last_response = describe_exchange(poll.exchange, self._log.connection)
         return poll
 
     def _get_requested_wait_s(self, poll_exchange: ParsedExchange) -> float | None:

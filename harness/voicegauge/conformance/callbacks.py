@@ -23,6 +23,7 @@ from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
 from voicegauge.receiver import Receiver, run_receiver
+from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import Call
 from voicegauge.rules.callbacks import RequestCallbacks
 from voicegauge.rules.checker import Checker
@@ -242,7 +243,7 @@ class CallbackMonitor:
             webhook_secret=read_webhook_secret(single.operation, is_emulated=False),
         )
         recent.remember_callback(received_callback, is_final=bool(single.final_callback_bodies))
-        checker = Checker(provenance, self._rules)
+        checker = Checker(provenance, self._rules, mask_quotation=mask_undocumented_words)
         findings = (
             *checker.iterate_findings(single.callback_subjects[0]),
             *self._remove_reported_findings(checker.iterate_findings(together), key),

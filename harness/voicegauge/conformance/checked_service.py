@@ -24,6 +24,7 @@ from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange
 from voicegauge.receiver import Receiver
+from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 from voicegauge.transport.clock import Clock
@@ -223,7 +224,13 @@ class CheckedService(NamedTuple):
 
     def create_checker(self, rules: Mapping[str, Rule]) -> Checker:
         """Return a checker that applies `rules` to the traffic of this service, and masks its key in findings."""
-        return Checker(self.settings.provenance, rules, self.build_repeat_command, self.client.mask_secrets)
+        return Checker(
+            self.settings.provenance,
+            rules,
+            self.build_repeat_command,
+            self.client.mask_secrets,
+            mask_undocumented_words,
+        )
 
     def build_repeat_command(self, exchange: Exchange) -> str | None:
         """Return the command that sends the request of an exchange again; `None` if no command can."""

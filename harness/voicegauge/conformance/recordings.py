@@ -40,6 +40,7 @@ from voicegauge.model.finding import Finding
 from voicegauge.model.job import Delivery, StateObservation
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har
+from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.recording.saved_recordings import compute_age_days
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, RecordingAge
 from voicegauge.rules.checker import Checker
@@ -245,7 +246,12 @@ def check_recordings(
         contract = by_id.get(recording.provider)
         if contract is None:
             continue
-        checker = Checker(recording.provenance, rules, functools.partial(build_repeat_command, contract, path))
+        checker = Checker(
+            recording.provenance,
+            rules,
+            functools.partial(build_repeat_command, contract, path),
+            mask_quotation=mask_undocumented_words,
+        )
         adapted = adapt_to_recorded_names(contract, recording)
         try:
             if adapted is contract and contract.id not in cases:

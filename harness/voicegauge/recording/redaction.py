@@ -71,6 +71,14 @@ _HEADERS_WITHOUT_SECRETS = frozenset(
     ]
 )
 """Headers whose values are not masked as a whole. Credentials inside these values are still masked."""
+_MEDIA_TYPE_PARAMETER_PATTERN = re.compile(r"(;\s*)([^\s;=]+)(\s*=\s*)(\"[^\"]*\"|[^\s;]+)")
+_KNOWN_MEDIA_TYPE_PARAMETERS = frozenset(
+    [
+        "bit_depth", "bitrate", "bits", "boundary", "channels", "charset", "codec", "codecs", "container", "encoding",
+        "endianness", "format", "layout", "profile", "q", "rate", "sample_rate", "samplerate", "type", "version",
+    ]
+)  # fmt: skip
+"""Parameters of a media type that say how a body is encoded. The values of others are masked."""
 _EMULATOR_HEADER_PREFIX = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
@@ -101,6 +109,11 @@ _JSON_MEDIA_TYPE = "application/json"
 """Media type of the text messages of a WebSocket. A message that is not JSON is masked as a whole."""
 _BINARY_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _HINT_IF_NOT_MASKED = "mask the field by its name with --mask, or leave the case out"
+
+
+def _mask_unknown_parameter(match: re.Match[str]) -> str:
+    opening, name, equals, value = match.groups()
+    return f"{opening}{name}{equals}{value if name.lower() in _KNOWN_MEDIA_TYPE_PARAMETERS else MASK}"
 
 
 class _MessageMasker(BodyMasker):
@@ -400,7 +413,10 @@ class Redactor:
         location = f"{message_kind} header {name}"
         is_count = name in self._documented.header_names and _NUMBER_PATTERN.fullmatch(value) is not None
         if name in self._harmless_headers or is_count or name.startswith(_EMULATOR_HEADER_PREFIX):
-            return self._count_difference(value, self.mask_text(value), location)
+            masked = self.mask_text(value)
+            if name == "content-type":
+                masked = _MEDIA_TYPE_PARAMETER_PATTERN.sub(_mask_unknown_parameter, masked)
+            return self._count_difference(value, masked, location)
         scheme = _AUTH_SCHEME_PATTERN.match(value) if name == "authorization" else None
         return self._count_difference(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
 

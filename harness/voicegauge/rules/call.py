@@ -6,7 +6,7 @@ Also defines the base class of subjects about one call.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -54,6 +54,11 @@ class CheckSubject:
     def contract(self) -> Contract:
         """The contract that the rules compare with."""
         return self.operation.contract
+
+    @property
+    def quoted_exchanges(self) -> Sequence[Exchange]:
+        """The exchanges that a violation may quote, unless it names one."""
+        return (self.exchange,)
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:

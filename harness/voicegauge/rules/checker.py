@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sources import Dispute
 from voicegauge.contract.operation import Operation
 from voicegauge.formats.located_yaml import unescape_pointer_token
@@ -34,6 +35,8 @@ _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 server-error has reported it."""
 
 
+QuotationMasker = Callable[[Contract, Iterable[Exchange], str], str]
+"""Function that masks undocumented words that could be secrets in a text that quotes exchanges."""
 ReproductionCommandBuilder = Callable[[Exchange], str | None]
 """Function that returns the shell command that sends the request of an exchange again; `None` if no command can."""
 
@@ -48,6 +51,8 @@ class Checker:
     """Function that returns the shell command that reproduces a finding; `None` if findings have no commands."""
     mask_secrets: Callable[[str], str] = str
     """Function that masks the secrets in a text."""
+    mask_quotation: QuotationMasker | None = None
+    """Function that masks what could be a secret in a text that quotes exchanges; `None` if they have no secrets."""
 
     def iterate_findings(
         self,
@@ -155,7 +160,7 @@ class Checker:
         return Finding(
             rule=rule.id,
             severity=_choose_severity(rule, subject, violation, dispute),
-            message=self._mask_and_shorten(violation.message, MAX_MESSAGE_CHARACTERS),
+            message=self._mask_and_shorten(subject, violation, violation.message, MAX_MESSAGE_CHARACTERS),
             where=FindingLocation(
                 provider=contract.id,
                 operation=exchange.operation,
@@ -169,7 +174,7 @@ class Checker:
             ),
             provenance=self.provenance,
             case_id=case_id,
-            evidence=self._mask_and_shorten(violation.evidence, MAX_EVIDENCE_CHARACTERS)
+            evidence=self._mask_and_shorten(subject, violation, violation.evidence, MAX_EVIDENCE_CHARACTERS)
             if violation.evidence
             else None,
             reproduction_command=self._find_reproduction_command(build_reproduction_command, subject, exchange),
@@ -177,9 +182,13 @@ class Checker:
             satisfied_claim=f"{dispute.claim} ({dispute.document_name})" if dispute else None,
         )
 
-    def _mask_and_shorten(self, text: str, max_characters: int) -> str:
-        """Return `text` on one line, with its secrets masked, and then shortened to `max_characters`."""
-        return _shorten_text(self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN]), max_characters)
+    def _mask_and_shorten(self, subject: CheckSubject, violation: Violation, text: str, max_characters: int) -> str:
+        """Return `text` on one line, with secrets and what could be one masked, and then shortened."""
+        masked = self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN])
+        exchanges = [violation.exchange] if violation.exchange is not None else subject.quoted_exchanges
+        if self.mask_quotation is not None:
+            masked = self.mask_quotation(subject.contract, exchanges, masked)
+        return _shorten_text(masked, max_characters)
 
     def _find_reproduction_command(
         self, build_reproduction_command: ReproductionCommandBuilder | None, subject: CheckSubject, exchange: Exchange

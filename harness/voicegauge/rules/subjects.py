@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,9 @@ from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.model.job import Delivery, StateObservation
 from voicegauge.rules.call import Call, CallSubject, CheckSubject
+
+_MAX_QUOTED_EXCHANGES = 5
+"""Maximum number of exchanges of a job in which undocumented words are searched for."""
 
 if TYPE_CHECKING:
     from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
@@ -139,6 +143,11 @@ class JobHistory(CheckSubject):
         return self.polls[-1].exchange if self.polls else self.submit_call.exchange
 
     @property
+    def quoted_exchanges(self) -> Sequence[Exchange]:
+        """The submit and the last polls."""
+        return (self.submit_call.exchange, *(poll.exchange for poll in self.polls[-_MAX_QUOTED_EXCHANGES:]))
+
+    @property
     def disputable_pointers(self) -> tuple[str, ...]:
         """The pointer to the `x-job`, and the dispute pointers of the submit."""
         return (f"{self.status_operation.pointer}/x-job", *self.submit_call.disputable_pointers)
@@ -250,6 +259,11 @@ class SpeechDelivery(CheckSubject):
         """The exchange that contains the audio; the last exchange if there is no audio."""
         index = self.delivery.audio_exchange_index
         return self.delivery.exchanges[-1 if index is None else index]
+
+    @property
+    def quoted_exchanges(self) -> Sequence[Exchange]:
+        """The one with the audio, and the last ones of the delivery."""
+        return (self.exchange, *self.delivery.exchanges[-_MAX_QUOTED_EXCHANGES:])
 
     @property
     def documented_audio(self) -> ResponseAudio | None:

@@ -1,0 +1,104 @@
+"""Texts that quote a response have its undocumented words only if they cannot be a secret."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.recording.quoted_words import MAX_COMPARED_BYTES, mask_quoted_bytes, mask_undocumented_words
+
+DEEPGRAM = load_catalogue().find_provider("deepgram")
+
+
+def build_exchange(body: object, media_type: str = "application/json", **headers: str) -> Exchange:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Exchange(
+        provider="deepgram",
+        operation="speak",
+        request=Request(
+            method="POST",
+            url="https://api.deepgram.com/v1/speak?model=aura-2-thalia-en",
+            headers=(("Content-Type", "application/json"),),
+            body=b'{"text": "Call 5551234567."}',
+        ),
+        response=Response(status=400, headers=(("Content-Type", media_type), *headers.items()), body=content),
+    )
+
+
+def quote(exchange: Exchange, text: str | None = None) -> str:
+    quoted = exchange.response.body.decode(errors="replace") if text is None else text
+    return mask_undocumented_words(DEEPGRAM, [exchange], quoted)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "voice not found",
+        "invalid_request_error: maxNewTokens must be less than 4096 (see /docs/errors)",
+        "text/html; charset=utf",
+        "模型不存在,请检查参数后重试并联系管理员获取更多的帮助信息",
+        "Die Stimme wurde nicht gefunden: bitte prüfen.",
+        "aura-2-thalia-en cannot say 5551234567",  # the request has them
+        "",
+    ],
+)
+def test_ordinary_words_and_words_of_the_request_stay(words: str) -> None:
+    exchange = build_exchange({"detail": words})
+    assert quote(exchange, words) == words
+
+
+@pytest.mark.parametrize(
+    ("undocumented", "shown"),
+    [
+        ({"detail": "no a1b2c3d4e5 here"}, '{"detail": "no [redacted] here"}'),
+        ({"password": "hunter"}, '{"password": "[redacted]"}'),
+        ({"deep": [{"session": "swordfish"}]}, '{"deep": [{"session": "[redacted]"}]}'),
+        ({"n": 991827364551}, '{"n": [redacted]}'),
+        ({"x": "AbCdEfGhIj"}, '{"x": "[redacted]"}'),
+        ({"x": "abcdefghijklmnopqrstuvwxyz"}, '{"x": "[redacted]"}'),
+        ({"err_msg": "trace a1b2c3d4e5"}, '{"err_msg": "trace a1b2c3d4e5"}'),  # documented
+    ],
+)
+def test_undocumented_words_that_could_be_secrets_are_masked(undocumented: object, shown: str) -> None:
+    assert quote(build_exchange(undocumented)) == shown
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "application/xml", "application/json"])
+def test_texts_without_structure_are_undocumented(media_type: str) -> None:
+    assert quote(build_exchange(b"<Token>swordfish</Token> at a1b2c3 <br", media_type)) == (
+        "<Token>[redacted]</Token> at [redacted] <br"
+    )
+
+
+def test_headers_and_escapes_are_found_too() -> None:
+    exchange = build_exchange({"a": "one\na1b2c3d4e5"}, **{"X-Trace": "z9y8x7w6"})
+    assert quote(exchange, "X-Trace: z9y8x7w6 / one\na1b2c3d4e5") == "X-Trace: [redacted] / one\n[redacted]"
+
+
+@pytest.mark.parametrize("end", ["", "...", "…"])
+def test_the_beginning_of_a_word_that_was_cut_off_is_masked(end: str) -> None:
+    exchange = build_exchange({"a": "a1b2c3d4e5f6"})
+    assert "a1b2" not in quote(exchange, f"got a1b2c3d4{end}")
+
+
+def test_every_word_of_a_body_too_large_to_compare_is_masked_if_it_could_be_a_secret() -> None:
+    exchange = build_exchange({"a": "x" * MAX_COMPARED_BYTES})
+    assert quote(exchange, "no voice a1b2c3d4") == "no voice [redacted]"
+
+
+def test_only_words_of_the_exchange_are_masked() -> None:
+    assert quote(build_exchange({"a": "a1b2c3d4"}), "HTTP 400, deepgram/aura-2") == "HTTP 400, deepgram/aura-2"
+    assert mask_undocumented_words(DEEPGRAM, [], "a1b2c3d4") == "a1b2c3d4"
+    empty = msgspec.structs.replace(build_exchange(b""), operation="unknown")
+    assert quote(empty, "a1b2c3d4") == "a1b2c3d4"
+
+
+def test_bytes_that_a_protocol_error_quotes_are_masked() -> None:
+    error = "127.0.0.1:8080: connection lost: illegal status line: bytearray(b'HTTP/1.1 2OO a1b2c3 is wrong')"
+    assert mask_quoted_bytes(error) == (
+        "127.0.0.1:8080: connection lost: illegal status line: bytearray(b'HTTP/1.1 [redacted] [redacted] is wrong')"
+    )

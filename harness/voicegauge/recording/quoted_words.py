@@ -1,0 +1,156 @@
+"""Masks, in texts that quote a response, words that could be a secret and that no contract documents.
+
+Findings and failures quote what a service sent, and are published with logs, reports and code scanning. A recording
+would not have the values of undocumented places at all. A quotation keeps the ordinary words in them, without which
+nobody could tell what went wrong ("voice not found"), and masks the others: those with digits, long or of mixed case,
+and those after a name such as "password".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from voicegauge.contract.contract import Contract
+from voicegauge.errors import DataError
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.socket_messages import SocketMessages, SocketSide
+from voicegauge.recording.body_masking import get_bare_media_type
+from voicegauge.recording.credentials import MASK, may_name_credential
+from voicegauge.recording.redaction import Redactor
+
+_WORD_PATTERN = re.compile(r"[^\s\"'<>{}\[\]()|,;:=&?\\`]+")
+_NOT_ASCII_PATTERN = re.compile(r"[^\x00-\x7f]+")
+_ORDINARY_WORD_PATTERN = re.compile(r"[A-Za-z]{1,20}(?:[-_./@+#*!~^]+[A-Za-z]{1,20}){0,7}|[0-9]{1,4}(?:[.][0-9]{1,4})?")
+"""Matches words of a language, names such as `invalid_request_error`, and short numbers. Keys are ASCII: other
+characters, of languages without spaces between words, count as separators."""
+_CASE_CHANGE_PATTERN = re.compile(r"[a-z][A-Z]")
+_MAX_CASE_CHANGES = 2
+"""Largest number of changes from a small to a capital letter in an ordinary word, such as `maxNewTokens`."""
+_NAME_BEFORE_WORD_PATTERN = re.compile(r"(?<![\w/-])([\w-]{1,60})[\"'\\]*\s*(?:[:=>]|\bis\b)\s*[\"'\\]*$")
+_ESCAPE_PATTERN = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[nrtbf])")
+_EDGE_CHARACTERS = ".…!-_/*#~+^"
+"""Punctuation at the edges of a word, which does not belong to it."""
+_MIN_PREFIX_CHARACTERS = 4
+"""Smallest number of characters of a word that was cut off by which it is recognized."""
+MAX_COMPARED_BYTES = 256 * 1024
+"""Largest body that is compared with what a recording would have. Of a larger one, every word that could be a secret is
+masked, unless the request has it."""
+_QUOTED_BYTES_PATTERN = re.compile(r"(bytearray\(b|\bb)(['\"])(.*?)\2", re.DOTALL)
+_PROTOCOL_WORD_PATTERN = re.compile(r"HTTP/[0-9.]{1,3}", re.IGNORECASE)
+
+
+def mask_undocumented_words(contract: Contract, exchanges: Iterable[Exchange], text: str) -> str:
+    """Return `text`, which quotes `exchanges`, without words of undocumented places that could be a secret.
+
+    Args:
+        contract: contract of the provider, which says what is documented.
+        exchanges: the exchanges that the text may quote.
+        text: one line or more, not longer than some thousand characters.
+    """
+    if not any(could_be_secret(text, match) for match in _WORD_PATTERN.finditer(text)):
+        return text
+    found: set[str] = set()
+    for exchange in exchanges:
+        words = _find_undocumented_words(contract, exchange)
+        if words is None:
+            found.update(match.group().strip(_EDGE_CHARACTERS) for match in _WORD_PATTERN.finditer(text))
+            found -= _list_words_of_request(exchange)
+        else:
+            found |= words
+    found.discard("")
+    return _mask_words(text, found) if found else text
+
+
+def mask_quoted_bytes(text: str) -> str:
+    """Return `text`, the message of an error of the protocol, without words in quoted bytes that could be a secret."""
+
+    def mask(match: re.Match[str]) -> str:
+        opening, quote, quoted = match.groups()
+        words = {word.group().strip(_EDGE_CHARACTERS) for word in _WORD_PATTERN.finditer(quoted)}
+        return f"{opening}{quote}{_mask_words(quoted, words)}{quote}"
+
+    return _QUOTED_BYTES_PATTERN.sub(mask, text)
+
+
+def could_be_secret(text: str, match: re.Match[str]) -> bool:
+    """Whether the word that `match` finds in `text` could be a secret: by itself, or by the name before it."""
+    word = match.group().strip(_EDGE_CHARACTERS)
+    ascii_word = _NOT_ASCII_PATTERN.sub("-", word).strip(_EDGE_CHARACTERS)
+    if not ascii_word or word == MASK.strip("[]") or _PROTOCOL_WORD_PATTERN.fullmatch(word):
+        return False
+    is_ordinary = _ORDINARY_WORD_PATTERN.fullmatch(ascii_word) is not None
+    if not is_ordinary or len(_CASE_CHANGE_PATTERN.findall(word)) > _MAX_CASE_CHANGES:
+        return True
+    name = _NAME_BEFORE_WORD_PATTERN.search(text[max(0, match.start() - 80) : match.start()])
+    return name is not None and may_name_credential(name[1])
+
+
+def _mask_words(text: str, found: set[str]) -> str:
+    def mask(match: re.Match[str]) -> str:
+        word = match.group().strip(_EDGE_CHARACTERS)
+        if not could_be_secret(text, match):
+            return match.group()
+        is_cut = match.end() == len(text) or match.group().endswith(("…", "...")) or text[match.end() :].isspace()
+        is_part = is_cut and len(word) >= _MIN_PREFIX_CHARACTERS and any(one.startswith(word) for one in found)
+        return match.group().replace(word, MASK) if word in found or is_part else match.group()
+
+    return _WORD_PATTERN.sub(mask, text)
+
+
+def _find_undocumented_words(contract: Contract, exchange: Exchange) -> set[str] | None:
+    """Return the words that a recording of the exchange would not have; `None` if they cannot be found."""
+    response = exchange.response
+    media_type = get_bare_media_type(response.find_header("content-type") or "")
+    compared = exchange
+    if media_type.startswith(("audio/", "video/")) and b"\0" in response.body[:4096]:
+        compared = msgspec.structs.replace(exchange, response=msgspec.structs.replace(response, body=b""))
+    messages_bytes = exchange.socket.size_bytes if exchange.socket is not None else 0
+    if len(compared.response.body) + messages_bytes > MAX_COMPARED_BYTES:
+        return None
+    try:
+        masked = Redactor(contract).mask_exchange(compared)
+    except DataError:
+        return None
+    kept = {word for text in _iterate_received_texts(masked) for word in _iterate_words(text)}
+    kept |= _list_words_of_request(exchange)
+    return {word for text in _iterate_received_texts(compared) for word in _iterate_words(text)} - kept
+
+
+def _iterate_received_texts(exchange: Exchange) -> Iterator[str]:
+    yield exchange.response.body.decode(errors="replace")
+    for _, value in exchange.response.headers:
+        yield value
+    if exchange.socket is not None:
+        yield from _iterate_message_texts(exchange.socket, "server")
+        if exchange.socket.close is not None:
+            yield exchange.socket.close.reason or ""
+
+
+def _iterate_message_texts(socket: SocketMessages, sender: SocketSide) -> Iterator[str]:
+    for message in socket.messages:
+        if message.sender == sender and not message.is_binary:
+            yield message.data.decode(errors="replace")
+
+
+def _iterate_words(text: str) -> Iterator[str]:
+    for spelled in {text, _ESCAPE_PATTERN.sub(_resolve_escape, text)}:
+        for match in _WORD_PATTERN.finditer(spelled):
+            yield match.group().strip(_EDGE_CHARACTERS)
+
+
+def _resolve_escape(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else " "
+
+
+def _list_words_of_request(exchange: Exchange) -> set[str]:
+    """Return the words that were sent: a service that repeats them tells nothing new."""
+    request = exchange.request
+    texts = [request.url]
+    if exchange.socket is not None:
+        texts += _iterate_message_texts(exchange.socket, "client")
+    if len(request.body) <= MAX_COMPARED_BYTES:
+        texts.append(request.body.decode(errors="replace"))
+    return {word for text in texts for word in _iterate_words(text)}
