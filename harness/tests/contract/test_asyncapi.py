@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 from hypothesis import given
@@ -124,6 +125,18 @@ def test_a_null_text_of_a_generated_document_is_valid(tmp_path: Path) -> None:
     assert list(socket.iterate_violations("client", b'{"say":null}', is_binary=False)) == []
 
 
+def test_a_reference_may_have_a_name_with_a_slash_as_generated_documents_write_it(tmp_path: Path) -> None:
+    text = build_version_2("publish", "subscribe").replace("messages/Say", "messages/voice/v1.Say")
+    contract = load_contract(
+        write(
+            tmp_path, text.replace("    Say:", "    voice/v1.Say:").replace("message: Say,", "message: voice/v1.Say,")
+        )
+    )
+    socket = contract.socket_targets["polly"].socket
+    assert set(socket.client_schemas) == {"voice/v1.Say", "Stop"}
+    assert list(socket.iterate_violations("client", b'{"say":"Hello"}', is_binary=False)) == []
+
+
 def test_a_message_that_fits_nothing_is_described(tmp_path: Path) -> None:
     socket = load_contract(write(tmp_path, VERSION_3)).socket_targets["polly"].socket
     (violation,) = socket.iterate_violations("server", b'{"sound":1}', is_binary=False)
@@ -162,6 +175,17 @@ def test_a_document_without_provider_is_rejected(tmp_path: Path) -> None:
 
 def test_a_folder_may_have_a_provider_with_websockets_only(tmp_path: Path) -> None:
     write(tmp_path, VERSION_3, "parrot/asyncapi.yaml")
+    catalogue = load_catalogue([tmp_path])
+    assert [target.id for target in catalogue.select_targets(["parrot"])] == ["parrot/polly"]
+
+
+def test_a_folder_may_have_an_official_document_with_an_overlay_and_websockets_only(tmp_path: Path) -> None:
+    start, end = VERSION_3.index("x-provider"), VERSION_3.index("channels")
+    write(tmp_path, VERSION_3[:start] + VERSION_3[end:], "parrot/asyncapi.yaml")
+    provider = indent(VERSION_3[start:end], " " * 6)
+    head = "overlay: 1.0.0\ninfo: {title: a, version: '1'}\nextends: asyncapi.yaml\n"
+    overlay = f"{head}actions:\n  - target: $\n    update:\n"
+    write(tmp_path, overlay + provider, "parrot/asyncapi-overlay.yaml")
     catalogue = load_catalogue([tmp_path])
     assert [target.id for target in catalogue.select_targets(["parrot"])] == ["parrot/polly"]
 

@@ -13,10 +13,12 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from voicegauge.contract._overlays import apply_overlay, find_extended_file, is_overlay
 from voicegauge.contract.document_parts import ASYNCAPI_KEY, walk_objects
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
+from voicegauge.formats.locations import MISSING, read_pointer
 
 _SUPPORTED_VERSIONS = ("2.", "3.0.")
 _FILE_NAMES = tuple(
@@ -131,12 +133,31 @@ def _rewrite_references(value: Any) -> Any:
     """Let references of the AsyncAPI document lead into its copy, in place; return the value."""
     for _, node in walk_objects(value):
         if isinstance(node.get("$ref"), str) and node["$ref"].startswith("#/"):
-            node["$ref"] = f"#/{ASYNCAPI_KEY}{node['$ref'][1:]}"
+            node["$ref"] = f"#/{ASYNCAPI_KEY}{_escape_slashes(value, node['$ref'])[1:]}"
         if isinstance(node.get("nullable"), bool):  # a key of OpenAPI 3.0, which generated documents have nevertheless
             is_nullable = node.pop("nullable")
             if is_nullable and isinstance(node.get("type"), str):
                 node["type"] = [node["type"], "null"]
     return value
+
+
+def _escape_slashes(root: Any, reference: str) -> str:
+    """Return a reference with the slashes of names escaped, if it leads somewhere only then; otherwise the reference.
+
+    Generated documents, such as Deepgram's, write a name like "speak/v1.Flush" as it is.
+    """
+    tokens = unquote(reference).split("/")[1:]
+    if read_pointer(root, [unescape_pointer_token(token) for token in tokens]) is not MISSING:
+        return reference
+    names, node = list[str](), root
+    while tokens:
+        joined = ("/".join(tokens[:count]) for count in range(1, len(tokens) + 1))
+        name = next((one for one in joined if isinstance(node, dict) and one in node), None)
+        if name is None:
+            return reference
+        names.append(name)
+        node, tokens = node[name], tokens[name.count("/") + 1 :]
+    return "#/" + "/".join(map(escape_pointer_token, names))
 
 
 def build_server_url(server: Mapping[str, Any]) -> str | None:

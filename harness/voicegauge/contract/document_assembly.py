@@ -356,7 +356,11 @@ def _upgrade_nullable(node: dict[str, Any]) -> None:
 
 _CONTRACT_FILE_PATTERNS = (
     *("*.yaml", "*.yml", "*.json"),
-    *(f"*/{name}.{suffix}" for name in ("openapi", "overlay", "asyncapi") for suffix in ("yaml", "yml", "json")),
+    *(
+        f"*/{name}.{suffix}"
+        for name in ("openapi", "overlay", "asyncapi", "asyncapi-overlay")
+        for suffix in ("yaml", "yml", "json")
+    ),
 )
 _OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
 _ASYNCAPI_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?asyncapi"?\s*:""", re.MULTILINE)
@@ -432,10 +436,11 @@ def find_overlay_base(path: Path) -> Path | None:
 
 
 def find_contract_files(folder: Path) -> list[Path]:
-    """Return the contract files in `folder`: single files, `<provider>/openapi.yaml` and `<provider>/overlay.yaml`.
+    """Return the contract files in `folder`: single files, and `<provider>/openapi.yaml` or another usual name.
 
-    A document that an overlay in the same folder extends is not a contract by itself. If `folder` is itself a file,
-    return only that file.
+    The others are `overlay.yaml`, and for WebSockets only `asyncapi.yaml` and `asyncapi-overlay.yaml`. A document that
+    an overlay in the same folder extends is not a contract by itself. If `folder` is itself a file, return only that
+    file.
 
     Raises:
         ContractError: there are none, or an overlay is not valid.
@@ -445,7 +450,7 @@ def find_contract_files(folder: Path) -> list[Path]:
     found = sorted(path for pattern in _CONTRACT_FILE_PATTERNS for path in folder.glob(pattern))
     if not found:
         raise ContractError(
-            folder, None, "no contract found: expected <provider>/openapi.yaml or <provider>/overlay.yaml"
+            folder, None, "no contract found: expected <provider>/openapi.yaml, overlay.yaml or asyncapi.yaml"
         )
     found = [path for path in found if not (is_asyncapi_file(path) and _has_openapi_document(path))]
     bases = {resolve_links(find_extended_file(read_document(path))) for path in found if is_overlay_file(path)}

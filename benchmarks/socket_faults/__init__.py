@@ -1,0 +1,1 @@
+"""Plants faults of WebSockets over 20 interruptions, and checks correct services with other seeds and paces."""
