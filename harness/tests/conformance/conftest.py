@@ -114,7 +114,9 @@ def check_over_sockets(check: Check, voicegauge_catalogue: Catalogue) -> Check:
 
 ACME = (
     YAML_PREAMBLE
+    # By default, a request that fails four times takes seven seconds.
     + """\
+  retry_policy: {initial_delay_s: 0.05, max_delay_s: 0.05}
 paths:
   /speak:
     post:

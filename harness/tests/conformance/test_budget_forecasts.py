@@ -231,7 +231,7 @@ def test_to_pay_again_is_refused_if_nothing_fits_into_the_budget(command, acme, 
     for more in (["--dry-run"], []):
         result = command("check", *chosen, "--max-cost", f"{usd:g}", option, *more)
         assert (result.status, len(acme.keys)) == (4, sent)
-        assert f"more than --max-cost {usd:g} less ${usd:.4g} that an earlier command has spent; " in result.err
+        assert f"more than --max-cost {usd:g} less ${usd:.4f} that an earlier command has spent; " in result.err
         assert "--max-calls" not in result.err
 
 
