@@ -19,7 +19,7 @@ from voicegauge.emulator.process import RunningEmulator
 from ..builders.npm_packages import install_npm_package
 
 SCRIPT = Path(__file__).with_name("surface.mjs")
-PACKAGES = ("openai@6", "@deepgram/sdk@5", "@cartesia/cartesia-js@4", "@elevenlabs/elevenlabs-js@2")
+PACKAGES = ("openai@7", "@deepgram/sdk@5", "@cartesia/cartesia-js@4", "@elevenlabs/elevenlabs-js@2")
 PROVIDERS = ("openai", "deepgram", "cartesia", "elevenlabs")
 RUN_LIMIT_S = 120
 NOT_OFFERED = {
