@@ -386,6 +386,9 @@ def validate_request(given_request: Any) -> None:
             if not is_in_bounds(number, one.spec):
                 raise UsageError(f"{label} is {number:g}: choose a number {describe_bounds(one.spec)}")
         if one.spec.role is OptionRole.GROUP and value is not None:
+            group_type = get_group_type(one)
+            if not isinstance(value, group_type):
+                raise UsageError(f"{one.name} is {value!r}: pass {group_type.__name__}(...), or leave it out")
             validate_request(value)
 
 
@@ -457,6 +460,13 @@ def function_of(
     """
 
     def function(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
+        for keyword in keywords:
+            if keyword not in signature.parameters:
+                import difflib  # only after a mistake, since every command imports this module
+
+                near = difflib.get_close_matches(keyword, signature.parameters, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}{hint}")
         return run(request_type(*arguments, **keywords))
 
     declared = {one.name: one for one in list_fields(typing.cast("type[Any]", request_type))}
@@ -483,6 +493,8 @@ def _document(one: DeclaredOption) -> str:
     text = f"{one.spec.help} {one.spec.keyword_note}".strip()
     if text[1:2].islower() or text[1:2] == " ":
         text = text[0].lower() + text[1:]
+    if one.default is True and one.flag.startswith("--no-"):  # the help says what the flag does
+        text = f"with `False`: {text}"
     if one.spec.requires:
         text += f" Only with {' or '.join(f'`{name}`' for name in one.spec.requires)}."
     if one.spec.default_text is not None:

@@ -52,6 +52,14 @@ async def test_a_function_can_be_called_in_a_thread_of_an_event_loop() -> None:
     assert report.spending.total.billable_request_count >= 1
 
 
+def test_a_wrong_keyword_gets_the_name_of_the_function_and_the_near_one() -> None:
+    with pytest.raises(TypeError, match=r"^benchmark\(\) got .*'max_text'; did you mean 'max_texts'\?$"):
+        voicegauge.benchmark("pixelapi", max_text=3)  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match=r"^live is True: pass LiveOptions\(\.\.\.\), or leave it out$"):
+        voicegauge.check("pixelapi", live=True)  # type: ignore[arg-type]
+    assert "listens: with `False`: do not judge" in str(voicegauge.benchmark.__doc__)
+
+
 def _health(url: str) -> str:
     with urllib.request.urlopen(f"{url}/_emulator/health", timeout=60) as response:  # noqa: S310 - loopback
         return str(json.load(response)["status"])

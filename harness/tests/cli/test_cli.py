@@ -44,6 +44,14 @@ def test_help_names_every_command_and_imports_little() -> None:
     assert len(modules) < 250
 
 
+def test_a_command_without_a_required_argument_says_what_is_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("init", "score", "proxy", "asr install", "report", "compare", "convert", "record"):
+        assert run(command.split()) == 2, command
+        assert "Missing argument" in one_line(capsys)
+
+
 def test_help_of_a_command_does_without_rich() -> None:
     code = "import sys; from voicegauge.cli import run; run(['check', '--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

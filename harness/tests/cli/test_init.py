@@ -421,3 +421,8 @@ def test_the_id_of_a_bundled_contract_is_proposed_only_if_it_is_named(document: 
     assert contract.key_variables == ("MY_DEEPGRAM_API_KEY",)
     assert voicegauge.check(["my-deepgram"], emulated=True, contracts=[overlay]).findings == ()
     assert voicegauge.propose_overlay(document, provider="deepgram").provider == "deepgram"
+
+
+def test_an_address_of_this_machine_names_no_provider(document: Path) -> None:
+    document.write_text(DOCUMENT.replace("https://api.acme.test/v1", "http://127.0.0.1:8880"))
+    assert voicegauge.propose_overlay(document).provider == "acme"

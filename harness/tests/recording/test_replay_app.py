@@ -58,7 +58,7 @@ def exchange(operation, url, answer, *, asked=None, timing=None, headers=()):
     )
 
 
-def replay(*exchanges: Exchange) -> Replay:
+def replay(*exchanges: Exchange, contracts=(PIXAZO,)) -> Replay:
     recording = Recording(
         provenance=Provenance.RECORDED,
         provider="pixazo",
@@ -67,7 +67,7 @@ def replay(*exchanges: Exchange) -> Replay:
         recorded_at="2026-01-01T00:00:00+00:00",
         exchanges=exchanges,
     )
-    return Replay([recording], [PIXAZO])
+    return Replay([recording], contracts)
 
 
 def job(asked=None):
@@ -199,6 +199,19 @@ async def test_an_unmatched_request_gets_the_difference_as_response(serve) -> No
     assert 'body /text: recorded "Good morning.", sent "else"' in answer.text
     assert "key: recorded sent, sent none" in answer.text
     assert messages == [answer.text.strip(), nowhere.text.strip()]
+
+
+async def test_the_only_recorded_provider_is_served_at_the_root_too(serve) -> None:
+    base = await serve(ReplayApp(replay(*job(), contracts=(CATALOGUE.find_provider("azure"), PIXAZO))))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        headers = {"Ocp-Apim-Subscription-Key": "any"}
+        answer = await client.post(
+            f"{base}/voice-clone/v1/xtts-v2/generate", json={"text": "Good morning."}, headers=headers
+        )
+        nowhere = await client.get(f"{base}/_emulator/health")
+    assert answer.json()["polling_url"] == f"{base}/v2/requests/status/job-1"
+    assert "azure" not in nowhere.text
+    assert "GET /_emulator/health" in nowhere.text
 
 
 async def test_headers_of_the_recorded_connection_are_not_replayed(serve) -> None:

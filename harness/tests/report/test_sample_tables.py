@@ -122,6 +122,7 @@ def test_a_missing_extra_is_named_in_one_line(
     ("arguments", "message"),
     [
         (["--out", "x.pdf"], "no format has the suffix .pdf (known: .html, .htm, .csv, .md, .parquet)"),
+        (["--out", "x.json"], "(known: .html, .htm, .csv, .md, .parquet): write --json x.json"),
         (["--format", "parquet"], "name a file with --out FILE.parquet"),
         (["--format", "parquet", "--out", "-"], "name a file with --out FILE.parquet"),
     ],

@@ -178,12 +178,14 @@ def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption])
     """Return the parameter of click for one of `options`, which are all of the command."""
     if declared.spec.role is not OptionRole.ARGUMENT:
         return RequestOption(declared, [one.flag for one in options if one.name in declared.requires])
-    is_repeated = declared.shape.is_repeated
+    is_repeated, is_required = declared.shape.is_repeated, declared.default is dataclasses.MISSING
+    # To click, a default of `None` is a value: with one, a required argument would never be missing.
+    default = {} if is_required else {"default": None if is_repeated else declared.default}
     return click.Argument(
         [declared.name],
         nargs=-1 if is_repeated else 1,
-        required=declared.default is dataclasses.MISSING,
-        default=None if is_repeated or declared.default is dataclasses.MISSING else declared.default,
+        required=is_required,
+        **default,
         type=_choose_type(declared),
         metavar=declared.spec.metavar,
         shell_complete=find_completer(declared.spec.completion),

@@ -137,7 +137,7 @@ def _print_proposal(proposal: OverlayProposal, path: Path) -> None:
     out = create_console()
     for operation in proposal.operations:
         out.print(f"{operation.request}: {', '.join(operation.targets)}", soft_wrap=True)
-    out.print(f"wrote {path}: complete in it", soft_wrap=True)
+    out.print(f"wrote {path}; still to complete in it:" if proposal.todo else f"wrote {path}", soft_wrap=True)
     for item in proposal.todo:
         out.print(f"  {item}", soft_wrap=True)
     if proposal.left_out:

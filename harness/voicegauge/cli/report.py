@@ -188,7 +188,6 @@ def _choose_format_by_suffix(output_file: str | None) -> ReportFormat:
     suffix = Path(output_file or "").suffix.lower() if output_file != "-" else ""
     if suffix not in FORMAT_BY_SUFFIX:
         known = ", ".join(filter(None, FORMAT_BY_SUFFIX))
-        raise UsageError(
-            f"--out {output_file}: no format has the suffix {suffix} (known: {known}): choose one with --format"
-        )
+        remedy = f"write --json {output_file}" if suffix == ".json" else "choose one with --format"
+        raise UsageError(f"--out {output_file}: no format has the suffix {suffix} (known: {known}): {remedy}")
     return FORMAT_BY_SUFFIX[suffix]

@@ -6,6 +6,7 @@ guessed.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -61,14 +62,26 @@ def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str
 
 
 def _derive_provider_name(document: Document) -> str:
-    """Derive a name from the host of the first server, else from the title: api.acme.com becomes acme."""
+    """Derive a name from the host of the first server, else from the title: api.acme.com becomes acme.
+
+    An address of this machine or network, such as 127.0.0.1, names nobody.
+    """
     hosts = [urlsplit(url).hostname for url in list_server_urls(document.data)]
-    parts = (hosts[0] or "").split(".") if hosts else []
-    if len(parts) > 1:
+    host = (hosts[0] or "") if hosts else ""
+    parts = host.split(".")
+    if len(parts) > 1 and not _is_ip_address(host):
         return convert_to_identifier(parts[-2])
     info = document.data.get("info")
     title = str(info.get("title", "") if isinstance(info, dict) else "")
     return convert_to_identifier(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:

@@ -158,8 +158,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class ReplayApp:
     """An ASGI application that serves the recorded responses of a `Replay`.
 
-    Each provider is served below "/<provider id>", and URLs in its responses are rewritten to URLs below this path. If
-    the Host header of a request names a server of a contract, as in in-process use, the response is sent as recorded.
+    Each provider is served below "/<provider id>", the only one at "/" too, and URLs in its responses are rewritten to
+    URLs below this path. If the Host header of a request names a server of a contract, as in in-process use, the
+    response is sent as recorded.
     A request that was not recorded gets status 501 with its differences from the nearest recorded request.
     """
 
@@ -182,6 +183,9 @@ class ReplayApp:
         self.replay, self._pause_factor, self._clock = replay, pause_factor, clock or RealClock()
         self._on_unmatched = on_unmatched_request or (lambda _message: None)
         self._hosts = {host: contract for contract in replay.contracts.values() for host in contract.hosts}
+        self._recorded_providers = tuple(
+            dict.fromkeys(one.comparable_request.provider for one in replay.recorded_requests)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request, or replay one WebSocket."""
@@ -236,12 +240,17 @@ class ReplayApp:
         contract_of_host = self._hosts.get(host.lower())
         if contract_of_host is not None:
             return self.replay.replay_next_exchange(contract_of_host.id, request, is_socket=is_socket)
+        origin = f"{urlsplit(request.url).scheme}://{host}"
         provider, _, rest = path.lstrip("/").partition("/")
-        contract = self.replay.contracts.get(provider)
-        if contract is None:
-            return self._find_download(request)
+        base_url = f"{origin}/{provider}"
+        if provider not in self.replay.contracts:
+            found = self._find_download(request)
+            if found is not None or len(self._recorded_providers) != 1:
+                return found
+            del self.replay.unmatched_request_descriptions[-1]  # the search below describes the difference
+            (provider,), rest, base_url = self._recorded_providers, path.lstrip("/"), origin
+        contract = self.replay.contracts[provider]
         relative: str | None = f"/{rest}"
-        base_url = f"{urlsplit(request.url).scheme}://{host}/{provider}"
         if rest.startswith(f"{OTHER_HOSTS_PATH_PREFIX}/"):
             query = urlsplit(request.url).query
             url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PATH_PREFIX}/')}{'?' if query else ''}{query}"
@@ -255,12 +264,16 @@ class ReplayApp:
     def _find_download(self, request: Request) -> Exchange | None:
         """Return the exchange of the first provider that has recorded this URL, whose host belongs to no contract."""
         before = len(self.replay.unmatched_request_descriptions)
-        for provider in self.replay.contracts:
+        for provider in self._recorded_providers:
             exchange = self.replay.replay_next_exchange(provider, request)
             if exchange is not None:
                 del self.replay.unmatched_request_descriptions[before:]
                 return exchange
-        del self.replay.unmatched_request_descriptions[before + 1 :]  # one report per request, not one per provider
+        known = ", ".join(f"/{provider}" for provider in self._recorded_providers) or "none"
+        message = (
+            f"no provider is served at {request.method} {urlsplit(request.url).path}: paths begin with one of {known}"
+        )
+        self.replay.unmatched_request_descriptions[before:] = [message]
         return None
 
     def _build_replay_url_rewriter(self, contract: Contract, base_url: str) -> UrlRewriter:
