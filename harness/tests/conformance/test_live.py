@@ -149,7 +149,7 @@ def test_spending_is_reported_by_target_kind_and_rule(live, acme) -> None:
     assert 0 < delivery_usd < audio_usd <= report["spent_usd"]
     assert spending["total_by_rule"]["server-error"]["spent_usd"] == report["spent_usd"]
     requests, cases = spending["total"]["request_count"], len(report["case_results"])
-    assert (f"sent: {requests} requests for {cases} cases, " in out) == (requests != cases)
+    assert (f"sent: {requests} requests for {cases} cases, with polls" in out) == (requests != cases)
     assert "spent by kind: " in out
     assert "by rule: " in out
 

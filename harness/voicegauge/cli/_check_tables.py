@@ -298,14 +298,18 @@ def print_resources(terminal: Console, resource_summary: ResourceSummary) -> Non
 
 
 def _print_spending(terminal: Console, report: CheckReport) -> None:
-    """Print the requests and dollars spent by kind of case, target and rule; print nothing if nothing was sent."""
+    """Print how many requests were sent and, of a live service, the requests and dollars by kind, target and rule."""
+    from voicegauge.model.base import Provenance
+
     spending = report.spending
     if not spending.total.request_count:
         return
     if report.case_results and spending.total.request_count != len(report.case_results):
         case_count = len(report.case_results)
         count = f"{spending.total.request_count} requests for {case_count} case{_choose_plural_ending(case_count)}"
-        terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
+        terminal.print(f"sent: {count}, with polls, downloads and repetitions", style="dim", soft_wrap=True)
+    if Provenance.LIVE not in report.exchange_count_by_provenance:
+        return  # nobody was paid: what was spent on what is in the JSON
     if spending.total.billable_request_count:
         billable = f"{spending.total.billable_request_count} requests to operations with a price were accepted"
         terminal.print(
