@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,32 @@ async def test_the_error_is_measured_while_a_run_sends_requests(monkeypatch: pyt
     assert 0 <= found.median_error_ms <= found.p99_error_ms
     described = describe_timing_error(found)
     assert described.endswith("at 20 requests/s, measured during the run at a server on this machine")
+
+
+async def test_probes_are_sent_while_earlier_ones_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FIRST_PROBE_INTERVAL_S", 0.001), ("PROBE_DELAYS_MS", (50,))):
+        monkeypatch.setattr(f"voicegauge.bench.timing_error.{name}", value)
+    monkeypatch.setattr("voicegauge.bench.timing_error.OPENED_PROBE_CONNECTION_COUNT", 1)
+    in_flight, most = 0, 0
+
+    async def count(transport: Transport, *arguments: Any, **options: Any) -> Exchange:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        try:
+            return await send(transport, *arguments, **options)
+        finally:
+            in_flight -= 1
+
+    send = Transport.send
+    monkeypatch.setattr(Transport, "send", count)
+    with run_loopback_server() as url:
+        async with Transport() as transport, TimingProbes(url).send_with(transport):
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                if most > 1:
+                    break
+    assert most > 1, "a slow moment is left out if nothing is sent while an earlier probe waits"
 
 
 async def test_a_server_that_is_gone_ends_the_probes_but_not_the_run() -> None:

@@ -164,6 +164,10 @@ FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.02, 0.5
 """Mean time between two probes, at first and after `FREQUENT_PROBE_COUNT`; then they are a thousandth of the work of
 one processor."""
 FREQUENT_PROBE_COUNT = 300
+OPENED_PROBE_CONNECTION_COUNT = 4
+MAX_PROBES_IN_FLIGHT = 32
+"""Number of probes in flight above which none is sent. Those that were due during a lag are sent after it, as the
+requests of the run are."""
 MIN_PROBE_COUNT = 30
 """Number of probes below which their errors are not summarized: a run of a second or two has fewer."""
 
@@ -189,17 +193,26 @@ class TimingProbes:
         finally:
             prober.cancel()
             # A server that fails ends the probes, not the run.
-            with contextlib.suppress(asyncio.CancelledError, VoicegaugeError):
-                await prober
+            with contextlib.suppress(asyncio.CancelledError):
+                await _ignore_failed_requests(prober)
 
     async def _send_continuously(self, transport: Transport) -> None:
-        await self._send(transport)  # opens the connection
-        self._errors_ms.pop()
-        while True:
-            is_early = len(self._errors_ms) < FREQUENT_PROBE_COUNT
-            mean_s = FIRST_PROBE_INTERVAL_S if is_early else LATER_PROBE_INTERVAL_S
-            await asyncio.sleep(self._random.expovariate(1 / mean_s))
-            await self._send(transport)
+        count = len(self._errors_ms)  # the first ones open connections and do not count
+        await asyncio.gather(*(self._send(transport) for _ in range(OPENED_PROBE_CONNECTION_COUNT)))
+        del self._errors_ms[count:]
+        loop = asyncio.get_running_loop()
+        due_s, in_flight = loop.time(), set[asyncio.Task[None]]()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                is_early = len(self._errors_ms) < FREQUENT_PROBE_COUNT
+                mean_s = FIRST_PROBE_INTERVAL_S if is_early else LATER_PROBE_INTERVAL_S
+                due_s += self._random.expovariate(1 / mean_s)
+                await asyncio.sleep(max(due_s - loop.time(), 0))
+                if len(in_flight) < MAX_PROBES_IN_FLIGHT:
+                    # Nothing waits for the one before, which would leave out the moments at which all are slow.
+                    sending = tasks.create_task(self._send(transport))
+                    in_flight.add(sending)
+                    sending.add_done_callback(in_flight.discard)
 
     async def _send(self, transport: Transport) -> None:
         delay_ms = self._random.choice(PROBE_DELAYS_MS)
@@ -216,6 +229,13 @@ class TimingProbes:
         if len(self._errors_ms) < MIN_PROBE_COUNT:
             return None
         return summarize_timing_errors(self._errors_ms, concurrency, requests_per_s, is_measured_during_run=True)
+
+
+async def _ignore_failed_requests(prober: asyncio.Task[None]) -> None:
+    try:
+        await prober
+    except* VoicegaugeError:
+        pass
 
 
 def summarize_timing_errors(
