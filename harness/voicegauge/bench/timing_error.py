@@ -164,10 +164,9 @@ FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.02, 0.5
 """Mean time between two probes, at first and after `FREQUENT_PROBE_COUNT`; then they are a thousandth of the work of
 one processor."""
 FREQUENT_PROBE_COUNT = 300
-OPENED_PROBE_CONNECTION_COUNT = 4
-MAX_PROBES_IN_FLIGHT = 32
-"""Number of probes in flight above which none is sent. Those that were due during a lag are sent after it, as the
-requests of the run are."""
+MAX_PROBES_IN_FLIGHT = 8
+"""Number of probes in flight above which none is sent, and of connections that are opened for them: opening one would
+count as an error. Those that were due during a lag are sent after it, as the requests of the run are."""
 MIN_PROBE_COUNT = 30
 """Number of probes below which their errors are not summarized: a run of a second or two has fewer."""
 
@@ -198,7 +197,7 @@ class TimingProbes:
 
     async def _send_continuously(self, transport: Transport) -> None:
         count = len(self._errors_ms)  # the first ones open connections and do not count
-        await asyncio.gather(*(self._send(transport) for _ in range(OPENED_PROBE_CONNECTION_COUNT)))
+        await asyncio.gather(*(self._send(transport) for _ in range(MAX_PROBES_IN_FLIGHT)))
         del self._errors_ms[count:]
         loop = asyncio.get_running_loop()
         due_s, in_flight = loop.time(), set[asyncio.Task[None]]()
