@@ -23,6 +23,7 @@ from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.listening import (
     MIN_FITTING_DELIVERIES,
     OTHER_TEXT_RULE,
+    UNFITTING_RULE,
     UNUSUAL_PACE_RULE,
     ClipJudgment,
     compare_pace,
@@ -169,7 +170,7 @@ def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudg
     is_judged = {target: _can_doubt([found[index] for index in indices]) for target, indices in by_target.items()}
     other_texts = _find_other_texts(samples, found)
     for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):
-        if clip.outcome == "doubtful" and not is_judged[sample.target]:
+        if clip.outcome == "doubtful" and clip.rule == UNFITTING_RULE and not is_judged[sample.target]:
             clip = ClipJudgment("not judged", "the voice is not recognized clearly")
         if clip.outcome != "wrong" and index in other_texts:
             clip = ClipJudgment("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
@@ -193,7 +194,7 @@ def _have_one_language(samples: Sequence[Sample], one: int, other: int) -> bool:
 
 def _can_doubt(found: Sequence[ClipJudgment]) -> bool:
     """Whether so many clips of a target fit their text that the few others are in doubt."""
-    fitting, doubtful = sum(one.fits_text for one in found), sum(one.outcome == "doubtful" for one in found)
+    fitting, doubtful = sum(one.fits_text for one in found), sum(one.rule == UNFITTING_RULE for one in found)
     return fitting >= MIN_FITTING_DELIVERIES and doubtful <= MAX_DOUBTFUL_SHARE * (fitting + doubtful)
 
 

@@ -67,6 +67,35 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
 
 
 @register_rule(
+    "audio-unsteady",
+    subject_class=SpeechDelivery,
+    description="Level, pitch and pace of speech of half a minute or more do not change from one place on.",
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="Listeners of a long text notice another voice, or reach for the volume.",
+        conforming_example="Five minutes in one voice, each part within 2 dB of the others.",
+        violating_example="From 2:10 on the voice is 8 dB quieter.",
+    ),
+    unshown_reason="No fault changes the speech of a long text in its middle: `benchmarks/long_texts` does.",
+    severity=Severity.WARNING,
+)
+def _check_audio_unsteady(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.steadiness import find_sound_changes
+
+    decoded, spoken = speech_delivery.decoded_audio, speech_delivery.spoken_text
+    if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
+        return
+    times_s = spoken.phoneme_times_s if spoken is not None else ()
+    for change in find_sound_changes(decoded.samples, decoded.sample_rate_hz, times_s):
+        yield Violation(
+            change.describe(),
+            _get_speech_pointer(speech_delivery),
+            evidence=speech_delivery.speech_request.text,
+            audio_start_s=change.start_s,
+        )
+
+
+@register_rule(
     "audio-clipped",
     subject_class=SpeechDelivery,
     description="The speech is not so loud that its peaks are cut off.",

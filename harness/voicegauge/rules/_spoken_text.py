@@ -72,7 +72,7 @@ def _check_spoken_text_doubtful(delivery_among_others: DeliveryAmongOthers) -> I
 @register_rule(
     "spoken-text-incomplete",
     subject_class=SpeechDelivery,
-    description="All of the text is spoken (English): its start and its end are not missing.",
+    description="All of the text is spoken (English): its start, its end and parts of a long text are not missing.",
     contract_condition=_TEXT_CONDITION,
     explanation=Explanation(
         consequence="The end of a message is missing, although all of it was paid for.",
@@ -86,13 +86,13 @@ def _check_spoken_text_doubtful(delivery_among_others: DeliveryAmongOthers) -> I
 def _check_spoken_text_incomplete(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
     if decoded is not None and not decoded.is_truncated:
-        yield from _report_verdict(speech_delivery, "end missing", "start missing")
+        yield from _report_verdict(speech_delivery, "end missing", "start missing", "part missing")
 
 
 @register_rule(
     "spoken-text-repeated",
     subject_class=SpeechDelivery,
-    description="The text is spoken once (English).",
+    description="The text is spoken once (English), and no part of a long text again.",
     contract_condition=_TEXT_CONDITION,
     explanation=Explanation(
         consequence="A caller is greeted twice, and the audio takes twice as long.",

@@ -32,8 +32,9 @@ from voicegauge.speech.spoken_text import (
     is_ordinary_text,
     judge_spoken_text,
 )
+from voicegauge.speech.steadiness import find_sound_changes
 
-LISTENING_VERSION = 1
+LISTENING_VERSION = 2
 """Version of this way of listening. It is increased when the verdict on any clip may change."""
 MAX_SILENCE_S = 3.0
 """The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
@@ -57,11 +58,14 @@ _UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
 
 OTHER_TEXT_RULE = "audio-of-other-text"
 UNUSUAL_PACE_RULE = "audio-unusual-pace"
+UNSTEADY_RULE = "audio-unsteady"
+UNFITTING_RULE = "spoken-text-doubtful"
 RULE_BY_VERDICT: dict[SpokenTextVerdict, str] = {
     "other text": "spoken-text-other",
-    "does not fit": "spoken-text-doubtful",
+    "does not fit": UNFITTING_RULE,
     "end missing": "spoken-text-incomplete",
     "start missing": "spoken-text-incomplete",
+    "part missing": "spoken-text-incomplete",
     "said twice": "spoken-text-repeated",
     "other words": "spoken-words-differ",
     "other rate": "audio-rate-untrue",
@@ -159,6 +163,13 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: f
             return ClipJudgment("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
     for place, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, speed, spoken):
         return ClipJudgment("wrong", describe_long_silence(place, silence), "audio-long-silence", silence.start_s)
+    changes = find_sound_changes(
+        decoded.samples, decoded.sample_rate_hz, spoken.phoneme_times_s if spoken is not None else ()
+    )
+    if changes:
+        described = "; ".join(one.describe() for one in changes)
+        is_fitting = spoken is not None and spoken.verdict in ("right", "fits")
+        return ClipJudgment("doubtful", described, UNSTEADY_RULE, changes[0].start_s, fits_text=is_fitting)
     if spoken is None or spoken.verdict == "unclear":
         return ClipJudgment("not judged", reason or (spoken.explanation if spoken is not None else ""))
     words = " (single words were not judged)" if spoken.verdict == "fits" else ""

@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from voicegauge.speech.decoding import Samples
+from voicegauge.speech.long_text import MAX_AGREEING_SHARE_OF_OTHER_TEXT, LongTextDifference, compare_long_text
 from voicegauge.speech.phoneme_network import FRAME_S, compute_phoneme_log_probabilities
 from voicegauge.speech.pronunciation import Pronunciation, pronounce, supports_language
 from voicegauge.speech.speech_signal import compute_sample_digest
@@ -38,6 +39,7 @@ SpokenTextVerdict = Literal[
     "right",
     "end missing",
     "start missing",
+    "part missing",
     "said twice",
     "other words",
     "other text",
@@ -46,9 +48,9 @@ SpokenTextVerdict = Literal[
     "does not fit",
     "unclear",
 ]
-"""What a clip says. If the voice is recognized clearly: the text ("right"), a part of it, all of it twice, some other
-words, another text, or the text at another sample rate than the stated one. Otherwise: it fits the text better than all
-others that were tried ("fits"), it does not ("does not fit"), or nothing can be said ("unclear")."""
+"""What a clip says. If the voice is recognized clearly: the text ("right"), a part of it, some or all of it twice,
+other words, another text, or the text at another sample rate than the stated one. Otherwise: it fits the text better
+than all others that were tried ("fits"), it does not ("does not fit"), or nothing can be said ("unclear")."""
 
 MIN_CLEAR_LOG_PROBABILITY = -0.125
 """Mean logarithm of the probability of the best symbol in a frame, from which a voice may be recognized clearly. With
@@ -84,7 +86,11 @@ MIN_PREFERENCE = 0.5
 clips of real services the right text was preferred by 0.6 to 3.4."""
 MIN_JUDGED_PHONEMES = 12
 MAX_JUDGED_S = 60.0
-"""Duration of the longest clip that is compared with its text, in seconds."""
+"""Duration of the longest clip that is compared with its text word by word, in seconds; longer ones are compared in
+parts (`long_text`)."""
+MAX_LONG_S = 900.0
+"""Duration of the longest clip that is compared with its text at all, in seconds."""
+_MAX_SHOWN_DIFFERENCES = 5
 JUDGED_SPEED_RANGE = (0.75, 1.4)
 """Requested speeds at which speech is compared with its text."""
 RATE_FACTORS = (0.5, 2.0)
@@ -129,7 +135,9 @@ class SpokenTextJudgment(NamedTuple):
     start_s: float | None = None
     """Time at which the difference is audible, in seconds; `None` for no particular time."""
     alignment: TextAlignment | None = None
-    """Where the words are; `None` if the clip does not say the text."""
+    """Where the words are; `None` if the clip does not say the text, and for long clips."""
+    phoneme_times_s: tuple[float, ...] = ()
+    """When each phoneme of a long clip is said that its text has, in seconds; empty for others."""
 
 
 _UNCLEAR = SpokenTextJudgment("unclear", "the voice is not recognized clearly")
@@ -189,13 +197,14 @@ def judge_spoken_text(
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
-    if len(samples) > MAX_JUDGED_S * sample_rate_hz:
-        return SpokenTextJudgment("unclear", f"the clip is longer than {MAX_JUDGED_S:g} s")
+    if len(samples) > MAX_LONG_S * sample_rate_hz:
+        return SpokenTextJudgment("unclear", f"the clip is longer than {MAX_LONG_S:g} s")
     key = (sample_digest or compute_sample_digest(samples, sample_rate_hz), text, language)
     if key not in _VERDICTS:
         if len(_VERDICTS) >= _MAX_CACHED_VERDICTS:
             _VERDICTS.pop(next(iter(_VERDICTS)))
-        _VERDICTS[key] = _judge(samples, sample_rate_hz, pronounce(text, language))
+        is_long = len(samples) > MAX_JUDGED_S * sample_rate_hz
+        _VERDICTS[key] = (_judge_long if is_long else _judge)(samples, sample_rate_hz, pronounce(text, language))
     return _VERDICTS[key]
 
 
@@ -231,6 +240,38 @@ def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) 
     if is_clear and (deficit >= MIN_ABSURD_DEFICIT or deficit >= max(MIN_OTHER_TEXT_DEFICIT, min(others))):
         return SpokenTextJudgment("other text", f"the text does not explain what is said ({compared})")
     return _judge_unknown_voice(found, phonemes, deficit, min(others), compared)
+
+
+def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgment:
+    """Return which parts of a long text a clip leaves out, says again or adds."""
+    found = compute_phoneme_log_probabilities(samples, sample_rate_hz)
+    compared = compare_long_text(found, pronunciation)
+    if compared is None:
+        return SpokenTextJudgment("unclear", "the text is too long to be compared")
+    agreement = f"{compared.agreeing_share:.0%} of the phonemes agree"
+    if not compared.is_recognized:
+        is_clear = float(found.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
+        if is_clear and compared.agreeing_share < MAX_AGREEING_SHARE_OF_OTHER_TEXT:
+            return SpokenTextJudgment("other text", f"the text does not explain what is said ({agreement})")
+        return _UNCLEAR
+    differences = compared.differences
+    if not differences:
+        return SpokenTextJudgment("fits", agreement, phoneme_times_s=compared.phoneme_times_s)
+    shown = "; ".join(one.describe() for one in differences[:_MAX_SHOWN_DIFFERENCES])
+    more = f"; {len(differences) - _MAX_SHOWN_DIFFERENCES} more" if len(differences) > _MAX_SHOWN_DIFFERENCES else ""
+    largest = max(differences, key=lambda one: one.phoneme_count)
+    return SpokenTextJudgment(_find_verdict(largest, len(pronunciation.word_starts)), shown + more, largest.start_s)
+
+
+def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenTextVerdict:
+    """Return the verdict on a long clip whose largest difference is this one."""
+    if difference.kind == "said again":
+        return "said twice"
+    if difference.kind == "not in the text":
+        return "other words"
+    if difference.first_word == 0:
+        return "start missing"
+    return "end missing" if difference.first_word + difference.word_count >= word_count else "part missing"
 
 
 def _find_part(found: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]) -> SpokenTextJudgment | None:

@@ -1,0 +1,211 @@
+"""Compares a long text with its audio: which parts are left out, said again, or not in the text, and when.
+
+What the network recognizes in each frame is written down as phonemes, and aligned with those of the text with affine
+gap costs (O. Gotoh, "An improved algorithm for matching biological sequences", 1982), which keep what is missing in one
+piece. Unlike the alignment of `text_alignment`, its cost does not depend on the number of frames, and nothing forces
+the whole text into the audio. It needs a voice that is recognized well: the share of phonemes that agree says whether
+it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.printable_text import format_count
+from voicegauge.speech.phoneme_network import FRAME_S
+from voicegauge.speech.pronunciation import BLANK, Pronunciation
+from voicegauge.speech.text_alignment import LogProbabilities
+
+MIN_PART_PHONEMES = 12
+"""Number of phonemes, about three words, from which a part that is left out or added is reported."""
+MIN_AGREEING_SHARE = 0.6
+"""Share of the aligned phonemes that must agree, so that a clip is judged."""
+MAX_AGREEING_SHARE_OF_OTHER_TEXT = 0.45
+"""Largest share of the phonemes that agree with another text."""
+MIN_REPEATED_SHARE = 0.6
+"""Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
+MAX_CELLS = 100_000_000
+"""Largest product of recognized and expected phonemes: about twelve minutes of speech."""
+_MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
+_FROM_DIAGONAL, _FROM_TEXT_GAP, _FROM_RECOGNIZED_GAP = 0, 1, 2
+_TEXT_GAP_GOES_ON, _RECOGNIZED_GAP_GOES_ON = 4, 8
+
+
+class LongTextDifference(NamedTuple):
+    """A part of a text that is not said, or a part of the audio that the text does not have."""
+
+    kind: Literal["left out", "said again", "not in the text"]
+    start_s: float
+    """When it begins in the audio, or where the part that is left out would have begun, in seconds."""
+    end_s: float
+    """When it ends in the audio; `start_s` for a part that is left out."""
+    first_word: int
+    """Index of the first word that is left out or said again, or of the word before which something else is said."""
+    word_count: int
+    """Number of words that are left out or said again; 0 for what is not in the text."""
+    phoneme_count: int
+    """Number of phonemes that are left out or added."""
+
+    def describe(self) -> str:
+        """Return what differs, and when, in words."""
+        words = f"{format_count(self.word_count, 'word')} from word {self.first_word + 1} of the text on"
+        if self.kind == "left out":
+            return f"{words} are not said at {self.start_s:.2f} s"
+        if self.kind == "said again":
+            return f"{words} are said again from {self.start_s:.2f} to {self.end_s:.2f} s"
+        return f"something that the text does not have is said from {self.start_s:.2f} to {self.end_s:.2f} s"
+
+
+class LongTextComparison(NamedTuple):
+    """How a clip and its text differ."""
+
+    agreeing_share: float
+    """Share of the aligned phonemes that agree, from 0 to 1."""
+    differences: tuple[LongTextDifference, ...]
+    """In the order of the audio; empty also if too little agrees."""
+    phoneme_times_s: tuple[float, ...]
+    """When each phoneme is said that the text and the audio have, in seconds."""
+
+    @property
+    def is_recognized(self) -> bool:
+        """Whether enough agrees, so that the differences mean something."""
+        return self.agreeing_share >= MIN_AGREEING_SHARE
+
+
+def recognize_phonemes(log_probabilities: LogProbabilities) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the phonemes of the best explanation of a clip, and when each begins, in seconds."""
+    best = log_probabilities.argmax(axis=1)
+    begins = np.flatnonzero((best != BLANK) & (best != np.concatenate([[-1], best[:-1]])))
+    return best[begins].astype(np.int64), np.asarray(begins * FRAME_S, np.float64)
+
+
+def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> LongTextComparison | None:
+    """Return how a clip and its text differ; `None` if they are too long to be compared.
+
+    Args:
+        log_probabilities: what the network recognizes.
+        pronunciation: the phonemes of the text.
+    """
+    recognized, times_s = recognize_phonemes(log_probabilities)
+    expected = np.array(pronunciation.phonemes)
+    if len(recognized) * len(expected) > MAX_CELLS:
+        return None
+    pairs = _align(recognized, expected)
+    matched = [(h, e) for h, e in pairs if h >= 0 and e >= 0]
+    agreeing = sum(recognized[h] == expected[e] for h, e in matched)
+    share = agreeing / max(len(matched), 1) if len(matched) >= 0.3 * max(len(recognized), len(expected), 1) else 0.0
+    word_starts = np.array(pronunciation.word_starts)
+    found: tuple[LongTextDifference, ...] = ()
+    if share >= MIN_AGREEING_SHARE:
+        end_s = len(log_probabilities) * FRAME_S
+        found = tuple(_list_differences(pairs, recognized, times_s, expected, word_starts, end_s))
+    return LongTextComparison(share, found, tuple(float(times_s[h]) for h, _ in matched))
+
+
+def _align(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return the best alignment as pairs of indices; -1 stands for a gap on that side."""
+    columns = np.arange(len(expected) + 1)
+    score = np.where(columns > 0, _GAP_START + _GAP_STEP * columns, 0).astype(np.int32)
+    recognized_gap = np.full(len(expected) + 1, -(10**8), np.int32)
+    steps = np.zeros((len(recognized) + 1, len(expected) + 1), np.uint8)
+    steps[0, 1:] = _FROM_TEXT_GAP | _TEXT_GAP_GOES_ON
+    for row, phoneme in enumerate(recognized, 1):
+        opened, longer = score + (_GAP_START + _GAP_STEP), recognized_gap + _GAP_STEP
+        recognized_gap = np.maximum(opened, longer)
+        base = recognized_gap.copy()
+        base[1:] = np.maximum(base[1:], score[:-1] + np.where(expected == phoneme, _MATCH, _MISMATCH))
+        # A gap of the text begins at any column to the left: the best one is a running maximum.
+        reach = np.maximum.accumulate(base - _GAP_STEP * columns)
+        text_gap = np.full_like(base, -(10**8))
+        text_gap[1:] = reach[:-1] + _GAP_START + _GAP_STEP * columns[1:]
+        score = np.maximum(base, text_gap)
+        origin = np.where(
+            text_gap >= base, _FROM_TEXT_GAP, np.where(recognized_gap >= base, _FROM_RECOGNIZED_GAP, _FROM_DIAGONAL)
+        )
+        goes_on = np.zeros(len(base), bool)
+        goes_on[1:] = text_gap[1:] > base[:-1] + _GAP_START + _GAP_STEP
+        steps[row] = origin | _TEXT_GAP_GOES_ON * goes_on | _RECOGNIZED_GAP_GOES_ON * (longer > opened)
+    return _trace_back(steps)
+
+
+def _trace_back(steps: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    row, column = (size - 1 for size in steps.shape)
+    pairs, gap = [], _FROM_DIAGONAL
+    while row or column:
+        step = int(steps[row, column])
+        origin = gap or step & 3
+        if row == 0:
+            origin = _FROM_TEXT_GAP
+        elif column == 0:
+            origin = _FROM_RECOGNIZED_GAP
+        if origin == _FROM_DIAGONAL:
+            row, column = row - 1, column - 1
+            pairs.append((row, column))
+        elif origin == _FROM_TEXT_GAP:
+            gap = _FROM_TEXT_GAP if step & _TEXT_GAP_GOES_ON else _FROM_DIAGONAL
+            column -= 1
+            pairs.append((-1, column))
+        else:
+            gap = _FROM_RECOGNIZED_GAP if step & _RECOGNIZED_GAP_GOES_ON else _FROM_DIAGONAL
+            row -= 1
+            pairs.append((row, -1))
+    return pairs[::-1]
+
+
+def _list_differences(
+    pairs: list[tuple[int, int]],
+    recognized: NDArray[np.int64],
+    times_s: NDArray[np.float64],
+    expected: NDArray[np.int64],
+    word_starts: NDArray[np.int64],
+    end_s: float,
+) -> Iterator[LongTextDifference]:
+    """Yield the gaps that are long enough."""
+    index = 0
+    while index < len(pairs):
+        is_left_out, is_added = pairs[index][0] < 0, pairs[index][1] < 0
+        stop = index + 1
+        while stop < len(pairs) and (pairs[stop][0] < 0, pairs[stop][1] < 0) == (is_left_out, is_added):
+            stop += 1
+        part, index = pairs[index:stop], stop
+        if not (is_left_out or is_added) or len(part) < MIN_PART_PHONEMES:
+            continue
+        after = next((h for h, _ in pairs[stop:] if h >= 0), None)
+        after_s = end_s if after is None else float(times_s[after])
+        if is_left_out:
+            first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in (part[0][1], part[-1][1]))
+            yield LongTextDifference("left out", after_s, after_s, first, last - first + 1, len(part))
+            continue
+        added = recognized[part[0][0] : part[-1][0] + 1]
+        start_s, next_phoneme = float(times_s[part[0][0]]), next((e for _, e in pairs[stop:] if e >= 0), len(expected))
+        place = _find_repeated_place(added, expected)
+        if place is None:
+            word = int(np.searchsorted(word_starts, next_phoneme, side="right")) - 1
+            yield LongTextDifference("not in the text", start_s, after_s, max(word, 0), 0, len(part))
+        else:
+            if place[0] >= next_phoneme - 2:  # of two equal parts in a row, the second one is said again
+                start_s = after_s
+                after_s = next((float(times_s[h]) for h, e in pairs[stop:] if h >= 0 and e > place[1]), end_s)
+            first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in place)
+            yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
+
+
+def _find_repeated_place(added: NDArray[np.int64], expected: NDArray[np.int64]) -> tuple[int, int] | None:
+    """Return the first and the last phoneme of the text that an added part says again; `None` if it does not."""
+    if len(added) > len(expected):
+        return None
+    windows = np.lib.stride_tricks.sliding_window_view(expected, len(added))
+    # Places are compared phoneme by phoneme first; the best one is then aligned, since a phoneme may be missing.
+    anchor = added[: min(len(added), MIN_PART_PHONEMES)]
+    starts = np.lib.stride_tricks.sliding_window_view(expected, len(anchor))
+    best = int(np.argmax((starts == anchor).sum(axis=1)))
+    first = min(best, len(windows) - 1)
+    pairs = _align(added, expected[first : first + len(added) + 2])
+    agreeing = [e for h, e in pairs if h >= 0 and e >= 0 and added[h] == expected[first + e]]
+    if len(agreeing) < MIN_REPEATED_SHARE * len(added):
+        return None
+    return first + agreeing[0], first + agreeing[-1]

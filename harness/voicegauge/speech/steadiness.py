@@ -1,0 +1,133 @@
+"""Finds places in long speech from which on its level, pace or pitch is another one.
+
+One stretch is compared with all of the rest, as in circular binary segmentation (A. Olshen et al., 2004): so a louder
+sentence in the middle is found as well as a voice that changes for good. What varies from sentence to sentence anyway
+is estimated from neighbouring parts of the same clip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.speech.audio_measurement import FRAME_DURATION_S, compute_frame_levels
+from voicegauge.speech.decoding import Samples
+from voicegauge.speech.voice_measures import measure_voice
+
+MIN_JUDGED_S = 30.0
+"""Duration from which a clip is judged, in seconds: shorter ones have too few parts."""
+MIN_LEVEL_CHANGE_DB, MIN_PITCH_CHANGE, MIN_PACE_CHANGE = 5.0, 0.15, 0.12
+"""Smallest changes that are reported: of the level in dB, of pitch and pace as a fraction. Expressive speech varies
+less for several seconds in a row."""
+MIN_SIGNIFICANCE = 7.0
+"""Number of standard errors by which a stretch must differ from the rest. It is high, since every stretch is tried and
+neighbouring parts of speech are alike."""
+_LEVEL_PART_S, _PITCH_PART_S, _PACE_PART_S = 2.0, 3.0, 5.0
+_MIN_PARTS_OF_STRETCH, _MIN_PARTS_OF_REST = 3, 4
+_SPEECH_BELOW_LOUDEST_DB = 45.0
+_MIN_SPREAD_DB, _MIN_SPREAD = 1.0, 0.03
+
+
+class SoundChange(NamedTuple):
+    """A stretch of a clip that sounds different from the rest."""
+
+    quality: Literal["level", "pitch", "pace"]
+    start_s: float
+    """When the change is audible, in seconds."""
+    change: float
+    """By how much: dB of the level, otherwise a fraction."""
+
+    def describe(self) -> str:
+        """Return the change in words."""
+        amount = f"{self.change:+.1f} dB" if self.quality == "level" else f"{self.change:+.0%}"
+        return f"the {self.quality} changes by {amount} at about {self.start_s:.1f} s"
+
+
+def find_sound_changes(
+    samples: Samples, sample_rate_hz: int, phoneme_times_s: Sequence[float] = ()
+) -> tuple[SoundChange, ...]:
+    """Return the largest change of level, of pitch and of pace in a clip, if there are any, in their order in time.
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0.
+        sample_rate_hz: their sample rate.
+        phoneme_times_s: when each phoneme is said, in seconds; empty if unknown: the pace is not judged.
+    """
+    if len(samples) < MIN_JUDGED_S * sample_rate_hz:
+        return ()
+    level = _find_stretch(_measure_levels_db(samples, sample_rate_hz), MIN_LEVEL_CHANGE_DB, _MIN_SPREAD_DB)
+    pitch = _find_stretch(_measure_log_pitch(samples, sample_rate_hz), math.log1p(MIN_PITCH_CHANGE), _MIN_SPREAD)
+    pace = _find_stretch(_measure_log_pace(phoneme_times_s), math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD)
+    found = [
+        SoundChange("level", level[0] * _LEVEL_PART_S, level[1]) if level else None,
+        SoundChange("pitch", pitch[0] * _PITCH_PART_S, math.expm1(pitch[1])) if pitch else None,
+        SoundChange("pace", pace[0] * _PACE_PART_S, math.expm1(pace[1])) if pace else None,
+    ]
+    return tuple(sorted((one for one in found if one is not None), key=lambda one: one.start_s))
+
+
+def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: float) -> tuple[int, float] | None:
+    """Return the part at which a stretch begins that differs most from the rest, and by how much; `None` without one.
+
+    Args:
+        values: one for each part; those that are not a number do not count.
+        min_change: smallest difference of the means that counts.
+        min_spread: smallest standard deviation that is assumed between parts.
+    """
+    places = np.flatnonzero(np.isfinite(values))
+    known = values[places]
+    count = len(known)
+    if count < _MIN_PARTS_OF_STRETCH + _MIN_PARTS_OF_REST:
+        return None
+    # Differences of neighbours are hardly influenced by a change.
+    spread = max(1.4826 * float(np.median(np.abs(np.diff(known)))) / math.sqrt(2), min_spread)
+    sums = np.concatenate([[0.0], np.cumsum(known)])
+    starts, ends = np.arange(count + 1)[:, None], np.arange(count + 1)[None, :]
+    sizes = ends - starts
+    is_allowed = (sizes >= _MIN_PARTS_OF_STRETCH) & (count - sizes >= _MIN_PARTS_OF_REST)
+    sizes = np.where(is_allowed, sizes, 1)
+    inside = (sums[None, :] - sums[:, None]) / sizes
+    outside = (sums[-1] - sums[None, :] + sums[:, None]) / (count - sizes)
+    change = inside - outside
+    significance = np.where(is_allowed, np.abs(change) / (spread * np.sqrt(1 / sizes + 1 / (count - sizes))), 0.0)
+    start, end = np.unravel_index(int(np.argmax(significance)), significance.shape)
+    found = float(change[start, end])
+    if significance[start, end] < MIN_SIGNIFICANCE or abs(found) < min_change:
+        return None
+    # A stretch at the start of the clip is what it sounds like before the change.
+    return (int(places[end]), -found) if start == 0 else (int(places[start]), found)
+
+
+def _measure_levels_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
+    """Return the mean level of speech in each part; not a number for a part with little speech."""
+    levels = compute_frame_levels(samples, sample_rate_hz)
+    size = round(_LEVEL_PART_S / FRAME_DURATION_S)
+    frames = levels[: len(levels) // size * size].reshape(-1, size)
+    is_speech = frames > levels.max(initial=-200.0) - _SPEECH_BELOW_LOUDEST_DB
+    powers = np.where(is_speech, 10 ** (frames / 10), 0.0).sum(axis=1) / np.maximum(is_speech.sum(axis=1), 1)
+    return np.where(is_speech.mean(axis=1) >= 0.3, 10 * np.log10(np.maximum(powers, 1e-20)), np.nan)
+
+
+def _measure_log_pitch(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
+    size = round(_PITCH_PART_S * sample_rate_hz)
+    parts = (samples[start : start + size] for start in range(0, len(samples) - size + 1, size))
+    pitches = [measure_voice(part, sample_rate_hz).pitch_hz for part in parts]
+    return np.array([math.nan if pitch_hz is None else math.log(pitch_hz) for pitch_hz in pitches])
+
+
+def _measure_log_pace(phoneme_times_s: Sequence[float]) -> NDArray[np.float64]:
+    """Return the logarithm of the phonemes per second in each part, without pauses."""
+    times_s = np.asarray(phoneme_times_s, np.float64)
+    if len(times_s) < 2:
+        return np.zeros(0)
+    steps_s = np.diff(times_s)
+    is_spoken = steps_s < 0.3
+    parts = (times_s[:-1] / _PACE_PART_S).astype(int)
+    durations_s = np.bincount(parts[is_spoken], steps_s[is_spoken], minlength=parts.max() + 1)
+    counts = np.bincount(parts[is_spoken], minlength=parts.max() + 1)
+    is_known = (counts >= 10) & (durations_s > 0)
+    return np.where(is_known, np.log(np.maximum(counts, 1) / np.maximum(durations_s, 1e-9)), np.nan)
