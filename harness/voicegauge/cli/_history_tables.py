@@ -20,6 +20,7 @@ from voicegauge.report.history_page import (
     format_value,
     label_configurations,
     list_provenances,
+    name_series,
 )
 
 if TYPE_CHECKING:
@@ -86,16 +87,9 @@ def _build_trend_table(series: Sequence[MetricSeries], configuration_labels: Con
         if key.target != target:
             table.add_row(key.target)
             target = key.target
-        region = f" [{key.region}]" if key.region is not None else ""
-        label = configuration_labels.label_by_configuration.get(key.configuration)
-        configuration = (
-            f" ({configuration_labels.labels.index(label) + 1})"
-            if label and len(configuration_labels.labels) > 1
-            else ""
-        )
         values = [night.value for night in one.nights]
         table.add_row(
-            f"  {METRIC_LABELS[key.metric]}{region}{configuration}",
+            f"  {name_series(key, configuration_labels)}",
             str(len(values)),
             draw_sparkline(values[-MAX_SPARKLINE_NIGHTS:]),
             format_value(key.unit, values[0]),

@@ -14,7 +14,8 @@ from voicegauge.model.base import Record
 from voicegauge.outputs.exported_report import escape_command_message, escape_command_property, escape_markdown
 from voicegauge.printable_text import escape_unprintable
 
-SummaryVerdict = Literal["passed", "failed", "partly judged", "not judged"]
+SummaryVerdict = Literal["passed", "passed with findings", "failed", "partly judged", "not judged"]
+"""`passed with findings`: there are findings that fail the command by default, but its options say otherwise."""
 
 MAX_TABLE_ROWS = 200
 """Largest number of rows of a table. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
@@ -25,12 +26,14 @@ MAX_SLACK_HEADER_CHARACTERS = 140
 """Slack rejects a header of more than 150 characters."""
 _SYMBOL_BY_VERDICT: dict[SummaryVerdict, str] = {
     "passed": ":white_check_mark:",
+    "passed with findings": ":warning:",
     "failed": ":x:",
     "partly judged": ":warning:",
     "not judged": ":grey_question:",
 }
 _COMMAND_BY_VERDICT: dict[SummaryVerdict, str] = {
     "passed": "notice",
+    "passed with findings": "warning",
     "failed": "error",
     "partly judged": "warning",
     "not judged": "warning",
@@ -191,7 +194,7 @@ def format_summary_slack(summary: ResultSummary) -> str:
         _build_slack_section(f"{_SYMBOL_BY_VERDICT[summary.verdict]} {_escape_slack(summary.headline)}"),
     ]
     blocks += [_build_slack_section(_escape_slack(note)) for note in summary.notes[:10]]
-    for table in summary.tables[:5]:
+    for table in summary.tables[:8]:
         lines = [" | ".join(row) for row in (table.headings, *table.rows[:MAX_SLACK_TABLE_ROWS])]
         if not table.rows:
             continue

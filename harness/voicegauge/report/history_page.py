@@ -7,7 +7,7 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, HistoryUnit, has_injected_faults
-from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, NightValue
+from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, NightValue, SeriesKey
 from voicegauge.bench.run_history import HistoryEvent, LevelChange, RunHistory
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
@@ -81,6 +81,11 @@ class ConfigurationLabels(NamedTuple):
         """The labels, each one once."""
         return list(dict.fromkeys(filter(None, self.label_by_configuration.values())))
 
+    def get_number(self, configuration: str) -> int | None:
+        """Return the number of the label of a configuration, counted from 1; `None` if there are not several labels."""
+        label = self.label_by_configuration.get(configuration)
+        return self.labels.index(label) + 1 if label and len(self.labels) > 1 else None
+
 
 def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     """Return labels of the configurations of `series`, so that a table can tell its rows apart.
@@ -105,6 +110,13 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     first, *others = (one.key.configuration.split(", ") for one in series)
     shared = [fact for fact in first if all(fact in facts for facts in others) and not has_injected_faults(fact)]
     return ConfigurationLabels(", ".join(shared), label_by_configuration)
+
+
+def name_series(key: SeriesKey, configuration_labels: ConfigurationLabels) -> str:
+    """Return the metric with its region and the number of its configuration: "total latency [eu] (2)"."""
+    number = configuration_labels.get_number(key.configuration)
+    region = f" [{key.region}]" if key.region is not None else ""
+    return f"{METRIC_LABELS[key.metric]}{region}{f' ({number})' if number is not None else ''}"
 
 
 def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:

@@ -9,16 +9,13 @@ from typing import Any
 from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.comparison import MetricComparison, RunComparison
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
-from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_history import RunHistory
-from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.conformance.report import CheckReport, describe_result, export_check_report
 from voicegauge.drift.report import DriftLevel, DriftReport
-from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.base import Provenance
 from voicegauge.model.price import format_price_usd
 from voicegauge.outputs.exported_report import ExportedReport, FileLocation, ReportedFinding
 from voicegauge.outputs.result_summary import (
-    MetricValue,
     ResultSummary,
     SummaryTable,
     SummaryVerdict,
@@ -26,12 +23,20 @@ from voicegauge.outputs.result_summary import (
 from voicegauge.printable_text import format_count
 from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
 from voicegauge.report.history_page import (
-    METRIC_LABELS,
     NOT_JUDGED_TEXT,
     build_timeline,
     format_change,
     format_value,
+    label_configurations,
     list_provenances,
+    name_series,
+)
+from voicegauge.report.summary_metrics import (
+    iterate_benchmark_metrics,
+    iterate_check_metrics,
+    iterate_comparison_metrics,
+    iterate_drift_metrics,
+    iterate_history_metrics,
 )
 
 REHEARSAL_NOTE = "The numbers show that the tool works, not how fast or good a provider is."
@@ -62,9 +67,12 @@ def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:
             raise TypeError(f"{type(result).__name__} has no summary")
 
 
-def _choose_verdict(*, fails: bool, is_judged: bool = True) -> SummaryVerdict:
+def _choose_verdict(*, fails: bool, is_judged: bool = True, has_findings: bool = False) -> SummaryVerdict:
+    """Return the verdict; `has_findings` says whether there is something that fails the command by default."""
     if fails:
         return "failed"
+    if has_findings:
+        return "passed with findings"
     return "passed" if is_judged else "not judged"
 
 
@@ -88,7 +96,7 @@ def summarize_check(report: CheckReport, *, fails: bool | None = None, fail_on_w
         headline=describe_result(report),
         notes=tuple(filter(None, (report.no_verdict_reason, report.partly_judged_reason, report.doubt_reason))),
         tables=tuple(_build_findings_tables(exported)),
-        metrics=tuple(_iterate_check_metrics(report)),
+        metrics=tuple(iterate_check_metrics(report)),
     )
 
 
@@ -113,42 +121,19 @@ def _shorten(location: FileLocation) -> str:
     return str(location if path is None else FileLocation(file=path, line=location.line))
 
 
-def _iterate_check_metrics(report: CheckReport) -> Iterator[MetricValue]:
-    provenance = "+".join(sorted(report.exchange_count_by_provenance)) or "none"
-    providers = dict.fromkeys(target.partition("/")[0] for target in report.targets)
-    for provider in providers:
-        for severity in Severity:
-            count = sum(one.where.provider == provider and one.severity is severity for one in report.findings)
-            yield MetricValue(
-                name="voicegauge_check_findings",
-                help="Findings that no baseline accepts",
-                labels={"provider": provider, "severity": severity.value, "provenance": provenance},
-                value=count,
-            )
-    yield MetricValue(
-        name="voicegauge_check_spent_usd", help="Dollars charged to the budget", labels={}, value=report.spent_usd
-    )
-    if report.coverage_percent is not None:
-        yield MetricValue(
-            name="voicegauge_check_coverage_percent",
-            help="Share of the contracts that was tried",
-            labels={},
-            value=report.coverage_percent,
-        )
-
-
 def _summarize_drift(report: DriftReport, *, fails: bool | None) -> ResultSummary:
     counts = ", ".join(f"{count} {level.value}" for level, count in report.count_by_level.items() if count)
     rows = tuple(
         (one.level.value, one.rule, f"{one.qualified_location}: {one.message}", one.formatted_positions)
         for one in report.changes
     )
-    has_failed = report.has_change_at_least(DriftLevel.BREAKING)
+    is_breaking = report.has_change_at_least(DriftLevel.BREAKING)
     return ResultSummary(
         title=f"voicegauge drift {report.name}",
-        verdict=_choose_verdict(fails=has_failed if fails is None else fails),
+        verdict=_choose_verdict(fails=is_breaking if fails is None else fails, has_findings=is_breaking),
         headline=f"{format_count(len(report.changes), 'change')}{f': {counts}' if counts else ''}",
         tables=(SummaryTable(headings=("level", "rule", "change", "at"), rows=rows),) if rows else (),
+        metrics=tuple(iterate_drift_metrics(report)),
     )
 
 
@@ -176,7 +161,7 @@ def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSu
         headline=headline,
         notes=tuple(filter(None, (result.stop_message, REHEARSAL_NOTE if result.rehearsal_label else None))),
         tables=(_build_target_table(result),),
-        metrics=tuple(_iterate_benchmark_metrics(result)),
+        metrics=tuple(iterate_benchmark_metrics(result)),
     )
 
 
@@ -197,43 +182,10 @@ def _build_target_table(result: BenchResult) -> SummaryTable:
     )
 
 
-def _iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
-    for target in result.targets:
-        labels = {"target": target.target, "provenance": result.provenance.value}
-        values = {
-            ("voicegauge_requests", "Requested samples, without warm-up"): target.sample_count,
-            ("voicegauge_failures", "Samples without usable audio"): target.failure_count,
-            ("voicegauge_wrong_audio", "Samples whose audio is known to be wrong"): target.wrong_count,
-            ("voicegauge_total_latency_seconds", "Median total latency"): _to_seconds(target.total_latency_ms),
-            ("voicegauge_time_to_first_audio_seconds", "Median time to first audio"): _to_seconds(target.ttfa_ms),
-            ("voicegauge_real_time_factor", "Median real-time factor"): None
-            if target.rtf is None
-            else target.rtf.value,
-            ("voicegauge_error_rate", "Word error rate; character error rate without words"): _get_error_rate(target),
-            ("voicegauge_price_usd_per_request", "Mean price per request"): target.cost.price_per_request.usd,
-        }
-        for (name, about), value in values.items():
-            if value is not None:
-                yield MetricValue(name=name, help=about, labels=labels, value=value)
-
-
-def _to_seconds(estimate_ms: Estimate | None) -> float | None:
-    return None if estimate_ms is None else estimate_ms.value / 1000
-
-
-def _get_error_rate(target: TargetSummary) -> float | None:
-    rate = target.wer or target.cer
-    return None if rate is None else rate.corpus_rate.value
-
-
 # Comparisons and histories.
 
 
 def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> ResultSummary:
-    counts = {
-        verdict: sum(metric.verdict == verdict for metric in result.metrics)
-        for verdict in ("regression", "improvement", "no evidence", "underpowered")
-    }
     shown = [one for one in result.metrics if one.verdict in ("regression", "improvement")]
     table = SummaryTable(
         headings=("target", "metric", "baseline", "run", "change", "interval", "verdict"),
@@ -243,11 +195,10 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
         title=f"voicegauge compare {result.run.run_id}",
         verdict=_choose_verdict(
             fails=bool(result.regressions) if fails is None else fails,
-            is_judged=counts["underpowered"] < len(result.metrics),
+            is_judged=any(metric.verdict != "underpowered" for metric in result.metrics),
+            has_findings=bool(result.regressions),
         ),
-        headline=_prepend_rehearsal_label(
-            result.rehearsal_label, ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        ),
+        headline=_prepend_rehearsal_label(result.rehearsal_label, result.describe_verdict_counts()),
         notes=tuple(
             filter(
                 None,
@@ -261,6 +212,7 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
             )
         ),
         tables=(table,) if shown else (),
+        metrics=tuple(iterate_comparison_metrics(result)),
     )
 
 
@@ -302,9 +254,12 @@ def _summarize_history(history: RunHistory, *, fails: bool | None) -> ResultSumm
     alert_text = f"{format_count(alerts, 'alert')} on the latest night" if judged else NOT_JUDGED_TEXT
     return ResultSummary(
         title=f"voicegauge history {history.folder}",
-        verdict=_choose_verdict(fails=bool(alerts) if fails is None else fails, is_judged=judged),
+        verdict=_choose_verdict(
+            fails=bool(alerts) if fails is None else fails, is_judged=judged, has_findings=bool(alerts)
+        ),
         headline=f"{prefix}{span}: {alert_text}",
         tables=tuple(table for one in provenances for table in _build_history_tables(history, one)),
+        metrics=tuple(iterate_history_metrics(history)),
     )
 
 
@@ -318,13 +273,14 @@ def _build_history_tables(history: RunHistory, provenance: Provenance) -> Iterab
             rows=tuple((one.night, one.change_kind, one.subject, one.text) for one in reversed(timeline)),
         )
     series = [one for one in history.series if one.key.provenance == provenance]
+    configuration_labels = label_configurations(series)
     yield SummaryTable(
         title=f"Latest values, {label}",
         headings=("target", "metric", "nights", "first", "latest"),
         rows=tuple(
             (
                 one.key.target,
-                METRIC_LABELS[one.key.metric] + (f" [{one.key.region}]" if one.key.region is not None else ""),
+                name_series(one.key, configuration_labels),
                 str(len(one.nights)),
                 format_value(one.key.unit, one.nights[0].value),
                 format_value(one.key.unit, one.nights[-1].value),
@@ -332,3 +288,9 @@ def _build_history_tables(history: RunHistory, provenance: Provenance) -> Iterab
             for one in series
         ),
     )
+    if configuration_labels.labels:
+        yield SummaryTable(
+            title=f"Configurations, {label}",
+            headings=("configuration", "differs in"),
+            rows=tuple((str(number), text) for number, text in enumerate(configuration_labels.labels, 1)),
+        )
