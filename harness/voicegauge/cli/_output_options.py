@@ -201,6 +201,10 @@ class OutputOptions(SummaryOutputs):
         if self.new_baseline_file is not None:
             with failed_writes.collect_write_error():
                 report = write_baseline(report, self.new_baseline_file)
+                count, rest = len(report.accepted_findings), len(report.findings)
+                text = f"wrote {self.new_baseline_file}: accepts {count} finding{'' if count == 1 else 's'}"
+                text += f"; not in it, since they fail nothing: {rest}" if rest else ""
+                print_escaped(text, to_stderr=True)
         return report
 
     def write_files(
