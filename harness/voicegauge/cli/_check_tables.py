@@ -14,6 +14,7 @@ from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import describe_ambiguous_requests
 from voicegauge.model.price import format_price_usd
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,7 +170,7 @@ def _format_operation(finding: Finding) -> str:
 def _describe_findings_of_rule(findings: list[Finding]) -> Text:
     """Return the severity, the rule, the operation and the number of findings in one line."""
     count = sum(finding.occurrence_count for finding in findings)
-    return _format_title(findings[0]).append(f"  {count} time{_choose_plural_ending(count)}")
+    return _format_title(findings[0]).append(f"  {format_count(count, 'time')}")
 
 
 def _format_title(finding: Finding) -> Text:
@@ -188,7 +189,8 @@ def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
         _print_finding(terminal, finding)
     if len(findings) > MAX_FINDINGS_SHOWN:
         terminal.print(
-            f"  ... and at {len(findings) - MAX_FINDINGS_SHOWN} more locations (--json has all)", style="dim"
+            f"  ... and {format_count(len(findings) - MAX_FINDINGS_SHOWN, 'location')} more (--json has all)",
+            style="dim",
         )
     terminal.print()
 
@@ -252,9 +254,7 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         if case.verdict == "skipped":
             reasons.setdefault(case.not_judged_reason or "", []).append(case.id)
     for reason, ids in reasons.items():
-        terminal.print(
-            f"no verdict in {len(ids)} case{_choose_plural_ending(len(ids))}: {reason}", style="dim", soft_wrap=True
-        )
+        terminal.print(f"no verdict in {format_count(len(ids), 'case')}: {reason}", style="dim", soft_wrap=True)
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
@@ -275,12 +275,8 @@ def _print_interruptions(terminal: Console, report: CheckReport) -> None:
             times += f", {statistics.median(late_s):.2f} s ({max(late_s):.2f}) of speech too late"
         if following:
             times += f", next speech after {statistics.median(following):.0f} ms ({max(following):.0f})"
-        count = f"{len(found)} interruption{_choose_plural_ending(len(found))}"
+        count = format_count(len(found), "interruption")
         terminal.print(f"{mark}{count} of {target}: {times}", soft_wrap=True)
-
-
-def _choose_plural_ending(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def print_resources(terminal: Console, resource_summary: ResourceSummary) -> None:
@@ -299,21 +295,19 @@ def print_resources(terminal: Console, resource_summary: ResourceSummary) -> Non
 
 def _print_spending(terminal: Console, report: CheckReport) -> None:
     """Print how many requests were sent and, of a live service, the requests and dollars by kind, target and rule."""
-    from voicegauge.model.base import Provenance
-
     spending = report.spending
     if not spending.total.request_count:
         return
     if report.case_results and spending.total.request_count != len(report.case_results):
-        case_count = len(report.case_results)
-        count = f"{spending.total.request_count} requests for {case_count} case{_choose_plural_ending(case_count)}"
+        count = format_count(spending.total.request_count, "request")
+        count += f" for {format_count(len(report.case_results), 'case')}"
         terminal.print(f"sent: {count}, with polls, downloads and repetitions", style="dim", soft_wrap=True)
     if Provenance.LIVE not in report.exchange_count_by_provenance:
         return  # nobody was paid: what was spent on what is in the JSON
     if spending.total.billable_request_count:
-        billable = f"{spending.total.billable_request_count} requests to operations with a price were accepted"
+        accepted = format_count(spending.total.billable_request_count, "request")
         terminal.print(
-            f"billable: {billable}, or may have been charged; the plan counts those that should be",
+            f"billable: {accepted} that were accepted, or may have been charged; the plan counts those that should be",
             style="dim",
             soft_wrap=True,
         )
