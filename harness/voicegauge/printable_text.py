@@ -18,5 +18,5 @@ def escape_unprintable(text: str) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Return a number with its noun in the singular or plural: "1 operation", "2 operations"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """Return a number, with commas between thousands, and its noun: "1 operation", "3,000 operations"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

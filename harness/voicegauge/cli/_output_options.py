@@ -13,6 +13,7 @@ from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.errors import StorageError, UsageError
 from voicegauge.files import write_file
 from voicegauge.options import PathKind, Trust, option, request
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from voicegauge.conformance.report import CheckReport
@@ -195,15 +196,19 @@ class OutputOptions(SummaryOutputs):
             apply_baseline,
             write_baseline,
         )
+        from voicegauge.conformance.report import CheckReport
 
         if self.baseline_file is not None:
             report = apply_baseline(report, self.baseline_file)
         if self.new_baseline_file is not None:
             with failed_writes.collect_write_error():
                 report = write_baseline(report, self.new_baseline_file)
-                count, rest = len(report.accepted_findings), len(report.findings)
-                text = f"wrote {self.new_baseline_file}: accepts {count} finding{'' if count == 1 else 's'}"
-                text += f"; not in it, since they fail nothing: {rest}" if rest else ""
+                if isinstance(report, CheckReport):
+                    accepted, others = format_count(len(report.accepted_findings), "finding"), len(report.findings)
+                else:
+                    accepted, others = format_count(len(report.accepted_changes), "change"), len(report.changes)
+                text = f"wrote {self.new_baseline_file}: accepts {accepted}"
+                text += f"; not in it, since they fail nothing: {others}" if others else ""
                 print_escaped(text, to_stderr=True)
         return report
 

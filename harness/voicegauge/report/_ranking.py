@@ -14,7 +14,8 @@ from voicegauge.bench.target_differences import TargetDifferences
 from voicegauge.bench.target_summaries import TargetSummary, get_error_rate, get_median_latency_ms
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceRange
-from voicegauge.report._text_format import MISSING_TEXT, format_count_with_noun, join_words
+from voicegauge.printable_text import format_count
+from voicegauge.report._text_format import MISSING_TEXT, join_words
 
 # Ranks the targets of a run by weighted points for speed, intelligibility and price.
 
@@ -262,7 +263,7 @@ def format_choice(names: Sequence[str]) -> str:
     if len(names) > MAX_CHOICE_NAMES:
         return f"{len(names):,} targets cannot be distinguished"
     shown = list(names[:3]) if len(names) > 3 else list(names[:-1])
-    rest = format_count_with_noun(len(names) - 3, "other") if len(names) > 3 else names[-1]
+    rest = format_count(len(names) - 3, "other") if len(names) > 3 else names[-1]
     return f"{', '.join(shown)} or {rest}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_differences import DifferenceInterval
 from voicegauge.model.price import format_price_usd
+from voicegauge.printable_text import format_count
 
 # Formats numbers, intervals and untrusted text for a report.
 
@@ -101,13 +102,8 @@ def format_target_names(targets: Sequence[str], first_target: str) -> str:
     names = [first_target, *(target for target in targets if target != first_target)]
     others = len(names) - MAX_NAMED_TARGETS
     if others > 0:
-        return f"{', '.join(names[:MAX_NAMED_TARGETS])} and {format_count_with_noun(others, 'other')}"
+        return f"{', '.join(names[:MAX_NAMED_TARGETS])} and {format_count(others, 'other')}"
     return join_words(names)
-
-
-def format_count_with_noun(count: int, singular_noun: str) -> str:
-    """Return a number, with commas between thousands, and its noun: "1 target", "3,000 targets"."""
-    return f"{count:,} {singular_noun}{'' if count == 1 else 's'}"
 
 
 def format_factor(interval: DifferenceInterval) -> str:

@@ -19,10 +19,10 @@ from voicegauge.bench.target_summaries import (
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.price import explain_price_remarks
 from voicegauge.model.run import Manifest, ScoreSet, describe_timing_error
+from voicegauge.printable_text import format_count
 from voicegauge.report._text_format import (
     MAX_NAMED_TARGETS,
     capitalize_sentence,
-    format_count_with_noun,
     format_error_rate,
     format_factor,
     format_percentage_points,
@@ -228,7 +228,7 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
         )
     cheapest = describe_cheapest_target(priced)
     if reasons:
-        among = f"Of the {format_count_with_noun(len(priced), 'target')} with a price in dollars, {cheapest}"
+        among = f"Of the {format_count(len(priced), 'target')} with a price in dollars, {cheapest}"
         return _build_statement_on_price(f"prices not comparable: {reasons}", join_sentences(among, remarks))
     return _build_statement_on_price(_summarize_prices(priced), join_sentences(cheapest, remarks))
 
@@ -284,17 +284,13 @@ def _describe_missing_prices(targets: list[TargetSummary]) -> str:
     parts = []
     if of_others:
         parts.append(
-            f"{format_count_with_noun(len(of_others), 'target')} {'has' if len(of_others) == 1 else 'have'} no price "
+            f"{format_count(len(of_others), 'target')} {'has' if len(of_others) == 1 else 'have'} no price "
             "of the provider, only upper bounds or prices of third parties"
         )
     if in_credits:
-        parts.append(
-            f"{format_count_with_noun(len(in_credits), 'target')} charge{'s' if len(in_credits) == 1 else ''} credits"
-        )
+        parts.append(f"{format_count(len(in_credits), 'target')} charge{'s' if len(in_credits) == 1 else ''} credits")
     if unknown:
-        parts.append(
-            f"{format_count_with_noun(unknown, 'target')} {'has' if unknown == 1 else 'have'} no documented price"
-        )
+        parts.append(f"{format_count(unknown, 'target')} {'has' if unknown == 1 else 'have'} no documented price")
     return join_words(parts)
 
 
@@ -327,13 +323,13 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     partly = [target for target in failing if target.failure_count < target.sample_count]
     lost_names = f"{format_target_names(lost, lost[0])} delivered nothing" if lost else ""
     parts = [*filter(None, [lost_names]), *map(_describe_failure_share, partly)]
-    summary = parts[0] if len(parts) == 1 else f"{format_count_with_noun(len(failing), 'target')} failed requests"
+    summary = parts[0] if len(parts) == 1 else f"{format_count(len(failing), 'target')} failed requests"
     failing.sort(key=lambda target: -target.failure_count / target.sample_count)
     named, others = failing[:MAX_NAMED_TARGETS], failing[MAX_NAMED_TARGETS:]
     sentences = [f"{_describe_failure_share(target)}: {_describe_failure_kinds(target)}" for target in named]
     if others:
-        requests = format_count_with_noun(sum(target.failure_count for target in others), "request")
-        sentences.append(f"{format_count_with_noun(len(others), 'other')} failed {requests}")
+        requests = format_count(sum(target.failure_count for target in others), "request")
+        sentences.append(f"{format_count(len(others), 'other')} failed {requests}")
     return _build_statement_on_reliability(
         "; ".join(filter(None, (summary, wrong))), join_sentences(". ".join(sentences), found)
     )
@@ -346,7 +342,7 @@ def _summarize_wrong_audio(run: MeasuredRun) -> str:
         return ""
     count = sum(target.wrong_count for target in wrong)
     names = format_target_names([target.target for target in wrong], wrong[0].target)
-    return f"{format_count_with_noun(count, 'clip')} of {names} {'is' if count == 1 else 'are'} wrong to the ear"
+    return f"{format_count(count, 'clip')} of {names} {'is' if count == 1 else 'are'} wrong to the ear"
 
 
 def _describe_listening(run: MeasuredRun) -> str:
@@ -359,11 +355,9 @@ def _describe_listening(run: MeasuredRun) -> str:
     unjudged = sum(one.not_judged_count for one in summaries)
     if summaries and not found:
         right = sum(one.right_count for one in summaries)
-        sentences.append(f"{format_count_with_noun(right, 'clip')} {'says' if right == 1 else 'say'} the text")
+        sentences.append(f"{format_count(right, 'clip')} {'says' if right == 1 else 'say'} the text")
     if unjudged:
-        sentences.append(
-            f"The words of {format_count_with_noun(unjudged, 'clip')} were not judged, so they have not passed"
-        )
+        sentences.append(f"The words of {format_count(unjudged, 'clip')} were not judged, so they have not passed")
     return ". ".join(sentences)
 
 
@@ -381,7 +375,7 @@ def describe_total_failure(run: MeasuredRun) -> str:
 
 
 def _describe_failure_share(target: TargetSummary) -> str:
-    return f"{target.target} failed {target.failure_count} of {format_count_with_noun(target.sample_count, 'request')}"
+    return f"{target.target} failed {target.failure_count} of {format_count(target.sample_count, 'request')}"
 
 
 def _describe_failure_kinds(target: TargetSummary) -> str:
@@ -429,7 +423,7 @@ def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
     if len(equal) == 1:
         return _build_statement_on_speed(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
     summary = describe_inseparable(equal, best.target, "fastest")
-    rest = f"{format_count_with_noun(len(slower), 'target')} {'is' if len(slower) == 1 else 'are'} slower"
+    rest = f"{format_count(len(slower), 'target')} {'is' if len(slower) == 1 else 'are'} slower"
     return _build_statement_on_speed(summary, f"{rest}: {best.target} is {lead}. {median}")
 
 
@@ -447,7 +441,7 @@ def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
     return (
         names
         if len(shown) == len(timed_targets)
-        else f"{names}; {format_count_with_noun(len(timed_targets) - len(shown), 'other')} between"
+        else f"{names}; {format_count(len(timed_targets) - len(shown), 'other')} between"
     )
 
 
@@ -467,7 +461,7 @@ def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
     result = "transcripts" if run.manifest.kind == "transcription" else "audio"
     summary = (
         f"{run.manifest.rehearsal_label}: {delivered:,} of "
-        f"{format_count_with_noun(samples, 'request')} to {format_count_with_noun(len(run.targets), 'target')} "
+        f"{format_count(samples, 'request')} to {format_count(len(run.targets), 'target')} "
         f"delivered {result}"
     )
     detail = (
@@ -502,7 +496,7 @@ def _describe_documented_cost(run: MeasuredRun) -> str:
     usd = sum(price * count for price, count in prices)
     others = len(run.targets) - len(prices)
     verb = "has" if others == 1 else "have"
-    without = f", without {format_count_with_noun(others, 'target')} that {verb} no price in dollars" if others else ""
+    without = f", without {format_count(others, 'target')} that {verb} no price in dollars" if others else ""
     return f"At the documented prices, the same requests cost about {format_usd(usd)} live{without}"
 
 
