@@ -72,7 +72,7 @@ def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
     assert "POST /tts/{voice_id}/stream: one-v1, two-2" in printed
     assert f"next: voicegauge check acme --emulated --contracts {overlay}" in printed
     assert document.read_text() == DOCUMENT
-    contract = voicegauge.load_contracts([overlay]).find_provider("acme")
+    contract = voicegauge.load_contracts(overlay).find_provider("acme")
     request = contract.operations["speak"].speech
     assert request is not None
     assert {field: str(mapping.location) for field, mapping in request.request_fields.items()} == {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import voicegauge
 from voicegauge import cli
 
 
@@ -87,6 +88,18 @@ def test_a_guessed_text_is_marked(tmp_path, monkeypatch, capsys) -> None:
     assert cli.run(["init", "openapi.json", "--operation", "/v0/say"]) == 0
     assert "the field of /v0/say that has the text to speak" in capsys.readouterr().out
     assert "text: body#/data  # TODO" in Path("overlay.yaml").read_text()
+
+
+def test_an_operation_is_named_as_the_error_lists_it(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("openapi.json").write_text(json.dumps(OTHER_NAME))
+    assert cli.run(["init", "openapi.json"]) == 2
+    listed = re.search(r"--operation \((\S+ \S+)\)", capsys.readouterr().err)
+    assert listed
+    assert cli.run(["init", "openapi.json", "--operation", listed[1]]) == 0
+    assert "$.paths['/v0/say'].post" in Path("overlay.yaml").read_text()
+    assert cli.run(["init", "openapi.json", "--operation", "GET /v0/say", "--out", "b.yaml"]) == 2
+    assert "POST /v0/say" in capsys.readouterr().err
 
 
 def test_a_folder_named_like_a_provider_does_not_hide_it(tmp_path, monkeypatch, capsys) -> None:
@@ -200,6 +213,27 @@ def test_flaws_elsewhere_in_a_document_do_not_matter(tmp_path, monkeypatch, caps
     assert "{location: body#/one/audio, delivery_method: base64}}  # TODO" in overlay
     assert "maybe body#/other/audio" in capsys.readouterr().out
     assert_no_findings(capsys)
+
+
+def test_a_default_that_does_not_fit_the_response_of_a_job_is_removed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    started = {"type": "object", "required": ["job_id"], "properties": {"job_id": {"type": "string"}}}
+    done = {
+        "type": "object",
+        "required": ["status"],
+        "properties": {
+            "status": {"type": "string", "enum": ["queued", "completed"]},
+            "audio_url": {"type": "string", "format": "uri"},
+            "error": {"type": "object", "default": None},
+        },
+    }
+    status = build_operation("getSpeech", None, done)
+    status["parameters"] = [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    speak = build_operation("speak", TEXT_REQUEST, started)
+    overlay = propose(DOCUMENT | {"paths": {"/speak": {"post": speak}, "/speak/{job_id}": {"get": status}}})
+    assert "status_operation_id: getSpeech" in overlay
+    assert "['properties']['error']['default']" in overlay
+    voicegauge.load_contracts("overlay.yaml")
 
 
 def test_a_list_of_texts_is_found(tmp_path, monkeypatch, capsys) -> None:

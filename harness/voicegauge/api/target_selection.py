@@ -49,11 +49,12 @@ from voicegauge.recording.recording_import import read_recorded_exchanges
 from voicegauge.transport.http import Transport, download
 
 _MAX_FILE_NAME_CHARACTERS = 100
-ContractsOrFolders = Catalogue | Sequence[PathLike]
-"""Loaded contracts, or folders and files of your own contracts, which are loaded in addition to the bundled ones."""
+ContractsOrFolders = Catalogue | PathLike | Sequence[PathLike]
+"""Loaded contracts, or a folder or file of your own contracts, or several of them, which are loaded in addition to the
+bundled ones."""
 
 
-def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
+def load_contracts(folders: PathLike | Sequence[PathLike] = ()) -> Catalogue:
     """Load the bundled contracts and your own.
 
     >>> catalogue = voicegauge.load_contracts()
@@ -61,7 +62,8 @@ def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
     'pixelapi/voice-design'
 
     Args:
-        folders: folders or files of your own contracts; they replace bundled contracts with the same provider id.
+        folders: a folder or file of your own contracts, or several of them; they replace bundled contracts with the
+            same provider id.
 
     Returns:
         The contracts, which can be looked up by provider id and target name.
@@ -69,7 +71,7 @@ def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
     Raises:
         ContractError: a document is not a usable contract; the message gives file, line and reason.
     """
-    return load_catalogue([Path(folder) for folder in folders])
+    return load_catalogue(to_path_tuple(folders))
 
 
 def propose_overlay(document: PathLike, *, provider: str = "", operations: str | Sequence[str] = ()) -> OverlayProposal:

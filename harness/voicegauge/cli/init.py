@@ -46,9 +46,9 @@ class InitOptions(JsonOutput):
     operations: Sequence[str] = option(
         default=(),
         flag="--operation",
-        help="Propose this operation of a document.",
+        help='Propose this operation of a document: "POST /v1/speech", its path alone, or its operationId.',
         default_text="all that turn a text into audio or a job",
-        metavar="PATH|ID",
+        metavar="OPERATION",
         found_file=Trust.ANY_VALUE,
     )
     host: str = option(

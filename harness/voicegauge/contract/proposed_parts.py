@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -398,10 +399,13 @@ def list_likely_speech_operations(document: Document) -> tuple[tuple[str, str], 
 def _select_likely_operations(document: Document, operation_names: Sequence[str]) -> list[tuple[str, str]]:
     """Return path and method of the named operations; without names, of those that may produce speech."""
     found = dict(read_operations(document.data))
-    names = {at: {at[0], str(node.get("operationId", ""))} for at, node in found.items()}
+    names = {
+        (path, method): {path, f"{method.upper()} {path}", str(node.get("operationId", ""))}
+        for (path, method), node in found.items()
+    }
     for name in operation_names:
         if not any(name in one for one in names.values()):
-            raise UnknownNameError("operation", name, [name for one in names.values() for name in one if name])
+            raise UnknownNameError("operation", name, sorted({name for one in names.values() for name in one if name}))
     if operation_names:
         named = [at for at in found if names[at] & set(operation_names)]
         sending = {path for path, method in named if method != "get"}
@@ -437,9 +441,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
     unfit_defaults: list[str] = []
     is_any_valid = False
     for path, method in likely:
-        data = select_operations(document, [(path, method)])
-        part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
-        normalize_openapi(part)
+        part = _read_part(document, path, method)
         try:
             check_schemas(Schemas(part), part, unfit_defaults)
             validate_openapi(part)
@@ -454,6 +456,11 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
             audio = _find_response_audio(schemas, node[method])
             first = audio[0] if audio else None
             started = {} if audio else list_response_fields(schemas, node[method])
+            job = find_job_proposal(document, path, started)
+            if job is not None:
+                with contextlib.suppress(ContractError):  # the error names its place when the proposal is used
+                    status = _read_part(document, job.path, "get")
+                    check_schemas(Schemas(status), status, unfit_defaults)
             yield CandidateOperation(
                 path,
                 method,
@@ -464,10 +471,18 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
                 _list_audio_media_types(schemas, node[method]),
                 _has_binary_request(schemas, node[method]),
                 tuple(dict.fromkeys(unfit_defaults)),
-                find_job_proposal(document, path, started),
+                job,
             )
     if error is not None and (operation_names or not is_any_valid):
         raise error
+
+
+def _read_part(document: Document, path: str, method: str) -> Document:
+    """Return the part of a document that describes one operation."""
+    data = select_operations(document, [(path, method)])
+    part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
+    normalize_openapi(part)
+    return part
 
 
 def _iterate_request_fields(
