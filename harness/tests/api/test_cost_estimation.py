@@ -195,3 +195,23 @@ def test_the_command_states_the_length_of_the_texts(capsys, volume, length, line
 def test_a_number_of_characters_may_have_a_multiplier(capsys, text, number) -> None:
     assert run(["cost", "openai/tts-1", "--characters-per-month", text, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["characters_per_month"] == number
+
+
+@pytest.mark.parametrize(("volume", "amounts"), [("2M", ("$8.00", "$0.00")), ("5M", ("$20.00", "$4.00"))])
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_a_free_quota_says_what_the_month_costs_with_it(volume, amounts, form, capsys) -> None:
+    assert run(["cost", "google/standard", "--characters-per-month", volume, "--format", form]) == 0
+    table, _, quota = " ".join(capsys.readouterr().out.replace("\\", "").split()).partition("free quota of google: ")
+    usual, with_quota = amounts
+    assert usual in table
+    assert f"the month with the free quota: standard: {with_quota}" in quota
+
+
+def test_servers_of_ones_own_are_compared_with_services_only_if_they_are_named(
+    voicegauge_catalogue: Catalogue,
+) -> None:
+    named = voicegauge.estimate_cost("openai-compatible/speech", contracts=voicegauge_catalogue)
+    assert [cost.target for cost in named.costs] == ["openai-compatible/speech"]
+    listed = {cost.target.partition("/")[0] for cost in voicegauge.estimate_cost(contracts=voicegauge_catalogue).costs}
+    assert "openai" in listed
+    assert "openai-compatible" not in listed

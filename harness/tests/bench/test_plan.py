@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import voicegauge
+from voicegauge.api.options import ProgressListener
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_target_ref, plan_benchmark_requests
 from voicegauge.bench.suites import Suite
 from voicegauge.contract.catalogue import Catalogue
@@ -156,3 +158,19 @@ def test_targets_that_support_no_language_of_the_suite_are_left_out_and_listed(
     assert set(made.unsupported_target_ids) == set(targets) - {"acme/job"}
     with pytest.raises(DataError, match="no target supports"):
         plan(suite.select_texts(languages=["fr"]), {"acme/now": targets["acme/now"]})
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_languages_that_no_document_lists_are_measured_if_the_user_asks_for_them(is_named, tmp_path) -> None:
+    """A target whose documented languages do not include that of the texts is left out in both cases."""
+    notices: list[str] = []
+    progress = ProgressListener()
+    progress.notice = notices.append  # type: ignore[method-assign]
+    texts = tmp_path / "texts.csv"
+    texts.write_text("language,text\nxx,Guten Tag.\nen,Hello.\n" if is_named else "language,text\nen,Hello.\n")
+    names = ("openai/tts-1", "lmnt/blizzard")
+    found = voicegauge.plan_benchmark(names, texts=texts, progress=progress)
+    requests = {one.target: one.request_count - found.settings.warmup for one in found.targets}
+    assert requests == {"openai/tts-1": 2 if is_named else 1, "lmnt/blizzard": 1}
+    said = "languages of openai/tts-1 are not documented; measured in xx"
+    assert (said in notices) is is_named

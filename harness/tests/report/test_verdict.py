@@ -294,6 +294,16 @@ def test_the_headline_of_a_rehearsal_names_nobody_among_several(tmp_path: Path) 
         assert "north/sleet" in details(verdict)["reliability"]
 
 
+@pytest.mark.parametrize("warmups", [0, 2])
+def test_the_documented_cost_of_a_rehearsal_says_whether_warm_ups_are_missing(warmups: int, tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST,), provenance=Provenance.EMULATED, repetitions=1)
+    manifest = msgspec.structs.replace(run.manifest, warmup_request_count=warmups)
+    verdict = analyze_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]).report.runs[0].verdict
+    sentence = details(verdict)["rehearsal"]
+    assert "the same requests cost about $" in sentence
+    assert ("without warm-ups, which are charged too" in sentence) is bool(warmups)
+
+
 def test_a_large_group_that_cannot_be_distinguished_is_counted_and_not_named(tmp_path: Path) -> None:
     run = make_run(tmp_path, crowd(9), repetitions=1)
     analyzed = analyze_runs([run])

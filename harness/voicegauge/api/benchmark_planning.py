@@ -28,7 +28,12 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_name_tuple,
 )
-from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, plan_benchmark_requests
+from voicegauge.bench.benchmark_plan import (
+    BenchPlan,
+    BenchPlanSettings,
+    get_supported_languages,
+    plan_benchmark_requests,
+)
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate, parse_goal
 from voicegauge.bench.ramp import RampSettings
@@ -39,7 +44,7 @@ from voicegauge.bench.request_building import (
 )
 from voicegauge.bench.run_config import RunConfig, open_transport_with_spaced_requests
 from voicegauge.bench.scoring import choose_scoring_asr
-from voicegauge.bench.suites import Suite, load_own_texts, load_suite
+from voicegauge.bench.suites import Suite, list_suite_names, load_own_texts, load_suite
 from voicegauge.client.ledger import create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
@@ -386,9 +391,9 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
         user_price_usd_by_target=prices,
         base_urls=base_urls,
         voice_sample=voice,
+        requested_languages=_find_requested_languages(request, suite),
     )
-    for target_id in plan.unsupported_target_ids:
-        listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
+    announce_languages(plan, chosen, listener)
     targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
     validate_requests_can_be_built(plan, targets, voice)
     if voice is not None and not any(isinstance(one, Target) and one.clones_voice for one in targets.values()):
@@ -405,6 +410,30 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
         require_av()  # it measures when streamed audio can be played
         announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
     return planned
+
+
+def _find_requested_languages(request: BenchRequest, suite: Suite) -> Collection[str]:
+    """Return the languages that the user asks for by name or with own texts; a bundled suite asks for none."""
+    is_bundled = request.texts is None and request.suite in list_suite_names()
+    return request.languages if is_bundled else {text.language for text in suite.texts}
+
+
+def announce_languages(plan: BenchPlan, chosen: Sequence[BaseTarget], listener: ProgressListener) -> None:
+    """Say which targets are left out because of their languages, and which speak languages not documented."""
+    for target in chosen:
+        documented = bool(target.target_spec.supported_languages)
+        if target.id in plan.unsupported_target_ids:
+            if documented:
+                listener.notice(f"left out: {target.id} does not speak a language of the suite {plan.suite.id}")
+            else:
+                listener.notice(
+                    f"left out: languages of {target.id} are not documented; --language measures it in those you name"
+                )
+            continue
+        planned = dict.fromkeys(one.text.language for row in plan.rounds for one in row if one.target == target.id)
+        undocumented = [language for language in planned if language not in get_supported_languages(target)]
+        if undocumented:
+            listener.notice(f"languages of {target.id} are not documented; measured in {', '.join(undocumented)}")
 
 
 def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:

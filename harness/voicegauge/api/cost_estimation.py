@@ -100,6 +100,8 @@ class CostEstimate(TabularResult, frozen=True, kw_only=True):
 def run_estimate_cost(request: CostRequest) -> CostEstimate:
     """Compute what targets cost in a month, with each account plan. Nothing is sent.
 
+    Self-hosted servers are left out unless they are named.
+
     >>> estimate = voicegauge.estimate_cost("openai/tts-1", characters_per_month=2_000_000)
     >>> estimate.costs[0].price.usd
     30.0
@@ -123,6 +125,8 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
     )
     catalogue = to_catalogue(request.contracts).replace_credit_prices(request.credit_prices_usd)
     chosen = select_targets(catalogue, request.targets, None)
+    if not request.targets:  # what a server of one's own costs is not in its contract, so that it would seem to be free
+        chosen = [target for target in chosen if target.contract.provider.self_hosted is None]
     find_account_plan_limits(collect_contracts(chosen), request.account_plans)  # raises for unknown names
     own_texts = [] if request.texts is None else [one.text for one in load_own_texts(Path(request.texts)).texts]
     costs = [cost for target in chosen for cost in _compute_target_costs(target, request, own_texts)]

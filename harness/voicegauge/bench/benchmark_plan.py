@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -176,6 +176,7 @@ def plan_benchmark_requests(
     user_price_usd_by_target: Mapping[str, float] = {},
     base_urls: Mapping[str, str] = {},
     voice_sample: VoiceSample | None = None,
+    requested_languages: Collection[str] = (),
 ) -> BenchPlan:
     """Plan and price a benchmark in which all targets take turns, text by text.
 
@@ -188,6 +189,7 @@ def plan_benchmark_requests(
             of the contracts.
         base_urls: base URLs set by the user.
         voice_sample: the voice sample sent to cloning targets.
+        requested_languages: the languages that the user asks for: targets without documented languages speak them too.
 
     Raises:
         DataError: no target supports a language of the suite.
@@ -195,7 +197,7 @@ def plan_benchmark_requests(
             are more than `MAX_PLANNED_REQUESTS`.
     """
     kind = determine_run_kind(targets)
-    able = [t for t in targets if any(supports_language(t, text.language) for text in suite.texts)]
+    able = [t for t in targets if any(supports_language(t, text.language, requested_languages) for text in suite.texts)]
     if not able:
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     prices_by_text = {
@@ -207,7 +209,7 @@ def plan_benchmark_requests(
                 interrupts=settings.interrupts,
             )
             for text in suite.texts
-            if supports_language(t, text.language)
+            if supports_language(t, text.language, requested_languages)
         }
         for t in able
     }
@@ -270,16 +272,23 @@ def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
     return next(iter(kinds), "speech")
 
 
-def supports_language(target: BaseTarget, language: str) -> bool:
-    """Whether `target` supports `language`.
+def supports_language(target: BaseTarget, language: str, requested_languages: Collection[str] = ()) -> bool:
+    """Whether `target` supports `language`, or may support it and the user asks for it.
 
-    A target without a documented list of languages is assumed to support only its default language. If it has no
-    default language either, it is assumed to support only English.
+    A target without a documented list of languages is assumed to support only its default language, and the
+    requested ones. If it has no default language either, it is assumed to support only English, and the requested ones.
     """
+    return language in get_supported_languages(target) or (
+        not target.target_spec.supported_languages and language in requested_languages
+    )
+
+
+def get_supported_languages(target: BaseTarget) -> tuple[str, ...]:
+    """Return the documented languages of a target, or the one that it is assumed to support."""
     spec = target.target_spec
     if isinstance(target, AudioInputTarget | TranscriptionSocketTarget):
-        return language in (spec.supported_languages or ("en",))
-    return language in (spec.supported_languages or (spec.default_language or "en",))
+        return spec.supported_languages or ("en",)
+    return spec.supported_languages or (spec.default_language or "en",)
 
 
 def _plan_session(

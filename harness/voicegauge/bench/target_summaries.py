@@ -66,7 +66,7 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     first_event_ms: Estimate | None
     """Time until the first event; only for event streams."""
     first_speech_ms: Estimate | None
-    """Time until the first audible speech has arrived."""
+    """Time until the audio with the first speech has arrived. It is played later, at `TargetSummary.ttfs_ms`."""
     gap_p50_ms: Estimate | None
     """Median gap between two chunks of a sample."""
     gap_max_ms: Estimate | None
@@ -161,7 +161,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     speech_onset_s: Estimate | None
     """Median silence before the first audible speech, in seconds: before the first 10 ms with an RMS above 0.01."""
     ttfs_ms: Estimate | None
-    """Median time to first audible speech."""
+    """Median time until a player plays the first speech: audio has arrived, and the silence before speech is played."""
     total_latency_ms: Estimate | None
     """Median total latency: time until the last byte of audio, including polling and download."""
     total_latency_p95_ms: Estimate | None

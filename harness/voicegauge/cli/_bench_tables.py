@@ -460,7 +460,7 @@ def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
     speech, gap, longest, stalled = (_format_estimate(time, shows_interval=False) for time in times)
     underruns = _format_estimate(stream_summary.underruns_per_sample, decimals=2, shows_interval=False)
     return (
-        f"{target_id} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
+        f"{target_id} streams: speech arrives after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
         f"{underruns} buffer underruns per sample, {stalled} ms stalled"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from voicegauge.api.local_requests import CostRequest
@@ -57,7 +57,9 @@ def command(request: CostRequest, outputs: CostOutputs) -> None:
     """Show what TARGETs cost in a month at your volume; nothing is sent.
 
     Prices, fees and quotas of plans, rounding and the counting of characters are those of the
-    contracts. Of several plans, the cheapest one is printed. JSON has all of them.
+    contracts. Of several plans, the cheapest one is printed. JSON has all of them. A free quota
+    makes no price lower: the month with it is a line below the table. Servers that you run
+    yourself are left out unless you name them.
     """
     from voicegauge.api.cost_estimation import run_estimate_cost
 
@@ -114,17 +116,25 @@ def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has
 
 
 def _describe_free_quotas(costs: Sequence[MonthlyCost]) -> list[str]:
-    """Return a line for each free quota, with the targets that have it."""
-    targets: dict[tuple[str, float, str], list[str]] = {}
+    """Return a line for each free quota, with what the month costs within it at each target that has it."""
+    targets: dict[tuple[str, float, str], dict[str, list[str]]] = {}
     for cost in costs:
         if cost.free_units_per_month is not None:
             provider, _, name = cost.target.partition("/")
-            targets.setdefault((provider, cost.free_units_per_month, cost.account_plan or ""), []).append(name)
+            amount = cost.price.format_amount() or "not known in dollars"
+            if cost.exceeds_plan:
+                amount = "more than the plan allows"
+            key = (provider, cost.free_units_per_month, cost.account_plan or "")
+            targets.setdefault(key, {}).setdefault(amount, []).append(name)
     return [
-        f"free quota of {provider}: {_format_character_count(units)} per month without a fee ({plan}): "
-        f"{', '.join(names)}"
-        for (provider, units, plan), names in targets.items()
+        f"free quota of {provider}: {_format_character_count(units)} per month without a fee ({plan}); "
+        f"the month with the free quota: {_join_names_by_amount(names_by_amount)}"
+        for (provider, units, plan), names_by_amount in targets.items()
     ]
+
+
+def _join_names_by_amount(names_by_amount: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{', '.join(names)}: {amount}" for amount, names in names_by_amount.items())
 
 
 _CSV_COLUMNS = (

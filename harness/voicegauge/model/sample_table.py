@@ -156,7 +156,7 @@ _LATENCY_COLUMNS = (
     ("submit_latency", "Time until the response to the last submit was complete."),
     ("ttfb", "Time to the first byte of the response with the audio."),
     ("ttfa", "Time to the first byte of audio."),
-    ("ttfs", "Time to the first audible speech."),
+    ("ttfs", "Time until a player has played the silence before speech, and plays the first speech."),
     ("total_latency", "Time to the last byte of audio, with polls and download."),
     ("download", "Duration of the download of a job's audio."),
     ("retries", "Time from the first submit to the last one."),
@@ -227,7 +227,7 @@ def _build_time_columns() -> Iterable[SampleColumn]:
 
 _STREAM_COLUMNS: tuple[tuple[str, ColumnType, str, str], ...] = (
     ("first_event_ms", "number", "ms", "Time to the first event of an event stream."),
-    ("first_speech_ms", "number", "ms", "Arrival of the first audible speech."),
+    ("first_speech_ms", "number", "ms", "Arrival of the audio with the first speech, which is played at `ttfs_ms`."),
     ("gap_p50_ms", "number", "ms", "Median gap between two chunks."),
     ("gap_max_ms", "number", "ms", "Longest gap between two chunks."),
     ("underruns", "integer", "", "How often a player runs out of audio that starts at once."),

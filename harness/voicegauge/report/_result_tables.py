@@ -307,7 +307,7 @@ def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
     """Return the columns of streams, and of how fast speech is made and spoken."""
     return (
         TableColumn(
-            "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
+            "speech", "Streams", "Speech arrives", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
         ),
         TableColumn(
             "gap",

@@ -487,7 +487,10 @@ def _describe_duration(run: MeasuredRun) -> str:
 
 
 def _describe_documented_cost(run: MeasuredRun) -> str:
-    """Return a sentence about what the counted requests cost at documented prices; empty if no price is known."""
+    """Return a sentence about what the counted requests cost at documented prices; empty if no price is known.
+
+    Warm-ups, which are charged too, have no prices in the summaries: the sentence says that they are not included.
+    """
     prices = [
         (usd, target.sample_count) for target in run.targets if (usd := target.cost.price_per_request.usd) is not None
     ]
@@ -496,7 +499,11 @@ def _describe_documented_cost(run: MeasuredRun) -> str:
     usd = sum(price * count for price, count in prices)
     others = len(run.targets) - len(prices)
     verb = "has" if others == 1 else "have"
-    without = f", without {format_count(others, 'target')} that {verb} no price in dollars" if others else ""
+    left_out = [
+        *(["warm-ups, which are charged too"] if run.manifest.warmup_request_count else []),
+        *([f"{format_count(others, 'target')} that {verb} no price in dollars"] if others else []),
+    ]
+    without = f", without {' and without '.join(left_out)}" if left_out else ""
     return f"At the documented prices, the same requests cost about {format_usd(usd)} live{without}"
 
 

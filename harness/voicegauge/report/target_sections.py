@@ -322,7 +322,7 @@ def _list_phase_times(target: TargetSummary) -> tuple[PhaseTime, ...]:
         "Processing": target.processing_ms,
         "Job complete": target.completion_ms,
         "First byte of audio": target.ttfa_ms,
-        "First audible speech": target.ttfs_ms,
+        "First speech is played": target.ttfs_ms,
         "Download": target.download_ms,
         "Everything, median": target.total_latency_ms,
         "Everything, 95th percentile": target.total_latency_p95_ms,
