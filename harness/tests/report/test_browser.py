@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from voicegauge.api.saved_runs import write_history_page
 from voicegauge.bench.cost import PriceFunction
+from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import describe_wrong_charges, summarize_targets
@@ -20,7 +23,9 @@ from voicegauge.report._ranking import RankingWeights, rank_targets
 from voicegauge.report._text_format import MISSING_TEXT
 from voicegauge.report.html_page import write_report
 
+from ..builders.nights import made_run, save
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, PLANNED, VOICES, crowd, hostile_voices, make_run
+from ..builders.runs import build_target_ref
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -128,6 +133,10 @@ def test_a_foreign_script_is_blocked(browser: Browser, pages: dict[str, Path], t
         assert sum("Content Security Policy" in line for line in trouble) >= 3
 
 
+def _find_words(text: str) -> list[str]:
+    return re.findall(r"[\w,%]+", text)
+
+
 def _column(page: Page, key: str) -> list[str]:
     cells = page.locator(f"#comparison tbody tr:not([hidden]) > [data-key={key}]")
     return [str(value) for value in cells.evaluate_all("cells => cells.map(c => c.dataset.value)")]
@@ -192,6 +201,89 @@ def test_the_decision_table_needs_no_horizontal_scrolling(
             table = page.locator("#comparison .scroll")
             assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
             assert page.locator("#comparison tbody tr").first.locator("td:visible").count() <= 6
+            labels = table.locator("tbody tr").first.locator(".label:visible").all_inner_texts()
+            if width == 360:  # a block has no heading above it, so that its labels say what the heading says
+                heads = table.locator("thead th:not(.name):not(.more):not([hidden])").all_text_contents()
+                assert list(map(_find_words, labels)) == list(map(_find_words, heads))
+                assert any("1M characters, texts of 500" in label for label in labels)
+            else:
+                assert labels == []
+
+
+def test_the_history_page_shows_all_on_a_small_phone(browser: Browser, tmp_path: Path) -> None:
+    nights = (0, 1, 6, 10, 11, 13)
+    for index in nights:
+        later = msgspec.structs.replace(build_target_ref(), contract_version="2" if index > 9 else "1")
+        save(tmp_path / f"{index:02}", made_run(index, targets=(later,)))
+    page_file = tmp_path / "page.html"
+    write_history_page(read_run_history(tmp_path), page_file)
+    with opened(browser, page_file, SMALL_PHONE) as (page, trouble):
+        assert page.evaluate("document.documentElement.scrollWidth") <= SMALL_PHONE[0]
+        assert page.locator("#timeline-1 .scroll").evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+        change = page.locator("#timeline-1 bdi", has_text="contract from 1").bounding_box()
+        assert change
+        assert change["x"] + change["width"] <= SMALL_PHONE[0]
+        chart = page.locator("svg.nights[role=img]").first
+        dates = [one.bounding_box() for one in chart.locator("text", has_text=re.compile(r"^\d+-\d+-\d+$")).all()]
+        for left, right in pairwise(dates):
+            assert left
+            assert right
+            assert left["x"] + left["width"] + 2 < right["x"]
+        assert len(dates) > 2
+        mark, line = chart.locator(".rehearsal").bounding_box(), chart.locator(".line").bounding_box()
+        assert mark
+        assert line
+        assert mark["y"] + mark["height"] <= line["y"]
+        assert trouble == []
+
+
+CUT_TABLES = """() => [...document.querySelectorAll("table")].filter(one => one.checkVisibility()
+  && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.closest("section").id)"""
+BROKEN_NUMBERS = r"""() => {
+  const found = [];
+  for (const cell of document.querySelectorAll("td, thead th")) {
+    const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) for (const number of walker.currentNode.data.matchAll(/[\d$][\d.,]*/g)) {
+      const range = document.createRange();
+      range.setStart(walker.currentNode, number.index);
+      range.setEnd(walker.currentNode, number.index + number[0].length);
+      const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+      if (lines.size > 1 && !cell.closest(".facts")) found.push(number[0]);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("width", [718, 1031], ids=["portrait", "landscape"])
+@pytest.mark.parametrize("name", ["live", "mixed", "plans"])
+def test_print_cuts_no_table_and_breaks_no_number(
+    browser: Browser, pages: dict[str, Path], name: str, width: int
+) -> None:
+    with opened(browser, pages[name], (width, 1000)) as (page, trouble):
+        page.emulate_media(media="print")
+        page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+        assert page.evaluate(CUT_TABLES) == []
+        assert page.evaluate(BROKEN_NUMBERS) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("input:visible, select:visible, nav:visible, audio:visible").count() == 0
+        assert trouble == []
+
+
+def test_few_targets_are_printed_with_their_details_and_many_say_that_they_are_not(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    note = "On paper, a target has its details only if its section was open"
+    for name, is_open in (("lone", True), ("live", False)):
+        with opened(browser, pages[name], DESK) as (page, _):
+            bodies = page.locator("details.target .body")
+            assert bodies.count() > 0
+            assert not bodies.first.is_visible()
+            assert not page.get_by_text(note).is_visible()
+            page.emulate_media(media="print")
+            shown = bodies.evaluate_all("all => all.map(one => one.checkVisibility({contentVisibilityAuto: true}))")
+            assert shown == [is_open] * bodies.count()
+            assert page.get_by_text(note).is_visible() is not is_open
 
 
 def test_print_keeps_every_column(browser: Browser, pages: dict[str, Path]) -> None:

@@ -187,11 +187,12 @@ def format_change(unit: str, change: float) -> str:
 # Computes the geometry of the chart of one series over the nights, which the template prints as SVG.
 
 
-WIDTH, HEIGHT = 560.0, 190.0
-LEFT, RIGHT, TOP, BOTTOM = 64.0, 548.0, 12.0, 160.0
-"""Edges of the area of the points."""
-MAX_DATE_TICKS = 5
-"""Largest number of dates below the axis of nights."""
+WIDTH, HEIGHT = 560.0, 206.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 548.0, 28.0, 176.0
+"""Edges of the area of the points. The mark of an emulated run is above it, where no line is."""
+MIN_DATE_TICK_DISTANCE = 160.0
+"""Smallest distance in px of two dates below the axis of nights, so that they stay apart in the large type that a
+narrow screen has."""
 
 
 class ChartTick(NamedTuple):
@@ -285,7 +286,7 @@ def build_time_series_chart(
         level_lines=_remove_level_line_overlaps(levels),
         change_lines=tuple(marks),
         value_ticks=tuple(ChartTick(compute_value_y(tick), format_value(unit, tick)) for tick in scale.ticks),
-        date_ticks=tuple(ChartTick(compute_night_x(night), night) for night in _choose_labeled_nights(all_nights)),
+        date_ticks=_choose_date_ticks([ChartTick(compute_night_x(night), night) for night in all_nights]),
     )
 
 
@@ -316,12 +317,16 @@ def _remove_level_line_overlaps(level_lines: Sequence[LevelLine]) -> tuple[Level
     return tuple(cut)
 
 
-def _choose_labeled_nights(nights: Sequence[str]) -> Sequence[str]:
-    """Return up to `MAX_DATE_TICKS` nights at about equal distances, among them the first and the last one."""
-    if len(nights) <= MAX_DATE_TICKS:
-        return nights
-    step = (len(nights) - 1) / (MAX_DATE_TICKS - 1)
-    return [nights[round(step * index)] for index in range(MAX_DATE_TICKS)]
+def _choose_date_ticks(ticks: Sequence[ChartTick]) -> tuple[ChartTick, ...]:
+    """Return the first and the last of `ticks`, and those between them that are far enough from every other."""
+    chosen, last = [ticks[0]], ticks[-1]
+    for tick in ticks[1:-1]:
+        if (
+            min(tick.position_px - chosen[-1].position_px, last.position_px - tick.position_px)
+            >= MIN_DATE_TICK_DISTANCE
+        ):
+            chosen.append(tick)
+    return (*chosen, last) if len(ticks) > 1 else tuple(chosen)
 
 
 # Renders a history as one HTML page, which needs no other file, no network and no JavaScript.

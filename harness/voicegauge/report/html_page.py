@@ -96,6 +96,8 @@ if TYPE_CHECKING:
 ADDITIONAL_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 MAX_FAILURES_SHOWN = 30
+MAX_TARGETS_PRINTED_OPEN = 5
+"""Largest number of sections of targets that are all printed, whether they are open or not."""
 _UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
 """Matches the count of targets that a sentence does not name, such as "66 others"."""
 
@@ -365,6 +367,7 @@ def _render_template(
             policy=assets.content_security_policy,
             curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
             failures_shown=MAX_FAILURES_SHOWN,
+            targets_printed_open=MAX_TARGETS_PRINTED_OPEN,
         )
     )
 
