@@ -23,12 +23,20 @@ def build_error(secret: str) -> dict[str, object]:
     return {"message": f"{WORDS} {secret}", "session": secret, "list": [{"x": [secret]}], "n": 991827364551}
 
 
+def build_text_events(secret: str) -> bytes:
+    return (
+        f": {secret}\n\n{secret}\n<p>{secret}</p>\nid: {secret}\nretry: {secret}\nnote: {secret}\n"
+        f"event: audio\ndata: session={secret}\n\nevent: done\ndata: {WORDS} {secret}\n\n"
+    ).encode()
+
+
 SERVICES: dict[str, Answers] = {
     "an error": lambda s: {"": http("400 Bad", as_json(build_error(s)), f"X-Session: {s}")},
     "a server error": lambda s: {"": http("503 X", f"<p>{WORDS}: {s}</p>".encode(), media_type="text/html")},
     "a charge": lambda s: job(s) | {"POST": http("202 Accepted", as_json({"cost": {"session": s}, **build_error(s)}))},
     "a poll": lambda s: job(s) | {"GET": http("200 OK", f'{{"message": "{WORDS} {s}"'.encode())},
     "a stream": lambda s: {"": http("200 OK", events(("audio", {"session": s}), ("done", {"a": s})), media_type=SSE)},
+    "a stream of texts": lambda s: {"": http("200 OK", build_text_events(s), media_type=SSE)},
     "a media type": lambda s: {"": http("200 OK", wav(), media_type=f"audio/wav; note={s}")},
     "a protocol error": lambda s: {"": f"HTTP/1.1 2OO {s}\r\n\r\n".encode()},
 }
@@ -38,7 +46,13 @@ COMMANDS = {
     "bench": ["bench", "echo", "--live", "--limit=1", "--warmup=0", "--asr=none", "--no-listening", "--json=out.json"],
     "record": ["record", "echo", "--live", "--yes", "--json=out.json"],
 }
-FAST = (("an error", "check"), ("a protocol error", "check"), ("a server error", "bench"), ("a media type", "record"))
+FAST = (
+    ("an error", "check"),
+    ("a stream of texts", "check"),
+    ("a protocol error", "check"),
+    ("a server error", "bench"),
+    ("a media type", "record"),
+)
 CASES = [
     pytest.param(service, command, marks=() if (service, command) in FAST else pytest.mark.slow)
     for service in SERVICES

@@ -50,4 +50,4 @@ def test_requests_at_no_price_are_counted_as_the_limit_counts_them(capsys: pytes
     assert run(where) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "requests, 5 to be accepted; none costs anything" in printed
-    assert "its delivery is beyond the limit of 5 billable requests" in printed
+    assert "its delivery is beyond --max-calls 5" in printed

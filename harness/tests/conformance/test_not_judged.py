@@ -60,7 +60,7 @@ def test_a_target_without_a_planned_delivery_does_not_pass(voicegauge, acme, acm
     assert (status, plan["targets_without_delivery"]) == (0, ["acme/voice-1"])
     assert "not judged, because no delivery is planned: acme/voice-1" in out
     status, report, out, err = voicegauge(*arguments)
-    reason = "its delivery is beyond the limit of 0 billable requests"
+    reason = "its delivery is beyond --max-calls 0"
     assert (status, report["not_judged_reason_by_name"], acme.texts) == (3, {"acme/voice-1": reason}, [])
     assert f"nothing was judged of acme/voice-1: {reason}" in err
     assert f"not judged: acme/voice-1: {reason}" in out
@@ -71,9 +71,11 @@ def test_targets_beyond_the_limit_are_left_out_by_name(voicegauge, most, left_ou
     """What was not judged has not passed."""
     status, report, out, err = voicegauge("pixelapi", "--emulated", "--max-calls", str(most))
     assert (status, report["not_judged_reason_by_name"]) == (3 if left_out else 0, {})
-    assert all(f"nothing was judged of {target}: its delivery is beyond the limit" in err for target in left_out)
+    assert all(
+        f"nothing was judged of {target}: its delivery is beyond --max-calls {most}" in err for target in left_out
+    )
     assert list(report["left_out_reason_by_target"]) == left_out
-    assert all(f"left out: {target}: its delivery is beyond the limit" in out for target in left_out)
+    assert all(f"left out: {target}: its delivery is beyond --max-calls {most}" in out for target in left_out)
 
 
 def test_random_requests_are_judged_without_a_delivery(voicegauge) -> None:

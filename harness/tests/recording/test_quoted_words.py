@@ -74,6 +74,36 @@ def test_texts_without_structure_are_undocumented(media_type: str) -> None:
     )
 
 
+STREAMED = "a1b2c3d4e5"
+EVENTS_WITHOUT_JSON = {
+    ("ttsai", "streamSpeech", "text/event-stream"): [
+        f"data: one {STREAMED}",
+        f": {STREAMED}",
+        f"id: {STREAMED}",
+        STREAMED,
+        f"note: {STREAMED}",
+        f'data: {{"audio": {STREAMED}',
+    ],
+    ("inworld", "synthesizeSpeechStream", "application/json"): [STREAMED, f"{{}}\n{STREAMED} {{}}"],
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "operation", "media_type", "body"),
+    [(*where, body) for where, bodies in EVENTS_WITHOUT_JSON.items() for body in bodies],
+)
+def test_events_that_are_not_json_are_undocumented(provider: str, operation: str, media_type: str, body: str) -> None:
+    contract = load_catalogue().find_provider(provider)
+    exchange = build_exchange(f"{body}\n\n".encode(), media_type)
+    streamed = msgspec.structs.replace(
+        exchange,
+        provider=provider,
+        operation=operation,
+        response=msgspec.structs.replace(exchange.response, status=200),
+    )
+    assert STREAMED not in mask_undocumented_words(contract, [streamed], body)
+
+
 def test_headers_and_escapes_are_found_too() -> None:
     exchange = build_exchange({"a": "one\na1b2c3d4e5"}, **{"X-Trace": "z9y8x7w6"})
     assert quote(exchange, "X-Trace: z9y8x7w6 / one\na1b2c3d4e5") == "X-Trace: [redacted] / one\n[redacted]"

@@ -232,7 +232,7 @@ def _add_targets_without_delivery(
     reasons = {
         target.id: "no document states its price in dollars"
         if target.id in unpriced
-        else f"its delivery is beyond the limit of {plan.max_billable_requests} billable requests"
+        else f"its delivery is beyond --max-calls {plan.max_billable_requests}"
         for target in targets
         if delivering and target.id not in delivering and target.id in {*deliverable, *unpriced}
     }

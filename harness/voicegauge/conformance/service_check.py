@@ -303,7 +303,7 @@ async def check_service(
     collector.over_budget_case_count += plan.over_budget_case_count
     if not settings.fuzz_request_count:  # random requests are judged too
         reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}
-        beyond_limit = f"its delivery is beyond the limit of {plan.max_billable_requests} billable requests"
+        beyond_limit = f"its delivery is beyond --max-calls {plan.max_billable_requests}"
         for name in plan.targets_without_delivery:
             collector.add_unjudged_item(name, reasons.get(name, beyond_limit))
     collector.emulator_command = settings.reproduction.emulator_command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract.extension.jobs import EventAudio, StreamSpec
 from voicegauge.formats.bodies import MAX_JSON_NODES, UnreadableBodyError, count_json_nodes, decode_base64, read_json
@@ -145,6 +145,15 @@ def parse_event_stream(stream_spec: StreamSpec, body: bytes) -> EventStreamParse
     return parser
 
 
+def decode_audio_text(text: str, encoding: Literal["base64", "hex"]) -> bytes:
+    """Return the audio that a text of an event encodes.
+
+    Raises:
+        ValueError: the text is not in this encoding.
+    """
+    return bytes.fromhex(text) if encoding == "hex" else decode_base64(text)
+
+
 def _decode_event_audio(event: StreamEvent, audio_spec: EventAudio) -> bytes:
     """Return the audio in one event.
 
@@ -155,8 +164,6 @@ def _decode_event_audio(event: StreamEvent, audio_spec: EventAudio) -> bytes:
     if not isinstance(text, str):
         raise UnreadableBodyError(f"has no text at {audio_spec.location}")
     try:
-        if audio_spec.encoding == "hex":
-            return bytes.fromhex(text)
-        return decode_base64(text)
+        return decode_audio_text(text, audio_spec.encoding)
     except (binascii.Error, ValueError) as error:
         raise UnreadableBodyError(f"has no valid {audio_spec.encoding} at {audio_spec.location}: {error}") from error

@@ -33,6 +33,8 @@ _MAX_WIDE_BODY_BYTES = 8 * 2**20
 MAX_STREAM_PARTS = 500_000
 """Maximum number of lines, and of JSON values in them, of an event stream or of lines of JSON, which are masked one by
 one: it takes three seconds. A stream of an hour of speech has about a hundred thousand."""
+_STREAM_FIELD_NAMES = (b"data", b"event", b"id", b"retry", b"")
+"""Names of the fields of an event stream; a comment has none."""
 _LINE_PATTERN = re.compile(rb"[^\r\n]+")
 
 
@@ -198,10 +200,13 @@ def _mask_lines(body: bytes, mask_line: Callable[[bytes], bytes]) -> bytes:
 def _mask_stream_line(line: bytes, masker: BodyMasker) -> bytes:
     """Mask one line of an event stream: a field with its value, or a comment."""
     name, colon, value = line.partition(b":")
-    if not colon or name in (b"event", b"retry"):
-        return name + colon + masker.mask_name(value.decode()).encode()
+    if name not in _STREAM_FIELD_NAMES:  # clients ignore the line
+        return masker.mask_text(line.decode()).encode()
     space = b" " if value.startswith(b" ") else b""
-    return name + colon + space + _mask_stream_data(value.removeprefix(b" "), masker)
+    value = value.removeprefix(b" ")
+    if name == b"event" or (name == b"retry" and value.isdigit()):
+        return name + colon + space + masker.mask_name(value.decode()).encode()
+    return name + colon + space + _mask_stream_data(value, masker)
 
 
 def _mask_stream_data(data: bytes, masker: BodyMasker) -> bytes:

@@ -17,6 +17,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType, ResponseSpec
+from voicegauge.contract.event_streams import decode_audio_text
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
@@ -122,10 +123,22 @@ class DocumentedBody:
     stream: StreamSpec | None = None
     """The documented events, if the body is a stream of them."""
 
+    @property
+    def is_other_text_documented(self) -> bool:
+        """Whether a body that is neither JSON nor a form is documented. That of a stream of events has to be events."""
+        return self.is_media_type_documented and self.stream is None
+
     def is_stream_text_documented(self, text: str) -> bool:
-        """Whether the contract documents an event whose data is this text, which is not JSON."""
+        """Whether the contract documents an event with this text, which is not JSON: a marker, or audio."""
         assert self.stream is not None, "the body is a stream of events"
-        return text == self.stream.end_marker or any(one.data_schema is None for one in self.stream.events.values())
+        audio = self.stream.audio
+        if not audio.location.is_in_data or audio.location.pointer_tokens:
+            return text == self.stream.end_marker
+        try:
+            decode_audio_text(text, audio.encoding)
+        except ValueError:
+            return text == self.stream.end_marker
+        return True
 
 
 @dataclasses.dataclass(frozen=True)

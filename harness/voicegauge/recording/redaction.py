@@ -180,7 +180,7 @@ class _MessageMasker(BodyMasker):
             self.redactor.is_kept([media_type])
             or media_type.startswith(("audio/", "video/"))
             or body.startswith(_AUDIO_SIGNATURES)
-            or (self.documented.is_media_type_documented and not is_json(media_type) and not is_form(media_type))
+            or (self.documented.is_other_text_documented and not is_json(media_type) and not is_form(media_type))
             or (self._is_download and is_binary and media_type in _BINARY_MEDIA_TYPES)
         )
         if self._keeps_text and not (is_binary and is_text(media_type)):
