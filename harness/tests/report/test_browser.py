@@ -58,7 +58,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs["broken"] = [make_run(base / "f", (BROKEN,), repetitions=1)]
     runs["crowd"] = [make_run(base / "e", crowd(), repetitions=1)]
     runs["plans"] = [make_run(base / "g", PLANNED, repetitions=1)]
-    return {name: write_report(many, base / f"{name}.html") for name, many in runs.items()}
+    sample = Path(__file__).resolve().parents[3] / "reports" / "sample" / "report.html"
+    return {"sample": sample} | {name: write_report(many, base / f"{name}.html") for name, many in runs.items()}
 
 
 @contextmanager
@@ -256,7 +257,7 @@ BROKEN_NUMBERS = r"""() => {
 
 
 @pytest.mark.parametrize("width", [718, 1031], ids=["portrait", "landscape"])
-@pytest.mark.parametrize("name", ["live", "mixed", "plans"])
+@pytest.mark.parametrize("name", ["live", "mixed", "plans", "sample"])
 def test_print_cuts_no_table_and_breaks_no_number(
     browser: Browser, pages: dict[str, Path], name: str, width: int
 ) -> None:
