@@ -183,8 +183,12 @@ class YamlEditor:
             if child.start_mark.index < before.start_mark.index:
                 return self._skip_space_backwards(node.end_mark.index) if before is node else int(before.end_mark.index)
             node = child
-        is_block_scalar = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-        return self._skip_space_backwards(node.end_mark.index) if is_block_scalar else int(node.end_mark.index)
+        if not isinstance(node, yaml.ScalarNode) or node.style not in ("|", ">"):
+            return int(node.end_mark.index)
+        header = self._source[node.start_mark.index :].partition("\n")[0].partition("#")[0]
+        if "+" in header:  # the blank lines that follow are a part of the text
+            return int(node.end_mark.index) - 1
+        return self._skip_space_backwards(node.end_mark.index)
 
     def _skip_space_backwards(self, offset: int) -> int:
         return len(self._source[:offset].rstrip())

@@ -398,6 +398,7 @@ AUDIO_FAULTS = (
         id="another-voice",
         description="Another voice speaks than before, or than that of the voice sample.",
         change_synthesis=change_voice,
+        unfound_reason="A check compares no voices. `voicegauge bench --similarity` and `voicegauge history` do.",
     ),
     Fault(id="long-silence", description="The audio begins with 5 s of silence.", change_synthesis=delay_speech),
     Fault(
