@@ -69,7 +69,14 @@ class UnknownNameError(UsageError):
     """A name is unknown; the message suggests the most similar known name, if there is a similar one."""
 
     def __init__(
-        self, name_kind: str, name: str, known_names: Iterable[str], *, listing_command: str | None = None
+        self,
+        name_kind: str,
+        name: str,
+        known_names: Iterable[str],
+        *,
+        listing_command: str | None = None,
+        where: str = "",
+        advice: str = "",
     ) -> None:
         """Report that `name` is not one of `known_names`.
 
@@ -79,16 +86,18 @@ class UnknownNameError(UsageError):
             known_names: the names that exist.
             listing_command: a command that lists the known names. The message refers to it if they are too many to
                 be in the message.
+            where: what has the known names, such as "in the suite smoke".
+            advice: what to do if the name is right.
         """
         choices, name = sorted(known_names), _shorten(name)
         near = _find_similar_names(name, choices)
         hint = f"did you mean {near[0]}? " if near else ""
         if len(choices) <= _MAX_LISTED_NAMES or listing_command is None:
-            known = f"known: {', '.join(choices) or 'none'}"
+            known = f"{f'known {where}'.rstrip()}: {', '.join(choices) or 'none'}"
         else:
             similar = f"similar: {', '.join(near[1:])}; " if near[1:] else ""
             known = f"{similar}`{listing_command}` lists all {len(choices)}"
-        super().__init__(f"unknown {name_kind} {name!r}: {hint}{known}")
+        super().__init__("; ".join(filter(None, (f"unknown {name_kind} {name!r}: {hint}{known}", advice))))
 
 
 def _find_similar_names(name: str, known_names: Sequence[str]) -> list[str]:

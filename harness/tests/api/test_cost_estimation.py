@@ -215,3 +215,10 @@ def test_servers_of_ones_own_are_compared_with_services_only_if_they_are_named(
     listed = {cost.target.partition("/")[0] for cost in voicegauge.estimate_cost(contracts=voicegauge_catalogue).costs}
     assert "openai" in listed
     assert "openai-compatible" not in listed
+
+
+def test_all_plans_of_a_target_are_listed_by_price(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["cost", "lmnt/blizzard", "--characters-per-month", "1M", "--all-plans", "--format", "csv"]
+    assert run(command) == 0
+    plans = [line.split(",")[1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert plans[:3] == ["pro", "indie", "premium"]

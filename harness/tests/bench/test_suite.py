@@ -40,7 +40,7 @@ def test_texts_are_selected_by_language_category_and_number(
 
 
 def test_an_unknown_language_or_category_names_the_known_ones(suite: Suite) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown language 'de': .*known: en, fr"):
+    with pytest.raises(UnknownNameError, match=r"unknown language 'de': .*known in the suite \S+: en, fr; --texts"):
         suite.select_texts(languages=["de"])
     with pytest.raises(UnknownNameError, match="did you mean questions"):
         suite.select_texts(categories=["question"])

@@ -205,16 +205,31 @@ def test_an_invalid_setting_is_rejected(folder: Path, text: str, word: str, caps
 
 
 @pytest.mark.parametrize("text", ["[check]\nbogus = 1\n", "bogus = 1\n"])
-def test_an_unknown_setting_suggests_only_similar_settings_that_a_file_may_set(
+def test_an_unknown_setting_suggests_only_what_a_file_may_set_and_lists_no_hundred_names(
     folder: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "voicegauge.toml").write_text(text)
     assert run(["check", "pixelapi", "--dry-run"]) == 2
     said = one_line(capsys)
     assert "did you mean" not in said
-    known = said.rpartition("known: ")[2].split(", ")
-    assert "seed" in known
-    assert "live" not in known
+    assert "--help` lists all " in said
+    assert "seed" not in said
+
+
+def test_the_name_of_a_command_is_not_taken_for_a_misspelled_setting(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "voicegauge.toml").write_text("check = 3\n")
+    assert run(["bench", "pixelapi", "--dry-run"]) == 2
+    assert "check must be a table of settings" in one_line(capsys)
+
+
+def test_a_target_limits_the_list_of_its_provider(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["providers", "openai/tts-1", "--json", "-"]) == 0
+    (provider,) = json.loads(capsys.readouterr().out)["providers"]
+    assert [target["id"] for target in provider["targets"]] == ["openai/tts-1"]
+    assert run(["providers", "openai/tts-9"]) == 2
+    assert "unknown target 'openai/tts-9': did you mean openai/tts-1?" in one_line(capsys)
 
 
 @pytest.mark.parametrize(("text", "word"), [("[tool]\nvoicegauge = 3\n", "must be a table"), ("tool = 3\n", "")])

@@ -14,6 +14,7 @@ import msgspec
 import psutil
 import pytest
 
+import voicegauge
 from voicegauge.bench.run_store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
 from voicegauge.model.base import Provenance
@@ -142,3 +143,17 @@ def test_ctrl_c_ends_it_in_one_line_and_leaves_no_process(folder: Path) -> None:
     assert said.strip() == "voicegauge: stopped"
     psutil.wait_procs(workers)
     assert load_run(folder).score_sets == ()
+
+
+def test_a_folder_without_a_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(["score", "."]) == 2
+    assert f"{tmp_path / 'run.json'}: cannot be read" in capsys.readouterr().err
+
+
+def test_a_notebook_shows_what_was_done_instead_of_each_score(folder: Path) -> None:
+    result = voicegauge.score(folder, asr="none")
+    assert repr(result) == f"<ScoreResult: EMULATED: {folder}: clips listened to 2>"
+    assert "<td>listened to</td>" in result._repr_html_()

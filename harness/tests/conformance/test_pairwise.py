@@ -84,6 +84,21 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
         assert {(row[one], row[two]) for row in rows} == {(row[one], row[two]) for row in every}
 
 
+def test_a_value_that_only_whole_requests_rule_out_is_not_tried_with_every_combination_of_the_others() -> None:
+    field_count, tried_count = 20, 0
+
+    def is_possible(choices) -> bool:
+        nonlocal tried_count
+        tried_count += 1
+        assert tried_count < 100_000
+        return len(choices) < field_count or choices[0] == 0
+
+    rows = build_pairwise_rows([2] * field_count, is_possible)
+    pairs = {pair for row in rows for pair in itertools.combinations(enumerate(row), 2)}
+    values = [(0, 0), *itertools.product(range(1, field_count), range(2))]
+    assert pairs == {(one, two) for one, two in itertools.combinations(values, 2) if one[0] != two[0]}
+
+
 @settings(max_examples=60, deadline=None)
 @given(value_counts=st.lists(st.integers(1, 5), min_size=1, max_size=4), data=st.data())
 def test_few_rows_have_every_possible_index(value_counts, data) -> None:

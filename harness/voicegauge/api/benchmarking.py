@@ -125,10 +125,11 @@ def finish_benchmark(
     if stop_signal.requested and stop_signal.error is None:
         return _finish_interrupted_benchmark(planned_benchmark, config, run_folder, run, stop_signal)
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
-    run = _listen_to_saved_run(run_folder, run, planned_benchmark, deadline)
-    run = _predict_quality_of_saved_run(run_folder, run, planned_benchmark, deadline)
-    run = _compare_voices_of_saved_run(run_folder, run, planned_benchmark, deadline)
-    scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, deadline)
+    with _name_run_if_interrupted(run_folder, planned_benchmark):
+        run = _listen_to_saved_run(run_folder, run, planned_benchmark, deadline)
+        run = _predict_quality_of_saved_run(run_folder, run, planned_benchmark, deadline)
+        run = _compare_voices_of_saved_run(run_folder, run, planned_benchmark, deadline)
+        scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, deadline)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
     elif unscored_reason:
@@ -158,6 +159,19 @@ def finish_benchmark(
         request.on_result(result)
     save_run(run_folder, run)
     return result
+
+
+@contextmanager
+def _name_run_if_interrupted(run_folder: Path, planned_benchmark: PlannedBenchmark) -> Iterator[None]:
+    """On Ctrl-C, tell where the run is, and what judges and transcribes its audio."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = "the same command does" if planned_benchmark.live_options else f"`voicegauge score {run_folder}` does"
+        planned_benchmark.listener.notice(
+            f"the run is saved in {run_folder}; its audio is not judged and transcribed to the end: {again}"
+        )
+        raise
 
 
 def _finish_interrupted_benchmark(
@@ -255,14 +269,6 @@ def _score_saved_run(
             f"no error rates: {error}; `voicegauge score {run_folder}` transcribes the run"
         )
         return None
-    except KeyboardInterrupt:
-        again = (
-            f"`voicegauge score {run_folder}` transcribes the rest"
-            if planned_benchmark.live_options is None
-            else "the same command does"
-        )
-        planned_benchmark.listener.notice(f"the run is saved, and not scored yet: {again}")
-        raise
 
 
 def _listen_to_saved_run(

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from voicegauge.api.local_requests import ProvidersRequest
 from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
@@ -30,7 +32,7 @@ from voicegauge.contract.targets import (
 from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS
-from voicegauge.errors import UsageError
+from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model.base import Record, Severity
 from voicegauge.options import PathLike, function_of
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
@@ -202,17 +204,38 @@ def run_list_providers(request: ProvidersRequest) -> ProviderList:
 
     Raises:
         ContractError: a document is not a usable contract.
-        UnknownNameError: there is no such provider.
+        UnknownNameError: there is no such provider, or it has no such target.
     """
     catalogue = to_catalogue(request.contracts)
     names = to_name_tuple(request.providers)
     if names:
-        listed = [catalogue.find_provider(name) for name in names]
-    elif request.contracts and not isinstance(request.contracts, Catalogue):
+        return _list_named_providers(catalogue, names)
+    if request.contracts and not isinstance(request.contracts, Catalogue):
         listed = [contract for contract in catalogue if not is_bundled(contract.document.path)]
     else:
         listed = list(catalogue)
     return ProviderList(providers=tuple(map(_build_provider_row, listed)))
+
+
+def _list_named_providers(catalogue: Catalogue, names: Sequence[str]) -> ProviderList:
+    """Return the named providers. Of one that is only named by targets, "acme/voice-1", only these are listed."""
+    targets_by_provider: dict[str, set[str] | None] = {}
+    for name in names:
+        provider, slash, _ = name.partition("/")
+        if not slash:
+            targets_by_provider[provider] = None
+        elif (targets := targets_by_provider.setdefault(provider, set())) is not None:
+            targets.add(name)
+    rows = []
+    for provider, targets in targets_by_provider.items():
+        row = _build_provider_row(catalogue.find_provider(provider))
+        known = {target.id for target in row.targets}
+        for name in sorted((targets or set()) - known):
+            raise UnknownNameError("target", name, known, listing_command=f"voicegauge providers {provider}")
+        if targets is not None:
+            row = msgspec.structs.replace(row, targets=tuple(one for one in row.targets if one.id in targets))
+        rows.append(row)
+    return ProviderList(providers=tuple(rows))
 
 
 list_providers = function_of(ProvidersRequest, run_list_providers, name="list_providers")

@@ -239,10 +239,10 @@ class ProvidersRequest:
     providers: str | Sequence[str] = argument(
         kw_only=False,
         default=(),
-        help="Ids of providers; by default all of them.",
+        help='Ids of providers, or targets ("acme/voice-1") to see only these; by default all of them.',
         metavar="[PROVIDER]...",
         value_type=Sequence[str],
-        completion=Completion.PROVIDER,
+        completion=Completion.TARGET,
     )
     contracts: ContractsOrFolders = contracts_option()
 

@@ -38,10 +38,11 @@ from voicegauge.bench.voice_similarity import compare_run_voices
 from voicegauge.contract.pricing import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.files import write_file
-from voicegauge.model.base import Provenance, Record
+from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample_table import write_parquet
 from voicegauge.options import PathLike, function_of, validate_request
+from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.history_page import render_history_page
 from voicegauge.report.html_page import render_page
@@ -422,7 +423,7 @@ def write_site(
 # Listens to saved runs, transcribes them and counts the errors.
 
 
-class ScoreResult(Record, frozen=True, kw_only=True):
+class ScoreResult(TabularResult, frozen=True, kw_only=True):
     """The result of `score`, which `voicegauge score --json` writes as JSON."""
 
     schema: str = "voicegauge/score/3"
@@ -437,6 +438,25 @@ class ScoreResult(Record, frozen=True, kw_only=True):
     """How listeners would rate the audio; `None` if it was not predicted."""
     voices: VoiceSet | None = None
     """The voices of the samples; `None` if they were not compared."""
+
+    def build_table(self) -> SummaryTable:
+        """Return a row for each thing that was done with the clips, with its method and its number of clips."""
+        rows: list[tuple[str, str, str]] = []
+        if self.scores is not None:
+            rows.append(("transcribed", self.scores.asr, str(len(self.scores.scores))))
+        if self.listening is not None:
+            rows.append(("listened to", self.listening.method, str(len(self.listening.verdicts))))
+        if self.predicted_quality is not None:
+            rows.append(
+                ("quality predicted", self.predicted_quality.method, str(len(self.predicted_quality.predictions)))
+            )
+        label = "EMULATED: " if self.provenance is Provenance.EMULATED else ""
+        counts = ", ".join(f"{what} {count}" for what, _, count in rows)
+        return SummaryTable(
+            title=f"{label}{self.run_folder}: {f'clips {counts}' if counts else 'nothing was judged'}",
+            headings=("what was done", "method", "clips"),
+            rows=tuple(rows),
+        )
 
 
 def run_score(request: ScoreRequest) -> ScoreResult:

@@ -285,7 +285,8 @@ def load_run(path: Path) -> Run:
         raw = read_file(file)
     except OSError as error:
         hint = ": give the folder of a run" if isinstance(error, FileNotFoundError) else ""
-        raise DataError(f"{file}: cannot be read: {error.strerror}{hint}") from error
+        # "." and "./x" are named with the folder, because "run.json" alone does not say where it was looked for.
+        raise DataError(f"{file.absolute()}: cannot be read: {error.strerror}{hint}") from error
     try:
         run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -84,8 +84,8 @@ class Suite(Record, frozen=True, kw_only=True):
             UnknownNameError: no text has that language or category.
             DataError: no text has both a selected language and a selected category.
         """
-        _reject_unknown_names("language", languages, {text.language for text in self.texts})
-        _reject_unknown_names("category", categories, {text.category for text in self.texts})
+        self._reject_unknown_names("language", languages, {text.language for text in self.texts})
+        self._reject_unknown_names("category", categories, {text.category for text in self.texts})
         by_language: dict[str, list[SuiteText]] = {}
         for text in self.texts:
             if (not languages or text.language in languages) and (not categories or text.category in categories):
@@ -95,11 +95,16 @@ class Suite(Record, frozen=True, kw_only=True):
             raise DataError(f"the suite {self.id} has no text of that language and category")
         return msgspec.structs.replace(self, texts=tuple(t for t in self.texts if t.id in selected))
 
-
-def _reject_unknown_names(value_kind: str, requested_names: Sequence[str], known_names: set[str]) -> None:
-    for name in requested_names:
-        if name not in known_names:
-            raise UnknownNameError(value_kind, name, known_names)
+    def _reject_unknown_names(self, value_kind: str, requested_names: Sequence[str], known_names: set[str]) -> None:
+        for name in requested_names:
+            if name not in known_names:
+                raise UnknownNameError(
+                    value_kind,
+                    name,
+                    known_names,
+                    where=f"in the suite {self.id}",
+                    advice="--texts FILE takes texts of your own",
+                )
 
 
 class TextEntry(Record, frozen=True, kw_only=True):

@@ -44,6 +44,13 @@ MAX_COMBINED_VALUES_PER_FIELD = 24
 """Number of values of one field that are combined with the values of others. A long list, such as the voices of a
 service, would multiply the requests; each of its other values is sent in one request."""
 
+MAX_TRIED_CHOICES = 2_000
+"""Number of choices that are tried in search of a row that has certain values."""
+
+MAX_TRIED_ROW_STARTS = 50_000
+"""Number of beginnings of rows that are tried while all pairs are searched together. The pairs that are left then are
+searched one by one."""
+
 TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
 
@@ -111,18 +118,31 @@ def build_pairwise_rows(
     """
     from allpairspy import AllPairs  # only needed here, and slow to import
 
+    tried = itertools.count()
+
     def is_row_start_possible(row_start: Sequence[int]) -> bool:
-        return is_possible(dict(enumerate(row_start)))
+        # Like the search of a single row, that of AllPairs could try every combination.
+        return next(tried) < MAX_TRIED_ROW_STARTS and is_possible(dict(enumerate(row_start)))
 
     rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_row_start_possible)]
     covered = {pair for row in rows for pair in _iterate_index_pairs(row)}
+    impossible_values: set[tuple[int, int]] = set()
     # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         for a, b in itertools.product(range(value_counts[one]), range(value_counts[two])):
-            if (one, a, two, b) not in covered:
-                row = _complete_row(value_counts, {one: a, two: b}, is_possible)
-                rows += [row] if row else []
-                covered.update(_iterate_index_pairs(row))
+            if (one, a, two, b) in covered or impossible_values & {(one, a), (two, b)}:
+                continue
+            row = _complete_row(value_counts, {one: a, two: b}, is_possible, rows)
+            rows += [row] if row else []
+            covered.update(_iterate_index_pairs(row))
+            if not row:
+                # A value that no request can have would be searched for with each value of each other field.
+                impossible_values |= {
+                    (position, index)
+                    for position, index in ((one, a), (two, b))
+                    if not any(known[position] == index for known in rows)
+                    and not _complete_row(value_counts, {position: index}, is_possible, rows)
+                }
     return rows
 
 
@@ -141,7 +161,7 @@ def build_rows_with_each_value(
     rows = [row for row in diagonals if is_possible(dict(enumerate(row)))]
     for position, size in enumerate(value_counts):
         for index in set(range(size)) - {row[position] for row in rows}:
-            row = _complete_row(value_counts, {position: index}, is_possible)
+            row = _complete_row(value_counts, {position: index}, is_possible, rows)
             rows += [row] if row else []
     return rows
 
@@ -173,6 +193,25 @@ def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, in
 
 
 def _complete_row(
+    value_counts: Sequence[int],
+    choices: RowChoices,
+    is_possible: Callable[[RowChoices], bool],
+    known_rows: Sequence[tuple[int, ...]],
+) -> tuple[int, ...]:
+    """Return a possible row that has `choices`; empty if none is found.
+
+    A search of all rows ends after `MAX_TRIED_CHOICES`, because a schema that rejects a whole body would be asked about
+    every combination of the other values. Then the choices are tried in the rows that are known to be possible.
+    """
+    tried = itertools.count()
+    row = _search_row(value_counts, choices, lambda some: next(tried) < MAX_TRIED_CHOICES and is_possible(some))
+    if row or next(tried) <= MAX_TRIED_CHOICES:
+        return row
+    changed_rows = (tuple(choices.get(position, index) for position, index in enumerate(row)) for row in known_rows)
+    return next((row for row in changed_rows if is_possible(dict(enumerate(row)))), ())
+
+
+def _search_row(
     value_counts: Sequence[int], choices: RowChoices, is_possible: Callable[[RowChoices], bool]
 ) -> tuple[int, ...]:
     """Return the first possible row that has `choices`; empty if there is none.
@@ -185,7 +224,7 @@ def _complete_row(
         return tuple(choices[position] for position in range(len(value_counts))) if is_possible(choices) else ()
     for index in range(value_counts[position]):
         longer = {**choices, position: index}
-        found = _complete_row(value_counts, longer, is_possible) if is_possible(longer) else ()
+        found = _search_row(value_counts, longer, is_possible) if is_possible(longer) else ()
         if found:
             return found
     return ()

@@ -399,11 +399,21 @@ def _reject_unknown_names(
             raise UnknownNameError(f"command in {settings_file.display_name}", name, loader_by_command)
         if not isinstance(value, dict) and name not in options | {LIVE_SETTING_NAME}:
             known = _list_setting_names(loader_by_command)
+            if name not in known and name in loader_by_command:
+                raise UsageError(f"{settings_file.display_name}: {name} must be a table of settings")
             if name not in known:
-                raise UnknownNameError(f"setting in {settings_file.display_name}", name, known - {LIVE_SETTING_NAME})
+                raise UnknownNameError(
+                    f"setting in {settings_file.display_name}",
+                    name,
+                    known - {LIVE_SETTING_NAME},
+                    listing_command="voicegauge COMMAND --help",
+                )
     for name in sorted(table.keys() - options - {LIVE_SETTING_NAME}):
         raise UnknownNameError(
-            f"setting [{command.name}] in {settings_file.display_name}", name, options - {LIVE_SETTING_NAME}
+            f"setting [{command.name}] in {settings_file.display_name}",
+            name,
+            options - {LIVE_SETTING_NAME},
+            listing_command=f"voicegauge {command.name} --help",
         )
 
 

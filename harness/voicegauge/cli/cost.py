@@ -65,7 +65,7 @@ def command(request: CostRequest, outputs: CostOutputs) -> None:
 
     estimate = run_estimate_cost(request)
     shown = [cost for cost in estimate.costs if outputs.all_plans or cost.is_cheapest_plan or cost.is_free_quota]
-    shown.sort(key=_get_sort_key)
+    shown = _sort_costs(shown)
     if outputs.format_name == "csv":
         show_result(estimate, outputs.json_path, lambda: print_escaped(_render_csv(shown), with_newline=False))
     elif outputs.format_name == "markdown":
@@ -80,18 +80,36 @@ def command(request: CostRequest, outputs: CostOutputs) -> None:
         )
 
 
-def _get_sort_key(cost: MonthlyCost) -> tuple[bool, float, str, bool]:
-    """Order targets by price. Those without a price that can be compared follow, then free quotas."""
+def _sort_costs(costs: Sequence[MonthlyCost]) -> list[MonthlyCost]:
+    """Order targets by the price of their cheapest plan, and the plans of each by price. Free quotas come last."""
+    price_by_target: dict[str, tuple[bool, float]] = {}
+    for cost in costs:
+        if not cost.is_free_quota:
+            price_by_target[cost.target] = min(_get_price_key(cost), price_by_target.get(cost.target, (True, math.inf)))
+    return sorted(
+        costs,
+        key=lambda cost: (
+            cost.is_free_quota,
+            price_by_target.get(cost.target, (True, math.inf)),
+            cost.target,
+            _get_price_key(cost),
+            cost.account_plan or "",
+        ),
+    )
+
+
+def _get_price_key(cost: MonthlyCost) -> tuple[bool, float]:
+    """Return a key that sorts by price. What has only a price that others state, or none, follows."""
     usd = cost.price.usd
-    known = next((amount for amount in (usd, cost.price.low_usd, cost.price.high_usd) if amount is not None), math.inf)
-    return cost.is_free_quota, (math.inf if usd is None else 0.0) + known, cost.target, cost.is_cheapest_plan
+    known = (amount for amount in (usd, cost.price.low_usd, cost.price.high_usd) if amount is not None)
+    return usd is None, next(known, math.inf)
 
 
 def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has_own_texts: bool) -> None:
     out = create_console()
     is_wide = out.width >= MIN_WIDE_TERMINAL_WIDTH
     amount_headings = ("per month", "per 1M characters")
-    headings = ("target", "plan", *amount_headings, "") if is_wide else ("target", "plan", *amount_headings)
+    headings = ("target", "plan", *amount_headings, "remarks") if is_wide else ("target", "plan", *amount_headings)
     table = create_table(*headings, right_aligned_columns=amount_headings)
     if not is_wide:
         table.columns[0].no_wrap, table.columns[0].max_width = False, MAX_NARROW_TARGET_WIDTH
