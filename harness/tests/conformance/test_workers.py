@@ -71,8 +71,14 @@ def test_workers_pay_for_one_check_of_a_provider_together(live, acme) -> None:
 
 @pytest.mark.slow
 def test_workers_share_the_budget(live, acme) -> None:
-    """A check costs $0.001: the budget pays for three of six."""
-    live(LIVE["checks"], "--vg-max-cost", "0.0035").assert_outcomes(passed=3, failed=3)
+    """A check costs $0.001: the budget pays for three of six.
+
+    Each request that should be rejected is reserved too. A check that finds too little left for that, because others
+    spent or reserve it at that moment, is partly judged.
+    """
+    outcomes = live(LIVE["checks"], "--vg-max-cost", "0.0035").parseoutcomes()
+    assert outcomes.get("passed", 0) + outcomes["failed"] == 6
+    assert outcomes["failed"] >= 3
     assert len(acme.texts) == 3
 
 
