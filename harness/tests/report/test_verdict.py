@@ -301,7 +301,7 @@ def test_the_documented_cost_of_a_rehearsal_says_whether_warm_ups_are_missing(wa
     verdict = analyze_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]).report.runs[0].verdict
     sentence = details(verdict)["rehearsal"]
     assert "the same requests cost about $" in sentence
-    assert ("without warm-ups, which are charged too" in sentence) is bool(warmups)
+    assert ("without warm-ups (charged too)" in sentence) is bool(warmups)
 
 
 def test_a_large_group_that_cannot_be_distinguished_is_counted_and_not_named(tmp_path: Path) -> None:

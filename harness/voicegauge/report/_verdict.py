@@ -500,7 +500,7 @@ def _describe_documented_cost(run: MeasuredRun) -> str:
     others = len(run.targets) - len(prices)
     verb = "has" if others == 1 else "have"
     left_out = [
-        *(["warm-ups, which are charged too"] if run.manifest.warmup_request_count else []),
+        *(["warm-ups (charged too)"] if run.manifest.warmup_request_count else []),
         *([f"{format_count(others, 'target')} that {verb} no price in dollars"] if others else []),
     ]
     without = f", without {' and without '.join(left_out)}" if left_out else ""
