@@ -69,6 +69,17 @@ def test_words_are_located() -> None:
     assert all(one.end_s <= other.start_s + 0.05 for one, other in pairwise(words))
 
 
+def test_silence_before_the_speech_moves_its_words_alone() -> None:
+    """A service may send the same speech twice, once after a silence."""
+    samples = speak(TEXT, VOICE, 24_000, 1)
+    starts_s = []
+    for silence in (3 * 24_000, 0):
+        alignment = judge_spoken_text(np.concatenate([np.zeros(silence, np.float32), samples]), 24_000, TEXT).alignment
+        assert alignment is not None
+        starts_s.append(alignment.words[0].start_s)
+    assert starts_s == pytest.approx([3.0, 0.0], abs=0.15)
+
+
 def test_another_word_is_named_with_its_time() -> None:
     spoken = judge_spoken_text(speak(TEXT.replace("bridge", "tower"), VOICE, 24_000, 1), 24_000, TEXT)
     assert spoken.verdict == "other words"

@@ -415,7 +415,6 @@ class SpeechDelivery(CheckSubject):
             decoded.sample_rate_hz,
             speech.text,
             "en" if language is None or is_automatic else language,
-            sample_digest=audio.sample_digest,
         )
 
     @property

@@ -12,6 +12,7 @@ public repositories contain. There the text itself explained the clip better tha
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import re
 import unicodedata
@@ -23,7 +24,6 @@ from voicegauge.speech.decoding import Samples
 from voicegauge.speech.long_text import MAX_AGREEING_SHARE_OF_OTHER_TEXT, LongTextDifference, compare_long_text
 from voicegauge.speech.phoneme_network import FRAME_S, compute_phoneme_log_probabilities
 from voicegauge.speech.pronunciation import Pronunciation, pronounce, supports_language
-from voicegauge.speech.speech_signal import compute_sample_digest
 from voicegauge.speech.text_alignment import (
     LogProbabilities,
     PrefixScores,
@@ -182,9 +182,7 @@ def is_ordinary_text(text: str) -> bool:
     )
 
 
-def judge_spoken_text(
-    samples: Samples, sample_rate_hz: int, text: str, language: str = "en", *, sample_digest: str | None = None
-) -> SpokenTextJudgment:
+def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language: str = "en") -> SpokenTextJudgment:
     """Return what a clip says, compared with `text`.
 
     Args:
@@ -192,14 +190,14 @@ def judge_spoken_text(
         sample_rate_hz: their sample rate.
         text: the text that should be spoken.
         language: language code of the text, such as "en" or "en-GB".
-        sample_digest: their digest by `compute_sample_digest`; `None` if it is not known yet.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
     if len(samples) > MAX_LONG_S * sample_rate_hz:
         return SpokenTextJudgment("unclear", f"the clip is longer than {MAX_LONG_S:g} s")
-    key = (sample_digest or compute_sample_digest(samples, sample_rate_hz), text, language)
+    # All samples count, also silence at the ends: a judgment has times from the first sample.
+    key = (hashlib.sha256(np.ascontiguousarray(samples).data).digest(), sample_rate_hz, text, language)
     if key not in _VERDICTS:
         if len(_VERDICTS) >= _MAX_CACHED_VERDICTS:
             _VERDICTS.pop(next(iter(_VERDICTS)))
@@ -209,7 +207,7 @@ def judge_spoken_text(
 
 
 _MAX_CACHED_VERDICTS = 256
-_VERDICTS: dict[tuple[str, str, str], SpokenTextJudgment] = {}
+_VERDICTS: dict[tuple[bytes, int, str, str], SpokenTextJudgment] = {}
 """Cache: several cases of a check may get the same audio for the same text."""
 
 
