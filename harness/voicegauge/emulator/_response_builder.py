@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +21,11 @@ from voicegauge.contract.pricing import compute_usage_bound, has_typical_usage
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.emulator._job_state import EmulatedJob, GeneratedAudio
 from voicegauge.emulator._request import (
+    IncomingRequest,
     ParsedRequest,
     Rejection,
     can_have_value_at,
+    find_default_value,
     is_location_documented,
     read_value_at,
     write_value_at,
@@ -32,6 +35,7 @@ from voicegauge.emulator._response_bodies import (
     FILE_EXTENSION_BY_FORMAT,
     BodyTemplate,
     build_default_body,
+    build_error_response,
     build_success_response,
     find_json_media,
     replace_url_prefixes,
@@ -290,11 +294,37 @@ class ResponseBuilder:
         local = {server.url: base_url for server in self._contract.servers.values()}
         return replace_url_prefixes(body, {**local, PLACEHOLDER_URL.rstrip("/"): base_url})
 
+    def build_unrouted_response(self, incoming_request: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
+        """Return the error for a request whose path or method belongs to no operation."""
+        operations = self._contract.operations.values()
+        methods = sorted(
+            {
+                o.method
+                for o in operations
+                for path in self.iterate_candidate_paths(incoming_request.path)
+                if o.match_path(path) is not None
+            }
+        )
+        status = 405 if methods else 404
+        response = EmulatedResponse(
+            "error", status, {"error": rejection.detail}, "application/json", rejection_reason="not-found"
+        )
+        for operation in operations if not methods else ():
+            found = build_error_response(operation, rejection)
+            if found.status == status and found.response_spec is not None and found.body:
+                response.body, response.media_type = found.body, found.media_type
+                break
+        if methods:
+            response.headers["Allow"] = ", ".join(methods)
+            response.body = {"error": f"{incoming_request.method} is not allowed here"}
+        return response
+
     def build_documented_response(self, request: ParsedRequest, *, filters_lists: bool = True) -> EmulatedResponse:
         """Return the documented success response of an operation for which the emulator stores nothing.
 
-        If the request names an id, the response is the example for that id. If `filters_lists` is set, lists are
-        filtered by query parameters that are named like a field of the list's items.
+        If the request names an id, the response is the example for that id. If it has the value of a parameter's
+        example, the response is the example of a response to that one. If `filters_lists` is set, lists are filtered by
+        query parameters that are named like a field of the list's items.
 
         Raises:
             Rejection: no example contains the id in the request, and the operation documents a response for that.
@@ -311,6 +341,7 @@ class ResponseBuilder:
             )
 
         response = build_success_response(operation, "other", build_template)
+        _select_requested_example(response, request)
         if isinstance(response.body, dict) and ids:
             response.body = fill_body_from_documented_item(operation, response.body, ids)
         if isinstance(response.body, dict) and filters_lists:
@@ -536,7 +567,7 @@ class ResponseBuilder:
         answer = target.response
         assert answer.audio is not None
         response = build_success_response(request.operation, "speech", build_default_body)
-        response.target, response.request = target, request
+        response.target, response.request, response.stream_spec = target, request, target.stream
         write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
         write_charges_and_balances(response, {answer.charge_location: charge, answer.balance_location: balance})
         write_usage(response, target, len(synthesis.text))
@@ -569,7 +600,7 @@ class ResponseBuilder:
         response = build_success_response(
             request.operation, "audio-input", lambda media_spec: select_body_template(media_spec, rank_example)
         )
-        response.request = request
+        response.request, response.stream_spec = request, target.stream
         transcription = target.transcription.response if target.transcription is not None else None
         if transcription is not None and not transcription.text_location.pointer_tokens:
             write_text_body(response, str(values_by_location[transcription.text_location]), transcription.media_type)
@@ -621,6 +652,24 @@ class ResponseBuilder:
             value = media_id if index == 0 else f"output.{ending}"
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
+
+
+def _select_requested_example(response: EmulatedResponse, request: ParsedRequest) -> None:
+    """Replace the body by the example that answers the parameters of a request (`x-request`), if there is one."""
+    names: set[str] = set()
+    for parameter in request.operation.parameters:
+        if not parameter.examples or parameter.message_part == "cookie":
+            continue
+        location = Location(parameter.message_part, name=parameter.name)
+        value = request.read_value(location)
+        value = find_default_value(request, location) if value is MISSING else value
+        names.update(name for name, shown in parameter.examples.items() if shown == value)
+    for media_spec in response.response_spec.media_types.values() if response.response_spec is not None else ():
+        for example in media_spec.examples:
+            if example.request_example_name in names:
+                response.body, response.media_type = copy.deepcopy(example.value), media_spec.name
+                response.documented_media_type = media_spec
+                return
 
 
 def _find_status_media_type_for_undocumented_state(
