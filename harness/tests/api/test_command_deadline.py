@@ -17,8 +17,9 @@ async def test_what_ends_in_time_is_returned() -> None:
     async def answer() -> int:
         return 42
 
-    assert await CommandDeadline(1000.0).run(answer()) == 42
-    assert await CommandDeadline(None).run(answer()) == 42
+    for limit_s in (1000.0, None):
+        with CommandDeadline(limit_s).cancel_when_over():
+            assert await answer() == 42
     CommandDeadline(None).require_time()
 
 
@@ -32,8 +33,9 @@ async def test_what_takes_longer_is_cancelled() -> None:
             await asyncio.sleep(0)
             steps.append("cleaned up")
 
-    with pytest.raises(TimeLimitError, match=r"--max-time 0\.01 was over") as caught:
-        await CommandDeadline(0.01).run(wait_for_ever())
+    deadline = CommandDeadline(0.01)
+    with pytest.raises(TimeLimitError, match=r"--max-time 0\.01 was over") as caught, deadline.cancel_when_over():
+        await wait_for_ever()
     assert steps == ["cleaned up"]
     assert caught.value.exit_code == EXIT_PARTLY_MEASURED
 
@@ -49,13 +51,17 @@ async def test_a_cleanup_that_hangs_is_cancelled_too(monkeypatch: pytest.MonkeyP
             steps.append("cleaning up")
             await asyncio.Event().wait()
 
-    with pytest.raises(TimeLimitError):
-        await CommandDeadline(0.01).run(hang())
+    with pytest.raises(TimeLimitError), CommandDeadline(0.01).cancel_when_over():
+        await hang()
     assert steps == ["cleaning up"]
 
 
 async def test_a_cancellation_by_the_caller_is_no_time_limit() -> None:
-    task = asyncio.create_task(CommandDeadline(1000.0).run(asyncio.Event().wait()))
+    async def wait() -> None:
+        with CommandDeadline(1000.0).cancel_when_over():
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait())
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

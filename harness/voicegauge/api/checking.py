@@ -341,8 +341,8 @@ def run_job_steps(request: JobStepsRequest) -> CheckReport:
         settings = build_service_settings(request, [target], get_emulator, journals)
         stop: StopReason | None = None
         try:
-            steps = service_check.check_job_steps(target, request.steps, settings, collector)
-            run_coroutine(CommandDeadline(request.max_time_s).run(steps))
+            limits = CommandDeadline(request.max_time_s).cancel_when_over()
+            run_coroutine(service_check.check_job_steps(target, request.steps, settings, collector, limits))
         except KeyboardInterrupt:
             collector.stop_message, stop = "interrupted", "interrupted"
         except TimeLimitError as error:

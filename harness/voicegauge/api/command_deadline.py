@@ -7,9 +7,8 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 from voicegauge.errors import TimeLimitError
 
@@ -18,8 +17,6 @@ CLEANUP_S = 10.0
 next command deletes what is left after that."""
 
 _SHORTEST_TIMER_S = 1e-6
-
-ResultT = TypeVar("ResultT")
 
 
 class CommandDeadline:
@@ -45,14 +42,16 @@ class CommandDeadline:
         if not self.remaining_s:
             raise TimeLimitError(f"--max-time {self._max_time_s:g} was over")
 
-    async def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Run `coroutine`, cancel it when the time is over, and again if it takes longer than `CLEANUP_S` to end.
+    @contextmanager
+    def cancel_when_over(self) -> Iterator[None]:
+        """Cancel the task that is in this context when the time is over, and again if it goes on for `CLEANUP_S` more.
 
         Raises:
             TimeLimitError: the time was over.
         """
         if self._max_time_s is None:
-            return await coroutine
+            yield
+            return
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None, "a coroutine runs in a task"
         timer: asyncio.TimerHandle | None = None
@@ -64,7 +63,7 @@ class CommandDeadline:
 
         timer = loop.call_later(self.remaining_s, cancel)
         try:
-            return await coroutine
+            yield
         except asyncio.CancelledError:
             self.require_time()
             raise

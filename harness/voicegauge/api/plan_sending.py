@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, f
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings
-from voicegauge.conformance.interruption import CheckInterruption, run_until_interrupted
+from voicegauge.conformance.interruption import CheckInterruption, end_on_interrupt
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.prices import PricedPlan, require_prices
@@ -445,7 +445,7 @@ def send_plan(
     """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
 
     Sending ends at the `deadline`, if there is one, and after Ctrl-C: then the responses in flight that cost money are
-    waited for, see `run_until_interrupted`.
+    waited for, see `end_on_interrupt`.
 
     Raises:
         TransportError: not a single response was received.
@@ -455,13 +455,10 @@ def send_plan(
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(get_cache_folder() / "hypothesis"))
     try:
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
-            check = check_service(targets, plan, settings, collector, sending.advance)
-            limited = check if deadline is None else deadline.run(check)
-            _run_check(limited, settings.interruption, listener)
+            limits = _end_early(deadline or CommandDeadline(None), settings.interruption, listener)
+            run_coroutine(check_service(targets, plan, settings, collector, sending.advance, limits))
     except KeyboardInterrupt:
-        ignore_interrupts()
-        collector.stop_message = "interrupted"
-        return "interrupted"
+        return _note_interruption(collector)
     except TimeLimitError as error:
         collector.stop_message = str(error)
         return "time"
@@ -470,15 +467,21 @@ def send_plan(
             raise
         collector.stop_message = str(error)
         return "unreachable"
+    if settings.interruption.is_requested:
+        return _note_interruption(collector)
     return "budget" if collector.stop_message else None
 
 
-def _run_check(check: Coroutine[Any, Any, None], interruption: CheckInterruption, listener: ProgressListener) -> None:
-    """Run a check to its end.
+def _note_interruption(collector: ResultCollector) -> StopReason:
+    ignore_interrupts()
+    collector.stop_message = "interrupted"
+    return "interrupted"
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C, when nothing is waited for any more.
-    """
-    run_coroutine(run_until_interrupted(check, interruption, listener.notice))
-    if interruption.is_requested:
-        raise KeyboardInterrupt
+
+@contextmanager
+def _end_early(
+    deadline: CommandDeadline, interruption: CheckInterruption, listener: ProgressListener
+) -> Iterator[None]:
+    """End the check in this context after Ctrl-C and when the time is over."""
+    with end_on_interrupt(interruption, listener.notice), deadline.cancel_when_over():
+        yield

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from typing import NamedTuple
+from collections.abc import Awaitable, Coroutine
+from typing import Any, NamedTuple
 
 from voicegauge.client._audio_download import DownloadedAudio, fetch_audio
 from voicegauge.client.connection import ProviderConnection
@@ -97,9 +97,9 @@ class DeliveryTask:
         self._submit_index: int | None = None
         self._first_sent_ms: float | None = None
 
-    async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
+    def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
         """Send `request`, with its idempotency key if it has one, and return its delivery."""
-        return await self._complete_delivery(self._submit_and_fetch(request, idempotency_key))
+        return self._complete_delivery(self._submit_and_fetch(request, idempotency_key))
 
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
@@ -169,7 +169,9 @@ class DeliveryTask:
         if request is None:
             status = job.status_operation
             raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
-        return await self._fetch_result(job, await self._poll_until_done(job, request, poll_immediately=True))
+        return await self._fetch_result(
+            job, await self._create_poller(job).poll_until_done(request, poll_immediately=True)
+        )
 
     # Submit
 
@@ -270,21 +272,18 @@ class DeliveryTask:
             return await self._fetch_result(job_tracker, submit_exchange)
         return await self._fetch_result(
             job_tracker,
-            await self._poll_until_done(
-                job_tracker, job_tracker.build_poll_request(submit_exchange), poll_immediately=False
+            await self._create_poller(job_tracker).poll_until_done(
+                job_tracker.build_poll_request(submit_exchange), poll_immediately=False
             ),
         )
 
-    async def _poll_until_done(
-        self, job_tracker: JobTracker, status_request: Request, *, poll_immediately: bool
-    ) -> ParsedExchange:
-        poller = JobPoller(
+    def _create_poller(self, job_tracker: JobTracker) -> JobPoller:
+        return JobPoller(
             self._log,
             job_tracker,
             submitted_at_s=self._started_s,
             stop_at_undocumented_state=self._stop_at_undocumented_state,
         )
-        return await poller.poll_until_done(status_request, poll_immediately=poll_immediately)
 
     async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
         if job_tracker.job_spec.result_operation_id is None:

@@ -446,13 +446,37 @@ class JobPoller:
         raise self._build_timeout_error(limit_s, is_limit_documented=is_limit_documented)
 
     async def _poll_once(self, status_request: Request) -> tuple[ParsedExchange | None, bool]:
-        """Poll once; return the exchange, which is `None` without a response, and whether the job has succeeded."""
+        """Poll once; return the exchange, which is `None` without a response, and whether the job has succeeded.
+
+        Status requests cost nothing, so failures are tolerated.
+        """
         requested_ms = self._elapsed_ms
-        poll = await self._send_poll(status_request)
-        if poll is None or not 200 <= poll.exchange.response.status < 300:
+        is_last_try = self._failed_polls >= MAX_CONSECUTIVE_FAILED_POLLS
+        try:
+            poll = await self._log.send(status_request, self._job.status_operation.id)
+        except TransportError as error:
+            if is_last_try:
+                note = f" in {MAX_CONSECUTIVE_FAILED_POLLS + 1} consecutive polls"
+                raise self._log.build_no_response_error(error, note, is_temporary=True) from error
+            self._last_response = f"no response: {error}"
+            self._failed_polls += 1
+            return None, False
+        response = poll.exchange.response
+        if not 200 <= response.status < 300:
+            if is_last_try or not self._log.is_temporary_status(response.status):
+                raise self._log.build_rejection_error(poll, "polling the job")
+            self._last_response = describe_exchange(poll.exchange, self._log.connection)
             self._failed_polls += 1
             return poll, False
         self._failed_polls = 0
+        return poll, self._record_poll(poll, requested_ms)
+
+    def _record_poll(self, poll: ParsedExchange, requested_ms: float) -> bool:
+        """Record the state that a successful response reports; return whether the job has succeeded.
+
+        Raises:
+            DeliveryFailedError: the job failed, or is in an undocumented state that ends the wait.
+        """
         timing, received_ms = poll.exchange.timing, self._elapsed_ms
         if timing is not None and self._clock.is_clock_of_exchange_timings:
             # The service states what it knew when it received the request, at the earliest, or began to respond.
@@ -468,28 +492,7 @@ class JobPoller:
             if self._stop_at_undocumented_state:
                 failure = Failure(kind="protocol", message=f"the job is in {self._last_response}")
                 raise DeliveryFailedError(failure, is_temporary=True)
-        return poll, is_done
-
-    async def _send_poll(self, status_request: Request) -> ParsedExchange | None:
-        """Send one status request; return `None` if there was no response.
-
-        Status requests cost nothing, so failures are tolerated.
-        """
-        is_last_try = self._failed_polls >= MAX_CONSECUTIVE_FAILED_POLLS
-        try:
-            poll = await self._log.send(status_request, self._job.status_operation.id)
-        except TransportError as error:
-            if is_last_try:
-                note = f" in {MAX_CONSECUTIVE_FAILED_POLLS + 1} consecutive polls"
-                raise self._log.build_no_response_error(error, note, is_temporary=True) from error
-            self._last_response = f"no response: {error}"
-            return None
-        response = poll.exchange.response
-        if not 200 <= response.status < 300:
-            if is_last_try or not self._log.is_temporary_status(response.status):
-                raise self._log.build_rejection_error(poll, "polling the job")
-            self._last_response = describe_exchange(poll.exchange, self._log.connection)
-        return poll
+        return is_done
 
     def _get_requested_wait_s(self, poll_exchange: ParsedExchange) -> float | None:
         """Return the wait that a status response requests with `Retry-After`, in seconds; `None` if it requests none.

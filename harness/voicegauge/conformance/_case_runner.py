@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -137,7 +136,9 @@ class CasesInFlight:
         self._interrupted_case: SentCase | None = None
         """What was received for a case that was interrupted; only with a concurrency of 1."""
 
-    async def send_cases(self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]) -> None:
+    def send_cases(
+        self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]
+    ) -> Coroutine[Any, Any, None]:
         """Send `cases`, and call `take_result` with each result, in the order of `cases`.
 
         If `take_result` raises an error, or the task is cancelled, no further case is sent; the caller then cancels the
@@ -146,9 +147,13 @@ class CasesInFlight:
         Raises:
             CancelledError: the task was cancelled, or nothing is in flight any more after an interruption.
         """
-        if self._concurrency == 1:
-            await self._send_one_by_one(cases, take_result)
-            return
+        send = self._send_one_by_one if self._concurrency == 1 else self._send_several_at_once
+        return send(cases, take_result)
+
+    async def _send_several_at_once(
+        self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]
+    ) -> None:
+        """Send the next cases while earlier ones are in flight or wait to be judged."""
         # Cases are sent in any order, but judged in the order of the plan, from a window that moves over it. Results
         # taken as they come would need less code, but then two runs would differ: rules compare a delivery with an
         # earlier one, a budget ends a run at the first case that it cannot pay for, and a journal goes on after the
@@ -309,19 +314,11 @@ class CaseRunner:
         """
         self._judgements.set_planned_cases(cases)
 
-        async def send_case(case: ConformanceCase) -> SentCase:
+        def send_case(case: ConformanceCase) -> Coroutine[Any, Any, SentCase]:
             if on_case_started is not None:
                 on_case_started(case)
-            earlier = self._judgements.find_judgement(case)
-            if earlier is not None:
-                return SentCase(case, earlier_judgement=earlier)
-            # What was lost comes first: its reason says how to go on.
-            reason = self._find_reason_not_to_repeat(case) or self._limit.find_skip_reason(self._contract, case)
-            if reason is not None:
-                return SentCase(case, no_verdict_reason=reason, is_skipped=True)
             sender = CaseSender(self.service.copy_for_case(), self._should_repeat_incomplete_response)
-            with self._note_paid_case(case):
-                return await sender.send_case(case)
+            return sender.send_case(case, self._find_earlier_result(case), is_paid=self._may_cost_money(case))
 
         in_flight = CasesInFlight(
             self._concurrency,
@@ -341,12 +338,19 @@ class CaseRunner:
             await in_flight.cancel(self._collect_last_result)  # what was paid for is reported
             raise
 
-    def _note_paid_case(self, case: ConformanceCase) -> AbstractContextManager[None]:
-        """Return a context in which `case` is in flight, if it may cost money."""
-        is_free = self.service.ledger is None or find_priced_item(self._contract, case) is None
-        if is_free or self._is_free_case(case):
-            return contextlib.nullcontext()
-        return self.service.settings.interruption.note_paid_case(case.id)
+    def _find_earlier_result(self, case: ConformanceCase) -> SentCase | None:
+        """Return the result of a case that is not sent: it was judged before, or must not be paid for."""
+        earlier = self._judgements.find_judgement(case)
+        if earlier is not None:
+            return SentCase(case, earlier_judgement=earlier)
+        # What was lost comes first: its reason says how to go on.
+        reason = self._find_reason_not_to_repeat(case) or self._limit.find_skip_reason(self._contract, case)
+        return None if reason is None else SentCase(case, no_verdict_reason=reason, is_skipped=True)
+
+    def _may_cost_money(self, case: ConformanceCase) -> bool:
+        if self.service.ledger is None or find_priced_item(self._contract, case) is None:
+            return False
+        return not self._is_free_case(case)
 
     def _should_repeat_incomplete_response(self, case: ConformanceCase) -> bool:
         """Whether to send the request again if its response is incomplete.
@@ -541,8 +545,7 @@ class CaseRunner:
             CancelledError: the check was interrupted.
         """
         self.service.settings.interruption.require_none()
-        with self._note_paid_case(case):
-            sent_case = await CaseSender(self.service).send_case(case)
+        sent_case = await CaseSender(self.service).send_case(case, is_paid=self._may_cost_money(case))
         findings = self._judge_and_count(sent_case, read_subjects if sent_case.has_verdict else None)
         if isinstance(sent_case.error, TransportError):
             self._record_case_finished(case, str(sent_case.error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from voicegauge.cases.audio_input import choose_recorded_sentence, find_uploaded_audio
@@ -247,15 +248,25 @@ class CaseSender:
         self._requests = RequestSender(service)
         self._should_repeat_incomplete_response = should_repeat_incomplete_response
 
-    async def send_case(self, case: ConformanceCase) -> SentCase:
+    async def send_case(
+        self, case: ConformanceCase, earlier_result: SentCase | None = None, *, is_paid: bool = False
+    ) -> SentCase:
         """Send all requests of a case, and return what was received.
 
         An error of the tool or of the network and a cancellation of the task are not raised: `SentCase.error` has them.
+
+        Args:
+            case: the case to send.
+            earlier_result: is returned, and nothing is sent, if it is given.
+            is_paid: whether the case may cost money, so that Ctrl-C waits for its responses.
         """
+        if earlier_result is not None:
+            return earlier_result
         ledger, sent_case = self._service.ledger, SentCase(case)
         before_usd = ledger.spent_usd if ledger is not None else 0.0
         try:
-            await self._choose_sender(case)(case, sent_case)
+            with self._service.settings.interruption.note_paid_case(case.id) if is_paid else nullcontext():
+                await self._choose_sender(case)(case, sent_case)
         except (VoicegaugeError, asyncio.CancelledError) as error:
             sent_case.error = error
         sent_case.spent_usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
@@ -290,22 +301,23 @@ class CaseSender:
     async def _send_call(self, case: ConformanceCase, sent_case: SentCase) -> None:
         """Send a single call, and again after an incomplete response. A response that is incomplete twice is a defect.
 
+        To a server of the user's own it is also sent again if the connection is lost before a response.
+
         Raises:
             TransportError: the second error differs from the first, or the budget does not allow another request.
         """
         target = self._find_target(case)
         first_error: IncompleteResponseError | None = None
         transient: Sequence[Exchange] = ()
+        was_lost = False
         while True:
             try:
-                exchanges = await self._send_to_open_connection(case, target)
-            except BudgetError:
-                if transient:
-                    await self._note_call(case, sent_case, transient)
-                    return
-                if first_error is not None:
-                    raise first_error from None
-                raise
+                exchanges = await self._requests.send_call(case, target)
+            except BudgetError as error:
+                if not transient:
+                    raise (first_error or error) from None
+                await self._note_call(case, sent_case, transient)
+                return
             except IncompleteResponseError as error:
                 if first_error is None and self._should_repeat_incomplete_response(case):
                     first_error = error
@@ -314,29 +326,19 @@ class CaseSender:
                     raise
                 self._note_incomplete_response(case, sent_case, error, attempt_count=1 + (first_error is not None))
                 return
+            except UnreachableError as error:
+                # Servers of the user's own close a connection after an error without saying so, and cost nothing.
+                is_own = self._contract.provider.self_hosted is not None
+                may_repeat = is_own and error.request_was_sent and self._should_repeat_incomplete_response(case)
+                if was_lost or not may_repeat:
+                    raise
+                was_lost = True
+                continue
             if not transient and await self._requests.pause_after_transient_status(case, exchanges[-1].response):
                 transient = exchanges
                 continue
             await self._note_call(case, sent_case, [*transient, *exchanges])
             return
-
-    async def _send_to_open_connection(self, case: ConformanceCase, target: Target | None) -> Sequence[Exchange]:
-        """Send a single call; to a server of the user's own, again if the connection is lost before a response.
-
-        Such servers close a connection after an error without saying so, and their requests cost nothing.
-
-        Raises:
-            TransportError: there is no complete response.
-        """
-        may_repeat = self._contract.provider.self_hosted is not None and self._should_repeat_incomplete_response(case)
-        try:
-            return await self._requests.send_call(case, target)
-        except IncompleteResponseError:
-            raise
-        except UnreachableError as error:
-            if not (may_repeat and error.request_was_sent):
-                raise
-        return await self._requests.send_call(case, target)
 
     def _note_incomplete_response(
         self, case: ConformanceCase, sent_case: SentCase, error: IncompleteResponseError, attempt_count: int
@@ -496,7 +498,10 @@ class CaseSender:
             sent_case.no_verdict_reason = "the plan of the account allows one request at a time"
             return
         try:
-            delivery, companion = await self._deliver_beside_companion(case, target, speech)
+            if case.companion_request is None:
+                delivery, companion = await self._requests.deliver(case, target, speech), None
+            else:
+                delivery, companion = await self._deliver_together(case, target, speech, case.companion_request)
             index = delivery.submit_exchange_index
             if index is not None and await self._requests.pause_after_transient_status(
                 case, delivery.exchanges[index].response
@@ -528,16 +533,14 @@ class CaseSender:
         index = delivery.submit_exchange_index
         sent_case.status = None if index is None else delivery.exchanges[index].response.status
 
-    async def _deliver_beside_companion(
-        self, case: ConformanceCase, target: Target, speech: SpeechRequest
+    async def _deliver_together(
+        self, case: ConformanceCase, target: Target, speech: SpeechRequest, companion_request: SpeechRequest
     ) -> tuple[Delivery, Delivery | None]:
         """Return the delivery of a case, and that of its companion, which was requested at the same moment.
 
-        There is no companion if the case has none, or if its delivery was interrupted.
+        The companion is `None` if its delivery was interrupted.
         """
-        if case.companion_request is None:
-            return await self._requests.deliver(case, target, speech), None
-        other = asyncio.create_task(self._requests.deliver(case, target, case.companion_request))
+        other = asyncio.create_task(self._requests.deliver(case, target, companion_request))
         try:
             delivery = await self._requests.deliver(case, target, speech)
         except BaseException:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from voicegauge.cases.audio_input import build_padded_request
 from voicegauge.cases.case import ApiKeyValidity, ConformanceCase, should_retry
@@ -87,9 +88,11 @@ class RequestSender:
             repeats_earlier_request=earlier_key is not None,
             usage_priced_request=self._build_priced_request(case, target),
         ) as exchanges:
-            exchanges += await self._send_with_retries(
-                case, lambda: self._client.send_operation(operation, parts, key=key)
-            )
+            waits_s = self._iterate_retry_waits_s()
+            may_send = True
+            while may_send:
+                exchanges.append(await self._client.send_operation(operation, parts, key=key))
+                may_send = await self._wait_for_retry(case, exchanges[-1].response, waits_s)
         return exchanges
 
     async def send_step(
@@ -128,12 +131,16 @@ class RequestSender:
         reservation = self._reserve_price(price_usd, f"{self._contract.id}/{operation.id}")
         recorder = self._create_submit_recorder(case, price_usd)
         with settle_request(reservation, operation, recorder, idempotency_key) as exchanges:
-            exchanges += await self._send_with_retries(
-                case, lambda: self._client.send_operation(operation, parts, key=key, server_name=server_name)
-            )
+            waits_s = self._iterate_retry_waits_s()
+            may_send = True
+            while may_send:
+                exchanges.append(await self._client.send_operation(operation, parts, key=key, server_name=server_name))
+                may_send = await self._wait_for_retry(case, exchanges[-1].response, waits_s)
         return exchanges
 
-    async def deliver(self, case: ConformanceCase, target: Target, speech_request: SpeechRequest) -> Delivery:
+    def deliver(
+        self, case: ConformanceCase, target: Target, speech_request: SpeechRequest
+    ) -> Coroutine[Any, Any, Delivery]:
         """Request the speech of a case, and follow it to its end.
 
         Raises:
@@ -144,7 +151,7 @@ class RequestSender:
         is_companion = speech_request is case.companion_request
         earlier_key = None if is_companion else self._find_reusable_idempotency_key(case)
         price_usd = self._compute_price_usd(case)
-        return await self._client.speak(
+        return self._client.speak(
             target,
             speech_request,
             submit_observer=self._create_submit_recorder(
@@ -159,23 +166,25 @@ class RequestSender:
             and not (target.job_operation is not None and target.job_operation.has_disputed_job_states),
         )
 
-    async def _send_with_retries(
-        self, case: ConformanceCase, send_request: Callable[[], Awaitable[Exchange]]
-    ) -> Sequence[Exchange]:
-        """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
-        waits_s = iterate_retry_waits_s(self._contract.provider.retry_policy, self._client.retry_random)
-        exchanges: list[Exchange] = []
+    def _iterate_retry_waits_s(self) -> Iterator[float]:
+        return iterate_retry_waits_s(self._contract.provider.retry_policy, self._client.retry_random)
+
+    async def _wait_for_retry(self, case: ConformanceCase, response: Response, waits_s: Iterator[float]) -> bool:
+        """Wait if `response` asks to retry later; return whether to send the request again.
+
+        `waits_s` has the documented waits that are left. No wait is longer than `MAX_RETRY_AFTER_S` or than a delivery
+        may take.
+        """
+        wait_s = next(waits_s, None)
+        if wait_s is None or not should_retry(case, response.status, self._contract):
+            return False
+        requested_s = get_retry_after_s(response)
+        wait_s = wait_s if requested_s is None else requested_s
         max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
-        while True:
-            exchanges.append(await send_request())
-            wait_s = next(waits_s, None)
-            if wait_s is None or not should_retry(case, exchanges[-1].response.status, self._contract):
-                return exchanges
-            requested_s = get_retry_after_s(exchanges[-1].response)
-            wait_s = wait_s if requested_s is None else requested_s
-            if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
-                return exchanges
-            await self._client.clock.sleep(wait_s)
+        if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
+            return False
+        await self._client.clock.sleep(wait_s)
+        return True
 
     async def pause_after_transient_status(self, case: ConformanceCase, response: Response) -> bool:
         """Wait after a status that a busy service or a proxy sends now and then; return whether to send again.

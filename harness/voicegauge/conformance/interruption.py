@@ -6,9 +6,8 @@ import asyncio
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from voicegauge.printable_text import format_count
 
@@ -49,22 +48,21 @@ class CheckInterruption:
             raise asyncio.CancelledError
 
 
-async def run_until_interrupted(
-    check: Coroutine[Any, Any, None], interruption: CheckInterruption, announce: Callable[[str], None]
-) -> None:
-    """Run a check to its end, or to the end of the requests in flight that cost money if Ctrl-C is pressed.
+@contextmanager
+def end_on_interrupt(interruption: CheckInterruption, announce: Callable[[str], None]) -> Iterator[None]:
+    """End the check in this context, if Ctrl-C is pressed, when the requests in flight that cost money have ended.
 
     They are waited for at most `INTERRUPT_WAIT_S` seconds, and not any more after a second Ctrl-C. Without such
     requests, the first Ctrl-C ends the check at once. Signals reach the main thread only: in another one, the caller
     cancels the task.
 
     Args:
-        check: the check; it looks at `interruption` before it sends a case.
-        interruption: tells after this function has returned whether the check was interrupted.
+        interruption: tells whether the check was interrupted: the check looks at it before it sends a case, and the
+            caller after the context.
         announce: is called with one line about what is waited for.
     """
     if threading.current_thread() is not threading.main_thread():
-        await check
+        yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
@@ -87,7 +85,7 @@ async def run_until_interrupted(
 
     loop.add_signal_handler(signal.SIGINT, on_interrupt)
     try:
-        await check
+        yield
     except asyncio.CancelledError:
         if not interruption.is_requested:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -282,6 +282,7 @@ async def check_service(
     settings: CheckSettings,
     collector: ResultCollector,
     on_case_started: Callable[[ConformanceCase], None] | None = None,
+    limits: AbstractContextManager[None] | None = None,
 ) -> None:
     """Send the plan to the services of `targets` and judge the responses.
 
@@ -291,6 +292,7 @@ async def check_service(
         settings: settings that decide how the services are reached.
         collector: collects findings and results, and keeps them if an error is raised.
         on_case_started: function that is called before each case.
+        limits: context in which everything is sent, and which cancels this task to end it early; `None` for none.
 
     Raises:
         UnreachableError: a service cannot be reached.
@@ -308,7 +310,10 @@ async def check_service(
             collector.add_unjudged_item(name, reasons.get(name, beyond_limit))
     collector.emulator_command = settings.reproduction.emulator_command
     limit = create_request_limit(plan, settings.case_journal_by_provider.values())
-    with open_receiver_for_cases(plan.cases, settings.callback_receiver, settings.provenance) as receiver:
+    with (
+        limits or nullcontext(),
+        open_receiver_for_cases(plan.cases, settings.callback_receiver, settings.provenance) as receiver,
+    ):
         settings = replace(settings, callback_receiver=receiver)
         async with _open_transport(settings) as transport:
             for contract in {target.contract.id: target.contract for target in targets}.values():
@@ -349,9 +354,15 @@ async def _fuzz_service(
 
 
 async def check_job_steps(
-    target: Target, steps: Sequence[str], settings: CheckSettings, collector: ResultCollector
+    target: Target,
+    steps: Sequence[str],
+    settings: CheckSettings,
+    collector: ResultCollector,
+    limits: AbstractContextManager[None] | None = None,
 ) -> None:
     """Take `steps`, in the notation of `StatefulJobs`, with jobs of `target`, and add findings to `collector`.
+
+    `limits` is the context in which everything is sent, and which cancels this task to end it early; `None` for none.
 
     Raises:
         UsageError: the target has no jobs, or a step is not a valid step.
@@ -361,17 +372,18 @@ async def check_job_steps(
 
     collector.exclude_operations(find_excluded_operations([target], ()))
     collector.emulator_command = settings.reproduction.emulator_command
-    async with (
-        _open_transport(settings) as transport,
-        _open_service(target.contract, transport, settings, collector) as service,
-    ):
-        runner = CaseRunner(service, settings.rules, collector)
-        jobs = StatefulJobs(target, runner)
-        try:
-            for step in steps:
-                runner.collect_findings(await jobs.take_step(step))
-        except BudgetError as error:
-            collector.stop_message = str(error)
+    with limits or nullcontext():
+        async with (
+            _open_transport(settings) as transport,
+            _open_service(target.contract, transport, settings, collector) as service,
+        ):
+            runner = CaseRunner(service, settings.rules, collector)
+            jobs = StatefulJobs(target, runner)
+            try:
+                for step in steps:
+                    runner.collect_findings(await jobs.take_step(step))
+            except BudgetError as error:
+                collector.stop_message = str(error)
 
 
 def _open_transport(settings: CheckSettings) -> Transport:
