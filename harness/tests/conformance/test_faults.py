@@ -19,13 +19,22 @@ TARGETS = ("pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro", "ttsai/
 
 # Cases that can show a fault, so that the tests are faster but not weaker.
 _CASE_CHOOSERS: dict[FaultTraffic, Callable[[ConformanceCase], bool]] = {
-    "speech": lambda case: case.speech_request is not None,
+    # Both models of one provider would be asked for each format, speed and voice.
+    "speech": lambda case: (
+        case.speech_request is not None
+        and (
+            case.target_name != "kokoro"
+            or not (case.speech_request.format or case.speech_request.speed or case.speech_request.voice)
+        )
+    ),
     "list": lambda case: case.request is not None and bool(case.request.query_parameters),
     # A synchronous call would speak the 100,001 characters that should have been rejected.
     "invalid": lambda case: case.expected_response.case_kind == "invalid" and case.target_name != "kokoro-sync",
+    # The valid requests of one provider have every kind of response that these faults change.
+    "valid": lambda case: case.expected_response.case_kind == "valid" and case.provider == "pixelapi",
     **{
         kind: lambda case, kind=kind: case.expected_response.case_kind == kind
-        for kind in ("valid", "authentication", "rejection-reason")
+        for kind in ("authentication", "rejection-reason")
     },
 }
 

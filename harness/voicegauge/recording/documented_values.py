@@ -8,6 +8,7 @@ none of them, while a schema for other fields (`additionalProperties`) documents
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -161,9 +162,7 @@ class DocumentedValues:
     def __init__(self, contract: Contract) -> None:
         """Collect the locations that the contract names."""
         self._contract = contract
-        found = set(_iterate_locations([contract.provider, contract.limits]))
-        for operation in contract.operations.values():
-            found |= set(_iterate_locations([getattr(operation, one.name) for one in dataclasses.fields(operation)]))
+        found = _list_locations(contract)
         plain = [one for one in found if isinstance(one, Location)]
         self.header_names = frozenset(one.name.lower() for one in plain if one.message_part == "header")
         """Headers that an `x-` key names, such as what a response says about charges."""
@@ -262,6 +261,16 @@ class DocumentedValues:
             pointers += self._event_pointers
         node = DocumentedNode(schemas, branches, pointers)
         return DocumentedBody(node, is_media_type_documented=is_documented, stream=stream)
+
+
+# Each finding that quotes a response needs them, and each sample of a benchmark, while this reads the whole contract.
+@functools.lru_cache(maxsize=64)
+def _list_locations(contract: Contract) -> frozenset[Location | EventLocation]:
+    """Return every location that the `x-` keys of a contract name."""
+    found = set(_iterate_locations([contract.provider, contract.limits]))
+    for operation in contract.operations.values():
+        found |= set(_iterate_locations([getattr(operation, one.name) for one in dataclasses.fields(operation)]))
+    return frozenset(found)
 
 
 def _list_socket_query_names(operation: Operation) -> set[str]:

@@ -8,6 +8,7 @@ and those after a name such as "password".
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -54,7 +55,7 @@ def mask_undocumented_words(contract: Contract, exchanges: Iterable[Exchange], t
         return text
     found: set[str] = set()
     for exchange in exchanges:
-        words = _find_undocumented_words(contract, exchange)
+        words = _find_undocumented_words(contract, _ExchangeKey(exchange))
         if words is None:
             found.update(match.group().strip(_EDGE_CHARACTERS) for match in _WORD_PATTERN.finditer(text))
             found -= _list_words_of_request(exchange)
@@ -100,8 +101,24 @@ def _mask_words(text: str, found: set[str]) -> str:
     return _WORD_PATTERN.sub(mask, text)
 
 
-def _find_undocumented_words(contract: Contract, exchange: Exchange) -> set[str] | None:
+class _ExchangeKey:
+    """An exchange as a key of a cache: equal to itself alone, so that bodies are neither hashed nor compared."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ExchangeKey) and other.exchange is self.exchange
+
+    def __hash__(self) -> int:
+        return id(self.exchange)
+
+
+# Each text of a finding, and each finding about the exchange, asks for its words.
+@functools.lru_cache(maxsize=2)
+def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> frozenset[str] | None:
     """Return the words that a recording of the exchange would not have; `None` if they cannot be found."""
+    exchange = exchange_key.exchange
     response = exchange.response
     media_type = get_bare_media_type(response.find_header("content-type") or "")
     compared = exchange
@@ -116,7 +133,7 @@ def _find_undocumented_words(contract: Contract, exchange: Exchange) -> set[str]
         return None
     kept = {word for text in _iterate_received_texts(masked) for word in _iterate_words(text)}
     kept |= _list_words_of_request(exchange)
-    return {word for text in _iterate_received_texts(compared) for word in _iterate_words(text)} - kept
+    return frozenset(word for text in _iterate_received_texts(compared) for word in _iterate_words(text)) - kept
 
 
 def _iterate_received_texts(exchange: Exchange) -> Iterator[str]:

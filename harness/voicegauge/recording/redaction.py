@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -583,6 +584,7 @@ def _may_be_key(value: str) -> bool:
     return is_secret(value) and "://" not in value and _KEY_PATTERN.fullmatch(value) is not None
 
 
+@functools.lru_cache(maxsize=64)
 def _list_documented_headers(contract: Contract) -> frozenset[str]:
     names = {*contract.provider.request_headers, *contract.limits.rate_limit_header_names.values()}
     for operation in contract.operations.values():

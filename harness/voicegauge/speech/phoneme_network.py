@@ -166,15 +166,20 @@ def _attend(x: Array, name: str) -> Array:
 
 def _gelu(x: Array) -> Array:
     """Gaussian error linear unit, with an error function accurate to 1.5e-7 (Abramowitz and Stegun, 7.1.26)."""
-    z = np.abs(x) * np.float32(1 / math.sqrt(2))
+    z = np.abs(x)
+    z *= np.float32(1 / math.sqrt(2))
     t = 1 / (1 + np.float32(0.3275911) * z)
-    coefficients = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
     polynomial = np.zeros_like(t)
-    for coefficient in coefficients:
-        polynomial = (polynomial + np.float32(coefficient)) * t
-    error = np.sign(x) * (1 - polynomial * np.exp(-z * z))
-    activated: Array = np.float32(0.5) * x * (1 + error)
-    return activated
+    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        polynomial += np.float32(coefficient)  # in place: a new array for each step would cost half as much again
+        polynomial *= t
+    z *= -z
+    polynomial *= np.exp(z, out=z)
+    error = np.copysign(1 - polynomial, x, out=polynomial)
+    error += 1
+    error *= x
+    error *= np.float32(0.5)
+    return error
 
 
 @functools.cache
