@@ -259,6 +259,7 @@ def test_a_setting_without_an_effect_is_left_at_its_default(folder: Path) -> Non
         ("check", 'key-env = "AWS_SECRET_ACCESS_KEY"', ["key-env", "which secret is sent"]),
         ("drift", 'from = "/etc/passwd"', ["from", "which file or URL is read"]),
         ("score", 'dask = "tcp://evil.test:8786"', ["dask", "runs code"]),
+        ("bench", 'dask = "tcp://evil.test:8786"', ["dask", "runs code"]),
         ("check", "max-cost = 100", ["max-cost", "raises the limit of 1"]),
         ("check", "max-cost = nan", ["max-cost"]),
         ("bench", "[bench.price]\npixazo = 0", ["price", "exceeds your budget"]),

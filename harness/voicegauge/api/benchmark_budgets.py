@@ -53,9 +53,9 @@ def run_plan_benchmark(request: BenchRequest) -> BenchPlanResult:
     planned = choose_texts_and_plan_requests(request, ask_servers_for_names=False)
     if request.ramp is not None:
         planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
-    missing = {
-        contract.id: find_missing_key_variables(contract) for contract, _ in planned.list_contracts_with_live_options()
-    }
+    contracts = [contract for contract, _ in planned.list_contracts_with_live_options()]
+    # Workers have keys of their own.
+    missing = {} if request.dask_scheduler else {one.id: find_missing_key_variables(one) for one in contracts}
     summary = summarize_bench_plan(
         planned.plan, {provider: variables for provider, variables in missing.items() if variables}
     )

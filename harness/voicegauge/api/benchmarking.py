@@ -21,6 +21,7 @@ from voicegauge.api.benchmark_budgets import (
     require_budget,
     require_daily_budgets,
 )
+from voicegauge.api.benchmark_places import build_cluster_config, connect_to_places, find_largest_timing_error
 from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
     choose_texts_and_plan_requests,
@@ -46,8 +47,10 @@ from voicegauge.bench.audio_measurement import (
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.listening import listen_to_run
+from voicegauge.bench.place_summaries import summarize_places
 from voicegauge.bench.quality_prediction import predict_run_quality
 from voicegauge.bench.run_config import (
+    ClusterSettings,
     ProviderAccess,
     RunConfig,
     RunOutcome,
@@ -203,9 +206,12 @@ def _save_finished_or_partial_run(
         listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
     for target, clips in describe_unexpected_formats(samples, config.targets).items():
         listener.notice(f"{target}: {clips} as requested or documented: voicegauge check {target} says more")
+    manifest = load_run(run_folder).manifest
+    workers = {one.name: one for one in (*manifest.workers, *outcome.workers)}  # those of an interrupted run too
     manifest = msgspec.structs.replace(
-        load_run(run_folder).manifest,
+        manifest,
         is_finished=is_finished,
+        workers=tuple(workers[name] for name in sorted(workers)),
         spent_usd=outcome.spent_usd,
         early_stop=outcome.early_stop,
         timing_error=outcome.timing_error,
@@ -381,6 +387,7 @@ def _build_result(
         targets=summarize_targets(run, scores, text_length=text_length)
         if any(one.is_counted for one in run.samples)
         else (),
+        places=summarize_places(run),
         planned_sample_count=len(planned if sends_whole_plan else measured),
         measured_sample_count=sum(one.failure is None and one.id not in wrong for one in measured),
         silent_sample_count=len(silent),
@@ -402,16 +409,17 @@ If an account ran out of credits, its requests would fail for a reason that has 
 
 
 @contextmanager
-def open_run_config(planned_benchmark: PlannedBenchmark) -> Iterator[RunConfig]:
-    """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context."""
+def open_run_config(planned_benchmark: PlannedBenchmark, cluster: ClusterSettings | None = None) -> Iterator[RunConfig]:
+    """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context.
+
+    If the workers of a `cluster` send the requests, this machine needs neither keys nor an emulator.
+    """
     contracts = collect_contracts(planned_benchmark.targets.values())
+    if cluster is not None and planned_benchmark.live_options is None:
+        yield build_cluster_config(planned_benchmark, cluster, None)
+        return
     if planned_benchmark.live_options is None:
-        settings = EmulatorSettings(
-            seed=planned_benchmark.plan.settings.seed,
-            faults=tuple(planned_benchmark.request.faults),
-            credits=EMULATED_ACCOUNT_CREDITS,
-            enforces_rate_limits=False,
-        )
+        settings = build_emulator_settings(planned_benchmark)
         other = planned_benchmark.target_variant
         usual = [contract for contract in contracts if other is None or contract is not other.target.contract]
         with ExitStack() as emulators:
@@ -424,13 +432,27 @@ def open_run_config(planned_benchmark: PlannedBenchmark) -> Iterator[RunConfig]:
             yield dataclasses.replace(config, fault_ids=settings.faults)
         return
     live_options = planned_benchmark.live_options
-    access = open_live_access(planned_benchmark)
-    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
-    config = _build_run_config(planned_benchmark, access, live_options.total_budget_usd)
+    config = (
+        build_cluster_config(planned_benchmark, cluster, live_options.total_budget_usd)
+        if cluster is not None
+        else _build_run_config(planned_benchmark, open_live_access(planned_benchmark), live_options.total_budget_usd)
+    )
+    limiters = {provider: one.rate_limiter for provider, one in config.access_by_provider.items()}
+    announce_rate_limits(limiters, planned_benchmark.listener)
     yield dataclasses.replace(
         config,
         daily_budget_by_provider=open_daily_budgets(contracts, live_options, planned_benchmark.listener),
         max_cost_usd_by_provider=live_options.budget_usd_by_provider,
+    )
+
+
+def build_emulator_settings(planned_benchmark: PlannedBenchmark) -> EmulatorSettings:
+    """Return the settings of the emulator that a benchmark measures."""
+    return EmulatorSettings(
+        seed=planned_benchmark.plan.settings.seed,
+        faults=tuple(planned_benchmark.request.faults),
+        credits=EMULATED_ACCOUNT_CREDITS,
+        enforces_rate_limits=False,
     )
 
 
@@ -665,8 +687,10 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
     deadline = CommandDeadline(request.max_time_s)
     with deadline.interrupt():
         planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
+        cluster = connect_to_places(planned, build_emulator_settings(planned))
         if live is not None:
             require_budget(planned, live)
+        if live is not None and cluster is None:
             open_live_access(planned)
             delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(planned)
@@ -675,12 +699,17 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         stop = StopSignal()
         require_daily_budgets(planned, found)
         announce_cost(planned, found)
-        with open_run_config(planned) as config, open_timing_probes(planned.listener) as probes:
+        probing = open_timing_probes(planned.listener) if cluster is None else nullcontext()
+        with open_run_config(planned, cluster) as config, probing as probes:
             config = dataclasses.replace(config, timing_probes=probes)
             folder = begin_run(Path(request.out), config, found, base_urls=planned.find_base_urls_by_server())
             state = found.journal_state if found else None
             outcome = send_requests(config, folder, state, stop, planned.listener, deadline)
-            error = find_timing_error(config, outcome.ramp, stop, planned.listener)
+            error = (
+                find_timing_error(config, outcome.ramp, stop, planned.listener)
+                if cluster is None
+                else find_largest_timing_error(outcome.workers)
+            )
             outcome = dataclasses.replace(outcome, timing_error=error)
         return finish_benchmark(
             planned, config, folder, outcome, stop, unscored_reason=unscored_reason, deadline=deadline

@@ -114,6 +114,12 @@ class CompareThresholds(ChangeThresholds):
         "are false, which finds more of many.",
         found_file=Trust.ANY_VALUE,
     )
+    place: str | None = option(
+        default=None,
+        help="Compare only what workers at this place measured (`bench --dask`).",
+        metavar="NAME",
+        found_file=Trust.ANY_VALUE,
+    )
 
 
 @request

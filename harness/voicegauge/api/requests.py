@@ -525,9 +525,18 @@ class BenchRequest:
         path=PathKind.EXISTING_FILE,
         refusal_reason="a contract decides which key is sent where",
     )
+    dask_scheduler: str | None = option(
+        default=None,
+        flag="--dask",
+        help="Send the requests from the workers of a Dask cluster, such as tcp://HOST:8786. Each has voicegauge, the "
+        "keys in its own environment, and the name of its place.",
+        metavar="ADDRESS",
+        excludes=("region", "baseline_url", "baseline_contract"),
+        refusal_reason="the cluster runs code in this process and pays with its workers' keys",
+    )
     region: str | None = option(
         default=None,
-        help="Name of the place that you measure from, such as eu-central.",
+        help="Name of the region that you measure from, such as eu-central.",
         metavar="NAME",
         parse=_parse_region,
         environment_variable="VOICEGAUGE_REGION",

@@ -30,6 +30,7 @@ from voicegauge.bench.comparison import compare_targets as compare_targets_of_ru
 from voicegauge.bench.cost import convert_credits_to_usd
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.listening import listen_to_run
+from voicegauge.bench.place_summaries import select_place
 from voicegauge.bench.quality_prediction import predict_run_quality
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
@@ -176,7 +177,9 @@ def run_compare(request: CompareRequest) -> RunComparison:
     if not baselines:
         raise UsageError("the baseline has no run: name at least one")
     return compare_runs(
-        [_load_run_unless_loaded(one) for one in baselines], _load_run_unless_loaded(request.run), settings
+        [_load_run_to_compare(one, request.place) for one in baselines],
+        _load_run_to_compare(request.run, request.place),
+        settings,
     )
 
 
@@ -198,10 +201,16 @@ def run_compare_targets(request: CompareTargetsRequest) -> RunComparison:
     """
     validate_request(request)
     settings = _build_compare_settings(request, 0.0, request.seed)
-    return compare_targets_of_run(_load_run_unless_loaded(request.run), request.baseline_target, settings)
+    return compare_targets_of_run(_load_run_to_compare(request.run, request.place), request.baseline_target, settings)
 
 
 compare_targets = function_of(CompareTargetsRequest, run_compare_targets, name="compare_targets")
+
+
+def _load_run_to_compare(run: PathLike | Run, place: str | None) -> Run:
+    """Return a run, only with what was measured from `place` if one is named."""
+    loaded = _load_run_unless_loaded(run)
+    return loaded if place is None else select_place(loaded, place)
 
 
 def _load_run_unless_loaded(run: PathLike | Run) -> Run:

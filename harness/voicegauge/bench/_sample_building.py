@@ -275,6 +275,19 @@ def build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jour
     )
 
 
+def build_sample_lost_by_worker(planned_sample: PlannedSample, sent_at: datetime, message: str, place: str) -> Sample:
+    """Return a failed sample for a request whose worker ended before it returned the result."""
+    return Sample(
+        **_build_planned_fields(planned_sample),
+        started_at=sent_at.isoformat(timespec="milliseconds"),
+        submit_count=1,
+        poll_count=0,
+        failure=Failure(kind="interrupted", message=message),
+        place=place,
+        is_billing_ambiguous=True,
+    )
+
+
 def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget) -> Cost:
     """Return the price if something was delivered, and in any case the charge that the provider reported, if any.
 

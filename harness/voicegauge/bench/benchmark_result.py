@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, PlannedTargetCost
+from voicegauge.bench.place_summaries import PlaceSummary
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.base import Count, Provenance, StopReason
 from voicegauge.model.budget import BudgetForecast
@@ -51,6 +52,8 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     """Load under which the samples of `targets` were sent, such as "16 requests in flight"; for a ramp, the highest
     load that met the goal."""
     targets: tuple[TargetSummary, ...]
+    places: tuple[PlaceSummary, ...] = ()
+    """Times of each target from each place; empty if this machine sent all requests."""
     planned_sample_count: Count = 0
     """Number of samples that should have been measured, without warm-up. Of a ramp, or of a run that its stop rule has
     ended, it is the number of those that were sent."""

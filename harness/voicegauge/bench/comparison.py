@@ -22,6 +22,7 @@ from voicegauge.bench._target_comparison import (
     MetricUnit,
     estimate_metric_changes,
 )
+from voicegauge.bench.place_summaries import list_places
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record
@@ -167,6 +168,8 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
+    places: tuple[str, ...] = ()
+    """The places of the workers whose samples are compared, sorted; empty if one machine sent all requests."""
     uses_http2: bool = False
     """Whether HTTP/2 was used with servers that support it."""
     load_description: str
@@ -518,6 +521,7 @@ def _build_compared_run(run: Run) -> ComparedRun:
         is_finished=run.manifest.is_finished,
         fault_ids=run.manifest.fault_ids,
         region=run.manifest.region,
+        places=list_places(run),
         uses_http2=run.manifest.uses_http2,
         session_count=run.manifest.sessions,
         load_description=run.describe_load(),

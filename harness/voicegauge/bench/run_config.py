@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from voicegauge.bench._delivery_requests import DeliverySettings
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate
@@ -18,10 +19,11 @@ from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, f
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import RunningEmulator
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance, VoiceSample
 from voicegauge.model.job import AmbiguousRequest, OpenJob
-from voicegauge.model.run import EarlyStop, RampResult, TimingError
+from voicegauge.model.run import EarlyStop, MeasuringWorker, RampResult, TimingError
 from voicegauge.model.sample import Sample
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.clock import Clock
@@ -70,6 +72,35 @@ def build_live_access(
         contract.id: ProviderAccess(
             base_urls[contract.id],
             read_permitted_key(contract, base_urls[contract.id], allowed_keys),
+            chosen[contract.id].max_concurrent_requests,
+            create_rate_limiter(chosen[contract.id], base_urls[contract.id]),
+        )
+        for contract in contracts
+    }
+
+
+def build_access_without_keys(
+    contracts: Sequence[Contract],
+    find_base_urls: Callable[[Contract], Mapping[str, str]],
+    account_plan_names: Collection[str] = (),
+    *,
+    is_live: bool,
+) -> dict[str, ProviderAccess]:
+    """Return the base URLs and the limits of providers whose requests other machines send, with their own keys.
+
+    An emulator has no limits. The arguments are those of `build_live_access`.
+
+    Raises:
+        UnknownNameError: no provider has a plan of that name.
+    """
+    if not is_live:
+        return {contract.id: ProviderAccess() for contract in contracts}
+    chosen = find_account_plan_limits(contracts, account_plan_names)
+    base_urls = {contract.id: find_base_urls(contract) for contract in contracts}
+    return {
+        contract.id: ProviderAccess(
+            base_urls[contract.id],
+            None,
             chosen[contract.id].max_concurrent_requests,
             create_rate_limiter(chosen[contract.id], base_urls[contract.id]),
         )
@@ -149,6 +180,23 @@ def open_transport_with_spaced_requests(*, uses_http2: bool = False) -> Transpor
 
 
 @dataclass(frozen=True)
+class ClusterSettings:
+    """A Dask cluster whose workers send the requests of a run."""
+
+    address: str
+    """Address of the scheduler."""
+    places: tuple[str, ...]
+    """The places of the workers, sorted."""
+    allowed_keys: tuple[str, ...] = ()
+    """Which variable's key may go to which host; see `check_key_consent`."""
+    allows_insecure_http: bool = False
+    emulator_settings: EmulatorSettings | None = None
+    """Settings of the emulator that each worker starts; `None` to measure live services."""
+    on_notice: Callable[[str], None] = lambda _: None
+    """Called with what the user should know about the workers."""
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A benchmark plan with the targets, access and limits needed to run it."""
 
@@ -179,6 +227,8 @@ class RunConfig:
     """Ends sampling when the targets are known to differ; `None` to send the whole plan."""
     timing_probes: TimingProbes | None = None
     """Measure the error of times during the run; `None` to send the requests of the run alone."""
+    cluster: ClusterSettings | None = None
+    """The workers that send the requests; `None` to send them from this machine."""
     region: str | None = None
     """Where the run is measured from, as the user named it; `None` if it is not named."""
     fault_ids: tuple[str, ...] = ()
@@ -195,6 +245,17 @@ class RunConfig:
     """Function that opens the connections of one session."""
     clock: Clock | None = None
     """Clock for waits between polls and retries; by default the real clock."""
+
+    @property
+    def delivery_settings(self) -> DeliverySettings:
+        """How samples are requested."""
+        return DeliverySettings(
+            user_price_usd_by_target=dict(self.user_price_usd_by_target),
+            voice_sample=self.voice_sample,
+            text_pacing=self.text_pacing,
+            flushes_text=self.flushes_text,
+            interrupts=self.plan.settings.interrupts,
+        )
 
     @property
     def may_cost_money(self) -> bool:
@@ -242,5 +303,7 @@ class RunOutcome:
     """Result of the ramp; `None` if the run has none."""
     timing_error: TimingError | None = None
     """The measured error of times; `None` if it is not known."""
+    workers: tuple[MeasuringWorker, ...] = ()
+    """The workers that sent the requests; empty if this machine sent them."""
     early_stop: EarlyStop | None = None
     """What the stop rule decided; `None` if the run has no stop rule."""

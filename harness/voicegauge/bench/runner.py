@@ -10,18 +10,20 @@ import asyncio
 import contextlib
 import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from voicegauge.bench._delivery_requests import DeliveryRequester, RequestedSample, find_uploaded_audio
+from voicegauge.bench._place_sending import PlaceSender, SampleFromPlace
 from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_lost_sample, build_sample
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample, SampleRound
+from voicegauge.bench.load import SampleSender
 from voicegauge.bench.ramp import LoadGate, RampStepListener
-from voicegauge.bench.request_building import SpokenUpload, build_speech_request, synthesize_texts
+from voicegauge.bench.request_building import SpokenUpload, synthesize_texts
 from voicegauge.bench.run_config import (
     MAX_IN_FLIGHT_AT_FIXED_RATE,
     RunConfig,
@@ -52,7 +54,7 @@ from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
 from voicegauge.contract.pricing import PriceQuote, quote_price
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
+from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance
@@ -62,10 +64,6 @@ from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.model.socket import TRAILING_SILENCE_S
 from voicegauge.transport.clock import RealClock, run_in_thread
 from voicegauge.transport.http import SEND_NOT_BEFORE_S
-
-if TYPE_CHECKING:
-    from voicegauge.client.socket_delivery import SocketDeliveries
-
 
 # Runs a benchmark plan: the targets take turns with one text after the other.
 
@@ -152,7 +150,8 @@ class _PlanRunner:
         self._ledgers: dict[str, Ledger] = {}
         """The shares of the ledger by provider id."""
         self._held: dict[str, Reservation] = {}
-        self._socket_deliveries: SocketDeliveries | None = None
+        self._requester: DeliveryRequester | None = None
+        self._places: PlaceSender | None = None
         if config.max_cost_usd is not None:
             # Held before anything new is reserved: these are paid for, whenever it is their turn.
             pending = {name: job.counted_usd for name, job in earlier_journal_state.open_jobs.items()}
@@ -223,7 +222,7 @@ class _PlanRunner:
         task = asyncio.current_task()
         try:
             with reduce_event_loop_delays():
-                async with self._loop_lag.measure_lag():
+                async with self._loop_lag.measure_lag(), self._open_places() as self._places:
                     for _, session in itertools.groupby(rounds, key=lambda row: row[0].session_number):
                         if not self._stop.requested:
                             await self._run_session(list(session))
@@ -243,6 +242,7 @@ class _PlanRunner:
             ambiguous_requests=state.ambiguous_requests,
             open_jobs=tuple(state.open_jobs.values()),
             ramp=self._ramp_result,
+            workers=self._places.workers if self._places is not None else (),
             early_stop=self._config.stop_rule.build_early_stop(len(self._samples)) if self._config.stop_rule else None,
         )
 
@@ -283,26 +283,14 @@ class _PlanRunner:
             if is_lost and planned.id not in self._samples:
                 self._finish_sample(build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
-    @contextlib.asynccontextmanager
-    async def _open_socket_deliveries(self) -> AsyncIterator[None]:
-        """Keep WebSockets open during a session, if a target speaks over them."""
-        if not any(isinstance(target, SocketTarget) for target in self._config.targets.values()):
-            yield
-            return
-        # Imported here because the library of WebSockets takes a tenth of a second to import.
-        from voicegauge.client.socket_delivery import SocketDeliveries
-
-        self._socket_deliveries = SocketDeliveries()
-        try:
-            yield
-        finally:
-            await self._socket_deliveries.close()
+    def _open_places(self) -> contextlib.AbstractAsyncContextManager[PlaceSender | None]:
+        return PlaceSender.open(self._config, self._journal, self._ledgers, self._held, self._earlier_state)
 
     async def _run_session(self, rounds: Sequence[SampleRound]) -> None:
         probes = self._config.timing_probes
         async with (
             self._config.open_transport() as transport,
-            self._open_socket_deliveries(),
+            DeliveryRequester.open(self._config.delivery_settings, self._config.targets.values()) as self._requester,
             probes.send_with(transport) if probes is not None else contextlib.nullcontext(),
         ):
             clients = open_clients(
@@ -320,6 +308,8 @@ class _PlanRunner:
             async def send_sample(planned_sample: PlannedSample, due_s: float | None) -> None:
                 await self._measure_sample_or_request_stop(planned_sample, clients, due_s)
 
+            if self._places is not None:
+                await self._places.begin_session(self._estimate_requests_in_flight())
             remaining = [row for row in map(self._remove_finished_samples, rounds) if row]
             if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
                 await send_with_concurrency(remaining[:1], self._config, send_sample)
@@ -327,22 +317,30 @@ class _PlanRunner:
                 remaining = remaining[1:]
 
             async def prepare_connections(request_count: int) -> None:
-                if not self._stop.requested:
+                if self._places is None and not self._stop.requested:
                     await prepare_connections_of_targets(self._config.targets.values(), clients, request_count)
 
             self._load_gate.prepare_connections = prepare_connections
             if self._config.ramp_settings is None:
                 await prepare_connections(self._estimate_requests_in_flight())
-            self._ramp_result = await send_rounds(
-                remaining,
-                self._config,
-                send_sample,
-                self._collect_sent_samples,
-                clock=self._clock,
-                should_stop_sending=self._should_stop_sending,
-                load_gate=self._load_gate,
-                on_ramp_step=self._on_ramp_step,
-            )
+            parts = self._places.split_load(remaining) if self._places is not None else [(remaining, self._config)]
+            results = await asyncio.gather(*(self._send_part(rows, config, send_sample) for rows, config in parts))
+            self._ramp_result = results[0] if results else None
+
+    async def _send_part(
+        self, rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender
+    ) -> RampResult | None:
+        """Send the rounds of one place, or all rounds if this machine sends them."""
+        return await send_rounds(
+            rounds,
+            config,
+            send_sample,
+            self._collect_sent_samples,
+            clock=self._clock,
+            should_stop_sending=self._should_stop_sending,
+            load_gate=self._load_gate,
+            on_ramp_step=self._on_ramp_step,
+        )
 
     def _estimate_requests_in_flight(self) -> int:
         """Return how many requests will be in flight; at a rate, as many as come during the longest latency so far."""
@@ -422,12 +420,50 @@ class _PlanRunner:
                 )
                 if self._should_stop_sending():
                     return
-                delivery = await self._request_delivery(planned_sample, target, client, price)
+                if self._places is not None:
+                    found = await self._measure_at_place(planned_sample, target, price, due_s, slot_wait_s)
+                else:
+                    delivery = await self._request_delivery(planned_sample, target, client, price)
         except DeliveryInterruptedError as error:
             if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
                 await self._save_delivery(planned_sample, target, error.delivery, price, times)
             raise
-        await self._save_delivery(planned_sample, target, delivery, price, times)
+        if self._places is not None:
+            self._add_sample(await run_in_thread(self._write_sample_from_place, planned_sample, found))
+        else:
+            await self._save_delivery(planned_sample, target, delivery, price, times)
+
+    async def _measure_at_place(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        price_quote: PriceQuote,
+        due_s: float | None,
+        slot_wait_s: float,
+    ) -> SampleFromPlace:
+        assert self._places is not None, "only a run on a cluster has places"
+        if due_s is not None:  # the way to the worker takes longer than the preparation
+            await self._clock.sleep(max(due_s - self._clock.monotonic(), 0.0))
+        return await self._places.measure(
+            planned_sample,
+            target,
+            price_quote,
+            upload=self._uploads.get(planned_sample.text.id),
+            request_to_repeat=self._find_request_to_repeat(planned_sample),
+            slot_wait_ms=slot_wait_s * 1000,
+        )
+
+    def _write_sample_from_place(self, planned_sample: PlannedSample, found: SampleFromPlace) -> Sample:
+        """Save the audio of a sample that a worker measured, and write the sample to the journal."""
+        sample = found.sample
+        upload = self._uploads.get(planned_sample.text.id)
+        audio = upload.file.data if sample.transcript is not None and upload is not None else found.audio
+        if sample.audio is not None and audio is not None:
+            facts = msgspec.structs.replace(sample.audio, file_path=save_audio(self._folder, audio)[1])
+            sample = msgspec.structs.replace(sample, audio=facts)
+        self._emulated |= found.is_emulated
+        self._write_sample(sample, found.billing, has_open_job=found.has_open_job)
+        return sample
 
     def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
         """Convert a due time to milliseconds; `None` if the run and `Timing.started_ms` use different clocks."""
@@ -473,18 +509,19 @@ class _PlanRunner:
             failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(target, delivery),
         )
         self._emulated |= any(map(is_emulated, delivery.exchanges))
+        self._write_sample(sample, delivery.billing_status, has_open_job=delivery.has_open_job)
+        return sample
+
+    def _write_sample(self, sample: Sample, billing: BillingStatus, *, has_open_job: bool) -> None:
         # The emulator's jobs end with it, and an emulated run is never resumed.
-        if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
+        if has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
             self._journal.write(JobLeftOpenEvent(sample=sample, is_emulated=self._emulated))
             self._left_open.add(sample.id)
         else:
-            self._journal.write(
-                SampleFinishedEvent(sample=sample, billing=delivery.billing_status, is_emulated=self._emulated)
-            )
-        return sample
+            self._journal.write(SampleFinishedEvent(sample=sample, billing=billing, is_emulated=self._emulated))
 
     def _finish_sample(self, sample: Sample, billing: BillingStatus) -> None:
-        self._journal.write(SampleFinishedEvent(sample=sample, billing=billing, is_emulated=self._emulated))
+        self._write_sample(sample, billing, has_open_job=False)
         self._add_sample(sample)
 
     def _add_sample(self, sample: Sample) -> None:
@@ -515,54 +552,16 @@ class _PlanRunner:
                 charged_usd=charged_usd,
                 price_usd=self._config.user_price_usd_by_target.get(target.id),
             )
-        observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd)
-        # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
-        if isinstance(target, AudioInputTarget):
-            file, audio_s = self._uploads[planned_sample.text.id]
-            return await client.send_audio(
-                target,
-                file,
-                audio_duration_s=audio_s,
-                submit_observer=observer,
-                price_usd=price_quote.price_usd,
-                cancel_on_interrupt=False,
-                request_to_repeat=self._find_request_to_repeat(planned_sample),
-            )
-        if isinstance(target, TranscriptionSocketTarget):
-            # Imported here because the library of WebSockets takes a tenth of a second to import.
-            from voicegauge.client.transcription_delivery import deliver_transcription
-
-            return await deliver_transcription(
-                client,
-                target,
-                self._uploads[planned_sample.text.id].file,
-                submit_observer=observer,
-                price_usd=price_quote.reserved_usd,
-                request_to_repeat=self._find_request_to_repeat(planned_sample),
-            )
-        if isinstance(target, SocketTarget):
-            assert self._socket_deliveries is not None, "opened with the session"
-            return await self._socket_deliveries.speak(
-                client,
-                target,
-                planned_sample.text.text,
-                pacing=self._config.text_pacing,
-                flushes=self._config.flushes_text,
-                interrupts=self._config.plan.settings.interrupts,
-                submit_observer=observer,
-                price_usd=self._config.user_price_usd_by_target.get(target.id),
-                request_to_repeat=self._find_request_to_repeat(planned_sample),
-            )
-        assert isinstance(target, Target), "a target without audio input synthesizes speech"
-        speech = build_speech_request(target, planned_sample.text, self._config.voice_sample)
-        return await client.speak(
+        assert self._requester is not None, "opened with the session"
+        requested = RequestedSample(
+            planned_sample,
             target,
-            speech,
-            submit_observer=observer,
-            price_usd=self._config.user_price_usd_by_target.get(target.id),
-            cancel_on_interrupt=False,
-            request_to_repeat=self._find_request_to_repeat(planned_sample),
+            price_quote,
+            self._uploads.get(planned_sample.text.id),
+            SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd),
+            self._find_request_to_repeat(planned_sample),
         )
+        return await self._requester.request(requested, client)
 
     def _find_request_to_repeat(self, planned_sample: PlannedSample) -> RequestToRepeat | None:
         purchase = self._repeatable.get(planned_sample.id)
@@ -575,10 +574,7 @@ class _PlanRunner:
 
         The returned facts are incomplete: the audio is measured after the run.
         """
-        data, media_type = delivery.audio, delivery.media_type
-        if delivery.transcript is not None:
-            sent = self._uploads[planned_sample.text.id].file
-            data, media_type = sent.data, sent.media_type
+        data, media_type = find_uploaded_audio(delivery, self._uploads.get(planned_sample.text.id))
         if data is None:
             return None
         digest, file = save_audio(self._folder, data)

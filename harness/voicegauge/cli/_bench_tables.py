@@ -10,6 +10,7 @@ from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
+from voicegauge.bench.place_summaries import PlaceSummary
 from voicegauge.bench.quality_prediction import describe_predicted_quality
 from voicegauge.bench.target_summaries import (
     StreamSummary,
@@ -197,6 +198,39 @@ def print_ramp(ramp: RampResult) -> None:
     terminal.print(ramp.describe(), soft_wrap=True, markup=False)
 
 
+def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
+    """Print the times of each target from each place, and how far the clocks of its workers agree."""
+    terminal = create_console()
+    numbers = ("ok", "ttfa ms", "ttfs ms", "total ms", "p95 ms")
+    rows = create_table("place", "target", *numbers, right_aligned_columns=numbers)
+    for one in places:
+        rows.add_row(
+            one.place,
+            one.target,
+            f"{one.sample_count - one.failure_count}/{one.sample_count}",
+            *(
+                _format_estimate(estimate, shows_interval=False)
+                for estimate in (one.ttfa_ms, one.ttfs_ms, one.total_latency_ms, one.total_latency_p95_ms)
+            ),
+        )
+    label = f"{manifest.rehearsal_label}: " if manifest.is_rehearsal else ""
+    terminal.print(f"{label}medians by place:", soft_wrap=True, markup=False)
+    print_table(terminal, rows)
+    for worker in manifest.workers:
+        error = worker.timing_error
+        times = (
+            "its error of times is not known"
+            if error is None
+            else f"its error of times is {error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99)"
+        )
+        terminal.print(
+            f"worker {worker.name} ({worker.place}): its clock is ahead by {worker.clock_offset_ms:.1f} ms, "
+            f"± {worker.clock_error_ms:.1f} ms; {times}",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
     """Return a sentence about what limits the precision of the times."""
     lines, error = [], manifest.timing_error
@@ -220,7 +254,8 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
         _describe_transcript_timing(one) for one in summaries if one.socket is not None and one.socket.transcript_timing
     ]
     if error is not None:
-        lines.append(f"error of times: {describe_timing_error(error)}")
+        whose = " of the worker with the largest one" if manifest.workers else ""
+        lines.append(f"error of times{whose}: {describe_timing_error(error)}")
     if busy := describe_disturbed_samples(summaries):
         lines.append(busy)
     return lines

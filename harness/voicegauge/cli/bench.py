@@ -129,7 +129,7 @@ def _describe_resumption(result: BenchResult, *, is_live: bool) -> str:
 
 def _print_result(result: BenchResult) -> None:
     from voicegauge.api.saved_runs import load_run
-    from voicegauge.cli._bench_tables import print_ramp, print_summaries
+    from voicegauge.cli._bench_tables import print_places, print_ramp, print_summaries
 
     run = load_run(result.folder)
     scores = run.score_sets[-1] if result.asr and run.score_sets else None
@@ -137,6 +137,8 @@ def _print_result(result: BenchResult) -> None:
     out = create_console()
     if result.ramp is not None:
         print_ramp(result.ramp)
+    if result.places:
+        print_places(result.places, result.manifest)
     for line in _describe_unresolved_requests(result):
         out.print(line, soft_wrap=True, markup=False)
     out.print(f"run:    {result.folder}", soft_wrap=True)

@@ -204,6 +204,7 @@ def _describe_condition_differences(result: RunComparison) -> list[str]:
         *(f"not complete, so the samples so far are compared: {run_id}" for run_id in unfinished),
         *_describe_faults(result),
         *_describe_regions(result),
+        *_describe_places(result),
         *_describe_http_versions(result),
     ]
 
@@ -215,6 +216,15 @@ def _describe_regions(result: RunComparison) -> list[str]:
         return []
     regions = (f"  {run_id}: {region or 'not named'}" for run_id, region in runs.items())
     return ["measured from different regions, which alone can change times:", *regions]
+
+
+def _describe_places(result: RunComparison) -> list[str]:
+    """Return a warning with the places of each run if they differ; empty if they do not."""
+    runs = {run.run_id: run.places for run in (*result.baseline, result.run)}
+    if len(set(runs.values())) == 1:
+        return []
+    places = (f"  {run_id}: {', '.join(names) or 'not named'}" for run_id, names in runs.items())
+    return ["measured from different places, which alone can change times:", *places]
 
 
 def _describe_http_versions(result: RunComparison) -> list[str]:

@@ -108,6 +108,7 @@ class Client(ProviderConnection):
         cancel_on_interrupt: bool = True,
         stop_at_undocumented_state: bool = False,
         request_to_repeat: RequestToRepeat | None = None,
+        idempotency_key: str | None = None,
     ) -> Delivery:
         """Request speech: submit, poll until the job ends, and download the audio.
 
@@ -124,6 +125,8 @@ class Client(ProviderConnection):
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name. By default the job is polled to its end, because the provider may have added the state.
             request_to_repeat: the earlier request that this one repeats; `None` for a new request.
+            idempotency_key: the idempotency key of a new request; by default one is created where a contract documents
+                it.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -133,7 +136,9 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
-        parts, key = self._add_idempotency_key(target, map_speech_request(target, speech_request), request_to_repeat)
+        parts, key = self._add_idempotency_key(
+            target, map_speech_request(target, speech_request), request_to_repeat, idempotency_key
+        )
         request = self.build_request(target.operation, parts)
         characters = target.count_charged_characters(speech_request.text)
         price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
@@ -160,6 +165,7 @@ class Client(ProviderConnection):
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
         request_to_repeat: RequestToRepeat | None = None,
+        idempotency_key: str | None = None,
     ) -> Delivery:
         """Send audio to be transcribed or converted, and fetch the result. Works like `speak`.
 
@@ -172,6 +178,7 @@ class Client(ProviderConnection):
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             request_to_repeat: the earlier request that this one repeats; `None` for a new request.
+            idempotency_key: see `speak`.
 
         Raises:
             UsageError: the operation has no parameter for one of `fields`, or there is a budget and the price is
@@ -179,7 +186,7 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         parts = build_audio_input_request(audio_input_target, audio, fields)
-        parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat)
+        parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat, idempotency_key)
         request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
@@ -233,13 +240,17 @@ class Client(ProviderConnection):
             return await task.fetch_submitted(exchange)
 
     def _add_idempotency_key(
-        self, target: BaseTarget, request_parts: RequestParts, request_to_repeat: RequestToRepeat | None
+        self,
+        target: BaseTarget,
+        request_parts: RequestParts,
+        request_to_repeat: RequestToRepeat | None,
+        new_key: str | None,
     ) -> tuple[RequestParts, str | None]:
         """Return the request with an idempotency key, and the key, which is `None` if the contract documents none."""
         key = (
             request_to_repeat.idempotency_key
             if request_to_repeat is not None
-            else create_idempotency_key(target.operation)
+            else new_key or create_idempotency_key(target.operation)
         )
         return add_idempotency_key(target.operation, request_parts, key), key
 

@@ -342,6 +342,25 @@ def describe_timing_error(error: TimingError) -> str:
     return f"{errors}, {load}{when} at a server on this machine"
 
 
+class MeasuringWorker(Record, frozen=True, kw_only=True):
+    """A worker of a Dask cluster that sent requests of the run, and how its clock compares with this machine's.
+
+    Times of samples are measured with the worker's own monotonic clock, so that no other clock changes them.
+    """
+
+    name: str
+    """Name of the worker in its cluster."""
+    place: str
+    """Where the worker is: its name without the number at its end."""
+    clock_offset_ms: Number
+    """By how much the worker's clock is ahead of the clock of the machine that planned the run, in milliseconds;
+    `Sample.started_at` is on the latter."""
+    clock_error_ms: NonNegativeNumber
+    """Largest error of `clock_offset_ms`, in milliseconds: half of the shortest round trip to the worker."""
+    timing_error: TimingError | None = None
+    """The error of the times that the worker measured; `None` if it is not known."""
+
+
 class Manifest(Record, frozen=True, kw_only=True):
     """Everything needed to interpret a run or to repeat it."""
 
@@ -384,6 +403,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
+    workers: tuple[MeasuringWorker, ...] = ()
+    """The workers that sent the requests, sorted by name; empty if this machine sent them."""
     environment: dict[str, str] = {}
     """The platform, the processor, and the versions of Python and of libraries."""
     early_stop: EarlyStop | None = None

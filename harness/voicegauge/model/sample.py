@@ -206,6 +206,8 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Whether voicegauge itself was too busy for more than 10 ms and more than 1% of the total latency."""
     ramp_step: Count | None = None
     """Number of the step of a ramp in which the request was sent, from 1; `None` if it belongs to no step."""
+    place: str | None = None
+    """Where the worker is that sent the request; `None` if the machine that planned the run sent it."""
     interruption: Interruption | None = None
     """How the target reacted when the turn before this one, with the same text, was interrupted; `None` if none was."""
     transcript_timing: TranscriptTiming | None = None

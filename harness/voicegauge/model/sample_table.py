@@ -113,6 +113,7 @@ _IDENTITY_COLUMNS = (
         "fault_ids", "text", "", "Ids of the faults that were injected, joined by spaces.", "fault_ids"
     ),
     _build_column("region", "text", "", "Where the run was measured from, as `--region` names it.", "region"),
+    _build_column("place", "text", "", "Where the worker is that sent the request (`--dask`).", "sample.place"),
     _build_required_column("suite", "text", "", "Id and version of the suite: `smoke@1`.", "suite"),
     _build_required_column("sample_id", "text", "", "Id of the sample, unique in its run.", "sample.id"),
     _build_required_column("target", "text", "", "The measured target: `<provider>/<name>`.", "sample.target"),

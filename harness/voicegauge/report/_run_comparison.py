@@ -85,6 +85,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Scored earlier by": lambda r: ", ".join(r.earlier_asr_engines),
             "Injected faults": lambda r: ", ".join(r.manifest.fault_ids),
             "Region": lambda r: r.manifest.region or "",
+            "Places": lambda r: ", ".join(dict.fromkeys(one.place for one in r.places)),
             "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
             "Spent": _format_spending,
         },
@@ -301,6 +302,9 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
     lead = f"{comparison.rehearsal_label}: {lead}" if comparison.rehearsal_label else lead
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
     warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
+    places = [", ".join(one.places) or "no named place" for one in (comparison.baseline[0], comparison.run)]
+    if places[0] != places[1]:
+        warning += f" They were measured from different places: {places[0]} and {places[1]}."
     if overlap := comparison.describe_text_overlap():
         warning += f" They have {overlap}."
     unjudged = sum(metric.verdict == "underpowered" for metric in comparison.metrics)

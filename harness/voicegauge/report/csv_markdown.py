@@ -129,6 +129,7 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
         "",
         *_format_price_notes(run, report.characters_per_month),
         *_format_ramp(run),
+        *_format_places(run),
         *_format_unresolved_requests(run),
     ]
 
@@ -170,6 +171,34 @@ def _format_ramp(run: RunReport) -> list[str]:
         "",
         _format_table_line(heads),
         _format_table_line(["---:"] * (len(heads) - 1) + ["---"]),
+        *(_format_table_line(cells) for cells in rows),
+        "",
+    ]
+
+
+def _format_places(run: RunReport) -> list[str]:
+    """Return the times by place as a Markdown table; empty if one machine sent all requests."""
+    if not run.places:
+        return []
+    heads = ["Place", "Target", "Delivered", "TTFA ms", "TTFS ms", "Total ms", "Total p95 ms"]
+    rows = [
+        [
+            _escape_markdown(one.place),
+            _escape_markdown(one.target),
+            f"{one.sample_count - one.failure_count} of {one.sample_count}",
+            *(
+                format_ms(None if estimate is None else estimate.value)
+                for estimate in (one.ttfa_ms, one.ttfs_ms, one.total_latency_ms, one.total_latency_p95_ms)
+            ),
+        ]
+        for one in run.places
+    ]
+    mark = f"{_escape_markdown(run.manifest.rehearsal_label)}: " if run.manifest.is_rehearsal else ""
+    return [
+        f"{mark}By place (medians):",
+        "",
+        _format_table_line(heads),
+        _format_table_line(["---", "---", *["---:"] * 5]),
         *(_format_table_line(cells) for cells in rows),
         "",
     ]

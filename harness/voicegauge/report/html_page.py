@@ -384,6 +384,7 @@ def _create_report_environment() -> Environment:
     filters: dict[str, Callable[..., str]] = {
         "bounds": format_time_bounds,
         "interval": _format_rate_interval,
+        "interval_ms": format_interval,
         "link_others": _link_count_of_unnamed_targets,
         "json": lambda records: msgspec.json.encode(records).decode(),
         "ms": format_ms,

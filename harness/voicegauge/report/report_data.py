@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
+from voicegauge.bench.place_summaries import PlaceSummary, summarize_places
 from voicegauge.bench.target_differences import TargetDifferences
 from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
@@ -85,6 +86,8 @@ class RunReport(Record, frozen=True, kw_only=True):
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
     """Result of `--ramp`; `None` for a run without it."""
+    places: tuple[PlaceSummary, ...] = ()
+    """Times of each target from each place; empty if one machine sent all requests."""
 
 
 class BenchReport(TabularResult, frozen=True, kw_only=True):
@@ -232,6 +235,7 @@ def _summarize_run(
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
         ramp=run.ramp,
+        places=summarize_places(run),
     )
 
 

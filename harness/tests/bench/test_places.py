@@ -1,0 +1,417 @@
+"""Measuring from several places, by workers of a Dask cluster that run in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import voicegauge
+from voicegauge.bench import places
+from voicegauge.bench.comparison import compare_runs
+from voicegauge.bench.place_summaries import select_place, summarize_places
+from voicegauge.bench.places import ClockReading, assign_places, choose_clock_reading, find_place, split_evenly
+from voicegauge.bench.run_store import load_run
+from voicegauge.emulator.socket_server import running_app
+from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import MeasuringWorker, Run
+from voicegauge.speech.encoding import encode
+
+from ..builders.audio import make_changing_noise
+from ..builders.rounds import build_rounds
+from ..builders.runs import build_run, build_sample
+
+ADDRESS = "tcp://10.0.0.1:4000"
+PRICE_USD = 0.01
+
+
+# Which place measures what, and how clocks are compared.
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("frankfurt", "frankfurt"), ("tokyo-12", "tokyo"), ("us-east-1-3", "us-east-1"), (0, "10.0.0.1"),
+     (ADDRESS, "10.0.0.1")],
+)  # fmt: skip
+def test_the_name_of_a_worker_says_its_place(name: object, place: str) -> None:
+    assert find_place(name, ADDRESS) == place
+
+
+@pytest.mark.parametrize("name", ["-1", "a" * 41, "a\x1b[31m", " a"])
+def test_a_name_that_cannot_be_shown_is_rejected_in_one_line(name: str) -> None:
+    with pytest.raises(UsageError, match=r"cannot be used as a place: start the worker with --name") as caught:
+        find_place(name, ADDRESS)
+    assert caught.value.args[0].isprintable()
+
+
+def test_each_text_is_measured_from_each_place_and_targets_of_a_round_from_the_same_one() -> None:
+    first = build_rounds(5, "a/x", "a/y")
+    rounds = [
+        tuple(msgspec.structs.replace(one, repetition_number=repetition) for one in row)
+        for repetition in (1, 2, 3)
+        for row in first
+    ]
+    names = ("berlin", "oslo", "rome")
+    place_by_id = assign_places(rounds, names)
+    for row in rounds:
+        assert len({place_by_id[one.id] for one in row}) == 1
+    for row in first:
+        same_text = [one for other in rounds for one in other if one.text == row[0].text and one.target == "a/x"]
+        assert sorted(place_by_id[one.id] for one in same_text) == list(names)
+    assert max(Counter(place_by_id.values()).values()) - min(Counter(place_by_id.values()).values()) == 0
+
+
+def test_warm_up_requests_take_turns_at_the_places() -> None:
+    rows = [
+        tuple(msgspec.structs.replace(one, repetition_number=0) for one in row) for row in build_rounds(2, "a/x", "a/y")
+    ]
+    assert set(assign_places(rows, ("oslo", "rome")).values()) == {"oslo", "rome"}
+
+
+@given(st.integers(1, 512), st.integers(1, 20))
+def test_requests_in_flight_are_split_evenly(total: int, parts: int) -> None:
+    found = split_evenly(total, parts)
+    assert max(found) - min(found) <= 1
+    assert sum(found) == max(total, parts)
+
+
+@given(
+    st.floats(-1e6, 1e6),
+    st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=8),
+)
+def test_the_true_offset_of_a_clock_is_within_the_stated_error(
+    offset_s: float, delays_s: list[tuple[float, float]]
+) -> None:
+    readings = [
+        ClockReading(sent, sent + there + offset_s, sent + there + back) for sent, (there, back) in enumerate(delays_s)
+    ]
+    chosen = choose_clock_reading(readings)
+    assert abs(chosen.offset_s - offset_s) <= chosen.error_s + 1e-6
+    assert chosen.error_s <= min(sum(one) for one in delays_s) / 2 + 1e-6
+
+
+# Results by place.
+
+
+def run_from_places(**changes: Any) -> Run:
+    """Two places, of which one is 300 ms farther away."""
+    samples = []
+    for number in range(12):
+        place = ("rome", "oslo")[number % 2]
+        sample = build_sample(f"t{number // 2}", total_latency_ms=500.0 + 300 * (place == "oslo"))
+        samples.append(msgspec.structs.replace(sample, id=f"{sample.target}/1/{number}/t", place=place))
+    workers = (
+        MeasuringWorker(name="oslo", place="oslo", clock_offset_ms=-12.0, clock_error_ms=3.5),
+        MeasuringWorker(name="rome", place="rome", clock_offset_ms=0.5, clock_error_ms=1.0),
+    )
+    return build_run(tuple(samples), workers=workers, **changes)
+
+
+def test_results_are_stated_by_place() -> None:
+    oslo, rome = summarize_places(run_from_places())
+    assert (oslo.place, oslo.sample_count, rome.place, rome.sample_count) == ("oslo", 6, "rome", 6)
+    assert oslo.total_latency_ms is not None
+    assert rome.total_latency_ms is not None
+    assert (oslo.total_latency_ms.value, rome.total_latency_ms.value) == (800.0, 500.0)
+
+
+def test_a_run_of_one_machine_has_no_places() -> None:
+    assert summarize_places(build_run((build_sample("t"),))) == ()
+
+
+def test_reports_show_places_and_clocks(tmp_path: Path) -> None:
+    from voicegauge.report.csv_markdown import render_csv, render_markdown
+    from voicegauge.report.html_page import render_page
+    from voicegauge.report.report_data import analyze_runs
+
+    analyzed = analyze_runs([(tmp_path, run_from_places())])
+    markdown = render_markdown(analyzed)
+    assert "| oslo |" in markdown
+    assert "| 800 |" in markdown
+    page = render_page(analyzed)
+    assert "By place" in page
+    assert "-12.0" in page
+    rows = render_csv(analyzed.runs).splitlines()
+    index = rows[0].split(",").index("place")
+    assert {row.split(",")[index] for row in rows[1:]} == {"oslo", "rome"}
+    assert "By place" not in render_page(analyze_runs([(tmp_path, build_run((build_sample("t"),)))]))
+
+
+def test_runs_are_compared_place_by_place() -> None:
+    before, after = run_from_places(run_id="before"), run_from_places(run_id="after")
+    assert compare_runs(before, after).run.places == ("oslo", "rome")
+    only = compare_runs(select_place(before, "oslo"), select_place(after, "oslo"))
+    values = {one.baseline_value for one in only.metrics if one.metric == "total_latency_ms"}
+    assert values == {800.0}
+    with pytest.raises(DataError, match=r"no sample from 'mars'; its places: oslo, rome"):
+        voicegauge.compare(before, after, place="mars")
+
+
+# A cluster of real processes. Servers on this machine count what they are asked for, and by whom.
+
+
+class Cluster:
+    """A Dask cluster, whose workers have keys that this process does not have."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = ""
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, module: str, *arguments: str, name: str = "", **environment: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name or 'scheduler'}.log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--dashboard-address", "127.0.0.1:0"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env={**os.environ, "VOICEGAUGE_STATE": str(self.folder / name), **environment},
+            )
+
+    def start_scheduler(self) -> None:
+        address_file = self.folder / "scheduler.json"
+        self.processes[""] = self.start(
+            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(address_file)
+        )
+        while not (address_file.exists() and address_file.read_text().strip()):
+            time.sleep(0.05)
+        self.address = msgspec.json.decode(address_file.read_bytes())["address"]
+
+    def start_worker(self, name: str, key: str) -> None:
+        self.processes[name] = self.start(
+            "dask_worker", self.address, "--name", name, "--no-nanny", "--nthreads", "1",
+            name=name, OPENAI_API_KEY=key,
+        )  # fmt: skip
+
+    def wait_for_workers(self, count: int) -> None:
+        async def wait() -> None:
+            while len(await places.find_places(self.address)) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+        asyncio.run(wait())
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        started.start_scheduler()
+        started.start_worker("rome-1", "key-of-rome")
+        started.start_worker("oslo-1", "key-of-oslo")
+        started.wait_for_workers(2)
+        yield started
+    finally:
+        started.stop()
+
+
+class SpeechServer:
+    """OpenAI's speech, with a delay for each key."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.delay_s_by_key: dict[str, float] = {}
+        self.texts_by_key: dict[str, list[str]] = {}
+        self.on_request: Callable[[str, int], None] = lambda _key, _count: None
+
+    @property
+    def texts(self) -> Counter[str]:
+        return Counter(text for texts in self.texts_by_key.values() for text in texts)
+
+    async def create_speech(self, request: Request) -> Response:
+        key = request.headers["authorization"].removeprefix("Bearer ")
+        text = (await request.json())["input"]
+        self.texts_by_key.setdefault(key, []).append(text)
+        self.on_request(key, len(self.texts_by_key[key]))
+        await asyncio.sleep(self.delay_s_by_key.get(key, 0.0))
+        return Response(encode(make_changing_noise(0.4, 16_000, text=text), 16_000, "wav")[0], media_type="audio/wav")
+
+    async def reject(self, _request: Request) -> Response:
+        return JSONResponse({"error": {"message": "not here"}}, 404)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[SpeechServer]:
+        routes = [
+            Route("/audio/speech", self.create_speech, methods=["POST"]),
+            Route("/{path:path}", self.reject, methods=["GET", "POST"]),
+        ]
+        with running_app(Starlette(routes=routes)) as self.url:
+            yield self
+
+
+@pytest.fixture
+def server() -> Iterator[SpeechServer]:
+    with SpeechServer().running() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_keys_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("CARTESIA_API_KEY", raising=False)
+
+
+def measure(cluster: Cluster, server: SpeechServer, out: Path, **changes: Any) -> voicegauge.BenchResult:
+    options: dict[str, Any] = {
+        "max_texts": 4, "repetitions": 2, "warmup": 0, "asr": "none", "listens": False, "concurrency": 4,
+        "live": voicegauge.LiveOptions(base_urls={"": server.url}, max_cost_usd=0.09),
+        "prices": {"openai/tts-1": PRICE_USD}, "write_html_report": False,
+    } | changes  # fmt: skip
+    return voicegauge.benchmark("openai/tts-1", dask_scheduler=cluster.address, out=out, **options)
+
+
+@pytest.mark.slow
+def test_two_places_are_measured_apart_with_keys_of_their_own(
+    cluster: Cluster, server: SpeechServer, tmp_path: Path
+) -> None:
+    server.delay_s_by_key = {"key-of-oslo": 0.4}
+    result = measure(cluster, server, tmp_path)
+    run = load_run(Path(result.folder))
+    assert set(server.texts_by_key) == {"key-of-rome", "key-of-oslo"}
+    assert set(server.texts_by_key["key-of-rome"]) == set(server.texts_by_key["key-of-oslo"]) == set(server.texts)
+    assert set(server.texts.values()) == {2}
+    oslo, rome = result.places
+    assert (oslo.place, rome.place) == ("oslo", "rome")
+    assert oslo.ttfb_ms is not None
+    assert rome.ttfb_ms is not None
+    assert oslo.ttfb_ms.value - rome.ttfb_ms.value > 200
+    for worker in run.manifest.workers:  # the clock of this machine is that of the workers
+        assert abs(worker.clock_offset_ms) <= worker.clock_error_ms
+        assert worker.timing_error is not None
+    assert run.manifest.timing_error in [worker.timing_error for worker in run.manifest.workers]
+    assert run.manifest.spent_usd == pytest.approx(8 * PRICE_USD)
+    assert all((Path(result.folder) / one.audio.file_path).is_file() for one in run.samples if one.audio is not None)
+    assert sum(one.audio is not None for one in run.samples) == 8
+    for file in [*Path(result.folder).rglob("*"), *cluster.folder.rglob("*.log")]:
+        assert not file.is_file() or b"key-of-" not in file.read_bytes(), file
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_only_what_was_in_flight_and_buys_nothing_twice(
+    cluster: Cluster, server: SpeechServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "CLUSTER_WORKER_TIMEOUT_S", 0.5)
+    cluster.start_worker("paris", "key-of-paris")
+    cluster.wait_for_workers(3)
+    server.delay_s_by_key = {"key-of-paris": 600.0, "key-of-rome": 0.1}
+
+    def kill_at_second_request(key: str, count: int) -> None:
+        if (key, count) == ("key-of-paris", 2):
+            cluster.processes["paris"].send_signal(signal.SIGKILL)
+
+    server.on_request = kill_at_second_request
+    notices = []
+    live = voicegauge.LiveOptions(base_urls={"": server.url}, max_cost_usd=20 * PRICE_USD)
+    changes: dict[str, Any] = {
+        "max_texts": 6, "repetitions": 3, "concurrency": 6, "live": live,
+        "progress": type("Notices", (voicegauge.ProgressListener,), {"notice": lambda _, text: notices.append(text)})(),
+    }  # fmt: skip
+    result = measure(cluster, server, tmp_path, **changes)
+    run = load_run(Path(result.folder))
+    lost = [one for one in run.samples if one.failure is not None]
+    assert len(run.samples) == 18
+    assert len(server.texts_by_key["key-of-paris"]) == len(lost) == 2, "what was in flight"
+    assert {(one.failure.kind, one.place) for one in lost if one.failure} == {("interrupted", "paris")}
+    assert set(server.texts.values()) == {3}, "every sample of the plan was requested once"
+    assert run.manifest.spent_usd == pytest.approx(18 * PRICE_USD)
+    assert [one.sample_or_case_id for one in run.ambiguous_requests] == [one.id for one in lost]
+    assert any("paris has lost its workers" in notice for notice in notices)
+    again = measure(cluster, server, tmp_path, **changes, retry_ambiguous_requests=True)
+    assert sum(server.texts.values()) == 20, "bought again because the user asks for it, and within the budget"
+    assert load_run(Path(again.folder)).manifest.spent_usd == pytest.approx(20 * PRICE_USD)
+    assert again.measured_sample_count == 18
+
+
+@pytest.mark.slow
+def test_the_budget_of_all_places_is_one(cluster: Cluster, server: SpeechServer, tmp_path: Path) -> None:
+    live = voicegauge.LiveOptions(base_urls={"": server.url}, max_cost_usd=7 * PRICE_USD)
+    with pytest.raises(BudgetError, match="8 requests cost"):
+        measure(cluster, server, tmp_path, live=live)
+    assert not server.texts
+
+
+@pytest.mark.slow
+def test_websockets_and_http_are_measured_from_places_at_emulators_of_the_workers(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    result = voicegauge.benchmark(
+        ["elevenlabs/flash-multi-context", "elevenlabs/flash-v2-5"], dask_scheduler=cluster.address, max_texts=2,
+        repetitions=2, warmup=0, asr="none", out=tmp_path,
+    )  # fmt: skip
+    assert result.provenance is Provenance.EMULATED
+    assert result.measured_sample_count == 8
+    assert {(one.place, one.target, one.sample_count) for one in result.places} == {
+        (place, f"elevenlabs/{name}", 2) for place in ("oslo", "rome") for name in ("flash-multi-context", "flash-v2-5")
+    }
+    assert all(one.failure_count == 0 for one in result.places)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "version", "complaint"),
+    [
+        (
+            "openai/tts-1",
+            "9.9",
+            r"^the Dask worker (oslo|rome)-1 has voicegauge [\d.]+, but this machine 9\.9: install",
+        ),
+        ("cartesia", None, r"^worker (oslo|rome)-1: .*CARTESIA_API_KEY"),
+    ],
+)
+def test_a_worker_that_cannot_measure_is_one_line_before_anything_is_sent(
+    cluster: Cluster, server: SpeechServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str,
+    version: str | None, complaint: str,
+) -> None:  # fmt: skip
+    if version is not None:
+        monkeypatch.setattr(places, "__version__", version)
+    live = voicegauge.LiveOptions(base_urls={"": server.url}, max_cost_usd=1.0)
+    with pytest.raises(VoicegaugeError, match=complaint) as caught:
+        voicegauge.benchmark(target, dask_scheduler=cluster.address, live=live, max_texts=1, asr="none", out=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert not server.texts
+
+
+def test_a_cluster_without_workers_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(places, "CLUSTER_WORKER_TIMEOUT_S", 0.1)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp") as empty,
+        pytest.raises(UsageError, match=r"has no worker: start one with `dask worker \S+ --name PLACE`") as caught,
+    ):
+        voicegauge.benchmark("pixelapi/voice-design", dask_scheduler=empty.scheduler_address, max_texts=1, out=tmp_path)
+    assert caught.value.exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["", "foo", "tcp://127.0.0.1:1"])
+def test_an_address_without_a_scheduler_is_one_line(
+    address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(places, "CLUSTER_CONNECT_TIMEOUT_S", 0.2)
+    with pytest.raises(UsageError, match=r"write it like tcp://HOST:8786$") as caught:
+        voicegauge.benchmark("pixelapi/voice-design", dask_scheduler=address, max_texts=1, out=tmp_path)
+    assert caught.value.exit_code == 2

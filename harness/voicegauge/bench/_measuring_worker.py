@@ -1,0 +1,468 @@
+"""Measures samples on a worker of a Dask cluster, for the machine that has the plan, the budget and the journal.
+
+That machine calls the functions at the end of this module on a worker. A run has its own thread and event loop there,
+so that the messages of Dask delay no request. Keys come from the worker's environment. They and the exchanges, which
+contain them, stay on the worker: what returns is the measured sample with its audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple, Self
+
+import msgspec
+
+from voicegauge.bench._delivery_requests import (
+    DeliveryRequester,
+    DeliverySettings,
+    RequestedSample,
+    find_uploaded_audio,
+)
+from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_sample
+from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.request_building import SpokenUpload
+from voicegauge.bench.run_config import (
+    ProviderAccess,
+    build_emulated_access,
+    open_clients,
+    open_transport_with_spaced_requests,
+)
+from voicegauge.bench.session_sending import prepare_connections_of_targets
+from voicegauge.bench.timing_error import (
+    EventLoopLag,
+    TimingProbes,
+    measure_timing_error,
+    reduce_event_loop_delays,
+    run_loopback_server,
+)
+from voicegauge.client.client import Client, RequestToRepeat
+from voicegauge.client.key_destinations import find_key_destinations, read_permitted_key
+from voicegauge.client.spending_journal import SubmitEvent, SubmitRecorder
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.extension.provider import ProviderSpec
+from voicegauge.contract.loading import build_contract, is_bundled
+from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.schemas import Schemas
+from voicegauge.emulator.process import running_emulator
+from voicegauge.emulator.settings import EmulatorSettings, is_emulated
+from voicegauge.errors import TransportError, UsageError, VoicegaugeError
+from voicegauge.formats.located_yaml import Document
+from voicegauge.model.base import Record
+from voicegauge.model.job import BillingStatus, Delivery
+from voicegauge.model.run import TimingError
+from voicegauge.model.sample import AudioFacts, Sample
+from voicegauge.transport.http import Transport
+
+# Records of what the planning machine sends to a worker, and of what the worker returns.
+
+
+MAX_SILENCE_S = 120.0
+"""Time without a message from the planning machine, in seconds, after which a worker ends the run: it was killed."""
+
+
+class SentContract(NamedTuple):
+    """What is sent of a contract: its validators cannot be."""
+
+    document: Document
+    provider: ProviderSpec
+    account_plans: frozenset[str]
+
+    @classmethod
+    def of_contract(cls, contract: Contract) -> Self:
+        """Return the parts of a contract."""
+        return cls(contract.document, contract.provider, contract.account_plans)
+
+    def adopt(self) -> Contract:
+        """Return the contract on this machine, as its own if it has the same.
+
+        Raises:
+            UsageError: this machine has another bundled contract of the same provider.
+        """
+        document, own_path = copy.copy(self.document), load_catalogue().bundled_paths.get(self.provider.id)
+        own = load_catalogue().find_provider(self.provider.id) if own_path is not None else None
+        if own is not None and own.document.sha256 == document.sha256:
+            document.path = own.document.path
+        elif is_bundled(document.path):
+            raise UsageError(
+                f"the bundled contract of {self.provider.id} is another one there: install the same voicegauge"
+            )
+        contract = build_contract(document, Schemas(document))
+        return dataclasses.replace(contract, provider=self.provider, account_plans=self.account_plans)
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a worker needs to measure samples of a run; it contains no key."""
+
+    contracts: tuple[SentContract, ...]
+    is_emulated: bool
+    """Whether the worker starts an emulator of its own, and measures that."""
+    emulator_settings: EmulatorSettings
+    base_urls_by_provider: Mapping[str, Mapping[str, str]]
+    """The user's own base URLs by server name, by provider id."""
+    allowed_keys: tuple[str, ...]
+    """Which variable's key may go to which host; see `check_key_consent`."""
+    allows_insecure_http: bool
+    delivery_settings: DeliverySettings
+    seed: int
+    max_wait_s: float | None
+    uses_http2: bool
+    concurrency: int
+    """Number of requests that the worker is expected to have in flight."""
+    requests_per_s: float | None
+    """Rate at which the worker is expected to send; `None` without a fixed rate."""
+
+
+class RepeatedRequest(Record, frozen=True, kw_only=True):
+    """A job or a request of an earlier process that a sample continues or repeats."""
+
+    job_id: str | None = None
+    """The job that was submitted already; `None` to send a request."""
+    charged_usd: float | None = None
+    """The charge that the response to the submit reported."""
+    idempotency_key: str | None = None
+    """The idempotency key of the request that is sent again; `None` to continue a job."""
+    earlier_attempt_count: int = 0
+    """Number of submits of earlier processes."""
+
+
+class SampleOrder(Record, frozen=True, kw_only=True):
+    """One sample that a worker has to measure."""
+
+    number: int
+    """Number of the order, unique in its run: a worker carries each of them out once."""
+    planned: PlannedSample
+    price: PriceQuote
+    upload: SpokenUpload | None = None
+    idempotency_key: str | None = None
+    """The idempotency key of a new request; `None` where the contract documents none."""
+    repeated: RepeatedRequest | None = None
+    is_at_fixed_rate: bool = False
+    """Whether the sample is due as soon as the worker has the order."""
+    slot_wait_ms: float = 0.0
+    """How long the sample has waited because as many requests as allowed were in flight."""
+
+
+class MeasuredSample(Record, frozen=True, kw_only=True):
+    """What a worker returns for an order."""
+
+    sample: Sample | None
+    """The sample, started by the worker's clock; `None` if it could not be sent, as `error_message` says."""
+    audio: bytes | None = None
+    """The received audio; `None` without any, and for audio that was sent."""
+    billing: BillingStatus
+    charged_usd: float | None = None
+    has_open_job: bool = False
+    is_emulated: bool = False
+    """Whether a response identified itself as coming from voicegauge's emulator."""
+    submits: tuple[SubmitEvent, ...] = ()
+    """The events of all submits, in the order of time."""
+    error_message: str | None = None
+    knows_run: bool = True
+    """Whether the process knows the run; one that was restarted does not, and sends nothing."""
+
+
+# Finds the keys and servers of a run on the worker.
+
+
+def _open_access(
+    setup: WorkerSetup, resources: contextlib.ExitStack
+) -> tuple[list[Contract], dict[str, ProviderAccess]]:
+    """Return the contracts of a run, and the access to their providers.
+
+    Raises:
+        MissingKeyError: a key is not set in the worker's environment.
+        UsageError: a contract is another one here, or a key would be sent where it must not be.
+    """
+    contracts = [sent.adopt() for sent in setup.contracts]
+    if setup.is_emulated:
+        missing = [one.document.path for one in contracts if not one.document.path.exists()]
+        if missing:
+            raise UsageError(f"the emulator needs {missing[0]}, which is not on this machine: copy it there")
+        emulator = resources.enter_context(running_emulator(contracts, setup.emulator_settings))
+        return contracts, build_emulated_access(contracts, emulator)
+    access = {}
+    for contract in contracts:
+        base_urls = setup.base_urls_by_provider[contract.id]
+        if not setup.allows_insecure_http:
+            find_key_destinations(contract, base_urls).check_encryption()
+        access[contract.id] = ProviderAccess(base_urls, read_permitted_key(contract, base_urls, setup.allowed_keys))
+    return contracts, access
+
+
+# Measures samples, in a thread with an event loop of its own.
+
+
+class _Session(NamedTuple):
+    """Connections of one pass over the texts, until `end` is set."""
+
+    clients: Mapping[str, Client]
+    requester: DeliveryRequester
+
+
+class _WorkerRun:
+    """One run on this worker."""
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._setup = setup
+        self._loop: asyncio.AbstractEventLoop
+        self._end: asyncio.Event
+        self._access: dict[str, ProviderAccess]
+        self._probes: TimingProbes | None = None
+        self._session: _Session | None = None
+        self._session_end: asyncio.Event | None = None
+        self._session_task: asyncio.Task[None] | None = None
+        self._lag = EventLoopLag()
+        self._known_numbers: set[int] = set()
+        self.last_message_s = time.monotonic()
+
+    def start(self) -> None:
+        """Start the thread, and wait until it can begin a session.
+
+        Raises:
+            VoicegaugeError: see `_open_access`.
+        """
+        started: Future[None] = Future()
+        threading.Thread(target=self._run_thread, args=(started,), name="voicegauge", daemon=True).start()
+        started.result()
+
+    def _run_thread(self, started: Future[None]) -> None:
+        try:
+            with contextlib.ExitStack() as resources:
+                contracts, self._access = _open_access(self._setup, resources)
+                with contextlib.suppress(OSError):  # without the server, the error of times is not known
+                    self._probes = TimingProbes(resources.enter_context(run_loopback_server()))
+                self._contracts = contracts
+                self._targets = {target.id: target for one in contracts for target in one.iterate_targets()}
+                self._quoter = FailedExchangeQuoter({name: one.api_key for name, one in self._access.items()}, ())
+                with reduce_event_loop_delays():
+                    asyncio.run(self._run_until_end(started))
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            if not started.done():
+                started.set_exception(error)
+
+    async def _run_until_end(self, started: Future[None]) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        async with self._lag.measure_lag():
+            started.set_result(None)
+            while not self._end.is_set() and time.monotonic() - self.last_message_s < MAX_SILENCE_S:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._end.wait(), MAX_SILENCE_S / 10)
+            await self.end_session()
+
+    async def call(self, coroutine_function: Callable[..., object], *args: object) -> object:
+        """Run a method of this run in its own event loop, and return what it returns."""
+        self.last_message_s = time.monotonic()
+        return await asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(coroutine_function(*args), self._loop)  # type: ignore[arg-type]
+        )
+
+    async def begin_session(self) -> None:
+        """Open new connections."""
+        await self.end_session()
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._session_end = asyncio.Event()
+        self._session_task = asyncio.create_task(self._keep_session_open(ready, self._session_end))
+        await asyncio.wait([ready, self._session_task], return_when=asyncio.FIRST_COMPLETED)
+        if self._session_task.done():
+            await self._session_task
+
+    async def end_session(self) -> None:
+        """Close the connections, if any are open."""
+        if self._session_end is not None and self._session_task is not None:
+            self._session_end.set()
+            await self._session_task
+        self._session = self._session_end = self._session_task = None
+
+    async def _keep_session_open(self, ready: asyncio.Future[None], end: asyncio.Event) -> None:
+        setup = self._setup
+        async with (
+            self._open_transport() as transport,
+            DeliveryRequester.open(setup.delivery_settings, self._targets.values()) as requester,
+            self._send_probes(transport),
+        ):
+            clients = open_clients(
+                self._contracts,
+                self._access,
+                transport,
+                {},  # the planning machine reserves what an order costs, and an order buys one request at the most
+                setup.seed,
+                max_wait_s=setup.max_wait_s,
+                staggers_polls=not setup.is_emulated,
+            )
+            self._session = _Session(clients, requester)
+            ready.set_result(None)
+            await end.wait()
+
+    def _open_transport(self) -> Transport:
+        return open_transport_with_spaced_requests(uses_http2=self._setup.uses_http2)
+
+    @contextlib.asynccontextmanager
+    async def _send_probes(self, transport: Transport) -> AsyncIterator[None]:
+        async with self._probes.send_with(transport) if self._probes is not None else contextlib.nullcontext():
+            yield
+
+    async def prepare_connections(self, target_ids: tuple[str, ...], request_count: int) -> None:
+        """Open connections for a number of requests in flight."""
+        assert self._session is not None, "a session begins first"
+        targets = [self._targets[name] for name in target_ids]
+        await prepare_connections_of_targets(targets, self._session.clients, request_count)
+
+    async def measure(self, order: SampleOrder) -> MeasuredSample:
+        """Carry out an order."""
+        if self._session is None or order.number in self._known_numbers:
+            message = "the order was carried out before" if self._session is not None else "there is no session"
+            return MeasuredSample(sample=None, billing=BillingStatus.NOT_SENT, error_message=message)
+        self._known_numbers.add(order.number)
+        submits: list[SubmitEvent] = []
+        times = SampleTimes(
+            datetime.now(UTC),
+            self._loop.time(),
+            time.perf_counter() * 1000 if order.is_at_fixed_rate else None,
+            order.slot_wait_ms,
+        )
+        try:
+            delivery = await self._request_delivery(order, self._session, submits)
+        except VoicegaugeError as error:
+            billing = BillingStatus.AMBIGUOUS if submits else BillingStatus.NOT_SENT
+            return MeasuredSample(sample=None, billing=billing, submits=tuple(submits), error_message=str(error))
+        return await self._build_result(order, delivery, times, tuple(submits))
+
+    async def _request_delivery(self, order: SampleOrder, session: _Session, submits: list[SubmitEvent]) -> Delivery:
+        target = self._targets[order.planned.target]
+        client, repeated = session.clients[target.contract.id], order.repeated
+        if repeated is not None and repeated.job_id is not None:
+            price_usd = self._setup.delivery_settings.user_price_usd_by_target.get(target.id)
+            return await client.resume_job(
+                target, repeated.job_id, charged_usd=repeated.charged_usd, price_usd=price_usd
+            )
+        key = repeated.idempotency_key if repeated is not None else None
+        requested = RequestedSample(
+            order.planned,
+            target,
+            order.price,
+            order.upload,
+            SubmitRecorder(submits.append, order.planned.id, order.price.price_usd),
+            RequestToRepeat(key, None) if key is not None else None,
+            order.idempotency_key,
+        )
+        return await session.requester.request(requested, client)
+
+    async def _build_result(
+        self, order: SampleOrder, delivery: Delivery, times: SampleTimes, submits: tuple[SubmitEvent, ...]
+    ) -> MeasuredSample:
+        ended_s = self._loop.time()
+        await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
+        target = self._targets[order.planned.target]
+        audio, media_type = find_uploaded_audio(delivery, order.upload)
+        earlier = order.repeated.earlier_attempt_count if order.repeated is not None else 0
+        sample = build_sample(
+            order.planned,
+            target,
+            delivery,
+            order.price,
+            times,
+            attempt_count=earlier or delivery.submit_count,
+            max_lag_ms=self._lag.find_max_lag_ms(times.started_s, ended_s),
+            saved_audio=None
+            if audio is None
+            else AudioFacts(
+                sha256=hashlib.sha256(audio).hexdigest(),
+                file_path="",
+                size_bytes=len(audio),
+                media_type=media_type,
+                container=None,
+            ),
+            failed_exchange=self._quoter.quote_exchange_if_cause_is_new(target, delivery),
+        )
+        return MeasuredSample(
+            sample=sample,
+            audio=delivery.audio,
+            billing=delivery.billing_status,
+            charged_usd=delivery.charged_usd,
+            has_open_job=delivery.has_open_job,
+            is_emulated=any(map(is_emulated, delivery.exchanges)),
+            submits=submits,
+        )
+
+    async def find_timing_error(self) -> TimingError | None:
+        """Return the error of times; after a run that was too short to measure it, it is measured now."""
+        setup = self._setup
+        measured = self._probes.summarize(setup.concurrency, setup.requests_per_s) if self._probes is not None else None
+        if measured is not None:
+            return measured
+        try:
+            return await measure_timing_error(
+                setup.concurrency, self._open_transport, requests_per_s=setup.requests_per_s
+            )
+        except (OSError, TransportError):
+            return None
+
+    async def stop(self) -> None:
+        """End the thread."""
+        self._end.set()
+
+
+# Functions that the planning machine calls on a worker. They run in Dask's event loop, and only pass calls on.
+
+
+_runs: dict[str, _WorkerRun] = {}
+"""The runs of this process, by a name that the planning machine chooses."""
+
+
+async def open_run(name: str, setup: WorkerSetup) -> str | None:
+    """Prepare to measure samples of a run, and return why that is impossible; `None` if it is possible."""
+    run = _WorkerRun(setup)
+    try:
+        await asyncio.to_thread(run.start)
+    except VoicegaugeError as error:
+        return str(error)
+    _runs[name] = run
+    return None
+
+
+async def begin_session(name: str, target_ids: tuple[str, ...], request_count: int) -> None:
+    """Begin a session with new connections, of which some are opened in advance."""
+    run = _runs[name]
+    await run.call(run.begin_session)
+    await run.call(run.prepare_connections, target_ids, request_count)
+
+
+async def measure_sample(name: str, order: bytes) -> bytes:
+    """Measure one sample: a `SampleOrder` in, a `MeasuredSample` out, both as MessagePack."""
+    run = _runs.get(name)
+    if run is None:
+        return msgspec.msgpack.encode(MeasuredSample(sample=None, billing=BillingStatus.NOT_SENT, knows_run=False))
+    return msgspec.msgpack.encode(await run.call(run.measure, msgspec.msgpack.decode(order, type=SampleOrder)))
+
+
+def read_clock(name: str) -> float:
+    """Return this machine's time in seconds since 1970; the run of that name goes on."""
+    if (run := _runs.get(name)) is not None:
+        run.last_message_s = time.monotonic()
+    return time.time()
+
+
+async def close_run(name: str, *, measures_timing_error: bool) -> TimingError | None:
+    """End a run on this worker, and return the error of its times; `None` if it is not known."""
+    run = _runs.pop(name, None)
+    if run is None:
+        return None
+    try:
+        await run.call(run.end_session)
+        found = await run.call(run.find_timing_error) if measures_timing_error else None
+    finally:
+        await run.call(run.stop)
+    assert found is None or isinstance(found, TimingError)
+    return found

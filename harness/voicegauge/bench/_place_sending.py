@@ -1,0 +1,264 @@
+"""Sends the samples of a run from several places, and pays for them here.
+
+The price of a sample is reserved, and its submit written to the journal, before a worker is given the order. An order
+whose worker ended is counted as spent and not given again: nobody knows whether its request was sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.bench._measuring_worker import RepeatedRequest, SampleOrder, SentContract, WorkerSetup
+from voicegauge.bench._sample_building import build_sample_lost_by_worker
+from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
+from voicegauge.bench.load import ArrivalRate
+from voicegauge.bench.places import (
+    MeasuringWorkers,
+    OrderNotGivenError,
+    WorkerLostError,
+    assign_places,
+    list_rounds_by_place,
+    split_evenly,
+)
+from voicegauge.bench.request_building import SpokenUpload
+from voicegauge.bench.run_config import ClusterSettings, RunConfig
+from voicegauge.bench.run_store import JournalState
+from voicegauge.client.client import RequestToRepeat
+from voicegauge.client.http_request import create_idempotency_key
+from voicegauge.client.ledger import Ledger, Reservation
+from voicegauge.client.settlement import Settlement, settle_when_done
+from voicegauge.client.spending_journal import Journal, SubmitRecorder
+from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.targets import BaseTarget
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.errors import UsageError
+from voicegauge.model.job import BillingStatus
+from voicegauge.model.run import MeasuringWorker
+from voicegauge.model.sample import Sample
+from voicegauge.transport.clock import run_in_thread
+
+
+class SampleFromPlace(NamedTuple):
+    """A sample that a worker has measured, or lost."""
+
+    sample: Sample
+    """The sample with its place, started by this machine's clock; its audio is not saved yet."""
+    audio: bytes | None
+    billing: BillingStatus
+    has_open_job: bool = False
+    is_emulated: bool = False
+
+
+class PlaceSender:
+    """Sends samples from the places that the plan gives them."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        pool: MeasuringWorkers,
+        journal: Journal,
+        ledgers: Mapping[str, Ledger],
+        held: Mapping[str, Reservation],
+        earlier_state: JournalState,
+    ) -> None:
+        """Send samples of a run.
+
+        Args:
+            config: the run.
+            pool: the workers.
+            journal: the journal of the run.
+            ledgers: the ledgers by provider id; a provider without one costs nothing.
+            held: what is reserved already for jobs and requests of an earlier process, by sample id.
+            earlier_state: what an earlier process has sent.
+        """
+        assert config.cluster is not None, "only a run on a cluster has places"
+        self._config, self._pool, self._journal, self._ledgers = config, pool, journal, ledgers
+        self._held, self._earlier_state = held, earlier_state
+        self.place_by_id = assign_places(config.plan.rounds, config.cluster.places)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        config: RunConfig,
+        journal: Journal,
+        ledgers: Mapping[str, Ledger],
+        held: Mapping[str, Reservation],
+        earlier_state: JournalState,
+    ) -> AsyncIterator[PlaceSender | None]:
+        """Yield a sender whose workers are ready; `None` if this machine sends the samples. See `__init__`.
+
+        Raises:
+            UsageError: a worker cannot measure the run.
+        """
+        if config.cluster is None:
+            yield None
+            return
+        setup = _build_worker_setup(config, config.cluster)
+        async with MeasuringWorkers.open(config.cluster.address, setup, config.cluster.on_notice) as pool:
+            yield cls(config, pool, journal, ledgers, held, earlier_state)
+
+    @property
+    def workers(self) -> tuple[MeasuringWorker, ...]:
+        """The workers that were used; complete when the context has ended."""
+        return self._pool.records
+
+    async def begin_session(self, request_count: int) -> None:
+        """Open new connections at all places, together for `request_count` requests in flight."""
+        await self._pool.begin_session(self._config.targets, request_count)
+
+    def split_load(self, rounds: Sequence[SampleRound]) -> list[tuple[Sequence[SampleRound], RunConfig]]:
+        """Return the rounds of each place, and the configuration with its share of the load.
+
+        A ramp is not split: its steps need the samples of all places together.
+        """
+        if self._config.ramp_settings is not None:
+            return [(rounds, self._config)]
+        by_place = list_rounds_by_place(rounds, self.place_by_id)
+        shares = split_evenly(self._config.concurrency, len(by_place)) if by_place else []
+        rate = self._config.arrival_rate
+        share_of_rate = None if rate is None else ArrivalRate(rate.requests_per_s / len(by_place), rate.arrival_process)
+        return [
+            (own, dataclasses.replace(self._config, concurrency=share, arrival_rate=share_of_rate))
+            for own, share in zip(by_place.values(), shares, strict=True)
+        ]
+
+    async def measure(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        price_quote: PriceQuote,
+        *,
+        upload: SpokenUpload | None,
+        request_to_repeat: RequestToRepeat | None,
+        slot_wait_ms: float,
+    ) -> SampleFromPlace:
+        """Pay for a sample, and let a worker measure it.
+
+        Raises:
+            BudgetError: the price exceeds the rest of the budget. Nothing was sent.
+            UsageError: the worker could not build the request.
+            UnreachableError: the cluster has lost all of its workers.
+        """
+        repeated = self._find_repeated_request(planned_sample, request_to_repeat)
+        is_submitted = repeated is not None and repeated.job_id is not None
+        if not is_submitted:
+            await self._wait_for_rate_limit(target)
+        order = SampleOrder(
+            number=self._pool.create_order_number(),
+            planned=planned_sample,
+            price=price_quote,
+            upload=upload,
+            idempotency_key=create_idempotency_key(target.operation) if repeated is None else None,
+            repeated=repeated,
+            is_at_fixed_rate=self._config.arrival_rate is not None,
+            slot_wait_ms=slot_wait_ms,
+        )
+        observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd)
+        with settle_when_done(self._reserve(planned_sample, target, price_quote)) as settlement:
+            if is_submitted or (repeated is not None and repeated.idempotency_key is not None):
+                settlement.status = BillingStatus.ACCEPTED if is_submitted else BillingStatus.AMBIGUOUS
+            while True:
+                if not is_submitted:
+                    key = order.idempotency_key or (repeated.idempotency_key if repeated is not None else None)
+                    await run_in_thread(observer.before_submit, key)
+                    settlement.note_sending()
+                try:
+                    return await self._give_order(order, settlement)
+                except OrderNotGivenError:
+                    if not is_submitted:
+                        settlement.status = BillingStatus.NOT_SENT
+                        await run_in_thread(observer.on_submit_not_sent)
+                except UsageError:
+                    if settlement.status is BillingStatus.NOT_SENT and not is_submitted:
+                        await run_in_thread(observer.on_submit_not_sent)
+                    raise
+
+    def _find_repeated_request(
+        self, planned_sample: PlannedSample, request_to_repeat: RequestToRepeat | None
+    ) -> RepeatedRequest | None:
+        job = self._earlier_state.open_jobs.get(planned_sample.id)
+        if job is not None:
+            history = self._earlier_state.histories[planned_sample.id]
+            return RepeatedRequest(
+                job_id=job.job_id,
+                charged_usd=history.purchases[-1].charged_usd,
+                earlier_attempt_count=history.attempt_count,
+            )
+        if request_to_repeat is not None:
+            return RepeatedRequest(idempotency_key=request_to_repeat.idempotency_key)
+        return None
+
+    async def _wait_for_rate_limit(self, target: BaseTarget) -> None:
+        """Wait until the account's plan allows one more request. All places share one account."""
+        limiter = self._config.access_by_provider[target.contract.id].rate_limiter
+        if limiter is not None:
+            await limiter.wait_for_request()
+
+    def _reserve(
+        self, planned_sample: PlannedSample, target: BaseTarget, price_quote: PriceQuote
+    ) -> Reservation | None:
+        held, ledger = self._held.get(planned_sample.id), self._ledgers.get(target.contract.id)
+        if held is not None or ledger is None:
+            return held
+        if price_quote.reserved_usd is None:
+            raise UsageError(f"no document states the price of {target.id}: give the price of a request")
+        return ledger.reserve(price_quote.reserved_usd, target.id)
+
+    async def _give_order(self, order: SampleOrder, settlement: Settlement) -> SampleFromPlace:
+        """Let a worker carry out an order, and note what the sample is charged.
+
+        Raises:
+            OrderNotGivenError: nothing was sent.
+            UsageError: the worker could not build the request.
+        """
+        sent_at, place = datetime.now(UTC), self.place_by_id[order.planned.id]
+        try:
+            measured, worker = await self._pool.measure(place, order)
+        except WorkerLostError as error:
+            lost = build_sample_lost_by_worker(order.planned, sent_at, str(error), place)
+            return SampleFromPlace(lost, None, BillingStatus.AMBIGUOUS)
+        is_known_to_journal = order.repeated is None or order.repeated.job_id is None
+        for event in measured.submits[1:] if is_known_to_journal else ():
+            await run_in_thread(self._journal.write, event)
+        settlement.status, settlement.charged_usd = measured.billing, measured.charged_usd
+        if measured.sample is None:
+            raise UsageError(f"worker {worker.name}: {measured.error_message}")
+        return SampleFromPlace(
+            _convert_to_own_clock(measured.sample, worker),
+            measured.audio,
+            measured.billing,
+            measured.has_open_job,
+            measured.is_emulated,
+        )
+
+
+def _convert_to_own_clock(sample: Sample, worker: MeasuringWorker) -> Sample:
+    started = datetime.fromisoformat(sample.started_at) - timedelta(milliseconds=worker.clock_offset_ms)
+    return msgspec.structs.replace(sample, started_at=started.isoformat(timespec="milliseconds"), place=worker.place)
+
+
+def _build_worker_setup(config: RunConfig, cluster: ClusterSettings) -> WorkerSetup:
+    contracts = {target.contract.id: target.contract for target in config.targets.values()}
+    worker_count = max(len(cluster.places), 1)
+    rate = config.arrival_rate
+    return WorkerSetup(
+        contracts=tuple(map(SentContract.of_contract, contracts.values())),
+        is_emulated=cluster.emulator_settings is not None,
+        emulator_settings=cluster.emulator_settings or EmulatorSettings(),
+        base_urls_by_provider={name: dict(one.base_urls) for name, one in config.access_by_provider.items()},
+        allowed_keys=cluster.allowed_keys,
+        allows_insecure_http=cluster.allows_insecure_http,
+        delivery_settings=config.delivery_settings,
+        seed=config.plan.settings.seed,
+        max_wait_s=config.max_wait_s,
+        uses_http2=config.uses_http2,
+        concurrency=-(-config.concurrency // worker_count),
+        requests_per_s=None if rate is None else rate.requests_per_s * len(config.targets) / worker_count,
+    )
