@@ -112,7 +112,7 @@ def test_retry_after_is_judged_without_documentation(submit, judge) -> None:
 
 @pytest.mark.parametrize(
     ("ignored_rules", "rules"),
-    [((), {"server-error"}), (("server-error",), {"status-undocumented", "error-shape"})],
+    [((), {"server-error"}), (("server-error",), {"status-undocumented"})],
 )
 def test_a_server_error_with_an_undocumented_status_is_one_finding(submit, acme, ignored_rules, rules) -> None:
     call = submit(b"oops", status=500, headers={"Content-Type": "text/plain"})
@@ -123,7 +123,7 @@ def test_a_server_error_with_an_undocumented_status_is_one_finding(submit, acme,
     found = dict(checker.iterate_findings_by_subject([call, CaseOutcome(call, expected)]))
     assert {finding.rule for findings in found.values() for finding in findings} == rules
     ((_, findings),) = checker.iterate_findings_by_subject([call])
-    assert {finding.rule for finding in findings} == {"status-undocumented", "error-shape"}
+    assert [finding.violated_rules for finding in findings] == [("status-undocumented", "error-shape")]
 
 
 @pytest.mark.parametrize("body", [b"[" * 65 + b"]" * 65, b"[" * 100_000], ids=["65", "100000"])

@@ -13,7 +13,7 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance.finding_groups import merge_findings
+from voicegauge.conformance.finding_groups import group_effects_on_audio, merge_findings
 from voicegauge.conformance.report import (
     CheckReport,
     apply_baseline,
@@ -293,6 +293,36 @@ def test_a_finding_is_shown_on_the_most_usual_request() -> None:
     found = [finding(case_id=name, evidence=name) for name in ("without a key", "delivery", "plain")]
     (merged,) = merge_findings(found, kinds)
     assert (merged.case_id, merged.evidence, merged.occurrence_count) == ("delivery", "delivery", 3)
+
+
+@pytest.mark.parametrize(
+    ("cases_by_rule", "expected"),
+    [
+        (
+            {"audio-of-other-text": "a", "spoken-text-other": "a", "audio-swapped": "a"},
+            {("audio-swapped", "audio-of-other-text", "spoken-text-other")},
+        ),
+        (
+            {"audio-of-other-text": "b", "spoken-text-other": "abc", "audio-length": "c", "audio-swapped": "b"},
+            {("spoken-text-other", "audio-length", "audio-swapped", "audio-of-other-text")},
+        ),
+        # In case d the audio is too short for another reason, so it remains a finding of its own.
+        (
+            {"spoken-text-other": "abc", "audio-length": "cd"},
+            {("spoken-text-other",), ("audio-length",)},
+        ),
+        ({"audio-not-audio": "ab", "audio-silent": "b"}, {("audio-not-audio", "audio-silent")}),
+    ],
+)
+def test_what_follows_from_wrong_audio_in_all_of_its_cases_is_one_finding(cases_by_rule, expected) -> None:
+    found = [finding(rule=rule, case_id=case, message=rule) for rule, cases in cases_by_rule.items() for case in cases]
+    other = finding(rule="spoken-text-other", case_id="a", severity=Severity.WARNING)
+    merged = merge_findings([*group_effects_on_audio(found), other])
+    assert {one.violated_rules for one in merged[:-1]} == expected
+    assert all(one.same_cause_messages == {rule: rule for rule in one.violated_rules[1:]} for one in merged[:-1])
+    assert merged[-1] == other
+    counts = {one.rule: one.occurrence_count for one in merged[:-1]}
+    assert counts == {rules[0]: len(cases_by_rule[rules[0]]) for rules in expected}
 
 
 def test_a_hostile_service_cannot_fill_a_finding_with_messages() -> None:

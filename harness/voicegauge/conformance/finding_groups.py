@@ -193,6 +193,63 @@ def _choose_location(locations: Sequence[FindingLocation], value_location: str) 
     return next(fitting, locations[0])
 
 
+# Groups what is wrong with audio in the same cases.
+
+
+_AFTER_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ", "format-changes-speech")
+_EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
+    "audio-not-audio": ("audio-silent", "audio-length"),
+    "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_AFTER_OTHER_WORDS),
+    "audio-of-other-text": ("audio-swapped", "spoken-text-other", *_AFTER_OTHER_WORDS),
+    "spoken-text-other": ("audio-swapped", "audio-of-other-text", *_AFTER_OTHER_WORDS),
+}
+"""For rules about audio, those that the same defect of the audio violates too. If the same cases violate several rules,
+the first of them is the cause: it says most about the defect."""
+
+
+def group_effects_on_audio(findings: Sequence[Finding]) -> list[Finding]:
+    """Return `findings` without those about audio that follow from another finding in each of their cases.
+
+    A service that speaks another text breaks several rules with each delivery: the text is not spoken, the samples are
+    those of another text, and the audio is too short. The rule that most cases violate is the cause; it lists the
+    messages of the others.
+    """
+    kept = list(findings)
+    for operation, severity in dict.fromkeys((one.where.operation, one.severity) for one in findings):
+        cases_by_rule: dict[str, set[str | None]] = {}
+        for one in findings:
+            if (one.where.operation, one.severity) == (operation, severity):
+                cases_by_rule.setdefault(one.rule, set()).add(one.case_id)
+        for cause in sorted(_EFFECTS_BY_CAUSE, key=lambda rule: -len(cases_by_rule.get(rule, ()))):
+            cases = cases_by_rule.get(cause, set()) - {None}
+            for effect in _EFFECTS_BY_CAUSE[cause] if cases else ():
+                if cases_by_rule.get(effect, {None}) <= cases:
+                    kept = _attach_effects(kept, cause, effect, operation, severity)
+                    del cases_by_rule[effect]
+    return kept
+
+
+def _attach_effects(
+    findings: Iterable[Finding], cause: str, effect: str, operation: str, severity: Severity
+) -> list[Finding]:
+    """Return `findings` without those of the rule `effect`, each in the list of the one of `cause` in its case."""
+    effects: dict[str | None, Finding] = {}
+    others: list[Finding] = []
+    for one in findings:
+        is_effect = (one.rule, one.where.operation, one.severity) == (effect, operation, severity)
+        if is_effect:
+            effects.setdefault(one.case_id, one)
+        else:
+            others.append(one)
+    for index, one in enumerate(others):
+        is_cause = (one.rule, one.where.operation, one.severity) == (cause, operation, severity)
+        found = effects.pop(one.case_id, None) if is_cause else None
+        if found is not None:
+            messages = {**one.same_cause_messages, effect: found.message, **found.same_cause_messages}
+            others[index] = msgspec.structs.replace(one, same_cause_messages=messages)
+    return others
+
+
 # Merges equal findings.
 
 

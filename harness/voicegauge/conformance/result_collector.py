@@ -14,6 +14,7 @@ from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
 from voicegauge.conformance.finding_groups import (
     RequestedValues,
+    group_effects_on_audio,
     group_rejections_of_missing_targets,
     group_rejections_of_values,
     merge_findings,
@@ -368,7 +369,10 @@ class ResultCollector:
             findings=merge_findings(
                 group_rejections_of_missing_targets(
                     group_rejections_of_values(
-                        self._findings, self._cases, self._target_by_case_id, self._values_by_case_id
+                        group_effects_on_audio(self._findings),
+                        self._cases,
+                        self._target_by_case_id,
+                        self._values_by_case_id,
                     ),
                     self._cases,
                     self._target_by_case_id,

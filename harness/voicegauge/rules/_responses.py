@@ -227,6 +227,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
             f"{prefix}: Content-Type is {media_type!r}; documented: {known}",
             f"{call.operation.pointer}/responses",
             evidence=quote_text_body(call),
+            cause_rule_id="status-undocumented",
             is_warning=True,
         )
         return
@@ -236,7 +237,8 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
         return
     for error in itertools.islice(schemas[0].iterate_violations(value), MAX_SCHEMA_VIOLATIONS):
         violation = convert_schema_violation(error, value)
-        yield violation._replace(message=f"{prefix}: {violation.message}", is_warning=True)
+        message = f"{prefix}: {violation.message}"
+        yield violation._replace(message=message, cause_rule_id="status-undocumented", is_warning=True)
 
 
 def _check_body_schema(call: Call) -> Iterator[Violation]:

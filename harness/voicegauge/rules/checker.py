@@ -27,9 +27,8 @@ MAX_MESSAGE_CHARACTERS = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
-_CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
-"""For a rule (the key), the id of a rule whose disputed findings have the same cause. If both rules have a disputed
-finding about a response, only the finding of the second rule (the value) is reported."""
+_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+"""The severities, most severe first."""
 _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 """Ids of the rules that report an undocumented server error too, so that their findings are left out if the rule
 server-error has reported it."""
@@ -70,17 +69,12 @@ class Checker:
             case_id: id of the planned case that the subject belongs to; `None` if there is no planned case.
             build_reproduction_command: replaces the checker's own function.
         """
-        disputed_rules: set[str] = set()
         findings: list[Finding] = []
         for rule in self._find_rules(subject):
             for violation in rule.check(subject):
                 finding = self._build_finding(
                     rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
                 )
-                if finding.severity is Severity.DISPUTED:
-                    if _CAUSE_RULE_ID_BY_RULE_ID.get(rule.id) in disputed_rules:
-                        continue
-                    disputed_rules.add(rule.id)
                 index = _find_finding_index(findings, violation.cause_rule_id, finding.severity)
                 if index is None:
                     findings.append(finding)
@@ -213,8 +207,9 @@ def _choose_severity(rule: Rule, subject: CheckSubject, violation: Violation, di
 
 
 def _find_finding_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:
-    """Return the index of the finding with this rule and this severity; `None` if there is none."""
-    return next((i for i, one in enumerate(findings) if (one.rule, one.severity) == (rule_id, severity)), None)
+    """Return the index of the finding with this rule that is at least as severe; `None` if there is none."""
+    severities = _SEVERITIES[: _SEVERITIES.index(severity) + 1]
+    return next((i for i, one in enumerate(findings) if one.rule == rule_id and one.severity in severities), None)
 
 
 def _shorten_text(text: str, max_characters: int) -> str:
