@@ -133,11 +133,15 @@ def test_sarif_shows_a_bundled_contract_at_the_file_that_asked_for_the_check(tmp
     assert result["partialFingerprints"]["primaryLocationLineHash"] == f"{finding().fingerprint}:1"
 
 
-def test_a_missing_baseline_says_how_to_write_it_also_as_an_annotation(check, monkeypatch) -> None:
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    status, _, err = check("--baseline", "known.json")
-    assert status == 2
-    assert err.splitlines()[-1].startswith("::error title=voicegauge::the baseline known.json does not exist: write it")
+@pytest.mark.parametrize("is_in_action", [True, False])
+def test_a_missing_baseline_says_how_to_write_it_also_as_an_annotation(check, monkeypatch, is_in_action) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", str(is_in_action).lower())
+    flags = () if is_in_action else ("--github",)
+    status, out, err = check("--baseline", "known.json", *flags)
+    message = "the baseline known.json does not exist: write it with --write-baseline known.json"
+    assert (status, out) == (2, "")
+    # Before anything is planned, and so before a line about the plan.
+    assert err.splitlines() == [f"voicegauge: {message}", f"::error title=voicegauge::{message}"]
 
 
 def test_sarif_with_hostile_text_and_files_outside_the_repository_is_valid(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,6 +150,9 @@ def cli(settings: Path | None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status. An error of the user is printed in one line."""
+    words = sys.argv[1:] if arguments is None else arguments
+    annotates = os.environ.get("GITHUB_ACTIONS") == "true" or "--github" in itertools.takewhile("--".__ne__, words)
+    print_error = functools.partial(_print_error, annotates=annotates)
     try:
         result = cli.main(args=arguments, prog_name="voicegauge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -156,11 +161,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         if isinstance(error, click.BadParameter):
             add_value_source_to_message(error)
-        return _print_error(error.format_message(), EXIT_UNUSABLE_INPUT)
+        return print_error(error.format_message(), EXIT_UNUSABLE_INPUT)
     except VoicegaugeError as error:
-        return _print_error(str(error), error.exit_code)
+        return print_error(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return _print_error("stopped", EXIT_INTERRUPTED)
+        return print_error("stopped", EXIT_INTERRUPTED)
     except SystemExit as error:
         # click raises it with 0 after completing names for a shell, and with 1 if the reader of the output is gone.
         result = 0 if error.code == 0 else EXIT_BROKEN_PIPE
@@ -168,14 +173,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None and error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return _print_error(f"{where}{error.strerror or error}", EXIT_UNUSABLE_INPUT)
+        return print_error(f"{where}{error.strerror or error}", EXIT_UNUSABLE_INPUT)
     return result if isinstance(result, int) else 0
 
 
-def _print_error(message: str, exit_status: int) -> int:
+def _print_error(message: str, exit_status: int, *, annotates: bool) -> int:
     line = escape_unprintable(" ".join(message.split()))
     click.echo(f"voicegauge: {line}", err=True)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if annotates:
         # A step that fails without an annotation sends the reader into the log. The runner reads both streams.
         from voicegauge.outputs.exported_report import escape_command_message
 

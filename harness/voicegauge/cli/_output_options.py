@@ -177,7 +177,14 @@ class OutputOptions(SummaryOutputs):
     )
 
     def validate(self, **other_outputs: Path | None) -> None:
-        """Reject combinations that would overwrite or mix outputs, see `reject_conflicting_outputs`."""
+        """Reject combinations that would overwrite or mix outputs, and a baseline that is not usable.
+
+        The baseline is read again when it is applied; here its error comes before anything is sent.
+
+        Raises:
+            UsageError: see `reject_conflicting_outputs`.
+            DataError: the baseline cannot be read.
+        """
         self.reject_conflicting_outputs(
             junit=self.junit_file,
             sarif=self.sarif_file,
@@ -185,6 +192,10 @@ class OutputOptions(SummaryOutputs):
             write_baseline=self.new_baseline_file,
             **other_outputs,
         )
+        if self.baseline_file is not None:
+            from voicegauge.outputs.baseline import load_baseline
+
+            load_baseline(self.baseline_file)
 
     def apply_baselines(self, report: ReportT, failed_writes: FailedWriteCollector) -> ReportT:
         """Return the report without the findings that the user's baseline file accepts.

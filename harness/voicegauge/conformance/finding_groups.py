@@ -230,7 +230,7 @@ def group_effects_on_audio(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _attach_effects(
-    findings: Iterable[Finding], cause: str, effect: str, operation: str, severity: Severity
+    findings: Iterable[Finding], cause: str, effect: str, operation: str | None, severity: Severity
 ) -> list[Finding]:
     """Return `findings` without those of the rule `effect`, each in the list of the one of `cause` in its case."""
     effects: dict[str | None, Finding] = {}
