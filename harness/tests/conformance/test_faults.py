@@ -31,7 +31,7 @@ _CASE_CHOOSERS: dict[FaultTraffic, Callable[[ConformanceCase], bool]] = {
     # A synchronous call would speak the 100,001 characters that should have been rejected.
     "invalid": lambda case: case.expected_response.case_kind == "invalid" and case.target_name != "kokoro-sync",
     # The valid requests of one provider have every kind of response that these faults change.
-    "valid": lambda case: case.expected_response.case_kind == "valid" and case.provider == "pixelapi",
+    "valid": lambda case: case.expected_response.case_kind == "valid" and case.provider == "pixazo",
     **{
         kind: lambda case, kind=kind: case.expected_response.case_kind == kind
         for kind in ("authentication", "rejection-reason")

@@ -127,9 +127,17 @@ async def http(variant: Variant) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def _few(optional: list[str]) -> Iterator[frozenset[str]]:
-    """Combinations to leave out: none, all, each alone, and all but each."""
+VARIED_CONTRACTS = {"elevenlabs", "pixazo", "pixelapi", "ttsai"}
+"""Contracts with many operations, jobs and kinds of parameters, of which each field is left out alone."""
+
+
+def _few(variant: Variant) -> Iterator[frozenset[str]]:
+    """Combinations to leave out: none, all, and in varied contracts each alone, and all but each."""
+    optional = variant.optional_fields()
     everything = frozenset(optional)
+    if variant.contract.id not in VARIED_CONTRACTS:
+        yield from dict.fromkeys([frozenset(), everything])
+        return
     singles = [frozenset({name}) for name in optional]
     yield from dict.fromkeys([frozenset(), everything, *singles, *(everything - single for single in singles)])
 
@@ -266,7 +274,7 @@ def _name(variant: Variant) -> str:
 
 @pytest.mark.parametrize("variant", ESPEAK_VARIANTS, ids=_name)
 async def test_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
-    accepted = [await _check(http, variant, left_out) for left_out in _few(variant.optional_fields())]
+    accepted = [await _check(http, variant, left_out) for left_out in _few(variant)]
     if not any(parameter.is_required for parameter in variant.operation.parameters) and not _needs_id(variant):
         assert any(accepted)
 

@@ -82,13 +82,14 @@ def test_git_tracks_no_ignored_file() -> None:
 
 
 def test_private_modules_are_imported_inside_their_package_only() -> None:
+    names = {dotted_name(path) for path in modules()}
     outside = [
         f"{path.relative_to(ROOT)}:{line}: {module} is private to its package"
         for path in modules()
         for line, module, name in library_imports(path)
         for private in (module, f"{module}.{name}")
         if private.rpartition(".")[2].startswith("_")
-        and private in {dotted_name(one) for one in modules()}
+        and private in names
         and not (package_of(path) + ".").startswith(private.rpartition(".")[0] + ".")
     ]
     assert outside == []
