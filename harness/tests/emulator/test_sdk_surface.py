@@ -1,6 +1,7 @@
 """Every operation of the large providers' contracts is called by the official client, or listed with the reason.
 
 The clients are unmodified and speak with the emulator over a real socket, whose journal has the operations they called.
+Google and Azure are called over plain HTTP here, and by Google's own clients in test_google_sdks.py.
 What the responses contain is tested beside this file, by client.
 """
 
@@ -30,6 +31,8 @@ NOT_OFFERED = {
     "elevenlabs/streamConvertedSpeech": f"{IN_NODE} The client for Python has another path, which is an operation too.",
 }
 """Operations that the official client for Python lacks, with the reason."""
+PLAIN_HTTP = ("google", "azure")
+"""Providers whose operations are called without a client here."""
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +278,46 @@ def call_azure(url: str, http: httpx.Client) -> None:
     assert http.delete(f"{batches}/{batch['id']}", params=version).is_success
 
 
+def call_lmnt(url: str, _: httpx.Client) -> None:
+    import lmnt
+
+    with lmnt.Lmnt(api_key="surface", base_url=url, max_retries=0) as client:
+        assert client.speech.generate(text=TEXT, voice="leah").read()
+        assert client.speech.generate_detailed(text=TEXT, voice="leah").audio
+        made = client.voices.create(name="Anna", file=recording()).id
+        assert made in {voice.id for voice in client.voices.list()}
+        assert client.voices.retrieve(made).name
+        assert client.voices.delete(made).success
+
+
+def call_murf(url: str, http: httpx.Client) -> None:
+    from murf import Murf
+    from murf.environment import MurfEnvironment
+
+    environment = MurfEnvironment(**dict.fromkeys(vars(MurfEnvironment.DEFAULT), url))
+    client = Murf(api_key="surface", environment=environment, httpx_client=http)
+    assert client.text_to_speech.generate(text=TEXT, voice_id="en-US-natalie").audio_file
+    assert b"".join(client.text_to_speech.stream(text=TEXT, voice_id="en-US-natalie"))
+    assert client.text_to_speech.get_voices()
+    assert client.voice_changer.convert(voice_id="en-US-natalie", file=recording()).audio_file
+
+
+def call_replicate(url: str, _: httpx.Client) -> None:
+    import replicate
+    from replicate.version import Versions
+
+    client = replicate.Client(api_token="r8_surface", base_url=url)
+    for model in ("minimax/speech-02-turbo", "minimax/speech-02-hd", "resemble-ai/chatterbox-turbo"):
+        assert client.models.predictions.create(model, input={"text": TEXT}).id
+    assert client.models.predictions.create("resemble-ai/chatterbox", input={"prompt": TEXT}).id
+    [kokoro] = load_catalogue().find_provider("replicate").targets["kokoro"].target_spec.request_constants.values()
+    version = Versions(client, model=("jaaari", "kokoro-82m")).get(str(kokoro))
+    made = client.predictions.create(version=version.id, input={"text": TEXT})
+    assert client.predictions.get(made.id).status
+    made.cancel()
+    client._client.close()
+
+
 CLIENTS: dict[str, Callable[[str, httpx.Client], Any]] = {
     "openai": call_openai,
     "elevenlabs": call_elevenlabs,
@@ -284,13 +327,16 @@ CLIENTS: dict[str, Callable[[str, httpx.Client], Any]] = {
     "inworld": call_inworld,
     "google": call_google,
     "azure": call_azure,
+    "lmnt": call_lmnt,
+    "murf": call_murf,
+    "replicate": call_replicate,
 }
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("provider", CLIENTS)
 def test_the_official_client_calls_every_operation(
-    provider: str, emulator: RunningEmulator, http: httpx.Client
+    provider: str, emulator: RunningEmulator, http: httpx.Client, request: pytest.FixtureRequest
 ) -> None:
     called = CLIENTS[provider](emulator.base_url(provider), http)
     if inspect.isawaitable(called):
@@ -299,6 +345,10 @@ def test_the_official_client_calls_every_operation(
     met = {entry["operation"] for entry in journal if entry["provider"] == provider and entry["status"] < 300}
     lacking = {name.partition("/")[2] for name in NOT_OFFERED if name.startswith(f"{provider}/")}
     operations = set(load_catalogue().find_provider(provider).operations)
+    client = "plain HTTP" if provider in PLAIN_HTTP else "Python"
+    request.node.user_properties.append(
+        (f"{provider} by {client}", " ".join(sorted(met)))
+    )  # benchmarks/surface reads it
     assert operations - met == lacking
     assert lacking <= operations
 
