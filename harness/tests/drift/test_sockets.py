@@ -76,6 +76,92 @@ def test_a_document_may_move_to_another_version(drift: Drift) -> None:
     assert (change.location, change.level.value) == ("server message Done/done", "breaking")
 
 
+def reverse_version_2(*, client_summary: str = "", server_summary: str = "", names: str = "{side}-{name}") -> Any:
+    """`BASE` from the other point of view: what clients send is `subscribe`."""
+    base = copy.deepcopy(BASE)
+    for channel in base["channels"].values():
+        sides = {"client": channel.pop("publish", None), "server": channel.pop("subscribe", None)}
+        for side, operation in sides.items():
+            if operation is not None:
+                action, summary = ("subscribe", client_summary) if side == "client" else ("publish", server_summary)
+                channel[action] = {**operation, **({"summary": summary} if summary else {})}
+                for message in operation["message"].get("oneOf", [operation["message"]]):
+                    message["name"] = names.format(side=side, name=message["name"])
+    return base
+
+
+def build_client_version_3(error_name: str = "Error") -> dict[str, Any]:
+    """A 3.0 document of a client: it sends what clients send, and has one channel of the same address for each side."""
+
+    def build_channel(**payloads: Any) -> dict[str, Any]:
+        return {"address": "/", "messages": {name: {"payload": payload} for name, payload in payloads.items()}}
+
+    start = {"type": "object", "properties": {"rate": {"type": "integer"}}, "required": ["rate"]}
+    text = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    return {
+        "asyncapi": "3.0.0",
+        "info": BASE["info"],
+        "channels": {
+            "outgoing": build_channel(Start=start, Stop={}),
+            "incoming": build_channel(**{"Transcript": text, error_name: copy.deepcopy(text)}),
+        },
+        "operations": {
+            "outgoing": {"action": "send", "channel": {"$ref": "#/channels/outgoing"}},
+            "incoming": {"action": "receive", "channel": {"$ref": "#/channels/incoming"}},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        reverse_version_2(),
+        reverse_version_2(client_summary="Client messages", server_summary="Server messages", names="{name}"),
+        reverse_version_2(server_summary="What the server sends", names="{name}"),
+    ],
+)
+def test_a_document_from_the_other_point_of_view_is_read_by_its_words(drift: Drift, old: dict[str, Any]) -> None:
+    new = copy.deepcopy(old)
+    operations = new["channels"]["/speak"]
+    del operations["subscribe"]["message"]["oneOf"][0]["payload"]["properties"]["speed"]
+    operations["publish"]["message"]["oneOf"][0]["payload"]["required"] = []
+    assert {one.rule: one.level.value for one in drift(old, new).changes} == {
+        "request-property-removed": "possibly-breaking",
+        "response-property-became-optional": "breaking",
+    }
+
+
+def test_errors_and_warnings_are_messages_of_the_server_and_channels_of_one_address_are_one(drift: Drift) -> None:
+    old, new = build_client_version_3(), build_client_version_3()
+    new["channels"]["outgoing"]["messages"]["Start"]["payload"]["properties"]["name"] = {"type": "string"}
+    new["channels"]["outgoing"]["messages"]["Start"]["payload"]["required"] = ["rate", "name"]
+    del new["channels"]["incoming"]["messages"]["Transcript"]["payload"]["properties"]["text"]
+    found = {(one.rule, one.location.split("/")[0]) for one in drift(old, new).changes}
+    assert ("new-required-request-property", "client message Start") in found
+    assert {place for _, place in found} == {"client message Start", "server message Transcript"}
+
+
+def test_a_document_without_such_words_is_read_as_it_agrees_with_the_other_one(drift: Drift) -> None:
+    known = copy.deepcopy(BASE)
+    for path, channel in known["channels"].items():
+        channel["x-socket"] = {"id": path, "client_operation": "publish"}
+    silent = reverse_version_2(names="{name}")
+    assert drift(known, silent).changes == ()
+    assert drift(silent, known).changes == ()
+    unknown = build_client_version_3(error_name="Problem")
+    assert drift(unknown, unknown).changes == ()
+
+
+def test_what_a_contract_states_counts_more_than_words(drift: Drift) -> None:
+    stated = reverse_version_2(client_summary="Messages from the server")
+    for path, channel in stated["channels"].items():
+        channel["x-socket"] = {"id": path, "client_operation": "subscribe"}
+    changed = copy.deepcopy(stated)
+    del changed["channels"]["/speak"]["publish"]["message"]["oneOf"][0]["payload"]["properties"]["done"]
+    (change,) = drift(stated, changed).changes
+    assert change.location == "server message server-Done/done"
+
+
 def test_a_message_names_its_lines_in_both_files(drift: Drift) -> None:
     (change,) = drift(BASE, edited(BASE, *SOCKET_EDITS[-1][0].edits)).changes
     assert change.location == "server message Done/done"

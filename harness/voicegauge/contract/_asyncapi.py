@@ -21,6 +21,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import PLACEHOLDER_NAMES, MessageSchema, SocketChannel, iterate_leaves
+from voicegauge.contract.socket_viewpoint import OPPOSITE_ACTIONS, get_usual_client_action
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 
@@ -56,8 +57,8 @@ def _read_channel(
             reason = "cancel needs its effect" if action == "cancel" else "effect belongs to cancel only"
             raise document.build_error(f"{pointer}/x-socket/client_messages/{action}", reason)
     read = _read_messages_of_version_3 if is_version_3 else _read_messages_of_version_2
-    client_key = spec.client_operation or ("receive" if is_version_3 else "publish")
-    server_key = {"publish": "subscribe", "subscribe": "publish", "send": "receive", "receive": "send"}[client_key]
+    client_key = spec.client_operation or get_usual_client_action(is_version_3=is_version_3)
+    server_key = OPPOSITE_ACTIONS[client_key]
     socket = SocketChannel(
         spec,
         contract.schemas,

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
+from voicegauge.contract.socket_viewpoint import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
 from voicegauge.drift.report import DriftChange
 from voicegauge.model.socket_messages import SOCKET_SIDES, SocketSide
 
-_OPPOSITE_ACTIONS = {"publish": "subscribe", "subscribe": "publish", "send": "receive", "receive": "send"}
 _SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
 _BINARY_MEDIA_TYPES = ("audio/", "application/octet-stream")
 
@@ -35,7 +35,7 @@ class _Channel(NamedTuple):
 
 def compare_channels(api_part: ApiPart, old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the channels of two documents, in which AsyncAPI documents are embedded."""
-    old_channels, new_channels = _list_channels(old_root), _list_channels(new_root)
+    old_channels, new_channels = _list_documents(old_root, new_root)
     for path in dict.fromkeys((*old_channels, *new_channels)):
         before, after = old_channels.get(path), new_channels.get(path)
         if before is not None and after is not None:
@@ -106,27 +106,119 @@ def _compare_message(
         yield from compare_schemas(api_part, _SCHEMA_ROLES[side], old_schema, new_schema)
 
 
-def _list_channels(root: DocumentNode) -> dict[str, _Channel]:
-    """Return the channels by path, in which the names of parameters are left out."""
+class _ListedChannel(NamedTuple):
+    """A channel of one document, before it is known which of its messages are the client's."""
+
+    name: str
+    node: DocumentNode
+    messages: dict[str, dict[str, DocumentNode]]
+    """The messages of each action, by name. Channels with the same address are one."""
+    client_action: str | None
+    """The action with the client's messages, as `x-socket` states it; `None` if it does not."""
+
+
+class _ListedDocument(NamedTuple):
+    """The channels of one document by path, in which the names of parameters are left out."""
+
+    channels: dict[str, _ListedChannel]
+    usual_client_action: str
+    client_action: str | None
+    """The action with the client's messages in channels without `x-socket`; `None` if nothing shows it."""
+
+    def find_client_action(self, path: str) -> str:
+        """Return the action with the client's messages of a channel."""
+        return self.channels[path].client_action or self.client_action or self.usual_client_action
+
+
+def _list_documents(old_root: DocumentNode, new_root: DocumentNode) -> tuple[dict[str, _Channel], dict[str, _Channel]]:
+    """Return the channels of both documents by path, each message on its side.
+
+    A document that does not show whose messages are whose is read so that it agrees best with the other one.
+    """
+    old, new = _list_document(old_root), _list_document(new_root)
+    old = _choose_side(old, new) if old.client_action is None and new.client_action is not None else old
+    return _assign_sides(old), _assign_sides(_choose_side(new, old) if new.client_action is None else new)
+
+
+def _list_document(root: DocumentNode) -> _ListedDocument:
     document = root.get_child(ASYNCAPI_KEY)
     is_version_3 = str(document.get_value("asyncapi", "")).startswith("3.")
-    found: dict[str, _Channel] = {}
+    usual = get_usual_client_action(is_version_3=is_version_3)
+    found: dict[str, _ListedChannel] = {}
     for name, node in document.get_child("channels").iterate_children():
         channel = node.resolve_references()
         path = str(channel.get_value("address", name)) if is_version_3 else name
         described = channel.get_value("x-socket")
         spec = described if isinstance(described, dict) else {}
-        client_action = spec.get("client_operation") or ("receive" if is_version_3 else "publish")
-        actions: dict[SocketSide, str] = {
-            "client": client_action,
-            "server": _OPPOSITE_ACTIONS.get(client_action, client_action),
-        }
         list_messages = _list_messages_of_version_3 if is_version_3 else _list_messages_of_version_2
-        messages = {
-            side: _give_unique_names(list_messages(document, channel, action)) for side, action in actions.items()
-        }
         key = re.sub(r"\{[^}]*\}", "{}", path)
-        found[key] = _Channel(str(spec.get("id") or path), channel, messages)
+        earlier = found.get(key)
+        messages = {
+            action: (earlier.messages[action] if earlier is not None else {})
+            | _give_unique_names(list_messages(document, channel, action))
+            for action in (usual, OPPOSITE_ACTIONS[usual])
+        }
+        own_action = spec.get("client_operation") or (usual if spec else None)
+        if earlier is not None:
+            found[key] = earlier._replace(messages=messages, client_action=earlier.client_action or own_action)
+        else:
+            found[key] = _ListedChannel(str(spec.get("id") or path), channel, messages, own_action)
+    stated = next((one.client_action for one in found.values() if one.client_action is not None), None)
+    return _ListedDocument(found, usual, stated or _find_client_action(document, found, is_version_3=is_version_3))
+
+
+def _find_client_action(
+    document: DocumentNode, channels: dict[str, _ListedChannel], *, is_version_3: bool
+) -> str | None:
+    """Return the action of the client's messages as the words of a document show it."""
+    names: dict[str, list[str]] = {}
+    descriptions: dict[str, list[str]] = {}
+    for channel in channels.values():
+        for action, messages in channel.messages.items():
+            for name, message in messages.items():
+                names.setdefault(action, []).append(name)
+                descriptions.setdefault(action, []).extend(_list_texts(message, "title", "summary"))
+    operations = (
+        [(str(one.get_value("action")), one) for _, one in document.get_child("operations").iterate_children()]
+        if is_version_3
+        else [(action, one.node.get_child(action)) for one in channels.values() for action in one.messages]
+    )
+    for action, operation in operations:
+        if action in OPPOSITE_ACTIONS:
+            descriptions.setdefault(action, []).extend(_list_texts(operation, "summary", "operationId"))
+    return find_client_action(descriptions, names)
+
+
+def _list_texts(node: DocumentNode, *keys: str) -> list[str]:
+    return [text for key in keys if isinstance(text := node.get_value(key), str)]
+
+
+def _choose_side(undecided: _ListedDocument, other: _ListedDocument) -> _ListedDocument:
+    """Return a document with the action for which most messages have the names that they have in the other one."""
+
+    def count_common_names(action: str) -> int:
+        count = 0
+        for path, channel in undecided.channels.items():
+            if path in other.channels:
+                there, other_action = other.channels[path].messages, other.find_client_action(path)
+                count += len(channel.messages[action].keys() & there[other_action].keys())
+                opposite = channel.messages[OPPOSITE_ACTIONS[action]]
+                count += len(opposite.keys() & there[OPPOSITE_ACTIONS[other_action]].keys())
+        return count
+
+    usual = undecided.usual_client_action
+    return undecided._replace(client_action=max((usual, OPPOSITE_ACTIONS[usual]), key=count_common_names))
+
+
+def _assign_sides(listed: _ListedDocument) -> dict[str, _Channel]:
+    found = {}
+    for path, channel in listed.channels.items():
+        client_action = listed.find_client_action(path)
+        messages: dict[SocketSide, dict[str, DocumentNode]] = {
+            "client": channel.messages[client_action],
+            "server": channel.messages[OPPOSITE_ACTIONS[client_action]],
+        }
+        found[path] = _Channel(channel.name, channel.node, messages)
     return found
 
 
