@@ -7,6 +7,7 @@ import gzip
 import os
 import socket
 import ssl
+import threading
 import zlib
 
 import h2.config
@@ -53,6 +54,30 @@ async def test_the_request_goes_out_as_it_is(listen):
         exchange = await transport.send(request, provider_id="p", operation_id="o")
     assert exchange.request == request
     assert seen == [b"abc"]
+
+
+async def test_a_connection_that_the_server_closed_while_this_process_was_busy_is_not_used():
+    may_close, is_closed = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer(b"x"))
+                    may_close.wait(10)
+                is_closed.set()
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        async with Transport() as transport:
+            await get(transport, url)
+            may_close.set()
+            assert is_closed.wait(10)  # meanwhile the event loop cannot notice it
+            assert (await get(transport, url)).response.body == b"x"
+        server.join(10)
 
 
 @pytest.mark.parametrize("in_process", [False, True])

@@ -14,6 +14,7 @@ import contextlib
 import importlib
 import ipaddress
 import re
+import selectors
 import socket
 import ssl
 import time
@@ -259,6 +260,10 @@ def _wake_waiter(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
+_SelectorClass = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""The selector for one socket: it opens no file of its own, as `selectors.DefaultSelector` does."""
+
+
 class _TimedStream(httpcore.AsyncNetworkStream):
     """The stream of one connection for httpcore. Only one task reads from it at a time."""
 
@@ -352,12 +357,24 @@ class _TimedStream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Return what httpcore requests by name: whether a read would return at once, or the TLS session."""
         if info == "is_readable":  # an idle connection that can be read was closed by the server
-            return bool(self._protocol.received) or self._protocol.is_ended
+            return bool(self._protocol.received) or self._protocol.is_ended or self._has_unread_bytes()
         if info == "client_addr":
             return self._transport.get_extra_info("sockname")
         if info == "server_addr":
             return self._transport.get_extra_info("peername")
         return self._transport.get_extra_info(info)
+
+    def _has_unread_bytes(self) -> bool:
+        """Whether the operating system has received bytes or the end of the stream.
+
+        The event loop does not know of them yet if it was busy for longer than the server keeps idle connections.
+        """
+        opened = self._transport.get_extra_info("socket")
+        if opened is None or opened.fileno() < 0:
+            return False
+        with _SelectorClass() as selector:
+            selector.register(opened, selectors.EVENT_READ)
+            return bool(selector.select(timeout=0))
 
 
 class _PreparedTlsStream(httpcore.AsyncNetworkStream):
