@@ -73,6 +73,20 @@ def test_a_listed_model_that_does_not_speak_is_left_out() -> None:
     assert "rejects-valid" not in {finding.rule for finding in report.findings}
 
 
+def test_if_no_listed_model_answers_one_is_to_be_named() -> None:
+    models = ["cpu:speech/base", "/models/cosy voice", "whisper-*"]  # the last one is a pattern
+    with running_own_server(voices=["zoe"], is_strict=True, other_models=models, has_tiny_model=False) as url:
+        with pytest.raises(UsageError) as raised:
+            voicegauge.check(NAME, live=options(f"{url}/v1"))
+        named = options(f"{url}/v1", own_server_models=["cpu:speech/base"])
+        report = voicegauge.check(NAME, live=named, case_ids=[f"{NAME}/speech: a full delivery"])
+    assert str(raised.value).startswith(
+        f"{NAME}: none of the 2 models that were tried, of 2 listed, answers a valid request (cpu:speech/base: HTTP 400"
+    )
+    assert str(raised.value).endswith("): name one that works with --model")
+    assert "rejects-valid" in {finding.rule for finding in report.findings}
+
+
 def test_the_emulator_has_only_the_voices_that_it_lists() -> None:
     listed, unlisted = (
         f'{NAME}/createSpeech: voice "nova"',

@@ -38,6 +38,7 @@ def running_own_server(
     prefix: str = "/v1",
     is_strict: bool = False,
     other_models: Sequence[str] = (),
+    has_tiny_model: bool = True,
     page_methods: Sequence[str] = ("GET",),
 ) -> Iterator[str]:
     """Run the server; yield its root URL.
@@ -49,6 +50,7 @@ def running_own_server(
         has_web_page: whether a page is the response to every request elsewhere that has one of `page_methods`.
         prefix: path of the API.
         other_models: further models that it lists before its own, without saying what they are for.
+        has_tiny_model: whether it lists its own model, "tiny".
         is_strict: whether models and voices that it does not list are rejected with 400.
         page_methods: methods of requests for the page.
     """
@@ -74,7 +76,7 @@ def running_own_server(
     async def list_models(request: Request) -> Response:
         recognizer = {"id": "hears", "task": "automatic-speech-recognition"}
         described = {"object": "model", "created": 1, "owned_by": "me"}
-        models = [{"id": name, **described} for name in (*other_models, "tiny")]
+        models = [{"id": name, **described} for name in (*other_models, *(["tiny"] if has_tiny_model else []))]
         models.insert(0, {**recognizer, **described})
         if not is_allowed(request):
             return JSONResponse({"detail": "no key"}, 401)

@@ -115,6 +115,8 @@ def test_to_accept_more_than_documented_is_no_failure_but_a_server_error_is() ->
     assert report.score.required_count == judge(profile=BY_BREAKAGE).score.required_count - 1
     assert "more permissive than documented in 1" in render_profile_page(report)
     assert find_ids(judge(**accepted), "failed") == {"speed-too-slow"}  # in the first edition
+    disguised = {"createSpeech: speed 0.24": {"accepts-invalid": "an error is sent with the success status 200"}}
+    assert find_ids(judge(profile=BY_BREAKAGE, **disguised), "failed") == {"speed-too-slow"}
     crashed = {"createSpeech: speed 0.24": {"server-error": "got status 500"}}
     report = judge(profile=BY_BREAKAGE, **crashed, statuses={"createSpeech: speed 0.24": 500})
     assert (find_ids(report, "failed"), find_ids(report, "more-permissive")) == ({"speed-too-slow"}, set())

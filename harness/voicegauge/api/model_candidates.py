@@ -12,12 +12,15 @@ from voicegauge.cases.audio_input import choose_recorded_sentence
 from voicegauge.cases.valid_requests import add_required_fields, build_valid_speech_request
 from voicegauge.client.audio_input import build_audio_input_request
 from voicegauge.client.client import Client
+from voicegauge.client.exchange_log import describe_exchange
 from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server
+from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.targets import BaseTarget, Target
-from voicegauge.errors import TransportError
+from voicegauge.errors import TransportError, UsageError
+from voicegauge.formats.bodies import is_json
 from voicegauge.transport.http import Transport
 
 MAX_TRIED_MODELS = 8
@@ -32,7 +35,7 @@ async def sort_out_models(
     live_options: LiveOptions,
     max_wait_s: float | None,
 ) -> tuple[str, ...]:
-    """Return the models that work, and those that were not tried; all of them if none works.
+    """Return the models that work, and those that were not tried.
 
     Models are tried in their order with one request each, up to the first that works. Servers of users charge nothing.
 
@@ -42,30 +45,42 @@ async def sort_out_models(
         voice_names: the voices that it lists; empty if they are not known.
         live_options: options with the base URL of the server.
         max_wait_s: maximum time of each request, in seconds; `None` for that of the transport.
+
+    Raises:
+        UsageError: none of the models that were tried works; the message says what the server responded to the first.
     """
+    first_reason: str | None = None
     async with Transport() as transport:
         base_urls = live_options.find_base_urls(contract)
         key = read_permitted_key(contract, base_urls, live_options.allowed_keys)
         client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
         for index, name in enumerate(model_names[:MAX_TRIED_MODELS]):
             adapted = adapt_contract_to_server(contract, model_names=[name], voice_names=voice_names)
-            if await _accepts_request(client, next(iter(_list_targets(adapted)))):
+            reason = await _find_reason_of_rejection(client, next(iter(_list_targets(adapted))))
+            if reason is None:
                 return tuple(model_names[index:])
-    return tuple(model_names)
+            first_reason = first_reason or f"{name}: {reason}"
+    tried = f"the {min(len(model_names), MAX_TRIED_MODELS)} models that were tried, of {len(model_names)} listed"
+    raise UsageError(
+        f"{contract.id}: none of {tried}, answers a valid request ({first_reason}): name one that works with --model"
+    )
 
 
 def _list_targets(contract: Contract) -> list[BaseTarget]:
     return [*contract.targets.values(), *contract.audio_input_targets.values()]
 
 
-async def _accepts_request(client: Client, target: BaseTarget) -> bool:
-    """Whether the server responds to a valid request to `target` with what the operation returns."""
+async def _find_reason_of_rejection(client: Client, target: BaseTarget) -> str | None:
+    """Return why a valid request to `target` was not answered with what the operation returns; `None` if it was."""
     request = client.build_request(target.operation, _build_request(target))
     try:
-        response = (await client.send(request, target.operation.id)).response
-    except TransportError:
-        return False
-    return 200 <= response.status < 300 and bool(response.body)
+        exchange = await client.send(request, target.operation.id)
+    except TransportError as error:
+        return str(error)
+    body = parse_exchange(exchange).response_json if is_json(exchange.response.media_type) else None
+    is_error = isinstance(body, dict) and any(body.get(name) for name in ("error", "errors", "detail"))
+    is_answered = 200 <= exchange.response.status < 300 and bool(exchange.response.body) and not is_error
+    return None if is_answered else describe_exchange(exchange, client)
 
 
 def _build_request(target: BaseTarget) -> RequestParts:

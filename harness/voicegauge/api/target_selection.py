@@ -388,11 +388,17 @@ def _describe_model_and_voice_names(
     voices = (live_options.own_server_voices, server_names.voice_names, "voice")
     named = (models, voices) if contract.targets else (models,)
     if not live_options.own_server_models and not live_options.own_server_voices:
-        return ", ".join(format_count(len(listed), noun) for _, listed, noun in named) + " listed"
+        return ", ".join(_describe_listed_count(len(listed), noun) for _, listed, noun in named) + " listed"
     return ", ".join(
-        f"{format_count(len(chosen), noun)} of --{noun}" if chosen else f"{format_count(len(listed), noun)} listed"
+        f"{format_count(len(chosen), noun)} of --{noun}"
+        if chosen
+        else f"{_describe_listed_count(len(listed), noun)} listed"
         for chosen, listed, noun in named
     )
+
+
+def _describe_listed_count(count: int, noun: str) -> str:
+    return format_count(count, noun) if count else f"no {noun}s"
 
 
 def to_name_tuple(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from voicegauge.profiles.profile_report import (
     RequirementResult,
     RequirementVerdict,
 )
+from voicegauge.rules.call import names_error_with_success_status
 
 # Loads the profiles that are part of voicegauge.
 
@@ -153,7 +154,13 @@ class _ProfileJudge:
     ) -> RequirementResult:
         """Return the result of a requirement whose rules were broken in `failed_cases`."""
         broken = [(case, rule) for case in failed_cases for rule in _find_broken_rules(case, requirement.rule_ids)]
-        worst = [one for one in broken if one[1] not in requirement.permissive_rule_ids]
+        worst = [
+            (case, rule)
+            for case, rule in broken
+            if rule not in requirement.permissive_rule_ids
+            # A client takes the error for what it asked for.
+            or names_error_with_success_status(_collect_messages_by_violated_rule(case)[rule])
+        ]
         case, rule = (worst or broken)[0]
         return self._build_result(
             requirement,

@@ -109,7 +109,7 @@ def _check_transcript_format(call: AudioInputCall) -> Iterator[Violation]:
         return
     if not isinstance(call.parsed_exchange.read_response_value(use.response.text_location), str):
         shown = call.exchange.response.media_type or "no Content-Type"
-        yield Violation(f"expected {use.response.subtitle_format}, got no text: {shown}", call.response_pointer)
+        yield Violation(f"expected {use.response.subtitle_format}, got {shown}", call.response_pointer)
         return
     try:
         read_cues(call.parsed_exchange, use.response)

@@ -10,7 +10,7 @@ from voicegauge.model.base import Severity
 from voicegauge.rules._responses import (
     quote_text_body,
 )
-from voicegauge.rules.call import CaseOutcome, RecordingAge
+from voicegauge.rules.call import CaseOutcome, RecordingAge, describe_error_with_success_status
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 
 # Rules that compare the actual response to a planned case with the expected response.
@@ -99,9 +99,10 @@ def _check_invalid_request_accepted(outcome: CaseOutcome) -> Iterator[Violation]
 
 
 def _describe_success_status(outcome: CaseOutcome) -> str:
-    body, status = outcome.call.response_json, outcome.call.status
-    is_error = isinstance(body, dict) and not {"error", "errors", "detail"}.isdisjoint(body)
-    return f"an error is sent with the success status {status}" if is_error else f"accepted with {status}"
+    status = outcome.call.status
+    if outcome.has_error_with_success_status:
+        return describe_error_with_success_status(status)
+    return f"accepted with {status}"
 
 
 def _is_rejection_only_implied(outcome: CaseOutcome) -> bool:
@@ -137,11 +138,13 @@ def _is_rejection_only_implied(outcome: CaseOutcome) -> bool:
 )
 def _check_valid_request_rejected(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected_response, outcome.call.status
-    if expected.acceptance == "accepted" and not outcome.call.is_accepted and status < 500:
+    if expected.acceptance != "accepted" or status >= 500:
+        return
+    if not outcome.call.is_accepted or outcome.has_error_with_success_status:
+        rejected = f"rejected with {status}"
+        how = describe_error_with_success_status(status) if outcome.has_error_with_success_status else rejected
         yield Violation(
-            f"{expected.description}: rejected with {status}",
-            expected.contract_pointer,
-            evidence=quote_text_body(outcome.call),
+            f"{expected.description}: {how}", expected.contract_pointer, evidence=quote_text_body(outcome.call)
         )
 
 

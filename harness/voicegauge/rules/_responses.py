@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from voicegauge.contract.document_parts import MediaType, Parameter
+from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.schemas import SchemaViolation
 from voicegauge.formats.bodies import is_json
@@ -80,7 +80,7 @@ def _check_content_type(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media_types or not call.exchange.response.body:
         return
     media_type = call.exchange.response.media_type
-    if find_documented_body(call, media_type) is None:
+    if not media_type or call.documented_body is None:
         sent = f"is {media_type!r}" if media_type else "is missing"
         known = " or ".join(call.documented_response.media_types)
         yield Violation(
@@ -242,7 +242,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
 
 
 def _check_body_schema(call: Call) -> Iterator[Violation]:
-    media = find_documented_body(call, call.exchange.response.media_type or "application/json")
+    media = call.documented_body
     if media is None or call.response_json is MISSING:
         return
     for error, _ in zip(media.iterate_violations(call.response_json), range(MAX_SCHEMA_VIOLATIONS), strict=False):
@@ -494,18 +494,6 @@ def _find_response_time(call: Call) -> datetime | None:
     if stated is not None or call.exchange.timing is None:
         return stated
     return datetime.fromtimestamp(call.exchange.timing.started_at, UTC)
-
-
-def find_documented_body(call: Call, media_type: str) -> MediaType | None:
-    """Return the documented body of the response for a media type; `None` if there is none.
-
-    It may be documented by the exact media type, by a range such as "audio/*", or by "*/*".
-    """
-    documented = call.documented_response.media_types if call.documented_response else {}
-    for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        if name in documented:
-            return documented[name]
-    return None
 
 
 def quote_text_body(call: Call) -> str | None:

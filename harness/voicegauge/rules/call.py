@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from voicegauge.contract.document_parts import Parameter, ParsedText, ResponseSpec
+from voicegauge.contract.document_parts import MediaType, Parameter, ParsedText, ResponseSpec
 from voicegauge.contract.event_streams import EventStreamParser
 from voicegauge.contract.operation import Operation, PathMatch
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
@@ -116,6 +116,18 @@ class Call(CheckSubject):
     def documented_response(self) -> ResponseSpec | None:
         """The documented response for the status; `None` if the status is not documented."""
         return self.operation.find_response(self.status)
+
+    @property
+    def documented_body(self) -> MediaType | None:
+        """The documented body for the status and Content-Type of the response; `None` if there is none.
+
+        It may be documented by the exact media type, by a range such as "audio/*", or by "*/*". Without a Content-Type
+        it is that of JSON.
+        """
+        documented = self.documented_response.media_types if self.documented_response else {}
+        media_type = self.exchange.response.media_type or "application/json"
+        names = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+        return next((documented[name] for name in names if name in documented), None)
 
     # Every rule about bodies reads the values below, so they are computed once per call.
 
@@ -347,9 +359,33 @@ class CaseOutcome(CallSubject):
         return (self.expected_response.contract_pointer, *super().disputable_pointers)
 
     @property
+    def has_error_with_success_status(self) -> bool:
+        """Whether an error is sent with a status of success. A documented response with a field of errors is none."""
+        body, documented = self.call.response_json, self.call.documented_body
+        return (
+            self.call.is_accepted
+            and isinstance(body, dict)
+            and any(body.get(name) for name in ("error", "errors", "detail"))
+            and (self.expected_response.acceptance == "rejected" or documented is None or not documented.is_valid(body))
+        )
+
+    @property
     def is_server_error(self) -> bool:
         """Whether the response is a server error that was not expected."""
         return self.call.status >= 500 and self.call.status not in self.expected_response.statuses
+
+
+_ERROR_WITH_SUCCESS_STATUS = "an error is sent with the success status"
+
+
+def describe_error_with_success_status(status: int) -> str:
+    """Return the words of a violation whose response is an error with a status of success."""
+    return f"{_ERROR_WITH_SUCCESS_STATUS} {status}"
+
+
+def names_error_with_success_status(violation_message: str) -> bool:
+    """Whether the message of a violation has the words of `describe_error_with_success_status`."""
+    return _ERROR_WITH_SUCCESS_STATUS in violation_message
 
 
 # Defines the age of a recording as a subject of rules.

@@ -33,6 +33,9 @@ _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 """Ids of the rules that report an undocumented server error too, so that their findings are left out if the rule
 server-error has reported it."""
 
+_RULES_ABOUT_BODIES = frozenset({"content-type", "response-schema"})
+_RULE_ID_BY_ACCEPTANCE = {"accepted": "rejects-valid", "rejected": "accepts-invalid"}
+"""The rule that reports an error with a success status, by what was expected."""
 
 QuotationMasker = Callable[[Contract, Iterable[Exchange], str], str]
 """Function that masks undocumented words that could be secrets in a text that quotes exchanges."""
@@ -92,7 +95,8 @@ class Checker:
     ) -> Iterator[tuple[CheckSubject, list[Finding]]]:
         """Apply the rules to the subjects of one case, and yield each subject with its findings.
 
-        A server error that is neither expected nor documented gives one finding, of the rule server-error.
+        A server error that is neither expected nor documented gives one finding, of the rule server-error, and an error
+        with a success status one of the rule accepts-invalid or rejects-valid.
 
         Args:
             subjects: the subjects; the same call may be part of several of them.
@@ -105,12 +109,22 @@ class Checker:
             for outcome in subjects
             if isinstance(outcome, CaseOutcome) and outcome.is_server_error and "server-error" in self.rules
         }
+        disguised_calls = {
+            outcome.call
+            for outcome in subjects
+            if isinstance(outcome, CaseOutcome)
+            and outcome.has_error_with_success_status
+            and outcome.expected_response.case_kind != "authentication"
+            and _RULE_ID_BY_ACCEPTANCE.get(outcome.expected_response.acceptance) in self.rules
+        }
         for subject in subjects:
             findings = self.iterate_findings(
                 subject, case_id=case_id, build_reproduction_command=build_reproduction_command
             )
             if isinstance(subject, Call) and subject in failed_calls and subject.documented_response is None:
                 yield subject, [f for f in findings if f.rule not in _RULES_ABOUT_UNDOCUMENTED_STATUSES]
+            elif isinstance(subject, Call) and subject in disguised_calls:
+                yield subject, [f for f in findings if f.rule not in _RULES_ABOUT_BODIES]
             else:
                 yield subject, list(findings)
 
