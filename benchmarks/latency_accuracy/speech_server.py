@@ -22,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 
-from voicegauge.transport.arrival_times import ArrivalTimingSocket
+from voicegauge.transport.packet_times import PacketTimingSocket
 
 SAMPLES_PER_S = 8000
 MODEL_LIST = b'{"object": "list", "data": [{"id": "voice", "object": "model"}]}'
@@ -62,7 +62,7 @@ class SpeechServer:
 class SpeechProtocol(asyncio.Protocol):
     """One connection, whose requests have a Content-Length or no body."""
 
-    def __init__(self, server: SpeechServer, connected: ArrivalTimingSocket) -> None:
+    def __init__(self, server: SpeechServer, connected: PacketTimingSocket) -> None:
         """Answer requests from `connected` as `server` says."""
         self._server, self._socket, self._received = server, connected, b""
         self._transport: asyncio.Transport
@@ -100,7 +100,7 @@ async def accept_connections(listener: socket.socket, server: SpeechServer) -> N
     loop = asyncio.get_running_loop()
     while True:
         connected, _ = await loop.sock_accept(listener)
-        timed = ArrivalTimingSocket.take_over(connected)
+        timed = PacketTimingSocket.take_over(connected)
         await loop.connect_accepted_socket(functools.partial(SpeechProtocol, server, timed), timed)
 
 

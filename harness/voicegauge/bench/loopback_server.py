@@ -19,7 +19,7 @@ from pathlib import Path
 if __name__ == "__main__":  # Python was started without any path but those of its own library
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from voicegauge.transport.arrival_times import ArrivalTimingSocket
+from voicegauge.transport.packet_times import PacketTimingSocket
 
 STREAMED_CHUNK = b"\0" * 3200
 """Each chunk of a stream: 100 ms of silent 16-bit audio at 16 kHz."""
@@ -32,7 +32,7 @@ CHUNK_INTERVAL_S = 0.01
 class DelayedResponseProtocol(asyncio.Protocol):
     """Protocol of one connection, whose requests must have a Content-Length or no body."""
 
-    def __init__(self, connected: ArrivalTimingSocket) -> None:
+    def __init__(self, connected: PacketTimingSocket) -> None:
         self._socket, self._received = connected, b""
         self._transport: asyncio.Transport
 
@@ -101,7 +101,7 @@ async def _accept_connections(listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     while True:
         connected, _ = await loop.sock_accept(listener)
-        timed = ArrivalTimingSocket.take_over(connected)
+        timed = PacketTimingSocket.take_over(connected)
         await loop.connect_accepted_socket(functools.partial(DelayedResponseProtocol, timed), timed)
 
 

@@ -28,7 +28,7 @@ import httpcore
 import httpx
 
 from voicegauge.errors import MissingExtraError, UsageError
-from voicegauge.transport.arrival_times import ArrivalTimingSocket
+from voicegauge.transport.packet_times import PacketTimingSocket
 
 # Network streams for httpcore that note when bytes are sent and received.
 
@@ -145,7 +145,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
                     loop=loop,
                 )
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                timed = ArrivalTimingSocket.take_over(connected)
+                timed = PacketTimingSocket.take_over(connected)
                 transport, protocol = await loop.create_connection(lambda: _StreamProtocol(timed), sock=timed)
         return _TimedStream(transport, protocol)
 
@@ -177,7 +177,7 @@ class _ReceivedBytes(NamedTuple):
 class _StreamProtocol(asyncio.Protocol):
     """An asyncio protocol that buffers received bytes, each chunk with the time at which it arrived."""
 
-    def __init__(self, connected: ArrivalTimingSocket) -> None:
+    def __init__(self, connected: PacketTimingSocket) -> None:
         self.socket = connected
         self.received: deque[_ReceivedBytes] = deque()
         self.is_ended = False
@@ -310,10 +310,13 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         for start in range(0, len(buffer), MAX_BYTES_PER_WRITE):
             if self._transport.is_closing():
                 raise httpcore.WriteError("the connection is closed")
-            # Before the write and not after it: the operating system takes the bytes at once, but may let the service
-            # run, or another thread, before it returns.
-            sent_s = time.perf_counter()
+            # Not after the write: the operating system takes the bytes at once, but may let the service run, or another
+            # thread, before it returns. uvloop writes without the socket, whose time is then an earlier one.
+            begun_s = time.perf_counter()
             self._transport.write(pieces[start : start + MAX_BYTES_PER_WRITE])
+            sent_s = max(begun_s, self._protocol.socket.sent_time_s)
+            if not start:
+                started_s = sent_s
             if not self._protocol.can_write:
                 with _translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
                     async with asyncio.timeout(timeout):

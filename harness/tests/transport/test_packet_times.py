@@ -1,9 +1,10 @@
-"""The operating system says when bytes arrived, also if this process reads them late."""
+"""The operating system says when bytes were sent and arrived, also if this process sends or reads them late."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
 import sys
@@ -15,8 +16,8 @@ import pytest
 
 from voicegauge.emulator.tls import create_server_identity
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.transport.arrival_times import ArrivalTimingSocket
 from voicegauge.transport.http import Transport
+from voicegauge.transport.packet_times import PacketTimingSocket
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands over when packets arrived")
@@ -85,6 +86,44 @@ async def test_a_busy_event_loop_does_not_make_a_response_late(
     assert timing.started_ms + timing.total_ms == pytest.approx(first_byte_ms + timing.receive_ms)
 
 
+@needs_linux
+async def test_a_request_counts_from_when_it_was_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments_s: list[float] = []
+    send_bytes = socket.socket.send
+
+    def send_late(sender: socket.socket, data: bytes, flags: int = 0) -> int:
+        time.sleep(0.01)  # as long as another thread has the processor
+        moments_s.append(time.perf_counter())
+        count = send_bytes(sender, data, flags)
+        moments_s.append(time.perf_counter())
+        time.sleep(0.01)
+        return count
+
+    with respond_from_thread(lambda _request: None) as url:
+        async with Transport() as transport:
+            monkeypatch.setattr(socket.socket, "send", send_late)
+            timing = (await send(transport, url)).timing
+    assert timing is not None
+    sent_s = (timing.started_ms + timing.delay_before_send_ms + timing.send_ms) / 1000
+    assert moments_s[0] - 1e-3 <= sent_s <= moments_s[1], "converted between two clocks"
+    assert timing.send_ms == 0
+
+
+@needs_linux
+def test_an_unread_time_of_sending_does_not_look_like_something_to_read() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        sender = PacketTimingSocket.take_over(socket.create_connection(listener.getsockname()))
+        stack.enter_context(sender).setblocking(False)
+        poll = select.poll()
+        poll.register(sender.fileno(), select.POLLIN)
+        socket.socket.send(sender, b"x")
+        assert poll.poll(0), "the time is there"
+        with pytest.raises(BlockingIOError):
+            sender.recv(10)
+        assert not poll.poll(0)
+
+
 async def test_the_head_and_the_body_of_a_request_are_sent_together() -> None:
     received: list[bytes] = []
     with respond_from_thread(received.append) as url:
@@ -102,7 +141,7 @@ def read_once(monkeypatch: pytest.MonkeyPatch, *, clock_step_s: float = 0.0, has
             connected = listener.accept()[0]
         else:
             sender, connected = map(stack.enter_context, socket.socketpair())
-        receiver = stack.enter_context(ArrivalTimingSocket.take_over(connected))
+        receiver = stack.enter_context(PacketTimingSocket.take_over(connected))
         if clock_step_s:
             time_ns = time.time_ns
             monkeypatch.setattr(time, "time_ns", lambda: time_ns() + round(clock_step_s * 1e9))
