@@ -24,6 +24,9 @@ def voicegauge(capfd):
     return run
 
 
+FEW = ["--max-calls", "1"]
+
+
 def test_by_default_nothing_is_sent_and_disputes_do_not_fail(voicegauge) -> None:
     status, out, err = voicegauge("check")
     assert (status, err) == (0, "")
@@ -45,7 +48,7 @@ def test_the_report_is_json_on_standard_output(voicegauge) -> None:
 
 
 def test_an_injected_fault_is_found_and_fails(voicegauge) -> None:
-    status, out, _ = voicegauge("check", "pixelapi/voice-design", "--emulated", "--fault", "ignored-key")
+    status, out, _ = voicegauge("check", "pixelapi/voice-design", "--emulated", "--fault", "ignored-key", *FEW)
     assert status == 1
     assert "auth-not-enforced" in out
     assert "openapi.yaml:" in out
@@ -54,7 +57,7 @@ def test_an_injected_fault_is_found_and_fails(voicegauge) -> None:
 
 def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
     ignored = ["--ignore", "auth-not-enforced", "--ignore", "wrong-error-status", "--ignore", "charge-wrong"]
-    arguments = ["check", "pixelapi/voice-design", "--emulated", "--fault", "ignored-key"]
+    arguments = ["check", "pixelapi/voice-design", "--emulated", "--fault", "ignored-key", *FEW]
     assert voicegauge(*arguments, *ignored)[0] == 0
 
 

@@ -127,7 +127,7 @@ async def http(variant: Variant) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-VARIED_CONTRACTS = {"elevenlabs", "pixazo", "pixelapi", "ttsai"}
+VARIED_CONTRACTS = {"pixazo", "pixelapi", "ttsai"}
 """Contracts with many operations, jobs and kinds of parameters, of which each field is left out alone."""
 
 

@@ -454,7 +454,7 @@ def _check_retry_after_invalid(call: Call) -> Iterator[Violation]:
         violating_example="X-RateLimit-Limit: 60, X-RateLimit-Remaining: 61",
     ),
     needs="headers",
-    shown_by=(FaultExample("wrong-rate-limit", target_id="ttsai"),),
+    shown_by=(FaultExample("wrong-rate-limit", target_id="ttsai/kokoro-sync"),),
 )
 def _check_rate_limit_inconsistent(call: Call) -> Iterator[Violation]:
     names = call.operation.limits.rate_limit_header_names
