@@ -112,7 +112,7 @@ def test_official_documents_that_were_compared_in_time_are_printed(
     result = tmp_path / "result.json"
     arguments = ["drift", "--official", "openai", "elevenlabs", "--json", str(result), "--max-time", "20"]
     remaining_s = property(lambda _: 1000.0 if len(downloads) < 2 else 0.0)
-    monkeypatch.setattr("voicegauge.api.command_deadline.CommandDeadline.remaining_s", remaining_s)
+    monkeypatch.setattr("voicegauge.api.event_loop.CommandDeadline.remaining_s", remaining_s)
     assert run_cli(arguments) == EXIT_PARTLY_MEASURED
     assert "--max-time 20 was over" in capsys.readouterr().err
     [comparison] = json.loads(result.read_text())["comparisons"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.conformance import _transcription_sender
+from voicegauge.conformance import _socket_sender
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.rules.registry import FaultExample, Rule
@@ -18,7 +18,7 @@ TARGETS = ("deepgram/nova-3-listen", "deepgram/flux-listen", "elevenlabs/scribe-
 @pytest.fixture(autouse=True)
 def _hear_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     use_scripted_asr(monkeypatch)
-    monkeypatch.setattr(_transcription_sender, "DEFAULT_TURN_END_TIMEOUT_S", 2.0)  # such an engine takes no time
+    monkeypatch.setattr(_socket_sender, "DEFAULT_TURN_END_TIMEOUT_S", 2.0)  # such an engine takes no time
 
 
 @pytest.mark.parametrize(("rule", "example"), list_fault_examples("transcription"))

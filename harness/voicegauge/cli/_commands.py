@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.event_loop import CommandDeadline
 from voicegauge.api.options import max_time_option
 from voicegauge.cli._options import build_parameter
 from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, claim_outputs

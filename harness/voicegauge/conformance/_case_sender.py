@@ -288,8 +288,7 @@ class CaseSender:
             sent_case.no_verdict_reason = "an application in this process has no sockets"
             return
         # Imported here because the library of WebSockets takes a tenth of a second to import.
-        from voicegauge.conformance._socket_sender import SocketSender
-        from voicegauge.conformance._transcription_sender import TranscriptionSender
+        from voicegauge.conformance._socket_sender import SocketSender, TranscriptionSender
 
         transcribing = self._contract.transcription_socket_targets.get(case.target_name or "")
         if transcribing is not None:

@@ -1,22 +1,250 @@
-"""The ASGI app of the emulator: receives bodies and passes requests to the provider that they name."""
+"""The ASGI app of the emulator: passes requests to the provider that they name, or to the control routes for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import limit_to_listed_names
 from voicegauge.emulator._fault import Fault
-from voicegauge.emulator._provider_app import EmulatedProviders
+from voicegauge.emulator._provider_app import EmulatedProviders, send_response
+from voicegauge.emulator.body_limits import (
+    MAX_CONTROL_BODY_BYTES,
+    BodyMemory,
+    create_receive_replaying_body,
+    receive_whole_body,
+)
 from voicegauge.emulator.client_findings import ClientFindingLog
+from voicegauge.emulator.fault_injection import FAULTS, FaultInjector
 from voicegauge.emulator.settings import CONTROL_PREFIX, SERVER_HEADER_VALUE, EmulatorSettings
+from voicegauge.errors import UnknownNameError
+from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.hosts import names_this_machine
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+
+# Control routes for tests: health, reset, clock, state, journal, faults, and audio without a documented URL.
+#
+# A page in the user's browser can send requests to any address. If the page's host name resolves to this machine (DNS
+# rebinding), the page could also read the responses, such as the journal and the state of accounts. Such requests can
+# be recognized, because their Host header contains the page's host name, and their Origin header names the page.
+
+
+MAX_EMULATED_UNIX_TIME_S = 250_000_000_000.0
+"""Latest Unix time of an emulated clock, in the year 9892, because timestamps have four digits for the year."""
+
+
+def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
+    """Return the routes that inspect and control `providers`."""
+    control = _ControlRoutes(providers)
+    return [
+        Route("/health", control.get_health),
+        Route("/reset", control.reset_providers, methods=["POST"]),
+        Route("/clock", control.get_clock),
+        Route("/clock", control.advance_clock, methods=["POST"]),
+        Route("/state", control.get_state),
+        Route("/journal", control.get_journal),
+        Route("/client-findings", control.get_client_findings),
+        Route("/faults", control.get_faults),
+        Route("/faults", control.replace_faults, methods=["PUT"]),
+        Route("/media/{provider}/{name}", _AudioRoute(providers)),
+    ]
+
+
+class _ControlRoutes:
+    def __init__(self, providers: EmulatedProviders) -> None:
+        self._emulated = providers
+
+    async def get_health(self, _request: Request) -> Response:
+        return JSONResponse({"status": "ok", "emulated": True, "providers": list(self._emulated.providers)})
+
+    async def reset_providers(self, _request: Request) -> Response:
+        """Delete accounts, jobs and journal, and reset the clock."""
+        self._emulated.reset()
+        return JSONResponse({"status": "ok"})
+
+    async def get_clock(self, _request: Request) -> Response:
+        clock = self._emulated.clock
+        return JSONResponse({"kind": clock.mode, "now": clock.now()})
+
+    async def advance_clock(self, request: Request) -> Response:
+        """Advance the clock by the number of seconds in the body, such as {"advance_s": 12.5}."""
+        body = await _read_json(request)
+        seconds = body.get("advance_s") if isinstance(body, dict) else None
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
+            return _build_bad_request_response('send {"advance_s": seconds}, 0 or more')
+        if self._emulated.clock.now() + seconds > MAX_EMULATED_UNIX_TIME_S:
+            return _build_bad_request_response("the clock would be later than the year 9999")
+        self._emulated.clock.advance(float(seconds))
+        for provider in self._emulated.providers.values():
+            await provider.webhooks.send_due_callbacks()
+        return await self.get_clock(request)
+
+    async def get_state(self, _request: Request) -> Response:
+        """Return accounts, jobs, resources and callbacks of every provider, without keys."""
+        found = {}
+        for name, provider in self._emulated.providers.items():
+            provider.job_store.update_all_job_states()
+            found[name] = {
+                "accounts": [
+                    {
+                        "keyless": account.is_keyless,
+                        "credits": account.credit_balance,
+                        "spent": account.spent_credits,
+                        "requests_in_window": account.rate_window.request_count,
+                        "keyless_characters": account.keyless_character_count,
+                    }
+                    for account in provider.accounts
+                ],
+                "jobs": [
+                    {
+                        "id": job.id,
+                        "target": job.target.id,
+                        "state": job.state,
+                        "charge": job.charge,
+                        "refunded": job.is_refunded,
+                        "created": job.created_at_s,
+                    }
+                    for job in provider.job_store.jobs.values()
+                ],
+                "resources": [
+                    {"id": resource.id, "name": resource.resource_spec.display_name, "state": resource.state}
+                    for resource in provider.resources
+                ],
+                "webhooks": [
+                    {
+                        "job": record.job_id,
+                        "final": record.is_final,
+                        "status": record.response_status,
+                        "sent": record.was_sent,
+                    }
+                    for record in provider.webhooks.callback_records
+                ],
+            }
+        return JSONResponse(found)
+
+    async def get_journal(self, _request: Request) -> Response:
+        """Return the latest requests in order of their responses, with secrets masked."""
+        return JSONResponse(list(self._emulated.journal))
+
+    async def get_client_findings(self, _request: Request) -> Response:
+        """Return what clients of WebSockets did wrong."""
+        return JSONResponse(msgspec.to_builtins(self._emulated.client_findings.build_response()))
+
+    async def get_faults(self, _request: Request) -> Response:
+        known = {fault.id: fault.description for fault in FAULTS.values()}
+        return JSONResponse({"injected": list(self._emulated.fault_injector.names), "known": known})
+
+    async def replace_faults(self, request: Request) -> Response:
+        """Replace the injected faults by those in the body, such as {"faults": ["wrong-type@provider"]}."""
+        body = await _read_json(request)
+        names = body.get("faults") if isinstance(body, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return _build_bad_request_response('send {"faults": ["id", "id@provider/target"]}')
+        try:
+            checked = FaultInjector(names, self._emulated.contracts)
+        except UnknownNameError as error:
+            return _build_bad_request_response(str(error))
+        self._emulated.fault_injector.replace_faults(checked)
+        return await self.get_faults(request)
+
+
+class _AudioRoute:
+    """Serves audio whose URL the contract does not describe."""
+
+    def __init__(self, providers: EmulatedProviders) -> None:
+        self._emulated = providers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        provider = self._emulated.providers.get(request.path_params["provider"])
+        response = (
+            await provider.downloads.find_download_response(request.path_params["name"])
+            if provider is not None
+            else None
+        )
+        if response is None or request.method not in ("GET", "HEAD"):
+            await Response("no such file\n", 404)(scope, receive, send)
+            return
+        self._emulated.fault_injector.change_response(response)
+        await send_response(response, send)
+
+
+async def _read_json(request: Request) -> Any:
+    try:
+        return read_json(await request.body())
+    except UnreadableBodyError:
+        return None
+
+
+def _build_bad_request_response(message: str) -> Response:
+    return JSONResponse({"error": message}, 400)
+
+
+# Protects the control routes against web pages and large bodies.
+
+
+_PUBLIC_PATH_PREFIX = f"{CONTROL_PREFIX}/media/"
+"""Path prefix of audio for clients of the providers. It is not protected, because those clients may use other names of
+this machine, and because file names are random."""
+
+
+class ControlGuard:
+    """Rejects requests to the control routes that do not come from this machine's own clients."""
+
+    def __init__(self, app: ASGIApp, control_route_host_names: Iterable[str] = ()) -> None:
+        """Protect `app`.
+
+        Args:
+            app: the application with the control routes.
+            control_route_host_names: names of this machine, in addition to loopback names and addresses.
+        """
+        self._app, self._hosts = app, frozenset(host.lower() for host in control_route_host_names)
+        self._body_memory = BodyMemory()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an acceptable request on with its body, and reject any other."""
+        if scope["type"] != "http" or scope["path"].startswith(_PUBLIC_PATH_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        reason = self._find_rejection_reason(scope)
+        if reason is not None:
+            await _build_error_response(403, reason)(scope, receive, send)
+            return
+        with self._body_memory.open_share() as share:
+            try:
+                body = await receive_whole_body(scope, receive, MAX_CONTROL_BODY_BYTES, share)
+            except ConnectionError:
+                return
+            if body is not None:
+                await self._app(scope, create_receive_replaying_body(body, receive), send)
+                return
+        await _build_error_response(413, f"the body has more than {MAX_CONTROL_BODY_BYTES} bytes")(scope, receive, send)
+
+    def _find_rejection_reason(self, scope: Scope) -> str | None:
+        """Return the reason why a request is rejected; `None` if it is accepted."""
+        headers = {name: value.decode("latin-1").strip().lower() for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        address = scope.get("server")  # the address of this machine that the client connected to
+        if not names_this_machine(host, {*self._hosts, *([address[0]] if address is not None else [])}):
+            return f"control routes are not available as {host!r}: use 127.0.0.1, localhost or the emulator's --host"
+        origin = headers.get(b"origin")
+        if origin is not None and origin != f"{scope['scheme']}://{host}":
+            return f"control routes are not available to pages of {origin!r}"
+        return None
+
+
+def _build_error_response(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status, headers={"Connection": "close"})
 
 
 # Creates the emulator's ASGI application, which serves all providers and the control routes.
@@ -51,7 +279,7 @@ def create_app(
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    from voicegauge.emulator._control import ControlGuard, build_control_routes
+    from voicegauge.emulator._app import ControlGuard, build_control_routes
     from voicegauge.emulator.body_limits import are_headers_too_large
 
     limited = tuple(limit_to_listed_names(contract) for contract in contracts)

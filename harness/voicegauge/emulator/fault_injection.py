@@ -13,7 +13,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
 from voicegauge.emulator._body_faults import BODY_FAULTS, STREAM_FAULTS
 from voicegauge.emulator._fault import Fault, SkippableCheck
-from voicegauge.emulator._http_faults import HTTP_FAULTS, UPLOAD_FAULTS
+from voicegauge.emulator._http_faults import HTTP_FAULTS, UPLOAD_FAULTS, WEBHOOK_FAULTS
 from voicegauge.emulator._job_faults import JOB_FAULTS, RESOURCE_FAULTS
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
@@ -23,7 +23,6 @@ from voicegauge.emulator._socket_steps import SocketFault
 from voicegauge.emulator._speech_faults import AUDIO_FAULTS, PARAMETER_FAULTS, TIMESTAMP_FAULTS
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest, read_speech_field
 from voicegauge.emulator._transcript_faults import TRANSCRIPT_FAULTS
-from voicegauge.emulator._webhook_faults import WEBHOOK_FAULTS
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 from voicegauge.errors import UnknownNameError
 

@@ -6,25 +6,253 @@ is right if one of its readings was recognized without an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.readings.entities import READ_LANGUAGES, EntityKind, iterate_entities
 from voicegauge.readings.spoken_alternatives import (
+    Choice,
     Expression,
     Words,
+    fold_letters,
     iterate_readings,
     join_words,
     keep_likely,
     list_words,
 )
-from voicegauge.readings.word_lattice import Step, WordLattice, align_lattices
-from voicegauge.readings.written_text import (
-    CHARACTER_LANGUAGES,
-    choose_reading_language,
-    prepare_text,
-    split_plain_words,
+from voicegauge.readings.spoken_alternatives import Sequence as ExpressionSequence
+
+# Prepares written text for reading: digits, letters and Chinese characters in one form, and plain words.
+
+
+CHARACTER_LANGUAGES = frozenset({"zh", "ja", "ko", "th", "lo", "km", "my", "bo"})
+"""Languages that are compared character by character."""
+_ARABIC_LETTERS = str.maketrans(
+    {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ة": "ه", "ؤ": "و", "ئ": "ي", "ـ": None}
 )
+"""Arabic letters that are written in several ways: forms of alef, hamza, final yeh and teh marbuta; without tatweel."""
+_FRACTION_SIGN_PATTERN = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
+_NOTE_PATTERN = re.compile(r"[\[(][^)\]\d]*[)\]]|♪[^♪]*♪?")
+"""Matches what a transcript says about sounds: "(music)". Text in parentheses with digits is spoken."""
+_HESITATION_PATTERN = re.compile(r"\b(?:h+m+|m+hm+|m{2,}|u+h+|u+m+)\b", re.IGNORECASE)
+_CHINESE_LANGUAGES = frozenset({"zh", "cmn", "yue", "wuu"})
+
+
+def choose_reading_language(language_tag: str) -> str:
+    """Return the language of a tag without its region; "zh" for all Chinese languages."""
+    base = language_tag.replace("_", "-").split("-")[0].lower()
+    return "zh" if base in _CHINESE_LANGUAGES else base
+
+
+def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
+    """Return `text` with compatible characters, digits and Chinese characters in one form.
+
+    Args:
+        text: text as it is written.
+        language: code of the language, without region.
+        is_transcript: whether notes in parentheses say nothing, because nobody speaks them.
+    """
+    text = _FRACTION_SIGN_PATTERN.sub(" ", text)
+    text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
+    text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    text = "".join(_convert_digit(char) for char in text)
+    if is_transcript:
+        text = _NOTE_PATTERN.sub(" ", text)
+    if language == "en":
+        text = _HESITATION_PATTERN.sub(" ", text)
+    if language == "zh":
+        text = _load_chinese_converter()(text)
+    return text
+
+
+def _convert_digit(char: str) -> str:
+    if char.isascii():
+        return char
+    value = unicodedata.decimal(char, None)
+    return char if value is None else str(value)
+
+
+@functools.cache
+def _load_chinese_converter() -> Callable[[str], str]:
+    """Return the conversion of traditional into simplified Chinese characters."""
+    import opencc
+
+    convert: Callable[[str], str] = opencc.OpenCC("t2s").convert
+    return convert
+
+
+def split_plain_words(text: str, language: str) -> list[str]:
+    """Return the words of a text without entities, in one spelling; characters for `CHARACTER_LANGUAGES`."""
+    if language == "en":
+        text = _unify_english(text)
+    if language in CHARACTER_LANGUAGES:
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        return [char for char in folded if unicodedata.category(char)[0] in "LNM"]
+    if language in ("ar", "fa", "ur"):
+        text = text.translate(_ARABIC_LETTERS)
+    if re.search(r"[ऀ-෿]", text):  # vowels are marks in the scripts of India
+        marked = "".join(
+            char if unicodedata.category(char)[0] in "LNM" else " "
+            for char in text
+            if unicodedata.category(char) != "Cf"
+        )
+        return marked.split()
+    return re.findall(r"[^\W_]+", fold_letters(text))
+
+
+def _unify_english(text: str) -> str:
+    replacers, unify_spelling = _load_english_rules()
+    text = text.lower()
+    for pattern, replacement in replacers:
+        text = pattern.sub(replacement, text)
+    text = re.sub(r"\bper cent\b", "percent", text)
+    words = re.findall(r"[^\W_]+", fold_letters(text))
+    return " ".join(unify_spelling(word) for word in words)
+
+
+@functools.cache
+def _load_english_rules() -> tuple[list[tuple[re.Pattern[str], str]], Callable[[str], str]]:
+    """Return the contractions and the spellings of Whisper's English normalizer, without its numbers."""
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normalizer = EnglishTextNormalizer()
+    contractions = [(re.compile(pattern), to) for pattern, to in normalizer.replacers.items() if "'" in pattern]
+    unify: Callable[[str], str] = normalizer.standardize_spellings
+    return contractions, unify
+
+
+# Word lattices: texts with alternatives, and the alignment of two of them with the fewest errors.
+#
+# The alignment is the dynamic programme of the word error rate (Levenshtein 1966), over pairs of nodes instead of pairs
+# of words: the cheapest pair of paths through both lattices.
+
+
+MAX_CELLS = 3_000_000
+"""Largest number of pairs of nodes that are compared, which takes a few seconds. Longer texts are not compared."""
+StepKind = Literal["equal", "substitution", "deletion", "insertion"]
+
+
+class Step(NamedTuple):
+    """One step of an alignment."""
+
+    kind: StepKind
+    reference: str
+    """The word of the reference; empty for an insertion."""
+    hypothesis: str
+    """The word of the hypothesis; empty for a deletion."""
+    reference_part: int
+    """Index of the part of the reference that the step belongs to; that of the part before it for an insertion."""
+    hypothesis_part: int
+
+
+class WordLattice:
+    """A directed acyclic graph of words from a start to an end.
+
+    Node 0 is the start. Each node has one word, or none where paths join; `predecessors` have smaller numbers.
+    """
+
+    def __init__(self, parts: Sequence[Expression]) -> None:
+        """Build the lattice of `parts`, which are spoken one after the other."""
+        self.words: list[str | None] = [None]
+        self.predecessors: list[list[int]] = [[]]
+        self.part_numbers: list[int] = [-1]
+        last = 0
+        for number, part in enumerate(parts):
+            last = self._append(part, last, number)
+        self.end = last
+
+    def __len__(self) -> int:
+        """Number of nodes."""
+        return len(self.words)
+
+    def _append(self, expression: Expression, before: int, part: int) -> int:
+        """Append an expression after a node; return the node at its end."""
+        match expression:
+            case Words(words):
+                for word in words:
+                    before = self._add_node(word, [before], part)
+                return before
+            case ExpressionSequence(parts):
+                for one in parts:
+                    before = self._append(one, before, part)
+                return before
+            case Choice(alternatives):
+                ends = [self._append(one, before, part) for one in alternatives]
+                return self._add_node(None, list(dict.fromkeys(ends)), part)
+
+    def _add_node(self, word: str | None, predecessors: list[int], part: int) -> int:
+        self.words.append(word)
+        self.predecessors.append(predecessors)
+        self.part_numbers.append(part)
+        return len(self.words) - 1
+
+
+def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[Step] | None:
+    """Return the alignment with the fewest errors; `None` if the texts are too long."""
+    if len(reference) * len(hypothesis) > MAX_CELLS:
+        return None
+    costs = _compute_costs(reference, hypothesis)
+    return list(reversed(list(_trace_back(reference, hypothesis, costs))))
+
+
+def _compute_costs(reference: WordLattice, hypothesis: WordLattice) -> list[list[int]]:
+    """Return the fewest errors of paths that end at each pair of nodes."""
+    columns = list(zip(hypothesis.words, hypothesis.predecessors, strict=True))
+    costs: list[list[int]] = []
+    for row, word in enumerate(reference.words):
+        before_rows = [costs[one] for one in reference.predecessors[row]]
+        # The cheapest path to each column that ends before this row's node.
+        above = [min(values) for values in zip(*before_rows, strict=True)] if before_rows else []
+        if word is None and before_rows:
+            costs.append(above)
+            continue
+        line: list[int] = []
+        for column, (other, before_columns) in enumerate(columns):
+            if not before_columns:
+                line.append(above[column] + 1 if above else 0)
+            elif other is None:
+                line.append(min([line[one] for one in before_columns]))
+            else:
+                best = min([line[one] for one in before_columns]) + 1
+                if above:
+                    best = min(best, above[column] + 1, min([above[one] for one in before_columns]) + (word != other))
+                line.append(best)
+        costs.append(line)
+    return costs
+
+
+def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]) -> Iterator[Step]:
+    """Yield the steps of the cheapest pair of paths from the end to the start."""
+    row, column = reference.end, hypothesis.end
+    while row or column:
+        word, other = reference.words[row], hypothesis.words[column]
+        cost = costs[row][column]
+        rows, columns = reference.predecessors[row], hypothesis.predecessors[column]
+        parts = (reference.part_numbers[row], hypothesis.part_numbers[column])
+        if row and word is None:
+            row = min(rows, key=lambda one: costs[one][column])
+        elif column and other is None:
+            column = min(columns, key=lambda one: costs[row][one])
+        elif row and column and (found := _find_pair(costs, rows, columns, cost - (word != other))):
+            yield Step("equal" if word == other else "substitution", word or "", other or "", *parts)
+            row, column = found
+        elif row and (up := next((one for one in rows if costs[one][column] == cost - 1), None)) is not None:
+            yield Step("deletion", word or "", "", *parts)
+            row = up
+        else:
+            yield Step("insertion", "", other or "", *parts)
+            column = next(one for one in columns if costs[row][one] == cost - 1)
+
+
+def _find_pair(costs: list[list[int]], rows: list[int], columns: list[int], cost: int) -> tuple[int, int] | None:
+    return next(((row, column) for row in rows for column in columns if costs[row][column] == cost), None)
+
+
+# Compares a transcript with the text that was to be spoken, by what both say: "10:00 AM" is "ten AM".
+
 
 READINGS_VERSION = 1
 """Version of the accepted readings. It is increased whenever a comparison may have another result."""
