@@ -74,6 +74,7 @@ class UnknownNameError(UsageError):
         name: str,
         known_names: Iterable[str],
         *,
+        other_names: Iterable[str] = (),
         listing_command: str | None = None,
         where: str = "",
         advice: str = "",
@@ -84,13 +85,14 @@ class UnknownNameError(UsageError):
             name_kind: what the name should be the name of, such as "target" or "rule".
             name: the unknown name.
             known_names: the names that exist.
+            other_names: names of another kind that could have been meant; they are not counted.
             listing_command: a command that lists the known names. The message refers to it if they are too many to
                 be in the message.
             where: what has the known names, such as "in the suite smoke".
             advice: what to do if the name is right.
         """
         choices, name = sorted(known_names), _shorten(name)
-        near = _find_similar_names(name, choices)
+        near = _find_similar_names(name, sorted([*choices, *other_names]))
         hint = f"did you mean {near[0]}? " if near else ""
         if len(choices) <= _MAX_LISTED_NAMES or listing_command is None:
             known = f"{f'known {where}'.rstrip()}: {', '.join(choices) or 'none'}"

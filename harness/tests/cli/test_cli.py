@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.cli import HELP_BY_COMMAND, run
+from voicegauge.contract.catalogue import load_catalogue
 
 from ..builders.contracts import MINIMAL_CONTRACT
 
@@ -349,7 +350,21 @@ def test_characters_missing_in_the_locale_are_escaped_and_json_is_utf_8(
 def test_an_invalid_width_is_ignored(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert run(["providers"]) == 0
-    assert "pixazo/xtts-v2" in capsys.readouterr().out
+    assert "PIXAZO_API_KEY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_all_providers_take_a_line_each_and_are_counted_as_errors_count_them(columns, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run(["providers"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    contracts = list(load_catalogue())
+    assert [line.split()[0] for line in lines[2:-1]] == sorted(contract.id for contract in contracts)
+    count = sum(1 for contract in contracts for _ in contract.iterate_targets())
+    assert lines[-1].startswith(f"{len(contracts)} providers, {count} targets; ")
+    for arguments in (["check", "nowhere"], ["check", "xai", "--live", "--price", "nowhere=1"]):
+        assert run(arguments) == 2
+        assert capsys.readouterr().err.endswith(f"'nowhere': `voicegauge providers` lists all {count}\n")
 
 
 def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ COMMANDS = {
     "profile": ["check", "--profile", "openai-transcription@2026-11", "--emulated"],
     "plan of a benchmark": ["bench", "pixelapi", "ttsai/kokoro", "--dry-run"],
     "ramp": ["bench", "pixelapi/voice-design", "--ramp", "concurrency", "--goal", "rtf:p95<=1"],
+    "all providers": ["providers"],
     "providers": ["providers", "elevenlabs", "pixelapi", "ttsai"],
     "one provider": ["providers", "lmnt"],
     "targets over WebSockets": ["providers", "cartesia"],

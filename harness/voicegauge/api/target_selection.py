@@ -499,7 +499,9 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
     caller_prices = dict(prices)
     for name in caller_prices:
         if name not in known:
-            raise UnknownNameError("target", name, known, listing_command="voicegauge providers")
+            targets = {target.id for contract in catalogue for target in contract.iterate_targets()}
+            command = "voicegauge providers"
+            raise UnknownNameError("target", name, targets, other_names=known - targets, listing_command=command)
     of_providers = {
         name: caller_prices[provider]
         for provider in items

@@ -23,7 +23,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_TIME_FOR_LOGARITHM_MS
-from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, HistoryRun, HistoryUnit, HistoryValue
+from voicegauge.bench.history_runs import (
+    VOICE_METRICS,
+    HistoryMetric,
+    HistoryRun,
+    HistoryUnit,
+    HistoryValue,
+    has_injected_faults,
+)
 from voicegauge.bench.resampling import FloatArray, load_scipy
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Provenance, Record
@@ -247,7 +254,15 @@ def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue)
 
 def _get_sort_key(key: SeriesKey) -> tuple[object, ...]:
     metrics = list(HistoryMetric.__args__)  # type: ignore[attr-defined]
-    return key.provenance != Provenance.LIVE, key.target, metrics.index(key.metric), key.region or "", key.configuration
+    is_faulty = has_injected_faults(key.configuration)
+    return (
+        key.provenance != Provenance.LIVE,
+        key.target,
+        metrics.index(key.metric),
+        key.region or "",
+        is_faulty,
+        key.configuration,
+    )
 
 
 def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue:

@@ -54,7 +54,7 @@ EXIT_STATUS_BY_STOP_REASON: Mapping[StopReason, int] = {
 
 
 HELP_BY_COMMAND = {
-    "providers": "List contracts, targets and prices, and which keys are set.",
+    "providers": "List providers and which keys are set; targets and prices of one.",
     "init": "Propose a contract for a provider's OpenAPI document, or from recordings.",
     "check": "Check whether the API behaves as its contract says.",
     "record": "Save what a provider answers as recordings, without secrets.",

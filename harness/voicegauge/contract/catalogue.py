@@ -156,8 +156,9 @@ class Catalogue:
         contract = self._contracts.get(provider)
         operation = contract.operations.get(operation_id) if contract is not None else None
         if operation is None:
-            names = [target.id for one in self for target in one.iterate_targets()] + [*self._contracts]
-            return UnknownNameError("target", name, names, listing_command="voicegauge providers")
+            names = [target.id for one in self for target in one.iterate_targets()]
+            command = "voicegauge providers"
+            return UnknownNameError("target", name, names, other_names=self._contracts, listing_command=command)
         served = ", ".join(target.id for target in operation.targets)
         hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
         return UsageError(f"{name} is an operation, not a target: {hint}")

@@ -235,7 +235,7 @@ def _format_scoring_method(run: RunReport) -> str:
 def _format_cell(cell: TableCell) -> str:
     remarks = ", ".join(filter(None, (_escape_markdown(cell.account_plan), cell.second_line)))
     text = f"{cell.text} ({remarks})" if remarks else cell.text
-    return text.replace("$", "&#36;")  # GitHub renders text between two dollar signs as math
+    return text.replace("$", r"\$")  # GitHub renders text between two dollar signs as math
 
 
 def _format_table_line(cells: Sequence[str]) -> str:
@@ -245,7 +245,7 @@ def _format_table_line(cells: Sequence[str]) -> str:
 def _escape_markdown(text: str) -> str:
     """Escape `text` so that it renders as plain words, without HTML, links, mentions, code or table borders."""
     line = " ".join(escape_unprintable(text).split())
-    return re.sub(r"([\\`*_\[\]<>#|~@&$])", _format_character_reference, line)
+    return re.sub(r"([\\`*_\[\]<>#|~@&])", _format_character_reference, line).replace("$", r"\$")
 
 
 def _format_character_reference(match: re.Match[str]) -> str:

@@ -312,8 +312,12 @@ def _build_target_table(result: BenchResult) -> SummaryTable:
     columns = [
         column for column in build_comparison_columns(result.targets, DEFAULT_TEXT_LENGTH) if column.is_shown_initially
     ]
+    names = {"million": "Price per 1M characters"}  # the page says it in two lines
     headings = (
-        " ".join(filter(None, (one.standalone_heading or one.heading, one.unit and f"({one.unit})"))) for one in columns
+        " ".join(
+            filter(None, (names.get(one.key, one.standalone_heading or one.heading), one.unit and f"({one.unit})"))
+        )
+        for one in columns
     )
     rows = build_comparison_rows(result.targets, columns, is_rehearsal=result.manifest.is_rehearsal)
     return SummaryTable(
