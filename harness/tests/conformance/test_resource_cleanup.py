@@ -27,6 +27,7 @@ from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator._app import create_app
@@ -38,6 +39,8 @@ from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.clock import VirtualClock
 
 from ..builders.commands import RunningCommand
+
+CATALOGUE = load_catalogue()
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def live(folder, emulator, tmp_path, capfd) -> Callable[..., tuple[int, dict[str
 
 
 def test_a_check_leaves_nothing_that_can_be_deleted(live, emulator, state) -> None:
-    status, report, out, _ = live("check", "acme")
+    status, report, out, _ = live("check", "acme", "--full")
     resources = report["resources"]
     prints = _stored(emulator, "voice print")
     assert (status, _stored(emulator)) == (0, [])
@@ -127,7 +130,7 @@ def test_an_emulated_check_leaves_nothing_that_can_be_deleted(emulator, contract
 @pytest.mark.parametrize("fault", ["accepts-invalid", "ignored-key"])
 def test_what_requests_created_that_should_be_rejected_is_deleted(live, emulator, fault) -> None:
     _control(emulator, "PUT", "faults", {"faults": [f"{fault}@acme"]})
-    status, report, _, _ = live("check", "acme")
+    status, report, _, _ = live("check", "acme", "--full")
     assert status == 1
     assert report["resources"]["deleted_count"] > 5
     assert {one["resource_type"] for one in report["resources"]["remaining_resources"]} == {"voice print"}
@@ -146,6 +149,38 @@ def test_a_recording_leaves_nothing_that_can_be_deleted(live, emulator, tmp_path
 def test_a_single_request_leaves_nothing(emulator, folder) -> None:
     report = voicegauge.check_request("acme/one", emulated=emulator, contracts=[folder])
     assert report.resources.created_count == report.resources.deleted_count
+
+
+def test_a_live_check_creates_one_of_each_unless_all_requests_are_asked_for(live) -> None:
+    created = "creates in the account, and deletes: saved voice (acme/createVoice, "
+    _, plan, out, _ = live("check", "acme", "--dry-run")
+    assert [one["request_count"] for one in plan["created_resources"]] == [1]
+    assert f"{created}1 request)" in out
+    assert "it creates a further saved voice in the account: --full sends it" in out
+    _, plan, out, err = live("check", "acme", "--dry-run", "--full")
+    assert plan["created_resources"][0]["request_count"] > 2
+    assert "creates a further" not in out + err
+
+
+def test_what_an_account_may_have_few_of_is_created_on_request() -> None:
+    targets = CATALOGUE.select_targets(["elevenlabs"])
+    plans = {
+        is_asked_for: plan_cases(
+            targets, is_emulated=False, include_all_billable_cases=False, include_all_creations=is_asked_for
+        )
+        for is_asked_for in (False, True)
+    }
+    created = {
+        is_asked_for: [
+            case.id
+            for case in plan.cases
+            if case.operation == "createProfessionalVoice" and case.expected_response.acceptance != "rejected"
+        ]
+        for is_asked_for, plan in plans.items()
+    }
+    assert created[False] == []
+    assert "elevenlabs/createProfessionalVoice: the lifecycle of a professional voice" in created[True]
+    assert any("an account may have few" in case.skip_reason for case in plans[False].skipped_cases)
 
 
 # What cannot be deleted is announced, and listed afterwards
@@ -201,7 +236,7 @@ class Service:
     def check(self, names: tuple[str, ...] = ("createVoice",), **settings: Any) -> CheckReport:
         """Run those cases of a live check that are sent to the named operations."""
         targets = list(self.contract.targets.values())
-        plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=False)
+        plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=False, include_all_creations=True)
         chosen = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.operation in names))
         collector = ResultCollector([], 0)
         complete = CheckSettings(
@@ -491,7 +526,7 @@ def killed(folder, emulator) -> Callable[[int], int]:
 
     def run(number: int) -> int:
         where = ["--contracts", str(folder), "--base-url", emulator.base_url("acme")]
-        process = RunningCommand(["check", "acme", "--live", *where])
+        process = RunningCommand(["check", "acme", "--live", "--full", *where])
         while len(_stored(emulator)) < 2 and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(number)

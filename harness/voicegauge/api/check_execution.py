@@ -134,6 +134,7 @@ def plan_requested_cases(
     """
     case_ids, emulated = request.case_ids, bool(request.emulated)
     are_chosen = isinstance(case_ids, CasePatterns) or bool(case_ids)
+    is_own_server = all(target.contract.provider.self_hosted is not None for target in targets)
     sends_every_valid_request = request.every_valid_request or are_requests_free_of_charge(targets, prices)
     plan = plan_cases(
         targets,
@@ -142,6 +143,7 @@ def plan_requested_cases(
         max_billable_requests=request.max_calls,
         include_webhooks=emulated or request.public_url is not None,
         include_large_uploads=emulated or request.large_uploads or are_chosen,
+        include_all_creations=emulated or request.every_valid_request or are_chosen or is_own_server,
         fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
         unpriced_target_ids=() if emulated else _find_unpriced_targets(targets, prices),
         keyed_provider_ids=() if emulated else _list_providers_with_key(targets),

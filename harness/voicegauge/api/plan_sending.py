@@ -25,7 +25,7 @@ from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.interruption import CheckInterruption, end_on_interrupt
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
-from voicegauge.conformance.prices import PricedPlan, require_prices
+from voicegauge.conformance.prices import PlannedResource, PricedPlan, require_prices
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
@@ -294,8 +294,8 @@ def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: Progres
     """Tell the listener how many requests will be sent, for how much, and what will stay in the account."""
     limit = f"; at most {describe_budget(live_options)}" if plan.price_usd or live_options.total_budget_usd else ""
     listener.notice(f"{describe_plan(plan)}{limit}")
-    if plan.undeletable_resources:
-        listener.notice(describe_undeletable_resources(plan))
+    for line in describe_resources(plan):
+        listener.notice(line)
 
 
 def require_budgets(plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests_fewer_calls: bool) -> None:
@@ -370,13 +370,20 @@ def _describe_worst_case(plan: PricedPlan) -> str:
     return f", {format_price_usd(plan.worst_case_usd)} if the service accepts what it should reject"
 
 
-def describe_undeletable_resources(plan: PricedPlan) -> str:
-    """Return one line about resources that a plan leaves in the account because no document says how to delete them."""
-    parts = [
+def describe_resources(plan: PricedPlan) -> Iterator[str]:
+    """Yield a line about what the plan creates in the account and deletes, and one about what stays there."""
+    if plan.created_resources and plan.provenance is Provenance.LIVE:
+        yield f"creates in the account, and deletes: {_list_resources(plan.created_resources)}"
+    if plan.undeletable_resources:
+        named = _list_resources(plan.undeletable_resources)
+        yield f"stays in the account, because no document says how to delete it: {named}"
+
+
+def _list_resources(resources: Sequence[PlannedResource]) -> str:
+    return ", ".join(
         f"{one.resource_type} ({one.operation}, {one.request_count} request{'s' if one.request_count > 1 else ''})"
-        for one in plan.undeletable_resources
-    ]
-    return f"stays in the account, because no document says how to delete it: {', '.join(parts)}"
+        for one in resources
+    )
 
 
 def _format_price(plan: PricedPlan) -> str:

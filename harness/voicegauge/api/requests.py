@@ -110,7 +110,8 @@ class CheckRequest(ServiceRequest):
         default=False,
         flag="--full",
         help="Send every valid request of the plan to a live service; each one is charged. Always done if they are "
-        "free; otherwise one delivery per target is sent.",
+        "free; otherwise one delivery per target is sent, and one voice or the like is created and deleted for each "
+        "operation that creates one.",
         requires=("live",),
         refusal_reason="it sends more billable requests",
     )

@@ -391,6 +391,11 @@ def _iterate_valid_and_invalid_cases(
     yield from [lifecycle] if lifecycle is not None else []
 
 
+def build_resource_pointer(operation: Operation) -> str:
+    """Return the JSON pointer to what `operation` creates, which is the documented reason of the lifecycle's case."""
+    return f"{operation.pointer}/x-resource"
+
+
 def _build_lifecycle_case(operation: Operation, *, varies_requests_that_use_resource: bool) -> ConformanceCase | None:
     """Return the case that follows the resource that `operation` creates, or the job without audio that it starts.
 
@@ -407,7 +412,7 @@ def _build_lifecycle_case(operation: Operation, *, varies_requests_that_use_reso
         return build_case(operation, expected, request=request, is_lifecycle=True)
     if resource is None or request is None:
         return None
-    expected = expect_acceptance(f"the lifecycle of a {resource.display_name}", f"{operation.pointer}/x-resource")
+    expected = expect_acceptance(f"the lifecycle of a {resource.display_name}", build_resource_pointer(operation))
     return build_case(
         operation,
         expected,

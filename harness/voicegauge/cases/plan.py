@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard
 from weakref import WeakKeyDictionary
 
@@ -38,6 +38,7 @@ from voicegauge.cases.case import (
 from voicegauge.cases.case_order import order_cases
 from voicegauge.cases.needed_operations import find_excluded_operations, find_partially_checked_contracts
 from voicegauge.cases.operations import (
+    build_resource_pointer,
     mark_billable_cases,
     plan_authentication_cases,
     plan_operation_cases,
@@ -55,6 +56,7 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.cases.webhooks import add_webhook_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable
 from voicegauge.contract.targets import (
@@ -142,6 +144,7 @@ def plan_cases(
     spoken_text: str = DEFAULT_TEXT,
     max_billable_requests: int | None = None,
     include_large_uploads: bool | None = None,
+    include_all_creations: bool | None = None,
     include_webhooks: bool = False,
     fully_checked_providers: Collection[str] | None = None,
     unpriced_target_ids: Collection[str] = (),
@@ -159,6 +162,9 @@ def plan_cases(
         max_billable_requests: the maximum number of billable requests, of which the most informative ones are planned;
             by default all are planned.
         include_large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
+        include_all_creations: whether every valid request that creates something in the account is planned, such as a
+            voice that can be deleted, instead of one lifecycle for each operation, and none for what an account may
+            have few of (`x-resource.is_scarce`); by default only at the emulator.
         include_webhooks: whether requests with a webhook URL are planned.
         fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
             targets are all among `targets`.
@@ -179,6 +185,8 @@ def plan_cases(
     partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
     chosen = {target.id for target in targets}
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
+    contracts = {target.contract.id: target.contract for target in targets}
+    creates_all = is_emulated if include_all_creations is None else include_all_creations
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
     for item in items:
@@ -192,6 +200,8 @@ def plan_cases(
         if target_id is not None and target_id in unpriced_target_ids:
             if is_of_other_target:  # the chosen ones are named with what else is left out
                 skipped[target_id] = _build_unpriced_case(target_id)
+        elif not creates_all and (reason := _explain_avoided_creation(item, contracts)) is not None:
+            skipped[item.id] = SkippedCase(id=item.id, skip_reason=reason)
         elif _is_wanted(item, allows_large=allows_large, include_all_billable_cases=include_all_billable_cases):
             cases.setdefault(item.id, item)
     plan = CasePlan(
@@ -210,6 +220,20 @@ def _is_wanted(case: ConformanceCase, *, allows_large: bool, include_all_billabl
         return False
     is_free = not case.is_billable
     return include_all_billable_cases or is_free or case.speech_request is not None or case.is_in_every_plan
+
+
+def _explain_avoided_creation(case: ConformanceCase, contracts: Mapping[str, Contract]) -> str | None:
+    """Return why a case is not sent that creates something in the account; `None` if it is sent."""
+    operation = contracts[case.provider].find_operation(case.operation)
+    resource = operation.resource
+    if resource is None or case.expected_response.acceptance == "rejected":
+        return None
+    if resource.is_scarce:
+        return f"an account may have few of what it creates ({resource.display_name}): --full sends it"
+    is_lifecycle = case.expected_response.contract_pointer == build_resource_pointer(operation)
+    if is_lifecycle or resource.deletion is None:  # what stays in the account is announced
+        return None
+    return f"it creates a further {resource.display_name} in the account: --full sends it"
 
 
 def _build_unpriced_case(target_id: str) -> SkippedCase:

@@ -51,7 +51,7 @@ _STYLE_BY_SEVERITY = {
 
 def print_plan(plan: PricedPlan) -> None:
     """Print the requests of a plan in the order of sending, with their prices."""
-    from voicegauge.api.plan_sending import describe_plan, describe_undeletable_resources
+    from voicegauge.api.plan_sending import describe_plan, describe_resources
 
     terminal = create_console()
     rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
@@ -80,8 +80,8 @@ def print_plan(plan: PricedPlan) -> None:
             style="dim",
             soft_wrap=True,
         )
-    if plan.undeletable_resources:
-        terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
+    for line in describe_resources(plan):
+        terminal.print(line, style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
     if plan.budget_forecast is not None:
         print_budget_forecast(terminal, plan.budget_forecast)

@@ -265,8 +265,8 @@ class PricedCase(Record, frozen=True, kw_only=True):
     should be rejected, because a faulty service may charge for it; `None` if the price is not known."""
 
 
-class UndeletableResource(Record, frozen=True, kw_only=True):
-    """A kind of resource that the requests to one operation create, and that cannot be deleted."""
+class PlannedResource(Record, frozen=True, kw_only=True):
+    """A kind of resource that the requests to one operation create."""
 
     operation: str
     """The operation that creates them: <provider>/<operation>."""
@@ -297,7 +297,9 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
     unpriced_names: tuple[str, ...] = ()
     """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
-    undeletable_resources: tuple[UndeletableResource, ...] = ()
+    created_resources: tuple[PlannedResource, ...] = ()
+    """Resources that the plan creates in the account, and deletes."""
+    undeletable_resources: tuple[PlannedResource, ...] = ()
     """Resources that the plan leaves in the account, because no document says how to delete them."""
     spending: Spending
     """Spending at the live service if every response is as expected. Spending for each rule is not included."""
@@ -383,7 +385,8 @@ def price_plan(
         left_out_reason_by_target=plan.left_out_reason_by_target,
         excluded_operations=plan.excluded_operations,
         unpriced_names=tuple(unpriced),
-        undeletable_resources=tuple(_iterate_undeletable_resources(plan, contracts)),
+        created_resources=tuple(_iterate_resources(plan, contracts, are_deletable=True)),
+        undeletable_resources=tuple(_iterate_resources(plan, contracts, are_deletable=False)),
         spending=account.build_spending(),
         worst_case_usd=sum_usd(max(one.price_usd or 0.0, one.reserved_usd or 0.0) for one in cases),
     )
@@ -442,14 +445,16 @@ def _price_lifecycle(
     )
 
 
-def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) -> Iterator[UndeletableResource]:
+def _iterate_resources(
+    plan: CasePlan, contracts: Mapping[str, Contract], *, are_deletable: bool
+) -> Iterator[PlannedResource]:
     accepted = Counter(
         (case.provider, case.operation) for case in plan.cases if case.expected_response.acceptance != "rejected"
     )
     for (provider, operation_id), count in accepted.items():
         resource = contracts[provider].find_operation(operation_id).resource
-        if resource is not None and resource.deletion is None:
-            yield UndeletableResource(
+        if resource is not None and (resource.deletion is not None) == are_deletable:
+            yield PlannedResource(
                 operation=f"{provider}/{operation_id}", resource_type=resource.display_name, request_count=count
             )
 
