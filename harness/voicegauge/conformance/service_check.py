@@ -72,7 +72,7 @@ def iterate_documented_callbacks(contract: Contract, *, include_inferred_example
     webhooks = contract.document.data.get("webhooks", {})
     # A webhook belongs to no operation. `Callback` needs one to find the contract, so any operation is used.
     yield from _iterate_example_callbacks(
-        next(iter(contract.operations.values())),
+        next(iter((*contract.operations.values(), *contract.socket_operations.values()))),
         webhooks,
         "/webhooks",
         include_inferred_examples=include_inferred_examples,

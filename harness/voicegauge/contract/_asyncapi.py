@@ -78,7 +78,7 @@ def _read_channel(
         id=spec.id,
         method="GET",
         path=path,
-        parameters=tuple(_read_parameters(contract.schemas, channel, pointer)),
+        parameters=tuple(_read_parameters(contract.schemas, channel, pointer, path)),
         server=contract.servers[_find_server_name(contract, root, channel)],
         security=tuple(_read_security(contract, root, operation)),
         speech=None,
@@ -179,20 +179,25 @@ def _read_messages_of_version_2(
 def _read_messages_of_version_3(
     schemas: Schemas, channel: dict[str, Any], pointer: str, operation_key: str
 ) -> dict[str, MessageSchema]:
-    """Return the messages of the operations with the action `send` or `receive` of a channel by name."""
+    """Return the messages of the operations with the action `send` or `receive` of a channel by name.
+
+    Channels with the same address are one: some documents have one for each side.
+    """
     found: dict[str, MessageSchema] = {}
+    address = channel.get("address")
     for name, operation in get_mapping(schemas.document.data[ASYNCAPI_KEY], "operations").items():
         at = f"/{ASYNCAPI_KEY}/operations/{escape_pointer_token(name)}"
         node, at = schemas.resolve_reference(operation, at)
-        referenced = get_mapping(node, "channel")
-        if node.get("action") != operation_key or schemas.resolve_reference(referenced)[1] != pointer:
+        own_channel, own_pointer = schemas.resolve_reference(get_mapping(node, "channel"))
+        is_same = own_pointer == pointer or (address is not None and own_channel.get("address") == address)
+        if node.get("action") != operation_key or not is_same:
             continue
         listed = node.get("messages")
         if isinstance(listed, list):
             nodes = [(f"{at}/messages/{i}", one, "") for i, one in enumerate(listed)]
         else:
-            messages = get_mapping(channel, "messages")
-            nodes = [(f"{pointer}/messages/{escape_pointer_token(key)}", one, key) for key, one in messages.items()]
+            messages = get_mapping(own_channel, "messages")
+            nodes = [(f"{own_pointer}/messages/{escape_pointer_token(key)}", one, key) for key, one in messages.items()]
         for place, one, key in nodes:
             message = _read_message(schemas, one, place, key)
             found[message.name] = message
@@ -220,9 +225,11 @@ def _is_binary_type(content_type: Any) -> bool:
     return isinstance(content_type, str) and content_type.startswith(("audio/", "application/octet-stream"))
 
 
-def _read_parameters(schemas: Schemas, channel: dict[str, Any], pointer: str) -> Iterator[Parameter]:
+def _read_parameters(schemas: Schemas, channel: dict[str, Any], pointer: str, path: str) -> Iterator[Parameter]:
     """Yield the parameters of the path, and those of the query and the headers, which are bindings of WebSockets."""
     for name, node in get_mapping(channel, "parameters").items():
+        if f"{{{name}}}" not in path:  # such as AssemblyAI's, which are neither in the path nor in the handshake
+            continue
         data, at = schemas.resolve_reference(node, f"{pointer}/parameters/{escape_pointer_token(name)}")
         data = data if "schema" in data else {"schema": {"type": "string"}, **data}
         yield Parameter(schemas, at, data, name, "path", True)

@@ -24,6 +24,7 @@ _SUPPORTED_VERSIONS = ("2.", "3.0.")
 _FILE_NAMES = tuple(
     f"{name}.{suffix}" for name in ("asyncapi-overlay", "asyncapi") for suffix in ("yaml", "yml", "json")
 )
+_OPENAPI_INFO_KEYS = frozenset(("title", "summary", "description", "termsOfService", "contact", "license", "version"))
 _HTTP_SCHEME_BY_PROTOCOL = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 
 # Finds the file, and embeds it in the document of a contract.
@@ -104,12 +105,10 @@ def build_standalone_document(asyncapi: Document) -> Document:
 
 def build_empty_document(asyncapi: Document) -> Document:
     """Return an OpenAPI document without operations, with the title and version of an AsyncAPI document."""
-    info = asyncapi.data.get("info")
-    skeleton = {
-        "openapi": "3.1.0",
-        "info": {"title": "", "version": "0", **(info if isinstance(info, dict) else {})},
-        "paths": {},
-    }
+    own_info = get_mapping(asyncapi.data, "info")
+    # AsyncAPI 3.0 has more keys there, such as `tags` and `externalDocs`.
+    info = {key: value for key, value in own_info.items() if key in _OPENAPI_INFO_KEYS or key.startswith("x-")}
+    skeleton = {"openapi": "3.1.0", "info": {"title": "", "version": "0", **info}, "paths": {}}
     return Document(asyncapi.path, skeleton, {"": 1}, asyncapi.sha256)
 
 

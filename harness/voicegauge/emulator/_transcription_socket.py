@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Send
 
-from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat
+from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat, has_placeholder
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import TranscriptionSocketTarget
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
@@ -289,7 +290,7 @@ class EmulatedTranscription:
         for fault in self._list_faults():
             if fault.change_texts is not None:
                 steps = fault.change_texts(steps)
-        for step in steps:
+        for step in itertools.chain.from_iterable(map(self._put_text_before_end, steps)):
             if step.delay_s:
                 await asyncio.sleep(step.delay_s * self._settings.time_scale)
             if step.kind == "raw":
@@ -304,6 +305,16 @@ class EmulatedTranscription:
                 end_s=round(last / rate, 3),
                 duration_s=round((last - first) / rate, 3),
             )
+
+    def _put_text_before_end(self, step: TextStep) -> list[TextStep]:
+        """Return a step, with a final text before the end of a turn whose message has no text."""
+        ends = [one for one in self._spec.server_messages if one.event == "turn-end"]
+        has_text = self._spec.transcript.turn_text == "end" or any(
+            has_placeholder(one.value, "{transcript}") for one in ends
+        )
+        if step.kind != "turn-end" or has_text:
+            return [step]
+        return [replace(step, kind="final"), TextStep("turn-end")]
 
     async def _choose_text(self, kind: ServerEventKind, samples: Samples, turn: _Turn) -> str | None:
         """Return the text to report; `None` if nothing is to be reported."""
