@@ -21,9 +21,9 @@ from voicegauge.client.client import Client
 from voicegauge.client.keys import build_credentials
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.report import BillableRequestLimit
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY
+from voicegauge.conformance.spending import BillableRequestLimit
 from voicegauge.contract.targets import Target
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.clock import VirtualClock

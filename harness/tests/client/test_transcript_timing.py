@@ -12,8 +12,8 @@ from voicegauge.contract.transcript_turns import (
     TranscribedText,
     TranscribedTurn,
     TranscriptReader,
-    count_flips,
     count_partial_words,
+    count_words_taken_back,
 )
 from voicegauge.model.socket import TranscriptTiming
 from voicegauge.model.socket_messages import SocketMessage
@@ -45,14 +45,14 @@ def build_timing(*ends_ms: float, texts_ms: tuple[float, ...] = (), flips: int =
     ],
 )
 def test_words_that_were_taken_back(texts: tuple[str, ...], flips: int) -> None:
-    assert count_flips(build_turn(*texts)) == flips
+    assert count_words_taken_back(build_turn(*texts)) == flips
     assert count_partial_words(build_turn(*texts)) == sum(len(text.split()) for text in texts[:-1])
 
 
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=5).map(" ".join), min_size=1, max_size=5))
 def test_no_more_words_are_taken_back_than_there_were(texts: list[str]) -> None:
     turn = build_turn(*texts)
-    assert 0 <= count_flips(turn) <= count_partial_words(turn)
+    assert 0 <= count_words_taken_back(turn) <= count_partial_words(turn)
 
 
 def test_an_agent_that_waits_is_not_cut_off_by_an_early_end() -> None:

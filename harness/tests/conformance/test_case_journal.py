@@ -12,8 +12,7 @@ import pytest
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.settlement import Settlement
 from voicegauge.client.spending_journal import Journal, SubmitStartedEvent
-from voicegauge.conformance._case_judgement import CaseJudgement
-from voicegauge.conformance.case_journal import CaseJournal
+from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.errors import DataError

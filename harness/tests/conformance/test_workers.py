@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.client.spending_journal import SharedBudget
+from voicegauge.client.daily_spending import SharedBudget
 from voicegauge.errors import BudgetError, StorageError
 from voicegauge.rules.registry import RULE_BY_ID
 

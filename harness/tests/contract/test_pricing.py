@@ -60,7 +60,7 @@ def test_a_price_per_minute_applies_to_known_audio(priced) -> None:
 def find_range(target: BaseTarget, characters: int = 500) -> PriceRange:
     return compute_price_range(
         [one.claim for one in list_all_claims(target)],
-        lambda claim, is_at_most: claim.compute_usd(characters, is_at_most=is_at_most),
+        lambda claim, takes_maximum: claim.compute_usd(characters, takes_maximum=takes_maximum),
     )
 
 
@@ -319,7 +319,7 @@ def test_the_upper_bound_of_a_price_that_depends_on_the_response(priced, price, 
     assert describe_price(target) == text
     (claimed,) = list_all_claims(target)
     assert claimed.claim.exactness == ("upper_bound" if "usage" in price else "typical")
-    assert claimed.claim.compute_usd(500, is_at_most=True) == pytest.approx(quote.reserved_usd)
+    assert claimed.claim.compute_usd(500, takes_maximum=True) == pytest.approx(quote.reserved_usd)
 
 
 def test_typical_usage_makes_a_price_that_can_be_compared(priced) -> None:

@@ -22,7 +22,6 @@ from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.bench.voice_similarity import read_voice_vector
 from voicegauge.cli import run as run_cli
 from voicegauge.errors import DataError, UsageError
-from voicegauge.speech._torch_weights import read_torch_weights
 from voicegauge.speech.voice_comparison import build_voice_scale, compare_voice, encode_voice_sample
 from voicegauge.speech.voice_encoder import (
     PACKAGE_NAME,
@@ -30,6 +29,7 @@ from voicegauge.speech.voice_encoder import (
     VoiceEncoderWeights,
     compute_mel_powers,
     load_voice_encoder,
+    read_torch_weights,
     shorten_silences,
 )
 

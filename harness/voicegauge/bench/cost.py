@@ -39,10 +39,10 @@ class PriceFunction(Record, frozen=True, kw_only=True):
         """Return the price of a text of `text_length` characters, without a plan."""
         return compute_price_range(
             self.claims,
-            lambda claim, is_at_most: claim.compute_text_usd(
+            lambda claim, takes_maximum: claim.compute_text_usd(
                 text_length,
                 self.max_characters,
-                is_at_most=is_at_most,
+                takes_maximum=takes_maximum,
                 audio_s_per_character=self.audio_s_per_character,
             ),
         )
@@ -53,8 +53,8 @@ class PriceFunction(Record, frozen=True, kw_only=True):
         By each claim, it is the price with the cheapest plan that allows this volume, or without plans.
         """
 
-        def compute_usd(claim: PriceClaim, is_at_most: bool) -> float | None:
-            month = self._compute_month(claim, text_length, characters_per_month, is_at_most=is_at_most)
+        def compute_usd(claim: PriceClaim, takes_maximum: bool) -> float | None:
+            month = self._compute_month(claim, text_length, characters_per_month, takes_maximum=takes_maximum)
             return None if month is None else month.usd
 
         return compute_price_range(self.claims, compute_usd)
@@ -74,13 +74,13 @@ class PriceFunction(Record, frozen=True, kw_only=True):
         return self.compute_monthly_range(text_length, characters_per_month).scale(1_000_000 / characters_per_month)
 
     def _compute_month(
-        self, claim: PriceClaim, text_length: int, characters_per_month: int, *, is_at_most: bool = False
+        self, claim: PriceClaim, text_length: int, characters_per_month: int, *, takes_maximum: bool = False
     ) -> MonthlyPrice | None:
         return claim.compute_monthly_price(
             text_length,
             characters_per_month,
             self.max_characters,
-            is_at_most=is_at_most,
+            takes_maximum=takes_maximum,
             audio_s_per_character=self.audio_s_per_character,
         )
 
@@ -262,13 +262,13 @@ def _compute_request_range(
     if not delivered:
         return PriceRange()
 
-    def compute_usd(claim: PriceClaim, is_at_most: bool) -> float | None:
+    def compute_usd(claim: PriceClaim, takes_maximum: bool) -> float | None:
         amounts = []
         for sample in delivered:
             length = max(len(sample.text), 1)
             audio_s = get_sample_audio_duration_s(sample)
             per_character = None if audio_s is None else audio_s / length
-            amounts.append(claim.compute_usd(length, is_at_most=is_at_most, audio_s_per_character=per_character))
+            amounts.append(claim.compute_usd(length, takes_maximum=takes_maximum, audio_s_per_character=per_character))
         known = [amount for amount in amounts if amount is not None]
         return sum(known) / len(known) if known else None
 
@@ -279,7 +279,7 @@ def _compute_request_range(
 def _compute_minute_range(claims: Sequence[PriceClaim], samples: Sequence[Sample], *, takes_audio: bool) -> PriceRange:
     """Return the price of a minute of audio, by each claim that states one."""
 
-    def compute_usd(claim: PriceClaim, _is_at_most: bool) -> float | None:
+    def compute_usd(claim: PriceClaim, _takes_maximum: bool) -> float | None:
         if all(part.unit == "audio_second" for part in claim.parts):
             return claim.compute_usd(60, audio_s_per_character=1.0)
         return None

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from voicegauge.cases.case import SkippedCase
     from voicegauge.conformance.prices import PricedPlan
-    from voicegauge.conformance.report import CheckReport, ResourceSummary, SpendingTotal
+    from voicegauge.conformance.report import CheckReport, ResourceSummary
+    from voicegauge.conformance.spending import SpendingTotal
 
 
 MAX_FINDINGS_SHOWN = 3
@@ -325,7 +326,7 @@ def _add_row_for_untargeted_spending(
     by_target: Mapping[str, SpendingTotal], total: SpendingTotal
 ) -> dict[str, SpendingTotal]:
     """Return the spending by target with a row for requests that belong to no target, so that the sum is the total."""
-    from voicegauge.conformance.report import SpendingTotal
+    from voicegauge.conformance.spending import SpendingTotal
 
     rest = SpendingTotal(
         request_count=total.request_count - sum(one.request_count for one in by_target.values()),

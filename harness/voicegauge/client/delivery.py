@@ -23,7 +23,7 @@ from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget
-from voicegauge.contract.transcripts import read_transcript
+from voicegauge.contract.transcript_turns import read_transcript
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.formats.subtitles import UnreadableSubtitlesError

@@ -17,7 +17,7 @@ from voicegauge.client.settlement import Settlement, SubmitObserver
 from voicegauge.client.transcription_session import FRAME_S, StreamedAudio, StreamTimes, TranscriptionSession
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.targets import TranscriptionSocketTarget
-from voicegauge.contract.transcript_turns import TranscribedConversation, count_flips, count_partial_words
+from voicegauge.contract.transcript_turns import TranscribedConversation, count_partial_words, count_words_taken_back
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing, UploadedFile
 from voicegauge.model.job import BillingStatus, Delivery, Failure
@@ -187,7 +187,7 @@ def measure_transcript_timing(
         ),
         new_texts_ms=tuple(new),
         first_text_ms=None if first_ms is None else first_ms - start_ms,
-        flip_count=sum(map(count_flips, transcribed.turns)),
+        flip_count=sum(map(count_words_taken_back, transcribed.turns)),
         partial_word_count=sum(map(count_partial_words, transcribed.turns)),
     )
 

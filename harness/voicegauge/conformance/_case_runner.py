@@ -18,16 +18,16 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase, find_request_target
 from voicegauge.conformance._case_judge import CaseJudge, find_comparable_delivery
-from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance._case_sender import CaseSender
 from voicegauge.conformance._request_sender import SentCase
+from voicegauge.conformance.case_journal import CaseJudgement
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.finding_groups import list_requested_values
 from voicegauge.conformance.interruption import CheckInterruption
 from voicegauge.conformance.judgement_keeper import JudgementKeeper
 from voicegauge.conformance.prices import compute_price_usd, find_priced_item
-from voicegauge.conformance.report import BillableRequestLimit, SpendingTotal, count_spending
 from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal, count_spending
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.errors import (

@@ -15,8 +15,8 @@ from voicegauge.client.http_request import add_idempotency_key, create_idempoten
 from voicegauge.client.ledger import Reservation
 from voicegauge.client.settlement import SubmitObserver, UsagePricedRequest, settle_request
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.conformance._case_judgement import CaseJudgement
 from voicegauge.conformance._resource_lifecycle import CallingAccount
+from voicegauge.conformance.case_journal import CaseJudgement
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd, compute_lifecycle_step_price_usd
 from voicegauge.contract.operation import Operation

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance._case_judgement import CaseJudgement, KeptDelivery, keep_delivery
 from voicegauge.conformance._resource_tracking import compute_account_checksum
-from voicegauge.conformance.case_journal import CaseJournal
+from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement, KeptDelivery, keep_delivery
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter
-from voicegauge.conformance.report import SpendingTotal
+from voicegauge.conformance.spending import SpendingTotal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.model.base import Provenance

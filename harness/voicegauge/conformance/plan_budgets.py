@@ -11,7 +11,7 @@ from voicegauge.cases.case import ConformanceCase, SkippedCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.prices import PricedCase, PricedPlan
-from voicegauge.conformance.report import BillableRequestLimit, SpendingTotal
+from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import convert_to_micro_usd
 from voicegauge.model.budget import BudgetForecast, BudgetLeft, UnaffordableCase

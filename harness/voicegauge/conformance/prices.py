@@ -16,7 +16,7 @@ from voicegauge.cases.plan import CasePlan
 from voicegauge.cases.valid_requests import count_charged_characters
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance._resource_lifecycle import CallingAccount, ResourceLifecycle
-from voicegauge.conformance.report import Spending, SpendingAccount, SpendingTotal
+from voicegauge.conformance.spending import Spending, SpendingAccount, SpendingTotal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable, quote_price

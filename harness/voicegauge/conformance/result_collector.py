@@ -10,7 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance._case_judgement import CaseJudgement
+from voicegauge.conformance.case_journal import CaseJudgement
 from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
 from voicegauge.conformance.finding_groups import (
     RequestedValues,
@@ -24,12 +24,11 @@ from voicegauge.conformance.report import (
     CaseResult,
     CheckReport,
     ResourceSummary,
-    SpendingAccount,
-    SpendingTotal,
     describe_doubtful_statuses,
     describe_empty_account,
     find_targets_not_judged,
 )
+from voicegauge.conformance.spending import SpendingAccount, SpendingTotal
 from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Provenance, Severity

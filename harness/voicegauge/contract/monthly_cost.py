@@ -135,15 +135,15 @@ def _build_bill(
     is_of_plan = [plan_name is None or any(plan_name in part.plan_prices for part in one.price.parts) for one in claims]
     with_plan = [one for one, is_chosen in zip(claims, is_of_plan, strict=True) if is_chosen] or list(claims)
     bills = {
-        (id(one.claim), is_at_most): compute_monthly_bill(
-            one.price, request_groups, plan_name, one.credit_usd, is_at_most=is_at_most
+        (id(one.claim), takes_maximum): compute_monthly_bill(
+            one.price, request_groups, plan_name, one.credit_usd, takes_maximum=takes_maximum
         )
         for one in with_plan
-        for is_at_most in (False, True)
+        for takes_maximum in (False, True)
     }
     by_claim = [bills[id(one.claim), False] for one in with_plan]
     price = compute_price_range(
-        [one.claim for one in with_plan], lambda claim, is_at_most: bills[id(claim), is_at_most].total_usd
+        [one.claim for one in with_plan], lambda claim, takes_maximum: bills[id(claim), takes_maximum].total_usd
     )
     best = find_best_claim(
         [one.claim for one in with_plan], lambda claim: bills[id(claim), False].total_usd is not None
@@ -173,7 +173,7 @@ def compute_monthly_bill(
     plan_name: str | None = None,
     credit_usd: float | None = None,
     *,
-    is_at_most: bool = False,
+    takes_maximum: bool = False,
 ) -> MonthlyBill:
     """Return the bill of a month by the price itself, without its disputed alternatives.
 
@@ -182,7 +182,7 @@ def compute_monthly_bill(
         request_groups: the requests of the month.
         plan_name: name of the account plan. Parts of the price that have no price for this plan have the usual price.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
-        is_at_most: whether the highest usage counts instead of the typical one, where it is not known.
+        takes_maximum: whether the highest usage counts instead of the typical one, where it is not known.
     """
     fees: list[float] = []
     dollars: list[float | None] = []
@@ -190,7 +190,8 @@ def compute_monthly_bill(
     exceeds_plan = False
     for price_part in price.parts:
         units = math.fsum(
-            request_group.request_count * _count_units_per_request(price_part, request_group, is_at_most=is_at_most)
+            request_group.request_count
+            * _count_units_per_request(price_part, request_group, takes_maximum=takes_maximum)
             for request_group in request_groups
         )
         plan = price_part.plan_prices.get(plan_name) if plan_name is not None else None
@@ -234,13 +235,13 @@ def compute_monthly_bill(
     )
 
 
-def _count_units_per_request(price_part: PriceSpec, request_group: RequestGroup, *, is_at_most: bool) -> float:
+def _count_units_per_request(price_part: PriceSpec, request_group: RequestGroup, *, takes_maximum: bool) -> float:
     """Return the number of units that one request of the group is charged for."""
     used = request_group.usage_per_request.get(price_part.part_label or "") if price_part.usage is not None else None
     if used is not None:
         return round_up_units(price_part, used) / get_unit_size(price_part)
     return count_units(
-        price_part, request_group.characters_per_request, request_group.audio_s_per_request, is_at_most=is_at_most
+        price_part, request_group.characters_per_request, request_group.audio_s_per_request, takes_maximum=takes_maximum
     )
 
 

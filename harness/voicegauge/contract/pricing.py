@@ -141,8 +141,8 @@ def quote_price(
     """
     claims = list_priced_claims(target)
     typical, highest = (
-        {id(one): one.compute_cost(character_count, audio_s, is_at_most=is_at_most) for one in claims}
-        for is_at_most in (False, True)
+        {id(one): one.compute_cost(character_count, audio_s, takes_maximum=takes_maximum) for one in claims}
+        for takes_maximum in (False, True)
     )
     credits = [cost.credits for cost in typical.values() if cost.credits is not None]
     best_credits = _find_best(claims, lambda one: typical[id(one)].credits is not None)
@@ -167,13 +167,13 @@ class PricedClaim(NamedTuple):
         return self.compute_cost(1).usd is not None
 
     def compute_cost(
-        self, character_count: int, audio_s: float | None = None, *, is_at_most: bool = False
+        self, character_count: int, audio_s: float | None = None, *, takes_maximum: bool = False
     ) -> CostInUsdAndCredits:
-        """Return what a request costs; the most that it costs if `is_at_most` is true."""
+        """Return what a request costs; the most that it costs if `takes_maximum` is true."""
         return _compute_cost(
             self.price,
             self.credit_usd,
-            lambda part: count_units(part, character_count, audio_s, is_at_most=is_at_most),
+            lambda part: count_units(part, character_count, audio_s, takes_maximum=takes_maximum),
         )
 
 
@@ -326,14 +326,14 @@ def round_up_units(price_part: PriceSpec, quantity: float) -> float:
     return round_up_quantity(quantity, price_part.rounding_step, price_part.min_charged_quantity)
 
 
-def count_units(price: PriceSpec, character_count: int, audio_s: float | None, *, is_at_most: bool = False) -> float:
+def count_units(price: PriceSpec, character_count: int, audio_s: float | None, *, takes_maximum: bool = False) -> float:
     """Return the number of units that a request is charged for.
 
     Args:
         price: a part of a price.
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
-        is_at_most: if the number depends on the response, whether the highest one is returned instead of the typical
+        takes_maximum: if the number depends on the response, whether the highest one is returned instead of the typical
             one. If no typical number is documented, it is the highest one in any case.
     """
     unit = _QUANTITY_KIND_BY_PRICE_UNIT[price.unit]
@@ -343,18 +343,18 @@ def count_units(price: PriceSpec, character_count: int, audio_s: float | None, *
     if unit == "minute" and audio_s is not None:
         quantity = audio_s
     elif unit != "character":
-        per_request, per_character = _find_units_of_response(price, is_at_most=is_at_most)
+        per_request, per_character = _find_units_of_response(price, takes_maximum=takes_maximum)
         quantity = per_request + per_character * character_count
     return round_up_units(price, quantity) / get_unit_size(price)
 
 
-def _find_units_of_response(price: PriceSpec, *, is_at_most: bool) -> tuple[float, float]:
+def _find_units_of_response(price: PriceSpec, *, takes_maximum: bool) -> tuple[float, float]:
     """Return the tokens or seconds of a request without text, and those of each character in addition."""
     usage = price.usage
     if usage is None:
-        speed = SLOWEST_SPEECH_CHARACTERS_PER_S if is_at_most else ASSUMED_SPEECH_CHARACTERS_PER_S
+        speed = SLOWEST_SPEECH_CHARACTERS_PER_S if takes_maximum else ASSUMED_SPEECH_CHARACTERS_PER_S
         return 0.0, 1 / speed
-    if is_at_most or not has_typical_usage(usage):
+    if takes_maximum or not has_typical_usage(usage):
         return usage.max_per_request, usage.max_per_character
     return usage.typical_per_request or 0.0, usage.typical_per_character or 0.0
 
@@ -430,8 +430,8 @@ def _build_part(price_part: PriceSpec, credit_usd: float | None, *, counts_each_
         if unit == "request"
         else (0.0, 1.0)
         if unit == "character"
-        else _find_units_of_response(price_part, is_at_most=is_at_most)
-        for is_at_most in (False, True)
+        else _find_units_of_response(price_part, takes_maximum=takes_maximum)
+        for takes_maximum in (False, True)
     )
     return PricePart(
         unit=unit,

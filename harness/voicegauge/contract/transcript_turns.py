@@ -1,4 +1,4 @@
-"""Reads what a service has transcribed on a WebSocket connection from its messages.
+"""Reads what a service has transcribed: from a response, and from the messages of a WebSocket connection.
 
 A turn is what one speaker says before somebody else speaks. A service reports its text several times, as it changes,
 and once more when it believes that the turn has ended.
@@ -10,10 +10,57 @@ import itertools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from voicegauge.contract.extension.audio_input import TranscriptionResponse
 from voicegauge.contract.extension.sockets import ServerEventKind
+from voicegauge.contract.parsed_exchange import ParsedExchange
 from voicegauge.contract.socket_messages import ServerEvent, SocketChannel
+from voicegauge.formats.locations import EVERY_ITEM, read_pointer_values
+from voicegauge.formats.subtitles import Cue, read_subtitles
 from voicegauge.model.socket import SocketTraffic
 from voicegauge.model.socket_messages import SocketMessage
+
+# Reads transcripts from responses, as a contract describes them.
+
+
+JOINED_TEXT_SEPARATOR = " "
+"""What separates the texts of several places, when they are joined to one transcript."""
+
+
+def read_transcript(exchange: ParsedExchange, response: TranscriptionResponse) -> str | None:
+    """Return the transcript in a response: of subtitles, the text of all cues; `None` if the response has none.
+
+    Raises:
+        UnreadableSubtitlesError: the subtitles do not have the documented format.
+    """
+    cues = read_cues(exchange, response)
+    if cues is not None:
+        return JOINED_TEXT_SEPARATOR.join(cue.text for cue in cues if cue.text)
+    location = response.text_location
+    if EVERY_ITEM in location.pointer_tokens:
+        texts = [
+            text
+            for text in read_pointer_values(exchange.response_json, location.pointer_tokens)
+            if isinstance(text, str)
+        ]
+        return JOINED_TEXT_SEPARATOR.join(text.strip() for text in texts) if texts else None
+    text = exchange.read_response_value(location)
+    return text if isinstance(text, str) else None
+
+
+def read_cues(exchange: ParsedExchange, response: TranscriptionResponse) -> list[Cue] | None:
+    """Return the cues of a response that is documented as subtitles; `None` for any other response.
+
+    Raises:
+        UnreadableSubtitlesError: the subtitles do not have the documented format.
+    """
+    text = exchange.read_response_value(response.text_location)
+    if response.subtitle_format is None or not isinstance(text, str):
+        return None
+    return read_subtitles(text, response.subtitle_format)
+
+
+# Reads what a service has transcribed on a WebSocket connection from its messages.
+
 
 TEXT_EVENTS: frozenset[ServerEventKind] = frozenset(("partial", "final", "eager-end", "resumed", "turn-end"))
 """The events that have a text of the turn."""
@@ -34,7 +81,7 @@ class TranscribedTurn:
 
     index: int
     texts: list[TranscribedText] = field(default_factory=list)
-    """Every text that was reported, the last one at its end."""
+    """Every text that was reported for the turn. The last one is that of its end, if an end was reported."""
     ended_ms: float | None = None
     """When its end was reported; `None` if it was not."""
     final_text: str = ""
@@ -42,7 +89,7 @@ class TranscribedTurn:
 
     @property
     def text(self) -> str:
-        """The text at its end, or else the latest one."""
+        """The text that was reported at the end of the turn, or else the latest one."""
         return self.texts[-1].text if self.texts else ""
 
 
@@ -133,7 +180,7 @@ def read_transcribed_conversation(channel: SocketChannel, traffic: SocketTraffic
     return reader.conversation
 
 
-def count_flips(turn: TranscribedTurn) -> int:
+def count_words_taken_back(turn: TranscribedTurn) -> int:
     """Return how many words of a turn were taken back.
 
     Those are, for each text and the one after it, the words that are not in the same order in the one after it: the

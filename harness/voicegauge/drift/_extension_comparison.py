@@ -19,8 +19,6 @@ from voicegauge.drift._document_node import DocumentNode, encode_canonical_json,
 from voicegauge.drift._extension_fact_kinds import PRICING_FACTS, ComparisonMethod, ExtensionFact
 from voicegauge.drift._extension_facts import (
     API_KEY_FACTS,
-    BATCH_FACTS,
-    CHAT_FACTS,
     CONVERSION_FACTS,
     IDEMPOTENCY_FACTS,
     JOB_FACTS,
@@ -28,13 +26,12 @@ from voicegauge.drift._extension_facts import (
     PAGINATION_FACTS,
     PROVIDER_FACTS,
     RESOURCE_FACTS,
-    SPEECH_FACTS,
-    STREAM_FACTS,
     SUBMIT_FACTS,
     TRANSCRIPTION_FACTS,
     WEBHOOK_FACTS,
 )
 from voicegauge.drift._schema_comparison import compare_schemas
+from voicegauge.drift._speech_extension_facts import BATCH_FACTS, CHAT_FACTS, SPEECH_FACTS, STREAM_FACTS
 from voicegauge.drift.report import DriftChange
 from voicegauge.formats.locations import MISSING, encode_location
 

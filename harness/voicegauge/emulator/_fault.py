@@ -14,7 +14,8 @@ from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._socket_steps import SocketFault
-from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
+from voicegauge.emulator._speech_synthesis import SynthesisRequest
+from voicegauge.emulator._speech_timings import SpeechTiming
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 
 SpeechFieldChanger = Callable[[ParsedRequest, Target, SpeechField, Any], Any]

@@ -46,7 +46,8 @@ from voicegauge.emulator._response_bodies import (
     write_values,
 )
 from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_schemas_at
-from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
+from voicegauge.emulator._speech_synthesis import SynthesisRequest
+from voicegauge.emulator._speech_timings import SpeechTiming
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location
 

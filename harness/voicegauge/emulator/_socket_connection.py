@@ -26,8 +26,8 @@ from voicegauge.emulator._speech_synthesis import (
     SpeechSynthesizer,
     SynthesisRequest,
     SynthesizedSpeech,
-    build_speech_timings,
 )
+from voicegauge.emulator._speech_timings import build_speech_timings
 from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.settings import EmulatorSettings

@@ -18,14 +18,13 @@ from voicegauge.emulator._response_builder import SpeechTimingsGetter, compute_f
 from voicegauge.emulator._response_streams import StreamPacer, find_audio_pacing, read_requested_final_event
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
 from voicegauge.emulator._speech_synthesis import (
-    SpeechTiming,
     SynthesisRequest,
     SynthesizedSpeech,
-    build_speech_timings,
     get_documented_field_name,
     read_speech_field,
     read_synthesis_request,
 )
+from voicegauge.emulator._speech_timings import SpeechTiming, build_speech_timings
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats.locations import MISSING
 

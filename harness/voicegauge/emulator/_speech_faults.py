@@ -15,7 +15,8 @@ from voicegauge.contract.targets import Target
 from voicegauge.emulator._fault import Fault, SpeechFieldChanger
 from voicegauge.emulator._request import ParsedRequest, find_default_value, has_default_value
 from voicegauge.emulator._response import EmulatedResponse
-from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
+from voicegauge.emulator._speech_synthesis import SynthesisRequest
+from voicegauge.emulator._speech_timings import SpeechTiming
 from voicegauge.formats.locations import MISSING, write_value_at_pointer
 
 # Faults that ignore or misread parameters of a request.

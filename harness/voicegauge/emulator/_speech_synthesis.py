@@ -1,18 +1,16 @@
-"""Speaks texts with espeak-ng as a target of a contract would, with its timing."""
+"""Speaks texts with espeak-ng as a target of a contract would."""
 
 from __future__ import annotations
 
 import asyncio
-import bisect
 import functools
 import hashlib
-import math
 import re
 import xml.etree.ElementTree as ET
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
@@ -37,9 +35,6 @@ from voicegauge.speech.espeak import (
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-# Reads the synthesis parameters from speech requests, and synthesizes the speech.
 
 
 DEFAULT_ESPEAK_VARIANT = "klatt3"
@@ -568,89 +563,3 @@ def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limi
         raise Rejection("invalid", field_name, f"{field_name} must last at most {upload_limits.max_duration_s:g} s")
     if upload_limits.min_sample_rate_hz is not None and audio.sample_rate_hz < upload_limits.min_sample_rate_hz:
         raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")
-
-
-# Returns when each character or word of a synthesized text is spoken.
-
-
-class SpeechTiming(NamedTuple):
-    """When one character or word is spoken, in seconds from the start of the audio."""
-
-    text: str
-    start_s: float
-    end_s: float | None
-    """End in seconds; `None` if a fault leaves the end out."""
-
-
-def build_speech_timings(
-    text: str, unit: Literal["character", "word"], speech: SynthesizedSpeech, *, leading_silence_s: float
-) -> list[SpeechTiming]:
-    """Return the timings of `text`, by the times at which espeak-ng has spoken its words.
-
-    Within a word, every character takes the same time. What is not spoken, such as markup, has the time of what
-    follows.
-
-    Args:
-        text: the text of the request.
-        unit: whether characters or words are timed.
-        speech: the speech.
-        leading_silence_s: duration in seconds of the silence before the speech, where an unspoken text begins.
-    """
-    indices, times_s = _list_known_times(text, speech, leading_silence_s)
-    pattern = r"(?s)." if unit == "character" else r"\S+"
-
-    def compute_time_s(character_index: int, *, is_end: bool = False) -> float:
-        # At the end of a word before a pause two times are known: where it ends, and where the next one starts.
-        find = bisect.bisect_left if is_end else bisect.bisect_right
-        place = find(indices, character_index)
-        if place in (0, len(indices)):
-            return _round_down(times_s[0] if place == 0 else times_s[-1])
-        before, after = indices[place - 1], indices[place]
-        share = (character_index - before) / (after - before) if after > before else 0.0
-        return _round_down(times_s[place - 1] + share * (times_s[place] - times_s[place - 1]))
-
-    return [
-        SpeechTiming(found[0], compute_time_s(found.start()), compute_time_s(found.end(), is_end=True))
-        for found in re.finditer(pattern, text)
-    ]
-
-
-def _round_down(time_s: float) -> float:
-    return math.floor(time_s * 1000) / 1000
-
-
-def _list_known_times(text: str, speech: SynthesizedSpeech, start_s: float) -> tuple[list[int], list[float]]:
-    """Return indices of characters in ascending order, and the times of each: the starts and the ends of words."""
-    starts = _find_word_starts(text, speech)
-    indices, times_s = [0], [start_s]
-    for number, (start_index, word) in enumerate(starts):
-        next_index = starts[number + 1][0] if number + 1 < len(starts) else len(text)
-        # espeak-ng reports some short words, such as the second one of "of the", with the word before them.
-        end_index = start_index + len(text[start_index:next_index].rstrip())
-        indices += [start_index, end_index]
-        times_s += [max(word.start_s, times_s[-1]), max(word.end_s, times_s[-1])]
-    if len(times_s) > 1:
-        times_s[0] = times_s[1]  # what stands before the first word
-    indices.append(max(len(text), indices[-1]))
-    times_s.append(times_s[-1] if len(times_s) > 1 else speech.audio_duration_s)
-    return indices, times_s
-
-
-def _find_word_starts(text: str, speech: SynthesizedSpeech) -> list[tuple[int, SpokenWord]]:
-    """Return the words of the speech with the index in `text` at which each starts."""
-    offset = text.find(speech.spoken_text)
-    if offset >= 0:
-        return [(offset + word.start_index, word) for word in speech.words]
-    starts, place = [], 0
-    for word in speech.words:
-        spoken = speech.spoken_text[word.start_index : word.end_index]
-        found = text.find(spoken, place) if spoken else -1
-        if found >= 0:
-            place = found + len(spoken)
-            starts.append((found, word))
-    return starts
-
-
-def select_timings(timings: Sequence[SpeechTiming], start_s: float, end_s: float) -> list[SpeechTiming]:
-    """Return the timings of the characters or words that start at or after `start_s` and before `end_s`."""
-    return [timing for timing in timings if start_s <= timing.start_s < end_s]

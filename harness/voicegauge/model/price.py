@@ -83,19 +83,19 @@ class PricePart(Record, frozen=True, kw_only=True):
     """Whether each character of a text counts as one; otherwise the kind of characters matters."""
 
     def count_units(
-        self, character_count: float, *, is_at_most: bool = False, audio_s_per_character: float | None = None
+        self, character_count: float, *, takes_maximum: bool = False, audio_s_per_character: float | None = None
     ) -> float:
         """Return the number of units that a request is charged for.
 
         Args:
             character_count: number of characters of the text.
-            is_at_most: whether the highest number is returned instead of the typical one.
+            takes_maximum: whether the highest number is returned instead of the typical one.
             audio_s_per_character: measured seconds of audio for each character; `None` uses the documented or assumed
                 number.
         """
         if self.unit == "audio_second" and audio_s_per_character is not None:
             used = audio_s_per_character * character_count
-        elif is_at_most:
+        elif takes_maximum:
             used = self.max_units_per_request + self.max_units_per_character * character_count
         else:
             used = self.units_per_request + self.units_per_character * character_count
@@ -153,7 +153,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         return self.claimant in BINDING_CLAIMANTS and self.exactness != "upper_bound"
 
     def compute_usd(
-        self, character_count: float, *, is_at_most: bool = False, audio_s_per_character: float | None = None
+        self, character_count: float, *, takes_maximum: bool = False, audio_s_per_character: float | None = None
     ) -> float | None:
         """Return the price of a request in US dollars, without a plan; `None` if it is not known in dollars.
 
@@ -162,7 +162,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         return self._sum_parts(
             lambda part: part.usd_per_unit,
             character_count,
-            is_at_most=is_at_most or self.exactness == "upper_bound",
+            takes_maximum=takes_maximum or self.exactness == "upper_bound",
             audio_s_per_character=audio_s_per_character,
         )
 
@@ -177,7 +177,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         get_amount: Callable[[PricePart], float | None],
         character_count: float,
         *,
-        is_at_most: bool = False,
+        takes_maximum: bool = False,
         audio_s_per_character: float | None = None,
     ) -> float | None:
         amounts = [get_amount(part) for part in self.parts]
@@ -185,7 +185,9 @@ class PriceClaim(Record, frozen=True, kw_only=True):
             return None
         return math.fsum(
             (amount or 0.0)
-            * part.count_units(character_count, is_at_most=is_at_most, audio_s_per_character=audio_s_per_character)
+            * part.count_units(
+                character_count, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
+            )
             for part, amount in zip(self.parts, amounts, strict=True)
         )
 
@@ -194,14 +196,16 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         text_length: float,
         max_characters: int | None = None,
         *,
-        is_at_most: bool = False,
+        takes_maximum: bool = False,
         audio_s_per_character: float | None = None,
     ) -> float | None:
         """Return the price of a text that takes several requests if it is longer than `max_characters`."""
         return _sum_requests(
             text_length,
             max_characters,
-            lambda length: self.compute_usd(length, is_at_most=is_at_most, audio_s_per_character=audio_s_per_character),
+            lambda length: self.compute_usd(
+                length, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
+            ),
         )
 
     def compute_monthly_price(
@@ -210,7 +214,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         characters_per_month: float,
         max_characters: int | None = None,
         *,
-        is_at_most: bool = False,
+        takes_maximum: bool = False,
         audio_s_per_character: float | None = None,
     ) -> MonthlyPrice | None:
         """Return the price of `characters_per_month` characters that are sent as texts of `text_length` characters.
@@ -222,9 +226,9 @@ class PriceClaim(Record, frozen=True, kw_only=True):
             The price; `None` if it is not known in dollars.
         """
         texts = characters_per_month / text_length
-        is_at_most = is_at_most or self.exactness == "upper_bound"
+        takes_maximum = takes_maximum or self.exactness == "upper_bound"
         text_usd = self.compute_text_usd(
-            text_length, max_characters, is_at_most=is_at_most, audio_s_per_character=audio_s_per_character
+            text_length, max_characters, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
         )
         candidates = [MonthlyPrice(usd=text_usd * texts)] if text_usd is not None else []
         paid = [plan for plan in self.plans if not plan.is_free_quota and plan.monthly_fee_usd is not None]
@@ -232,7 +236,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
 
             def count_units(length: float) -> float:
                 return self.parts[0].count_units(
-                    length, is_at_most=is_at_most, audio_s_per_character=audio_s_per_character
+                    length, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
                 )
 
             units = texts * (_sum_requests(text_length, max_characters, count_units) or 0.0)

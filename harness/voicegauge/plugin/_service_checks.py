@@ -20,7 +20,7 @@ from voicegauge.options import DeclaredOption, Trust, list_options
 
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
-    from voicegauge.client.spending_journal import SharedBudget
+    from voicegauge.client.daily_spending import SharedBudget
     from voicegauge.conformance.report import CheckReport
     from voicegauge.contract.catalogue import Catalogue
     from voicegauge.model.finding import Finding
@@ -79,7 +79,7 @@ def open_budget(config: pytest.Config) -> float:
 
 def find_budget(config: pytest.Config) -> SharedBudget:
     """Return the budget of this test run, in its main process or in a worker of pytest-xdist."""
-    from voicegauge.client.spending_journal import SharedBudget
+    from voicegauge.client.daily_spending import SharedBudget
 
     worker = getattr(config, "workerinput", None)
     file = Path(worker[_BUDGET_FILE_WORKER_INPUT_KEY]) if worker else config.stash[_OPEN_BUDGET_STASH_KEY].budget_file

@@ -28,6 +28,7 @@ from voicegauge.report._charts import (
     build_latency_chart,
     choose_shared_time_axis,
 )
+from voicegauge.report._heat_tables import SHADE_THRESHOLDS, HeatTable, build_heat_tables
 from voicegauge.report._page_assets import create_template_environment, load_assets
 from voicegauge.report._ranking import (
     CertainLeads,
@@ -39,14 +40,11 @@ from voicegauge.report._ranking import (
     sort_by_rank,
 )
 from voicegauge.report._result_tables import (
-    SHADE_THRESHOLDS,
     SORT_COLUMN_KEYS,
-    HeatTable,
     TableColumn,
     TableRow,
     build_comparison_columns,
     build_comparison_rows,
-    build_heat_tables,
     format_time_bounds,
     get_row_sort_key,
 )

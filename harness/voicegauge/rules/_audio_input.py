@@ -14,7 +14,7 @@ from voicegauge.contract.extension.audio_input import (
     TranscriptionResponse,
 )
 from voicegauge.contract.pricing import quote_price
-from voicegauge.contract.transcripts import read_cues, read_transcript
+from voicegauge.contract.transcript_turns import read_cues, read_transcript
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.formats.subtitles import UnreadableSubtitlesError
 from voicegauge.rules._charges import read_amount

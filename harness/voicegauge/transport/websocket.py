@@ -108,8 +108,8 @@ class WebSocketConnection:
 
         Args:
             listener: is called with each message of the service, in the callback of the socket.
-            limits: of what the service may send.
-            keeps_messages: whether `build_traffic` has the messages.
+            limits: limits of what the service may send.
+            keeps_messages: whether the messages are kept for `build_traffic`.
         """
         self._limits, self._keeps_messages = limits, keeps_messages
         self._writable = asyncio.Event()

@@ -112,7 +112,7 @@ class BatchSpec(Record, frozen=True, kw_only=True):
     """`x-batch` on an operation with `x-speech` that accepts several requests at once and starts a job for each."""
 
     requests_location: RequestLocation
-    """Location of the list of requests. The locations in `x-speech.request_fields` are those in its first item."""
+    """Location of the list of requests. The locations in `x-speech.request_fields` lead into the first item."""
     item_operation_id: str
     """Id of the operation that would accept an item as a single request."""
     jobs_location: Location
