@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +34,28 @@ def test_an_unknown_provider_has_no_targets() -> None:
     assert complete_name(Completion.TARGET, "nobody/") == []
 
 
-def test_bash_gets_the_targets_of_a_provider() -> None:
-    shell = {"_VOICEGAUGE_COMPLETE": "bash_complete", "COMP_WORDS": "voicegauge check pixelapi/", "COMP_CWORD": "2"}
+COMPLETED_BY_WORDS = {
+    "check pixelapi/": "pixelapi/voice-design pixelapi/voice-clone",
+    "check pixelapi --select audio-trunc": "audio-truncated",
+    "serve --fault backwards-": "backwards-transition",
+    "check --emu": "--emulated",
+}
+
+
+def test_bash_completes_what_is_typed() -> None:
+    """Bash itself evaluates the documented line, and calls the function that it defines."""
+    script = ['eval "$(_VOICEGAUGE_COMPLETE=bash_source voicegauge)"', "name=$(complete -p voicegauge)"]
+    script += ["name=${name##*-F }", "name=${name% voicegauge}"]
+    for words in COMPLETED_BY_WORDS:
+        script += [f"COMP_WORDS=(voicegauge {words}) COMP_CWORD={len(words.split())} COMPREPLY=()"]
+        script += [f'$name voicegauge {words.split()[-1]} ""', 'echo "${COMPREPLY[*]}"']
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [sys.executable, "-m", "voicegauge"], env=os.environ | shell, capture_output=True, text=True, check=True
+        ["bash", "-c", "\n".join(script)],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.split() == ["plain,pixelapi/voice-design", "plain,pixelapi/voice-clone"]
+    assert done.stderr == ""
+    assert dict(zip(COMPLETED_BY_WORDS, done.stdout.splitlines(), strict=True)) == COMPLETED_BY_WORDS

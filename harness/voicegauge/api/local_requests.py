@@ -420,6 +420,7 @@ class EmulateRequest:
         flag="--fault",
         help="Fault to inject; --fault list lists them.",
         metavar="FAULT[@PROVIDER[/TARGET]]",
+        completion=Completion.FAULT,
         found_file=Trust.ANY_VALUE,
     )
     clock: Literal["real", "virtual", "per-poll"] = option(

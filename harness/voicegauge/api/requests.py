@@ -185,15 +185,26 @@ class CheckRequest(ServiceRequest):
     new_run: bool = new_run_option(
         "Send every case again. By default a check goes on where one of these targets ended early up to a day ago."
     )
-    select: Sequence[str] = option(default=(), help="Apply only this rule.", metavar="RULE", found_file=Trust.ANY_VALUE)
+    select: Sequence[str] = option(
+        default=(),
+        help="Apply only this rule.",
+        metavar="RULE",
+        completion=Completion.RULE,
+        found_file=Trust.ANY_VALUE,
+    )
     ignore: Sequence[str] = option(
-        default=(), help="Do not apply this rule.", metavar="RULE", found_file=Trust.ANY_VALUE
+        default=(),
+        help="Do not apply this rule.",
+        metavar="RULE",
+        completion=Completion.RULE,
+        found_file=Trust.ANY_VALUE,
     )
     severities: Mapping[str, Severity] = option(
         default_factory=dict,
         flag="--severity",
         help="Severity of a rule: error, warning or info.",
         metavar="RULE=SEVERITY",
+        completion=Completion.RULE,
         parse=parse_severity,
         found_file=Trust.ANY_VALUE,
     )
