@@ -148,3 +148,19 @@ def test_a_long_list_is_a_table_in_a_notebook_and_one_line_elsewhere(name: str) 
     assert html.count("<td>") % html.count("<th>") == 0
     assert len(repr(result)) < 200
     assert "\n" not in repr(result)
+
+
+@pytest.mark.slow
+def test_the_rehearsal_of_an_alert_ends_with_one(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guides" / "nightly-check.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "harness")}
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "total_latency_ms" in done.stdout
+    command = [sys.executable, "-m", "voicegauge", "history", "rehearsal", "--slack", "alert.json"]
+    alert = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert alert.returncode == 1, alert.stdout + alert.stderr
+    assert "regression" in (tmp_path / "alert.json").read_text()
