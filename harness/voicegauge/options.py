@@ -124,6 +124,9 @@ class OptionSpec:
     raises_cost: bool = False
     """Whether its value can raise what a live run costs, within the budget. A found file may then set it for runs that
     cost nothing only, if it may set it at all."""
+    hides_live_run: bool = False
+    """Whether its value can make a live command do something else than what the command line asks for, such as only
+    print the plan. A found file may then set it for runs without `--live` only."""
     refusal_reason: str = "only you may decide it"
     requires: tuple[str, ...] = ()
     """Fields of which at least one must be given, or this one has no effect."""
@@ -131,8 +134,13 @@ class OptionSpec:
     """Fields that cannot be given together with this one."""
     default_text: str | None = None
     """What happens by default if the default value does not say it."""
-    implied_by: tuple[str, ...] = ()
-    """For a group: fields with which its options need no flag."""
+
+    @property
+    def live_refusal_reason(self) -> str | None:
+        """Why a found file may not set it for a command with `--live`; `None` if it may, as far as it may at all."""
+        if self.raises_cost:
+            return "it can raise what a live run costs"
+        return "it can hide that a live run did not do what you asked for" if self.hides_live_run else None
 
 
 def option(
@@ -232,7 +240,7 @@ class DeclaredOption:
         """Fields of which at least one must be given for this option to have an effect."""
         if self.spec.requires or self.group is None:
             return self.spec.requires
-        return (self.group.name, *self.group.spec.implied_by)
+        return (self.group.name,)
 
     @property
     def shape(self) -> ValueShape:

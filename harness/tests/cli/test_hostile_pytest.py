@@ -87,7 +87,7 @@ def test_an_ini_file_decides_nothing_about_keys_and_money_of_live_tests(reposito
     inis = list(iterate_inis(repository.stranger.port))
     assert len(inis) > 100
     for (one, _, text), (status, printed) in zip(inis, run_all(repository, LIVE_TEST, inis, "--vg-live"), strict=True):
-        is_refused = one.spec.found_file is not Trust.ANY_VALUE or one.spec.raises_cost
+        is_refused = one.spec.found_file is not Trust.ANY_VALUE or one.spec.live_refusal_reason is not None
         is_refused = is_refused and HARMLESS not in text
         if is_refused and get_plugin_flag(one) != "--vg-live":
             assert status == USAGE_ERROR, (text, printed)

@@ -79,9 +79,12 @@ def iterate_settings(port: int, *, refused: bool) -> Iterator[tuple[str, str]]:
             if not isinstance(option, RequestOption) or option.declared.flag == "--live":
                 continue
             one = option.declared
-            if refused and one.spec.raises_cost:
+            if refused and one.spec.live_refusal_reason:
+                given = ARGUMENTS.get(name, "").replace(
+                    one.flag, ""
+                )  # what the command line has is not read from the file
                 for value in list_hostile_values(one):
-                    yield f"{name} {ARGUMENTS.get(name, '')} --live", f"[{name}]\n{one.setting} = {value}\n"
+                    yield f"{name} {given} --live", f"[{name}]\n{one.setting} = {value}\n"
             if (one.spec.found_file in {Trust.REFUSED, Trust.NEW_OUTPUT}) is not refused:
                 continue
             command = f"{name} {ARGUMENTS.get(name, '')}"

@@ -141,7 +141,7 @@ def test_the_documentation_lists_what_a_found_file_may_not_set() -> None:
     assert listed == refused - {"live"}, "--live is set by no file at all"
 
     listed_for_live = set(re.findall(r"`([a-z-]+)`", page.partition("With `--live`, these")[2].partition("\n\n")[0]))
-    assert listed_for_live == {one.setting for _, one in iterate_options() if one.spec.raises_cost}
+    assert listed_for_live == {one.setting for _, one in iterate_options() if one.spec.live_refusal_reason}
 
 
 LIVE_COMMANDS = ("check", "bench", "record")
@@ -150,9 +150,9 @@ RAISES_NO_COST = {
     "arrivals", "concurrency", "http2", "rate", "text-rate", "text-burst", "flush", "listen-port", "max-wait",
     "max-time", "seed",
     # Fewer requests, or a lower limit
-    "language", "category", "limit", "stop-when-decided", "margin", "max-cost", "dry-run",
+    "language", "category", "limit", "stop-when-decided", "margin", "max-cost",
     # Names on the user's own server, which the command line names
-    "model", "voice", "profile", "capability",
+    "model", "voice", "capability",
     # The emulator, which costs nothing
     "emulated", "fault",
     # What is judged and how it is reported
@@ -167,12 +167,14 @@ def test_what_can_raise_the_cost_of_a_live_run_is_decided_for_each_option(folder
         if command not in LIVE_COMMANDS or one.spec.found_file is Trust.REFUSED or one.flag == "--live":
             continue
         is_output_file = one.spec.found_file is Trust.NEW_OUTPUT
-        assert one.spec.raises_cost or is_output_file or one.setting in RAISES_NO_COST, f"decide about {one.setting}"
-        if one.spec.raises_cost:
+        assert one.spec.live_refusal_reason or is_output_file or one.setting in RAISES_NO_COST, (
+            f"decide about {one.setting}"
+        )
+        if one.spec.live_refusal_reason:
             (folder / "voicegauge.toml").write_text(f"[{command}]\n{one.setting} = {choose_value(one)}\n")
             settings = find_settings(folder)
             assert settings is not None
-            with pytest.raises(UsageError, match=rf"{one.setting} \(it can raise what a live run costs"):
+            with pytest.raises(UsageError, match=rf"{one.setting} \({one.spec.live_refusal_reason}"):
                 collect_command_defaults(_load_command(command), settings, LOADER_BY_COMMAND, given_flags={"--live"})
 
 

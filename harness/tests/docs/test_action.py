@@ -76,6 +76,14 @@ def test_no_input_adds_an_option_or_runs_a_program(tmp_path: Path, name: str, va
     assert not (tmp_path / "pwned").exists()
 
 
+def test_a_wrong_input_is_printed_in_one_line(tmp_path: Path) -> None:
+    value = "x\n::set-output name=a::b\r::stop-commands::100%"
+    status, printed, outputs = _run_check(tmp_path, "exit 0", **{"fail-on": value})
+    assert (status, outputs) == (2, {})
+    [line] = re.split("[\r\n]", printed.strip())
+    assert line.startswith("::error::fail-on is 'x%0A::set-output name=a::b%0D::stop-commands::100%25': ")
+
+
 def test_actions_of_others_are_pinned_by_digest() -> None:
     texts = [path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")]
     used = re.findall(r"uses: (\S+)", "\n".join((*texts, (ROOT / "action.yml").read_text())))

@@ -50,7 +50,7 @@ def test_a_server_is_judged_by_one_command(tmp_path: Path, capsys: pytest.Captur
     json_path, html, badge = (tmp_path / name for name in ("result.json", "result.html", "badge.svg"))
     with running_own_server(voices=["zoe", "max"]) as url:
         options = ["--json", str(json_path), "--html", str(html), "--badge", str(badge)]
-        status = run_cli(["check", "--profile", ID, "--base-url", f"{url}/v1", *options])
+        status = run_cli(["check", "--profile", ID, "--live", "--base-url", f"{url}/v1", *options])
     assert status == 1
     result = json.loads(json_path.read_text())
     assert result["schema"] == "voicegauge/profile-check/2"
@@ -74,7 +74,7 @@ def test_a_server_is_judged_by_one_command(tmp_path: Path, capsys: pytest.Captur
 def test_a_key_is_sent_only_if_its_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setenv("MY_SERVER_KEY", "k-123456")
     with running_own_server(voices=["zoe"], key="k-123456") as url:
-        arguments = ["check", "--profile", ID, "--base-url", f"{url}/v1"]
+        arguments = ["check", "--profile", ID, "--live", "--base-url", f"{url}/v1"]
         assert run_cli(arguments) == 2
         assert "OPENAI_SPEECH_API_KEY" in capsys.readouterr().err
         assert run_cli([*arguments, "--key-env", "MY_SERVER_KEY"]) == 1
@@ -84,15 +84,20 @@ def test_a_key_is_sent_only_if_its_variable_is_named(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--profile", "openai-speech@1999-01"], f"known: {ID}"),
-        (["--profile", ID], "name the server to judge by openai-speech@2026-11 with --base-url"),
+        (["--profile", "openai-speech@1999-01", "--emulated"], f"known: {ID}"),
+        (["--profile", ID], "--profile goes with --emulated or --live"),
+        (["--profile", ID, "--live"], "name the server with --base-url"),
+        (["--profile", ID, "--base-url", "http://127.0.0.1:1/v1"], "--base-url goes with --live"),
         (["--profile", ID, "acme", "--emulated"], "leave out the targets"),
         (["--profile", ID, "--emulated", "--fuzz", "3"], "--fuzz has no effect with --profile"),
         (["--profile", ID, "--emulated", "--capability", "video"], "unknown capability 'video'"),
-        (["--profile", ID, "--base-url", "https://api.openai.com/v1"], "api.openai.com charges for requests"),
-        (["--profile", ID, "--base-url", "http://127.0.0.1:1/v1", "--key-env", "my key"], "--key-env: write the name"),
+        (["--profile", ID, "--live", "--base-url", "https://api.openai.com/v1"], "api.openai.com charges for requests"),
         (
-            ["--profile", ID, "--base-url", "http://127.0.0.1:1/v1", "--key-env", "NO_SUCH_KEY"],
+            ["--profile", ID, "--live", "--base-url", "http://127.0.0.1:1/v1", "--key-env", "my key"],
+            "--key-env: write the name",
+        ),
+        (
+            ["--profile", ID, "--live", "--base-url", "http://127.0.0.1:1/v1", "--key-env", "NO_SUCH_KEY"],
             "--key-env: NO_SUCH_KEY is not set",
         ),
     ],

@@ -218,7 +218,8 @@ def run_profile_check(request: ProfileRequest) -> ProfileReport:
     live = request.live
     if request.emulated == (live is not None):
         raise UsageError(
-            f"name the server to judge by {request.profile} with --base-url, or judge the emulator with --emulated"
+            f"name the server to judge by {request.profile} with --live --base-url, "
+            "or judge the emulator with --emulated"
         )
     if live is not None:
         live = _prepare_live_options(live, contract)

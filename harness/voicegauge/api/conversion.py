@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.results import Conversion, ConvertedFile, UnconvertedFile, group_rejected_requests
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
@@ -20,6 +22,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.options import PathLike, function_of
 from voicegauge.recording.cassettes import save_vcr_cassette
 from voicegauge.recording.conversations import Recording
+from voicegauge.recording.credentials import mask_record
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.recording_import import ImportedRecording, ImportRemark, import_recording, is_recording
 
@@ -153,6 +156,11 @@ class _Converter:
             raise UsageError(f"{file}: name the provider that was recorded with --provider")
         contract = self.catalogue.find_provider(self.provider)
         imported_recording = import_recording(file, contract, dict(self.base_urls))
+        # A path, a host or the name of a header may contain the key of the same recording.
+        secrets = (*_read_api_keys_to_mask(contract), *imported_recording.secrets)
+        imported_recording = msgspec.structs.replace(
+            imported_recording, secrets=secrets, remarks=mask_record(imported_recording.remarks, secrets)
+        )
         if not imported_recording.exchanges:
             reasons = "; ".join(dict.fromkeys(remark.message for remark in imported_recording.remarks)) or "it is empty"
             message = f"{file}: {imported_recording.file_format}, but nothing in it can be imported: {reasons}"
@@ -178,7 +186,7 @@ class _Converter:
         self, file: Path, out_file: Path, imported_recording: ImportedRecording, contract: Contract
     ) -> ConvertedFile:
         recorded_at, remarks = _read_recording_time(file, imported_recording)
-        keys = (*_read_api_keys_to_mask(contract), *imported_recording.secrets)
+        keys = imported_recording.secrets
         provenance = _determine_provenance(imported_recording)
         if self.output_format == "har":
             recording = save_har(

@@ -375,12 +375,9 @@ def live_group(
     *,
     off_flag: str | None = None,
     excludes: tuple[str, ...] = (),
-    implied_by: tuple[str, ...] = (),
 ) -> Any:
     """Declare `live`, a `LiveOptions`. No settings file can give it."""
-    return option_group(
-        default=None, flag="--live", help=help_text, off_flag=off_flag, excludes=excludes, implied_by=implied_by
-    )
+    return option_group(default=None, flag="--live", help=help_text, off_flag=off_flag, excludes=excludes)
 
 
 # Reports the progress of functions of the API to the caller.

@@ -74,7 +74,7 @@ class ServiceRequest:
         "enough `account_credits`, so that no limit is reached by chance.",
         found_file=Trust.ANY_VALUE,
     )
-    live: LiveOptions | None = live_group(excludes=("emulated",), implied_by=("profile",))
+    live: LiveOptions | None = live_group(excludes=("emulated",))
     faults: Sequence[str] = faults_option(requires=("emulated",))
     prices: Mapping[str, float] = prices_option(requires=("live",))
     max_wait_s: float | None = max_wait_option()
@@ -263,11 +263,13 @@ class ProfileRequest:
         default="",
         help="Judge the server at --base-url by a published list of requirements, such as openai-speech@2026-11.",
         metavar="ID",
+        requires=("emulated", "live"),
         found_file=Trust.ANY_VALUE,
+        hides_live_run=True,
         kw_only=False,
     )
     emulated: bool = option(default=False, help="Judge an emulator of the profile's contract.")
-    live: LiveOptions | None = live_group("The base URL of the server.", implied_by=("profile",))
+    live: LiveOptions | None = live_group("The base URL of the server.")
     key_env: str | None = option(
         default=None,
         help="Environment variable with the key of the server.",

@@ -122,10 +122,7 @@ def _build_request(request_type: type[Any], values: Mapping[str, Any], given: Co
     for one in list_fields(request_type):
         if one.spec.role is OptionRole.GROUP:
             inner = get_group_type(one)
-            is_implied = any(is_given(values.get(name)) for name in one.spec.implied_by) and any(
-                field.name in given for field in list_fields(inner)
-            )
-            fields[one.name] = _build_request(inner, values, given) if values[one.name] or is_implied else None
+            fields[one.name] = _build_request(inner, values, given) if values[one.name] else None
         elif one.spec.role is OptionRole.KEYWORD:
             if one.default is dataclasses.MISSING:
                 fields[one.name] = None  # the command sets it

@@ -140,9 +140,6 @@ def is_path_inside(folder: Path, path: str) -> bool:
 _PLAIN_NAME_PATTERN = re.compile(r"[\w.-]+")
 
 
-RAISED_COST_REASON = "it can raise what a live run costs"
-
-
 def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file: Path, *, is_live: bool) -> str | None:
     """Return why a settings file that the user did not name must not give these values to an option.
 
@@ -157,8 +154,8 @@ def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file:
     spec = declared.spec
     if spec.found_file is Trust.REFUSED:
         return spec.refusal_reason
-    if spec.raises_cost and is_live:
-        return RAISED_COST_REASON
+    if is_live and spec.live_refusal_reason is not None:
+        return spec.live_refusal_reason
     find_reason = _REASON_FINDERS.get(spec.found_file)
     reasons = () if find_reason is None else (find_reason(declared, value, file.parent.resolve()) for value in values)
     return next(filter(None, reasons), None)
@@ -506,5 +503,5 @@ def _build_option_schema(declared: DeclaredOption) -> dict[str, Any]:
         schema = {"anyOf": [schema, {"type": "array", "items": schema}, pairs]}
     elif shape.is_repeated:
         schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
-    trust = f"{spec.found_file.value}, not with --live" if spec.raises_cost else spec.found_file.value
+    trust = f"{spec.found_file.value}, not with --live" if spec.live_refusal_reason else spec.found_file.value
     return {"description": spec.help, "x-found-file": trust, **schema}

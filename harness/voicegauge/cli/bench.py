@@ -32,7 +32,12 @@ DEFAULT_FAIL_UNDER = 0.9
 class BenchOutputs(SummaryOutputs):
     """What the command prints and writes."""
 
-    dry_run: bool = option(default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE)
+    dry_run: bool = option(
+        default=False,
+        help="Print the priced plan and send nothing.",
+        found_file=Trust.ANY_VALUE,
+        hides_live_run=True,
+    )
     fail_under: float | None = option(
         default=None,
         help="Fail with exit status 5 if less than this share of the planned samples was measured. Audio that is "

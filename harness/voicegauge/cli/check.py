@@ -46,6 +46,7 @@ class CheckOutputs(OutputOptions):
         help="Print the priced plan and send nothing.",
         requires=("emulated", "live"),
         found_file=Trust.ANY_VALUE,
+        hides_live_run=True,
     )
     strict: bool = option(default=False, help="Fail on warnings too.", found_file=Trust.ANY_VALUE)
     fail_under: float | None = option(

@@ -32,7 +32,12 @@ MAX_FIELDS_SHOWN = 4
 class RecordOutputs(JsonOutput):
     """What the command prints."""
 
-    dry_run: bool = option(default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE)
+    dry_run: bool = option(
+        default=False,
+        help="Print the priced plan and send nothing.",
+        found_file=Trust.ANY_VALUE,
+        hides_live_run=True,
+    )
 
 
 @command_of("record", RecordRequest, RecordOutputs)

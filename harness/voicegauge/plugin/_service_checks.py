@@ -170,7 +170,7 @@ def check_live_options(config: pytest.Config) -> None:
         value, trust = config.getoption(flag), declared.spec.found_file
         is_typed = value == getattr(typed, flag.removeprefix("--").replace("-", "_"))
         is_stricter = trust is Trust.UP_TO_DEFAULT and value <= declared.default
-        is_harmless = trust is Trust.ANY_VALUE and not declared.spec.raises_cost
+        is_harmless = trust is Trust.ANY_VALUE and declared.spec.live_refusal_reason is None
         if not is_typed and not is_stricter and not is_harmless:
             raise pytest.UsageError(
                 f"{flag} is set in {config.inipath or 'a file'}, which may not decide about keys and money: "

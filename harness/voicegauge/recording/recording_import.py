@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ from voicegauge.recording._parsed_interaction import (
 )
 from voicegauge.recording.cassettes import parse_huggingface_tapes, parse_vcr_cassette, read_json_or_yaml
 from voicegauge.recording.conversations import iterate_with_assigned_conversation_ids
+from voicegauge.recording.credentials import mask_record
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
 from voicegauge.recording.used_credentials import find_used_credentials
@@ -100,7 +101,8 @@ class ImportedRecording(Record, frozen=True, kw_only=True):
     recorded_at: dt.datetime | None
     """The earliest time in the file; `None` if it contains none."""
     secrets: tuple[str, ...]
-    """Values that were sent as keys or cookies. They must be masked wherever they occur."""
+    """Values that were sent as keys or cookies. They must be masked wherever they occur, in exchanges and remarks.
+    Those of a request that was not imported are masked in its remarks already."""
 
 
 def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str] | None = None) -> ImportedRecording:
@@ -125,9 +127,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
         exchanges=exchanges,
         remarks=tuple(importer.remarks),
         recorded_at=min(importer.times, default=None),
-        secrets=tuple(
-            dict.fromkeys(secret for exchange in exchanges for secret in find_used_credentials(contract, exchange))
-        ),
+        secrets=tuple(importer.secrets),
     )
 
 
@@ -144,29 +144,47 @@ class _InteractionImporter:
         self.exchanges: list[Exchange] = []
         self.remarks: list[ImportRemark] = []
         self.times: list[dt.datetime] = []
+        self.secrets: dict[str, None] = {}
+        """Values in the places of credentials in the exchanges, in the order of the file."""
 
     def add_interaction(self, unparsed_interaction: UnparsedInteraction) -> None:
         """Convert one interaction. This adds an exchange, or remarks, or both."""
         self._number += 1
+        interaction: ParsedInteraction | None = None
         try:
             interaction = unparsed_interaction.parse()
             exchange = self._convert_to_exchange(interaction)
         except NotImportedError as reason:
-            self._add_remark(unparsed_interaction, is_imported=False, message=str(reason))
+            secrets = self._find_secrets_of_unimported(interaction) if interaction is not None else []
+            self._add_remark(unparsed_interaction, is_imported=False, message=str(reason), secrets=secrets)
             return
+        self.secrets.update(dict.fromkeys(find_used_credentials(self._contract, exchange)))
         self.exchanges.append(exchange)
         sent_at = parse_time(exchange.response.find_header("date"))
         self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
         for note in (*interaction.notes, *_describe_missing_parts(exchange)):
             self._add_remark(unparsed_interaction, is_imported=True, message=note)
 
-    def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, is_imported: bool, message: str) -> None:
+    def _find_secrets_of_unimported(self, interaction: ParsedInteraction) -> list[str]:
+        """Return the values in the places of credentials, which are masked in the remark of this interaction only.
+
+        Masking them everywhere would take long: a browser records the cookies of many hosts.
+        """
+        exchange = _build_exchange(interaction, self._contract.id)
+        try:
+            return find_used_credentials(self._contract, exchange)
+        except ValueError:  # its URL cannot be read
+            request = msgspec.structs.replace(exchange.request, url="")
+            return find_used_credentials(self._contract, msgspec.structs.replace(exchange, request=request))
+
+    def _add_remark(
+        self, unparsed_interaction: UnparsedInteraction, *, is_imported: bool, message: str, secrets: Sequence[str] = ()
+    ) -> None:
         request = f"{unparsed_interaction.method[:20]} {unparsed_interaction.url.partition('?')[0][:200]}"
-        self.remarks.append(
-            ImportRemark(
-                interaction_number=self._number, method_and_url=request, is_imported=is_imported, message=message
-            )
+        remark = ImportRemark(
+            interaction_number=self._number, method_and_url=request, is_imported=is_imported, message=message
         )
+        self.remarks.append(mask_record(remark, secrets))
 
     def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
         exchange = convert_to_exchange(interaction, self._contract.id)
@@ -231,11 +249,16 @@ def convert_to_exchange(interaction: ParsedInteraction, provider_id: str = "") -
         body=_decompress(request.headers, request.body, "request body"),
     )
     response = msgspec.structs.replace(response, body=_decompress(response.headers, response.body, "response body"))
+    return msgspec.structs.replace(_build_exchange(interaction, provider_id), request=request, response=response)
+
+
+def _build_exchange(interaction: ParsedInteraction, provider_id: str) -> Exchange:
+    """Return an interaction as it is in the file."""
     return Exchange(
         provider=provider_id,
         operation=DOWNLOAD_OPERATION,
-        request=request,
-        response=response,
+        request=interaction.request,
+        response=interaction.response,
         socket=interaction.socket,
     )
 

@@ -521,8 +521,8 @@ class Redactor:
 
     def _check_random_text(self, file_name: str, location_text: str, value: str) -> None:
         if looks_random(value):
-            raise DataError(
-                f"{file_name} is not written: {location_text} holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
+            raise self._build_rejection(
+                file_name, location_text, f"holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
             )
 
     def check_bytes(self, file_name: str, location_text: str, data: bytes) -> None:
@@ -533,12 +533,17 @@ class Redactor:
         """
         encoding = find_secret_spelling(data, self._secrets)
         if encoding is not None:
-            raise DataError(f"{file_name} is not written: {location_text} holds a key ({encoding})")
+            raise self._build_rejection(file_name, location_text, f"holds a key ({encoding})")
         kind = find_credential_kind(data)
         if kind is not None:
-            raise DataError(
-                f"{file_name} is not written: {location_text} holds what looks like {kind}; {_HINT_IF_NOT_MASKED}"
+            raise self._build_rejection(
+                file_name, location_text, f"holds what looks like {kind}; {_HINT_IF_NOT_MASKED}"
             )
+
+    def _build_rejection(self, file_name: str, location_text: str, problem: str) -> DataError:
+        # The name of a header or a field, which the service chose, may be the secret itself.
+        location = mask_credentials(location_text, self._secrets)
+        return DataError(f"{file_name} is not written: {location} {problem}")
 
 
 def _mask_socket_message(message: SocketMessage, masker: _SocketMessageMasker) -> SocketMessage:

@@ -350,6 +350,10 @@ def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
         yield from _generate_base64_spellings(value)
         for name in ("utf-16-le", "utf-16-be"):
             yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), ignores_case=True)
+    for name in ("utf-16-le", "utf-16-be"):  # as PowerShell encodes text
+        value = secret.encode(name, "surrogatepass")
+        yield _build_any_case_spelling(_HEXADECIMAL, value.hex())
+        yield from _generate_base64_spellings(value)
 
 
 def _build_any_case_spelling(description: str, text: str) -> _Spelling:

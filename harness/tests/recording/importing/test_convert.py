@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.recording_import import import_recording
+from voicegauge.recording.secret_search import find_secret_spelling
 
 from .foreign import AUDIO, FORMATS, KEY, conversation
 
@@ -201,3 +203,46 @@ def test_refusals(tmp_path: Path) -> None:
 def test_a_file_without_times_gets_a_remark_on_its_age(tmp_path: Path) -> None:
     done = _convert(_write(tmp_path, "vcrpy_1_yaml"), "--provider", "pixelapi", "--out", tmp_path / "o")
     assert "its modification time is used" in done.output
+
+
+def _encode_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("spell", [str, lambda key: key.encode().hex(), _encode_base64])
+@pytest.mark.parametrize("place", ["response header", "path", "host", "path of a file in a folder"])
+def test_no_message_quotes_a_key_that_the_recording_has(
+    spell: Callable[[str], str], place: str, tmp_path: Path
+) -> None:
+    """Whatever the name is in which the service, or the client, repeats it: nothing is written, and nothing printed."""
+    key = "Zq7Lr2Wx9Tp4Vn8Hs3Kd6Mb"
+    written, host, path = spell(key), "api.openai.com", "/v1/audio/speech"
+    headers = [{"name": "Content-Type", "value": "application/json"}]
+    if place == "response header":
+        headers.append({"name": f"X-Other-{written}", "value": "1"})
+    elif place == "host":
+        host = f"{written}.evil.test"
+    else:
+        path = f"/v1/{written}"
+    entry = {
+        "request": {
+            "method": "POST",
+            "url": f"https://{host}{path}",
+            "headers": [{"name": "Authorization", "value": f"Bearer {key}"}, *headers[:1]],
+            "postData": {"mimeType": "application/json", "text": '{"input": "Hello."}'},
+        },
+        "response": {"status": 400, "headers": headers, "content": {"mimeType": "application/json", "text": "{}"}},
+    }
+    folder = tmp_path / "in"
+    folder.mkdir()
+    log = {"version": "1.2", "creator": {"name": "x", "version": "1"}, "entries": [entry]}
+    (folder / "a.har").write_text(json.dumps({"log": log}))
+    if place.endswith("folder"):
+        (folder / "b.har").write_text(json.dumps({"log": log}))
+    given = folder if place.endswith("folder") else folder / "a.har"
+    said = tmp_path / "said.json"
+    done = _convert(given, "--provider", "openai", "--out", tmp_path / "out", "--json", said)
+    shown = f"{done.output}{done.exception}{said.read_text() if said.is_file() else ''}"
+    assert done.exit_code != 0 or place.endswith("folder")
+    assert "[redacted]" in shown
+    assert find_secret_spelling(shown.encode(), [key]) is None
