@@ -8,13 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Self
 
 from voicegauge.client.audio_input import build_audio_input_request
-from voicegauge.client.connection import ProviderConnection, TrafficObserver
+from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask
 from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
-from voicegauge.client.ledger import Ledger, RateLimiter, Reservation
+from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.settlement import Settlement, SubmitObserver, UsagePricedRequest, settle_when_done
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.pricing import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
@@ -23,7 +22,6 @@ from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.model.job import BillingStatus, Delivery
 from voicegauge.transport.clock import Clock
-from voicegauge.transport.http import Transport
 
 
 class RequestToRepeat(NamedTuple):
@@ -39,52 +37,6 @@ class Client(ProviderConnection):
 
     Several requests may be in progress at once. A client belongs to one event loop.
     """
-
-    def __init__(
-        self,
-        contract: Contract,
-        transport: Transport,
-        *,
-        base_urls: Mapping[str, str] | None = None,
-        key: str | None = None,
-        clock: Clock | None = None,
-        ledger: Ledger | None = None,
-        rate_limiter: RateLimiter | None = None,
-        seed: int = 0,
-        max_wait_s: float | None = None,
-        traffic_observer: TrafficObserver | None = None,
-        staggers_polls: bool = False,
-    ) -> None:
-        """Configure the client. Nothing is sent yet. The errors are those of `ProviderConnection`.
-
-        Args:
-            contract: the contract of the provider.
-            transport: an open transport; the caller closes it.
-            base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
-            key: the API key; `None` sends no key.
-            clock: the clock used for waits between polls and retries; the real clock by default.
-            ledger: the budget from which requests reserve their price; `None` spends without a limit.
-            rate_limiter: the rate limiter of the account; `None` sends requests without delay.
-            seed: seed of the random jitter in retry waits.
-            max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
-            traffic_observer: observes every request; `None` for no observer.
-            staggers_polls: whether the wait before the first poll is extended for each job by a different fraction of
-                its length. Many similar jobs are then polled at different ages, which shows more precisely when such
-                jobs end.
-        """
-        super().__init__(
-            contract,
-            transport,
-            base_urls=base_urls,
-            key=key,
-            clock=clock,
-            rate_limiter=rate_limiter,
-            seed=seed,
-            max_wait_s=max_wait_s,
-            traffic_observer=traffic_observer,
-            staggers_polls=staggers_polls,
-        )
-        self._ledger = ledger
 
     def copy_with(self, *, clock: Clock | None, ledger: Ledger | None) -> Self:
         """Return a client that shares the connections, the key and the rate limiter of this one.

@@ -17,7 +17,7 @@ import msgspec
 
 from voicegauge.client.http_request import RequestBuilder, parse_origin
 from voicegauge.client.keys import CREDENTIAL_PLACEHOLDER_PREFIX, list_secrets, read_values_by_variable, replace_key
-from voicegauge.client.ledger import RateLimiter
+from voicegauge.client.ledger import Ledger, RateLimiter
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.event_streams import EventStreamParser
@@ -292,6 +292,7 @@ class ProviderConnection:
         base_urls: Mapping[str, str] | None = None,
         key: str | None = None,
         clock: Clock | None = None,
+        ledger: Ledger | None = None,
         rate_limiter: RateLimiter | None = None,
         seed: int = 0,
         max_wait_s: float | None = None,
@@ -306,6 +307,7 @@ class ProviderConnection:
             base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
             key: the API key, as `read_client_key` returns it; `None` sends no key.
             clock: the clock used for waits between polls and retries; the real clock by default.
+            ledger: the budget from which requests reserve their price; `None` spends without a limit.
             rate_limiter: the rate limiter of the account; `None` sends requests without delay.
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
@@ -322,7 +324,7 @@ class ProviderConnection:
         self.clock: Clock = clock or RealClock()
         self.retry_random = random.Random(seed)  # noqa: S311 - retry jitter, not a secret
         self._builder = RequestBuilder(contract, base_urls or {})
-        self._key, self._rate_limiter = key, rate_limiter
+        self._key, self._ledger, self._rate_limiter = key, ledger, rate_limiter
         self._authenticator = RequestAuthenticator(contract, transport, self.clock, self._builder.replace_base_url)
         self.max_wait_s, self.staggers_polls = max_wait_s, staggers_polls
         self._first_poll_delay_fraction = random.Random(seed).random()  # noqa: S311 - a schedule, not a secret

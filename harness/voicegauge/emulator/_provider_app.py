@@ -21,6 +21,7 @@ from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, has_audio
+from voicegauge.emulator._emulated_connection import SocketServices
 from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContext, JobStore
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
@@ -39,7 +40,6 @@ from voicegauge.emulator._response import EmulatedResponse, add_documented_heade
 from voicegauge.emulator._response_bodies import build_error_response
 from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._response_streams import send_stream
-from voicegauge.emulator._socket_connection import SocketServices
 from voicegauge.emulator._socket_endpoint import SocketEndpoint, reject_handshake
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.types import Receive, Send
 
@@ -19,18 +19,22 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
+from voicegauge.emulator._emulated_connection import (
+    NORMAL_CLOSE_CODE,
+    POLICY_CLOSE_CODE,
+    TOO_BIG_CLOSE_CODE,
+    ConnectionEndedError,
+    EmulatedConnection,
+    SocketServices,
+)
 from voicegauge.emulator._socket_steps import SocketFault, SocketStep, SocketTurnState, StepPurpose
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
     FALLBACK_LANGUAGE,
-    SpeechSynthesizer,
     SynthesisRequest,
     SynthesizedSpeech,
 )
 from voicegauge.emulator._speech_timings import build_speech_timings
-from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
-from voicegauge.emulator.fault_injection import FaultInjector
-from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for
 
@@ -47,7 +51,6 @@ _COMPRESSED_BYTES_PER_S = 16_000
 """Size of one second of compressed audio, for the pace of its messages."""
 _LATE_MESSAGE_TIMEOUT_S = 0.02
 """Time for which messages are read after the one that closes the connection."""
-_NORMAL_CLOSE_CODE, _POLICY_CLOSE_CODE, _TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
 
 # One turn of a connection: speaks what the client sends, in order, at the pace of the contract.
 
@@ -91,21 +94,8 @@ class _Turn:
         return self.audio_format.bytes_per_second or _COMPRESSED_BYTES_PER_S
 
 
-class _ConnectionEndedError(Exception):
-    """The connection has ended, so that nothing more can be sent."""
-
-
-class SocketServices(NamedTuple):
-    """What all connections to a provider share."""
-
-    settings: EmulatorSettings
-    synthesizer: SpeechSynthesizer
-    fault_injector: FaultInjector
-    client_findings: ClientFindingLog
-
-
-class EmulatedSocket:
-    """One accepted connection."""
+class EmulatedSocket(EmulatedConnection):
+    """One accepted connection on which texts are spoken."""
 
     def __init__(
         self,
@@ -126,11 +116,9 @@ class EmulatedSocket:
             send: sends messages.
             abort: ends the connection without a close frame.
         """
-        assert operation.socket is not None
-        self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
-        self._values, self._receive, self._send, self._abort = values, receive, send, abort
-        self._settings, self._synthesizer, self._fault_injector = services[:3]
-        self._client = ClientMonitor(operation, services.client_findings)
+        super().__init__(operation, services, receive, send)
+        self._values, self._abort = values, abort
+        self._synthesizer, self._fault_injector = services.synthesizer, services.fault_injector
         self._turns: dict[str | None, _Turn] = {}
         self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
         self._latest: _Turn | None = None
@@ -141,39 +129,7 @@ class EmulatedSocket:
         self._expiries: dict[str | None, asyncio.TimerHandle] = {}
         self._settings_values: dict[Location, Any] = {}
         self._count = 0
-        self._lock = asyncio.Lock()
-        self._is_closed = False
         self._has_key = False
-
-    async def run(self) -> None:
-        """Answer messages until the connection ends."""
-        limit = self._spec.limits.inactivity
-        # Without waiting times, a client would be idle at once.
-        idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
-        is_closed_by_client = False
-        try:
-            await self._report("connected", None)
-            if "session" not in self._spec.client_messages:
-                await self._report("session", None)
-            while not self._is_closed:
-                try:
-                    async with asyncio.timeout(idle_s):
-                        event = await self._receive()
-                except TimeoutError:
-                    assert limit is not None, "otherwise there is no timeout"
-                    self._client.report("client-idle", f"nothing was sent for {idle_s:g} s")
-                    await self._close(limit.close_code, "inactivity")
-                    return
-                if event["type"] == "websocket.disconnect":
-                    is_closed_by_client = True
-                    return
-                if event["type"] == "websocket.receive":
-                    await self._take_message(event)
-        except _ConnectionEndedError:
-            return
-        finally:
-            self._client.finish(is_closed_by_client=is_closed_by_client)
-            await self._stop()
 
     async def _stop(self) -> None:
         for timer in self._expiries.values():
@@ -199,7 +155,7 @@ class EmulatedSocket:
         size_limit = self._spec.limits.message_bytes
         if size_limit is not None and len(data) > size_limit.max_count:
             self._client.report("client-message-invalid", f"{len(data)} bytes, more than {size_limit.max_count}")
-            await self._close(size_limit.close_code or _TOO_BIG_CLOSE_CODE, "message too big")
+            await self._close(size_limit.close_code or TOO_BIG_CLOSE_CODE, "message too big")
             return
         intent = self._channel.read_client_message(data)
         violation = next(self._channel.iterate_violations("client", data, is_binary=False), None)
@@ -215,7 +171,7 @@ class EmulatedSocket:
         if "close" in intent.actions:
             await self._finish_all()
             await self._read_late_messages()
-            await self._close(_NORMAL_CLOSE_CODE, "")
+            await self._close(NORMAL_CLOSE_CODE, "")
             return
         await self._act(intent)
 
@@ -232,7 +188,7 @@ class EmulatedSocket:
         ignores_key = any(fault.ignores_key for fault in self._list_faults(self._find_target()))
         if self._spec.sends_key_in_message and is_missing and not ignores_key:
             await self._report("error", None, "the API key is not valid")
-            await self._close(_POLICY_CLOSE_CODE, "unauthorized")
+            await self._close(POLICY_CLOSE_CODE, "unauthorized")
             return False
         self._has_key = True
         await self._report("session", None)
@@ -241,7 +197,7 @@ class EmulatedSocket:
     async def _act(self, intent: ClientIntent) -> None:
         self._remember_settings(intent)
         if self._spec.sends_key_in_message and not self._has_key:
-            await self._close(_POLICY_CLOSE_CODE, "the first message must have the key")
+            await self._close(POLICY_CLOSE_CODE, "the first message must have the key")
             return
         if "cancel" in intent.actions:
             await self._cancel(intent)
@@ -319,7 +275,7 @@ class EmulatedSocket:
             await self._send_steps(None, self._change_steps(None, "limit", steps))
             return None
         if len(self._turns) >= _MAX_TURNS:
-            await self._close(_POLICY_CLOSE_CODE, "too many turns")
+            await self._close(POLICY_CLOSE_CODE, "too many turns")
             return None
         target = self._find_target()
         turn = _Turn(
@@ -431,7 +387,7 @@ class EmulatedSocket:
 
     async def _process_jobs(self, turn: _Turn) -> None:
         """Speak what the client asks for in a turn, until it ends."""
-        with contextlib.suppress(_ConnectionEndedError):
+        with contextlib.suppress(ConnectionEndedError):
             while not turn.is_over:
                 purpose, text = await turn.jobs.get()
                 if purpose == "speech":
@@ -523,7 +479,7 @@ class EmulatedSocket:
             return
         turn.is_over = True
         if self._spec.turn.is_only_one:
-            steps.append(SocketStep("close", values={"code": _NORMAL_CLOSE_CODE, "reason": ""}))
+            steps.append(SocketStep("close", values={"code": NORMAL_CLOSE_CODE, "reason": ""}))
         changed = self._change_steps(turn, "end", steps)
         self._forget_turn(turn)
         await self._send_steps(turn, changed)
@@ -608,7 +564,7 @@ class EmulatedSocket:
         if step.kind == "abort":
             self._is_closed = True
             self._abort()
-            raise _ConnectionEndedError
+            raise ConnectionEndedError
         if step.kind == "close":
             await self._close(step.values.get("code"), str(step.values.get("reason", "")))
             return
@@ -629,7 +585,7 @@ class EmulatedSocket:
         if message is not None:
             await self._send_text(message)
 
-    async def _report(self, kind: Any, context: str | None, reason: str = "", nonce: Any = None) -> None:
+    async def _report(self, kind: Any, context: str | None = None, reason: str = "", nonce: Any = None) -> None:
         """Send an event that belongs to no speech, if the contract has such a message."""
         values: dict[str, Any] = {"reason": reason, "id": self._create_id(), "sequence": self._count, "nonce": nonce}
         if context is not None:
@@ -643,27 +599,7 @@ class EmulatedSocket:
         if self._spec.has_event("error"):
             await self._report("error", context, reason)
         else:
-            await self._close(_POLICY_CLOSE_CODE, reason)
-
-    async def _send_text(self, text: str) -> None:
-        await self._call_send({"type": "websocket.send", "text": text})
-
-    async def _call_send(self, event: dict[str, Any]) -> None:
-        if self._is_closed:
-            raise _ConnectionEndedError
-        try:
-            async with self._lock:
-                await self._send(event)
-        except (OSError, RuntimeError) as error:  # the client has gone
-            self._is_closed = True
-            raise _ConnectionEndedError from error
-
-    async def _close(self, code: int | None, reason: str) -> None:
-        if not self._is_closed:
-            close = {"type": "websocket.close", "code": code or _NORMAL_CLOSE_CODE, "reason": reason[:100]}
-            with contextlib.suppress(_ConnectionEndedError):
-                await self._call_send(close)
-            self._is_closed = True
+            await self._close(POLICY_CLOSE_CODE, reason)
 
 
 def _contains(value: Any, wanted: Any) -> bool:

@@ -14,9 +14,10 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.socket_targets import find_handshake_violation
 from voicegauge.emulator._accounts import AccountRegistry
+from voicegauge.emulator._emulated_connection import SocketServices
 from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._request import IncomingRequest, Rejection
-from voicegauge.emulator._socket_connection import EmulatedSocket, SocketServices
+from voicegauge.emulator._socket_connection import EmulatedSocket
 from voicegauge.emulator._transcription_socket import EmulatedTranscription
 from voicegauge.emulator.client_findings import ClientMonitor
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE

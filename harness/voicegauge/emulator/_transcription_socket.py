@@ -19,14 +19,20 @@ from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat,
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import TranscriptionSocketTarget
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
-from voicegauge.emulator._socket_connection import SocketServices
+from voicegauge.emulator._emulated_connection import (
+    NORMAL_CLOSE_CODE,
+    POLICY_CLOSE_CODE,
+    TOO_BIG_CLOSE_CODE,
+    ConnectionEndedError,
+    EmulatedConnection,
+    SocketServices,
+)
 from voicegauge.emulator._socket_steps import SocketFault, TextStep
 from voicegauge.emulator._transcription import (
     split_into_timed_words,
     split_transcript_into_timed_phrases,
     transcribe_samples,
 )
-from voicegauge.emulator.client_findings import ClientMonitor
 from voicegauge.formats.locations import Location
 from voicegauge.speech.decoding import RawAudioFormat, decode
 
@@ -44,11 +50,6 @@ _LEAD_S = 0.2
 _MAX_TURN_S = 30.0
 """Longest turn: the ASR engine hears no more at once."""
 _MAX_MESSAGE_BYTES = 1024 * 1024
-_NORMAL_CLOSE_CODE, _POLICY_CLOSE_CODE, _TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
-
-
-class _ConnectionEndedError(Exception):
-    """The connection has ended, so that nothing more can be sent."""
 
 
 @dataclass
@@ -75,8 +76,8 @@ class _Samples:
     undecoded: bytearray = field(default_factory=bytearray)
 
 
-class EmulatedTranscription:
-    """One accepted connection."""
+class EmulatedTranscription(EmulatedConnection):
+    """One accepted connection on which audio is transcribed."""
 
     def __init__(
         self,
@@ -97,10 +98,8 @@ class EmulatedTranscription:
         """
         import numpy as np
 
-        assert operation.socket is not None, "only channels have sockets"
-        self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
-        self._values, self._receive, self._send, self._settings = values, receive, send, services.settings
-        self._faults, self._client = services.fault_injector, ClientMonitor(operation, services.client_findings)
+        super().__init__(operation, services, receive, send)
+        self._values, self._faults = values, services.fault_injector
         self._target = self._find_target()
         self._format = self._find_format()
         self._audio = _Samples(np.zeros(0, np.float32))
@@ -109,9 +108,10 @@ class EmulatedTranscription:
         """Number of samples in which speech and silence were distinguished."""
         self._turn: _Turn | None = None
         self._turn_count = self._message_count = 0
-        self._is_closed = False
         self._jobs: asyncio.Queue[tuple[ServerEventKind, int, int, _Turn]] = asyncio.Queue()
         """Texts to report: the kind, the first and last sample that they are about, and the turn."""
+        self._worker: asyncio.Task[None] | None = None
+        """Reports the texts, while the connection is open."""
 
     def _find_target(self) -> TranscriptionSocketTarget:
         contract = self._operation.contract
@@ -135,34 +135,13 @@ class EmulatedTranscription:
 
     async def run(self) -> None:
         """Hear audio, and report texts, until the connection ends."""
-        limit = self._spec.limits.inactivity
-        idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
-        is_closed_by_client = False
-        worker = asyncio.create_task(self._process_jobs())
-        try:
-            await self._report("connected")
-            if "session" not in self._spec.client_messages:
-                await self._report("session")
-            while not self._is_closed:
-                try:
-                    async with asyncio.timeout(idle_s):
-                        event = await self._receive()
-                except TimeoutError:
-                    assert limit is not None, "otherwise there is no timeout"
-                    self._client.report("client-idle", f"nothing was sent for {idle_s:g} s")
-                    await self._close(limit.close_code, "inactivity")
-                    return
-                if event["type"] == "websocket.disconnect":
-                    is_closed_by_client = True
-                    return
-                if event["type"] == "websocket.receive":
-                    await self._take_message(event)
-        except _ConnectionEndedError:
-            return
-        finally:
-            self._client.finish(is_closed_by_client=is_closed_by_client)
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+        self._worker = asyncio.create_task(self._process_jobs())
+        await super().run()
+
+    async def _stop(self) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
 
     # Messages of the client.
 
@@ -171,7 +150,7 @@ class EmulatedTranscription:
         is_binary = binary is not None
         data = bytes(binary) if binary is not None else str(event.get("text")).encode(errors="surrogatepass")
         if len(data) > _MAX_MESSAGE_BYTES:
-            await self._close(_TOO_BIG_CLOSE_CODE, "message too big")
+            await self._close(TOO_BIG_CLOSE_CODE, "message too big")
             return
         violation = next(self._channel.iterate_violations("client", data, is_binary=is_binary), None)
         if violation is not None:
@@ -183,7 +162,7 @@ class EmulatedTranscription:
         if "session" in intent.actions:
             is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
             if self._spec.sends_key_in_message and is_missing and not any(f.ignores_key for f in self._list_faults()):
-                await self._close(_POLICY_CLOSE_CODE, "unauthorized")
+                await self._close(POLICY_CLOSE_CODE, "unauthorized")
                 return
             await self._report("session")
         if intent.audio:
@@ -194,7 +173,7 @@ class EmulatedTranscription:
             await self._end_turn()
             await self._jobs.join()
             await self._report("session-end", duration_s=round(self._sample_count / self._format.sample_rate_hz, 3))
-            await self._close(_NORMAL_CLOSE_CODE, "")
+            await self._close(NORMAL_CLOSE_CODE, "")
 
     @property
     def _sample_count(self) -> int:
@@ -270,7 +249,7 @@ class EmulatedTranscription:
 
     async def _process_jobs(self) -> None:
         """Report one text after the other."""
-        with contextlib.suppress(_ConnectionEndedError):
+        with contextlib.suppress(ConnectionEndedError):
             while True:
                 kind, first, last, turn = await self._jobs.get()
                 try:
@@ -343,26 +322,7 @@ class EmulatedTranscription:
         if self._spec.has_event("error"):
             await self._report("error", reason=reason)
         else:
-            await self._close(_POLICY_CLOSE_CODE, reason)
-
-    async def _send_text(self, text: str) -> None:
-        await self._call_send({"type": "websocket.send", "text": text})
-
-    async def _call_send(self, event: dict[str, Any]) -> None:
-        if self._is_closed:
-            raise _ConnectionEndedError
-        try:
-            await self._send(event)
-        except (OSError, RuntimeError) as error:  # the client has gone
-            self._is_closed = True
-            raise _ConnectionEndedError from error
-
-    async def _close(self, code: int | None, reason: str) -> None:
-        if not self._is_closed:
-            close = {"type": "websocket.close", "code": code or _NORMAL_CLOSE_CODE, "reason": reason[:100]}
-            with contextlib.suppress(_ConnectionEndedError):
-                await self._call_send(close)
-            self._is_closed = True
+            await self._close(POLICY_CLOSE_CODE, reason)
 
 
 def _build_words(samples: Samples, sample_rate_hz: int, text: str, offset_s: float) -> list[dict[str, Any]]:

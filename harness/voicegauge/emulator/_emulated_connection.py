@@ -1,0 +1,114 @@
+"""What emulated WebSocket connections share, whether they speak or transcribe: messages, limits and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from starlette.types import Receive, Send
+
+from voicegauge.contract.operation import Operation
+from voicegauge.emulator._speech_synthesis import SpeechSynthesizer
+from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
+from voicegauge.emulator.fault_injection import FaultInjector
+from voicegauge.emulator.settings import EmulatorSettings
+
+NORMAL_CLOSE_CODE, POLICY_CLOSE_CODE, TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
+
+
+class ConnectionEndedError(Exception):
+    """The connection has ended, so that nothing more can be sent."""
+
+
+class SocketServices(NamedTuple):
+    """What all connections to a provider share."""
+
+    settings: EmulatorSettings
+    synthesizer: SpeechSynthesizer
+    fault_injector: FaultInjector
+    client_findings: ClientFindingLog
+
+
+class EmulatedConnection(ABC):
+    """One accepted connection."""
+
+    def __init__(self, operation: Operation, services: SocketServices, receive: Receive, send: Send) -> None:
+        """Prepare to answer messages.
+
+        Args:
+            operation: the channel.
+            services: what all connections share.
+            receive: receives messages.
+            send: sends messages.
+        """
+        assert operation.socket is not None, "only channels have sockets"
+        self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
+        self._receive, self._send, self._settings = receive, send, services.settings
+        self._client = ClientMonitor(operation, services.client_findings)
+        self._is_closed = False
+        self._lock = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Answer messages until the connection ends."""
+        limit = self._spec.limits.inactivity
+        # Without waiting times, a client would be idle at once.
+        idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
+        is_closed_by_client = False
+        try:
+            await self._report("connected")
+            if "session" not in self._spec.client_messages:
+                await self._report("session")
+            while not self._is_closed:
+                try:
+                    async with asyncio.timeout(idle_s):
+                        event = await self._receive()
+                except TimeoutError:
+                    assert limit is not None, "otherwise there is no timeout"
+                    self._client.report("client-idle", f"nothing was sent for {idle_s:g} s")
+                    await self._close(limit.close_code, "inactivity")
+                    return
+                if event["type"] == "websocket.disconnect":
+                    is_closed_by_client = True
+                    return
+                if event["type"] == "websocket.receive":
+                    await self._take_message(event)
+        except ConnectionEndedError:
+            return
+        finally:
+            self._client.finish(is_closed_by_client=is_closed_by_client)
+            await self._stop()
+
+    @abstractmethod
+    async def _take_message(self, event: Mapping[str, Any]) -> None:
+        """Do what a message of the client asks for."""
+
+    @abstractmethod
+    async def _report(self, kind: Any) -> None:
+        """Send an event, if the contract has such a message."""
+
+    @abstractmethod
+    async def _stop(self) -> None:
+        """End what was still in progress when the connection ended."""
+
+    async def _send_text(self, text: str) -> None:
+        await self._call_send({"type": "websocket.send", "text": text})
+
+    async def _call_send(self, event: dict[str, Any]) -> None:
+        if self._is_closed:
+            raise ConnectionEndedError
+        try:
+            async with self._lock:
+                await self._send(event)
+        except (OSError, RuntimeError) as error:  # the client has gone
+            self._is_closed = True
+            raise ConnectionEndedError from error
+
+    async def _close(self, code: int | None, reason: str) -> None:
+        if not self._is_closed:
+            close = {"type": "websocket.close", "code": code or NORMAL_CLOSE_CODE, "reason": reason[:100]}
+            with contextlib.suppress(ConnectionEndedError):
+                await self._call_send(close)
+            self._is_closed = True
