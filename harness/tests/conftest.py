@@ -24,6 +24,7 @@ from .builders import saved_voices as saved_voices_module
 from .builders.audio import encode_once
 from .builders.contracts import validate_once
 from .builders.embedded_weights import unpack_once
+from .builders.lexicon import compute_once
 from .builders.servers import serving
 from .builders.threads import use_processes, use_threads
 
@@ -118,6 +119,17 @@ def audio_is_encoded_once() -> Iterator[None]:
 def embedded_weights_are_unpacked_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         unpack_once(patch, tmp_path_factory.mktemp("embedded"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lexicon_is_computed_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The processes of one test run share it."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent if is_worker else tmp_path_factory.getbasetemp()
+    (folder / "lexicon").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        compute_once(patch, folder / "lexicon")
         yield
 
 

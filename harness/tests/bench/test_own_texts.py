@@ -15,7 +15,8 @@ from voicegauge.bench.suites import load_own_texts
 from voicegauge.cli import run
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.run import KnownWords
-from voicegauge.speech.embedded_whisper import count_unknown_words
+from voicegauge.speech.embedded_whisper import create_embedded_asr
+from voicegauge.speech.known_words import count_unknown_words
 
 
 def _write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -163,8 +164,9 @@ def test_a_suitable_voice_sample_and_one_that_no_target_takes_are_accepted(tmp_p
 
 
 def test_words_that_the_embedded_whisper_does_not_know_are_counted() -> None:
+    asr = create_embedded_asr()
     texts = ["The kettle is on the stove.", "Kubernetes costs $45.50 on the 22nd."]
-    assert count_unknown_words(texts) == KnownWords(word_count=13, unknown_word_count=1)
-    assert str(count_unknown_words(texts)) == "1 of 13 words unknown: do not interpret these error rates"
-    assert count_unknown_words(texts[:1]).unknown_word_count == 0
-    assert str(count_unknown_words([])) == "no words were scored"
+    assert count_unknown_words(asr, texts) == KnownWords(word_count=13, unknown_word_count=1)
+    assert str(count_unknown_words(asr, texts)) == "1 of 13 words unknown: do not interpret these error rates"
+    assert count_unknown_words(asr, texts[:1]).unknown_word_count == 0
+    assert str(count_unknown_words(asr, [])) == "no words were scored"

@@ -68,3 +68,12 @@ def test_other_settings_may_have_another_pace(delivered, rules_of) -> None:
 def test_a_few_deliveries_have_no_usual_pace(delivered, rules_of) -> None:
     last = _compare(*(delivered(text, 3.6) for text in TEXTS[:4]), delivered(TEXTS[5], 1.8))[-1]
     assert rules_of(last) == set()
+
+
+def test_clips_whose_words_are_not_judged_are_counted_by_reason(delivered) -> None:
+    of_run = DeliveriesOfRun()
+    silent = delivered("Good evening to you.", 0.0, silence_s=3)  # which another rule reports
+    of_run.add_comparisons([delivered("Good morning to you.", 3), delivered("Good night to you.", 3), silent])
+    assert dict(of_run.unjudged_words_count_by_reason) == {
+        "the language is de, and only English is compared with its text": 2,
+    }

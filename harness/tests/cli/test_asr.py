@@ -21,12 +21,13 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_without_weights_only_the_embedded_engine_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_weights_only_the_bundled_engines_are_installed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["asr", "list", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "voicegauge/asr/2"
     assert [(one["spec"], one["is_chosen_for_live_runs"]) for one in found["installed_engines"]] == [
-        ("embedded", False)
+        ("lexicon", False),
+        ("embedded", False),
     ]
 
 

@@ -220,9 +220,9 @@ def test_targets_with_different_texts_are_marked_as_not_comparable(tmp_path: Pat
 def test_a_closed_vocabulary_is_pointed_out(tmp_path: Path) -> None:
     closed = page_of(make_run(tmp_path / "a", VOICES[:1], repetitions=1))
     open_ = page_of(make_run(tmp_path / "b", VOICES[:1], repetitions=1, closed=False))
-    assert "Closed vocabulary: a small ASR" in closed
+    assert "Closed vocabulary: whisper:embedded" in closed
     assert "CLOSED" in closed
-    assert "Closed vocabulary: a small ASR" not in open_
+    assert "Closed vocabulary: whisper:embedded" not in open_
 
 
 def test_a_target_has_a_section_of_its_own_with_everything_about_it(typical: str) -> None:

@@ -36,8 +36,21 @@ def say(text: str, variant: str = "klatt3"):
         np.sin(2 * np.pi * 1000 * TIME_S),
         sum(np.sin(2 * np.pi * 50 * k * TIME_S) / k for k in range(1, 9)) + 1e-3 * NOISE,
         np.concatenate([np.zeros(RATE), NOISE]),
+        np.sin(2 * np.pi * 440 * TIME_S) * (1 + np.sin(2 * np.pi * 4 * TIME_S)) / 2,
+        np.sin(2 * np.pi * 440 * TIME_S) * (np.sin(2 * np.pi * 4 * TIME_S) > 0),
+        NOISE * (1 + np.sin(2 * np.pi * 4 * TIME_S)) / 2,
     ],
-    ids=["white noise", "low noise", "brown noise", "tone", "hum", "noise after silence"],
+    ids=[
+        "white noise",
+        "low noise",
+        "brown noise",
+        "tone",
+        "hum",
+        "noise after silence",
+        "tone of changing volume",
+        "interrupted tone",
+        "noise of changing volume",
+    ],
 )
 def test_a_steady_sound_is_not_speech(samples) -> None:
     assert is_steady_sound((0.1 * samples).astype(np.float32), RATE)

@@ -333,6 +333,8 @@ def list_asr_engines() -> AsrEngineList:
     from voicegauge.speech.asr_engines import PREFERRED_MODELS
     from voicegauge.speech.embedded_whisper import EMBEDDED_ENGINE
     from voicegauge.speech.faster_whisper import list_cached_models
+    from voicegauge.speech.lexicon import has_lexicon
+    from voicegauge.speech.lexicon_asr import LEXICON_ENGINE
     from voicegauge.speech.whisper_installation import get_weights_cache_path
 
     installed, missing = [], []
@@ -348,6 +350,9 @@ def list_asr_engines() -> AsrEngineList:
         installed += [_describe_official_whisper_engine(f"faster-whisper:{name}") for name in list_cached_models()]
     else:
         missing.append("faster-whisper: pip install 'voicegauge[faster-whisper]'")
+    if has_lexicon():
+        text = "the bundled phoneme network with a lexicon, for emulated English speech"
+        installed.append(AsrEngineRow(spec=LEXICON_ENGINE, description=text, is_chosen_for_live_runs=False))
     if len(missing) < 2:  # the embedded weights run on either engine
         text = "a small bundled Whisper, for emulated English speech"
         installed.append(AsrEngineRow(spec=EMBEDDED_ENGINE, description=text, is_chosen_for_live_runs=False))

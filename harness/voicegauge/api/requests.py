@@ -313,9 +313,9 @@ def asr_option() -> Any:
     """Declare `asr`."""
     return option(
         default="auto",
-        help="ASR engine: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], embedded or none. With auto, "
-        "Whisper if its official weights are installed, otherwise faster-whisper if that is installed, otherwise, for "
-        "emulated runs only, the small bundled model.",
+        help="ASR engine: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], lexicon, embedded or none. With "
+        "auto, Whisper if its official weights are installed, otherwise faster-whisper if that is installed, or "
+        "for emulated runs only, the bundled phoneme network with a lexicon.",
         metavar="SPEC",
         environment_variable="VOICEGAUGE_ASR",
         found_file=Trust.PLAIN_NAME,

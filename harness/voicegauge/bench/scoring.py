@@ -29,8 +29,8 @@ from voicegauge.model.sample import Sample, Score
 from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio
-from voicegauge.speech.embedded_whisper import count_unknown_words
 from voicegauge.speech.encoding import encode
+from voicegauge.speech.known_words import count_unknown_words
 from voicegauge.speech.transcription import Transcription
 from voicegauge.speech.transcripts import choose_normalizer, score_transcript
 
@@ -105,6 +105,8 @@ def score_run(
         languages = sorted({text.language for text in texts})
         left_out = tuple(language for language in languages if not asr.supports_language(language))
         supported = [sample for sample in samples if sample.language not in left_out]
+        # Computes the lexicon of an engine that has one, once, before several processes need it.
+        known_words = count_unknown_words(asr, {one.text for one in supported})
         reference_folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="voicegauge-"))
         references = _synthesize_reference_speech(Path(reference_folder), supported)
         clips = [AudioClip.of_sample(run_folder, sample) for sample in supported if sample.audio]
@@ -123,7 +125,7 @@ def score_run(
         settings=_collect_scoring_settings(asr),
         unsupported_languages=left_out,
         has_closed_vocabulary=asr.has_closed_vocabulary,
-        known_words=count_unknown_words({one.text for one in supported}) if asr.has_closed_vocabulary else None,
+        known_words=known_words,
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
         reference_speech_errors=_count_reference_speech_errors(references, transcripts),
     )

@@ -417,7 +417,8 @@ def _explain_unjudged_audio(summaries: Sequence[TargetSummary]) -> str:
         reasons.update(one.listening.not_judged_count_by_reason if one.listening is not None else {})
     named = [f"{count}: {reason}" for reason, count in reasons.most_common(_MAX_NAMED_REASONS)]
     more = [f"{len(reasons) - len(named)} other reasons"] if len(reasons) > len(named) else []
-    return f"words not judged, so they have not passed: {'; '.join([*named, *more])}"
+    clips = format_count(sum(reasons.values()), "clip")
+    return f"words not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}"
 
 
 def _describe_failures(summaries: Sequence[TargetSummary]) -> list[str | Text]:
@@ -482,7 +483,7 @@ def _warn_of_closed_vocabulary(score_set: ScoreSet) -> str | Text:
     known = score_set.known_words
     if known is None:
         return f"{score_set.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts"
-    return Text(f"{score_set.asr}: small vocabulary; {known}", style="red" if known.unknown_word_count else "")
+    return Text(f"{score_set.asr}: closed vocabulary; {known}", style="" if known.are_few_unknown else "red")
 
 
 def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:

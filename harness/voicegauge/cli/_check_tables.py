@@ -37,6 +37,8 @@ MAX_CASES_SHOWN = 3
 """Largest number of skipped cases named for each reason; --json has all."""
 MAX_RESOURCES_SHOWN = 20
 """Largest number of remaining resources whose names are printed; --json has all."""
+MAX_REASONS_SHOWN = 3
+"""Largest number of reasons why words were not judged that are printed; --json has all."""
 MAX_RULES_SHOWN = 3
 """Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
 spending."""
@@ -259,9 +261,24 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
+    _print_unjudged_words(terminal, report)
     _print_left_out_targets(terminal, report.left_out_reason_by_target)
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
+
+
+def _print_unjudged_words(terminal: Console, report: CheckReport) -> None:
+    """Print of how many deliveries it was not judged whether they say their text, and why."""
+    counts = report.unjudged_words_count_by_reason
+    if counts:
+        named = [f"{count}: {reason}" for reason, count in list(counts.items())[:MAX_REASONS_SHOWN]]
+        more = [f"{len(counts) - len(named)} other reasons (--json has all)"] if len(counts) > len(named) else []
+        clips = format_count(sum(counts.values()), "clip")
+        terminal.print(
+            f"words not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _print_interruptions(terminal: Console, report: CheckReport) -> None:

@@ -132,6 +132,9 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     interruptions_by_target: dict[str, tuple[Interruption, ...]] = {}
     """How targets that speak over WebSockets reacted to each interruption, by target id. It has none of a check that an
     earlier, killed one has begun with them."""
+    unjudged_words_count_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of deliveries with audible speech of which it was not judged whether they say their text, by the reason.
+    They have not failed, and not passed either. It has none of an earlier, killed check."""
     not_judged_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets, recordings and folders were not judged although they should have been, by their name. The check
     proves nothing about them, so it does not pass."""

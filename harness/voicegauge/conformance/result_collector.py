@@ -357,6 +357,7 @@ class ResultCollector:
             left_out_reason_by_target=self._left_out,
             over_budget_case_count=self.over_budget_case_count,
             interruptions_by_target=self._interruptions,
+            unjudged_words_count_by_reason=dict(self.deliveries.unjudged_words_count_by_reason.most_common()),
             unmatched_request_reason_by_name=self._unmatched_requests,
             doubt_reason=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)

@@ -475,6 +475,11 @@ class ReferenceSpeechErrors(Record, frozen=True, kw_only=True):
     """Number of texts for which there is reference speech."""
 
 
+MAX_UNKNOWN_SHARE = 0.05
+"""Largest share of the words of the texts that an ASR engine may not know for its error rates to say something."""
+_UNINTERPRETABLE = "do not interpret these error rates"
+
+
 class KnownWords(Record, frozen=True, kw_only=True):
     """The number of words of the texts that an ASR engine with a closed vocabulary can recognize."""
 
@@ -483,12 +488,19 @@ class KnownWords(Record, frozen=True, kw_only=True):
     unknown_word_count: Count
     """Number of these words that the engine does not know, and therefore never recognizes."""
 
+    @property
+    def are_few_unknown(self) -> bool:
+        """Whether at most `MAX_UNKNOWN_SHARE` of the words are unknown."""
+        return self.unknown_word_count <= MAX_UNKNOWN_SHARE * self.word_count
+
     def __str__(self) -> str:
         """Return the numbers in words, with their consequence for error rates."""
         if not self.word_count:
             return "no words were scored"
         if self.unknown_word_count:
-            return f"{self.unknown_word_count} of {self.word_count} words unknown: do not interpret these error rates"
+            unknown = f"{self.unknown_word_count} of {self.word_count} words unknown"
+            consequence = ", each of which counts as an error" if self.are_few_unknown else f": {_UNINTERPRETABLE}"
+            return unknown + consequence
         return f"all {self.word_count} words known: lower error rates than with an ASR engine that knows every word"
 
 
@@ -506,8 +518,8 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
     unsupported_languages: tuple[str, ...] = ()
     """Languages that the engine does not support; their samples have no score."""
     has_closed_vocabulary: bool = False
-    """Whether the ASR engine knows only the small vocabulary of the bundled suites. Its error rates are then too low,
-    and meaningless for other texts."""
+    """Whether the ASR engine knows only a list of words. Its error rates are then too low for texts that consist of
+    these, and meaningless for texts with many others."""
     known_words: KnownWords | None = None
     """For a closed vocabulary: how many words of the texts the engine knows; `None` for other engines."""
     reference_speech_errors: tuple[ReferenceSpeechErrors, ...] = ()
@@ -515,8 +527,8 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
 
     @property
     def is_interpretable(self) -> bool:
-        """Whether error rates say something about targets: not if the engine is known to lack words of the texts."""
-        return self.known_words is None or not self.known_words.unknown_word_count
+        """Whether error rates say something about targets: not if the engine lacks many words of the texts."""
+        return self.known_words is None or self.known_words.are_few_unknown
 
 
 class ListeningSet(Record, frozen=True, kw_only=True):

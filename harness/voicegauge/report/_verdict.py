@@ -556,12 +556,11 @@ def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
 def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
     cautions = []
     if run.targets_with_deliveries and run.scores and run.scores.has_closed_vocabulary:
-        known = run.scores.known_words or "unusable on your own texts"
+        known = run.scores.known_words or "made for the bundled suites, unusable on your own texts"
         advice = " Compare its error rates with each other, not with published ones."
         has_advice = run.scores.is_interpretable and not run.manifest.rehearsal_label  # which compares nobody
         cautions.append(
-            f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}."
-            f"{advice if has_advice else ''}"
+            f"Closed vocabulary: {run.scores.asr} counted the errors; {known}.{advice if has_advice else ''}"
         )
     if run.targets_with_deliveries and (busy := describe_disturbed_samples(run.targets)):
         error = run.manifest.timing_error

@@ -76,6 +76,8 @@ class DeliveriesOfRun:
         self._paces: dict[tuple[object, ...], deque[float]] = {}
         self._fitting_counts: Counter[str] = Counter()
         self._unfitting_counts: Counter[str] = Counter()
+        self.unjudged_words_count_by_reason: Counter[str] = Counter()
+        """Number of deliveries of audible speech of which it was not judged whether they say their text."""
 
     def add_comparisons(self, subjects: Iterable[CheckSubject]) -> list[CheckSubject]:
         """Return `subjects`, and for each delivery of speech among them its comparison with the earlier ones."""
@@ -83,6 +85,8 @@ class DeliveriesOfRun:
         for subject in subjects:
             extended.append(subject)
             if isinstance(subject, SpeechDelivery):
+                reason = subject.unjudged_words_reason
+                self.unjudged_words_count_by_reason.update([reason] if reason is not None else [])
                 compared = self._compare_delivery(subject)
                 extended += [compared] if compared is not None else []
         return extended

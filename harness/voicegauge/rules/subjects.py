@@ -399,23 +399,49 @@ class SpeechDelivery(CheckSubject):
     @functools.cached_property
     def spoken_text(self) -> SpokenTextJudgment | None:
         """What the audio says, compared with the text; `None` if they cannot be compared, as in most languages."""
-        from voicegauge.speech.spoken_text import explain_why_not_judged, judge_spoken_text
+        from voicegauge.speech.spoken_text import judge_spoken_text
 
-        audio, decoded, speech = self.measured_audio, self.decoded_audio, self.speech_request
-        if audio is None or decoded is None or not self.is_successful or not self.has_ordinary_text or self.is_silent:
-            return None
-        mapping = self.target.speech.request_fields.get("language")
-        requested = _find_neutral_value(mapping, speech.language) if mapping is not None else None
-        language = requested or speech.language or self.target.target_spec.default_language
-        if explain_why_not_judged(speech.text, language, speech.speed) is not None or self._is_distorted:
+        decoded, language = self.decoded_audio, self._spoken_language
+        if decoded is None or not self._has_audible_speech or self._incomparable_text_reason is not None:
             return None
         is_automatic = language is None or language.lower() == "auto"
         return judge_spoken_text(
             decoded.samples,
             decoded.sample_rate_hz,
-            speech.text,
+            self.speech_request.text,
             "en" if language is None or is_automatic else language,
         )
+
+    @property
+    def unjudged_words_reason(self) -> str | None:
+        """Why it was not judged whether the audio says its text; `None` if it was.
+
+        It is `None` as well if there is no audible speech, which rules about the audio report.
+        """
+        if not self._has_audible_speech:
+            return None
+        if self._incomparable_text_reason is not None or self.spoken_text is None:
+            return self._incomparable_text_reason
+        return self.spoken_text.explanation if self.spoken_text.verdict == "unclear" else None
+
+    @property
+    def _has_audible_speech(self) -> bool:
+        is_audible = self.decoded_audio is not None and self.is_successful and not self.is_silent
+        return is_audible and not self._is_distorted
+
+    @property
+    def _incomparable_text_reason(self) -> str | None:
+        from voicegauge.speech.spoken_text import explain_why_not_judged
+
+        if not self.has_ordinary_text:
+            return "the text consists of few or no words"
+        return explain_why_not_judged(self.speech_request.text, self._spoken_language, self.speech_request.speed)
+
+    @property
+    def _spoken_language(self) -> str | None:
+        speech, mapping = self.speech_request, self.target.speech.request_fields.get("language")
+        requested = _find_neutral_value(mapping, speech.language) if mapping is not None else None
+        return requested or speech.language or self.target.target_spec.default_language
 
     @property
     def decode_error(self) -> str | None:

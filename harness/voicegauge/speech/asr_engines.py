@@ -1,9 +1,11 @@
 """Chooses the ASR engine.
 
 auto                    openai-whisper if its weights are installed, else faster-whisper if its weights are installed,
-                        else, only for an emulated run, the embedded Whisper
+                        else, only for an emulated run, the engine `lexicon`, or the embedded Whisper if the word
+                        list of that engine is not installed
 whisper[:MODEL|FILE]    openai-whisper
 faster-whisper[:MODEL|FOLDER]
+lexicon                 the phoneme network of this package with a lexicon, for any run
 embedded                the small Whisper that is part of the package, for any run
 none                    no engine, so that nothing is transcribed
 """
@@ -20,6 +22,8 @@ from voicegauge.model.base import Provenance
 from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.embedded_whisper import EMBEDDED_ENGINE, create_embedded_asr
 from voicegauge.speech.faster_whisper import create_faster_whisper_asr, list_cached_models
+from voicegauge.speech.lexicon import has_lexicon
+from voicegauge.speech.lexicon_asr import LEXICON_ENGINE, create_lexicon_asr
 from voicegauge.speech.transcripts import get_base_language
 from voicegauge.speech.whisper import create_whisper_asr
 from voicegauge.speech.whisper_installation import get_weights_cache_path
@@ -66,7 +70,7 @@ def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[Sp
 
     Args:
         requested_asr: "auto", "none", or an engine with an optional model, as the docstring of this module describes.
-        provenance: provenance of the run; "auto" does not use the embedded Whisper for a live run.
+        provenance: provenance of the run; "auto" uses neither the lexicon nor the embedded Whisper for a live run.
         texts: the spoken texts. English-only models are used only if all of them are English.
 
     Raises:
@@ -82,6 +86,7 @@ def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[Sp
     factories: dict[str, Callable[[], Asr]] = {
         "whisper": lambda: create_whisper_asr(model or _choose_openai_whisper_model(texts)),
         "faster-whisper": lambda: create_faster_whisper_asr(model or _choose_faster_whisper_model(texts)),
+        LEXICON_ENGINE: create_lexicon_asr,
         EMBEDDED_ENGINE: create_embedded_asr,
     }
     if engine not in factories:
@@ -103,12 +108,13 @@ def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -
             if model in installed:
                 return AsrChoice(create_faster_whisper_asr(model), "weights for faster-whisper are installed")
     if provenance is Provenance.EMULATED:
-        return AsrChoice(create_embedded_asr(), "no official weights of Whisper are installed, and the run is emulated")
+        bundled = create_lexicon_asr() if has_lexicon() else create_embedded_asr()
+        return AsrChoice(bundled, "no official weights of Whisper are installed, and the run is emulated")
     return AsrChoice(
         None,
-        "no official weights of Whisper are installed, and the embedded Whisper cannot judge a live service: "
+        "no official weights of Whisper are installed, and the bundled engines cannot judge a live service: "
         f"install them with `voicegauge asr install {_choose_model_to_download(texts)}`, use a file with "
-        f"--asr whisper:FILE, or force the embedded one with --asr {EMBEDDED_ENGINE}",
+        f"--asr whisper:FILE, or force a bundled one with --asr {LEXICON_ENGINE} or {EMBEDDED_ENGINE}",
     )
 
 

@@ -7,23 +7,18 @@ weights are unpacked once to the user's cache folder, in the format that openai-
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
-import re
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from shutil import rmtree
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from voicegauge.data_folders import CACHE_VARIABLE, get_cache_folder
-from voicegauge.errors import MissingExtraError, UsageError
-from voicegauge.model.run import KnownWords
+from voicegauge.errors import MissingExtraError
 from voicegauge.speech.asr_interface import compute_short_sha256
 from voicegauge.speech.faster_whisper import FasterWhisperAsr
+from voicegauge.speech.model_cache import find_or_create_in_cache
 from voicegauge.speech.whisper import WhisperAsr
 from voicegauge.speech.whisper_installation import TransformerShape, WeightArrays, convert_to_ctranslate2
 
@@ -35,7 +30,6 @@ NO_SPEECH_THRESHOLD = 0.6
 MAX_TOKENS_PER_S = 8.0
 """Maximum number of tokens per second in a transcript, more than the fastest voice speaks. The limit ends the
 repetitions that a small model tends to produce."""
-_WORD_PATTERN = re.compile(r"\w+(?:'\w+)*")
 _EMBEDDED_WHISPER_OPTIONS: dict[str, Any] = {
     "has_closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
@@ -84,7 +78,7 @@ def create_embedded_whisper() -> WhisperAsr:
     Raises:
         UsageError: the cache folder cannot be written.
     """
-    path = _find_or_create_in_cache(f"{_compute_weights_sha256()}.pt", _save_checkpoint)
+    path = _find_or_create(f"{_compute_weights_sha256()}.pt", _save_checkpoint)
     return WhisperAsr(
         EMBEDDED_ENGINE, path, _compute_weights_sha256(), is_english_only=True, **_EMBEDDED_WHISPER_OPTIONS
     )
@@ -96,7 +90,7 @@ def create_embedded_faster_whisper() -> FasterWhisperAsr:
     Raises:
         UsageError: the cache folder cannot be written.
     """
-    folder = _find_or_create_in_cache(_compute_weights_sha256(), _save_ctranslate2_folder)
+    folder = _find_or_create(_compute_weights_sha256(), _save_ctranslate2_folder)
     return FasterWhisperAsr(EMBEDDED_ENGINE, folder, _compute_weights_sha256(), **_EMBEDDED_WHISPER_OPTIONS)
 
 
@@ -104,17 +98,6 @@ def list_known_words() -> frozenset[str]:
     """The words with which the model was trained, in lower case."""
     with np.load(WEIGHTS_PATH) as packed:
         return frozenset(str(packed["words"]).split())
-
-
-def count_unknown_words(texts: Iterable[str]) -> KnownWords:
-    """Return the number of words in English texts, and the number of these words that the model does not know.
-
-    Numbers count as known words.
-    """
-    known = list_known_words()
-    words = [word for text in texts for word in _WORD_PATTERN.findall(text.casefold().replace("\u2019", "'"))]
-    unknown = [word for word in words if word not in known and not any(map(str.isdigit, word))]
-    return KnownWords(word_count=len(words), unknown_word_count=len(unknown))
 
 
 def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:
@@ -151,31 +134,7 @@ def _save_ctranslate2_folder(checkpoint: WhisperCheckpoint, path: Path) -> None:
     convert_to_ctranslate2(checkpoint.weights, shape, checkpoint.tokens, _TOKEN_IDS_SUPPRESSED_AT_START, path)
 
 
-def _find_or_create_in_cache(name: str, save_checkpoint: Callable[[WhisperCheckpoint, Path], None]) -> Path:
-    """Return the path of the file or folder `name` in the cache; if it is missing, create it with `save_checkpoint`.
-
-    The file or folder does not appear in the cache before it is complete.
-    """
-    home = get_cache_folder() / EMBEDDED_ENGINE
-    path = home / name
-    if path.exists():
-        return path
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with _create_temporary_folder(home) as scratch:
-            save_checkpoint(load_embedded_checkpoint(), scratch / name)
-            (scratch / name).replace(path)
-    except OSError as error:
-        if path.exists():  # another process created it at the same time
-            return path
-        raise UsageError(f"{home}: cannot be written ({error.strerror}): set {CACHE_VARIABLE}") from error
-    return path
-
-
-@contextlib.contextmanager
-def _create_temporary_folder(parent_folder: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(dir=parent_folder))
-    try:
-        yield folder
-    finally:
-        rmtree(folder, ignore_errors=True)
+def _find_or_create(name: str, save_checkpoint: Callable[[WhisperCheckpoint, Path], None]) -> Path:
+    return find_or_create_in_cache(
+        EMBEDDED_ENGINE, name, lambda path: save_checkpoint(load_embedded_checkpoint(), path)
+    )

@@ -28,6 +28,8 @@ MAX_AGREEING_SHARE_OF_OTHER_TEXT = 0.45
 """Largest share of the phonemes that agree with another text."""
 MIN_REPEATED_SHARE = 0.6
 """Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
+_MAX_SHIFTED_PHONEMES = 200
+"""Number of phonemes of the longest part of which every place is tried: some sentences."""
 MAX_CELLS = 100_000_000
 """Largest product of recognized and expected phonemes: about twelve minutes of speech."""
 _MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
@@ -181,6 +183,15 @@ def _list_differences(
             yield LongTextDifference("left out", after_s, after_s, first, last - first + 1, len(part))
             continue
         added = recognized[part[0][0] : part[-1][0] + 1]
+        again = _find_adjacent_repetition(recognized, part[0][0], part[-1][0] + 1)
+        if again is not None:
+            aligned = _find_aligned_phonemes(pairs, again - len(part), again + len(part))
+            first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in aligned)
+            stop_s = float(times_s[again + len(part)]) if again + len(part) < len(times_s) else end_s
+            yield LongTextDifference(
+                "said again", float(times_s[again]), stop_s, max(first, 0), max(last - first + 1, 1), len(part)
+            )
+            continue
         start_s, next_phoneme = float(times_s[part[0][0]]), next((e for _, e in pairs[stop:] if e >= 0), len(expected))
         place = _find_repeated_place(added, expected)
         if place is None:
@@ -192,6 +203,35 @@ def _list_differences(
                 after_s = next((float(times_s[h]) for h, e in pairs[stop:] if h >= 0 and e > place[1]), end_s)
             first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in place)
             yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
+
+
+def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: int) -> int | None:
+    """Return where the second of two equal parts in a row begins; `None` if an added part belongs to no such two.
+
+    Of two equal parts, an alignment may take any stretch of one part's length as the added one, such as the end of the
+    first part with the beginning of the second.
+    """
+    length = stop - start
+    if length > _MAX_SHIFTED_PHONEMES:
+        return None
+    agreeing_by_begin = {
+        begin: _count_agreeing(recognized[begin - length : begin], recognized[begin : begin + length])
+        for begin in range(max(start, length), stop + 1)
+    }
+    best = max(agreeing_by_begin, key=lambda begin: agreeing_by_begin[begin], default=None)
+    return best if best is not None and agreeing_by_begin[best] >= MIN_REPEATED_SHARE * length else None
+
+
+def _count_agreeing(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
+    if not len(second):
+        return 0
+    return sum(h >= 0 and e >= 0 and bool(first[h] == second[e]) for h, e in _align(first, second))
+
+
+def _find_aligned_phonemes(pairs: list[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
+    """Return the first and the last phoneme of the text that are aligned with recognized ones in a range."""
+    aligned = [e for h, e in pairs if start <= h < stop and e >= 0]
+    return (aligned[0], aligned[-1]) if aligned else (0, 0)
 
 
 def _find_repeated_place(added: NDArray[np.int64], expected: NDArray[np.int64]) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ from voicegauge.speech.transcripts import AudioContent
 # Transcribes encoded audio: decodes it, detects silence, resamples it and recognizes the speech.
 
 
-TRANSCRIPTION_VERSION = 2
+TRANSCRIPTION_VERSION = 3
 """Version of the way that audio is prepared for transcription. It is increased when decoding, the detection of silence
 and noise, or resampling change, so that older cached transcripts are not used."""
 
