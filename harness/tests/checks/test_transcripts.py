@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicegauge.cases.plan import plan_cases
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.audio_input import build_audio_input_request
+from voicegauge.client.client import Client
+from voicegauge.conformance._case_sender import fetch_audio_of_call
 from voicegauge.conformance.report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import AudioInputTarget
@@ -22,8 +25,10 @@ from voicegauge.errors import ContractError
 from voicegauge.formats.subtitles import Cue, UnreadableSubtitlesError, read_subtitles
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import AudioInputCall
+from voicegauge.transport.http import Transport
 
 from ..builders.contracts import load_text
 from ..builders.in_process_check import check_in_process
@@ -182,6 +187,29 @@ def test_the_emulator_answers_in_every_shape_and_a_wrong_transcript_is_found(
     wrong = check("other-transcript").findings
     assert {finding.rule for finding in wrong} == {"transcript-wrong"}
     assert {finding.where.operation for finding in wrong} == {"listen", "recognize"}
+
+
+@pytest.mark.parametrize(
+    ("case_id", "body", "is_judged"),
+    [
+        ("acme/plain: a valid recording with timestamps", SRT, False),
+        ("acme/plain: a valid recording with timestamps", VTT, False),
+        ("acme/plain: a valid recording with timestamps", '{"text": "the river"}', False),
+        ("acme/plain: a valid recording with timestamps", "Thanks for watching!", True),
+        ("acme/plain: a valid recording", SRT, True),
+    ],
+)
+async def test_a_parameter_that_the_target_does_not_describe_may_select_subtitles(
+    contract: Contract, case_id: str, body: str, *, is_judged: bool
+) -> None:
+    target = contract.audio_input_targets["plain"]
+    plan = plan_cases([target], is_emulated=False, include_all_billable_cases=True)
+    (case,) = (case for case in plan.cases if case.id == case_id)
+    call = receive(target, body, "text/plain")
+    async with Transport() as transport:
+        client = Client(contract, transport)
+        subject, _ = await fetch_audio_of_call(client, target, case, Call(call.operation, call.exchange))
+    assert (subject.reference_transcript is not None) == is_judged
 
 
 def test_only_a_transcription_has_responses_of_its_own(tmp_path: Path) -> None:

@@ -99,6 +99,16 @@ def test_what_the_document_does_not_state_is_listed_and_marked(document: Path) -
     assert "usd_per_unit: TODO" in proposal.overlay
 
 
+def test_a_server_without_a_host_is_replaced(document: Path) -> None:
+    document.write_text(DOCUMENT.replace("https://api.acme.test/v1", "/v1"))
+    proposal = voicegauge.propose_overlay(document)
+    assert "the server, which the document names without its host" in proposal.todo
+    overlay = document.with_name("overlay.yaml")
+    overlay.write_text(proposal.overlay.replace("https://TODO.example", "http://127.0.0.1:8000"))
+    contract = voicegauge.load_contracts(overlay).find_provider(proposal.provider)
+    assert [server.url for server in contract.servers.values()] == ["http://127.0.0.1:8000"]
+
+
 def test_a_proposal_that_is_incomplete_says_what_to_do_first(
     document: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -271,7 +271,8 @@ def adapt_to_own_servers(
         adapted[contract.id] = adapt_contract_to_server(
             contract, model_names=models, voice_names=voices, missing_operation_ids=server_names.missing_operation_ids
         )
-        if ask_servers_for_names:
+        spec = contract.provider.self_hosted
+        if ask_servers_for_names and (spec.model_list is not None or spec.voice_lists):
             described = _describe_model_and_voice_names(server_names, live_options, adapted[contract.id])
             listener.notice(f"{contract.id}: {described}; uses {_describe_used_name(adapted[contract.id])}")
     return catalogue.replace_contracts(adapted.values())

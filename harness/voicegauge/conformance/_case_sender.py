@@ -14,7 +14,8 @@ from voicegauge.cases.case import (
     explain_missing_verdict,
     explain_refused_account,
 )
-from voicegauge.client.audio_input import fetch_response_audio
+from voicegauge.cases.valid_requests import add_required_fields
+from voicegauge.client.audio_input import build_audio_input_request, fetch_response_audio
 from voicegauge.client.client import Client
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.keys import remove_credentials
@@ -42,6 +43,7 @@ from voicegauge.errors import (
     UnreachableError,
     VoicegaugeError,
 )
+from voicegauge.formats.subtitles import is_other_transcript_format
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Response
 from voicegauge.model.job import BillingStatus, Delivery, StateObservation
@@ -158,17 +160,36 @@ async def fetch_audio_of_call(
     """Return an accepted `call` with the audio of its response, and the exchanges that downloaded the audio."""
     sentence = choose_recorded_sentence(target)
     response_files = await fetch_response_audio(client, target, call.exchange)
+    # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
+    is_known = find_uploaded_audio(target, case) == sentence.file.data
     subject = AudioInputCall(
         target.operation,
         call.exchange,
         request_intent=call.request_intent,
         audio_input_target=target,
-        # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
-        reference_transcript=sentence.text if find_uploaded_audio(target, case) == sentence.file.data else None,
+        reference_transcript=sentence.text if is_known and not _selects_other_format(target, case, call) else None,
         response_audio_files=response_files.audio_files,
         download_error=response_files.failure.message if response_files.failure else None,
     )
     return subject, list(response_files.exchanges)
+
+
+def _selects_other_format(target: AudioInputTarget, case: ConformanceCase, call: Call) -> bool:
+    """Whether a case sends more than the target needs, and got subtitles or JSON in place of the transcript itself.
+
+    A parameter that the target does not describe may select the format of a plain body.
+    """
+    use, request = target.transcription, case.request
+    if use is None or use.response.subtitle_format is not None or use.response.text_location.pointer_tokens:
+        return False
+    needed = add_required_fields(
+        target.operation, build_audio_input_request(target, choose_recorded_sentence(target).file)
+    )
+    sends_more = request is not None and (
+        set(request.query_parameters) > set(needed.query_parameters)
+        or (isinstance(request.body, dict) and set(request.body) > set(needed.body or ()))
+    )
+    return sends_more and is_other_transcript_format(call.exchange.response.body.decode(errors="replace"))
 
 
 # Polls a job after its end: the state must not change, and a poll without a key must be rejected.

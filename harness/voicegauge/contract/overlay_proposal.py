@@ -263,7 +263,11 @@ class OverlayWriter:
             }
         }
         if not list_server_urls(self._document.data):
-            self._todo.append("the server, which the document does not name")
+            is_relative = bool(self._document.data.get("servers"))
+            self._todo.append(f"the server, which the document {'names' if is_relative else 'does not name'}")
+            if is_relative:  # servers of an update would be added to those of the document
+                self._todo[-1] += " without its host"
+                yield {"target": "$.servers", "remove": True}
             update["servers"] = CommentedValue([{"url": TODO_URL}], TODO)
         self._todo += self._keys.list_todo()
         if self._keys.has_no_scheme:

@@ -29,6 +29,14 @@ class UnreadableSubtitlesError(ValueError):
     """A text is not what its subtitle format requires; the message says where."""
 
 
+_OTHER_FORMAT_PATTERN = re.compile(r"\s*(?:WEBVTT\b|\d+\s*\n[\d:,.]+ --> |[{\[]\s*[\"{]|start\tend\ttext)")
+
+
+def is_other_transcript_format(text: str) -> bool:
+    """Whether `text` is subtitles, JSON or a table of cues, and not a transcript."""
+    return _OTHER_FORMAT_PATTERN.match(text) is not None
+
+
 def read_subtitles(text: str, subtitle_format: SubtitleFormat) -> list[Cue]:
     """Return the cues of subtitles in their order; tags in their texts are removed.
 

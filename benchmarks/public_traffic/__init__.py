@@ -1,0 +1,1 @@
+"""Judges recordings that other projects have published, and counts what is found in them."""
