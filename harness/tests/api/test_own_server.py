@@ -87,6 +87,16 @@ def test_if_no_listed_model_answers_one_is_to_be_named() -> None:
     assert "rejects-valid" in {finding.rule for finding in report.findings}
 
 
+def test_an_error_with_a_success_status_is_a_rejection() -> None:
+    with running_own_server(voices=["zoe"], max_speed=2) as url:
+        cases = [f"{NAME}/createSpeech: speed {speed}" for speed in ("0.25", "4", "4.01")]
+        report = voicegauge.check(NAME, live=options(f"{url}/v1"), case_ids=cases)
+    found = {finding.rule: finding.message_counts or {finding.message: 1} for finding in report.findings}
+    assert "speed 4: an error is sent with the success status 200" in found["rejects-valid"]
+    assert "speed 4.01: an error is sent with the success status 200" in found["accepts-invalid"]
+    assert not {"content-type", "response-schema"} & set(found)  # one cause, one finding
+
+
 def test_the_emulator_has_only_the_voices_that_it_lists() -> None:
     listed, unlisted = (
         f'{NAME}/createSpeech: voice "nova"',

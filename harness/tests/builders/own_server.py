@@ -28,6 +28,12 @@ def _speak(text: str) -> bytes:
     return file.getvalue()
 
 
+def _speak_unless_too_fast(text: str, speed: Any, max_speed: float | None) -> Response:
+    if max_speed is not None and isinstance(speed, int | float) and speed > max_speed:
+        return JSONResponse({"status_code": 400, "detail": "too fast"})
+    return Response(_speak(text), media_type="audio/wav")
+
+
 @contextmanager
 def running_own_server(
     *,
@@ -39,6 +45,7 @@ def running_own_server(
     is_strict: bool = False,
     other_models: Sequence[str] = (),
     has_tiny_model: bool = True,
+    max_speed: float | None = None,
     page_methods: Sequence[str] = ("GET",),
 ) -> Iterator[str]:
     """Run the server; yield its root URL.
@@ -51,6 +58,7 @@ def running_own_server(
         prefix: path of the API.
         other_models: further models that it lists before its own, without saying what they are for.
         has_tiny_model: whether it lists its own model, "tiny".
+        max_speed: the largest speed; the response to a larger one is an error with the status 200.
         is_strict: whether models and voices that it does not list are rejected with 400.
         page_methods: methods of requests for the page.
     """
@@ -71,7 +79,7 @@ def running_own_server(
         if is_strict and (body.get("model", "tiny") != "tiny" or body.get("voice") not in (None, *(voices or []))):
             error = {"message": "no such name", "type": "invalid_request_error", "param": None, "code": None}
             return JSONResponse({"error": error}, 400)
-        return Response(_speak(text), media_type="audio/wav")
+        return _speak_unless_too_fast(text, body.get("speed"), max_speed)
 
     async def list_models(request: Request) -> Response:
         recognizer = {"id": "hears", "task": "automatic-speech-recognition"}

@@ -17,6 +17,7 @@ from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.model.base import Severity
 from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.rules.call import describe_error_with_success_status
 
 _REJECTS_VALID_RULE_ID = "rejects-valid"
 
@@ -46,10 +47,16 @@ def group_rejections_of_missing_targets(
         if finding.rule == _REJECTS_VALID_RULE_ID and target is not None and target.id in missing:
             where = where_by_target.setdefault(target.id, finding.where)
             fields = ", ".join(f"{at} {value!r}" for at, value in target.selecting_constants.items())
-            rejection = f"requests with {fields}: rejected with {status_by_case_id.get(finding.case_id or '')}"
+            rejection = f"requests with {fields}: {_describe_rejection(status_by_case_id.get(finding.case_id or ''))}"
             yield msgspec.structs.replace(finding, where=where, message=rejection if fields else finding.message)
         else:
             yield finding
+
+
+def _describe_rejection(status: int | None) -> str:
+    if status is not None and 200 <= status < 300:
+        return describe_error_with_success_status(status)
+    return f"rejected with {status}"
 
 
 def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
@@ -157,7 +164,7 @@ def group_rejections_of_values(
             location, value = cause
             wheres = [rejected[case_id].where for case_id in group]
             where = where_by_location.setdefault(location, _choose_location(wheres, location))
-            message = f"requests with {location} {value!r}: rejected with {results[group[0]].status}"
+            message = f"requests with {location} {value!r}: {_describe_rejection(results[group[0]].status)}"
             for case_id in group:
                 del waiting[case_id]
                 replaced[case_id] = msgspec.structs.replace(rejected[case_id], where=where, message=message)
