@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -162,3 +163,33 @@ def test_stems_are_counted_and_named(ttsai: Contract) -> None:
     assert found(taken(audio_target, stems("vocals", "drums", "bass", "other"), *pieces, stems=4)) == set()
     assert found(taken(audio_target, stems("vocals", "other"), *pieces[:2], stems=4)) == {"stems-count"}
     assert found(taken(audio_target, stems("vocals", "vocals"), *pieces[:2], stems=2)) == {"stems-count"}
+
+
+def streamed_by_cartesia(piece: bytes, stated_rate_hz: int, **output_format: object) -> AudioInputCall:
+    audio_target = load_catalogue().find_provider("cartesia").audio_input_targets["voice-changer-sse"]
+    fields = {f"output_format[{name}]": value for name, value in output_format.items()}
+    call = taken(audio_target, {}, **fields)
+    chunk = {"status_code": 206, "done": False, "data": "", "sample_rate": stated_rate_hz, "step_time": 1}
+    events = "".join(f"data: {json.dumps(event)}\n\n" for event in (chunk, {"status_code": 200, "done": True}))
+    response = Response(status=200, headers=(("Content-Type", "text/event-stream"),), body=events.encode())
+    exchange = msgspec.structs.replace(call.exchange, response=response)
+    return AudioInputCall(
+        audio_target.operation, exchange, audio_input_target=audio_target, response_audio_files=(piece,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("piece", "stated_rate_hz", "output_format", "rules"),
+    [
+        (audio(), 22050, {"container": "wav", "encoding": "pcm_s16le", "sample_rate": 22050}, set()),
+        (audio()[44:], 22050, {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 22050}, set()),
+        (audio("mp3"), 22050, {"container": "mp3", "sample_rate": 22050}, set()),
+        (audio(), 22050, {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 22050}, {"converted-format"}),
+        (audio(), 22050, {"container": "wav", "encoding": "pcm_s16le", "sample_rate": 8000}, {"converted-format"}),
+        (audio(), 44100, {"container": "wav", "encoding": "pcm_s16le", "sample_rate": 22050}, {"converted-format"}),
+    ],
+)
+def test_converted_audio_is_read_and_judged_by_what_its_format_means(
+    piece: bytes, stated_rate_hz: int, output_format: dict[str, object], rules: set[str]
+) -> None:
+    assert found(streamed_by_cartesia(piece, stated_rate_hz, **output_format)) == rules

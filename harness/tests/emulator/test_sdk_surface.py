@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
+from voicegauge.speech.containers import sniff_container
 
 TEXT = "Good morning. This is a short test."
 IN_NODE = "The client for Python lacks it; the client for Node calls it (test_node_sdk_surface.py)."
@@ -80,12 +82,16 @@ def call_elevenlabs(url: str, http: httpx.Client) -> None:
         client.text_to_dialogue.convert(inputs=turns),
         client.text_to_dialogue.stream(inputs=turns),
         client.speech_to_speech.convert(voice, audio=recording(), model_id="eleven_multilingual_sts_v2"),
-        client.speech_to_speech.stream(voice, audio=recording(), model_id="eleven_multilingual_sts_v2"),
         client.audio_isolation.convert(audio=recording()),
         client.audio_isolation.stream(audio=recording()),
         client.text_to_sound_effects.convert(text="A door closes", duration_seconds=1),
     ):
         assert b"".join(pieces)
+    changed = client.speech_to_speech.stream(
+        voice, audio=recording(), model_id="eleven_multilingual_sts_v2", output_format="pcm_16000"
+    )
+    spoken_s = len(b"".join(changed)) / 2 / 16_000
+    assert spoken_s == pytest.approx(load_spoken_sentence("mp3").audio_duration_s, abs=0.1)
     assert client.text_to_speech.convert_with_timestamps(voice, text=TEXT).alignment
     assert list(client.text_to_speech.stream_with_timestamps(voice, text=TEXT))
     assert client.speech_to_text.convert(model_id="scribe_v2", file=recording()).text
@@ -112,6 +118,11 @@ def call_elevenlabs(url: str, http: httpx.Client) -> None:
     assert client.dubbing.get(dub.dubbing_id)
     assert b"".join(client.dubbing.audio.get(dub.dubbing_id, "es"))
     assert client.dubbing.transcript.get_transcript_for_dub(dub.dubbing_id, "es", format_type="json").utterances
+    for format_type, beginning in {"srt": "1\n00:00:01,000 --> ", "webvtt": "WEBVTT\n"}.items():
+        path = f"{url}/v1/dubbing/{dub.dubbing_id}/transcript/es"
+        text = http.get(path, params={"format_type": format_type}, headers={"xi-api-key": "surface"})
+        assert text.text.startswith(beginning)
+        assert text.headers["Content-Type"].startswith("text/plain")
     assert client.dubbing.delete(dub.dubbing_id)
     assert client.text_to_dialogue.convert_with_timestamps(inputs=turns).alignment
     assert list(client.text_to_dialogue.stream_with_timestamps(inputs=turns))
@@ -187,9 +198,15 @@ def call_cartesia(url: str, _: httpx.Client) -> None:
         assert client.stt.transcribe(file=recording(), model="ink-whisper", language="en").text
         wav_of_changer = {f"output_format_{name}": value for name, value in wav.items()}
         changed = client.voice_changer.generate(clip=recording(), voice_id=katie, **wav_of_changer)
-        assert changed.read()
-        events = client.voice_changer.generate_sse(clip=recording(), voice_id=katie, **wav_of_changer)
-        assert [event.done for event in events] == [False, True]
+        assert sniff_container(changed.read()) == "wav"
+        raw_of_changer = {f"output_format_{name}": value for name, value in raw.items()}
+        *chunks, end = client.voice_changer.generate_sse(clip=recording(), voice_id=katie, **raw_of_changer)
+        assert {chunk.sample_rate for chunk in chunks} == {24_000}
+        spoken = np.frombuffer(b"".join(base64.b64decode(chunk.data) for chunk in chunks), "<i2") / 2**15
+        assert end.done
+        # The same speech with another voice, which is as long.
+        assert load_spoken_sentence("mp3").audio_duration_s == pytest.approx(len(spoken) / 24_000, abs=0.1)
+        assert float(np.std(spoken)) > 0.01
         made = client.voices.clone(clip=recording(), name="Anna", language="en").id
         localized = client.voices.localize(voice_id=made, name="Anne", accent="parisian", language="fr").id
         assert {made, localized} <= {voice.id for voice in client.voices.list()}

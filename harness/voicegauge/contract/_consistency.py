@@ -137,6 +137,7 @@ def check_responses(operation: Operation) -> None:
     """
     contract = operation.contract
     request_examples = {example.name for media in operation.request_media.values() for example in media.examples}
+    request_examples.update(name for parameter in operation.parameters for name in parameter.examples)
     for response in operation.responses.values():
         for name, link in response.links.items():
             target = link.get("operationId")

@@ -120,6 +120,10 @@ def _check_conversion(operation: Operation, pointer: str, conversion_spec: Conve
         check_operation_id(operation, f"{pointer}/stems/download_operation_id", response.stems.download_operation_id)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/audio", response.audio)
+    if conversion_spec.formats and "format" not in conversion_spec.request_fields:
+        raise operation.contract.document.build_error(
+            pointer, "x-conversion.formats needs a location for format in x-conversion.request_fields"
+        )
 
 
 # Checks `x-resource`, `x-batch` and `x-chat`.
@@ -426,7 +430,7 @@ def check_stream(operation: Operation) -> None:
     if operation.stream is not None:
         _check_stream_spec(operation, operation.stream, is_streamed=is_streamed)
     elif is_streamed:
-        pointer = f"{operation.pointer}/x-speech"
+        pointer = f"{operation.pointer}/{'x-conversion' if operation.speech is None else 'x-speech'}"
         reason = "audio delivered as stream needs an x-stream on its operation"
         raise operation.contract.document.build_error(pointer, reason)
 
@@ -434,7 +438,9 @@ def check_stream(operation: Operation) -> None:
 def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_streamed: bool) -> None:
     document, pointer = operation.contract.document, f"{operation.pointer}/x-stream"
     if not is_streamed:
-        raise document.build_error(pointer, "x-stream needs audio delivered as stream in x-speech.response")
+        raise document.build_error(
+            pointer, "x-stream needs audio delivered as stream in x-speech.response or x-conversion.response"
+        )
     media_type = stream_spec.response_media_type
     if not any(
         media_type in response.media_types for status, response in operation.responses.items() if status.startswith("2")
@@ -463,23 +469,24 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
             _check_event_location(
                 operation, stream_spec, name, f"{pointer}/event_type_location", stream_spec.event_type_location
             )
-    _check_event_location(
-        operation, stream_spec, stream_spec.audio.event_type, f"{pointer}/audio/location", stream_spec.audio.location
-    )
-    if stream_spec.audio.sequence_number_location is not None:
-        _check_event_location(
-            operation,
-            stream_spec,
-            stream_spec.audio.event_type,
-            f"{pointer}/audio/sequence_number_location",
-            stream_spec.audio.sequence_number_location,
-        )
-    _check_timestamps(operation, stream_spec, f"{pointer}/audio/timestamps")
+    _check_event_audio(operation, stream_spec, f"{pointer}/audio")
     if stream_spec.failure_reason_location is not None:
         for name in failures:
             _check_event_location(
                 operation, stream_spec, name, f"{pointer}/failure_reason_location", stream_spec.failure_reason_location
             )
+
+
+def _check_event_audio(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
+    audio = stream_spec.audio
+    for key, location in (
+        ("location", audio.location),
+        ("sequence_number_location", audio.sequence_number_location),
+        ("sample_rate_location", audio.sample_rate_location),
+    ):
+        if location is not None:
+            _check_event_location(operation, stream_spec, audio.event_type, f"{pointer}/{key}", location)
+    _check_timestamps(operation, stream_spec, f"{pointer}/timestamps")
 
 
 def _check_timestamps(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:

@@ -43,7 +43,8 @@ class Example:
     rejection_reason: str | None
     """Why the request was rejected (`x-rejection-reason`), optionally with the field that caused it: "invalid:text"."""
     request_example_name: str | None
-    """The name of the request example to which this example is the response (`x-request`)."""
+    """The name of the request example, or of the parameter's example, to which this example is the response
+    (`x-request`)."""
     pointer: str
     is_inferred: bool = False
     """Whether the example was written for the emulator, because no document has one (`x-source.is_inferred`)."""
@@ -124,6 +125,12 @@ class Parameter(ContractPart):
     def schema(self) -> Any:
         """The schema with its reference resolved; empty if the document has no schema here."""
         return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
+
+    @functools.cached_property
+    def examples(self) -> Mapping[str, Any]:
+        """The values of the documented examples by name (`examples` of OpenAPI); empty if they have no names."""
+        nodes = self.part_data.get("examples")
+        return {str(name): node["value"] for name, node in nodes.items() if "value" in node} if nodes else {}
 
     @functools.cached_property
     def parse_text(self) -> Callable[[str], ParsedText]:

@@ -19,6 +19,7 @@ from voicegauge.contract.document_parts import (
     read_media_types,
     walk_objects,
 )
+from voicegauge.contract.extension.audio_input import ConversionSpec
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, LimitsSpec
@@ -223,13 +224,16 @@ class Operation(ContractPart):
 
     @property
     def response_audio_variants(self) -> Iterator[ResponseAudio]:
-        """The ways in which responses can carry audio: that of `x-speech`, and those that single targets select.
+        """The ways in which responses can carry audio.
 
-        Nothing is yielded for an operation without `x-speech`.
+        They are that of `x-speech` and those that single targets select, or that of `x-conversion`. Nothing is yielded
+        for other operations.
         """
         if self.speech is not None:
             audios = (self.speech.response.audio, *(target.response_audio for target in self.speech.targets.values()))
             yield from (audio for audio in audios if audio is not None)
+        elif isinstance(self.audio_input, ConversionSpec) and self.audio_input.response.audio is not None:
+            yield self.audio_input.response.audio
 
     def find_target(self, read_request_value: Callable[[Location], Any]) -> Target | None:
         """Return the speech target that a request addresses; `None` if it addresses none.

@@ -64,6 +64,12 @@ class BaseTarget(ABC):
         )
 
     @property
+    def stream(self) -> StreamSpec | None:
+        """The events of responses; `None` if responses are not streams of events."""
+        audio = self.response.audio
+        return self.operation.stream if audio is not None and audio.delivery_method == "stream" else None
+
+    @property
     def needs_key(self) -> bool:
         """Whether a request to the target needs a key."""
         return self.operation.needs_key
@@ -200,12 +206,6 @@ class Target(BaseTarget):
             return None
         schema = media_type.part_data["schema"]
         return find_matching_branch(media_type.schemas, schema, media_type.schema_pointer, constants)
-
-    @property
-    def stream(self) -> StreamSpec | None:
-        """The events of responses; `None` if responses are not streams of events."""
-        audio = self.response.audio
-        return self.operation.stream if audio is not None and audio.delivery_method == "stream" else None
 
     @property
     def needs_key(self) -> bool:

@@ -13,12 +13,12 @@ import msgspec
 
 from voicegauge.contract.extension.audio_input import AudioInputField, StemList
 from voicegauge.contract.extension.provider import UploadLimits
-from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, AudioFormat, AudioPacing, ResponseAudio
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._job_state import GeneratedAudio
-from voicegauge.emulator._output_formats import choose_media_type, find_format
+from voicegauge.emulator._output_formats import choose_media_type, encode_output, find_format
 from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
@@ -28,6 +28,7 @@ from voicegauge.emulator._request import (
     reject_unknown_model,
 )
 from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_streams import StreamPacer
 from voicegauge.emulator._schema_values import fill_random_hex
 from voicegauge.emulator._speech_synthesis import (
     AUTOMATIC_LANGUAGE,
@@ -365,9 +366,25 @@ class AudioInputEndpoint:
         )
         elapsed_s = asyncio.get_running_loop().time() - started
         await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
-        return context.response_builder.build_audio_input_response(
+        response = context.response_builder.build_audio_input_response(
             request, target, result.values_by_location, result.generated_audio, result.audio_url, charge
         )
+        if target.stream is not None:
+            documented = _find_documented_format(request, target)
+            pacer = StreamPacer(
+                operation=request.operation,
+                stream_spec=target.stream,
+                audio_duration_s=audio_s,
+                sample_rate_hz=documented.sample_rate_hz if documented is not None else None,
+                first_audio_delay_s=0.0,  # the processing has been waited for
+                audio_pacing=AudioPacing(),
+                chunk_interval_jitter=emulation.log_duration_deviation,
+                rng=rng,
+                scale_duration=context.clock.scale_duration,
+                get_speech_timings=lambda _: [],
+            )
+            response.split_into_pieces = pacer.split_into_pieces
+        return response
 
     def _decode_upload(
         self, request: ParsedRequest, target: AudioInputTarget, *, rejects_unsupported_values: bool
@@ -561,16 +578,19 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     Raises:
         Rejection: the output format does not support the requested sample rate, channels or bitrate.
     """
-    from voicegauge.speech.encoding import TranscodingSettings, encode_at_bitrate, resample, transcode
+    from voicegauge.speech.encoding import TranscodingSettings, resample, transcode
 
-    use, name = target.conversion, _choose_output_format(request, target, upload)
+    use, documented = target.conversion, _find_documented_format(request, target)
     assert use is not None
+    name = _choose_output_format(request, target, upload) if documented is None else documented.codec
 
     def read_number(field: AudioInputField) -> int | None:
         value = read_audio_input_field(request, target, field)
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
     requested_rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
+    if documented is not None:
+        requested_rate, kbps = documented.sample_rate_hz, documented.bitrate_kbps
     if use.purpose == "convert" and upload.uploaded_file.content:
         try:
             return GeneratedAudio(
@@ -590,7 +610,34 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     samples = apply_effect(samples, rate, change)
     if requested_rate is not None:
         samples, rate = resample(samples, rate, requested_rate), requested_rate
-    return GeneratedAudio(encode_at_bitrate(samples, rate, name, kbps), name)
+    return GeneratedAudio(_encode_converted(samples, rate, name, kbps), name)
+
+
+def _encode_converted(samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None) -> bytes:
+    from voicegauge.speech.encoding import encode_at_bitrate
+
+    if format_name in RAW_SAMPLE_CODECS:  # which FFmpeg puts into no container
+        return encode_output(samples, sample_rate_hz, format_name)
+    return encode_at_bitrate(samples, sample_rate_hz, format_name, bitrate_kbps)
+
+
+def _find_documented_format(request: ParsedRequest, target: AudioInputTarget) -> AudioFormat | None:
+    """Return what the contract says of the requested format; `None` if it describes none.
+
+    The format that the target's constants name counts if the request names none, as with another container.
+    """
+    conversion = target.conversion
+    if conversion is None or not conversion.formats:
+        return None
+    requested = read_audio_input_field(request, target, "format")
+    if requested is None:
+        requested = target.target_spec.request_constants.get(conversion.request_fields["format"].location)
+    found = conversion.formats.get(requested) if isinstance(requested, str) else None
+    return found and found.replace_requested(
+        container=read_audio_input_field(request, target, "container"),
+        sample_rate=read_audio_input_field(request, target, "sample_rate"),
+        bit_rate=read_audio_input_field(request, target, "bit_rate"),
+    )
 
 
 def _limit_sample_rate(decoded_audio: DecodedAudio) -> tuple[Any, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicegauge.contract.document_parts import MediaType, Parameter, ResponseSpec
+from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._job_state import EmulatedJob
@@ -60,6 +61,8 @@ class EmulatedResponse:
     operation: Operation | None = None
     """The operation that was requested; `None` if the path or method belongs to no operation."""
     target: Target | None = None
+    stream_spec: StreamSpec | None = None
+    """The events of the body; `None` if the body is not a stream of events."""
     job: EmulatedJob | None = None
     """The job that the response is about; `None` if it is about none."""
     request: ParsedRequest | None = None

@@ -13,7 +13,6 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._output_formats import choose_media_type, find_format
 from voicegauge.emulator._request import Rejection, can_have_value_at, read_value_at, write_value_at
@@ -327,8 +326,7 @@ def write_audio(
     if response_audio.delivery_method == "stream":
         response.body = audio_bytes or b""
         documented = response.response_spec.media_types if response.response_spec is not None else {}
-        stream_spec = response.target.stream if isinstance(response.target, Target) else None
-        response.media_type = stream_spec.response_media_type if stream_spec is not None else None
+        response.media_type = response.stream_spec.response_media_type if response.stream_spec is not None else None
         response.documented_media_type = documented.get(response.media_type or "")
         return
     if response_audio.delivery_method == "bytes":

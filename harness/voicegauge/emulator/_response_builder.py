@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
     can_have_value_at,
+    find_default_value,
     is_location_documented,
     read_value_at,
     write_value_at,
@@ -321,8 +323,9 @@ class ResponseBuilder:
     def build_documented_response(self, request: ParsedRequest, *, filters_lists: bool = True) -> EmulatedResponse:
         """Return the documented success response of an operation for which the emulator stores nothing.
 
-        If the request names an id, the response is the example for that id. If `filters_lists` is set, lists are
-        filtered by query parameters that are named like a field of the list's items.
+        If the request names an id, the response is the example for that id. If it has the value of a parameter's
+        example, the response is the example of a response to that one. If `filters_lists` is set, lists are filtered by
+        query parameters that are named like a field of the list's items.
 
         Raises:
             Rejection: no example contains the id in the request, and the operation documents a response for that.
@@ -339,6 +342,7 @@ class ResponseBuilder:
             )
 
         response = build_success_response(operation, "other", build_template)
+        _select_requested_example(response, request)
         if isinstance(response.body, dict) and ids:
             response.body = fill_body_from_documented_item(operation, response.body, ids)
         if isinstance(response.body, dict) and filters_lists:
@@ -564,7 +568,7 @@ class ResponseBuilder:
         answer = target.response
         assert answer.audio is not None
         response = build_success_response(request.operation, "speech", build_default_body)
-        response.target, response.request = target, request
+        response.target, response.request, response.stream_spec = target, request, target.stream
         write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
         write_charges_and_balances(response, {answer.charge_location: charge, answer.balance_location: balance})
         write_usage(response, target, len(synthesis.text))
@@ -597,7 +601,7 @@ class ResponseBuilder:
         response = build_success_response(
             request.operation, "audio-input", lambda media_spec: select_body_template(media_spec, rank_example)
         )
-        response.request = request
+        response.request, response.stream_spec = request, target.stream
         transcription = target.transcription.response if target.transcription is not None else None
         if transcription is not None and not transcription.text_location.pointer_tokens:
             write_text_body(response, str(values_by_location[transcription.text_location]), transcription.media_type)
@@ -649,6 +653,24 @@ class ResponseBuilder:
             value = media_id if index == 0 else f"output.{ending}"
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
+
+
+def _select_requested_example(response: EmulatedResponse, request: ParsedRequest) -> None:
+    """Replace the body by the example that answers the parameters of a request (`x-request`), if there is one."""
+    names: set[str] = set()
+    for parameter in request.operation.parameters:
+        if not parameter.examples or parameter.message_part == "cookie":
+            continue
+        location = Location(parameter.message_part, name=parameter.name)
+        value = request.read_value(location)
+        value = find_default_value(request, location) if value is MISSING else value
+        names.update(name for name, shown in parameter.examples.items() if shown == value)
+    for media_spec in response.response_spec.media_types.values() if response.response_spec is not None else ():
+        for example in media_spec.examples:
+            if example.request_example_name in names:
+                response.body, response.media_type = copy.deepcopy(example.value), media_spec.name
+                response.documented_media_type = media_spec
+                return
 
 
 def _find_status_media_type_for_undocumented_state(

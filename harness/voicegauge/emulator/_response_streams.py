@@ -59,6 +59,8 @@ class StreamPacer:
     scale_duration: Callable[[float], float]
     """Function that applies the emulator's time scale to a duration."""
     get_speech_timings: SpeechTimingsGetter
+    sample_rate_hz: int | None = None
+    """Sample rate of the audio, for events that state it; `None` if it is not known."""
     final_event_type: str | None = None
     """Type of the event with which the stream must end; `None` if the request does not ask for one."""
     final_event_values: Mapping[EventLocation, float] = field(default_factory=dict)
@@ -71,7 +73,12 @@ class StreamPacer:
         if spec is None:
             return [StreamPiece(next(waits), audio_bytes=chunk) for chunk in self._split_into_chunks(body)]
         sequence = _EventSequence(
-            self.operation, spec, self.audio_duration_s, self.get_speech_timings, self.final_event_values
+            self.operation,
+            spec,
+            self.audio_duration_s,
+            self.get_speech_timings,
+            self.final_event_values,
+            self.sample_rate_hz,
         )
         return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.final_event_type))
 
@@ -100,7 +107,9 @@ class _EventSequence:
         audio_duration_s: float,
         get_speech_timings: SpeechTimingsGetter,
         final_event_values: Mapping[EventLocation, float],
+        sample_rate_hz: int | None,
     ) -> None:
+        self._sample_rate_hz = sample_rate_hz
         self._end_values = final_event_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._audio_s = audio_duration_s
@@ -156,6 +165,9 @@ class _EventSequence:
             value = write_value_at(value, _convert_to_body_location(spec.event_type_location), event_type)
         if audio_bytes and spec.audio.sequence_number_location is not None:
             value = write_value_at(value, _convert_to_body_location(spec.audio.sequence_number_location), event_number)
+        if audio_bytes and spec.audio.sample_rate_location is not None and self._sample_rate_hz is not None:
+            rate_location = _convert_to_body_location(spec.audio.sample_rate_location)
+            value = write_value_at(value, rate_location, self._sample_rate_hz)
         for location, amount in (
             self._end_values.items() if spec.events[event_type].terminal_outcome == "success" else ()
         ):
@@ -206,11 +218,11 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
         text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if stream_spec.framing == "json-lines":
         return f"{text}\n".encode()
-    named = (
-        f"event: {piece.event_type}\n"
-        if not stream_spec.event_type_location.is_in_data and piece.event_type not in (None, "message")
-        else ""
+    # Events that differ in what they have are not named as well.
+    is_named = not stream_spec.event_type_location.is_in_data and not any(
+        event.identifying_location for event in stream_spec.events.values()
     )
+    named = f"event: {piece.event_type}\n" if is_named and piece.event_type not in (None, "message") else ""
     data = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"{named}{data}\n".encode()
 
@@ -241,7 +253,7 @@ async def send_stream(
 
     If a fault cuts the response, the connection is closed after half of the pieces.
     """
-    spec = response.target.stream if isinstance(response.target, Target) else None
+    spec = response.stream_spec
 
     async def send_pieces() -> None:
         next_at = asyncio.get_running_loop().time()

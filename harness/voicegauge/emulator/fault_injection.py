@@ -133,7 +133,7 @@ class FaultInjector:
 
     def change_stream_pieces(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
         """Return the pieces to stream instead of `pieces`. Chunks of plain audio are not changed."""
-        if not isinstance(response.target, Target) or response.target.stream is None:
+        if response.stream_spec is None:
             return pieces
         for fault in self._find_applicable_faults(response.target, response.operation):
             if fault.change_stream_pieces is not None and response.operation is not None:

@@ -285,7 +285,7 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     subject_class=AudioInputCall,
     description="Converted audio has the requested format, sample rate and number of channels.",
     contract_condition="x-conversion.request_fields.format, x-conversion.request_fields.sample_rate, "
-    "x-conversion.request_fields.channels",
+    "x-conversion.request_fields.channels, x-conversion.formats",
     explanation=Explanation(
         consequence="The format is the purpose of a conversion.",
         conforming_example="Requested: flac, 16,000 Hz, mono. The file has these.",
@@ -294,19 +294,38 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     shown_by=(FaultExample("other-rate", target_id="ttsai/convert", found_in="upload"),),
 )
 def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
+    from voicegauge.speech.encoding import find_container_of_format
+
     facts: tuple[tuple[AudioInputField, str], ...] = (
         ("format", "container"),
         ("sample_rate", "sample_rate_hz"),
         ("channels", "source_channels"),
     )
+    documented = call.audio_format
     for word, attribute in facts:
         requested = call.read_neutral_value(word)
+        if documented is not None and word != "channels":
+            requested = find_container_of_format(documented.codec) if word == "format" else documented.sample_rate_hz
         for audio in call.decoded_response_audio:
             actual = getattr(audio, attribute, None)
             if requested is not None and actual is not None and str(requested) != str(actual):
-                yield Violation(
-                    f"requested {word} {requested}, got {actual}", f"{call.description_pointer}/request_fields/{word}"
-                )
+                place = "formats" if documented is not None else f"request_fields/{word}"
+                yield Violation(f"requested {word} {requested}, got {actual}", f"{call.description_pointer}/{place}")
+    yield from _check_stated_sample_rates(call)
+
+
+def _check_stated_sample_rates(call: AudioInputCall) -> Iterator[Violation]:
+    """Find an event of audio that states another sample rate than the requested one."""
+    spec, documented = call.operation.stream, call.audio_format
+    location = spec.audio.sample_rate_location if spec is not None else None
+    if location is None or call.event_stream is None or documented is None or documented.sample_rate_hz is None:
+        return
+    for event in call.event_stream.events:
+        stated = event.read_value(location)
+        if stated is not MISSING and stated != documented.sample_rate_hz:
+            message = f"requested sample_rate {documented.sample_rate_hz}, an event states {stated}"
+            yield Violation(message, f"{call.operation.pointer}/x-stream/audio/sample_rate_location")
+            return
 
 
 @register_rule(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.resources import ResourceSpec
-from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio
+from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, AudioFormat, FieldMapping, ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.formats.bodies import is_form, is_json
@@ -68,8 +68,56 @@ class AudioInputCall(Call):
 
     @functools.cached_property
     def decoded_response_audio(self) -> tuple[DecodedAudio | None, ...]:
-        """The samples of each file of the response; `None` for a file that cannot be decoded."""
-        return tuple(_decode_audio(data) for data in self.response_audio_files)
+        """The samples of each file of the response; `None` for a file that cannot be decoded.
+
+        A file of raw samples is left out if no document says how to read it.
+        """
+        if self._has_unknown_samples:
+            return ()
+        return tuple(_decode_audio(data, self._raw_format) for data in self.response_audio_files)
+
+    @functools.cached_property
+    def audio_format(self) -> AudioFormat | None:
+        """What the contract says of the requested format, or else of the default; `None` if it describes neither."""
+        conversion = self.audio_input_target.conversion
+        if conversion is None or not conversion.formats:
+            return None
+        mapping = conversion.request_fields["format"]
+        name = self._read_value_or_default("format")
+        if name is None:
+            name = self.audio_input_target.target_spec.request_constants.get(mapping.location)
+        found = conversion.formats.get(mapping.find_provider_independent_value(name)) if isinstance(name, str) else None
+        return found and found.replace_requested(
+            container=self._read_value_or_default("container"),
+            sample_rate=self._read_value_or_default("sample_rate"),
+            bit_rate=self._read_value_or_default("bit_rate"),
+        )
+
+    def _read_value_or_default(self, field_name: AudioInputField) -> Any:
+        mapping = self.audio_input_target.audio_input.request_fields.get(field_name)
+        if mapping is None:
+            return None
+        value = self.read_request(mapping.location)
+        if value in (None, MISSING):
+            value = find_documented_default(self.operation, mapping.location)
+        return None if value is MISSING else value
+
+    @property
+    def _raw_format(self) -> RawAudioFormat | None:
+        from voicegauge.speech.decoding import RawAudioFormat
+
+        found = self.audio_format
+        if found is None or found.codec not in RAW_SAMPLE_CODECS or found.sample_rate_hz is None:
+            return None
+        return RawAudioFormat(format=found.codec, sample_rate_hz=found.sample_rate_hz, channels=found.channels)
+
+    @property
+    def _has_unknown_samples(self) -> bool:
+        found = self.audio_format
+        if found is not None:
+            return found.codec in RAW_SAMPLE_CODECS and found.sample_rate_hz is None
+        name = self.read_neutral_value("format")
+        return isinstance(name, str) and name.lower().startswith(_RAW_FORMAT_PREFIXES)
 
     def read_neutral_value(self, field_name: AudioInputField) -> Any:
         """Return the provider-neutral value of a field of the request; `None` if the request omits the field."""
@@ -97,10 +145,10 @@ def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
     return _decode_audio(audio_bytes)
 
 
-def _decode_audio(audio_bytes: bytes) -> DecodedAudio | None:
+def _decode_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = None) -> DecodedAudio | None:
     from voicegauge.speech.measured_audio import find_measured_audio
 
-    return find_measured_audio(audio_bytes).decoded_audio
+    return find_measured_audio(audio_bytes, raw_format).decoded_audio
 
 
 # A job from its submit to its end.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.contract.extension.speech import BaseTargetSpec, FieldMapping, ResponseAudio
+from voicegauge.contract.extension.speech import AudioFormat, BaseTargetSpec, FieldMapping, ResponseAudio
 from voicegauge.formats.locations import Location
 from voicegauge.formats.subtitles import SubtitleFormat
 from voicegauge.model.base import Record
@@ -16,14 +16,17 @@ AudioInputField = Literal[
     "diarize",
     "voice",
     "format",
+    "container",
     "sample_rate",
     "channels",
     "bitrate",
+    "bit_rate",
     "speed",
     "stems",
     "strength",
 ]
-"""Provider-independent fields of a request with audio. `language` is that of the speech or of the translation."""
+"""Provider-independent fields of a request with audio. `language` is that of the speech or of the translation.
+`bitrate` is in kilobits per second, `bit_rate` in bits per second."""
 AudioFact = Literal[
     "transcript",
     "translation",
@@ -133,4 +136,7 @@ class ConversionSpec(Record, frozen=True, kw_only=True):
     purpose: ConversionPurpose
     request_fields: dict[AudioInputField, FieldMapping]
     response: ConversionResponse
+    formats: dict[str, AudioFormat] = {}
+    """What each value of the field `format` means, like `x-speech.formats`. The rate of raw samples may be in the
+    request alone, in the field `sample_rate`."""
     targets: dict[str, AudioInputTargetSpec]

@@ -146,6 +146,8 @@ class EventAudio(Record, frozen=True, kw_only=True):
     encoding: Literal["base64", "hex"] = "base64"
     sequence_number_location: EventLocation | None = None
     """Location of the sequence number of an audio event."""
+    sample_rate_location: EventLocation | None = None
+    """Location of the sample rate of the audio, in hertz, in an audio event."""
     timestamps: tuple[EventTimestamps, ...] = ()
     """When the characters or words are spoken."""
 
