@@ -36,6 +36,7 @@ Nothing heavy is imported here: pytest loads this module in every run on a machi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
@@ -375,6 +376,16 @@ def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[s
     return check_steps
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the user's test as the place where it was skipped, instead of a line of this module."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[0] == __file__:
+        path, line, _ = item.reportinfo()
+        report.longrepr = (os.fspath(path), (line or 0) + 1, report.longrepr[2])
+    return report
+
+
 class RuleVerdict(NamedTuple):
     """The verdict of one rule on one provider."""
 
@@ -384,8 +395,8 @@ class RuleVerdict(NamedTuple):
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings of the rule, including disputed ones."""
-        return [finding for finding in self.report.findings if finding.rule == self.rule]
+        """All findings of the rule, including disputed ones, and those that have a violation of it as an effect."""
+        return [finding for finding in self.report.findings if self.rule in finding.violated_rules]
 
     @property
     def no_verdict_reason(self) -> str | None:
@@ -406,7 +417,7 @@ class RuleVerdict(NamedTuple):
         """
         fail_on_findings(self.report, self.findings)
         if not self.findings and self.no_verdict_reason is not None:
-            pytest.skip(self.no_verdict_reason)  # skips the user's test: a rule that judged nothing must not pass
+            pytest.skip(f"{self.rule}: {self.no_verdict_reason}")  # a rule that judged nothing must not pass
 
 
 @pytest.fixture
