@@ -14,7 +14,7 @@ from voicegauge.bench.run_store import save_run
 from voicegauge.cli import LOADER_BY_COMMAND
 from voicegauge.cli import run as run_cli
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.errors import EXIT_PARTLY_MEASURED
+from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED
 
 from ..builders.runs import build_run, build_sample
 
@@ -70,6 +70,10 @@ ARGUMENTS = {
 }
 
 
+NOTHING_BEFORE_THE_END = ("check", "bench")
+"""Commands that print what was judged or measured until the time is over; their exit status says if that is nothing."""
+
+
 def test_all_limited_commands_are_tried() -> None:
     limited = {name for name, _ in list_commands()} - set(COMMANDS_WITHOUT_LIMIT)
     assert limited == {name for name in ARGUMENTS if not name.startswith("drift ")} | {"record"}
@@ -88,11 +92,46 @@ def test_a_command_ends_when_its_time_is_over(
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     arguments = [argument.format(**places) for argument in ARGUMENTS[name]]
     command = name.partition(" --")[0].split()
-    assert run_cli([*command, *arguments, "--max-time", "0.000001"]) == EXIT_PARTLY_MEASURED
+    expected = EXIT_NOTHING_MEASURED if name in NOTHING_BEFORE_THE_END else EXIT_PARTLY_MEASURED
+    assert run_cli([*command, *arguments, "--max-time", "0.000001"]) == expected
     printed = capsys.readouterr()
     assert "--max-time 1e-06 was over" in printed.err + printed.out
     assert len(printed.err.strip().splitlines()) <= 2
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check pixelapi --emulated",
+        "check pixelapi --emulated --dry-run",
+        "record pixelapi --emulated --out {folder}",
+        "record pixelapi --emulated --out {folder} --dry-run",
+        "bench pixelapi --emulated --out {folder}",
+        "bench pixelapi --emulated --out {folder} --dry-run",
+    ],
+)
+def test_the_time_covers_planning(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contract of a stranger can make the plan take long."""
+    is_planning = False
+
+    def plan(*_: object, **__: object) -> None:
+        nonlocal is_planning
+        is_planning = True
+        signal.raise_signal(signal.SIGALRM)  # the timer expires
+        pytest.fail("the plan was not interrupted")
+
+    planning = ("check_execution.plan_cases", "recording.RecordingRun.plan_updates", "benchmark_planning.plan_requests")
+    for name in planning:
+        monkeypatch.setattr(f"voicegauge.api.{name}", plan)
+    remaining_s = property(lambda _: 0.0 if is_planning else 1000.0)
+    monkeypatch.setattr("voicegauge.api.event_loop.CommandDeadline.remaining_s", remaining_s)
+    arguments = command.format(folder=tmp_path / "out").split()
+    assert run_cli([*arguments, "--max-time", "20"]) == EXIT_NOTHING_MEASURED
+    assert "--max-time 20 was over while the command was prepared: nothing was" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_official_documents_that_were_compared_in_time_are_printed(

@@ -175,6 +175,8 @@ def test_selecting_the_operations_that_an_overlay_describes_takes_linear_time(tm
 
 DOUBLING = {
     "combines": lambda link: {"anyOf": [link, {"allOf": [link]}]},
+    "combines items": lambda link: {"oneOf": [link, {"type": "array", "items": link}]},
+    "combines properties": lambda link: {"anyOf": [{"properties": {"a": link}}, {"patternProperties": {"^a": link}}]},
     "requires": lambda link: {"required": ["a", "b"], "properties": {"a": link, "b": {"$ref": link["$ref"]}}},
     "requires items": lambda link: {"type": "array", "minItems": 2, "items": link},
 }
@@ -197,6 +199,15 @@ def test_schemas_that_double_with_each_step_are_rejected(tmp_path, kind) -> None
             continue
         with pytest.raises(ContractError, match=rf"openapi.yaml:\d+: .*the schema {kind.split()[0]} more than 10,000"):
             load_contract(path)
+
+
+def test_schemas_that_contain_themselves_more_than_once_are_accepted(tmp_path) -> None:
+    """As the operators of expressions do, whose values are not deep."""
+    operand = {"$ref": "#/components/schemas/Expression"}
+    operators = [{"properties": {"kind": {"const": f"{i}"}, "left": operand, "right": operand}} for i in range(40)]
+    components = msgspec.json.encode({"schemas": {"Expression": {"oneOf": operators}}}).decode()
+    schema = "{required: [text], properties: {text: {type: string}, x: {$ref: '#/components/schemas/Expression'}}}"
+    load_contract(write_contract(tmp_path, schema, f"components: {components}\n"))
 
 
 def _measure_ring_cpu_s(tmp_path: Path, schema_count: int) -> float:

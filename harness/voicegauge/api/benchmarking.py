@@ -684,7 +684,7 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     check_region(request.region)
     deadline = CommandDeadline(request.max_time_s)
-    with deadline.interrupt():
+    with deadline.interrupt_preparation():
         planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
         cluster = connect_to_places(planned, build_emulator_settings(planned))
         if live is not None:

@@ -122,11 +122,12 @@ def run_check(request: CheckRequest) -> CheckReport:
         StorageError: what is paid for could not be saved, so nothing more was sent. `on_report` was called with what
             was judged so far.
         TransportError: not a single response was received.
+        NothingMeasuredError: the time limit was over before anything was sent.
     """
     validate_request(request)
     deadline = CommandDeadline(request.max_time_s)
     listener = choose_listener(request.progress)
-    with deadline.interrupt():
+    with deadline.interrupt_preparation():
         catalogue = adapt_to_own_servers(
             to_catalogue(request.contracts, request.live),
             request.targets,
@@ -147,7 +148,8 @@ def run_check(request: CheckRequest) -> CheckReport:
         restore_interrupt_handler(),
         start_emulator(request, targets) as get_emulator,
     ):  # it starts while the cases are planned
-        plan = plan_requested_cases(request, targets, request.prices, catalogue)
+        with deadline.interrupt_preparation():
+            plan = plan_requested_cases(request, targets, request.prices, catalogue)
         # What a live check spends is in a journal until `on_report` has returned.
         with open_journals(
             choose_journal_folder(targets, request.live),
@@ -155,7 +157,8 @@ def run_check(request: CheckRequest) -> CheckReport:
             retry_ambiguous_requests=request.retry_ambiguous_requests,
             begins_new_run=request.new_run,
         ) as journals:
-            plan = fit_requested_plan(request, targets, plan, rules, journals)
+            with deadline.interrupt_preparation():
+                plan = fit_requested_plan(request, targets, plan, rules, journals)
             with open_check(
                 request, targets, plan, rules, get_emulator, collector=collector, journals=journals
             ) as settings:

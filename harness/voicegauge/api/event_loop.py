@@ -12,7 +12,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from voicegauge.errors import TimeLimitError
+from voicegauge.errors import NothingMeasuredError, TimeLimitError
 
 # Ends a command after the time that the user allows (`--max-time`), with what was judged or measured until then.
 
@@ -98,6 +98,21 @@ class CommandDeadline:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, handler)
+
+    @contextmanager
+    def interrupt_preparation(self) -> Iterator[None]:
+        """Interrupt what runs in this context as `interrupt` does, and before which nothing can be judged or measured.
+
+        Raises:
+            NothingMeasuredError: the time was over.
+        """
+        try:
+            with self.interrupt():
+                yield
+        except TimeLimitError as error:
+            raise NothingMeasuredError(
+                f"{error} while the command was prepared: nothing was judged or measured"
+            ) from None
 
     def _interrupt_main_thread(self, *_: object) -> None:
         # The handler of Ctrl-C decides: an event loop cancels its task, and the start of a process is not interrupted.

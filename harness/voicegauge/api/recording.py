@@ -468,14 +468,17 @@ def run_record(request: RecordRequest) -> RecordResult:
         TransportError: not a single response was received.
     """
     validate_request(request)
-    recording = _prepare_recording(request)
+    deadline = CommandDeadline(request.max_time_s)
+    with deadline.interrupt_preparation():
+        recording = _prepare_recording(request, deadline)
     with (
         restore_interrupt_handler(),
         recording.open_journals() as journals,
     ):
         if request.live is not None:
             _require_no_emulator(recording.contracts.values(), request.live)
-        updates, plan = recording.plan_updates(journals)
+        with deadline.interrupt_preparation():
+            updates, plan = recording.plan_updates(journals)
         if request.overwrite is False:
             _reject_overwriting(updates)
         try:
@@ -508,7 +511,7 @@ def run_plan_record(request: RecordRequest) -> PricedPlan:
         UsageError: as for `record`, except that files may exist.
     """
     validate_request(request)
-    recording = _prepare_recording(request)
+    recording = _prepare_recording(request, CommandDeadline(None))
     with recording.open_journals(is_read_only=True) as journals:
         _, plan = recording.plan_updates(journals)
         if request.live is None:
@@ -519,13 +522,12 @@ def run_plan_record(request: RecordRequest) -> PricedPlan:
 plan_record = function_of(RecordRequest, run_plan_record, name="plan_record")
 
 
-def _prepare_recording(request: RecordRequest) -> RecordingRun:
+def _prepare_recording(request: RecordRequest, deadline: CommandDeadline) -> RecordingRun:
     """Choose what to record.
 
     Raises:
         UsageError: arguments contradict each other, or a name is not known.
     """
-    deadline = CommandDeadline(request.max_time_s)
     if request.emulated == (request.live is not None):
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     catalogue = to_catalogue(request.contracts, request.live)

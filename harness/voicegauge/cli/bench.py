@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from voicegauge.api.event_loop import CommandDeadline
 from voicegauge.api.requests import BenchRequest
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, show_result
@@ -61,16 +62,15 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     """
     from voicegauge.api.benchmark_budgets import run_plan_benchmark
     from voicegauge.api.benchmarking import run_benchmark
-    from voicegauge.api.target_selection import to_catalogue
     from voicegauge.cli._bench_tables import print_plan
     from voicegauge.cli._budget_forecast import raise_refusal
     from voicegauge.cli._progress import BenchProgress, TerminalProgress
 
     outputs.reject_conflicting_outputs()
     is_live = request.live is not None
-    request = dataclasses.replace(request, contracts=to_catalogue(request.contracts))
     if outputs.dry_run:
-        plan = run_plan_benchmark(dataclasses.replace(request, progress=TerminalProgress()))
+        with CommandDeadline(request.max_time_s).interrupt_preparation():
+            plan = run_plan_benchmark(dataclasses.replace(request, progress=TerminalProgress()))
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
         raise_refusal(plan.budget_forecast)
         return None

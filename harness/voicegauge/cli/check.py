@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from voicegauge.api.event_loop import CommandDeadline
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import CheckRequest, ProfileRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
@@ -194,12 +195,10 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
     outputs.validate(badge=outputs.badge_file)
     from voicegauge.api import checking
     from voicegauge.api.check_execution import run_plan_check
-    from voicegauge.api.target_selection import to_catalogue
     from voicegauge.cli._progress import TerminalProgress
 
     request = dataclasses.replace(
         request,
-        contracts=to_catalogue(request.contracts),
         failures_folder=_choose_failures_folder(request) if request.fuzz_request_count else None,
         stale_recordings_fail=bool(os.environ.get("CI")),
         progress=TerminalProgress(),
@@ -208,7 +207,8 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
         from voicegauge.cli._budget_forecast import raise_refusal
         from voicegauge.cli._check_tables import print_plan
 
-        plan = run_plan_check(request)
+        with CommandDeadline(request.max_time_s).interrupt_preparation():
+            plan = run_plan_check(request)
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
         raise_refusal(plan.budget_forecast)
         return EXIT_OK

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from voicegauge.api.event_loop import CommandDeadline
 from voicegauge.api.requests import RecordRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli._commands import command_of
@@ -56,7 +57,8 @@ def command(request: RecordRequest, output: RecordOutputs) -> int | None:
         from voicegauge.cli._budget_forecast import raise_refusal
         from voicegauge.cli._check_tables import print_plan
 
-        plan = run_plan_record(dataclasses.replace(request, progress=TerminalProgress()))
+        with CommandDeadline(request.max_time_s).interrupt_preparation():
+            plan = run_plan_record(dataclasses.replace(request, progress=TerminalProgress()))
         show_result(plan, output.json_path, lambda: print_plan(plan))
         raise_refusal(plan.budget_forecast)
         return None

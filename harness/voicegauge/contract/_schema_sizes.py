@@ -1,14 +1,17 @@
 """Rejects schemas that are small in a document and unlimited in use, because each refers to the next one twice.
 
-Two references to a schema with two references, and so on, double with each step what is walked, or what a valid value
-contains. All sizes are computed in one pass over the document, in which each schema is visited once.
+Two references to a schema with two references, and so on, double with each step how many schemas apply to one value, or
+what a valid value contains. They may also lead to the same part of a value: two branches of `oneOf` that both have
+`items` apply two schemas to each item.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from voicegauge.contract.document_parts import walk_objects
@@ -19,8 +22,11 @@ MAX_SCHEMA_SIZE = 10_000
 """Maximum number of schemas that apply to one value, and of values that a smallest valid value contains."""
 _SINGLE_KEYWORDS = ("if", "then", "else", "not")
 _LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
+_ITEM_KEYWORDS = ("items", "contains", "unevaluatedItems")
+_PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties")
 
-_Parts = Iterator[tuple[int, Mapping[str, Any]]]
+_Schema = Mapping[str, Any]
+_Parts = Iterator[tuple[int, _Schema]]
 """How often a schema uses other schemas, and those."""
 
 
@@ -30,15 +36,22 @@ def check_schema_sizes(document: Document) -> None:
     Raises:
         ContractError: a schema exceeds the limit; the message has its line.
     """
+    schemas = list(walk_objects(document.data))
     for list_parts, verb in ((_list_combined, "combines"), (_list_required, "requires")):
         sizes: dict[int, int] = {}
-        for pointer, node in walk_objects(document.data):
+        for pointer, node in schemas:
             if _measure(node, functools.partial(list_parts, document.data), sizes) > MAX_SCHEMA_SIZE:
-                reason = f"the schema {verb} more than {MAX_SCHEMA_SIZE:,} others, counting each use of one"
-                raise document.build_error(pointer, reason)
+                raise document.build_error(pointer, _describe(verb))
+    too_large = _find_schema_with_many_uses_of_one_part(document.data, schemas)
+    if too_large is not None:
+        raise document.build_error(too_large, _describe("combines"))
 
 
-def _measure(root: Mapping[str, Any], list_parts: Callable[[Mapping[str, Any]], _Parts], sizes: dict[int, int]) -> int:
+def _describe(verb: str) -> str:
+    return f"the schema {verb} more than {MAX_SCHEMA_SIZE:,} others, counting each use of one"
+
+
+def _measure(root: _Schema, list_parts: Callable[[_Schema], _Parts], sizes: dict[int, int]) -> int:
     """Return the size of a schema: 1 plus the sizes of its parts. A part that contains itself counts as 1.
 
     Args:
@@ -46,32 +59,42 @@ def _measure(root: Mapping[str, Any], list_parts: Callable[[Mapping[str, Any]], 
         list_parts: returns the parts of a schema.
         sizes: the sizes of schemas that are known, by identity; others are added.
     """
+    for schema, parts in _walk_parts_first(root, list_parts, sizes):
+        size = 1 + sum(count * sizes.get(id(part), 1) for count, part in parts)
+        sizes[id(schema)] = min(size, MAX_SCHEMA_SIZE + 1)
+    return sizes[id(root)]
+
+
+def _walk_parts_first(
+    root: _Schema, list_parts: Callable[[_Schema], _Parts], known: Mapping[int, Any]
+) -> Iterator[tuple[_Schema, list[tuple[int, _Schema]]]]:
+    """Yield each schema that is not known yet, with its parts; the parts of a schema come first, as far as possible."""
     started = set[int]()
-    stack: list[tuple[Mapping[str, Any], list[tuple[int, Mapping[str, Any]]] | None]] = [(root, None)]
+    stack: list[tuple[_Schema, list[tuple[int, _Schema]] | None]] = [(root, None)]
     while stack:
         schema, parts = stack.pop()
         if parts is not None:
-            size = 1 + sum(count * sizes.get(id(part), 1) for count, part in parts)
-            sizes[id(schema)] = min(size, MAX_SCHEMA_SIZE + 1)
-        elif id(schema) not in sizes and id(schema) not in started:
+            yield schema, parts
+        elif id(schema) not in known and id(schema) not in started:
             started.add(id(schema))
             found = list(list_parts(schema))
             stack.append((schema, found))
             stack += [(part, None) for _, part in found]
-    return sizes[id(root)]
 
 
-def _list_combined(data: Any, schema: Mapping[str, Any]) -> _Parts:
+def _list_combined(data: Any, schema: _Schema) -> _Parts:
     """Yield the schemas that apply, or may apply, to the same value."""
     found = [schema[key] for key in _SINGLE_KEYWORDS if key in schema]
     for key in _LIST_KEYWORDS:
         branches = schema.get(key)
         found += branches if isinstance(branches, list) else ()
+    dependent = schema.get("dependentSchemas")
+    found += dependent.values() if isinstance(dependent, dict) else ()
     found += _list_referenced_schemas(data, schema)
     yield from ((1, part) for part in found if isinstance(part, dict))
 
 
-def _list_required(data: Any, schema: Mapping[str, Any]) -> _Parts:
+def _list_required(data: Any, schema: _Schema) -> _Parts:
     """Yield the schemas of what a valid value contains, with the number of times."""
     properties, names = schema.get("properties"), schema.get("required")
     if isinstance(properties, dict) and isinstance(names, list):
@@ -85,9 +108,150 @@ def _list_required(data: Any, schema: Mapping[str, Any]) -> _Parts:
     yield from ((1, part) for part in _list_referenced_schemas(data, schema))
 
 
-def _list_referenced_schemas(data: Any, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _list_referenced_schemas(data: Any, schema: _Schema) -> list[_Schema]:
     reference = schema.get("$ref")
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return []
     found = read_pointer(data, [unescape_pointer_token(token) for token in unquote(reference[1:]).split("/")[1:]])
     return [found] if found is not MISSING and isinstance(found, dict) else []
+
+
+# Counts how many schemas apply to one part of a value, at any depth.
+
+
+_PartOfValue = tuple[str, str | int]
+"""A kind of part, "item" or "property", and the index or name of one."""
+
+
+class _UsesOfParts(NamedTuple):
+    """How often a schema, and those that it combines, apply each schema to an item or a property of the value."""
+
+    of_every_part: dict[str, Counter[int]]
+    """Number of uses for every part of a kind, by identity of the schema."""
+    of_one_part: dict[_PartOfValue, Counter[int]]
+    """The same for one part, in addition; less than 0 for what applies to every part but this one."""
+
+
+def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> str | None:
+    """Return the pointer to a schema that applies too many schemas to one part of a value; `None` if there is none.
+
+    Counted are the parts of a value at any depth. The result is an upper bound, because for each schema the part with
+    the largest number is taken. Schemas that contain each other count as 1 in each other: real documents have many of
+    those, such as operators of expressions, and their values are not deep.
+    """
+    pointers = {id(node): pointer for pointer, node in schemas}
+    by_part = {key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(data, schemas).items()}
+    counts: dict[int, int] = {}
+    for group in _iterate_groups_parts_first(
+        {key: {*chain(*found)} & by_part.keys() for key, found in by_part.items()}
+    ):
+        group_counts = {
+            key: max(
+                (sum(count * counts.get(part, 1) for part, count in uses.items()) for uses in by_part[key]), default=1
+            )
+            for key in group
+        }
+        counts |= dict.fromkeys(group, max(group_counts.values()))
+        for key, count in group_counts.items():
+            if count > MAX_SCHEMA_SIZE and key in pointers:
+                return pointers[key]
+    return None
+
+
+def _iterate_groups_parts_first(parts_by_schema: Mapping[int, Iterable[int]]) -> Iterator[list[int]]:
+    """Yield the groups of schemas that contain each other, after the groups of their parts (Tarjan's algorithm)."""
+    numbers: dict[int, int] = {}
+    lowest: dict[int, int] = {}
+    open_schemas: list[int] = []
+    is_closed = set[int]()
+    for root in parts_by_schema:
+        waiting = [] if root in numbers else [(root, iter(parts_by_schema[root]))]
+        while waiting:
+            schema, parts = waiting[-1]
+            if schema not in numbers:
+                numbers[schema] = lowest[schema] = len(numbers)
+                open_schemas.append(schema)
+            unvisited = next((part for part in parts if _note_part(schema, part, numbers, lowest, is_closed)), None)
+            if unvisited is not None:
+                waiting.append((unvisited, iter(parts_by_schema[unvisited])))
+                continue
+            waiting.pop()
+            if waiting:
+                user = waiting[-1][0]
+                lowest[user] = min(lowest[user], lowest[schema])
+            if lowest[schema] == numbers[schema]:
+                group = [open_schemas.pop()]
+                while group[-1] != schema:
+                    group.append(open_schemas.pop())
+                is_closed.update(group)
+                yield group
+
+
+def _note_part(schema: int, part: int, numbers: dict[int, int], lowest: dict[int, int], is_closed: set[int]) -> bool:
+    """Return whether a part was not visited yet; note that it is in the same group if its group is still open."""
+    if part not in numbers:
+        return True
+    if part not in is_closed:
+        lowest[schema] = min(lowest[schema], numbers[part])
+    return False
+
+
+def _collect_uses_of_parts(data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> dict[int, _UsesOfParts]:
+    """Return the uses of each schema, by its identity."""
+    uses_by_schema: dict[int, _UsesOfParts] = {}
+    list_parts = functools.partial(_list_combined, data)
+    for _, node in schemas:
+        for schema, parts in _walk_parts_first(node, list_parts, uses_by_schema):
+            uses = _list_own_uses_of_parts(schema)
+            combined = [found for _, part in parts if (found := uses_by_schema.get(id(part))) is not None]
+            if len(combined) == 1 and not uses.of_every_part and not uses.of_one_part:
+                uses = combined[0]  # shared, because most are a reference alone
+            else:
+                for other in combined:
+                    _add_uses(uses.of_every_part, other.of_every_part)
+                    _add_uses(uses.of_one_part, other.of_one_part)
+            uses_by_schema[id(schema)] = uses
+    return uses_by_schema
+
+
+def _add_uses(uses: dict[Any, Counter[int]], others: Mapping[Any, Counter[int]]) -> None:
+    for part, counts in others.items():
+        own = uses.setdefault(part, Counter())
+        for schema, count in counts.items():
+            own[schema] += count
+
+
+def _list_own_uses_of_parts(schema: _Schema) -> _UsesOfParts:
+    uses = _UsesOfParts({}, {})
+    patterns = schema.get("patternProperties")
+    for kind, found in (
+        ("item", [schema.get(key) for key in _ITEM_KEYWORDS]),
+        ("property", [schema.get(key) for key in _PROPERTY_KEYWORDS]),
+        ("property", list(patterns.values()) if isinstance(patterns, dict) else []),
+    ):
+        counts = Counter(id(part) for part in found if isinstance(part, dict))
+        if counts:
+            _add_uses(uses.of_every_part, {kind: counts})
+    properties, items = schema.get("properties"), schema.get("prefixItems")
+    for kind, keyword, named in (
+        ("property", "additionalProperties", properties.items() if isinstance(properties, dict) else ()),
+        ("item", "items", enumerate(items) if isinstance(items, list) else ()),
+    ):
+        others = schema.get(keyword)
+        for name, part in named:
+            counts = Counter([id(part)] if isinstance(part, dict) else [])
+            counts.subtract([id(others)] if isinstance(others, dict) else [])
+            uses.of_one_part[kind, name] = counts
+    return uses
+
+
+def _list_uses_by_part(uses: _UsesOfParts) -> Iterator[dict[int, int]]:
+    """Yield what is applied to a part of the value, once for each part to which something else is applied."""
+    yield from (counts for counts in uses.of_every_part.values() if counts)
+    for (kind, _), counts in uses.of_one_part.items():
+        total = Counter(counts)
+        for part, count in uses.of_every_part.get(kind, {}).items():
+            total[part] += count
+        found = {part: count for part, count in total.items() if count > 0}
+        if found:
+            yield found
