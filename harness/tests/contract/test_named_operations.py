@@ -76,7 +76,8 @@ def test_the_first_check_after_init_has_no_finding(document, location, tmp_path,
     assert location in overlay
     assert "format:" not in overlay  # an encoding beside a container is none
     capsys.readouterr()
-    assert cli.run(["check", "acme", "--contracts", "overlay.yaml", "--emulated"]) == 0, capsys.readouterr()
+    command = ["check", "acme", "--contracts", "overlay.yaml", "--emulated", "--max-calls", "6"]
+    assert cli.run(command) == 0, capsys.readouterr()
     assert "no findings" in capsys.readouterr().out
 
 
@@ -136,7 +137,8 @@ def propose(document: dict[str, Any], *options: str) -> str:
 
 def assert_no_findings(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert cli.run(["check", "acme", "--contracts", "overlay.yaml", "--emulated"]) == 0, capsys.readouterr()
+    command = ["check", "acme", "--contracts", "overlay.yaml", "--emulated", "--max-calls", "6"]
+    assert cli.run(command) == 0, capsys.readouterr()
     assert "no findings" in capsys.readouterr().out
 
 
