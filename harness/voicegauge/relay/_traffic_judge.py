@@ -21,12 +21,12 @@ from voicegauge.conformance.recorded_sockets import read_recorded_socket
 from voicegauge.conformance.recordings import (
     UnmatchedRequestCounter,
     build_repeat_command,
-    explain_unmatched_call,
     iterate_jobs_and_deliveries,
     parse_call,
 )
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.unmatched_calls import explain_unmatched_call
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.socket_targets import find_socket_operation
 from voicegauge.emulator.settings import is_emulated
