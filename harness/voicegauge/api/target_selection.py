@@ -31,13 +31,14 @@ from voicegauge.client.model_and_voice_names import (
 )
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_assembly import read_openapi_document
+from voicegauge.contract.document_assembly import is_asyncapi_file, read_openapi_document
 from voicegauge.contract.loading import adapt_contract_to_server, replace_missing_voices
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.overlay_proposal import OverlayProposal
 from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
 from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
 from voicegauge.contract.pricing import describe_price, quote_price
+from voicegauge.contract.socket_proposal import propose_socket_overlay
 from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import MissingKeyError, UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
@@ -75,7 +76,7 @@ def load_contracts(folders: PathLike | Sequence[PathLike] = ()) -> Catalogue:
 
 
 def propose_overlay(document: PathLike, *, provider: str = "", operations: str | Sequence[str] = ()) -> OverlayProposal:
-    """Propose the OpenAPI Overlay that makes a provider's OpenAPI document a contract.
+    """Propose the OpenAPI Overlay that makes a provider's OpenAPI or AsyncAPI document a contract.
 
     Args:
         document: path of the document.
@@ -92,6 +93,11 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
         ContractError: the document cannot be read.
         UsageError: the document has no such operation.
     """
+    if is_asyncapi_file(Path(document)):
+        if operations:
+            raise UsageError("--operation is for OpenAPI documents: all channels of an AsyncAPI document are proposed")
+        reserved_ids = _list_bundled_provider_ids()
+        return propose_socket_overlay(Path(document), provider_id=provider, reserved_ids=reserved_ids)
     return propose_overlay_of(
         read_openapi_document(Path(document)),
         provider_id=provider,

@@ -34,7 +34,9 @@ class InitOptions(JsonOutput):
     """The inputs from which a contract is proposed, and the folder to which it is written."""
 
     document_or_recording: str = argument(
-        kw_only=False, help="An OpenAPI document, its https URL, or recordings.", metavar="DOCUMENT|URL|RECORDING"
+        kw_only=False,
+        help="An OpenAPI or AsyncAPI document, its https URL, or recordings.",
+        metavar="DOCUMENT|URL|RECORDING",
     )
     provider: str = option(
         default="",
@@ -61,13 +63,13 @@ class InitOptions(JsonOutput):
     out: Path | None = output_file_option(
         "File to write.",
         flag="--out",
-        default_text="overlay.yaml in the folder of the document; openapi.yaml for recordings",
+        default_text="overlay.yaml or asyncapi-overlay.yaml in the folder of the document; openapi.yaml for recordings",
     )
 
 
 @command_of("init", InitOptions, has_time_limit=True)
 def command(options: InitOptions) -> None:
-    """Propose a contract for a provider's OpenAPI document, or from recordings.
+    """Propose a contract for a provider's OpenAPI or AsyncAPI document, or from recordings.
 
     The document stays as it is; one at an https URL is saved in the current folder first.
     An OpenAPI Overlay beside it adds what OpenAPI cannot say: which operation speaks, and
@@ -80,6 +82,7 @@ def command(options: InitOptions) -> None:
     The exit status is 0 if a proposal was written, whether or not anything has to be completed.
     """
     from voicegauge.api.target_selection import propose_contract, propose_overlay
+    from voicegauge.contract.document_assembly import is_asyncapi_file
 
     document_or_recording, provider, operations = options.document_or_recording, options.provider, options.operations
     out, host = options.out, options.host
@@ -93,7 +96,7 @@ def command(options: InitOptions) -> None:
         raise UsageError("--host is for recordings: a document names its servers itself")
     else:
         document = _get_or_download_document(document_or_recording, out.parent if out else Path())
-        out = out or document.with_name("overlay.yaml")
+        out = out or document.with_name("asyncapi-overlay.yaml" if is_asyncapi_file(document) else "overlay.yaml")
         if out.resolve().parent != document.resolve().parent:
             raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
         _reject_existing_file(out)

@@ -56,15 +56,14 @@ def _read_channel(
         if (message.effect is None) == (action == "cancel"):
             reason = "cancel needs its effect" if action == "cancel" else "effect belongs to cancel only"
             raise document.build_error(f"{pointer}/x-socket/client_messages/{action}", reason)
-    read = _read_messages_of_version_3 if is_version_3 else _read_messages_of_version_2
     client_key = spec.client_operation or get_usual_client_action(is_version_3=is_version_3)
     server_key = OPPOSITE_ACTIONS[client_key]
     socket = SocketChannel(
         spec,
         contract.schemas,
         pointer,
-        read(contract.schemas, channel, pointer, client_key),
-        read(contract.schemas, channel, pointer, server_key),
+        read_messages(contract.schemas, channel, pointer, client_key, is_version_3=is_version_3),
+        read_messages(contract.schemas, channel, pointer, server_key, is_version_3=is_version_3),
     )
     _check_message_names(document, socket)
     _check_templates(document, socket)
@@ -160,6 +159,14 @@ def _check_transcripts(document: Document, socket: SocketChannel) -> None:
             raise document.build_error(pointer, f"has no {needed!r}, which ends a turn or has its text")
     if not any(one.event == kind and has_placeholder(one.value, "{transcript}") for one in spec.server_messages):
         raise document.build_error(pointer, f'has no "{{transcript}}" in {kind!r}, which has the text of a turn')
+
+
+def read_messages(
+    schemas: Schemas, channel: dict[str, Any], pointer: str, action: str, *, is_version_3: bool
+) -> dict[str, MessageSchema]:
+    """Return the messages of an action of a channel by name: of `publish` or `subscribe`, or of `send` or `receive`."""
+    read = _read_messages_of_version_3 if is_version_3 else _read_messages_of_version_2
+    return read(schemas, channel, pointer, action)
 
 
 def _read_messages_of_version_2(

@@ -214,7 +214,7 @@ class OverlayWriter:
     def _format_first_lines(self) -> str:
         entries = {
             "overlay": "1.0.0",
-            "info": {"title": f"{self._provider} as a contract", "version": _format_today()},
+            "info": {"title": f"{self._provider} as a contract", "version": format_today()},
             "extends": self._document.path.name,
         }
         return "".join(
@@ -259,7 +259,7 @@ class OverlayWriter:
                 "id": name,
                 "title": title,
                 "key_variable": f"{variable_prefix}_API_KEY",
-                "sources": {self._document.path.name: {"title": title, "date": _format_today()}},
+                "sources": {self._document.path.name: {"title": title, "date": format_today()}},
             }
         }
         if not list_server_urls(self._document.data):
@@ -478,7 +478,8 @@ class OverlayWriter:
         return unused
 
 
-def _format_today() -> str:
+def format_today() -> str:
+    """Return the date of today, UTC, as sources have it."""
     return datetime.now(UTC).date().isoformat()
 
 
@@ -527,6 +528,16 @@ _SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
 
 
+def check_provider_id(provider_id: str) -> None:
+    """Reject a text that cannot be the id of a provider; an empty one is accepted.
+
+    Raises:
+        UsageError: it is not an id.
+    """
+    if provider_id and not _PROVIDER_ID_PATTERN.fullmatch(provider_id):
+        raise UsageError(f"{provider_id!r} is not a provider id: use small letters, digits and hyphens")
+
+
 def propose_overlay(
     document: Document,
     *,
@@ -548,8 +559,7 @@ def propose_overlay(
         UnknownNameError: the document does not have one of `operation_names`.
         ContractError: the document has another version of OpenAPI, or is not valid in a part that matters.
     """
-    if provider_id and not _PROVIDER_ID_PATTERN.fullmatch(provider_id):
-        raise UsageError(f"{provider_id!r} is not a provider id: use small letters, digits and hyphens")
+    check_provider_id(provider_id)
     check_openapi_version(document)
     removed = {
         **dict.fromkeys(remove_unknown_types(document), "is not a type of JSON"),

@@ -1,0 +1,337 @@
+"""Proposes an overlay on a provider's own AsyncAPI document.
+
+Messages are recognized by their names and schemas. What that does not show is marked with TODO and listed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from voicegauge.contract._asyncapi import read_messages
+from voicegauge.contract._asyncapi_document import (
+    build_empty_document,
+    embed_asyncapi,
+    get_mapping,
+    read_asyncapi_document,
+)
+from voicegauge.contract._overlays import TODO, TODO_URL
+from voicegauge.contract.document_parts import ASYNCAPI_KEY
+from voicegauge.contract.overlay_proposal import (
+    OverlayProposal,
+    ProposedOperation,
+    check_provider_id,
+    convert_to_identifier,
+    derive_name_from_path,
+    derive_provider_id,
+    format_today,
+)
+from voicegauge.contract.schemas import Schemas
+from voicegauge.contract.socket_messages import MessageSchema
+from voicegauge.contract.socket_viewpoint import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
+from voicegauge.errors import UsageError
+from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.locations import read_pointer
+
+_TEXT_FIELD = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
+_AUDIO_FIELD = re.compile(r"audio(?!_?(format|encoding|rate))|^(data|chunk|pcm)$", re.IGNORECASE)
+_CLIENT_ACTIONS = (
+    ("keep-alive", re.compile(r"keep ?alive|ping")),
+    ("cancel", re.compile(r"cancel|clear|interrupt|abort")),
+    ("flush", re.compile(r"flush|finalize|commit|force")),
+    ("close", re.compile(r"close|terminat|end of stream|disconnect")),
+    ("session", re.compile(r"start|session|init|setup|settings")),
+    ("end", re.compile(r"\bend\b|\beos\b|finish|\bdone\b")),
+)
+"""What a message without text and audio asks for, by its name; the first that fits."""
+_SERVER_EVENTS = (
+    ("error", re.compile(r"error|fail")),
+    ("warning", re.compile(r"warning")),
+    ("flush-end", re.compile(r"flush")),
+    ("cancel-end", re.compile(r"cancel|clear|interrupt")),
+    ("timestamps", re.compile(r"timestamp|alignment")),
+)
+"""What a message of the service reports, whatever the channel does, by its name; the first that fits."""
+_OPENING = re.compile(r"begin|began|connected|ready|opened|recognition started|session (started|created)")
+_CLOSING = re.compile(r"\bend(ed)?\b|\bdone\b|final|complet|terminat|closed|metadata|summary")
+
+
+class _Channel(NamedTuple):
+    """A channel with the messages of both sides."""
+
+    key: str
+    path: str
+    pointer: str
+    messages: Mapping[str, Mapping[str, MessageSchema]]
+    """The messages of each action, by name."""
+
+
+def propose_socket_overlay(path: Path, *, provider_id: str = "", reserved_ids: Collection[str] = ()) -> OverlayProposal:
+    """Propose an overlay for an AsyncAPI document of version 2 or 3.0, which stays as it is.
+
+    Args:
+        path: the file of the document.
+        provider_id: id of the provider; by default derived from the first server.
+        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
+
+    Raises:
+        UsageError: no channel has messages with text or audio of a client.
+        ContractError: the file cannot be read or has another version, or a server or a reference cannot be read.
+    """
+    check_provider_id(provider_id)
+    return _OverlayWriter(read_asyncapi_document(path), provider_id, reserved_ids).write()
+
+
+class _OverlayWriter:
+    """Writes one overlay, and notes what a person has to complete."""
+
+    def __init__(self, asyncapi: Document, provider_id: str, reserved_ids: Collection[str]) -> None:
+        self._asyncapi = asyncapi
+        self._document = embed_asyncapi(build_empty_document(asyncapi), asyncapi)
+        self._schemas = Schemas(self._document)
+        self._provider = provider_id or derive_provider_id(self._document, reserved_ids)
+        self._is_version_3 = str(asyncapi.data.get("asyncapi", "")).startswith("3.")
+        self._channels = list(self._iterate_channels())
+        usual = get_usual_client_action(is_version_3=self._is_version_3)
+        self._client_action = self._find_client_action() or usual
+        self._states_client_action = self._client_action != usual
+        self._todo: list[str] = []
+        self._used_names: set[str] = set()
+
+    def write(self) -> OverlayProposal:
+        sockets = [(one, self._propose_socket(one)) for one in self._channels]
+        proposed = [(one, socket) for one, socket in sockets if socket is not None]
+        if not proposed:
+            raise UsageError(
+                f"{self._asyncapi.path}: no channel whose client sends text or audio: write x-socket by hand as "
+                "docs/realtime.md describes"
+            )
+        root: dict[str, Any] = {"x-provider": self._propose_provider()}
+        if not self._document.data["servers"]:
+            root["servers"] = {"main": {"url": TODO_URL, "protocol": "wss"}}
+            self._todo.append("the address of the service: servers")
+        actions: list[dict[str, Any]] = [{"target": "$", "update": root}]
+        actions += [
+            {"target": f"$.channels[{_quote(one.key)}]", "update": {"x-socket": socket}} for one, socket in proposed
+        ]
+        overlay = {
+            "overlay": "1.0.0",
+            "info": {"title": f"What {self._asyncapi.path.name} cannot say", "version": "1"},
+            "extends": self._asyncapi.path.name,
+            "actions": actions,
+        }
+        self._todo += [
+            "formats: codec and sample rate of the audio of each target, and the parameters that choose them",
+            "what each message asks for or reports: it is proposed by its name",
+            "the handshake: bindings.ws of the channel, if the document has no query and headers",
+            "prices, if you want costs: pricing of each target",
+        ]
+        return OverlayProposal(
+            provider=self._provider,
+            overlay=yaml.dump(overlay, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118),
+            operations=tuple(
+                ProposedOperation(
+                    id=socket["id"],
+                    request=f"WebSocket {one.path}",
+                    line=self._asyncapi.find_line(f"/channels/{escape_pointer_token(one.key)}"),
+                    targets=tuple(socket["targets"]),
+                )
+                for one, socket in proposed
+            ),
+            todo=tuple(self._todo),
+        )
+
+    def _iterate_channels(self) -> Iterator[_Channel]:
+        """Yield the channels; of several with the same address the first, which has the messages of all."""
+        seen = set[str]()
+        usual = get_usual_client_action(is_version_3=self._is_version_3)
+        for key, node in get_mapping(self._document.data[ASYNCAPI_KEY], "channels").items():
+            channel, pointer = self._schemas.resolve_reference(
+                node, f"/{ASYNCAPI_KEY}/channels/{escape_pointer_token(key)}"
+            )
+            path = str(channel.get("address", key)) if self._is_version_3 else key
+            if path in seen:
+                continue
+            seen.add(path)
+            messages = {
+                action: read_messages(self._schemas, channel, pointer, action, is_version_3=self._is_version_3)
+                for action in (usual, OPPOSITE_ACTIONS[usual])
+            }
+            yield _Channel(key, path, pointer, messages)
+
+    def _find_client_action(self) -> str | None:
+        names: dict[str, list[str]] = {}
+        descriptions: dict[str, list[str]] = {}
+        for channel in self._channels:
+            for action, messages in channel.messages.items():
+                names.setdefault(action, []).extend(messages)
+                texts = descriptions.setdefault(action, [])
+                for message in messages.values():
+                    node = self._read(message.pointer)
+                    texts += [str(node[key]) for key in ("title", "summary") if key in node]
+                operation = self._read(f"{channel.pointer}/{action}")
+                texts += [str(operation[key]) for key in ("summary", "operationId") if key in operation]
+        return find_client_action(descriptions, names)
+
+    def _read(self, pointer: str) -> dict[str, Any]:
+        tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+        found = read_pointer(self._document.data, tokens)
+        return found if isinstance(found, dict) else {}
+
+    def _propose_provider(self) -> dict[str, Any]:
+        info = get_mapping(self._asyncapi.data, "info")
+        name = self._asyncapi.path.name
+        self._todo.append("the address of the document: sources")
+        return {
+            "id": self._provider,
+            "title": str(info.get("title") or self._provider),
+            "key_variable": f"{convert_to_identifier(self._provider).replace('-', '_').upper()}_API_KEY",
+            "sources": {name: {"title": str(info.get("title") or name), "date": format_today()}},
+        }
+
+    def _propose_socket(self, channel: _Channel) -> dict[str, Any] | None:
+        """Return the proposed `x-socket` of a channel; `None` if its client sends neither text nor audio."""
+        client = channel.messages[self._client_action]
+        server = channel.messages[OPPOSITE_ACTIONS[self._client_action]]
+        client_messages = self._propose_client_messages(client)
+        if "text" not in client_messages and "audio" not in client_messages:
+            return None
+        transcribes = "audio" in client_messages
+        name = self._choose_name(derive_name_from_path(channel.path))
+        socket: dict[str, Any] = {"id": _to_camel_case(f"{name} over WebSocket")}
+        if self._states_client_action:
+            socket["client_operation"] = self._client_action
+        socket["client_messages"] = client_messages
+        socket["server_messages"] = self._propose_server_messages(server, transcribes, "session" in client_messages)
+        socket["targets"] = {
+            f"{name}-socket": {"title": TODO, "formats": {"main": {"codec": TODO, "sample_rate_hz": TODO}}}
+        }
+        return socket
+
+    def _choose_name(self, wanted: str) -> str:
+        """Return a name that no other channel has: `listen`, then `listen-2`."""
+        numbered = (wanted if number == 1 else f"{wanted}-{number}" for number in itertools.count(1))
+        name = next(one for one in numbered if one not in self._used_names)
+        self._used_names.add(name)
+        return name
+
+    def _propose_client_messages(self, messages: Mapping[str, MessageSchema]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for name, message in messages.items():
+            action = "audio" if message.is_binary else _find_kind(name, _CLIENT_ACTIONS)
+            value = self._build_value(message, {})
+            for content, field in (("text", _TEXT_FIELD), ("audio", _AUDIO_FIELD)):
+                with_content = self._build_value(message, {f"{{{content}}}": field})
+                if f"{{{content}}}" in with_content.values() and action not in ("cancel", "flush", "close"):
+                    action, value = content, with_content
+                    break
+            if action is None or action in found:
+                continue
+            found[action] = {"message": name, **({"value": value} if value else {})}
+            if action == "cancel":
+                found[action]["effect"] = TODO
+                self._todo.append("what a cancellation does: effect")
+        return found
+
+    def _propose_server_messages(
+        self, messages: Mapping[str, MessageSchema], transcribes: bool, has_session: bool
+    ) -> list[dict[str, Any]]:
+        content = {"{transcript}": _TEXT_FIELD} if transcribes else {"{audio}": _AUDIO_FIELD}
+        proposed: list[dict[str, Any]] = []
+        for name, message in messages.items():
+            if message.is_binary:
+                proposed.append({"message": name, "event": "audio"})
+                continue
+            value = self._build_value(message, {**content, "{reason}": re.compile(r"^(reason|message|description)$")})
+            placeholder = next(iter(content))
+            event = _find_kind(name, _SERVER_EVENTS)
+            if event is None:
+                event = _find_event(_split_words(name), transcribes, has_session, placeholder in value.values())
+            fixed = {f"/{escape_pointer_token(key)}": [one] for key, one in value.items() if one not in _PLACEHOLDERS}
+            proposed.append({"message": name, "event": event, "value": value})
+            if fixed:
+                proposed[-1]["recognized_by"] = dict(list(fixed.items())[:1])
+        if not any(one["event"] == "turn-end" for one in proposed):
+            self._todo.append("which message of the service ends a turn: turn-end")
+        return proposed
+
+    def _build_value(self, message: MessageSchema, placeholders: Mapping[str, re.Pattern[str]]) -> dict[str, Any]:
+        """Return the shortest message that its schema allows, with placeholders for text, audio and reasons."""
+        if message.schema_pointer is None:
+            return {}
+        schema = self._schemas.resolve_reference(self._read(message.schema_pointer))[0]
+        required = schema.get("required")
+        names = required if isinstance(required, list) else []
+        value: dict[str, Any] = {}
+        for name, node in get_mapping(schema, "properties").items():
+            part = self._schemas.resolve_reference(node)[0] if isinstance(node, dict) else {}
+            fixed = part.get("const")
+            if fixed is None and name in names and isinstance(part.get("enum"), list) and part["enum"]:
+                fixed = _choose_enum_value(part["enum"], message.name)
+            if fixed is not None:
+                value[name] = fixed
+                continue
+            found = next((text for text, pattern in placeholders.items() if pattern.search(name)), None)
+            if found is not None and part.get("type") in ("string", ["string", "null"], None):
+                value[name] = found
+            elif name in names:
+                value[name] = _EMPTY_VALUES.get(str(part.get("type")), TODO)
+        return value
+
+
+_EMPTY_VALUES: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
+_PLACEHOLDERS: tuple[Any, ...] = ("{text}", "{audio}", "{transcript}", "{reason}", "", 0, False, [], {})
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes small mappings in one line, and equal values again instead of references to them."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "default_flow_style": None})
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+def _choose_enum_value(values: Sequence[Any], message_name: str) -> Any:
+    """Return the value that is the name of the message, if messages share a list of values; otherwise the first."""
+    words = _split_words(message_name).replace(" ", "")
+    named = [one for one in values if isinstance(one, str) and _split_words(one).replace(" ", "") in words]
+    return max(named, key=len, default=values[0])
+
+
+def _find_kind(name: str, kinds: Sequence[tuple[str, re.Pattern[str]]]) -> str | None:
+    words = _split_words(name)
+    return next((kind for kind, pattern in kinds if pattern.search(words)), None)
+
+
+def _find_event(words: str, transcribes: bool, has_session: bool, has_content: bool) -> str:
+    if _OPENING.search(words):
+        return "session" if has_session else "connected"
+    if has_content:
+        if not transcribes:
+            return "audio"
+        return "partial" if re.search(r"partial|interim", words) else "turn-end"
+    if _CLOSING.search(words):
+        return "session-end" if transcribes else "turn-end"
+    return "other"
+
+
+def _split_words(name: str) -> str:
+    last = name.rpartition("/")[2]
+    return re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", last).lower())
+
+
+def _to_camel_case(text: str) -> str:
+    first, *rest = re.split(r"[^A-Za-z0-9]+", text)
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+def _quote(name: str) -> str:
+    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
