@@ -188,8 +188,9 @@ def format_change(unit: str, change: float) -> str:
 
 
 WIDTH, HEIGHT = 560.0, 206.0
-LEFT, RIGHT, TOP, BOTTOM = 64.0, 548.0, 28.0, 176.0
-"""Edges of the area of the points. The mark of an emulated run is above it, where no line is."""
+LEFT, RIGHT, TOP, BOTTOM = 118.0, 548.0, 28.0, 176.0
+"""Edges of the area of the points. Left of it there is room for "100,000 ms", also in large type; above it, where no
+line is, for the mark of an emulated run."""
 MIN_DATE_TICK_DISTANCE = 160.0
 """Smallest distance in px of two dates below the axis of nights, so that they stay apart in the large type that a
 narrow screen has."""
