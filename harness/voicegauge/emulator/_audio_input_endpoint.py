@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import hashlib
+import threading
 import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -315,6 +317,16 @@ _MAX_SAMPLE_RATE_HZ = 48_000
 support higher rates."""
 
 
+_MAX_REMEMBERED_UPLOAD_BYTES = 2**20
+"""Size up to which uploads are remembered with their samples and what they were converted to. The cases of a check send
+the same few recordings hundreds of times."""
+
+
+_MAX_REMEMBERED_CONVERSIONS = 32
+_conversion_cache: dict[tuple[bytes, AudioEffect, int | None, str, int | None], bytes] = {}
+_conversion_lock = threading.Lock()
+
+
 class DecodedUpload(NamedTuple):
     """An accepted upload, and the audio that was decoded from it."""
 
@@ -400,7 +412,10 @@ class AudioInputEndpoint:
         if not isinstance(file, UploadedFile):
             raise Rejection("invalid", field, f"{field} is not a file")
         try:
-            return DecodedUpload(file, decode(file.content))
+            content = file.content
+            if isinstance(content, bytes) and len(content) <= _MAX_REMEMBERED_UPLOAD_BYTES:
+                return DecodedUpload(file, _decode_remembered(content))
+            return DecodedUpload(file, decode(content))
         except UndecodableAudioError as error:
             if rejects_unsupported_values and not fault_injector.is_check_skipped("upload-format", request.operation):
                 raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
@@ -578,7 +593,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     Raises:
         Rejection: the output format does not support the requested sample rate, channels or bitrate.
     """
-    from voicegauge.speech.encoding import TranscodingSettings, resample, transcode
+    from voicegauge.speech.encoding import TranscodingSettings, transcode
 
     use, documented = target.conversion, _find_documented_format(request, target)
     assert use is not None
@@ -606,11 +621,35 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
         speed_factor=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
         effect_strength=read_number("strength") or 2,
     )
-    samples, rate = _limit_sample_rate(upload.decoded_audio)
-    samples = apply_effect(samples, rate, change)
-    if requested_rate is not None:
-        samples, rate = resample(samples, rate, requested_rate), requested_rate
-    return GeneratedAudio(_encode_converted(samples, rate, name, kbps), name)
+    content = upload.uploaded_file.content
+    if not isinstance(content, bytes) or len(content) > _MAX_REMEMBERED_UPLOAD_BYTES:
+        return GeneratedAudio(_convert(upload.decoded_audio, change, requested_rate, name, kbps), name)
+    key = (hashlib.sha256(content).digest(), change, requested_rate, name, kbps)
+    with _conversion_lock:
+        if key not in _conversion_cache:
+            _conversion_cache[key] = _convert(upload.decoded_audio, change, requested_rate, name, kbps)
+        while len(_conversion_cache) > _MAX_REMEMBERED_CONVERSIONS:
+            del _conversion_cache[next(iter(_conversion_cache))]
+        return GeneratedAudio(_conversion_cache[key], name)
+
+
+@functools.lru_cache(maxsize=8)
+def _decode_remembered(content: bytes) -> DecodedAudio:
+    from voicegauge.speech.decoding import decode
+
+    return decode(content)
+
+
+def _convert(
+    decoded_audio: DecodedAudio, effect: AudioEffect, sample_rate_hz: int | None, format_name: str, kbps: int | None
+) -> bytes:
+    from voicegauge.speech.encoding import resample
+
+    samples, rate = _limit_sample_rate(decoded_audio)
+    samples = apply_effect(samples, rate, effect)
+    if sample_rate_hz is not None:
+        samples, rate = resample(samples, rate, sample_rate_hz), sample_rate_hz
+    return _encode_converted(samples, rate, format_name, kbps)
 
 
 def _encode_converted(samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None) -> bytes:
