@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from voicegauge import cli
-from voicegauge.bench.run_store import save_run
+from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.place_summaries import PlaceSummary
+from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.cli import HELP_BY_COMMAND, _bench_tables, _console
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.run import RampResult, RampStep
@@ -41,6 +43,7 @@ COMMANDS = {
     "profile": ["check", "--profile", "openai-transcription@2026-11", "--emulated"],
     "plan of a benchmark": ["bench", "pixelapi", "ttsai/kokoro", "--dry-run"],
     "ramp": ["bench", "pixelapi/voice-design", "--ramp", "concurrency", "--goal", "rtf:p95<=1"],
+    "places": ["bench", "pixelapi/voice-design"],
     "all providers": ["providers"],
     "providers": ["providers", "elevenlabs", "pixelapi", "ttsai"],
     "one provider": ["providers", "lmnt"],
@@ -124,6 +127,24 @@ def make_ramp() -> RampResult:
     )
 
 
+def make_places() -> tuple[PlaceSummary, ...]:
+    latency = Estimate(value=12345.6, low=12000.0, high=12700.0, sample_count=39)
+    return tuple(
+        PlaceSummary(
+            place=place,
+            target="pixelapi/voice-design",
+            sample_count=40,
+            failure_count=1,
+            ttfb_ms=latency,
+            ttfa_ms=latency,
+            ttfs_ms=None,
+            total_latency_ms=latency,
+            total_latency_p95_ms=latency,
+        )
+        for place in ("eu-west", "us-east")
+    )
+
+
 def run_at_width(
     name: str,
     width: str | None,
@@ -146,6 +167,9 @@ def run_at_width(
         monkeypatch.setattr(function, send_once)
     if name == "ramp":
         _bench_tables.print_ramp(make_ramp())
+        return
+    if name == "places":
+        _bench_tables.print_places(make_places(), load_run(folders["runs"] / "a").manifest)
         return
     status = voicegauge([part.format(**folders, out=out) for part in COMMANDS[name]])
     assert status == 0 or (name in MAY_FAIL and status == 1)
