@@ -181,7 +181,7 @@ async def _send_until_detected(
                     calls.add(seen[case.id].calls)
                     continue
                 findings = await check(case)
-                found = next((finding for finding in findings if finding.rule in mutant.rules), None)
+                found = next((one for one in findings if mutant.rules.intersection(one.violated_rules)), None)
                 if found is not None:
                     return DetectionResult(mutant=mutant, found=found, calls=calls)
                 others += findings
