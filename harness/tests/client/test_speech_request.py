@@ -55,6 +55,17 @@ def test_an_upload_makes_the_request_multipart(contract):
     assert wire.body["file"] == UploadedFile(filename="me.wav", media_type="audio/wav", data=b"RIFF")
 
 
+def test_json_is_preferred_to_a_form_that_is_documented_before_it(contract):
+    def document_form_first(document):
+        content = document["paths"]["/speech"]["post"]["requestBody"]["content"]
+        json_media = content.pop("application/json")
+        content |= {"multipart/form-data": json_media, "application/json": json_media}
+
+    target = contract(document_form_first).find_target_by_name("one")
+    assert next(iter(target.operation.request_media)) == "multipart/form-data"
+    assert map_speech_request(target, SpeechRequest(text="hi")).media_type == "application/json"
+
+
 @pytest.mark.parametrize(
     ("target", "speech", "words"),
     [

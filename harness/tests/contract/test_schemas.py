@@ -23,6 +23,7 @@ EXTRA = """    Words:
         a/b: {$ref: "#/components/schemas/Job/properties/id", maxLength: 3}
         inner: {allOf: [{type: object, properties: {deep: {type: array, items: {properties: {x: {}}}}}}]}
         open: {type: object}
+        list: {type: array, items: {type: integer}}
         numbers: {schema: {type: [array, "null"], items: {type: integer}}}
   responses:
 """
@@ -51,6 +52,11 @@ def words(acme, load):
         ("either", "7", 7),
         ("either", "false", False),
         ("text", "12", "12"),
+        ("list", "[1,2]", [1, 2]),
+        ("list", "7", [7]),
+        ("list", "[" * 5000, ["[" * 5000]),
+        ("open", '{"a": 1}', {"a": 1}),
+        ("open", "[1]", "[1]"),
     ],
 )
 def test_a_form_field_is_parsed_as_the_type_of_its_schema(words, name, text, value) -> None:

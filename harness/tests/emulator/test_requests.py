@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -9,20 +10,39 @@ import numpy as np
 import pytest
 
 import voicegauge
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator._unrouted_response import build_unrouted_response
 from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE
 from voicegauge.speech.encoding import encode
 
 
-async def test_an_unknown_path_gets_the_documented_not_found(start: Any) -> None:
+async def test_an_unknown_path_is_named_with_the_nearest_operations_in_the_documented_shape(start: Any) -> None:
     api = await start()
-    response = await api.send("GET", "/nowhere")
-    assert (response.status_code, response.json()["code"]) == (404, "not-found")
+    response = await api.send("GET", "/voice")
+    body = response.json()
+    assert (response.status_code, body["code"]) == (404, "not-found")
+    assert any("GET /voice: no documented operation" in str(value) for value in body.values()), body
+    assert any("the nearest: GET /base/voices" in str(value) for value in body.values()), body
 
 
 async def test_a_known_path_with_another_method_names_the_methods(start: Any) -> None:
     api = await start()
     response = await api.send("PUT", "/jobs/1")
     assert (response.status_code, response.headers["Allow"]) == (405, "DELETE, GET")
+    assert "PUT /jobs/1: the method is not documented here; documented: DELETE, GET" in response.text
+
+
+def test_the_error_for_an_unknown_path_shows_no_documented_reason_of_any_provider() -> None:
+    catalogue = load_catalogue()
+    for contract in catalogue:
+        for method, path in (("POST", "/v1/speeech"), ("TRACE", "/")):
+            response = build_unrouted_response(contract, method, [path])
+            text = response.encode_payload().decode()
+            assert response.status == 404
+            assert f"{method} {path}: no documented operation has this path; the nearest: " in text, contract.id
+            assert not re.search("voice_not|model_not|was not found|does not exist", text), contract.id
+    openai = build_unrouted_response(catalogue.find_provider("openai"), "POST", ["/x"]).body["error"]
+    assert openai.keys() == {"message", "type", "param", "code"}
 
 
 async def test_the_path_of_a_server_is_an_optional_prefix(start: Any) -> None:

@@ -39,7 +39,7 @@ class RequestParts(Record, frozen=True, kw_only=True):
     body: Any = None
     """The body: a JSON value, a dict of form fields (values may be `UploadedFile`), text, or raw bytes."""
     media_type: str | None = None
-    """Media type of the body; `None` for multipart with an upload, otherwise the first documented one."""
+    """Media type of the body; `None` for multipart with an upload, otherwise JSON or the first documented one."""
 
 
 def map_speech_request(target: Target, speech_request: SpeechRequest) -> RequestParts:
@@ -197,9 +197,9 @@ class _RequestPartsBuilder:
 
 
 def choose_media_type(operation: Operation, body: Any) -> str | None:
-    """Return the media type for `body`: multipart for an upload, otherwise the first documented one.
+    """Return the media type for `body`: multipart for an upload, otherwise JSON or the first documented one.
 
-    Return `None` if there is no body.
+    JSON is preferred, because a form has no agreed way to write lists and objects. Return `None` if there is no body.
 
     Raises:
         UsageError: there is a body, but the operation documents none.
@@ -211,4 +211,4 @@ def choose_media_type(operation: Operation, body: Any) -> str | None:
         return "multipart/form-data"
     if not documented:
         raise UsageError(f"{operation.contract.id} {operation.id} takes no body")
-    return documented[0]
+    return "application/json" if "application/json" in documented else documented[0]

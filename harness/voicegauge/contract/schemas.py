@@ -19,6 +19,7 @@ import jsonschema_rs
 
 from voicegauge.errors import ContractError
 from voicegauge.files import resolve_links
+from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_pointer
@@ -558,6 +559,8 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     types = schema.get("type", [])
     for name in [types] if isinstance(types, str) else types:
         value = _PARSER_BY_TYPE.get(name, lambda _: MISSING)(text)
+        if name == "array" and value is MISSING:
+            value = [parse_text_value(schemas, schema.get("items", {}), text)]  # a field of a form that is not repeated
         if value is not MISSING:
             return value
     for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
@@ -584,7 +587,17 @@ def _parse_number(text: str) -> Any:
     return int(text) if text.lstrip("+-").isdecimal() else value
 
 
+def _parse_json(text: str, expected_type: type) -> Any:
+    try:
+        value = read_json(text.encode())
+    except (UnreadableBodyError, UnicodeEncodeError):
+        return MISSING
+    return value if isinstance(value, expected_type) else MISSING
+
+
 _PARSER_BY_TYPE: dict[str, Any] = {
+    "array": lambda text: _parse_json(text, list),
+    "object": lambda text: _parse_json(text, dict),
     "integer": _parse_integer,
     "number": _parse_number,
     "boolean": lambda text: {"true": True, "false": False}.get(text.lower(), MISSING),

@@ -8,7 +8,7 @@ import copy
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -43,6 +43,7 @@ from voicegauge.emulator._response_streams import send_stream
 from voicegauge.emulator._socket_endpoint import SocketEndpoint, reject_handshake
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec
+from voicegauge.emulator._unrouted_response import build_unrouted_response
 from voicegauge.emulator._webhooks import WebhookNotifier
 from voicegauge.emulator.body_limits import BodyMemory, ReceivedBody, receive_provider_request_body
 from voicegauge.emulator.client_findings import ClientFindingLog
@@ -167,10 +168,11 @@ class EmulatedProvider:
         if self.accounts.tokens.responds_to(incoming_request):
             status, body = self.accounts.tokens.respond(incoming_request, self._clock.now())
             return EmulatedResponse("other" if status == HTTPStatus.OK else "error", status, body, "application/json")
-        try:
-            operation, path = self._find_operation(incoming_request)
-        except Rejection as rejection:
-            return self._builder.build_unrouted_response(incoming_request, rejection)
+        paths = list(self._builder.iterate_candidate_paths(incoming_request.path))
+        match = self._match_operation(incoming_request.method, paths)
+        if match is None:
+            return build_unrouted_response(self.contract, incoming_request.method, paths)
+        operation, path = match
         account: EmulatedAccount | None = None
         is_repeated = False
         try:
@@ -208,12 +210,13 @@ class EmulatedProvider:
         finally:
             account.requests_in_flight_count -= is_counted
 
-    def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
-        for path in self._builder.iterate_candidate_paths(incoming_request.path):
-            match = self.contract.match_operation(incoming_request.method, path)
+    def _match_operation(self, method: str, paths: Iterable[str]) -> tuple[Operation, dict[str, str]] | None:
+        """Return the operation of a request and its path parameters; `None` if no operation has one of the paths."""
+        for path in paths:
+            match = self.contract.match_operation(method, path)
             if match is not None:
                 return match[0], {name: unquote(value) for name, value in match[1].items()}
-        raise Rejection("not-found", None, f"no such path: {incoming_request.path}")
+        return None
 
     def _authenticate(self, incoming_request: IncomingRequest, operation: Operation) -> EmulatedAccount:
         """Return the account of a request.

@@ -21,7 +21,6 @@ from voicegauge.contract.pricing import compute_usage_bound, has_typical_usage
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.emulator._job_state import EmulatedJob, GeneratedAudio
 from voicegauge.emulator._request import (
-    IncomingRequest,
     ParsedRequest,
     Rejection,
     can_have_value_at,
@@ -35,7 +34,6 @@ from voicegauge.emulator._response_bodies import (
     FILE_EXTENSION_BY_FORMAT,
     BodyTemplate,
     build_default_body,
-    build_error_response,
     build_success_response,
     find_json_media,
     replace_url_prefixes,
@@ -294,31 +292,6 @@ class ResponseBuilder:
         """Return `body` with URLs of the provider's servers replaced by the emulator's."""
         local = {server.url: base_url for server in self._contract.servers.values()}
         return replace_url_prefixes(body, {**local, PLACEHOLDER_URL.rstrip("/"): base_url})
-
-    def build_unrouted_response(self, incoming_request: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
-        """Return the error for a request whose path or method belongs to no operation."""
-        operations = self._contract.operations.values()
-        methods = sorted(
-            {
-                o.method
-                for o in operations
-                for path in self.iterate_candidate_paths(incoming_request.path)
-                if o.match_path(path) is not None
-            }
-        )
-        status = 405 if methods else 404
-        response = EmulatedResponse(
-            "error", status, {"error": rejection.detail}, "application/json", rejection_reason="not-found"
-        )
-        for operation in operations if not methods else ():
-            found = build_error_response(operation, rejection)
-            if found.status == status and found.response_spec is not None and found.body:
-                response.body, response.media_type = found.body, found.media_type
-                break
-        if methods:
-            response.headers["Allow"] = ", ".join(methods)
-            response.body = {"error": f"{incoming_request.method} is not allowed here"}
-        return response
 
     def build_documented_response(self, request: ParsedRequest, *, filters_lists: bool = True) -> EmulatedResponse:
         """Return the documented success response of an operation for which the emulator stores nothing.

@@ -1,0 +1,149 @@
+"""Rejects requests to paths that no operation has: which operations are near, in the provider's shape of errors."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_parts import Example, MediaType
+from voicegauge.contract.operation import Operation
+from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.formats.bodies import is_json
+from voicegauge.formats.locations import parse_location, write_value_at_pointer
+
+_MAX_NEAR_OPERATIONS = 3
+_MAX_PATH_CHARACTERS = 200
+"""Maximum number of characters of a requested path that an error repeats."""
+_MESSAGE_KEYS = ("message", "detail", "err_msg", "error_description", "msg")
+"""Names that providers give to the sentence of an error, most specific first."""
+_CODE_PATTERN = re.compile(r"[a-z]+(?:[_-][a-z]+)+|[A-Z]+(?:_[A-Z]+)*|(?:[A-Z][a-z]+){2,}")
+"""Matches the machine-readable name of an error, such as voice_not_found, INVALID_ARGUMENT or InvalidRequest."""
+_GENERAL_CODE_PATTERN = re.compile(r"not[_-]?found([_-]?error)?", re.IGNORECASE)
+"""Matches a code that does not say what was not found."""
+_PROSE_PATTERN = re.compile(r" |^[A-Z][a-z]+$")
+"""Matches sentences and titles, such as "Model not found" or "Unauthenticated", but no ids."""
+_CODE_WORDS_BY_STATUS = {404: ("not", "found"), 405: ("method", "not", "allowed")}
+
+
+def build_unrouted_response(contract: Contract, method: str, paths: Sequence[str]) -> EmulatedResponse:
+    """Return the error for a request whose path or method belongs to no operation.
+
+    The error has the structure of a documented one, without what that one says about a voice, a model or a field.
+
+    Args:
+        contract: the contract of the provider.
+        method: the method of the request.
+        paths: the requested path, and the same without the path prefix of each server that it begins with.
+    """
+    operations = list(contract.operations.values())
+    allowed = sorted({one.method for one in operations for path in paths if one.match_path(path) is not None})
+    requested = f"{method} {paths[0][:_MAX_PATH_CHARACTERS]}"
+    if allowed:
+        status, message = 405, f"{requested}: the method is not documented here; documented: {', '.join(allowed)}"
+    else:
+        near = ", ".join(_describe(one) for one in _find_near_operations(operations, method, paths))
+        status, message = 404, f"{requested}: no documented operation has this path; the nearest: {near}"
+    body, media_type = _build_body(operations, status, message)
+    response = EmulatedResponse("error", status, body, media_type, rejection_reason="not-found")
+    if allowed:
+        response.headers["Allow"] = ", ".join(allowed)
+    return response
+
+
+def _describe(operation: Operation) -> str:
+    return f"{operation.method} {urlsplit(operation.server.url).path.rstrip('/')}{operation.path}"
+
+
+def _find_near_operations(operations: Sequence[Operation], method: str, paths: Sequence[str]) -> list[Operation]:
+    def measure_similarity(operation: Operation) -> tuple[float, bool]:
+        similarities = (difflib.SequenceMatcher(None, path[:_MAX_PATH_CHARACTERS], operation.path) for path in paths)
+        return max(one.ratio() for one in similarities), operation.method == method
+
+    return sorted(operations, key=measure_similarity, reverse=True)[:_MAX_NEAR_OPERATIONS]
+
+
+class _DocumentedError(NamedTuple):
+    status: int
+    media_type: MediaType
+    example: Example
+    message_path: tuple[str, ...]
+    """The keys that lead to the sentence of the error."""
+
+
+def _build_body(operations: Sequence[Operation], status: int, message: str) -> tuple[Any, str]:
+    """Return the body of the error and its media type; a plain one if no error is documented."""
+    errors = sorted(_iterate_errors(operations), key=lambda error: (error.status != status, error.status))
+    if not errors:
+        return {"error": message}, "application/json"
+    error = errors[0]
+    documented = copy.deepcopy(error.example.value)
+    bodies = (
+        write_value_at_pointer(value, error.message_path, message)
+        for value in (_generalize(documented, error, status), documented)
+    )
+    return next(filter(error.media_type.is_valid, bodies), {"error": message}), error.media_type.name
+
+
+def _iterate_errors(operations: Sequence[Operation]) -> Iterator[_DocumentedError]:
+    """Yield the documented errors that have a sentence for people, which can be replaced."""
+    for operation in operations:
+        for response in operation.responses.values():
+            if not response.status.startswith("4"):
+                continue
+            for media_type in response.media_types.values():
+                for example in media_type.examples if is_json(media_type.name) else ():
+                    path = _find_message_path(example)
+                    if path is not None:
+                        status = int(response.status) if response.status.isdecimal() else 400
+                        yield _DocumentedError(status, media_type, example, path)
+
+
+def _find_message_path(example: Example) -> tuple[str, ...] | None:
+    stated = example.rejection_locations.get("message")
+    if isinstance(stated, str):
+        return tuple(parse_location(stated).pointer_tokens)
+    texts = dict(_iterate_texts(example.value, ()))
+    by_key = [path for key in _MESSAGE_KEYS for path in texts if path[-1:] == (key,)]
+    sentences = sorted(
+        (path for path, text in texts.items() if path and " " in text), key=lambda path: -len(texts[path])
+    )
+    return next(iter(by_key + sentences), None)
+
+
+def _iterate_texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the keys to each text in nested objects, and the text. Lists have details of what was wrong with fields."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _iterate_texts(inner, (*path, key))
+    elif isinstance(value, str):
+        yield path, value
+
+
+def _generalize(value: Any, error: _DocumentedError, status: int) -> Any:
+    """Return `value` with texts that say no more than `status`, and with `status` in place of the documented one.
+
+    A code of an error with the same status stays if it does not say what was not found, such as a voice.
+    """
+    if isinstance(value, dict):
+        return {key: _generalize(inner, error, status) for key, inner in value.items()}
+    if isinstance(value, str) and _CODE_PATTERN.fullmatch(value):
+        is_general = error.status == status and ("found" not in value.lower() or _GENERAL_CODE_PATTERN.fullmatch(value))
+        return value if is_general else _write_code(_CODE_WORDS_BY_STATUS[status], value)
+    if isinstance(value, str) and _PROSE_PATTERN.search(value):
+        return HTTPStatus(status).phrase
+    return status if value == error.status and not isinstance(value, bool) else value
+
+
+def _write_code(words: Sequence[str], documented_code: str) -> str:
+    """Return `words` written as another code is."""
+    if documented_code.isupper():
+        return "_".join(words).upper()
+    if documented_code[0].isupper():
+        return "".join(map(str.capitalize, words))
+    return ("-" if "-" in documented_code else "_").join(words)
